@@ -1,0 +1,28 @@
+# Every target sets up .venv by itself, and again only when pyproject.toml changes.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: search test lint clean
+
+search: $(READY)  ## find a small DenseNet on the bundled digits
+	$(BIN)/nasctl search --space densenet --max-params 150k
+
+test: $(READY)    ## every test, the fast ones first
+	$(BIN)/python -m pytest
+
+lint: $(READY)    ## style, types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:            ## remove the environment and tool caches; runs/ is kept
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	  "nasctl needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d; choose one: make PYTHON=python3.12 ..." % v)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(READY)
