@@ -1,0 +1,33 @@
+"""The exception tree. Its root lives in the lowest package so that every layer can extend it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class NasctlError(Exception):
+    """Anything the program says in one message instead of a traceback; ends with ``exit_code``."""
+
+    exit_code = 1
+
+
+class UsageError(NasctlError, ValueError):
+    """Something the user can put right: what is wrong and what to type instead. Exit code 2.
+
+    ``faults`` holds every fault that was found, each a full sentence with its cure, so that one run of a
+    command reports them all.
+    """
+
+    exit_code = 2
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("\n".join(faults))
+        self.faults: tuple[str, ...] = faults
+
+
+def nearest(word: str, names: Sequence[str]) -> str:
+    """' Did you mean X?' for the closest of ``names``, or an empty string when nothing is close."""
+    import difflib
+
+    close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""

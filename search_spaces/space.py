@@ -1,0 +1,149 @@
+"""A search space as data: a name, its choices, and a definition; and what one does with samples of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search_spaces.errors import UsageError, nearest
+from search_spaces.structure import Layer, architecture_id, resolve
+from search_spaces.vocabulary import Choice, Node
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Sample = dict[str, int | str]
+Rows = npt.NDArray[np.int16]  # (N, number of choices): for each choice, the index of its value
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network must do: input (channels, height, width) and number of classes."""
+
+    input_shape: tuple[int, int, int]
+    num_classes: int
+
+    def __post_init__(self) -> None:
+        channels, height, width = self.input_shape
+        if channels not in (1, 3) or not (8 <= height <= 224 and 8 <= width <= 224):
+            raise UsageError(
+                f"Inputs of {channels}x{height}x{width} (channels x height x width) are not supported: use 1 or 3 "
+                "channels and 8 to 224 pixels a side (--image-size resizes)."
+            )
+        if not 2 <= self.num_classes <= 10_000:
+            raise UsageError(f"{self.num_classes} classes are not supported: use 2 to 10,000.")
+
+    @property
+    def stem_halvings(self) -> int:
+        """How often a stem halves the input so that the first stage works on at most 64 pixels a side."""
+        return max(0, math.ceil(math.log2(min(self.input_shape[1:]) / 64)))
+
+
+Choices = Mapping[str, Choice]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A family of networks. ``canonical`` is the sample of the well-known network, scaled down in width."""
+
+    name: str
+    summary: str
+    choices: tuple[Choice, ...]
+    define: Callable[[Choices, Task], Node]
+    line: Callable[[Sample], str]
+    canonical: Sample
+
+    @property
+    def num_samples(self) -> int:
+        """How many samples there are, all combinations of the choices."""
+        return math.prod(len(choice.values) for choice in self.choices)
+
+    def definition(self, task: Task) -> Node:
+        return _definition(self.name, task)
+
+    def structure(self, sample: Sample, task: Task) -> Layer:
+        """The concrete network of a sample, as a tree of layers with shapes; nothing is built."""
+        self.validate(sample)
+        return resolve(self.definition(task), sample, task.input_shape)
+
+    def architecture_id(self, sample: Sample, task: Task) -> str:
+        """Ten hexadecimal digits, equal for two samples exactly if they build equal networks."""
+        return architecture_id(self.structure(sample, task))
+
+    def build(self, sample: Sample, input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """An ordinary module: float (N, C, H, W) in, logits (N, num_classes) out."""
+        from search_spaces.modules import build
+
+        return build(self.structure(sample, Task(input_shape, num_classes)))
+
+    def text(self, sample: Sample) -> str:
+        """The sample in one line that a person can read."""
+        return f"{self.name} {self.line(sample)}"
+
+    def validate(self, sample: Mapping[str, Any]) -> None:
+        """UsageError naming every choice that is missing, unknown or has a value outside its list."""
+        labels = {choice.label: choice for choice in self.choices}
+        faults = [
+            f"{self.name} has no choice {key!r}.{nearest(key, list(labels))}" for key in sample if key not in labels
+        ]
+        for label, choice in labels.items():
+            if label not in sample:
+                faults.append(f"The sample lacks {label!r}; it takes one of {list(choice.values)}.")
+            elif sample[label] not in choice.values:
+                faults.append(f"{label}={sample[label]!r} is not one of {list(choice.values)}.")
+        if faults:
+            raise UsageError(*faults)
+
+    # Samples as rows of indices: what is drawn, mutated and costed by the thousand.
+
+    def encode(self, sample: Sample) -> Rows:
+        """The row (number of choices,) of a sample."""
+        return np.array([choice.values.index(sample[choice.label]) for choice in self.choices], np.int16)
+
+    def decode(self, row: npt.NDArray[Any]) -> Sample:
+        """The sample of a row (number of choices,)."""
+        return {choice.label: choice.values[int(index)] for choice, index in zip(self.choices, row, strict=True)}
+
+    def draw(self, rng: np.random.Generator, count: int) -> Rows:
+        """``count`` rows, every choice uniform and independent."""
+        return (rng.random((count, len(self.choices))) * self._sizes).astype(np.int16)
+
+    def draw_spread(self, rng: np.random.Generator, count: int) -> Rows:
+        """``count`` rows spread over small and large networks: each row leans to the low or the high values
+        of all its choices together. Independent draws all end near the middle of the sizes, and almost
+        never reach a tight budget."""
+        lean = np.exp(rng.uniform(-2.5, 2.5, (count, 1)))
+        return (rng.random((count, len(self.choices))) ** lean * self._sizes).astype(np.int16)
+
+    def mutants(self, row: npt.NDArray[Any], rng: np.random.Generator, count: int) -> Rows:
+        """``count`` rows, each with one to three choices of ``row`` drawn anew."""
+        number = len(self.choices)
+        changes = rng.integers(1, min(3, number) + 1, (count, 1))
+        order = rng.random((count, number)).argsort(axis=1)
+        return np.where(order < changes, self.draw(rng, count), row).astype(np.int16)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """One sample, every choice uniform and independent."""
+        return self.decode(self.draw(rng, 1)[0])
+
+    def mutate(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """``sample`` with one to three choices drawn anew."""
+        return self.decode(self.mutants(self.encode(sample), rng, 1)[0])
+
+    @property
+    def _sizes(self) -> npt.NDArray[np.int64]:
+        return np.array([len(choice.values) for choice in self.choices])
+
+
+@lru_cache(maxsize=64)
+def _definition(name: str, task: Task) -> Node:
+    from search_spaces.registry import get_space
+
+    space = get_space(name)
+    return space.define({choice.label: choice for choice in space.choices}, task)

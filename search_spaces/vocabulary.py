@@ -1,0 +1,217 @@
+"""The words a family is written in.
+
+A definition is a tree of these nodes. Numbers in it may be plain integers, a ``Choice``, arithmetic on
+choices, or ``INCOMING`` (the channels that arrive at that point), so that one tree stands for the whole
+space. ``search_spaces.structure`` reads it for one sample, ``budgets.reading`` for many samples at once.
+
+Two rules hold for every family:
+
+* Spatial sizes depend on the input's size only, never on a choice. Kernels are odd and padded to keep the
+  size, and both branches of an ``Either`` must agree.
+* Halving stops at 2x2: a convolution or pool with stride 2 halves only sides of at least 4 pixels.
+  Otherwise the convolution keeps its size and the pool is left out. So every family takes 8x8 inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+
+class Expression:
+    """A number that is known only when a sample is: supports ``+``, ``*`` and ``//``."""
+
+    def __add__(self, other: Value) -> Expression:
+        return Arithmetic("+", self, other)
+
+    def __mul__(self, other: Value) -> Expression:
+        return Arithmetic("*", self, other)
+
+    def __floordiv__(self, other: Value) -> Expression:
+        return Arithmetic("//", self, other)
+
+
+Value: TypeAlias = int | Expression
+
+
+@dataclass(frozen=True, eq=False)
+class Choice(Expression):
+    """One decision of a sample: its label and the values it may take, in ascending order if numbers."""
+
+    label: str
+    values: tuple[int | str, ...]
+
+    @property
+    def largest(self) -> int:
+        return max(value for value in self.values if isinstance(value, int))
+
+
+@dataclass(frozen=True, eq=False)
+class Arithmetic(Expression):
+    operator: Literal["+", "*", "//"]
+    left: Value
+    right: Value
+
+
+@dataclass(frozen=True, eq=False)
+class _Incoming(Expression):
+    pass
+
+
+INCOMING = _Incoming()
+
+
+def evaluate(value: Value, choice: Callable[[Choice], Any], incoming: Any) -> Any:
+    """The number ``value`` stands for; integers or arrays, as ``choice`` and ``incoming`` are."""
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Choice):
+        return choice(value)
+    if isinstance(value, Arithmetic):
+        left = evaluate(value.left, choice, incoming)
+        right = evaluate(value.right, choice, incoming)
+        if value.operator == "+":
+            return left + right
+        return left * right if value.operator == "*" else left // right
+    return incoming
+
+
+def halved(size: int, stride: int, *, pool: bool = False) -> tuple[int, int]:
+    """(new size, stride used) of a side of ``size`` pixels under the 2x2 rule above."""
+    if stride == 1 or size < 4:
+        return size, 1
+    return (size // stride if pool else (size - 1) // stride + 1), stride
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution, padded to keep the size, without bias; ``out`` None keeps the channels."""
+
+    out: Value | None
+    kernel: Value = 3
+    stride: int = 1
+    depthwise: bool = False  # one filter a channel; ``out`` must be None
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Batch normalization over the channels."""
+
+
+@dataclass(frozen=True)
+class Act:
+    kind: Literal["relu", "relu6"] = "relu"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Max or average pool: stride 2 without padding and kernel 2, or stride 1 and a padded kernel of 3."""
+
+    kind: Literal["max", "avg"]
+    stride: Literal[1, 2] = 2
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """Mean over height and width; what follows is a vector."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Fully connected layer with bias, after ``GlobalPool``."""
+
+    out: Value
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One after the other. A ``name`` shows in tables and in the keys of the weights."""
+
+    body: tuple[Node, ...]
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Residual:
+    """``body(x) + shortcut(x)``. Where body changes the shape, the shortcut is a strided 1x1 convolution
+    with normalization, or, if ``project`` is false, there is none (MobileNetV2)."""
+
+    body: Node
+    project: bool = True
+
+
+@dataclass(frozen=True)
+class Concat:
+    """The input's channels followed by the body's."""
+
+    body: Node
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Squeeze and excitation (Hu et al. 2018): channels scaled by a two-layer function of their means."""
+
+    squeezed: Value  # channels between the two layers
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """The first ``depth`` of ``blocks``."""
+
+    blocks: tuple[Node, ...]
+    depth: Value
+
+
+@dataclass(frozen=True)
+class Either:
+    """The branch that the choice names, or ``otherwise``."""
+
+    choice: Choice
+    branches: Mapping[int | str, Node]
+    otherwise: Node | None = None
+
+    def branch(self, value: int | str) -> Node:
+        node = self.branches.get(value, self.otherwise)
+        assert node is not None, f"no branch for {self.choice.label}={value}"
+        return node
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A small graph: node 0 is the input, node j the sum of ``edges[i, j]`` over all i < j, and the last
+    node the output. Every edge keeps the shape."""
+
+    edges: Mapping[tuple[int, int], Node]
+
+    @property
+    def num_nodes(self) -> int:
+        return max(target for _, target in self.edges) + 1
+
+
+Node: TypeAlias = (
+    Conv | Norm | Act | Pool | GlobalPool | Linear | Sequence | Residual | Concat | Gate | Repeat | Either | Cell
+)
+
+
+def sequence(*body: Node, name: str = "") -> Sequence:
+    return Sequence(body, name)
+
+
+def repeat(block: Callable[[int], Node], depth: int | Choice) -> Repeat:
+    """``depth`` blocks, ``block(i)`` being the i-th from zero."""
+    most = depth if isinstance(depth, int) else depth.largest
+    return Repeat(tuple(block(index) for index in range(most)), depth)
+
+
+def conv_norm_act(
+    out: Value | None,
+    kernel: Value = 3,
+    *,
+    stride: int = 1,
+    depthwise: bool = False,
+    act: Literal["relu", "relu6"] | None = "relu",
+) -> Sequence:
+    """The usual triple; ``act`` None leaves the activation out."""
+    body: tuple[Node, ...] = (Conv(out, kernel, stride, depthwise), Norm())
+    return Sequence((*body, Act(act)) if act else body)
