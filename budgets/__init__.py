@@ -1,0 +1,10 @@
+"""What an architecture costs, and whether a budget admits it.
+
+Belongs here: costs of many samples at once, budgets and their violations, drawing samples that fit.
+Does not belong here: training, the search's own limits (trials, time), anything that needs torch.
+"""
+
+from budgets.budget import Budget, parse_size
+from budgets.cost import Cost, Costs, cost_of, costs_of
+
+__all__ = ["Budget", "Cost", "Costs", "cost_of", "costs_of", "parse_size"]

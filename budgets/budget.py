@@ -1,0 +1,109 @@
+"""Limits on a model, and the sizes people type."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from budgets.cost import Cost, Costs
+from search_spaces.errors import UsageError
+
+_FACTORS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_COST_OF_LIMIT = {
+    "max_params": "params", "min_params": "params", "max_macs": "macs",
+    "max_bytes": "size_bytes", "max_peak_memory": "peak_memory",
+}  # fmt: skip
+UNITS = {
+    "params": "parameters",
+    "macs": "MACs",
+    "size_bytes": "bytes of weights",
+    "peak_memory": "bytes of activations",
+}
+
+
+def parse_size(text: str) -> int:
+    """``150k``, ``150000``, ``1.5M`` or ``64KiB`` as a whole number; ValueError says what is accepted.
+
+    k, M and G are powers of 1000; Ki, Mi and Gi of 1024; a final B is allowed.
+    """
+    match = re.fullmatch(r"(\d+(?:[._]\d+)*)([kmg]i?)?b?", text.strip().lower())
+    cure = "write a whole number, or one with k, M or G, such as 150k or 1.5M"
+    if not match:
+        raise ValueError(f"{text!r} is not a size: {cure}")
+    number = match[1].replace("_", "")
+    try:
+        value = float(number) * _FACTORS[match[2] or ""]
+    except ValueError:
+        raise ValueError(f"{text!r} is not a size: {cure}") from None
+    if value != int(value) or value < 1:
+        raise ValueError(f"{text!r} is not a whole number of at least 1: {cure}")
+    return int(value)
+
+
+def format_size(value: float) -> str:
+    """A number as people read it: 149,566 in full up to a million, then 1.50M."""
+    if value < 1_000_000:
+        return f"{value:,.0f}"
+    return f"{value / 1e6:,.2f}M" if value < 1e9 else f"{value / 1e9:,.2f}G"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits on one architecture; None is no limit. ``min_params`` keeps a search near its budget."""
+
+    max_params: int | None = None
+    max_macs: int | None = None
+    max_bytes: int | None = None
+    max_peak_memory: int | None = None
+    min_params: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_params and self.min_params and self.min_params > self.max_params:
+            raise UsageError(
+                f"--min-params {self.min_params:,} is more than --max-params {self.max_params:,}: no architecture "
+                "can have both; lower the first or raise the second."
+            )
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The limits that are set, by name."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+    def violations(self, cost: Cost) -> list[str]:
+        """A sentence for every limit that ``cost`` breaks; empty if it fits."""
+        found = []
+        for name, limit in self.limits.items():
+            unit = _COST_OF_LIMIT[name]
+            value = getattr(cost, unit)
+            if value > limit and name.startswith("max"):
+                found.append(f"{value:,} {UNITS[unit]} are over the budget of {limit:,}")
+            elif value < limit and name.startswith("min"):
+                found.append(f"{value:,} {UNITS[unit]} are under the least of {limit:,}")
+        return found
+
+    def excess(self, costs: Costs) -> npt.NDArray[np.float64]:
+        """By which factor each of N costs is outside: 0 where it fits, 0.5 if half as much again (N,)."""
+        worst = np.zeros(len(costs))
+        for name, limit in self.limits.items():
+            values = getattr(costs, _COST_OF_LIMIT[name])
+            ratio = values / limit if name.startswith("max") else limit / np.maximum(values, 1)
+            np.maximum(worst, ratio - 1, out=worst)
+        return worst
+
+    def admits(self, costs: Costs) -> npt.NDArray[np.bool_]:
+        """Which of N costs are within every limit (N,)."""
+        fits = np.ones(len(costs), bool)
+        for name, limit in self.limits.items():
+            values = getattr(costs, _COST_OF_LIMIT[name])
+            fits &= values <= limit if name.startswith("max") else values >= limit
+        return fits
+
+    def __str__(self) -> str:
+        words = [
+            f"{'at most' if name.startswith('max') else 'at least'} {format_size(limit)} {UNITS[_COST_OF_LIMIT[name]]}"
+            for name, limit in self.limits.items()
+        ]
+        return ", ".join(words) or "no limit"

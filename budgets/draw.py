@@ -1,0 +1,140 @@
+"""Drawing samples that fit a budget, spread over sizes; and what to say when none fits.
+
+Counting is so cheap (hundreds of thousands a second) that everything here draws by the thousand, costs in
+one call, and keeps what fits. A search that takes the first that fits drifts to small and shallow networks,
+since most of them are; picking a bin of size first (as whittle does, Sukthankar et al. 2024) prevents it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from budgets.budget import Budget
+from budgets.cost import COST_NAMES, Cost, Costs, costs_of
+from search_spaces.errors import UsageError
+from search_spaces.space import Rows, Sample, SearchSpace, Task
+
+BATCH = 4096
+NUM_BINS = 8
+ENOUGH = 256  # samples that fit, for one pick among them
+MOST_BATCHES = 24
+
+Floats = npt.NDArray[np.float64]
+
+
+def draw_fitting(
+    space: SearchSpace,
+    task: Task,
+    budget: Budget,
+    rng: np.random.Generator,
+    *,
+    most_batches: int = MOST_BATCHES,
+) -> tuple[Rows, Costs]:
+    """Samples that fit ``budget`` and their costs: about ``ENOUGH`` of them, fewer if they are rare.
+
+    Where random draws find none, samples are led into the budget one choice at a time. Empty only if that
+    fails from every start.
+    """
+    found: list[Rows] = []
+    for _ in range(most_batches):
+        rows = space.draw_spread(rng, BATCH)
+        found.append(rows[budget.admits(costs_of(space, rows, task))])
+        if sum(map(len, found)) >= ENOUGH:
+            break
+    if not any(map(len, found)):
+        found.append(_led_inside(space, task, budget, rng))
+    rows = np.unique(np.concatenate(found), axis=0)
+    return rows, costs_of(space, rows, task)
+
+
+def _led_inside(space: SearchSpace, task: Task, budget: Budget, rng: np.random.Generator) -> Rows:
+    starts = [np.zeros(len(space.choices), np.int16), *space.draw_spread(rng, 12)]
+    ends = [descend(space, start, lambda rows: budget.excess(costs_of(space, rows, task))) for start in starts]
+    inside = np.array([row for row, excess in ends if excess == 0], np.int16).reshape(-1, len(space.choices))
+    neighbours = [space.mutants(row, rng, 512) for row in inside]
+    rows = np.concatenate([inside, *neighbours])
+    return rows[budget.admits(costs_of(space, rows, task))]
+
+
+def pick(params: npt.NDArray[np.int64], rng: np.random.Generator) -> int:
+    """An index into ``params``: a bin of equal width in parameters first, then one of its members."""
+    low, high = int(params.min()), int(params.max())
+    bins = np.minimum((params - low) * NUM_BINS // max(1, high - low), NUM_BINS - 1)
+    chosen = rng.choice(np.unique(bins))
+    return int(rng.choice(np.flatnonzero(bins == chosen)))
+
+
+def descend(
+    space: SearchSpace, start: npt.NDArray[np.int16], score: Callable[[Rows], Floats]
+) -> tuple[npt.NDArray[np.int16], float]:
+    """The row (choices,) where changing any one choice no longer lowers ``score``, and its score."""
+    row, best = start, float(score(start[None])[0])
+    while best > 0:
+        neighbours = np.repeat(row[None], sum(len(choice.values) for choice in space.choices), axis=0)
+        position = 0
+        for column, choice in enumerate(space.choices):
+            neighbours[position : position + len(choice.values), column] = np.arange(len(choice.values))
+            position += len(choice.values)
+        scores = score(neighbours)
+        if scores.min() >= best:
+            break
+        row, best = neighbours[scores.argmin()], float(scores.min())
+    return row, best
+
+
+def smallest(space: SearchSpace, task: Task, cost_name: str) -> tuple[Sample, Cost]:
+    """The sample with the least of one cost, found by descent from several starts."""
+    rng = np.random.default_rng(0)
+    starts = [np.zeros(len(space.choices), np.int16), *space.draw(rng, 4)]
+
+    def score(rows: Rows) -> Floats:
+        return np.asarray(getattr(costs_of(space, rows, task), cost_name), np.float64)
+
+    row, _ = min((descend(space, start, score) for start in starts), key=lambda end: end[1])
+    return space.decode(row), costs_of(space, row[None], task)[0]
+
+
+def settle(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budget, str]:
+    """The budget a search uses, and a sentence on what was settled: where only a maximum of parameters is
+    given, the minimum becomes half of it, if anything is that large. UsageError if nothing fits."""
+    rng = np.random.default_rng(0)
+    note = ""
+    if budget.max_params and budget.min_params is None:
+        near = replace(budget, min_params=budget.max_params // 2)
+        if len(draw_fitting(space, task, near, rng)[0]):
+            return (
+                near,
+                "the least is half the most, so that the search stays near its budget (--min-params changes it)",
+            )
+        note = "no least size: nothing that fits is half as large as --max-params"
+    if not len(draw_fitting(space, task, budget, rng)[0]):
+        raise UsageError(nothing_fits(space, task, budget))
+    return budget, note
+
+
+def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
+    """What to say: the limits, and the smallest possible sizes with their sample."""
+    channels, height, width = task.input_shape
+    ends = {name: smallest(space, task, name) for name in COST_NAMES}
+    flags = {
+        "params": "max_params",
+        "macs": "max_macs",
+        "size_bytes": "max_bytes",
+        "peak_memory": "max_peak_memory",
+    }
+    lines = [
+        f"No {space.name} network for {channels}x{height}x{width} inputs and {task.num_classes} classes has {budget}."
+    ]
+    for name, (sample, cost) in ends.items():
+        limit = getattr(budget, flags[name])
+        value = getattr(cost, name)
+        if limit is not None and value > limit:
+            flag = "--" + flags[name].replace("_", "-")
+            lines.append(f"The smallest possible has {value:,} ({flag} {value} admits it): {space.text(sample)}.")
+    if len(lines) == 1:
+        lines.append("Each limit can be met alone, but not all of them together: raise one, or lower --min-params.")
+    return " ".join(lines)

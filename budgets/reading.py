@@ -1,0 +1,364 @@
+"""The cost reading: one walk through a definition adds up N samples at once.
+
+Depths and branches differ between samples, so the walk keeps its rows sorted: before a ``Repeat`` by depth,
+deepest first, before an ``Either`` by branch. The samples that take part in a block are then one slice, and
+everything is arithmetic in place on views; the rows' first order is restored once, at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import singledispatchmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search_spaces.space import Rows
+from search_spaces.vocabulary import (
+    Act,
+    Cell,
+    Choice,
+    Concat,
+    Conv,
+    Either,
+    Gate,
+    GlobalPool,
+    Linear,
+    Node,
+    Norm,
+    Pool,
+    Repeat,
+    Residual,
+    Sequence,
+    Value,
+    evaluate,
+    halved,
+)
+
+Ints = npt.NDArray[np.int64]
+NORM_BUFFER_BYTES = 8  # num_batches_tracked, one int64 a layer
+
+
+@dataclass
+class Totals:
+    """Sums for N samples; ``peak`` counts tensor elements."""
+
+    params: Ints
+    macs: Ints
+    buffer_bytes: Ints
+    peak: Ints
+
+
+class _State:
+    """N samples on their way through the network; a slice of it shares its arrays.
+
+    ``held`` are elements of tensors that others still need besides the current one. ``pinned`` marks, as
+    its size, a current tensor that others need too: it cannot be overwritten, and stays when left.
+    """
+
+    ARRAYS = ("order", "channels", "params", "macs", "buffer_bytes", "held", "pinned", "peak")
+
+    def __init__(self, arrays: dict[str, Ints], height: int, width: int) -> None:
+        self.arrays = arrays
+        self.order, self.channels = arrays["order"], arrays["channels"]
+        self.params, self.macs, self.buffer_bytes = arrays["params"], arrays["macs"], arrays["buffer_bytes"]
+        self.held, self.pinned, self.peak = arrays["held"], arrays["pinned"], arrays["peak"]
+        self.height, self.width = height, width
+        self.may_be_pinned = False
+
+    @property
+    def area(self) -> int:
+        return self.height * self.width
+
+    def part(self, rows: slice) -> _State:
+        state = _State({name: array[rows] for name, array in self.arrays.items()}, self.height, self.width)
+        state.may_be_pinned = self.may_be_pinned
+        return state
+
+    def sort(self, order: npt.NDArray[np.intp]) -> None:
+        for array in self.arrays.values():
+            array[:] = array[order]
+
+    def allocate(self, elements: Ints) -> None:
+        """A new tensor is made from the current one and takes its place (channels are set by the caller)."""
+        alive = self.channels * self.area
+        alive += self.held
+        alive += elements
+        np.maximum(self.peak, alive, out=self.peak)
+        if self.may_be_pinned:
+            self.held += self.pinned
+            self.pinned[:] = 0
+            self.may_be_pinned = False
+
+    def pin(self, where: npt.NDArray[np.bool_] | None = None) -> None:
+        """Others will need the current tensor after what comes next (for the samples ``where``)."""
+        self.pinned[:] = self.channels * self.area
+        if where is not None:
+            self.pinned *= where
+        self.may_be_pinned = True
+
+    def unpin(self, held: Ints) -> None:
+        """Nobody needs it any more; what others hold is ``held`` again."""
+        self.pinned[:] = 0
+        self.may_be_pinned = False
+        self.held[:] = held
+
+    @contextmanager
+    def kept(self, *arrays: Ints) -> Iterator[_Kept]:
+        """Copies of ``arrays`` that follow every later sorting of the rows."""
+        names = [f"kept{len(self.arrays) + number}" for number in range(len(arrays))]
+        self.arrays.update({name: array.copy() for name, array in zip(names, arrays, strict=True)})
+        yield _Kept(self, names)
+        for name in names:
+            del self.arrays[name]
+
+    def bring_first(self, active: npt.NDArray[np.bool_]) -> int:
+        """Sort the rows that are ``active`` to the front, and return how many they are."""
+        number = int(np.count_nonzero(active))
+        if not active[:number].all():
+            self.sort(np.argsort(~active, kind="stable"))
+        return number
+
+
+@dataclass(frozen=True)
+class _Kept:
+    state: _State
+    names: list[str]
+
+    def arrays(self) -> list[Ints]:
+        return [self.state.arrays[name] for name in self.names]
+
+
+def read(definition: Node, choices: tuple[Choice, ...], rows: Rows, input_shape: tuple[int, int, int]) -> Totals:
+    """Totals of ``rows`` (N, number of choices) for one image of (channels, height, width)."""
+    number = len(rows)
+    arrays = {name: np.zeros(number, np.int64) for name in _State.ARRAYS}
+    arrays["order"][:] = np.arange(number)
+    arrays["channels"][:] = input_shape[0]
+    state = _State(arrays, *input_shape[1:])
+    _Reader(choices, rows).walk(definition, state)
+    restored = {name: np.empty(number, np.int64) for name in ("params", "macs", "buffer_bytes", "peak")}
+    for name, array in restored.items():
+        array[state.order] = arrays[name]
+    return Totals(**restored)
+
+
+class _Reader:
+    def __init__(self, choices: tuple[Choice, ...], rows: Rows) -> None:
+        self.indices = {choice.label: np.ascontiguousarray(rows[:, k]) for k, choice in enumerate(choices)}
+        self.values = {
+            choice.label: np.array(choice.values, np.int64)[self.indices[choice.label]]
+            for choice in choices
+            if all(isinstance(value, int) for value in choice.values)
+        }
+
+    def number(self, value: Value, state: _State) -> Any:
+        return evaluate(value, lambda choice: self.values[choice.label][state.order], state.channels)
+
+    @singledispatchmethod
+    def walk(self, node: Node, state: _State) -> None:
+        raise TypeError(f"not a word of the vocabulary: {node!r}")
+
+    @walk.register
+    def _(self, node: Conv, state: _State) -> None:
+        if node.out is None:
+            out, weights = state.channels, state.channels.copy()
+        else:
+            out = self.number(node.out, state)
+            if not isinstance(node.out, (int, Choice)):
+                out = np.maximum(out, 1)
+            weights = state.channels * out
+        kernel = self.number(node.kernel, state)
+        weights *= kernel * kernel
+        self._convolve(state, out, weights, node.stride)
+
+    def _convolve(self, state: _State, out: Ints, weights: Ints, stride: int) -> None:
+        used = stride if min(state.height, state.width) >= 4 else 1
+        height, width = halved(state.height, used)[0], halved(state.width, used)[0]
+        state.allocate(out * (height * width))
+        state.channels[:] = out
+        state.height, state.width = height, width
+        state.params += weights
+        weights *= height * width
+        state.macs += weights
+
+    @walk.register
+    def _(self, node: Norm, state: _State) -> None:
+        state.params += 2 * state.channels
+        state.buffer_bytes += 8 * state.channels + NORM_BUFFER_BYTES
+        self._overwrite(state)
+
+    @walk.register
+    def _(self, node: Act, state: _State) -> None:
+        self._overwrite(state)
+
+    def _overwrite(self, state: _State) -> None:
+        """In place, or into a tensor of the same size where others need the current one."""
+        if state.may_be_pinned:
+            state.allocate(state.pinned.copy())
+
+    @walk.register
+    def _(self, node: Pool, state: _State) -> None:
+        if node.stride == 1:
+            state.allocate(state.channels * state.area)
+        elif min(state.height, state.width) >= 4:
+            height, width = halved(state.height, 2, pool=True)[0], halved(state.width, 2, pool=True)[0]
+            state.allocate(state.channels * (height * width))
+            state.height, state.width = height, width
+
+    @walk.register
+    def _(self, node: GlobalPool, state: _State) -> None:
+        state.allocate(state.channels)
+        state.height = state.width = 1
+
+    @walk.register
+    def _(self, node: Linear, state: _State) -> None:
+        out = self.number(node.out, state)
+        weights = state.channels * out
+        state.allocate(out)
+        state.channels[:] = out
+        state.macs += weights
+        weights += out
+        state.params += weights
+
+    @walk.register
+    def _(self, node: Sequence, state: _State) -> None:
+        for child in node.body:
+            self.walk(child, state)
+
+    @walk.register
+    def _(self, node: Residual, state: _State) -> None:
+        assert not state.may_be_pinned, "the first step of another block's body cannot be a residual block"
+        with state.kept(state.channels, state.held) as kept:
+            height, width = state.height, state.width
+            state.pin() if node.project else state.pin(where=self._keeps_shape(node.body, state))
+            self.walk(node.body, state)
+            channels, held = kept.arrays()
+            state.unpin(held)
+            if node.project:
+                same_size = (height, width) == (state.height, state.width)
+                self._project(state, channels, height * width, np.asarray(state.channels != channels) | (not same_size))
+
+    def _project(self, state: _State, channels: Ints, area: int, where: npt.NDArray[np.bool_]) -> None:
+        """The 1x1 convolution and normalization of a shortcut, for the samples ``where`` shapes differ."""
+        if not where.any():
+            return
+        alive = state.held + channels * area + 2 * state.channels * state.area
+        np.maximum(state.peak, alive * where, out=state.peak)
+        weights = channels * state.channels * where
+        state.params += weights + 2 * state.channels * where
+        state.buffer_bytes += (8 * state.channels + NORM_BUFFER_BYTES) * where
+        state.macs += weights * state.area
+
+    def _keeps_shape(self, body: Node, state: _State) -> npt.NDArray[np.bool_]:
+        """Whether ``body``, a sequence, gives back the channels and the size that it gets."""
+        assert isinstance(body, Sequence)
+        convs = [node for node in flattened(body) if isinstance(node, Conv)]
+        last = convs[-1].out
+        assert isinstance(last, (int, Choice)), "a body without projection must end in a chosen width"
+        halves = any(conv.stride == 2 for conv in convs) and min(state.height, state.width) >= 4
+        return np.asarray((self.number(last, state) == state.channels) & (not halves))
+
+    @walk.register
+    def _(self, node: Concat, state: _State) -> None:
+        with state.kept(state.channels, state.held) as kept:
+            state.pin()
+            self.walk(node.body, state)
+            channels, held = kept.arrays()
+            state.unpin(held)
+            state.channels += channels
+            np.maximum(state.peak, held + 2 * state.channels * state.area, out=state.peak)
+
+    @walk.register
+    def _(self, node: Gate, state: _State) -> None:
+        assert not state.may_be_pinned
+        squeezed = np.maximum(self.number(node.squeezed, state), 1)
+        weights = 2 * squeezed * state.channels
+        vectors = squeezed + state.channels
+        np.maximum(state.peak, state.held + state.channels * state.area + vectors, out=state.peak)
+        state.macs += weights
+        state.params += weights + vectors
+
+    @walk.register
+    def _(self, node: Repeat, state: _State) -> None:
+        if isinstance(node.depth, int):
+            self.walk(Sequence(node.blocks[: node.depth]), state)
+            return
+        for index, block, following in _runs(node.blocks):
+            active = state.bring_first(self.number(node.depth, state) > index)
+            if active == 0:
+                return
+            part = state.part(slice(0, active))
+            with part.kept(part.channels, part.params, part.macs, part.buffer_bytes) as kept:
+                self.walk(block, part)
+                unchanged = (kept.arrays()[0] == part.channels).all() and part.area == state.area
+                if following and unchanged:  # the equal blocks that follow cost the same and need no walk
+                    again = np.minimum(self.number(node.depth, part) - index - 1, following)
+                    for total, before in zip(
+                        (part.params, part.macs, part.buffer_bytes), kept.arrays()[1:], strict=True
+                    ):
+                        total += (total - before) * again
+            assert not part.may_be_pinned
+            state.height, state.width, state.may_be_pinned = part.height, part.width, False
+            if following and unchanged:
+                return
+
+    @walk.register
+    def _(self, node: Either, state: _State) -> None:
+        branches = {id(branch): branch for branch in map(node.branch, node.choice.values)}
+        numbers = list(branches)
+        branch_of_value = np.array([numbers.index(id(node.branch(value))) for value in node.choice.values])
+        chosen = branch_of_value[self.indices[node.choice.label][state.order]]
+        if (chosen[1:] < chosen[:-1]).any():
+            order = np.argsort(chosen, kind="stable")
+            chosen = chosen[order]
+            state.sort(order)
+        bounds = np.searchsorted(chosen, np.arange(len(numbers) + 1))
+        height, width = state.height, state.width
+        sizes = set()
+        pinned = False
+        for number, branch in enumerate(branches.values()):
+            if bounds[number] == bounds[number + 1]:
+                continue
+            part = state.part(slice(bounds[number], bounds[number + 1]))
+            self.walk(branch, part)
+            sizes.add((part.height, part.width))
+            pinned |= part.may_be_pinned
+        assert len(sizes) == 1, f"branches of {node.choice.label} differ in size: {sizes} from {height}x{width}"
+        state.height, state.width = sizes.pop()
+        state.may_be_pinned = pinned
+
+    @walk.register
+    def _(self, node: Cell, state: _State) -> None:
+        last = node.num_nodes - 1
+        with state.kept(state.held) as kept:
+            for source, target in sorted(node.edges, key=lambda edge: (edge[1], edge[0])):
+                needed_later = range(source + 1, target) if target == last else set(range(target)) - {source}
+                (held,) = kept.arrays()
+                size = state.channels * state.area
+                state.held[:] = held + size * (len(needed_later) + (source > 0))
+                if target < last:
+                    state.pin()
+                self.walk(node.edges[source, target], state)
+                if source == 0 and state.may_be_pinned:  # a first skip: the sum needs a tensor of its own
+                    np.maximum(state.peak, state.held + 2 * state.pinned, out=state.peak)
+                state.unpin(kept.arrays()[0])
+
+
+def flattened(node: Sequence) -> Iterator[Node]:
+    """The nodes of a sequence and of the sequences in it."""
+    for child in node.body:
+        if isinstance(child, Sequence):
+            yield from flattened(child)
+        else:
+            yield child
+
+
+def _runs(blocks: tuple[Node, ...]) -> Iterator[tuple[int, Node, int]]:
+    """(index, block, how many blocks to the end are the same object, if all that follow are, else 0)."""
+    for index, block in enumerate(blocks):
+        rest = blocks[index + 1 :]
+        yield index, block, len(rest) if all(other is block for other in rest) else 0
