@@ -1,0 +1,85 @@
+"""What the rest of the program sees of a data set: plain frozen records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+SplitName = Literal["train", "select", "rank", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "select", "rank", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images of one purpose.
+
+    ``images`` is uint8 (N, C, H, W), contiguous and writable; writing to it never reaches the cache.
+    ``labels`` is int64 (N,), indices into the data set's classes. Images come in the source's order, which
+    means sorted by class for a folder: shuffle before training.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A decoded data set and its four splits: train, select (chooses the epoch), rank (ranks trials), test.
+
+    ``key`` names the content and everything that changes the splits: equal keys mean equal splits.
+    ``input_shape`` is (C, H, W). ``counts`` holds, for each split, the number of images of each class.
+    ``cache_path`` is the folder of the decoded arrays; what is derived from them may be cached there too.
+    """
+
+    name: str
+    key: str
+    classes: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    counts: dict[str, list[int]]
+    cache_path: Path
+    rows: dict[str, npt.NDArray[np.int64]] = field(repr=False, compare=False)  # of the cached arrays, sorted
+
+    def split(self, name: SplitName) -> Split:
+        """Images and labels of one split: a copy in memory, or a private memory map if its rows adjoin."""
+        rows = self.rows[name]
+        images = np.load(self.cache_path / "images.npy", mmap_mode="c")
+        labels = np.load(self.cache_path / "labels.npy")
+        if rows[-1] - rows[0] + 1 == len(rows):
+            return Split(np.asarray(images[rows[0] : rows[-1] + 1]), labels[rows])
+        return Split(np.asarray(images[rows]), labels[rows])
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that should be an image and is not: its name inside the source, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What ``nasctl data`` shows. With ``faults``, what can be known without the cure.
+
+    ``found`` maps the source's own parts ("train", "val", "test"; "all" if it has only one) to images per
+    class, broken ones included; ``splits`` does the same for the four splits and is empty while there are
+    faults other than broken files. ``image_sizes`` ("32x32", width first), ``modes`` (Pillow's names) and
+    ``formats`` count readable images, the most frequent first.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    input_shape: tuple[int, int, int] | None  # C, H, W after decoding
+    found: dict[str, list[int]]
+    splits: dict[str, list[int]]
+    image_sizes: dict[str, int]
+    modes: dict[str, int]
+    formats: dict[str, int]
+    broken: tuple[Broken, ...]
+    num_ignored: int  # files that are no images: notes, lists, thumbnails' databases
+    faults: tuple[str, ...]  # what open_data would say about this configuration
+    cache_path: Path | None

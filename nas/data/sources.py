@@ -1,0 +1,104 @@
+"""What a source of images is, and which one a name means. Each kind of source has a file of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.data.dataset import Broken
+from nas.errors import DataError, nearest
+
+Progress = Callable[[int, int], None]
+PARTS = ("train", "val", "test")  # what a source may have of its own; an image's part is an index into this
+TRAIN, VAL, TEST = range(3)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The shape every image gets, and how."""
+
+    channels: int
+    height: int
+    width: int
+    fit: Literal["resize", "pad"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything about a source's images but their pixels, from one look at each.
+
+    ``labels``, ``parts``, ``names`` and ``sizes`` (height, width) have one entry for each readable image;
+    ``read(index, target)`` decodes one as uint8 (C, H, W), raising anything if it is broken after all.
+    ``present`` (3, number of classes) counts images of each part, broken ones included.
+    """
+
+    classes: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    parts: npt.NDArray[np.uint8]
+    names: Sequence[str]
+    sizes: npt.NDArray[np.int64]
+    grey: bool
+    digest: str  # of the content: file bytes or pixels, labels, names
+    read: Callable[[int, Target], npt.NDArray[np.uint8]]
+    present: npt.NDArray[np.int64]
+    modes: Counter[str]
+    formats: Counter[str]
+    broken: tuple[Broken, ...] = ()
+    num_ignored: int = 0
+    repeatable: bool = True  # False: some file could not be read just now, so look again next time
+    hint: str = ""  # added to the message that there are too few classes
+
+
+class Source(Protocol):
+    """A place where labelled images come from."""
+
+    @property
+    def name(self) -> str:
+        """What the data set is called in reports."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Something cheap that changes when the content may have. DataError if there is nothing."""
+        ...
+
+    def look(self, progress: Progress | None) -> Found:
+        """Look at every image once. DataError if the source cannot be read at all."""
+        ...
+
+
+def find_source(text: str, cache_root: Path) -> Source:
+    """The source that ``text`` names: built-in name first, then path. DataError if it names nothing."""
+    from nas.data.digits import Digits
+    from nas.data.folder import Folder
+    from nas.data.named import NAMED, Named
+    from nas.data.npz import Npz
+
+    if text == "digits":
+        return Digits()
+    if text in NAMED:
+        return Named(text, cache_root / "torchvision")
+    path = Path(text).expanduser()
+    try:
+        is_folder, is_there = bool(text) and path.is_dir(), bool(text) and path.exists()
+    except OSError as error:  # a name that is too long, a folder above it that is closed to us
+        raise DataError(f"{text} cannot be read: {error.strerror}. Give a path that can.") from error
+    if is_folder:
+        return Folder(path)
+    if is_there and path.suffix.lower() == ".npz":
+        return Npz(path)
+    names = ["digits", *NAMED]
+    if is_there:
+        raise DataError(
+            f"{text} is a file that holds no data set we can read. Give a folder of images (unpack an "
+            "archive first), or an .npz file with the arrays 'images' and 'labels'."
+        )
+    raise DataError(
+        f"There is no folder, .npz file or built-in data set {text!r}.{nearest(text, names)} "
+        f"Give the path of a folder or .npz file that exists, or one of: {', '.join(names)}."
+    )

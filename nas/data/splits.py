@@ -1,0 +1,97 @@
+"""Which image serves which purpose: stratified, seeded, disjoint, and every class in every split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.data.dataset import SPLIT_NAMES
+from nas.data.sources import TEST, TRAIN, VAL
+
+Rows = npt.NDArray[np.int64]
+
+_TEST_SHARE = 0.2  # of all images, where the source has no test images of its own
+_SMALL = 10_000  # training images; below it select and rank need a larger share to be worth reading
+_SHARE, _SMALL_SHARE = 0.10, 0.15  # each, of what is not test
+_MOST = 5_000  # images each: enough to rank by, so the rest trains
+_LEAST_TRAIN = 2  # images of a class: one to learn and one to tell it apart from noise
+
+_DEAL, _TAIL = 1, 2  # the seed's streams, so that imbalance leaves the other splits alone
+
+
+def least_images(own_parts: Sequence[int]) -> dict[int, int]:
+    """How many images every class needs in each part (TRAIN, VAL, TEST) that the source has."""
+    own = set(own_parts)
+    least = {TRAIN: _LEAST_TRAIN + (0 if VAL in own else 2) + (0 if TEST in own else 1)}
+    return least | {part: count for part, count in ((VAL, 2), (TEST, 1)) if part in own}
+
+
+def make_splits(
+    labels: Rows, parts: npt.NDArray[np.uint8], own_parts: Sequence[int], *, num_classes: int, seed: int
+) -> dict[str, Rows]:
+    """Sorted rows of train, select, rank and test. Every class must have ``least_images`` in each part.
+
+    The source's own test images are the test split, else 20 % are held out. The source's val images are
+    halved into select and rank, else each takes 15 % of the rest (10 %, at most 5,000, from 10,000 on).
+    """
+    rng = np.random.default_rng([seed, _DEAL])
+    counts = {part: np.bincount(labels[parts == part], minlength=num_classes) for part in (TRAIN, VAL, TEST)}
+    rest = counts[TRAIN]
+    halves = VAL in own_parts
+    num_test = np.zeros_like(rest)
+    if TEST not in own_parts:
+        num_test = _share_out(rest, _TEST_SHARE, keep=_LEAST_TRAIN if halves else _LEAST_TRAIN + 2)
+        rest = rest - num_test
+    total = int(rest.sum())
+    share = _SMALL_SHARE if total < _SMALL else min(_SHARE, _MOST / total)
+    num_each = np.zeros_like(rest) if halves else _share_out(rest, share, keep=_LEAST_TRAIN, takers=2)
+
+    rows = {part: np.flatnonzero(parts == part) for part in (TRAIN, VAL, TEST)}
+    test, select, rank, train = _deal(rows[TRAIN], labels, [num_test, num_each, num_each], rng)
+    if halves:
+        odd = counts[VAL] % 2
+        half = (counts[VAL] + odd * (np.cumsum(odd) % 2)) // 2  # odd ones out go to either side in turn
+        select, rank = _deal(rows[VAL], labels, [half], rng)
+    if TEST in own_parts:
+        test = rows[TEST]
+    return dict(zip(SPLIT_NAMES, (train, select, rank, test), strict=True))
+
+
+def long_tail(train: Rows, labels: Rows, *, num_classes: int, factor: float, seed: int) -> Rows:
+    """The rows of ``train`` that stay when class i keeps int(n_max * (1/factor) ** (i / (C - 1))) images.
+
+    n_max is the largest class's count. A class keeps at least 2 images, and at most what it has; which ones
+    does not depend on the factor beyond their number.
+    """
+    rng = np.random.default_rng([seed, _TAIL])
+    most = np.bincount(labels[train], minlength=num_classes).max()
+    exponents = np.arange(num_classes) / max(num_classes - 1, 1)
+    wanted = np.maximum((most * (1 / factor) ** exponents).astype(np.int64), _LEAST_TRAIN)
+    kept, _ = _deal(train, labels, [wanted], rng)
+    return kept
+
+
+def _share_out(counts: Rows, share: float, *, keep: int, takers: int = 1) -> Rows:
+    """How many of each class one taker gets: ``share`` in all, in proportion, at least 1 of every class.
+
+    Leaves ``keep`` of every class after all takers. Fractions are settled by largest remainder.
+    """
+    exact = counts * share
+    taken = np.floor(exact).astype(np.int64)
+    missing = round(float(exact.sum())) - int(taken.sum())
+    taken[np.argsort(taken - exact, kind="stable")[:missing]] += 1
+    shared: Rows = np.minimum(np.maximum(taken, 1), (counts - keep) // takers)
+    return shared
+
+
+def _deal(rows: Rows, labels: Rows, takes: Sequence[Rows], rng: np.random.Generator) -> list[Rows]:
+    """Shuffle each class and deal it out: ``takes[k][c]`` of class c to pile k, the rest to a last pile."""
+    shuffled = rng.permutation(rows)
+    order = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    classes = labels[order]
+    position = np.arange(len(order)) - np.searchsorted(classes, classes)  # within its class
+    ends = np.cumsum(np.stack(takes), axis=0)
+    pile = (position[None] >= ends[:, classes]).sum(axis=0)
+    return [np.sort(order[pile == number]) for number in range(len(takes) + 1)]
