@@ -1,0 +1,18 @@
+"""Where trials run. Processes, devices and time limits belong here; what a trial does or means, not."""
+
+from nas.executors.base import EpochListener, EpochReport, Executor, RunTrial, WorkerSlot
+from nas.executors.devices import TRIALS_PER_GPU, plan_slots
+from nas.executors.inline import InlineExecutor
+from nas.executors.local import LocalExecutor
+
+__all__ = [
+    "TRIALS_PER_GPU",
+    "EpochListener",
+    "EpochReport",
+    "Executor",
+    "InlineExecutor",
+    "LocalExecutor",
+    "RunTrial",
+    "WorkerSlot",
+    "plan_slots",
+]

@@ -1,0 +1,73 @@
+"""What runs trials: the contract between the engine and the processes that train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from nas.trial import TrialResult, TrialSpec
+
+EpochReport = Callable[[dict[str, float]], None]
+"""Called by a trial after each epoch with that epoch's row of its history."""
+
+RunTrial = Callable[[TrialSpec, str, EpochReport], TrialResult]
+"""Trains one specification on one device. Returns a result for every failure that it can see coming."""
+
+EpochListener = Callable[[str, dict[str, float]], None]
+"""Told, in the engine's own process, of an epoch: the trial's id and the row."""
+
+
+@dataclass(frozen=True)
+class WorkerSlot:
+    """Room for one trial at a time: a device ("cpu" or "cuda:N") and its share of the CPU's threads."""
+
+    device: str
+    num_threads: int
+
+
+class Executor(Protocol):
+    """Runs up to ``num_slots`` trials at once. Used by one thread, which owns it and closes it.
+
+    Every submitted trial comes back exactly once from ``wait``, whatever happens to it, unless the executor
+    is closed first. A failed trial is a result with its reason, never an exception.
+    """
+
+    num_slots: int
+
+    @property
+    def num_running(self) -> int:
+        """Trials submitted and not yet returned."""
+
+    def submit(self, spec: TrialSpec) -> None:
+        """Start a trial. Only while ``num_running < num_slots``; returns at once."""
+
+    def wait(self, timeout: float | None = None) -> list[TrialResult]:
+        """Block until a trial ends; the trials that ended.
+
+        Empty after ``timeout`` seconds without one, and at once when none is running.
+        """
+
+    def close(self) -> None:
+        """End every worker at once, its trial included. May be called again."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def failure(spec: TrialSpec, reason: str, *, seconds: float = 0.0) -> TrialResult:
+    """The result of a trial that ended without one of its own."""
+    return TrialResult(id=spec.id, status="failed", seconds=seconds, error=reason)
+
+
+def run_guarded(run: RunTrial, spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
+    """``run``, with whatever it raises turned into a failed result."""
+    try:
+        return run(spec, device, report)
+    except Exception as error:
+        # A trial must never take its worker or the search along, whatever it raised.
+        return failure(spec, f"{type(error).__name__}: {error}")

@@ -1,0 +1,278 @@
+"""Trials in persistent processes on this machine, one process per slot.
+
+A worker that dies fails its own trial only, and its slot starts again. ``concurrent.futures`` would fail
+every pending trial instead. POSIX only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from multiprocessing import connection, util
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from nas.executors.base import EpochListener, WorkerSlot, failure
+from nas.executors.child import serve
+from nas.executors.devices import worker_environment
+from nas.executors.messages import Broken, Ended, Epoch, Message, Ready
+from nas.trial import TrialResult, TrialSpec
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+
+START_LIMIT = 600.0  # seconds for a worker's imports; only a hanging file system takes longer
+END_LIMIT = 1.0  # seconds between asking a worker to end and killing it
+
+
+class LocalExecutor:
+    """An ``Executor`` of spawned processes that start in the background as soon as it is made.
+
+    ``run`` names a ``RunTrial`` as "package.module:function"; the workers import it, this process does not.
+    ``trial_timeout`` counts a trial's own seconds, not its worker's start. ``on_epoch`` is called inside
+    ``wait``. Since workers are spawned, a program that uses this needs the usual guard,
+    ``if __name__ == "__main__":``.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[WorkerSlot],
+        *,
+        trial_timeout: float | None = None,
+        run: str = "nas.worker:run_trial",
+        on_epoch: EpochListener | None = None,
+    ) -> None:
+        assert slots, "an executor needs at least one slot"
+        self.num_slots = len(slots)
+        self._workers = [_Worker(slot, run, trial_timeout, on_epoch) for slot in slots]
+        # At the interpreter's exit multiprocessing joins its children: they must have been told to end.
+        self._finalizer: Any = util.Finalize(self, _end_all, args=(self._workers,), exitpriority=10)
+        for worker in self._workers:
+            worker.start()
+
+    @property
+    def num_running(self) -> int:
+        return sum(worker.spec is not None for worker in self._workers)
+
+    def submit(self, spec: TrialSpec) -> None:
+        idle = [worker for worker in self._workers if worker.spec is None]
+        assert idle, "submit called while every slot is taken"
+        min(idle, key=lambda worker: not worker.ready).submit(spec)
+
+    def wait(self, timeout: float | None = None) -> list[TrialResult]:
+        end = None if timeout is None else time.monotonic() + timeout
+        while self.num_running:
+            limits = [worker.limit for worker in self._workers if worker.limit is not None]
+            self._sleep(min([*limits, *([] if end is None else [end])], default=None))
+            results = [result for worker in self._workers if (result := worker.poll()) is not None]
+            if results or (end is not None and time.monotonic() >= end):
+                return results
+        return []
+
+    def _sleep(self, until: float | None) -> None:
+        """Until a worker sends something or dies, or the moment ``until``."""
+        events = [event for worker in self._workers for event in worker.events()]
+        connection.wait(events, None if until is None else max(0.0, until - time.monotonic()))
+
+    def close(self) -> None:
+        self._finalizer.cancel()
+        _end_all(self._workers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Worker:
+    """One slot, its process, and the trial in it, as the executor sees them.
+
+    ``spec`` is the trial in it or None; ``ready`` whether the process has finished its imports; ``limit`` the
+    moment at which the process is to be killed.
+    """
+
+    def __init__(self, slot: WorkerSlot, run: str, trial_timeout: float | None, on_epoch: EpochListener | None) -> None:
+        self._slot = slot
+        self._run = run
+        self._trial_timeout = trial_timeout
+        self._on_epoch = on_epoch
+        self._process: SpawnProcess | None = None
+        self._channel: Connection[TrialSpec, Message] | None = None
+        self._start_error: str | None = None
+        self._since = 0.0  # when the trial, or the start of the process before it, began
+        self.ready = False
+        self.spec: TrialSpec | None = None
+
+    def start(self) -> None:
+        """Replace the process, if any, by a new one; does not wait for it."""
+        self.end()
+        context = multiprocessing.get_context("spawn")
+        self._channel, theirs = context.Pipe()
+        device = "cuda:0" if self._slot.device.startswith("cuda") else self._slot.device  # the only one it sees
+        # Not a daemon: those may not have children, and a data loader inside a trial may want some.
+        self._process = context.Process(target=serve, args=(theirs, device, self._run), name="nasctl worker")
+        with _inherited(worker_environment(self._slot, os.environ)):
+            self._process.start()
+        theirs.close()  # the worker's copy is then the only one, and its death closes the channel
+        self._start_error = None
+        self._since = time.monotonic()
+
+    def submit(self, spec: TrialSpec) -> None:
+        assert self.spec is None
+        if not self._is_alive():
+            self.start()
+        self.spec = spec
+        self._since = time.monotonic()
+        assert self._channel is not None
+        with contextlib.suppress(ConnectionError):  # it died this moment: poll() sees that and fails the trial
+            self._channel.send(spec)
+
+    def events(self) -> list[Any]:
+        """What to sleep on: its messages and its death."""
+        return [] if self._process is None else [self._channel, self._process.sentinel]
+
+    @property
+    def limit(self) -> float | None:
+        if self.spec is None:
+            return None
+        if not self.ready:
+            return self._since + START_LIMIT
+        return None if self._trial_timeout is None else self._since + self._trial_timeout
+
+    def poll(self) -> TrialResult | None:
+        """Take in what happened since the last call, without blocking; the result of a trial that ended."""
+        if self._process is None:
+            return None
+        alive = self._is_alive()  # asked before reading: what a dead worker sent last is then surely read
+        result = self._read()
+        if result is not None:
+            return result
+        if not alive:
+            return self._after_death()
+        if self.limit is not None and time.monotonic() >= self.limit:
+            return self._after_limit()
+        return None
+
+    def _is_alive(self) -> bool:
+        return self._process is not None and self._process.is_alive()
+
+    def _read(self) -> TrialResult | None:
+        """Messages in the channel, up to and including the end of the trial."""
+        assert self._channel is not None
+        try:
+            while self._channel.poll():
+                result = self._take(self._channel.recv())
+                if result is not None:
+                    return result
+        except (EOFError, OSError):  # the worker is dead, or will be in a moment
+            self._reap(END_LIMIT)
+        return None
+
+    def _take(self, message: Message) -> TrialResult | None:
+        match message:
+            case Ready():
+                self.ready = True
+                self._since = time.monotonic()  # a trial submitted before this moment begins now
+            case Broken(reason):
+                self._start_error = reason
+            case Epoch(row):
+                assert self.spec is not None
+                if self._on_epoch is not None:
+                    self._on_epoch(self.spec.id, row)
+            case Ended(result, retiring):
+                self.spec = None
+                if retiring:
+                    self.start()
+                return result
+        return None
+
+    def _after_death(self) -> TrialResult | None:
+        """Start the slot again and fail its trial.
+
+        A worker that died before it was ready is started only for the next trial: were it broken for good,
+        starting it now would go round for ever.
+        """
+        assert self._process is not None
+        reason = describe_exit(self._process.exitcode)
+        if not self.ready:
+            reason = f"worker could not start: {self._start_error or reason}"
+        return self._fail(reason, start=self.ready)
+
+    def _after_limit(self) -> TrialResult | None:
+        if self.ready:
+            return self._fail(f"stopped after {self._trial_timeout:g} s (--trial-timeout)", start=True)
+        return self._fail(f"worker did not start within {START_LIMIT:g} s", start=False)
+
+    def _fail(self, reason: str, *, start: bool) -> TrialResult | None:
+        """End the process; the failed result of its trial, if it had one."""
+        seconds = time.monotonic() - self._since if self.ready else 0.0
+        spec, self.spec = self.spec, None
+        self.end()
+        if start:
+            self.start()
+        return None if spec is None else failure(spec, reason, seconds=seconds)
+
+    def ask_to_end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+
+    def end(self, patience: float = 0.0) -> None:
+        """Be rid of the process, killing it after ``patience`` seconds, until the next ``start``."""
+        self._reap(patience)
+        if self._channel is not None:
+            self._channel.close()
+        self._process = self._channel = None
+        self.ready = False
+
+    def _reap(self, patience: float) -> None:
+        if self._process is None:
+            return
+        self._process.join(patience)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join(END_LIMIT)  # not for ever: a process stuck inside a driver may outlive SIGKILL
+
+
+@contextlib.contextmanager
+def _inherited(variables: dict[str, str]) -> Iterator[None]:
+    """Processes started inside find ``variables`` in their environment and the interrupt signal blocked.
+
+    Set from outside, since a spawned process imports the main module, and may read the variables, before any
+    code of ours. Likewise a Ctrl-C in that time would print a traceback for each worker.
+    """
+    before = {name: os.environ.get(name) for name in variables}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def describe_exit(code: int | None) -> str:
+    """Why a worker is gone, for the log of the trial that it took along."""
+    if code is None or code >= 0:
+        return f"worker ended by itself with exit status {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
+    hint = "; often the system ran out of memory" if -code == signal.SIGKILL else ""
+    return f"worker was killed by signal {-code} ({name}){hint}"
+
+
+def _end_all(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        worker.ask_to_end()
+    for worker in workers:
+        worker.end(END_LIMIT)
