@@ -1,0 +1,8 @@
+"""The engine: search, trials, training, run store, export and the command line.
+
+Belongs here: everything that proposes, trains, records, ranks and hands over. Does not belong here: what can
+be built (``search_spaces``), what it costs (``budgets``), which fixed networks to compare with
+(``baselines``). NNI, TensorBoard and ONNX each live behind one module.
+"""
+
+__version__ = "0.1.0"

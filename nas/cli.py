@@ -1,0 +1,234 @@
+"""The command line: flags in, one call down. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help="Search for small image classifiers under hard budgets.\n\n"
+    "A first search, on scikit-learn's bundled digits:  nasctl search --space densenet --max-params 150k",
+)
+
+Text = str | None  # values are checked all together by nas.options, not one by one here
+
+
+def _option(help_text: str, metavar: str, *names: str) -> typer.models.OptionInfo:
+    return typer.Option(*names, help=help_text, metavar=metavar, show_default=False)  # type: ignore[no-any-return]
+
+
+Space = Annotated[Text, _option("vgg, resnet, densenet, mobilenet or cell.", "NAME", "--space", "-s")]
+MaxParams = Annotated[Text, _option("Most parameters: 150k, 150000, 1.5M.", "SIZE")]
+MaxMacs = Annotated[Text, _option("Most multiply-accumulates for one image.", "SIZE")]
+MaxBytes = Annotated[Text, _option("Most bytes of float32 weights: 600k, 512KiB.", "SIZE")]
+MaxPeakMemory = Annotated[Text, _option("Most bytes of activations alive at once, one float32 image.", "SIZE")]
+MinParams = Annotated[Text, _option("Fewest parameters. [default: half of --max-params; 1 for no least]", "SIZE")]
+Data = Annotated[
+    Text, _option("digits, a folder, an .npz file, or cifar10, emnist-byclass... [default: digits]", "DATA")
+]
+Imbalance = Annotated[
+    Text, _option("Make the training split long-tailed by this factor. [default: 20 for digits, else 1]", "F")
+]
+ImageSize = Annotated[Text, _option("Side in pixels that images are brought to. [default: their own]", "N")]
+Fit = Annotated[Text, _option("resize or pad, to reach --image-size. [default: resize]", "HOW")]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Go on without images that cannot be read.")]
+Recipe = Annotated[Text, _option("custom-ce, custom-ce+borderline-smote or ce. [default: custom-ce]", "NAME")]
+Epochs = Annotated[Text, _option("Epochs of a trial.", "N")]
+BatchSize = Annotated[Text, _option("Images of a training step.", "N")]
+Workers = Annotated[Text, _option("Trials at once. [default: 4 a GPU, or one a CPU core]", "N")]
+TrialsPerGpu = Annotated[Text, _option("Trials at once on each GPU. [default: 4]", "N")]
+Device = Annotated[Text, _option("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
+RunName = Annotated[Text, _option("The run's name. [default: the newest run]", "NAME", "--run", "-r")]
+Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+@app.command()
+def search(
+    space: Space = None,
+    max_params: MaxParams = None,
+    max_macs: MaxMacs = None,
+    max_bytes: MaxBytes = None,
+    max_peak_memory: MaxPeakMemory = None,
+    min_params: MinParams = None,
+    data: Data = None,
+    imbalance: Imbalance = None,
+    image_size: ImageSize = None,
+    fit: Fit = None,
+    skip_broken: SkipBroken = False,
+    strategy: Annotated[Text, _option("evolution or random. [default: evolution]", "NAME")] = None,
+    trials: Annotated[Text, _option("Architectures to train. [default: 16]", "N")] = None,
+    time_limit: Annotated[Text, _option("Start no new trial after this time: 90s, 30m, 2h.", "TIME")] = None,
+    trial_timeout: Annotated[Text, _option("Stop a single trial after this time; it counts as failed.", "TIME")] = None,
+    objective: Annotated[Text, _option("What ranks trials. [default: balanced_accuracy]", "NAME")] = None,
+    confirm: Annotated[Text, _option("Train the best K again with 3 seeds each. [default: 3; 0: none]", "K")] = None,
+    recipe: Recipe = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: Annotated[Text, _option("Highest learning rate of the schedule.", "X")] = None,
+    optimizer: Annotated[Text, _option("adam or sgd. [default: adam]", "NAME")] = None,
+    schedule: Annotated[Text, _option("one-cycle or cosine. [default: one-cycle]", "NAME")] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option("--flip/--no-flip", help="Mirror images in training. [default: if in colour]", show_default=False),
+    ] = None,
+    workers: Workers = None,
+    trials_per_gpu: TrialsPerGpu = None,
+    device: Device = None,
+    seed: Annotated[Text, _option("Of strategy and trainings; splits do not depend on it. [default: 0]", "N")] = None,
+    keep: Annotated[Text, _option("Trials whose weights stay on the disk. [default: 3]", "K")] = None,
+    run: Annotated[Text, _option("Name of the new run. [default: SPACE-DATA-N]", "NAME", "--run", "-r")] = None,
+    runs: Runs = "runs",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Find the best network of a family within a budget, confirm it, and score it on the test split."""
+    flags = dict(locals())
+    from nas.commands import search_command
+
+    search_command(flags)
+
+
+@app.command()
+def resume(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Name or folder. [default: the newest run]")
+    ] = None,
+    trials: Annotated[Text, _option("A new number of trials, to search on.", "N")] = None,
+    time_limit: Annotated[Text, _option("A new limit, for all sessions together: 90s, 30m, 2h.", "TIME")] = None,
+    workers: Workers = None,
+    trials_per_gpu: TrialsPerGpu = None,
+    device: Device = None,
+    runs: Runs = "runs",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Go on with a search that was stopped, killed or failed. Finished trials are kept as they are."""
+    flags = dict(locals())
+    from nas.commands import resume_command
+
+    resume_command(flags)
+
+
+@app.command()
+def status(run: RunName = None, runs: Runs = "runs", json: Json = False) -> None:
+    """All runs, or how far one run is."""
+    from nas.commands import status_command
+
+    status_command(run, runs, as_json=json)
+
+
+@app.command()
+def trials(
+    run: RunName = None,
+    top: Annotated[Text, _option("Only the best N that finished.", "N")] = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """The trials of a run with their figures, sizes and reasons of failure."""
+    from nas.commands import trials_command
+
+    trials_command(run, runs, top, as_json=json)
+
+
+@app.command()
+def show(
+    trial: Annotated[str, typer.Argument(help="Number of a trial.")],
+    run: RunName = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """The layers of a trial's network: output shapes, parameters, multiply-accumulates."""
+    from nas.commands import show_command
+
+    show_command(trial, run, runs, as_json=json)
+
+
+@app.command()
+def space(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The space. [default: list all]")] = None,
+    max_params: MaxParams = None,
+    max_macs: MaxMacs = None,
+    max_bytes: MaxBytes = None,
+    max_peak_memory: MaxPeakMemory = None,
+    min_params: MinParams = None,
+    data: Data = None,
+    imbalance: Imbalance = None,
+    image_size: ImageSize = None,
+    fit: Fit = None,
+    skip_broken: SkipBroken = False,
+    recipe: Recipe = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    trials_per_gpu: TrialsPerGpu = None,
+    device: Device = None,
+    no_timing: Annotated[bool, typer.Option("--no-timing", help="Do not measure how long a trial takes.")] = False,
+    json: Json = False,
+) -> None:
+    """What a space holds and what fits a budget, before anything is spent."""
+    flags = dict(locals())
+    from nas.commands import space_command
+
+    space_command(flags)
+
+
+@app.command()
+def data(
+    path: Annotated[str, typer.Argument(metavar="DATA", help="digits, a folder, an .npz file, or a name.")] = "digits",
+    imbalance: Imbalance = None,
+    image_size: ImageSize = None,
+    fit: Fit = None,
+    skip_broken: SkipBroken = False,
+    json: Json = False,
+) -> None:
+    """What is in a data set: classes, counts, image sizes, splits, and files that cannot be read."""
+    flags = {**locals(), "data": path}
+    from nas.commands import data_command
+
+    data_command(flags)
+
+
+@app.command()
+def export(
+    out: Annotated[str, typer.Option(help="New folder for the files.", metavar="DIR")],
+    best: Annotated[bool, typer.Option("--best", help="The winner, or the best trial so far.")] = False,
+    trial: Annotated[Text, _option("A trial whose weights were kept.", "ID")] = None,
+    run: RunName = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """Write a network as weights, torch.export program, ONNX and model card, each loaded again and checked."""
+    from nas.commands import export_command
+
+    export_command(out, run, runs, trial=trial, best=best, as_json=json)
+
+
+def main() -> None:
+    """Entry point of the script: every foreseen error is one message and an exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)  # as a program ended by SIGPIPE: 'nasctl trials | head'
+    except Exception as error:
+        from nas.errors import NasctlError
+
+        if not isinstance(error, NasctlError):
+            raise
+        print(f"nasctl: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

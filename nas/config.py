@@ -1,0 +1,97 @@
+"""A search's settings: checked once, every fault reported together, frozen afterwards."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nas.data.config import DataConfig
+from nas.errors import UsageError
+from nas.recipe import Objective, Recipe
+
+OBJECTIVES = (
+    "balanced_accuracy",
+    "accuracy",
+    "macro_f1",
+    "weighted_f1",
+    "weighted_precision",
+    "worst_recall",
+)
+STRATEGIES = ("evolution", "random")
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+class BudgetConfig(BaseModel):
+    """Limits on every architecture, as ``budgets.Budget`` holds them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_params: int | None = None
+    max_macs: int | None = None
+    max_bytes: int | None = None
+    max_peak_memory: int | None = None
+    min_params: int | None = None
+
+
+class SearchConfig(BaseModel):
+    """Everything that decides a search. Recorded in its log; a resumed search reads it from there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    space: str
+    budget: BudgetConfig
+    data: DataConfig
+    recipe: Recipe
+    strategy: Literal["evolution", "random"] = "evolution"
+    trials: int = Field(16, ge=1)
+    time_limit: float | None = Field(None, gt=0)  # seconds
+    trial_timeout: float | None = Field(None, gt=0)  # seconds
+    workers: int | None = Field(None, ge=1)
+    trials_per_gpu: int | None = Field(None, ge=1)
+    device: str | None = None
+    seed: int = Field(0, ge=0)
+    objective: Objective = "balanced_accuracy"
+    keep: int = Field(3, ge=1)  # trials whose weights stay on disk
+    confirm: int = Field(3, ge=0)
+    confirm_seeds: int = Field(3, ge=1)
+
+    @property
+    def population(self) -> int:
+        """Individuals of the evolution: a third of the trials, 4 to 50."""
+        return max(4, min(50, self.trials // 3))
+
+
+def checked(kind: type[Settings], values: dict[str, Any], faults: list[str]) -> Settings | None:
+    """``kind`` made from ``values``; what is wrong goes into ``faults``, a sentence each with its cure."""
+    try:
+        return kind.model_validate({key: value for key, value in values.items() if value is not None})
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "--" + str(fault["loc"][-1]).replace("_", "-")
+            faults.append(f"{name} {fault.get('input')!r} cannot be used: {_cure(dict(fault))}.")
+        return None
+
+
+def raise_all(faults: list[str]) -> None:
+    """UsageError with every fault, if there is any."""
+    if faults:
+        raise UsageError(*dict.fromkeys(faults))
+
+
+def _cure(fault: dict[str, Any]) -> str:
+    context = fault.get("ctx", {})
+    if "ge" in context:
+        return f"give a number of at least {context['ge']}"
+    if "gt" in context:
+        return f"give a number above {context['gt']}"
+    if "le" in context or "lt" in context:
+        return f"give a number of at most {context.get('le', context.get('lt'))}"
+    if fault["type"].startswith("int"):
+        return "give a whole number"
+    if fault["type"].startswith("float"):
+        return "give a number"
+    if fault["type"] == "literal_error":
+        return f"choose {context['expected']}"
+    return str(fault["msg"])

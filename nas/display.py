@@ -1,0 +1,141 @@
+"""What is seen while a search runs: a live line in a terminal, plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from nas.runs import Run, Trial
+from nas.store import Event
+
+
+class Display(Protocol):
+    """Told of events and epochs by the process that searches."""
+
+    def on_event(self, event: Event, run: Run) -> None: ...
+
+    def on_epoch(self, trial_id: str, row: dict[str, float]) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def on_event(self, event: Event, run: Run) -> None: ...
+
+    def on_epoch(self, trial_id: str, row: dict[str, float]) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Plain(Silent):
+    """One line for each trial that ends, for logs and pipes."""
+
+    def __init__(self, console: Console, num_slots: int) -> None:
+        self.console, self.num_slots = console, num_slots
+        self._began = time.monotonic()
+
+    def on_event(self, event: Event, run: Run) -> None:
+        """Print a finished or failed trial, and how far the search is."""
+        if event.kind == "result":
+            line = f"{trial_line(run, run.trials[event.body['id']])}  [{standing(run)}, {eta(run, self.num_slots)}]"
+            self.console.print(line, soft_wrap=True, highlight=False)
+
+
+class Live(Plain):
+    """A progress bar that stays at the bottom, finished trials above it."""
+
+    def __init__(self, console: Console, num_slots: int) -> None:
+        super().__init__(console, num_slots)
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TextColumn("{task.fields[standing]}"), TimeElapsedColumn(), console=console,
+        )  # fmt: skip
+        self._task = self._progress.add_task("trials", total=None, standing="starting workers")
+        self._epochs: dict[str, int] = {}
+
+    def on_event(self, event: Event, run: Run) -> None:
+        """Print a trial that ended, and bring the bar up to date."""
+        if event.kind == "result":
+            self._epochs.pop(event.body["id"], None)
+            color = "red" if event.body["status"] == "failed" else "default"
+            self.console.print(trial_line(run, run.trials[event.body["id"]]), style=color, highlight=False)
+        confirming = bool(run.stage("confirm"))
+        trials = run.stage("confirm" if confirming else "search")
+        total = (
+            min(run.config.confirm, len(run.ranked())) * run.config.confirm_seeds if confirming else run.config.trials
+        )
+        self._progress.update(
+            self._task, description="confirming" if confirming else "trials", total=total,
+            completed=sum(t.status != "running" for t in trials),
+            standing=f"{standing(run)}, {eta(run, self.num_slots)}",
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+def trial_line(run: Run, trial: Trial) -> str:
+    """One trial that ended, in one line."""
+    name = f"trial {trial.id:>4}" if trial.stage == "search" else f"seed {trial.id.split('.')[-1]} of trial {trial.of}"
+    score = trial.score(run.config.objective)
+    if score is None:
+        return f"{name} {trial.status}: {trial.error}"
+    figure = f"{run.config.objective.replace('_', ' ')} {score:.3f}"
+    return f"{name}  {figure}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
+
+
+def standing(run: Run) -> str:
+    """Done, failed, running, and the best with its size."""
+    trials = run.trials.values()
+    counts = {status: sum(t.status == status for t in trials) for status in ("finished", "failed", "running")}
+    best = run.ranked()[:1]
+    words = f"{counts['finished']} done, {counts['failed']} failed, {counts['running']} running"
+    if best:
+        words += f", best {best[0].score(run.config.objective):.3f} with {best[0].cost.params:,} (trial {best[0].id})"
+    return words
+
+
+def eta(run: Run, num_slots: int) -> str:
+    """How long the rest will take, confirmations included, if trials go on as they did."""
+    seconds = [t.seconds for t in run.trials.values() if t.status == "finished"]
+    if not seconds:
+        return "time left unknown"
+    done = sum(t.status != "running" for t in run.trials.values())
+    planned = run.config.trials + run.config.confirm * run.config.confirm_seeds
+    left = max(0, planned - done) * sum(seconds) / len(seconds) / num_slots
+    return f"about {clock(left)} left"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def open_display(console: Console, num_slots: int, *, quiet: bool) -> Display:
+    """The display that fits: none if ``quiet``, live in a terminal, else plain lines."""
+    if quiet:
+        return Silent()
+    return Live(console, num_slots) if console.is_terminal else Plain(console, num_slots)

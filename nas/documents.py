@@ -1,0 +1,34 @@
+"""Runs and trials as JSON documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nas.runs import Run, Trial
+from nas.store import is_running
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """A run as JSON."""
+    trials = list(run.trials.values())
+    return {
+        "run": run.name,
+        "state": "running" if is_running(run.folder) else (run.ended or "stopped"),
+        "config": run.config.model_dump(mode="json"),
+        "budget": run.facts["budget"],
+        "trials": {s: sum(t.status == s for t in trials) for s in ("finished", "failed", "pruned", "running")},
+        "best": [trial_document(run, trial) for trial in run.ranked()[:3]],
+        "winner": run.winner,
+        "seconds": run.elapsed,
+    }
+
+
+def trial_document(run: Run, trial: Trial) -> dict[str, Any]:
+    """A trial as JSON."""
+    return {
+        "id": trial.id, "stage": trial.stage, "of": trial.of, "status": trial.status,
+        "architecture": trial.architecture, "sample": trial.sample, "params": trial.cost.params,
+        "macs": trial.cost.macs, "size_bytes": trial.cost.size_bytes, "peak_memory": trial.cost.peak_memory,
+        "metrics": trial.metrics, "score": trial.score(run.config.objective), "seconds": trial.seconds,
+        "error": trial.error, "seed": trial.seed,
+    }  # fmt: skip

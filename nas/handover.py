@@ -1,0 +1,92 @@
+"""From a run to an exported network: which trial, which weights, and everything known of them."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from nas import __version__
+from nas.errors import RunError
+from nas.runs import Run, Trial
+from search_spaces import get_space
+
+
+def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
+    """Export a trial, or for None the winner (the best so far if there is none yet); the files written.
+
+    UsageError if the folder is taken, RunError if there is nothing to export, ExportError if a check fails.
+    """
+    from nas.export import ExportRequest, export
+    from nas.weights import load_weights
+
+    trial = run.trial(trial_id) if trial_id else _best(run)
+    weights = run.weights(trial.id)
+    if not weights.is_file():
+        kept = sorted(path.stem for path in weights.parent.glob("*.safetensors"))
+        raise RunError(
+            f"The weights of trial {trial.id} of run {run.name!r} were not kept"
+            + (f" ({trial.status})" if trial.status != "finished" else "")
+            + f". Kept: {', '.join(kept) or 'none'}. A search with a larger --keep keeps more."
+        )
+    space = get_space(run.config.space)
+    _, (mean, std) = load_weights(weights)
+    request = ExportRequest(
+        out=out,
+        space=space.name,
+        sample=trial.sample,
+        text=space.text(trial.sample),
+        input_shape=tuple(run.facts["input_shape"]),
+        num_classes=len(run.facts["classes"]),
+        classes=tuple(run.facts["classes"]),
+        mean=list(mean),
+        std=list(std),
+        weights=weights,
+        metrics=_metrics(run, trial),
+        params=trial.cost.params,
+        macs=trial.cost.macs,
+        size_bytes=trial.cost.size_bytes,
+        peak_memory=trial.cost.peak_memory,
+        budget={n: v for n, v in run.facts["budget"].items() if v is not None and n.startswith("max")},
+        provenance=_provenance(run, trial),
+    )
+    return export(request)
+
+
+def _best(run: Run) -> Trial:
+    if run.winner:
+        return run.trials[run.winner["weights"]]
+    ranked = run.ranked()
+    if not ranked:
+        raise RunError(f"Run {run.name!r} has no finished trial to export yet: 'nasctl status --run {run.name}'.")
+    return ranked[0]
+
+
+def _metrics(run: Run, trial: Trial) -> dict[str, dict[str, Any]]:
+    metrics = dict(trial.metrics)
+    if run.winner and trial.id in run.winner["test"]:
+        metrics["test"] = run.winner["test"][trial.id]
+    return metrics
+
+
+def _provenance(run: Run, trial: Trial) -> dict[str, Any]:
+    config = run.config
+    provenance: dict[str, Any] = {
+        "run": run.name,
+        "trial": trial.id,
+        "data": run.facts["data_name"],
+        "imbalance": config.data.imbalance,
+        "recipe": config.recipe.name,
+        "epochs": config.recipe.epochs,
+        "strategy": config.strategy,
+        "seed": config.seed,
+        "trials": len(run.stage("search")),
+        "nasctl": __version__,
+    }
+    scores = [s for t in run.confirmations(trial.of) if (s := t.score(config.objective)) is not None]
+    if len(scores) > 1:
+        provenance["confirm"] = {
+            "split": "rank", "metric": config.objective, "mean": statistics.fmean(scores),
+            "std": statistics.stdev(scores), "runs": len(scores),
+        }  # fmt: skip
+    return provenance

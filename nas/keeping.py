@@ -1,0 +1,49 @@
+"""What a run keeps besides its log: TensorBoard files, and the weights of the best. Derived, never needed
+to go on: what a kill left out is written when the run is resumed."""
+
+from __future__ import annotations
+
+from nas.runs import Run, Trial
+from nas.store import Event
+from nas.trial import TrialResult
+
+
+def keep_files(event: Event, run: Run) -> None:
+    """A listener: after a result, write its TensorBoard files and drop weights that are not needed."""
+    if event.kind == "result":
+        write_tensorboard(run, run.trials[event.body["id"]])
+    if event.kind in ("result", "winner"):
+        drop_weights(run)
+
+
+def bring_up_to_date(run: Run) -> None:
+    """Write TensorBoard files that a kill left out."""
+    for trial in run.trials.values():
+        if trial.status != "running":
+            write_tensorboard(run, trial)
+
+
+def write_tensorboard(run: Run, trial: Trial) -> None:
+    """The curves and the row of hyperparameters of a trial that ended; nothing if they exist."""
+    from nas.tensorboard import write_trial
+
+    status = trial.status
+    assert status in ("finished", "failed", "pruned")
+    result = TrialResult(trial.id, status, trial.metrics, trial.history, trial.seconds, trial.error)  # type: ignore[arg-type]
+    write_trial(
+        run.folder / "tensorboard" / trial.id, name=f"{run.name}/{trial.id}", sample=trial.sample,
+        params=trial.cost.params, macs=trial.cost.macs, result=result, objective=run.config.objective,
+    )  # fmt: skip
+
+
+def drop_weights(run: Run) -> None:
+    """Remove the weights of finished trials but the best ``keep`` of the search, and the confirmations; once
+    there is a winner, of all confirmations but the winner's."""
+    kept = {trial.id for trial in run.ranked()[: run.config.keep]}
+    if run.winner:
+        kept |= {run.winner["trial"], run.winner["weights"], *run.winner["test"]}
+    else:
+        kept |= {trial.id for trial in run.stage("confirm")}
+    for trial in run.trials.values():
+        if trial.id not in kept and trial.status != "running":
+            run.weights(trial.id).unlink(missing_ok=True)

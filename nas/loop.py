@@ -1,0 +1,214 @@
+"""Carrying out trials: what is proposed is recorded, run, recorded again, and told. Resume is replay.
+
+A new strategy with the same seed is driven through the recorded events: recorded submissions are compared
+with what it proposes, recorded results are delivered where they were delivered then. When the record ends,
+trials without a result start again, and the search goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from budgets import Budget, cost_of
+from nas.errors import ReplayError, SearchStopped
+from nas.executors import Executor
+from nas.runs import Run, Trial
+from nas.store import Event, RunStore
+from nas.strategy import Tell
+from nas.trial import TrialResult, TrialSpec
+from search_spaces import Sample, SearchSpace, Task
+
+MOST_FAILURES = 10
+
+Listener = Callable[[Event, Run], None]
+"""Told of every event right after it is recorded, with the run as it then stands."""
+
+
+class TrialLoop:
+    """The trials of one run. Owns nothing: store and executor belong to the caller."""
+
+    def __init__(
+        self,
+        *,
+        run: Run,
+        store: RunStore,
+        executor: Executor,
+        space: SearchSpace,
+        task: Task,
+        budget: Budget,
+        recorded: Sequence[Event],
+        listeners: Sequence[Listener] = (),
+        most_trials: int,
+        time_limit: float | None = None,
+    ) -> None:
+        self.run, self.store, self.executor = run, store, executor
+        self.space, self.task, self.budget = space, task, budget
+        self.listeners = listeners
+        self.most_trials, self.time_limit = most_trials, time_limit
+        self._replay = deque(event for event in recorded if event.body.get("stage") == "search")
+        self._waiting: deque[Trial] = deque()  # submitted before a kill; they start again first
+        self._started = 0
+        self._failures: list[str] = []
+        self._tell: Tell = lambda trial_id, score: None
+
+    # What a strategy sees (``nas.nni_bridge.Trials``).
+
+    def attend(self, tell: Tell) -> None:
+        """Every result of the search from now on goes to ``tell`` too."""
+        self._tell = tell
+
+    def slot_free(self) -> bool:
+        """Block until one more trial may start; False when none may any more."""
+        while self._replay:
+            if self._replay[0].kind == "submitted":
+                return True
+            event = self._replay.popleft()
+            self._told(self.run.trials[event.body["id"]], event.body["status"], event.body["metrics"])
+            self._waiting = deque(t for t in self._waiting if t.id != event.body["id"])
+        while not self._over():
+            if not self._waiting and self.executor.num_running < self.executor.num_slots:
+                return True
+            self._collect()
+        return False
+
+    def submit(self, sample: Sample) -> str:
+        """Record and start a trial, or find it in the record; its id. ReplayError if that holds another."""
+        self._started += 1
+        if self._replay:
+            body = self._replay.popleft().body
+            if body["sample"] != sample:
+                raise ReplayError(
+                    f"Run {self.run.name!r} cannot go on: at trial {body['id']} its strategy now proposes another "
+                    "architecture than the log holds. It was recorded by another version of nasctl, NNI or numpy "
+                    "('nasctl status' shows which): resume it with those, or start a new run."
+                )
+            self._waiting.append(self.run.trials[body["id"]])
+            return str(body["id"])
+        trial = self.record(str(self._started), sample, stage="search", of=str(self._started))
+        self.executor.submit(self.spec(trial))
+        return trial.id
+
+    def drain(self) -> None:
+        """Block until every trial that runs or waits has ended."""
+        while self._waiting or self.executor.num_running:
+            self._collect()
+
+    # Trials of any stage.
+
+    def record(self, trial_id: str, sample: Sample, *, stage: str, of: str) -> Trial:
+        """Write down that a trial starts. Its cost is judged first: no trial exceeds the budget."""
+        cost = cost_of(self.space, sample, self.task)
+        violations = self.budget.violations(cost)
+        assert not violations, f"proposed against the budget: {violations}"
+        seed = _trial_seed(self.run.config.seed, trial_id)
+        body: dict[str, Any] = {"id": trial_id, "stage": stage, "of": of, "sample": sample, "seed": seed}
+        body["architecture"] = self.space.architecture_id(sample, self.task)
+        self._append("submitted", body | asdict(cost))
+        return self.run.trials[trial_id]
+
+    def repeat(self, trials: Sequence[tuple[str, Trial]]) -> None:
+        """Train architectures again under new ids, those that have no result yet; block until all ended."""
+        for trial_id, original in trials:
+            known = self.run.trials.get(trial_id)
+            if known is None:
+                known = self.record(trial_id, original.sample, stage="confirm", of=original.id)
+            if known.status == "running":
+                self._waiting.append(known)
+        self.drain()
+
+    def score_on_test(self, trials: Sequence[Trial]) -> dict[str, dict[str, Any]]:
+        """Figures of trained trials on the test split, by id. The only place that reads it."""
+        waiting, figures = deque(trials), {}
+        while waiting or self.executor.num_running:
+            while waiting and self.executor.num_running < self.executor.num_slots:
+                self.executor.submit(self.spec(waiting.popleft(), test=True))
+            for result in self.executor.wait():
+                if result.status != "finished":
+                    raise SearchStopped(
+                        f"Scoring trial {result.id} on the test split failed: {result.error}. "
+                        f"To try again: nasctl resume {self.run.name}"
+                    )
+                figures[result.id] = result.metrics["test"]
+        return figures
+
+    def end(self, reason: str, *, winner: dict[str, Any] | None = None) -> None:
+        """Record how the search ended."""
+        if winner:
+            self._append("winner", winner)
+        self._append("ended", {"reason": reason})
+
+    def spec(self, trial: Trial, *, test: bool = False) -> TrialSpec:
+        """What a worker needs to know about a trial."""
+        config, folder = self.run.config, self.run.folder
+        return TrialSpec(
+            id=trial.id,
+            space=self.space.name,
+            sample=trial.sample,
+            input_shape=self.task.input_shape,
+            num_classes=self.task.num_classes,
+            data=config.data,
+            recipe=config.recipe,
+            seed=trial.seed,
+            objective=config.objective,
+            weights_path=str(self.run.weights(trial.id)),
+            log_path=str(folder / "logs" / f"{trial.id}.txt"),
+            test=test,
+        )
+
+    def _collect(self) -> None:
+        """Fill free slots with waiting trials, then wait for results and record them."""
+        while self._waiting and self.executor.num_running < self.executor.num_slots:
+            self.executor.submit(self.spec(self._waiting.popleft()))
+        time_left = self._time_left()  # past the limit, trials that run may end
+        for result in self.executor.wait(time_left if time_left and time_left > 0 else None):
+            self._finish(result)
+
+    def _finish(self, result: TrialResult) -> None:
+        trial = self.run.trials[result.id]
+        score = result.metrics.get("rank", {}).get(self.run.config.objective)
+        if result.status == "finished" and score != score:  # NaN
+            result = TrialResult(result.id, "failed", error=f"{self.run.config.objective} is not a number")
+        body = asdict(result) | {"stage": trial.stage}
+        self._append("result", body)
+        if result.status == "failed":
+            self._failures.append(f"trial {result.id}: {result.error}")
+            if len(self._failures) >= MOST_FAILURES:
+                raise SearchStopped(_why_stopped(self.run.name, self._failures))
+        else:
+            self._failures.clear()
+        if trial.stage == "search":
+            self._told(trial, result.status, result.metrics)
+
+    def _told(self, trial: Trial, status: str, metrics: dict[str, Any]) -> None:
+        score = metrics["rank"][self.run.config.objective] if status == "finished" else None
+        self._tell(trial.id, score)
+
+    def _over(self) -> bool:
+        time_left = self._time_left()
+        return self._started >= self.most_trials or (time_left is not None and time_left <= 0)
+
+    def _time_left(self) -> float | None:
+        """Seconds until no new trial may start; None without a limit."""
+        return None if self.time_limit is None else self.time_limit - self.store.elapsed
+
+    def _append(self, kind: str, body: dict[str, Any]) -> None:
+        event = self.store.append(kind, body)
+        self.run.apply(event)
+        for listener in self.listeners:
+            listener(event, self.run)
+
+
+def _trial_seed(seed: int, trial_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{trial_id}".encode()).digest()[:4], "big") % 2**31
+
+
+def _why_stopped(name: str, failures: list[str]) -> str:
+    reasons = "\n".join(f"  {failure}" for failure in failures)
+    return (
+        f"Stopped: {len(failures)} trials in a row failed:\n{reasons}\n"
+        f"Their logs are in runs/{name}/logs. When the cause is gone: nasctl resume {name}"
+    )

@@ -1,0 +1,57 @@
+"""Which sample comes next: one that fits the budget and was not proposed before, spread over sizes.
+
+Strategies decide how to search (which parent, when to mutate); this draws the sample itself. Every draw
+takes its generator from the strategy's own random state, so a strategy replayed with the same seed and the
+same results proposes the same samples.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from budgets import Budget, costs_of
+from budgets.draw import draw_fitting, pick
+from search_spaces import Sample, SearchSpace, Task
+from search_spaces.space import Rows
+
+REFILL = 64  # samples in store below which new ones are drawn
+MUTANTS = 256
+
+
+class Proposer:
+    """Draws for one search. Stateful: remembers what it proposed, by architecture, not by sample."""
+
+    def __init__(self, space: SearchSpace, task: Task, budget: Budget) -> None:
+        self.space, self.task, self.budget = space, task, budget
+        self._proposed: set[str] = set()
+        self._store: Rows = np.empty((0, len(space.choices)), np.int16)
+
+    def fresh(self, rng: np.random.Generator) -> Sample | None:
+        """A sample from anywhere in the space; None when none is left that can be found."""
+        for refill in (False, True):
+            if refill or len(self._store) < REFILL:
+                self._store, _ = draw_fitting(self.space, self.task, self.budget, rng)
+            sample, self._store = self._take(self._store, rng)
+            if sample is not None:
+                return sample
+        return None
+
+    def mutant(self, parent: Sample, rng: np.random.Generator) -> Sample | None:
+        """A sample that differs from ``parent`` in one to three choices; a fresh one when all such are used."""
+        rows = np.unique(self.space.mutants(self.space.encode(parent), rng, MUTANTS), axis=0)
+        rows = rows[self.budget.admits(costs_of(self.space, rows, self.task))]
+        sample, _ = self._take(rows, rng)
+        return sample if sample is not None else self.fresh(rng)
+
+    def _take(self, rows: Rows, rng: np.random.Generator) -> tuple[Sample | None, Rows]:
+        """A sample of ``rows`` that is new, and the rows that were not looked at."""
+        params = costs_of(self.space, rows, self.task).params
+        while len(rows):
+            index = pick(params, rng)
+            sample = self.space.decode(rows[index])
+            rows, params = np.delete(rows, index, axis=0), np.delete(params, index)
+            identity = self.space.architecture_id(sample, self.task)
+            if identity not in self._proposed:
+                self._proposed.add(identity)
+                return sample, rows
+        return None, rows

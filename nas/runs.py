@@ -1,0 +1,175 @@
+"""What a run's log says: its trials, the best of them, how far it is. All derived, nothing stored twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from budgets import Cost
+from nas.config import SearchConfig
+from nas.errors import RunError, nearest
+from nas.store import FORMAT, LOG_NAME, Event, read_events
+from search_spaces import Sample
+
+RUNS = Path("runs")
+
+
+@dataclass
+class Trial:
+    """One training as the log knows it. ``status`` is "running" until a result is recorded."""
+
+    id: str
+    stage: str  # "search", or "confirm": trained again with another seed
+    of: str  # the search trial that a confirmation repeats; its own id in the search
+    architecture: str
+    sample: Sample
+    cost: Cost
+    seed: int
+    status: str = "running"
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    error: str | None = None
+
+    def score(self, objective: str) -> float | None:
+        """The figure that ranks it, None unless it finished."""
+        value = self.metrics.get("rank", {}).get(objective) if self.status == "finished" else None
+        return None if value is None else float(value)
+
+
+@dataclass
+class Run:
+    """The state of one run, folded from its events."""
+
+    folder: Path
+    config: SearchConfig
+    facts: dict[str, Any]  # recorded at the start: input shape, classes, settled budget, versions
+    trials: dict[str, Trial] = field(default_factory=dict)
+    winner: dict[str, Any] | None = None
+    ended: str | None = None  # why the last session ended
+    elapsed: float = 0.0
+    started: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def stage(self, stage: str) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.stage == stage]
+
+    def ranked(self) -> list[Trial]:
+        """The finished trials of the search, best first; equal scores: fewer parameters first."""
+        scored = [(trial.score(self.config.objective), trial) for trial in self.stage("search")]
+        finished = [(score, trial) for score, trial in scored if score is not None]
+        return [trial for score, trial in sorted(finished, key=lambda pair: (-pair[0], pair[1].cost.params))]
+
+    def confirmations(self, trial_id: str) -> list[Trial]:
+        """The finished repetitions of a search trial."""
+        return [t for t in self.stage("confirm") if t.of == trial_id and t.status == "finished"]
+
+    def trial(self, trial_id: str) -> Trial:
+        """RunError names the nearest trial."""
+        if trial_id not in self.trials:
+            known = list(self.trials)
+            raise RunError(
+                f"Run {self.name!r} has no trial {trial_id!r}.{nearest(trial_id, known)} It has {len(known)}: "
+                f"'nasctl trials --run {self.name}' lists them."
+            )
+        return self.trials[trial_id]
+
+    def weights(self, trial_id: str) -> Path:
+        """Where the weights of a trial are, if they were kept."""
+        return self.folder / "weights" / f"{trial_id}.safetensors"
+
+    def apply(self, event: Event) -> None:
+        """Take one more event into account."""
+        body = event.body
+        self.elapsed = event.elapsed
+        if event.kind == "submitted":
+            cost = Cost(**{name: body[name] for name in ("params", "macs", "size_bytes", "peak_memory")})
+            self.trials[body["id"]] = Trial(
+                body["id"],
+                body["stage"],
+                body["of"],
+                body["architecture"],
+                body["sample"],
+                cost,
+                body["seed"],
+            )
+            self.ended = None
+        elif event.kind == "result":
+            trial = self.trials[body["id"]]
+            trial.status, trial.metrics, trial.error = body["status"], body["metrics"], body["error"]
+            trial.history, trial.seconds = body["history"], body["seconds"]
+        elif event.kind == "winner":
+            self.winner = body
+        elif event.kind == "ended":
+            self.ended = body["reason"]
+        elif event.kind == "changed":
+            self.config = SearchConfig.model_validate(body["config"])
+        elif event.kind == "session":
+            self.ended = None
+
+
+def fold(folder: Path, events: Iterable[Event]) -> Run:
+    """The run that ``events`` tell of. RunError if they are empty or of another version."""
+    events = list(events)
+    if not events or events[0].kind != "run":
+        raise RunError(f"Run {folder.name!r} has an empty log: it never started. Remove {folder} and search again.")
+    first = events[0]
+    if first.body.get("format") != FORMAT:
+        raise RunError(
+            f"Run {folder.name!r} was written by nasctl {first.body.get('versions', {}).get('nasctl', '?')} with log "
+            f"format {first.body.get('format')}; this version reads format {FORMAT}. Use the version that wrote it."
+        )
+    try:
+        config = SearchConfig.model_validate(first.body["config"])
+    except ValidationError as error:
+        raise RunError(f"The settings in the log of run {folder.name!r} cannot be read: {error}") from error
+    run = Run(folder, config, first.body["facts"], started=first.time)
+    for event in events[1:]:
+        run.apply(event)
+    return run
+
+
+def load_run(name: str | None, runs: Path = RUNS) -> Run:
+    """The run called ``name`` (or given as a folder), or the newest; RunError names the nearest."""
+    folder = find_run(name, runs)
+    return fold(folder, read_events(folder))
+
+
+def find_run(name: str | None, runs: Path = RUNS) -> Path:
+    """The folder of a run; the newest for None."""
+    folders = run_folders(runs)
+    if name is None:
+        if not folders:
+            raise RunError(
+                f"There is no run in {runs}/ yet. Start one: nasctl search --space densenet --max-params 150k"
+            )
+        return folders[0]
+    for folder in (runs / name, Path(name)):
+        if (folder / LOG_NAME).is_file():
+            return folder
+    names = [folder.name for folder in folders]
+    listed = f" Runs: {', '.join(names[:10])}." if names else f" There is no run in {runs}/ yet."
+    raise RunError(f"There is no run {name!r}.{nearest(name, names)}{listed}")
+
+
+def run_folders(runs: Path = RUNS) -> list[Path]:
+    """Folders with a log, the newest first."""
+    if not runs.is_dir():
+        return []
+    found = [folder for folder in runs.iterdir() if (folder / LOG_NAME).is_file()]
+    return sorted(found, key=lambda folder: (folder / LOG_NAME).stat().st_mtime, reverse=True)
+
+
+def new_name(stem: str, runs: Path = RUNS) -> str:
+    """``stem-1``, or the first number that is free."""
+    number = 1
+    while (runs / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"

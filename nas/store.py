@@ -1,0 +1,149 @@
+"""One run's log: an append-only table of events in SQLite, with one writer and readers at any time.
+
+Everything else about a run (its trials, the best, whether it is done) is derived from the events, see
+``nas.runs``. An event is on the disk when ``append`` returns (write-ahead log, synchronous FULL), and a kill
+or a full disk in the middle of one leaves the log as it was before.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from nas.errors import RunError
+
+FORMAT = 1  # of the log; raise it when events change meaning
+LOG_NAME = "log.sqlite"
+
+
+@dataclass(frozen=True)
+class Event:
+    """``elapsed``: seconds that searching had taken in all when it was recorded; ``time``: Unix time."""
+
+    number: int
+    kind: str
+    body: dict[str, Any]
+    elapsed: float
+    time: float
+
+
+class RunStore:
+    """The writer of one run. Owns the run's lock while open: a second writer is a RunError."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = _take_lock(folder)
+        try:
+            self._database = sqlite3.connect(folder / LOG_NAME, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
+                "body TEXT NOT NULL, elapsed REAL NOT NULL, time REAL NOT NULL)"
+            )
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise _unreadable(folder, error) from error
+        self._elapsed_before = max((event.elapsed for event in self.events()), default=0.0)
+        self._opened = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds spent on this run, by this process and those before it."""
+        return self._elapsed_before + time.monotonic() - self._opened
+
+    def append(self, kind: str, body: dict[str, Any]) -> Event:
+        """Record one event durably. RunError if the disk refuses; the log is then as before."""
+        text = json.dumps(body, sort_keys=True, allow_nan=False)
+        elapsed, now = self.elapsed, time.time()
+        try:
+            cursor = self._database.execute(
+                "INSERT INTO events (kind, body, elapsed, time) VALUES (?, ?, ?, ?)",
+                (kind, text, elapsed, now),
+            )
+        except sqlite3.Error as error:
+            raise RunError(
+                f"The log of run {self.folder.name!r} could not be written ({error}). Nothing recorded is lost: "
+                f"make room on the disk of {self.folder}, then: nasctl resume {self.folder.name}"
+            ) from error
+        return Event(int(cursor.lastrowid or 0), kind, json.loads(text), elapsed, now)
+
+    def events(self) -> list[Event]:
+        """Every event so far, oldest first."""
+        return list(_select(self._database, self.folder))
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and let the next writer in."""
+        self._database.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_events(folder: Path) -> list[Event]:
+    """The events of the run in ``folder``, also while a search is writing them. RunError if unreadable."""
+    path = folder / LOG_NAME
+    if not path.is_file():
+        raise RunError(f"{folder} is not a run: it holds no {LOG_NAME}. 'nasctl status' lists the runs.")
+    try:
+        # Without a write-ahead log nobody is writing: read the file alone, and leave no files beside it.
+        how = "mode=ro" if path.with_name(f"{LOG_NAME}-wal").exists() else "mode=ro&immutable=1"
+        database = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)
+        try:
+            return list(_select(database, folder))
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise _unreadable(folder, error) from error
+
+
+def is_running(folder: Path) -> bool:
+    """Whether some process holds the run's lock."""
+    try:
+        _take_lock(folder).close()
+    except RunError:
+        return True
+    return False
+
+
+def _select(database: sqlite3.Connection, folder: Path) -> Iterator[Event]:
+    try:
+        for number, kind, body, elapsed, when in database.execute(
+            "SELECT number, kind, body, elapsed, time FROM events ORDER BY number"
+        ):
+            yield Event(number, kind, json.loads(body), elapsed, when)
+    except (sqlite3.Error, ValueError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> RunError:
+    return RunError(
+        f"The log {folder / LOG_NAME} cannot be read ({error}). If it is a copy, copy the whole folder again "
+        "while no search runs in it."
+    )
+
+
+def _take_lock(folder: Path) -> IO[str]:
+    lock = (folder / ".lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise RunError(
+            f"Run {folder.name!r} is being worked on by another process: wait for it, or stop it first. "
+            f"'nasctl status --run {folder.name}' shows how far it is."
+        ) from None
+    return lock

@@ -1,0 +1,38 @@
+"""What a strategy and a search know of each other, without NNI: that is imported when a strategy runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from nas.proposals import Proposer
+from search_spaces import Sample
+
+Tell = Callable[[str, float | None], None]
+"""Tells a strategy the score of a trial by its id; None: the trial failed."""
+
+
+class Trials(Protocol):
+    """What a strategy needs of the search."""
+
+    def attend(self, tell: Tell) -> None:
+        """Every result from now on is told to ``tell``."""
+
+    def slot_free(self) -> bool:
+        """Block until one more trial may start; False when none may any more."""
+
+    def submit(self, sample: Sample) -> str:
+        """Start a trial of a sample; its id."""
+
+    def drain(self) -> None:
+        """Block until every trial that runs has ended."""
+
+
+def run_strategy(name: str, proposer: Proposer, trials: Trials, *, seed: int, population: int) -> bool:
+    """Let the strategy ``name`` propose until ``trials`` ends it, then wait for the trials that run.
+
+    False if it ended because no architecture was left to propose.
+    """
+    from nas.nni_bridge import run_nni_strategy
+
+    return run_nni_strategy(name, proposer, trials, seed=seed, population=population)

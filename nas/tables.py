@@ -1,0 +1,179 @@
+"""Results as people read them in a terminal: tables, and the words around them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nas.display import clock
+from nas.runs import Run, Trial
+from search_spaces import Task, get_space
+from search_spaces.structure import leaves
+
+if TYPE_CHECKING:
+    from nas.search import Plan
+
+
+def decimal(value: float | None) -> str:
+    """A share as 0.943, or a dash."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def compact(value: float) -> str:
+    """A large number in four characters or so: 642k, 1.36M."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{unit}"
+    return f"{value:.0f}"
+
+
+def print_plan(console: Console, plan: Plan, name: str) -> None:
+    """What is about to happen, before the first trial."""
+    config = plan.config
+    shape = "x".join(map(str, plan.task.input_shape))
+    train, test = plan.counts["train"], sum(plan.counts["test"])
+    devices = ", ".join(sorted({slot.device for slot in plan.slots}))
+    lines = [
+        f"[bold]{name}[/bold]  {config.strategy} over {plan.space.name}: {config.trials} trials, {len(plan.slots)} at "
+        f"once on {devices}",
+        f"Budget  {plan.budget}" + (f"\n        {plan.note}" if plan.note else ""),
+        f"Data    {plan.data_name}: {shape}, {plan.task.num_classes} classes; {sum(train):,} images to train "
+        f"({min(train):,} to {max(train):,} a class), {test:,} to test",
+        f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def make_table(title: str, left: Sequence[str], right: Sequence[str] = (), text: str = "") -> Table:
+    """Columns of words, of numbers, and at the end one of long text that wraps."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in left:
+        table.add_column(heading, no_wrap=True)
+    for heading in right:
+        table.add_column(heading, justify="right", no_wrap=True)
+    if text:
+        table.add_column(text, overflow="fold")
+    return table
+
+
+def trials_table(run: Run, trials: Sequence[Trial]) -> Table:
+    """A row a trial: identity, size, figures, time, or why it failed."""
+    objective = run.config.objective
+    space = get_space(run.config.space)
+    title = f"Trials of {run.name}; score: {objective.replace('_', ' ')} on rank"
+    numbers = ("score", "parameters", "MACs", "seconds")
+    table = make_table(title, ("trial", "status"), numbers, f"{space.name} architecture, or why it failed")
+    for trial in trials:
+        text = escape(trial.error) if trial.error else space.line(trial.sample)
+        table.add_row(
+            trial.id, trial.status, decimal(trial.score(objective)), f"{trial.cost.params:,}",
+            compact(trial.cost.macs), f"{trial.seconds:.1f}", text,
+        )  # fmt: skip
+    return table
+
+
+def confirmed_table(run: Run) -> Table:
+    """The confirmed architectures: mean and spread over seeds, size."""
+    objective = run.config.objective
+    space = get_space(run.config.space)
+    title = f"Confirmed over seeds; score: {objective.replace('_', ' ')} on rank; * the winner"
+    numbers = ("seeds", "mean", "spread", "parameters", "MACs")
+    table = make_table(title, ("trial",), numbers, f"{space.name} architecture")
+    rows = []
+    for trial in run.ranked():
+        scores = [s for t in run.confirmations(trial.id) if (s := t.score(objective)) is not None]
+        if scores:
+            rows.append((statistics.fmean(scores), scores, trial))
+    for mean, scores, trial in sorted(rows, key=lambda row: -row[0]):
+        mark = "* " if run.winner and run.winner["trial"] == trial.id else ""
+        spread = statistics.stdev(scores) if len(scores) > 1 else None
+        table.add_row(
+            mark + trial.id, str(len(scores)), decimal(mean), decimal(spread), f"{trial.cost.params:,}",
+            compact(trial.cost.macs), space.line(trial.sample),
+        )  # fmt: skip
+    return table
+
+
+def test_scores(run: Run) -> list[float]:
+    """The objective of the winner's seeds on the test split."""
+    tests = run.winner["test"] if run.winner else {}
+    return [float(figures[run.config.objective]) for figures in tests.values()]
+
+
+def print_outcome(console: Console, run: Run) -> None:
+    """The end of a search: confirmations, the winner's test score, and what to type next."""
+    if run.winner is None:
+        best = run.ranked()
+        console.print("No trial finished." if not best else f"Best so far: trial {best[0].id}.")
+        return
+    if run.stage("confirm"):
+        console.print(confirmed_table(run))
+    winner = run.trials[run.winner["trial"]]
+    console.print(f"Winner: trial {winner.id}, {winner.cost.params:,} parameters, {winner.cost.macs:,} MACs")
+    words = run.config.objective.replace("_", " ")
+    scores = test_scores(run)
+    if scores:
+        exported = run.winner["test"][run.winner["weights"]][run.config.objective]
+        spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
+        console.print(
+            f"Test {words}: {statistics.fmean(scores):.3f}{spread} over {len(scores)} seeds; "
+            f"the weights that export takes (best seed on rank): {exported:.3f}"
+        )
+    else:
+        console.print("Not scored on the test split: the winner was not confirmed (--confirm 0).")
+    console.print(f"\nTo get the network:  nasctl export --best --run {run.name} --out model/", soft_wrap=True)
+    console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}", soft_wrap=True)
+
+
+def layers_table(run: Run, trial: Trial) -> Table:
+    """The layers of one trial's network with their shapes and costs."""
+    space = get_space(run.config.space)
+    task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
+    numbers = ("output", "parameters", "MACs")
+    table = make_table(f"Trial {trial.id}: {space.text(trial.sample)}", ("layer", "what"), numbers)
+    for name, layer in leaves(space.structure(trial.sample, task)):
+        settings = dict(layer.settings)
+        shape = "x".join(map(str, layer.out_shape)) if layer.out_shape[1:] != (1, 1) else str(layer.out_shape[0])
+        table.add_row(name, _what(layer.kind, settings), shape, f"{layer.params:,}", f"{layer.macs:,}")
+    table.add_section()
+    table.add_row("total", "", "", f"{trial.cost.params:,}", f"{trial.cost.macs:,}")
+    return table
+
+
+def _what(kind: str, settings: dict[str, int | str]) -> str:
+    if kind == "conv":
+        name = "depthwise" if settings["groups"] == settings["out"] != 1 else "conv"
+        stride = f" /{settings['stride']}" if settings["stride"] != 1 else ""
+        return f"{name} {settings['kernel']}x{settings['kernel']}{stride}"
+    if kind == "pool":
+        return f"{settings['kind']} pool {settings['kernel']}x{settings['kernel']} /{settings['stride']}"
+    return {"norm": "batch norm", "act": str(settings.get("kind")), "global_pool": "global mean"}.get(kind, kind)
+
+
+def runs_table(runs: Sequence[Run], running: Sequence[bool]) -> Table:
+    """A row a run, the newest first."""
+    table = make_table("Runs", ("run", "space", "data", "state"), ("trials", "failed", "best", "parameters", "time"))
+    for run, active in zip(runs, running, strict=True):
+        best = run.ranked()[:1]
+        done = [t for t in run.stage("search") if t.status != "running"]
+        table.add_row(
+            run.name, run.config.space, Path(run.config.data.source).name, state(run, active),
+            f"{len(done)}/{run.config.trials}", str(sum(t.status == "failed" for t in done)),
+            decimal(best[0].score(run.config.objective)) if best else "-",
+            f"{best[0].cost.params:,}" if best else "-", clock(run.elapsed),
+        )  # fmt: skip
+    return table
+
+
+def state(run: Run, active: bool) -> str:
+    """In one word: running, done, or stopped (and can be resumed)."""
+    if active:
+        return "running"
+    return "done" if run.ended == "done" else "stopped"

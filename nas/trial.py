@@ -1,0 +1,46 @@
+"""What crosses a process: a trial's specification in, its result out. Plain frozen data, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nas.data.config import DataConfig
+from nas.recipe import Recipe
+
+Sample = dict[str, int | str]
+Status = Literal["finished", "failed", "pruned"]
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One training: which architecture, on which data, how, and where its files go."""
+
+    id: str
+    space: str
+    sample: Sample
+    input_shape: tuple[int, int, int]  # channels, height, width
+    num_classes: int
+    data: DataConfig
+    recipe: Recipe
+    seed: int
+    objective: str = "balanced_accuracy"
+    weights_path: str | None = None  # safetensors file, written only if the trial finishes
+    log_path: str | None = None  # text log of this trial, appended to
+    test: bool = False  # do not train: load the weights and score the test split alone
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What became of a trial. ``metrics`` is empty and ``error`` is set when it failed.
+
+    ``metrics`` maps split name ("select", "rank", "test") to figures (see ``nas.metrics``);
+    ``history`` holds one flat dictionary an epoch.
+    """
+
+    id: str
+    status: Status
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    error: str | None = None

@@ -1,0 +1,42 @@
+"""Files of weights: safetensors, with the normalization that they were trained with."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nas.errors import RunError
+
+
+class Normalization(NamedTuple):
+    """Mean and standard deviation per channel, of pixels scaled to 0..1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def save_weights(state: dict[str, Tensor], normalization: Normalization, path: Path) -> None:
+    """Write weights beside their place and move them there whole. OSError or SafetensorError if it fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(state, temporary, {"normalization": json.dumps(normalization._asdict())})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], Normalization]:
+    """What ``save_weights`` wrote. RunError if the file is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            record = json.loads(file.metadata()["normalization"])
+        return load_file(path), Normalization(tuple(record["mean"]), tuple(record["std"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"The weights {path} cannot be read ({error}).") from error

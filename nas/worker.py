@@ -1,0 +1,188 @@
+"""One trial, from its specification to its result: what an executor runs in its own process.
+
+Imports neither NNI nor anything of the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import time
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from nas.data import DataConfig, Dataset, open_data
+from nas.data.dataset import SplitName
+from nas.errors import NasctlError, TrialError
+from nas.metrics import Figures, evaluate
+from nas.oversampling import oversample
+from nas.training import TensorSplit, train
+from nas.trial import TrialResult, TrialSpec
+from nas.weights import Normalization, load_weights, save_weights
+from search_spaces import get_space
+
+SCORED: tuple[SplitName, ...] = ("select", "rank")  # of every trial; the test split is the winner's alone
+OnEpoch = Callable[[dict[str, float]], None]
+
+
+def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> TrialResult:
+    """Build, train and score one network on ``device``; what goes wrong is in the result, not raised.
+
+    With ``spec.test`` nothing is trained: the weights at ``spec.weights_path`` are scored on the test split,
+    which no other trial reads.
+
+    Equal specifications give equal results (bit for bit on a CPU with equal threads). Data stay open for
+    the next trial in this process. The weights of the best epoch appear at ``spec.weights_path`` whole or
+    not at all, and only if the trial finishes; ``spec.log_path`` is appended to. ``on_epoch`` receives each
+    record of the history (see ``nas.training.train``).
+    """
+    started = time.perf_counter()
+    history: list[dict[str, float]] = []
+    metrics: dict[str, Figures] = {}
+    reason = None
+    try:
+        metrics = _test(spec, device) if spec.test else _train_and_score(spec, device, history, on_epoch)
+    except Exception as error:
+        reason = _reason(error, device)
+        with contextlib.suppress(OSError):  # the log may be what failed
+            _log(spec, traceback.format_exc().rstrip(), f"failed: {reason}")
+    if reason is not None and reason.startswith("out of memory"):
+        torch.cuda.empty_cache()  # here, where the traceback no longer holds the tensors; nothing on a CPU
+    return TrialResult(
+        id=spec.id,
+        status="finished" if reason is None else "failed",
+        metrics=dict(metrics),
+        history=history,
+        seconds=time.perf_counter() - started,
+        error=reason,
+    )
+
+
+def _train_and_score(
+    spec: TrialSpec, device: str, history: list[dict[str, float]], on_epoch: OnEpoch | None
+) -> dict[str, Figures]:
+    """The figures by split. Fills ``history`` as it goes, so that a failed trial keeps its curve."""
+    torch.manual_seed(spec.seed)  # before building: the first weights come from it
+    model = get_space(spec.space).build(spec.sample, spec.input_shape, spec.num_classes)
+    _log(spec, *_header(spec, device, model))
+    _check_data(spec)
+    synthetic, warnings = _synthetic(spec.data, device, spec.recipe.oversampling)
+    _log(spec, *(f"warning: {warning}" for warning in warnings))
+
+    def record_epoch(record: dict[str, float]) -> None:
+        history.append(record)
+        _log(spec, "  ".join(f"{name} {figure:.5g}" for name, figure in record.items()))
+        if on_epoch is not None:
+            on_epoch(record)
+
+    training = train(
+        model,
+        _on_device(spec.data, device, "train"),
+        _on_device(spec.data, device, "select"),
+        spec.recipe,
+        num_classes=spec.num_classes,
+        device=device,
+        seed=spec.seed,
+        objective=spec.objective,
+        synthetic=synthetic,
+        on_epoch=record_epoch,
+    )
+    model.load_state_dict(training.best_state)
+    normalization = Normalization(training.mean, training.std)
+    metrics: dict[str, Figures] = {str(name): _score(model, spec, device, normalization, name) for name in SCORED}
+    _log(spec, f"best epoch {training.best_epoch}", *(f"{name} {json.dumps(metrics[name])}" for name in SCORED))
+    if spec.weights_path is not None:
+        save_weights(training.best_state, normalization, Path(spec.weights_path))
+    return metrics
+
+
+def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:
+    """The figures of trained weights on the test split."""
+    assert spec.weights_path is not None
+    _check_data(spec)
+    state, normalization = load_weights(Path(spec.weights_path))
+    model = get_space(spec.space).build(spec.sample, spec.input_shape, spec.num_classes)
+    model.load_state_dict(state)
+    figures = _score(model.to(device), spec, device, normalization, "test")
+    _log(spec, f"test {json.dumps(figures)}")
+    return {"test": figures}
+
+
+def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Figures:
+    split = _on_device(spec.data, device, name)
+    return evaluate(model, split.images, split.labels, *normalization, spec.num_classes, device)
+
+
+@functools.lru_cache(maxsize=1)
+def _dataset(config: DataConfig) -> Dataset:
+    return open_data(config)
+
+
+@functools.lru_cache(maxsize=4)  # the four splits of one data set: a second trial loads nothing
+def _on_device(config: DataConfig, device: str, name: SplitName) -> TensorSplit:
+    split = _dataset(config).split(name)
+    return TensorSplit.of(split.images, split.labels, device)
+
+
+@functools.lru_cache(maxsize=1)
+def _synthetic(config: DataConfig, device: str, oversampling: str) -> tuple[TensorSplit, tuple[str, ...]]:
+    """What the oversampler adds to the training split, on the device, and its warnings."""
+    dataset = _dataset(config)
+    split = dataset.split("train")
+    made = oversample(oversampling, split.images, split.labels, cache=dataset.cache_path, key=dataset.key)
+    return TensorSplit.of(made.images, made.labels, device), made.warnings
+
+
+def _check_data(spec: TrialSpec) -> None:
+    """TrialError if the data are not what the network is for; on a GPU a wrong label kills the process."""
+    dataset = _dataset(spec.data)
+    if (dataset.input_shape, len(dataset.classes)) != (tuple(spec.input_shape), spec.num_classes):
+        raise TrialError(
+            f"the network takes {tuple(spec.input_shape)} images of {spec.num_classes} classes, but the data "
+            f"are {dataset.input_shape} images of {len(dataset.classes)} classes"
+        )
+
+
+def _header(spec: TrialSpec, device: str, model: nn.Module) -> list[str]:
+    return [
+        f"trial {spec.id}",
+        f"started {datetime.now().astimezone().isoformat(timespec='seconds')}",
+        f"space {spec.space}",
+        f"sample {json.dumps(spec.sample)}",
+        f"parameters {sum(parameter.numel() for parameter in model.parameters())}",
+        f"input {spec.input_shape}, {spec.num_classes} classes",
+        f"data {spec.data.model_dump_json()}",
+        f"recipe {spec.recipe.model_dump_json()}",
+        f"objective {spec.objective}",
+        f"device {device}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        f"seed {spec.seed}",
+    ]
+
+
+def _log(spec: TrialSpec, *lines: str) -> None:
+    """Append lines to the trial's log; opened each time, so that every line is there if the process dies."""
+    if spec.log_path is None or not lines:
+        return
+    path = Path(spec.log_path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def _reason(error: Exception, device: str) -> str:
+    """What went wrong, in one line."""
+    message = " ".join(str(error).split())
+    if isinstance(error, NasctlError):
+        return message
+    allocation = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # of CUDA, of the CPU, of cuBLAS
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in message for sign in allocation)
+    ):
+        return f"out of memory on {device}: {message or 'no details'}"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

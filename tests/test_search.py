@@ -1,0 +1,306 @@
+"""The search itself in simulated time: real strategies, store and replay; a formula instead of training.
+
+Trials "train" by reading their score off the sample, so that hundreds run in seconds and the best is known.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from budgets import Budget, cost_of
+from nas.config import BudgetConfig, SearchConfig
+from nas.data import DataConfig
+from nas.errors import ReplayError, RunError, SearchStopped
+from nas.executors import WorkerSlot
+from nas.keeping import drop_weights
+from nas.recipe import Recipe
+from nas.runs import Run, fold
+from nas.search import Plan, search, start
+from nas.store import Event, RunStore, read_events
+from nas.trial import TrialResult, TrialSpec
+from search_spaces import Task, get_space, space_names
+
+TASK = Task((1, 8, 8), 10)
+MOST = 60_000
+
+
+class Simulated:
+    """An executor with ``num_slots`` trials under way; a trial's length and score follow from its sample."""
+
+    def __init__(self, num_slots: int = 1, *, fail: Sequence[str] = (), stop_after: int | None = None) -> None:
+        self.num_slots, self.fail, self.stop_after = num_slots, fail, stop_after
+        self.queue: list[tuple[float, TrialSpec]] = []
+        self.clock = 0.0
+        self.trained: list[str] = []
+        self.tested: list[str] = []
+
+    @property
+    def num_running(self) -> int:
+        return len(self.queue)
+
+    def submit(self, spec: TrialSpec) -> None:
+        assert self.num_running < self.num_slots
+        self.queue.append((self.clock + 1 + spec.seed % 97, spec))
+
+    def wait(self, timeout: float | None = None) -> list[TrialResult]:
+        if self.stop_after is not None and len(self.trained) >= self.stop_after:
+            raise KeyboardInterrupt
+        self.clock, spec = min(self.queue, key=lambda entry: entry[0])
+        self.queue.remove((self.clock, spec))
+        if spec.test:
+            self.tested.append(spec.id)
+            return [TrialResult(spec.id, "finished", {"test": {"balanced_accuracy": score_of(spec)}})]
+        self.trained.append(spec.id)
+        if spec.id in self.fail or "all" in self.fail:
+            return [TrialResult(spec.id, "failed", error="simulated")]
+        Path(spec.weights_path or "").parent.mkdir(exist_ok=True)
+        Path(spec.weights_path or "").write_text("weights")
+        figures = {"balanced_accuracy": score_of(spec)}
+        return [TrialResult(spec.id, "finished", {"select": figures, "rank": figures}, seconds=1.0)]
+
+    def close(self) -> None:
+        self.queue.clear()
+
+    def __enter__(self) -> Simulated:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def score_of(spec: TrialSpec) -> float:
+    """Best at many MACs for few parameters: to be found within the budget, away from its middle."""
+    cost = cost_of(get_space(spec.space), spec.sample, TASK)
+    return float(np.tanh(cost.macs / cost.params / 100)) + (spec.seed % 5) * 1e-4
+
+
+def config(**changes: object) -> SearchConfig:
+    values = {
+        "space": "resnet", "budget": BudgetConfig(max_params=MOST), "data": DataConfig(), "recipe": Recipe(),
+        "trials": 30, "confirm": 2, "confirm_seeds": 3,
+    }  # fmt: skip
+    return SearchConfig(**(values | changes))
+
+
+def begin(folder: Path, **changes: object) -> RunStore:
+    chosen = config(**changes)
+    budget = Budget(max_params=MOST, min_params=MOST // 2)
+    classes = tuple("0123456789")
+    plan = Plan(chosen, get_space(chosen.space), TASK, budget, "", classes, [], {"train": [9] * 10}, "digits")
+    return start(plan, folder)
+
+
+def run_all(folder: Path, executor: Simulated | None = None, **changes: object) -> Run:
+    executor = executor or Simulated()
+    with begin(folder, **changes) as store:
+        return search(store, [WorkerSlot("cpu", 1)] * executor.num_slots, [], lambda slots: executor)
+
+
+def go_on(folder: Path, executor: Simulated) -> Run:
+    with RunStore(folder) as store:
+        return search(store, [WorkerSlot("cpu", 1)] * executor.num_slots, [], lambda slots: executor)
+
+
+def story(folder: Path) -> list[tuple[str, object]]:
+    """What happened, without when: the events of trials and the end."""
+    return [(event.kind, event.body) for event in read_events(folder) if event.kind != "session"]
+
+
+@pytest.mark.parametrize("strategy", ["evolution", "random"])
+@pytest.mark.parametrize("space", space_names())
+def test_no_trial_exceeds_its_budget_or_repeats_another(tmp_path, space, strategy):
+    run = run_all(tmp_path / "run", Simulated(3), space=space, strategy=strategy)
+    trials = run.stage("search")
+    assert len(trials) == 30
+    assert all(MOST // 2 <= trial.cost.params <= MOST for trial in trials)
+    assert all(cost_of(get_space(space), trial.sample, TASK) == trial.cost for trial in trials)
+    assert len({trial.architecture for trial in trials}) == 30
+
+
+def test_evolution_finds_better_than_random_on_a_known_landscape(tmp_path):
+    best = {
+        strategy: np.mean([
+            run_all(tmp_path / f"{strategy}{seed}", strategy=strategy, seed=seed, trials=60, confirm=0)
+            .ranked()[0].score("balanced_accuracy")
+            for seed in range(4)
+        ])
+        for strategy in ("evolution", "random")
+    }  # fmt: skip
+    assert best["evolution"] > best["random"] + 0.02
+
+
+@pytest.mark.parametrize("strategy", ["evolution", "random"])
+def test_equal_seeds_give_equal_logs_and_others_do_not(tmp_path, strategy):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run_all(tmp_path / name, strategy=strategy, seed=seed)
+    assert story(tmp_path / "a") == story(tmp_path / "b")
+    assert story(tmp_path / "a")[1:] != story(tmp_path / "c")[1:]
+
+
+@pytest.mark.parametrize("workers", [1, 3, 7])
+@pytest.mark.parametrize("strategy", ["evolution", "random"])
+def test_a_search_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strategy, workers):
+    """With one worker the whole log is equal; with several, everything that was recorded stays, and every
+    trial that had ended is not trained again."""
+    whole = run_all(tmp_path / "whole", Simulated(workers), strategy=strategy, trials=20)
+    for stop_after in (0, 1, 5, 13, 19, 20, 23, 26):
+        folder = tmp_path / f"stopped{stop_after}"
+        first = Simulated(workers, stop_after=stop_after)
+        with pytest.raises(KeyboardInterrupt):
+            run_all(folder, first, strategy=strategy, trials=20)
+        before = story(folder)
+        second = Simulated(workers)
+        run = go_on(folder, second)
+        assert story(folder)[: len(before)] == before
+        assert not set(first.trained) & set(second.trained)
+        assert len(run.stage("search")) == 20
+        assert sorted(second.tested) == sorted(run.winner["test"])
+        if workers == 1:
+            assert story(folder) == story(tmp_path / "whole")
+            assert run.winner == whole.winner
+
+
+def test_replay_is_exact_however_often_it_is_stopped(tmp_path):
+    run_all(tmp_path / "whole", trials=20)
+    folder = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        run_all(folder, Simulated(stop_after=2), trials=20)
+    for _ in range(11):
+        with pytest.raises(KeyboardInterrupt):
+            go_on(folder, Simulated(stop_after=2))
+    go_on(folder, Simulated())
+    assert story(folder) == story(tmp_path / "whole")
+
+
+def test_a_run_may_go_on_with_another_number_of_workers(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_all(tmp_path / "run", Simulated(6, stop_after=9))
+    run = go_on(tmp_path / "run", Simulated(2))
+    assert len(run.stage("search")) == 30
+    assert len({trial.architecture for trial in run.stage("search")}) == 30
+
+
+def test_a_log_that_replay_does_not_reproduce_is_a_named_error(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_all(tmp_path / "run", Simulated(stop_after=8))
+    events = read_events(tmp_path / "run")
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    with RunStore(forged) as store:
+        for event in events:
+            body = dict(event.body)
+            if event.kind == "run":
+                body["config"] = {**body["config"], "seed": 5}
+            store.append(event.kind, body)
+    before = story(forged)
+    with pytest.raises(ReplayError, match="recorded by another version"):
+        go_on(forged, Simulated())
+    assert story(forged) == before
+
+
+def test_failures_are_recorded_and_the_search_goes_on(tmp_path):
+    run = run_all(tmp_path / "run", Simulated(2, fail=["2", "3", "7"]))
+    assert [t.id for t in run.stage("search") if t.status == "failed"] == ["2", "3", "7"]
+    assert run.trials["2"].error == "simulated"
+    assert run.ended == "done"
+
+
+def test_ten_failures_in_a_row_stop_it_with_the_reasons(tmp_path):
+    with pytest.raises(SearchStopped, match="10 trials in a row failed") as caught:
+        run_all(tmp_path / "run", Simulated(fail=["all"]))
+    assert str(caught.value).count("simulated") == 10
+    assert "nasctl resume run" in str(caught.value)
+    run = go_on(tmp_path / "run", Simulated())  # the cause is gone
+    assert run.ended == "done"
+    assert sum(t.status == "failed" for t in run.stage("search")) == 10
+
+
+def test_a_score_that_is_not_a_number_fails_its_trial(tmp_path):
+    class Sick(Simulated):
+        def wait(self, timeout: float | None = None) -> list[TrialResult]:
+            (result,) = super().wait(timeout)
+            if result.id != "4":
+                return [result]
+            return [TrialResult(result.id, "finished", {"rank": {"balanced_accuracy": float("nan")}})]
+
+    run = run_all(tmp_path / "run", Sick())
+    assert run.trials["4"].status == "failed"
+    assert "not a number" in (run.trials["4"].error or "")
+
+
+def test_winner_has_the_best_mean_and_alone_is_scored_on_the_test_split_once(tmp_path):
+    executor = Simulated(3)
+    run = run_all(tmp_path / "run", executor, confirm=3)
+    means = {
+        trial.id: np.mean([t.score("balanced_accuracy") for t in run.confirmations(trial.id)])
+        for trial in run.ranked()[:3]
+    }
+    assert run.winner["trial"] == max(means, key=means.__getitem__)
+    assert sorted(executor.tested) == [f"{run.winner['trial']}.{n}" for n in (1, 2, 3)]
+    assert len({t.seed for t in run.stage("confirm")}) == 9
+    go_on(tmp_path / "run", executor)  # nothing is left to do
+    assert len(executor.tested) == 3
+
+
+def test_without_confirmation_the_test_split_stays_untouched(tmp_path):
+    executor = Simulated()
+    run = run_all(tmp_path / "run", executor, confirm=0)
+    assert run.winner == {"trial": run.ranked()[0].id, "weights": run.ranked()[0].id, "test": {}}
+    assert executor.tested == []
+
+
+def test_a_small_space_is_searched_to_its_end(tmp_path):
+    """With a budget that a handful of architectures fit, the search ends when all are tried."""
+    task_budget = Budget(max_params=290, min_params=1)
+    chosen = config(trials=500, confirm=0, budget=BudgetConfig(max_params=290))
+    plan = Plan(chosen, get_space("resnet"), TASK, task_budget, "", tuple("0123456789"), [], {"train": [9]}, "digits")
+    with start(plan, tmp_path / "run") as store:
+        run = search(store, [WorkerSlot("cpu", 1)], [], lambda slots: Simulated())
+    assert 1 <= len(run.stage("search")) < 500
+    assert run.ended == "done"
+
+
+def test_a_time_limit_starts_no_further_trial(tmp_path):
+    run = run_all(tmp_path / "run", time_limit=1e-9)
+    assert run.stage("search") == []
+    assert run.ended == "no trial finished"
+
+
+def test_only_the_best_keep_their_weights(tmp_path):
+    listeners = [lambda event, run: drop_weights(run)]
+    folder = tmp_path / "run"
+    with begin(folder, keep=2) as store:
+        run = search(store, [WorkerSlot("cpu", 1)], listeners, lambda slots: Simulated())
+    left = {path.stem for path in (folder / "weights").iterdir()}
+    assert left == {t.id for t in run.ranked()[:2]} | set(run.winner["test"])
+
+
+def test_a_run_that_exists_names_resume(tmp_path):
+    run_all(tmp_path / "run")
+    with pytest.raises(RunError, match="nasctl resume run"):
+        begin(tmp_path / "run")
+
+
+def test_listeners_hear_of_every_event_after_it_is_on_the_disk(tmp_path):
+    heard: list[Event] = []
+
+    def listen(event: Event, run: Run) -> None:
+        assert read_events(tmp_path / "run")[-1] == event
+        heard.append(event)
+
+    with begin(tmp_path / "run", trials=5, confirm=1) as store:
+        search(store, [WorkerSlot("cpu", 1)], [listen], lambda slots: Simulated())
+    kinds = [event.kind for event in heard]
+    assert kinds.count("submitted") == kinds.count("result") == 5 + 3
+    assert kinds[-2:] == ["winner", "ended"]
+
+
+def test_a_copied_run_folder_is_still_readable(tmp_path):
+    run_all(tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert fold(tmp_path / "copy", read_events(tmp_path / "copy")).winner is not None
