@@ -8,7 +8,6 @@ everything is arithmetic in place on views; the rows' first order is restored on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import singledispatchmethod
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from budgets.state import Ints, State
 from search_spaces.space import Rows
 from search_spaces.vocabulary import (
     Act,
@@ -38,7 +38,6 @@ from search_spaces.vocabulary import (
     halved,
 )
 
-Ints = npt.NDArray[np.int64]
 NORM_BUFFER_BYTES = 8  # num_batches_tracked, one int64 a layer
 
 
@@ -52,93 +51,13 @@ class Totals:
     peak: Ints
 
 
-class _State:
-    """N samples on their way through the network; a slice of it shares its arrays.
-
-    ``held`` are elements of tensors that others still need besides the current one. ``pinned`` marks, as
-    its size, a current tensor that others need too: it cannot be overwritten, and stays when left.
-    """
-
-    ARRAYS = ("order", "channels", "params", "macs", "buffer_bytes", "held", "pinned", "peak")
-
-    def __init__(self, arrays: dict[str, Ints], height: int, width: int) -> None:
-        self.arrays = arrays
-        self.order, self.channels = arrays["order"], arrays["channels"]
-        self.params, self.macs, self.buffer_bytes = arrays["params"], arrays["macs"], arrays["buffer_bytes"]
-        self.held, self.pinned, self.peak = arrays["held"], arrays["pinned"], arrays["peak"]
-        self.height, self.width = height, width
-        self.may_be_pinned = False
-
-    @property
-    def area(self) -> int:
-        return self.height * self.width
-
-    def part(self, rows: slice) -> _State:
-        state = _State({name: array[rows] for name, array in self.arrays.items()}, self.height, self.width)
-        state.may_be_pinned = self.may_be_pinned
-        return state
-
-    def sort(self, order: npt.NDArray[np.intp]) -> None:
-        for array in self.arrays.values():
-            array[:] = array[order]
-
-    def allocate(self, elements: Ints) -> None:
-        """A new tensor is made from the current one and takes its place (channels are set by the caller)."""
-        alive = self.channels * self.area
-        alive += self.held
-        alive += elements
-        np.maximum(self.peak, alive, out=self.peak)
-        if self.may_be_pinned:
-            self.held += self.pinned
-            self.pinned[:] = 0
-            self.may_be_pinned = False
-
-    def pin(self, where: npt.NDArray[np.bool_] | None = None) -> None:
-        """Others will need the current tensor after what comes next (for the samples ``where``)."""
-        self.pinned[:] = self.channels * self.area
-        if where is not None:
-            self.pinned *= where
-        self.may_be_pinned = True
-
-    def unpin(self, held: Ints) -> None:
-        """Nobody needs it any more; what others hold is ``held`` again."""
-        self.pinned[:] = 0
-        self.may_be_pinned = False
-        self.held[:] = held
-
-    @contextmanager
-    def kept(self, *arrays: Ints) -> Iterator[_Kept]:
-        """Copies of ``arrays`` that follow every later sorting of the rows."""
-        names = [f"kept{len(self.arrays) + number}" for number in range(len(arrays))]
-        self.arrays.update({name: array.copy() for name, array in zip(names, arrays, strict=True)})
-        yield _Kept(self, names)
-        for name in names:
-            del self.arrays[name]
-
-    def bring_first(self, active: npt.NDArray[np.bool_]) -> int:
-        """Sort the rows that are ``active`` to the front, and return how many they are."""
-        number = int(np.count_nonzero(active))
-        if not active[:number].all():
-            self.sort(np.argsort(~active, kind="stable"))
-        return number
-
-
-@dataclass(frozen=True)
-class _Kept:
-    state: _State
-    names: list[str]
-
-    def arrays(self) -> list[Ints]:
-        return [self.state.arrays[name] for name in self.names]
-
-
 def read(definition: Node, choices: tuple[Choice, ...], rows: Rows, input_shape: tuple[int, int, int]) -> Totals:
     """Totals of ``rows`` (N, number of choices) for one image of (channels, height, width)."""
     number = len(rows)
-    arrays = {name: np.zeros(number, np.int64) for name in _State.ARRAYS}
+    arrays = {name: np.zeros(number, np.int64) for name in State.ARRAYS}
     arrays["order"][:] = np.arange(number)
     arrays["channels"][:] = input_shape[0]
-    state = _State(arrays, *input_shape[1:])
+    state = State(arrays, *input_shape[1:])
     _Reader(choices, rows).walk(definition, state)
     restored = {name: np.empty(number, np.int64) for name in ("params", "macs", "buffer_bytes", "peak")}
     for name, array in restored.items():
@@ -155,15 +74,15 @@ class _Reader:
             if all(isinstance(value, int) for value in choice.values)
         }
 
-    def number(self, value: Value, state: _State) -> Any:
+    def number(self, value: Value, state: State) -> Any:
         return evaluate(value, lambda choice: self.values[choice.label][state.order], state.channels)
 
     @singledispatchmethod
-    def walk(self, node: Node, state: _State) -> None:
+    def walk(self, node: Node, state: State) -> None:
         raise TypeError(f"not a word of the vocabulary: {node!r}")
 
     @walk.register
-    def _(self, node: Conv, state: _State) -> None:
+    def _(self, node: Conv, state: State) -> None:
         if node.out is None:
             out, weights = state.channels, state.channels.copy()
         else:
@@ -175,7 +94,7 @@ class _Reader:
         weights *= kernel * kernel
         self._convolve(state, out, weights, node.stride)
 
-    def _convolve(self, state: _State, out: Ints, weights: Ints, stride: int) -> None:
+    def _convolve(self, state: State, out: Ints, weights: Ints, stride: int) -> None:
         used = stride if min(state.height, state.width) >= 4 else 1
         height, width = halved(state.height, used)[0], halved(state.width, used)[0]
         state.allocate(out * (height * width))
@@ -186,22 +105,22 @@ class _Reader:
         state.macs += weights
 
     @walk.register
-    def _(self, node: Norm, state: _State) -> None:
+    def _(self, node: Norm, state: State) -> None:
         state.params += 2 * state.channels
         state.buffer_bytes += 8 * state.channels + NORM_BUFFER_BYTES
         self._overwrite(state)
 
     @walk.register
-    def _(self, node: Act, state: _State) -> None:
+    def _(self, node: Act, state: State) -> None:
         self._overwrite(state)
 
-    def _overwrite(self, state: _State) -> None:
+    def _overwrite(self, state: State) -> None:
         """In place, or into a tensor of the same size where others need the current one."""
         if state.may_be_pinned:
             state.allocate(state.pinned.copy())
 
     @walk.register
-    def _(self, node: Pool, state: _State) -> None:
+    def _(self, node: Pool, state: State) -> None:
         if node.stride == 1:
             state.allocate(state.channels * state.area)
         elif min(state.height, state.width) >= 4:
@@ -210,12 +129,12 @@ class _Reader:
             state.height, state.width = height, width
 
     @walk.register
-    def _(self, node: GlobalPool, state: _State) -> None:
+    def _(self, node: GlobalPool, state: State) -> None:
         state.allocate(state.channels)
         state.height = state.width = 1
 
     @walk.register
-    def _(self, node: Linear, state: _State) -> None:
+    def _(self, node: Linear, state: State) -> None:
         out = self.number(node.out, state)
         weights = state.channels * out
         state.allocate(out)
@@ -225,12 +144,12 @@ class _Reader:
         state.params += weights
 
     @walk.register
-    def _(self, node: Sequence, state: _State) -> None:
+    def _(self, node: Sequence, state: State) -> None:
         for child in node.body:
             self.walk(child, state)
 
     @walk.register
-    def _(self, node: Residual, state: _State) -> None:
+    def _(self, node: Residual, state: State) -> None:
         assert not state.may_be_pinned, "the first step of another block's body cannot be a residual block"
         with state.kept(state.channels, state.held) as kept:
             height, width = state.height, state.width
@@ -242,7 +161,7 @@ class _Reader:
                 same_size = (height, width) == (state.height, state.width)
                 self._project(state, channels, height * width, np.asarray(state.channels != channels) | (not same_size))
 
-    def _project(self, state: _State, channels: Ints, area: int, where: npt.NDArray[np.bool_]) -> None:
+    def _project(self, state: State, channels: Ints, area: int, where: npt.NDArray[np.bool_]) -> None:
         """The 1x1 convolution and normalization of a shortcut, for the samples ``where`` shapes differ."""
         if not where.any():
             return
@@ -253,7 +172,7 @@ class _Reader:
         state.buffer_bytes += (8 * state.channels + NORM_BUFFER_BYTES) * where
         state.macs += weights * state.area
 
-    def _keeps_shape(self, body: Node, state: _State) -> npt.NDArray[np.bool_]:
+    def _keeps_shape(self, body: Node, state: State) -> npt.NDArray[np.bool_]:
         """Whether ``body``, a sequence, gives back the channels and the size that it gets."""
         assert isinstance(body, Sequence)
         convs = [node for node in flattened(body) if isinstance(node, Conv)]
@@ -263,7 +182,7 @@ class _Reader:
         return np.asarray((self.number(last, state) == state.channels) & (not halves))
 
     @walk.register
-    def _(self, node: Concat, state: _State) -> None:
+    def _(self, node: Concat, state: State) -> None:
         with state.kept(state.channels, state.held) as kept:
             state.pin()
             self.walk(node.body, state)
@@ -273,7 +192,7 @@ class _Reader:
             np.maximum(state.peak, held + 2 * state.channels * state.area, out=state.peak)
 
     @walk.register
-    def _(self, node: Gate, state: _State) -> None:
+    def _(self, node: Gate, state: State) -> None:
         assert not state.may_be_pinned
         squeezed = np.maximum(self.number(node.squeezed, state), 1)
         weights = 2 * squeezed * state.channels
@@ -283,7 +202,7 @@ class _Reader:
         state.params += weights + vectors
 
     @walk.register
-    def _(self, node: Repeat, state: _State) -> None:
+    def _(self, node: Repeat, state: State) -> None:
         if isinstance(node.depth, int):
             self.walk(Sequence(node.blocks[: node.depth]), state)
             return
@@ -307,7 +226,7 @@ class _Reader:
                 return
 
     @walk.register
-    def _(self, node: Either, state: _State) -> None:
+    def _(self, node: Either, state: State) -> None:
         branches = {id(branch): branch for branch in map(node.branch, node.choice.values)}
         numbers = list(branches)
         branch_of_value = np.array([numbers.index(id(node.branch(value))) for value in node.choice.values])
@@ -332,7 +251,7 @@ class _Reader:
         state.may_be_pinned = pinned
 
     @walk.register
-    def _(self, node: Cell, state: _State) -> None:
+    def _(self, node: Cell, state: State) -> None:
         last = node.num_nodes - 1
         with state.kept(state.held) as kept:
             for source, target in sorted(node.edges, key=lambda edge: (edge[1], edge[0])):

@@ -65,7 +65,7 @@ def search(
     fit: Fit = None,
     skip_broken: SkipBroken = False,
     strategy: Annotated[Text, _option("evolution or random. [default: evolution]", "NAME")] = None,
-    trials: Annotated[Text, _option("Architectures to train. [default: 16]", "N")] = None,
+    trials: Annotated[Text, _option("Architectures to train. [default: 12]", "N")] = None,
     time_limit: Annotated[Text, _option("Start no new trial after this time: 90s, 30m, 2h.", "TIME")] = None,
     trial_timeout: Annotated[Text, _option("Stop a single trial after this time; it counts as failed.", "TIME")] = None,
     objective: Annotated[Text, _option("What ranks trials. [default: balanced_accuracy]", "NAME")] = None,

@@ -140,8 +140,9 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     if as_json:
         _print_json(run_document(run))
         return
-    word = state(run, is_running(run.folder))
-    console.print(f"{run.name}: {word}. {standing(run)}", soft_wrap=True)
+    active = is_running(run.folder)
+    word = state(run, active)
+    console.print(f"{run.name}: {word}. {standing(run, active=active)}", soft_wrap=True)
     if word == "stopped":
         console.print(f"Last: {run.ended or 'ended without a word (killed?)'}. To go on: nasctl resume {run.name}")
     print_outcome(console, run)
@@ -237,7 +238,7 @@ def _is_name(name: str) -> bool:
 def _other_faults(flags: Flags) -> list[str]:
     """What else is wrong besides the settings, so that one message tells it all. Reads no image."""
     from nas.data.cache import cache_root
-    from nas.data.sources import find_source
+    from nas.data.finding import find_source
     from nas.executors import plan_slots
 
     faults: list[str] = []

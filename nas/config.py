@@ -45,7 +45,7 @@ class SearchConfig(BaseModel):
     data: DataConfig
     recipe: Recipe
     strategy: Literal["evolution", "random"] = "evolution"
-    trials: int = Field(16, ge=1)
+    trials: int = Field(12, ge=1)
     time_limit: float | None = Field(None, gt=0)  # seconds
     trial_timeout: float | None = Field(None, gt=0)  # seconds
     workers: int | None = Field(None, ge=1)

@@ -105,12 +105,14 @@ def trial_line(run: Run, trial: Trial) -> str:
     return f"{name}  {figure}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
 
 
-def standing(run: Run) -> str:
-    """Done, failed, running, and the best with its size."""
+def standing(run: Run, *, active: bool = True) -> str:
+    """Done, failed, running (or interrupted, if nobody works on the run), and the best with its size."""
     trials = run.trials.values()
     counts = {status: sum(t.status == status for t in trials) for status in ("finished", "failed", "running")}
     best = run.ranked()[:1]
-    words = f"{counts['finished']} done, {counts['failed']} failed, {counts['running']} running"
+    words = f"{counts['finished']} done, {counts['failed']} failed"
+    if active or counts["running"]:
+        words += f", {counts['running']} {'running' if active else 'interrupted'}"
     if best:
         words += f", best {best[0].score(run.config.objective):.3f} with {best[0].cost.params:,} (trial {best[0].id})"
     return words

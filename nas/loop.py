@@ -115,8 +115,11 @@ class TrialLoop:
         for trial_id, original in trials:
             known = self.run.trials.get(trial_id)
             if known is None:
+                while self._waiting or self.executor.num_running >= self.executor.num_slots:
+                    self._collect()
                 known = self.record(trial_id, original.sample, stage="confirm", of=original.id)
-            if known.status == "running":
+                self.executor.submit(self.spec(known))
+            elif known.status == "running":
                 self._waiting.append(known)
         self.drain()
 

@@ -32,8 +32,8 @@ def evaluate(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
-    mean: Sequence[float],
-    std: Sequence[float],
+    normalization: tuple[Sequence[float], Sequence[float]],
+    *,
     num_classes: int,
     device: torch.device | str,
     batch_size: int = 1024,
@@ -41,10 +41,12 @@ def evaluate(
     """Score ``model``, which lies on ``device``, on uint8 images (N, C, H, W) with int64 labels (N,).
 
     Returns every name of ``nas.recipe.OBJECTIVES`` (0 to 1, higher is better), ``recall_by_class`` (a list;
-    0 for a class without images) and ``loss``, the mean cross-entropy in nats. ``mean`` and ``std`` are per
-    channel on a scale of 0 to 1. Runs in float32 without autocast, so that the figures are those of the
-    weights that are kept, and waits for the device only at the end. The model's mode is restored.
+    0 for a class without images) and ``loss``, the mean cross-entropy in nats. ``normalization`` is mean and
+    standard deviation per channel, on a scale of 0 to 1. Runs in float32 without autocast, so that the
+    figures are those of the weights that are kept, and waits for the device only at the end. The model's
+    mode is restored.
     """
+    mean, std = normalization
     mean_C, std_C = torch.tensor([*mean, *std], dtype=torch.float32, device=device).chunk(2)
     loss = torch.zeros((), device=device, dtype=torch.float64)
     predicted = []

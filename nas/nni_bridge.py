@@ -111,7 +111,7 @@ class _Engine(ExecutionEngine):  # type: ignore[misc]
         self.trials.drain()
 
 
-def run_nni_strategy(name: str, proposer: Proposer, trials: Trials, *, seed: int, population: int) -> bool:
+def run_strategy(name: str, proposer: Proposer, trials: Trials, *, seed: int, population: int) -> bool:
     """Let NNI's strategy ``name`` propose until ``trials`` ends it, then wait for those that run.
 
     False if it ended because no architecture was left to propose.

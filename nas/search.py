@@ -24,7 +24,6 @@ from nas.loop import Listener, TrialLoop
 from nas.proposals import Proposer
 from nas.runs import Run, Trial, fold
 from nas.store import FORMAT, RunStore
-from nas.strategy import run_strategy
 from search_spaces import SearchSpace, Task, get_space
 
 OpenExecutor = Callable[[Sequence[WorkerSlot]], Executor]
@@ -100,6 +99,8 @@ def search(
     if run.winner:
         return run
     with open_executor(slots) as executor:
+        from nas.nni_bridge import run_strategy  # seconds, while the workers start
+
         run.apply(store.append("session", {"workers": len(slots), "versions": versions()}))
         loop = TrialLoop(
             run=run, store=store, executor=executor, space=space, task=task, budget=budget,

@@ -1,11 +1,10 @@
-"""What a strategy and a search know of each other, without NNI: that is imported when a strategy runs."""
+"""What a strategy and a search know of each other, in words of neither."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
-from nas.proposals import Proposer
 from search_spaces import Sample
 
 Tell = Callable[[str, float | None], None]
@@ -26,13 +25,3 @@ class Trials(Protocol):
 
     def drain(self) -> None:
         """Block until every trial that runs has ended."""
-
-
-def run_strategy(name: str, proposer: Proposer, trials: Trials, *, seed: int, population: int) -> bool:
-    """Let the strategy ``name`` propose until ``trials`` ends it, then wait for the trials that run.
-
-    False if it ended because no architecture was left to propose.
-    """
-    from nas.nni_bridge import run_nni_strategy
-
-    return run_nni_strategy(name, proposer, trials, seed=seed, population=population)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -14,11 +13,9 @@ from rich.table import Table
 
 from nas.display import clock
 from nas.runs import Run, Trial
+from nas.search import Plan
 from search_spaces import Task, get_space
 from search_spaces.structure import leaves
-
-if TYPE_CHECKING:
-    from nas.search import Plan
 
 
 def decimal(value: float | None) -> str:

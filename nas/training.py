@@ -113,7 +113,9 @@ def train(
         train_loss = run_epoch(model, images, optimizer, recipe, plan, normal=normal, generator=generator)
         record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
         check_finite(record, "train_loss")
-        figures = evaluate(model, select_split.images, select_split.labels, mean, std, num_classes, device)
+        figures = evaluate(
+            model, select_split.images, select_split.labels, (mean, std), num_classes=num_classes, device=device
+        )
         record |= {f"select_{name}": figure for name, figure in figures.items() if isinstance(figure, float)}
         check_finite(record, "select_loss")
         score = (record[f"select_{objective}"], -record["select_loss"])  # small splits tie: then the surer

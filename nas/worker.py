@@ -116,7 +116,7 @@ def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:
 
 def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Figures:
     split = _on_device(spec.data, device, name)
-    return evaluate(model, split.images, split.labels, *normalization, spec.num_classes, device)
+    return evaluate(model, split.images, split.labels, normalization, num_classes=spec.num_classes, device=device)
 
 
 @functools.lru_cache(maxsize=1)

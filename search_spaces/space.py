@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +57,7 @@ class SearchSpace:
     define: Callable[[Choices, Task], Node]
     line: Callable[[Sample], str]
     canonical: Sample
+    _definitions: dict[Task, Node] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def num_samples(self) -> int:
@@ -65,7 +65,10 @@ class SearchSpace:
         return math.prod(len(choice.values) for choice in self.choices)
 
     def definition(self, task: Task) -> Node:
-        return _definition(self.name, task)
+        """The tree of layers for a task, made once."""
+        if task not in self._definitions:
+            self._definitions[task] = self.define({choice.label: choice for choice in self.choices}, task)
+        return self._definitions[task]
 
     def structure(self, sample: Sample, task: Task) -> Layer:
         """The concrete network of a sample, as a tree of layers with shapes; nothing is built."""
@@ -139,11 +142,3 @@ class SearchSpace:
     @property
     def _sizes(self) -> npt.NDArray[np.int64]:
         return np.array([len(choice.values) for choice in self.choices])
-
-
-@lru_cache(maxsize=64)
-def _definition(name: str, task: Task) -> Node:
-    from search_spaces.registry import get_space
-
-    space = get_space(name)
-    return space.define({choice.label: choice for choice in space.choices}, task)

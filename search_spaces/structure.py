@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import singledispatchmethod
 from typing import Any
 
+from search_spaces.canonical import canonical_cell
 from search_spaces.vocabulary import (
     Act,
     Cell,
@@ -78,8 +79,6 @@ def canonical_text(layer: Layer) -> str:
     if layer.kind == "sequence":
         return ";".join(canonical_text(child) for child in layer.children)
     if layer.kind == "cell":
-        from search_spaces.canonical import canonical_cell
-
         edges = tuple((child.name, canonical_text(child), child.total_params > 0) for child in layer.children)
         inner = canonical_cell(edges)
     else:

@@ -45,9 +45,7 @@ def test_every_crop_is_a_window_of_the_padded_image(height: int, width: int, pad
     up, across = round(padding * height / 8), round(padding * width / 8)
     padded = torch.nn.functional.pad(images[:1], (across, across, up, up), mode="replicate")[0]
     windows = {
-        (y, x): padded[:, y : y + height, x : x + width]
-        for y in range(2 * up + 1)
-        for x in range(2 * across + 1)
+        (y, x): padded[:, y : y + height, x : x + width] for y in range(2 * up + 1) for x in range(2 * across + 1)
     }
     seen = [next(place for place, window in windows.items() if torch.equal(view, window)) for view in views]
     assert len(set(seen)) > min(len(windows), 200) // 2  # drawn for each image on its own
@@ -63,9 +61,7 @@ def test_padding_larger_than_the_image_still_works() -> None:
 @pytest.mark.parametrize(
     ("channels", "flip", "mirrored"), [(3, None, True), (1, None, False), (1, True, True), (3, False, False)]
 )
-def test_flip_mirrors_about_half_where_it_makes_sense(
-    channels: int, flip: bool | None, mirrored: bool
-) -> None:
+def test_flip_mirrors_about_half_where_it_makes_sense(channels: int, flip: bool | None, mirrored: bool) -> None:
     images = numbered(400, channels, 4, 5)
     views = augment(images, PLAIN.model_copy(update={"flip": flip}), generator())
     is_mirrored = (views == images.flip(3)).flatten(1).all(dim=1)
@@ -74,9 +70,7 @@ def test_flip_mirrors_about_half_where_it_makes_sense(
     assert (150 < is_mirrored.sum() < 250) if mirrored else not is_mirrored.any()
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "share", "side"), [(8, 8, 0.25, 2), (12, 8, 0.5, 4), (32, 32, 0.25, 8)]
-)
+@pytest.mark.parametrize(("height", "width", "share", "side"), [(8, 8, 0.25, 2), (12, 8, 0.5, 4), (32, 32, 0.25, 8)])
 def test_cutout_erases_one_square_wholly_inside(height: int, width: int, share: float, side: int) -> None:
     images = numbered(300, 3, height, width)
     views = augment(images, PLAIN.model_copy(update={"cutout": share}), generator())

@@ -67,7 +67,17 @@ def test_every_fault_of_one_command_is_reported_together(tmp_path):
         "search", "--space", "densnet", "--max-params", "150 kk", "--trials", 0, "--data", "/nowhere", "--imbalance",
         "0.5", "--strategy", "magic", "--time-limit", "soon", "--objective", "acuracy", "--workers", "x", cwd=tmp_path,
     )  # fmt: skip
-    for part in ("'densenet'", "150 kk", "--trials", "/nowhere", "--imbalance", "--strategy", "soon", "--objective", "--workers"):
+    for part in (
+        "'densenet'",
+        "150 kk",
+        "--trials",
+        "/nowhere",
+        "--imbalance",
+        "--strategy",
+        "soon",
+        "--objective",
+        "--workers",
+    ):
         assert part in message
     assert len(message.strip().splitlines()) == 9
 

@@ -51,9 +51,7 @@ def test_formats_agree_with_the_original(format: str) -> None:
 def test_modes(mode: str) -> None:
     grey = mode in ("1", "L", "LA", "I;16", "I", "F")
     if mode in ("I;16", "I"):
-        levels = (np.asarray(gradient("L")).astype(np.uint16) * 257).astype(
-            np.uint16 if mode == "I;16" else np.int32
-        )
+        levels = (np.asarray(gradient("L")).astype(np.uint16) * 257).astype(np.uint16 if mode == "I;16" else np.int32)
         image = Image.fromarray(levels)
     else:
         image = gradient(mode)
@@ -61,9 +59,7 @@ def test_modes(mode: str) -> None:
     assert read_header(content).grey == grey
     expected = np.asarray(gradient("1").convert("L") if mode == "1" else gradient("L" if grey else "RGB"))
     pixels = decode_file(content, GREY if grey else RGB).transpose(1, 2, 0).squeeze()
-    assert np.abs(pixels.astype(int) - expected).max() <= (
-        60 if mode in ("P", "CMYK", "YCbCr") else mode == "F"
-    )
+    assert np.abs(pixels.astype(int) - expected).max() <= (60 if mode in ("P", "CMYK", "YCbCr") else mode == "F")
 
 
 def test_grey_palette_is_grey_and_transparency_turns_white() -> None:

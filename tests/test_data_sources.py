@@ -92,9 +92,7 @@ def test_own_test_and_val_folders(tmp_path: Path) -> None:
     opened = open_data(config(tmp_path))
     assert opened.counts == {"train": [9, 8], "select": [2, 3], "rank": [2, 2], "test": [3, 2]}
     pixels = {split: opened.split(split).images.tobytes() for split in ("train", "test")}  # type: ignore[arg-type]
-    on_disk = [
-        np.asarray(Image.open(tmp_path / "data" / "test" / name)) for name in ("a/000.png", "b/001.png")
-    ]
+    on_disk = [np.asarray(Image.open(tmp_path / "data" / "test" / name)) for name in ("a/000.png", "b/001.png")]
     assert pixels["test"].startswith(on_disk[0].transpose(2, 0, 1).tobytes())
     assert pixels["test"].endswith(on_disk[1].transpose(2, 0, 1).tobytes())
 
@@ -123,21 +121,13 @@ def test_broken_images(tmp_path: Path) -> None:
     for _ in range(2):  # the second time from the cache
         (message,) = faults(tmp_path)
         assert message.startswith("24 of 43 images are broken") and "--skip-broken" in message
-        assert (
-            "a/000.png: " in message and "a/001.png: an empty file" in message and "... and 4 more" in message
-        )
+        assert "a/000.png: " in message and "a/001.png: an empty file" in message and "... and 4 more" in message
     report = describe_data(config(tmp_path))
-    assert (
-        len(report.broken) == 24
-        and report.faults == (message,)
-        and sum(map(sum, report.splits.values())) == 19
-    )
+    assert len(report.broken) == 24 and report.faults == (message,) and sum(map(sum, report.splits.values())) == 19
     assert report.broken[-1].name == "b/gone.png" and "No such file" in report.broken[-1].reason
     opened = open_data(config(tmp_path, skip_broken=True))
     assert sum(map(sum, opened.counts.values())) == 19
-    remaining = {
-        np.asarray(Image.open(data / "b" / f"{number:03}.png")).tobytes() for number in range(21, 30)
-    }
+    remaining = {np.asarray(Image.open(data / "b" / f"{number:03}.png")).tobytes() for number in range(21, 30)}
     kept = np.concatenate([opened.split(split).images for split in opened.counts])  # type: ignore[arg-type]
     assert remaining <= {image.transpose(1, 2, 0).tobytes() for image in kept}
 
@@ -263,9 +253,7 @@ def test_npz_faults(tmp_path: Path, change: dict[str, Any], expected: list[str])
     content = {name: array for name, array in {**arrays(), **change}.items() if array is not None}
     np.savez(tmp_path / "set.npz", **content)
     found = faults(tmp_path, source=str(tmp_path / "set.npz"))
-    assert len(found) == len(expected) and all(
-        part in message for part, message in zip(expected, found, strict=True)
-    )
+    assert len(found) == len(expected) and all(part in message for part, message in zip(expected, found, strict=True))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"neither"])

@@ -23,9 +23,7 @@ def ce_reference(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def custom_ce_reference(logits: np.ndarray, labels: np.ndarray) -> float:
     p = np.exp(log_softmax(logits))
-    wrong = [
-        sum(math.log(1 - row[j]) for j in range(len(row)) if j != y) for row, y in zip(p, labels, strict=True)
-    ]
+    wrong = [sum(math.log(1 - row[j]) for j in range(len(row)) if j != y) for row, y in zip(p, labels, strict=True)]
     return ce_reference(logits, labels) - 0.1 * float(np.mean(wrong))
 
 

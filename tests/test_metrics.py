@@ -29,9 +29,7 @@ class FirstPixels(nn.Module):
 
 def drawn(num_classes: int, num_images: int, right: float) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    labels = torch.cat(
-        [torch.arange(num_classes), torch.randint(num_classes, (num_images,), generator=generator)]
-    )
+    labels = torch.cat([torch.arange(num_classes), torch.randint(num_classes, (num_images,), generator=generator)])
     wrong = torch.randint(num_classes, labels.shape, generator=generator)
     return torch.where(torch.rand(labels.shape, generator=generator) < right, labels, wrong), labels
 
@@ -86,7 +84,7 @@ def test_evaluate_reads_pixels_as_normalized(batch_size: int) -> None:
     images = torch.from_numpy(rng.integers(0, 256, (50, 1, 2, 5), dtype=np.uint8))
     labels = torch.from_numpy(rng.integers(0, 10, 50))
     model = FirstPixels(10).train()
-    figures = evaluate(model, images, labels, (0.3,), (0.2,), 10, "cpu", batch_size)
+    figures = evaluate(model, images, labels, ((0.3,), (0.2,)), num_classes=10, device="cpu", batch_size=batch_size)
     logits = (images.numpy().reshape(50, 10) / 255 - 0.3) / 0.2
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     assert figures["loss"] == pytest.approx(-log_p[np.arange(50), labels.numpy()].mean(), rel=1e-5)
@@ -98,7 +96,7 @@ def test_evaluate_reads_pixels_as_normalized(batch_size: int) -> None:
 
 def test_a_network_of_nan_has_a_loss_of_nan() -> None:
     images = torch.zeros(4, 1, 2, 5, dtype=torch.uint8)
-    figures = evaluate(FirstPixels(10), images, torch.arange(4), (math.nan,), (1.0,), 10, "cpu")
+    figures = evaluate(FirstPixels(10), images, torch.arange(4), ((math.nan,), (1.0,)), num_classes=10, device="cpu")
     assert math.isnan(figures["loss"])  # type: ignore[arg-type]
 
 

@@ -158,12 +158,15 @@ def test_ids_are_equal_exactly_for_equal_networks(name, seed):
         assert sample != other
 
 
+EXCHANGED = {"edge02": "conv3", "edge12": "conv1"}, {"edge02": "conv1", "edge12": "conv3"}
+
+
 @pytest.mark.parametrize(
     ("one", "two", "equal"),
     [
         # node 1 is the input itself, so edges 02 and 12 read the same tensor and may be exchanged
-        (dict(edge01="skip", edge02="conv3", edge12="conv1"), dict(edge01="skip", edge02="conv1", edge12="conv3"), True),
-        (dict(edge01="conv1", edge02="conv3", edge12="conv1"), dict(edge01="conv1", edge02="conv1", edge12="conv3"), False),
+        ({"edge01": "skip"} | EXCHANGED[0], {"edge01": "skip"} | EXCHANGED[1], True),
+        ({"edge01": "pool"} | EXCHANGED[0], {"edge01": "pool"} | EXCHANGED[1], False),
         # a pool has no weights: two of the same tensor are one, counted twice
         (dict(edge01="skip", edge03="pool", edge13="skip"), dict(edge01="skip", edge03="skip", edge13="pool"), True),
         (dict(edge23="conv1"), dict(edge23="conv3"), False),
@@ -229,7 +232,7 @@ def test_mutation_changes_few_choices_and_stays_inside(name):
     parent = space.encode(space.canonical)
     changed = (space.mutants(parent, rng, 2000) != parent).sum(axis=1)
     assert changed.max() <= 3
-    assert 0.5 < (changed > 0).mean()
+    assert (changed > 0).mean() > 0.5
     space.validate(space.mutate(space.canonical, rng))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -53,7 +54,7 @@ def test_events_come_back_in_order_with_growing_time(tmp_path):
         assert store.events() == written
     assert read_events(tmp_path) == written
     assert [event.number for event in written] == list(range(1, 21))
-    assert all(a.elapsed <= b.elapsed for a, b in zip(written, written[1:], strict=False))
+    assert all(a.elapsed <= b.elapsed for a, b in itertools.pairwise(written))
 
 
 def test_elapsed_goes_on_where_the_last_session_ended(tmp_path):

@@ -21,9 +21,7 @@ BUNCH = load_digits()
 ROWS = np.random.default_rng(0).permutation(len(BUNCH.target))  # the set is sorted by who wrote it
 IMAGES = np.rint(BUNCH.images[ROWS] / 16 * 255).astype(np.uint8)[:, None]
 LABELS = BUNCH.target[ROWS].astype(np.int64)
-TRAIN, SELECT = (
-    TensorSplit.of(IMAGES[rows], LABELS[rows], "cpu") for rows in (slice(0, 400), slice(400, 700))
-)
+TRAIN, SELECT = (TensorSplit.of(IMAGES[rows], LABELS[rows], "cpu") for rows in (slice(0, 400), slice(400, 700)))
 SHORT = Recipe(epochs=3)
 
 
@@ -75,7 +73,7 @@ def test_keeps_the_weights_of_the_best_epoch() -> None:
     assert training.best_epoch == 1 + max(range(6), key=scores.__getitem__)
     model = network(seed=1)
     model.load_state_dict(training.best_state)
-    figures = evaluate(model, SELECT.images, SELECT.labels, training.mean, training.std, 10, "cpu")
+    figures = evaluate(model, SELECT.images, SELECT.labels, (training.mean, training.std), num_classes=10, device="cpu")
     best = seen[training.best_epoch - 1]
     assert {name: figures[name] for name in (*OBJECTIVES, "loss")} == {
         name: best[f"select_{name}"] for name in (*OBJECTIVES, "loss")
@@ -94,9 +92,7 @@ def test_records_are_flat_numbers_with_every_figure() -> None:
 @pytest.mark.parametrize("oversampled", [False, True])
 def test_equal_seeds_give_equal_bits(oversampled: bool) -> None:
     synthetic = TensorSplit.of(IMAGES[700:800], LABELS[700:800], "cpu") if oversampled else None
-    first, second, other = (
-        run(model=network(dropout=0.3), seed=seed, synthetic=synthetic) for seed in (5, 5, 6)
-    )
+    first, second, other = (run(model=network(dropout=0.3), seed=seed, synthetic=synthetic) for seed in (5, 5, 6))
     for name, tensor in first.best_state.items():
         assert torch.equal(tensor, second.best_state[name]), name
     without_time = [[{**r, "seconds": 0.0} for r in one.history] for one in (first, second, other)]
@@ -104,9 +100,7 @@ def test_equal_seeds_give_equal_bits(oversampled: bool) -> None:
 
 
 def test_normalization_is_of_the_training_split_without_synthetic_images() -> None:
-    white = TensorSplit(
-        torch.full((500, 1, 8, 8), 255, dtype=torch.uint8), torch.zeros(500, dtype=torch.int64)
-    )
+    white = TensorSplit(torch.full((500, 1, 8, 8), 255, dtype=torch.uint8), torch.zeros(500, dtype=torch.int64))
     training = run(Recipe(epochs=1), synthetic=white)
     pixels = IMAGES[:400].astype(np.float64) / 255
     assert training.mean == pytest.approx((pixels.mean(),), abs=1e-12)
@@ -136,9 +130,7 @@ class Counting(nn.Module):
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_an_epoch_sees_a_random_share_of_the_oversampled_set(share: float) -> None:
-    white = TensorSplit(
-        torch.full((200, 1, 8, 8), 255, dtype=torch.uint8), torch.zeros(200, dtype=torch.int64)
-    )
+    white = TensorSplit(torch.full((200, 1, 8, 8), 255, dtype=torch.uint8), torch.zeros(200, dtype=torch.int64))
     model = Counting()
     run(Recipe(epochs=2, oversampled_share=share, batch_size=50), model, synthetic=white)
     steps = round(600 * share / 50)

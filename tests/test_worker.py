@@ -91,10 +91,9 @@ def test_a_trial_from_specification_to_files(spec: TrialSpec) -> None:
         model,
         torch.from_numpy(rank.images),
         torch.from_numpy(rank.labels),
-        [pixels.mean()],
-        [pixels.std()],
-        10,
-        "cpu",
+        ([pixels.mean()], [pixels.std()]),
+        num_classes=10,
+        device="cpu",
     )
     assert figures == result.metrics["rank"]
     assert [path.name for path in weights_of(spec).parent.iterdir()] == ["t0001.safetensors"]

@@ -13,7 +13,8 @@ from nas.data.config import DataConfig
 from nas.data.dataset import DataReport, Dataset
 from nas.data.decode import Survey, decode, read_survey, survey_of
 from nas.data.faults import broken_faults, few_images_faults, size_faults, structure_faults
-from nas.data.sources import PARTS, TRAIN, Found, Progress, Target, find_source
+from nas.data.finding import find_source
+from nas.data.sources import PARTS, TRAIN, Found, Progress, Target
 from nas.data.splits import Rows, long_tail, make_splits
 from nas.errors import DataError
 
