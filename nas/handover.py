@@ -75,7 +75,7 @@ def _provenance(run: Run, trial: Trial) -> dict[str, Any]:
         "run": run.name,
         "trial": trial.id,
         "data": run.facts["data_name"],
-        "imbalance": config.data.imbalance,
+        "imbalance of the training split": config.data.imbalance_factor,
         "recipe": config.recipe.name,
         "epochs": config.recipe.epochs,
         "strategy": config.strategy,

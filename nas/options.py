@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from budgets import parse_size
 from nas.config import BudgetConfig, SearchConfig, checked, raise_all
 from nas.data.config import DataConfig
+from nas.data.named import NAMED
 from nas.errors import UsageError
 from nas.recipe import Recipe, named_recipe
 from search_spaces import get_space
@@ -69,7 +71,15 @@ def budget_config(flags: Flags, faults: list[str]) -> BudgetConfig:
 def data_config(flags: Flags, faults: list[str]) -> DataConfig | None:
     """Which data; wrong values go into ``faults``. Whether it can be read shows when it is opened."""
     values = {name: flags.get(name) for name in DATA_FLAGS}
-    return checked(DataConfig, {"source": flags.get("data"), **values}, faults)
+    return checked(DataConfig, {"source": _absolute(flags.get("data")), **values}, faults)
+
+
+def _absolute(source: str | None) -> str | None:
+    """A path as it is from anywhere, so that a run can be resumed from another folder; names stay names."""
+    if source is None or source == "digits" or source in NAMED:
+        return source
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.exists() else source
 
 
 def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:

@@ -19,3 +19,8 @@ class DataConfig(BaseModel):
     skip_broken: bool = False
     split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images
     cache_dir: str | None = None  # None: the user's cache folder
+
+    @property
+    def imbalance_factor(self) -> float:
+        """Images of the largest class for one of the smallest, in the training split."""
+        return self.imbalance or (20.0 if self.source == "digits" else 1.0)

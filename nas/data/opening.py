@@ -112,7 +112,7 @@ def _dataset(config: DataConfig, name: str, survey: Survey, folder: Path) -> Dat
     assert survey.input_shape is not None, "a decoded set has a shape"
     labels, parts = _labels_and_parts(folder)
     num_classes = len(survey.classes)
-    factor = config.imbalance or (20.0 if config.source == "digits" else 1.0)
+    factor = config.imbalance_factor
     rows = make_splits(labels, parts, survey.own_parts, num_classes=num_classes, seed=config.split_seed)
     if factor > 1:
         rows["train"] = long_tail(rows["train"], labels, num_classes=num_classes, factor=factor, seed=config.split_seed)
