@@ -108,7 +108,7 @@ def settle(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budget, str]
         if len(draw_fitting(space, task, near, rng)[0]):
             return (
                 near,
-                "the least is half the most, so that the search stays near its budget (--min-params changes it)",
+                "the least is half the most, to stay near the budget (change: --min-params)",
             )
         note = "no least size: nothing that fits is half as large as --max-params"
     if not len(draw_fitting(space, task, budget, rng)[0]):

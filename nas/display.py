@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from nas.runs import Run, Trial
 from nas.store import Event
@@ -52,38 +52,48 @@ class Plain(Silent):
     def on_event(self, event: Event, run: Run) -> None:
         """Print a finished or failed trial, and how far the search is."""
         if event.kind == "result":
-            line = f"{trial_line(run, run.trials[event.body['id']])}  [{standing(run)}, {eta(run, self.num_slots)}]"
+            line = f"{trial_line(run, run.trials[event.body['id']])}  [{standing(run)}; {eta(run, self.num_slots)}]"
             self.console.print(line, soft_wrap=True, highlight=False)
 
 
 class Live(Plain):
-    """A progress bar that stays at the bottom, finished trials above it."""
+    """Bars that stay at the bottom, one for the search and one for each trial; trials that ended above them."""
 
     def __init__(self, console: Console, num_slots: int) -> None:
         super().__init__(console, num_slots)
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-            TextColumn("{task.fields[standing]}"), TimeElapsedColumn(), console=console,
+            TextColumn("{task.description}"), BarColumn(bar_width=12), MofNCompleteColumn(),
+            TextColumn("{task.fields[standing]}"), console=console,
         )  # fmt: skip
-        self._task = self._progress.add_task("trials", total=None, standing="starting workers")
-        self._epochs: dict[str, int] = {}
+        self._search = self._progress.add_task("search", total=None, standing="starting workers")
+        self._trials: dict[str, TaskID] = {}
 
     def on_event(self, event: Event, run: Run) -> None:
-        """Print a trial that ended, and bring the bar up to date."""
+        """Print a trial that ended, and bring the bars up to date."""
+        if event.kind == "submitted":
+            name = f"  trial {event.body['id']}"
+            task = self._progress.add_task(name, total=run.config.recipe.epochs, standing="epochs")
+            self._trials[event.body["id"]] = task
         if event.kind == "result":
-            self._epochs.pop(event.body["id"], None)
+            if event.body["id"] in self._trials:
+                self._progress.remove_task(self._trials.pop(event.body["id"]))
             color = "red" if event.body["status"] == "failed" else "default"
             self.console.print(trial_line(run, run.trials[event.body["id"]]), style=color, highlight=False)
         confirming = bool(run.stage("confirm"))
         trials = run.stage("confirm" if confirming else "search")
-        total = (
-            min(run.config.confirm, len(run.ranked())) * run.config.confirm_seeds if confirming else run.config.trials
-        )
         self._progress.update(
-            self._task, description="confirming" if confirming else "trials", total=total,
+            self._search, description="confirm" if confirming else "search",
+            total=planned_confirmations(run) if confirming else run.config.trials,
             completed=sum(t.status != "running" for t in trials),
-            standing=f"{standing(run)}, {eta(run, self.num_slots)}",
+            standing=f"{standing(run)}; {eta(run, self.num_slots)}",
         )  # fmt: skip
+
+    def on_epoch(self, trial_id: str, row: dict[str, float]) -> None:
+        """Move the bar of a trial on."""
+        if trial_id in self._trials:
+            self._progress.update(
+                self._trials[trial_id], completed=row["epoch"], standing=f"epochs, loss {row['train_loss']:.3f}"
+            )
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -114,8 +124,13 @@ def standing(run: Run, *, active: bool = True) -> str:
     if active or counts["running"]:
         words += f", {counts['running']} {'running' if active else 'interrupted'}"
     if best:
-        words += f", best {best[0].score(run.config.objective):.3f} with {best[0].cost.params:,} (trial {best[0].id})"
+        words += f"; best {best[0].score(run.config.objective):.3f} at {best[0].cost.params:,} (trial {best[0].id})"
     return words
+
+
+def planned_confirmations(run: Run) -> int:
+    """Trainings of the confirmation: as many as the trials that finished allow, once the search is over."""
+    return min(run.config.confirm, len(run.ranked()) or run.config.trials) * run.config.confirm_seeds
 
 
 def eta(run: Run, num_slots: int) -> str:
@@ -124,9 +139,9 @@ def eta(run: Run, num_slots: int) -> str:
     if not seconds:
         return "time left unknown"
     done = sum(t.status != "running" for t in run.trials.values())
-    planned = run.config.trials + run.config.confirm * run.config.confirm_seeds
+    planned = run.config.trials + planned_confirmations(run)
     left = max(0, planned - done) * sum(seconds) / len(seconds) / num_slots
-    return f"about {clock(left)} left"
+    return f"{clock(left)} left"
 
 
 def clock(seconds: float) -> str:

@@ -31,7 +31,7 @@ def write_tensorboard(run: Run, trial: Trial) -> None:
     assert status in ("finished", "failed", "pruned")
     result = TrialResult(trial.id, status, trial.metrics, trial.history, trial.seconds, trial.error)  # type: ignore[arg-type]
     write_trial(
-        run.folder / "tensorboard" / trial.id, name=f"{run.name}/{trial.id}", sample=trial.sample,
+        run.folder / "tensorboard" / trial.id, name=f"{trial.id} {run.name}", sample=trial.sample,
         params=trial.cost.params, macs=trial.cost.macs, result=result, objective=run.config.objective,
     )  # fmt: skip
 

@@ -1,24 +1,18 @@
-"""From a folder of photos to a network that runs without us, by the commands a user types.
-
-The photos are CIFAR-10 where its archive lies beside the repository (or NASCTL_CIFAR10 names it), else made here.
-"""
+"""From a folder of photos to a network that runs without us, by the commands a user types."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from photos import write_photos
 from PIL import Image
 
 NASCTL = str(Path(sys.executable).with_name("nasctl"))
-ARCHIVE = Path(os.environ.get("NASCTL_CIFAR10", Path(__file__).parents[2] / "shared" / "data" / "cifar10-jpeg.tar.xz"))
-PER_CLASS = {"train": 60, "test": 12}
 MOST_PARAMS = 30_000
 
 ALONE = """
@@ -45,32 +39,6 @@ print(json.dumps({"difference": float(np.abs(by_onnx - by_torch).max()), "recall
 """
 
 
-def unpack_cifar(archive: Path, folder: Path) -> None:
-    counts: dict[Path, int] = {}
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            path = Path(member.name)
-            if member.isfile() and counts.get(path.parent, 0) < PER_CLASS.get(path.parts[-3], 0):
-                counts[path.parent] = counts.get(path.parent, 0) + 1
-                target = folder.joinpath(*path.parts[-3:])
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(tar.extractfile(member).read())  # type: ignore[union-attr]
-
-
-def make_photos(folder: Path) -> None:
-    """Ten classes of stripes, told apart by colour and direction."""
-    rng = np.random.default_rng(0)
-    for part, count in PER_CLASS.items():
-        for label in range(10):
-            (folder / part / f"class{label}").mkdir(parents=True)
-            for number in range(count):
-                wave = np.sin(np.arange(32) * (1 + label % 5) / 3 + rng.random() * 6)
-                plane = np.tile(wave, (32, 1)) if label < 5 else np.tile(wave[:, None], (1, 32))
-                pixels = 128 + 60 * plane[..., None] * [1, -1, 0.5] + rng.normal(0, 25, (32, 32, 3))
-                path = folder / part / f"class{label}" / f"{number}.png"
-                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
-
-
 def nasctl(*arguments: object, cwd: Path) -> str:
     done = subprocess.run([NASCTL, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -80,7 +48,7 @@ def nasctl(*arguments: object, cwd: Path) -> str:
 @pytest.mark.slow
 def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
     photos = tmp_path / "photos"
-    unpack_cifar(ARCHIVE, photos) if ARCHIVE.is_file() else make_photos(photos)
+    write_photos(photos)
     nasctl(
         "search", "--space", "mobilenet", "--max-params", MOST_PARAMS, "--data", photos, "--imbalance", 5,
         "--trials", 2, "--epochs", 2, "--confirm", 1, "--device", "cpu", cwd=tmp_path,
