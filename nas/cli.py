@@ -80,6 +80,9 @@ def search(
         bool | None,
         typer.Option("--flip/--no-flip", help="Mirror images in training. [default: if in colour]", show_default=False),
     ] = None,
+    cutout: Annotated[
+        Text, _option("Side of a square erased from each image in training, as a share. [default: 0]", "X")
+    ] = None,
     workers: Workers = None,
     trials_per_gpu: TrialsPerGpu = None,
     device: Device = None,

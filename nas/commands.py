@@ -18,7 +18,7 @@ from nas.errors import RunError, UsageError
 from nas.executors import WorkerSlot
 from nas.options import Flags, attempt, data_config, parse_duration, search_config
 from nas.runs import Run, find_run, fold, load_run, new_name, run_folders
-from nas.store import RunStore, is_running, read_events
+from nas.store import RunStore, is_running, read_events, typed
 
 console = Console(width=None if sys.stdout.isatty() else 132)  # a pipe has no width; tables need some
 
@@ -37,7 +37,9 @@ def search_command(flags: Flags) -> None:
     if not _is_name(name):
         faults.append(f"--run {name!r} is not a name: use letters, digits, '.', '-' and '_'.")
     elif flags["run"] and (runs / name).exists():
-        faults.append(f"Run {name!r} exists already. To go on with it: nasctl resume {name}. Or choose another --run.")
+        faults.append(
+            f"Run {name!r} exists already. To go on with it: {typed('resume', runs / name)}. Or choose another --run."
+        )
     raise_all(faults)
     assert config is not None
     quiet = flags["quiet"] or flags["json"]
@@ -103,7 +105,6 @@ def _carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    name = store.folder.name
     run = fold(store.folder, store.events())
     bring_up_to_date(run)
     try:
@@ -112,7 +113,7 @@ def _carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_
             run = search(store, slots, listeners, local_executor(run.config, display.on_epoch))
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not garble the message
-        print(f"\nStopped. Every finished trial is kept. To go on: nasctl resume {name}", file=sys.stderr)
+        print(f"\nStopped. Every finished trial is kept. To go on: {typed('resume', store.folder)}", file=sys.stderr)
         sys.exit(130)
     if as_json:
         _print_json(run_document(run))
@@ -123,7 +124,7 @@ def _carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_
 def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     """All runs in a table, or one run."""
     from nas.display import standing
-    from nas.tables import print_outcome, runs_table, state
+    from nas.tables import print_outcome, print_run, runs_table, state
 
     if name is None:
         loaded = [run for folder in run_folders(Path(runs)) if (run := attempt(load_folder, folder, [])) is not None]
@@ -142,9 +143,10 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
         return
     active = is_running(run.folder)
     word = state(run, active)
-    console.print(f"{run.name}: {word}. {standing(run, active=active)}", soft_wrap=True)
+    print_run(console, run)
+    console.print(f"State   {word}: {standing(run, active=active)}", highlight=False, soft_wrap=True)
     if word == "stopped":
-        console.print(f"Last: {run.ended or 'ended without a word (killed?)'}. To go on: nasctl resume {run.name}")
+        console.print(f"Last: {run.ended or 'ended without a word (killed?)'}. To go on: {typed('resume', run.folder)}")
     print_outcome(console, run)
 
 

@@ -16,6 +16,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "state": "running" if is_running(run.folder) else (run.ended or "stopped"),
         "config": run.config.model_dump(mode="json"),
         "budget": run.facts["budget"],
+        "versions": run.versions,
         "trials": {s: sum(t.status == s for t in trials) for s in ("finished", "failed", "pruned", "running")},
         "best": [trial_document(run, trial) for trial in run.ranked()[:3]],
         "winner": run.winner,

@@ -9,6 +9,7 @@ from typing import Any
 from nas import __version__
 from nas.errors import RunError
 from nas.runs import Run, Trial
+from nas.store import typed
 from search_spaces import get_space
 
 
@@ -58,7 +59,7 @@ def _best(run: Run) -> Trial:
         return run.trials[run.winner["weights"]]
     ranked = run.ranked()
     if not ranked:
-        raise RunError(f"Run {run.name!r} has no finished trial to export yet: 'nasctl status --run {run.name}'.")
+        raise RunError(f"Run {run.name!r} has no finished trial to export yet: '{typed('status --run', run.folder)}'.")
     return ranked[0]
 
 

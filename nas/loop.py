@@ -11,13 +11,14 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from budgets import Budget, cost_of
 from nas.errors import ReplayError, SearchStopped
 from nas.executors import Executor
 from nas.runs import Run, Trial
-from nas.store import Event, RunStore
+from nas.store import Event, RunStore, typed
 from nas.strategy import Tell
 from nas.trial import TrialResult, TrialSpec
 from search_spaces import Sample, SearchSpace, Task
@@ -133,7 +134,7 @@ class TrialLoop:
                 if result.status != "finished":
                     raise SearchStopped(
                         f"Scoring trial {result.id} on the test split failed: {result.error}. "
-                        f"To try again: nasctl resume {self.run.name}"
+                        f"To try again: {typed('resume', self.run.folder)}"
                     )
                 figures[result.id] = result.metrics["test"]
         return figures
@@ -180,7 +181,7 @@ class TrialLoop:
         if result.status == "failed":
             self._failures.append(f"trial {result.id}: {result.error}")
             if len(self._failures) >= MOST_FAILURES:
-                raise SearchStopped(_why_stopped(self.run.name, self._failures))
+                raise SearchStopped(_why_stopped(self.run.folder, self._failures))
         else:
             self._failures.clear()
         if trial.stage == "search":
@@ -209,9 +210,9 @@ def _trial_seed(seed: int, trial_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{trial_id}".encode()).digest()[:4], "big") % 2**31
 
 
-def _why_stopped(name: str, failures: list[str]) -> str:
+def _why_stopped(folder: Path, failures: list[str]) -> str:
     reasons = "\n".join(f"  {failure}" for failure in failures)
     return (
         f"Stopped: {len(failures)} trials in a row failed:\n{reasons}\n"
-        f"Their logs are in runs/{name}/logs. When the cause is gone: nasctl resume {name}"
+        f"Their logs are in {folder / 'logs'}. When the cause is gone: {typed('resume', folder)}"
     )

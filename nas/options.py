@@ -24,7 +24,6 @@ RECIPE_FLAGS = (
     "learning_rate",
     "optimizer",
     "schedule",
-    "weight_decay",
     "cutout",
     "flip",
 )

@@ -12,10 +12,8 @@ from pydantic import ValidationError
 from budgets import Cost
 from nas.config import SearchConfig
 from nas.errors import RunError, nearest
-from nas.store import FORMAT, LOG_NAME, Event, read_events
+from nas.store import FORMAT, LOG_NAME, RUNS, Event, read_events, typed
 from search_spaces import Sample
-
-RUNS = Path("runs")
 
 
 @dataclass
@@ -47,7 +45,8 @@ class Run:
 
     folder: Path
     config: SearchConfig
-    facts: dict[str, Any]  # recorded at the start: input shape, classes, settled budget, versions
+    facts: dict[str, Any]  # recorded at the start: input shape, classes, settled budget
+    versions: dict[str, str]  # of the programs that started it
     trials: dict[str, Trial] = field(default_factory=dict)
     winner: dict[str, Any] | None = None
     ended: str | None = None  # why the last session ended
@@ -77,7 +76,7 @@ class Run:
             known = list(self.trials)
             raise RunError(
                 f"Run {self.name!r} has no trial {trial_id!r}.{nearest(trial_id, known)} It has {len(known)}: "
-                f"'nasctl trials --run {self.name}' lists them."
+                f"'{typed('trials --run', self.folder)}' lists them."
             )
         return self.trials[trial_id]
 
@@ -130,7 +129,7 @@ def fold(folder: Path, events: Iterable[Event]) -> Run:
         config = SearchConfig.model_validate(first.body["config"])
     except ValidationError as error:
         raise RunError(f"The settings in the log of run {folder.name!r} cannot be read: {error}") from error
-    run = Run(folder, config, first.body["facts"], started=first.time)
+    run = Run(folder, config, first.body["facts"], first.body["versions"], started=first.time)
     for event in events[1:]:
         run.apply(event)
     return run

@@ -23,7 +23,7 @@ from nas.executors import Executor, LocalExecutor, WorkerSlot, plan_slots
 from nas.loop import Listener, TrialLoop
 from nas.proposals import Proposer
 from nas.runs import Run, Trial, fold
-from nas.store import FORMAT, RunStore
+from nas.store import FORMAT, RunStore, typed
 from search_spaces import SearchSpace, Task, get_space
 
 OpenExecutor = Callable[[Sequence[WorkerSlot]], Executor]
@@ -64,7 +64,7 @@ def start(plan: Plan, folder: Path) -> RunStore:
     """Create the run's folder and log. RunError if the run exists."""
     if folder.exists():
         raise RunError(
-            f"Run {folder.name!r} exists already. To go on with it: nasctl resume {folder.name}. "
+            f"Run {folder.name!r} exists already. To go on with it: {typed('resume', folder)}. "
             "To start another: choose a new name with --run."
         )
     folder.mkdir(parents=True)

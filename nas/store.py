@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shlex
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from nas.errors import RunError
 
 FORMAT = 1  # of the log; raise it when events change meaning
 LOG_NAME = "log.sqlite"
+RUNS = Path("runs")  # where runs lie unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class RunStore:
         except sqlite3.Error as error:
             raise RunError(
                 f"The log of run {self.folder.name!r} could not be written ({error}). Nothing recorded is lost: "
-                f"make room on the disk of {self.folder}, then: nasctl resume {self.folder.name}"
+                f"make room on the disk of {self.folder}, then: {typed('resume', self.folder)}"
             ) from error
         return Event(int(cursor.lastrowid or 0), kind, json.loads(text), elapsed, now)
 
@@ -110,6 +112,12 @@ def read_events(folder: Path) -> list[Event]:
         raise _unreadable(folder, error) from error
 
 
+def typed(command: str, folder: Path) -> str:
+    """What to type for a command about a run: ``nasctl resume NAME``, with ``--runs`` if it lies elsewhere."""
+    elsewhere = "" if folder.parent == RUNS else f" --runs {shlex.quote(str(folder.parent))}"
+    return f"nasctl {command} {folder.name}{elsewhere}"
+
+
 def is_running(folder: Path) -> bool:
     """Whether some process holds the run's lock."""
     try:
@@ -144,6 +152,6 @@ def _take_lock(folder: Path) -> IO[str]:
         lock.close()
         raise RunError(
             f"Run {folder.name!r} is being worked on by another process: wait for it, or stop it first. "
-            f"'nasctl status --run {folder.name}' shows how far it is."
+            f"'{typed('status --run', folder)}' shows how far it is."
         ) from None
     return lock

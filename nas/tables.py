@@ -5,15 +5,19 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from budgets import Budget
+from nas.config import SearchConfig
 from nas.display import clock
 from nas.runs import Run, Trial
 from nas.search import Plan
+from nas.store import typed
 from search_spaces import Task, get_space
 from search_spaces.structure import leaves
 
@@ -33,19 +37,32 @@ def compact(value: float) -> str:
 
 def print_plan(console: Console, plan: Plan, name: str) -> None:
     """What is about to happen, before the first trial."""
-    config = plan.config
-    shape = "x".join(map(str, plan.task.input_shape))
-    train, test = plan.counts["train"], sum(plan.counts["test"])
     devices = ", ".join(sorted({slot.device for slot in plan.slots}))
+    places = f", {len(plan.slots)} at once on {devices}"
+    facts = {"budget": plan.budget, "note": plan.note, "data": plan.data_name, "counts": plan.counts}
+    console.print(_settings(name, plan.config, plan.task, facts, places), highlight=False, soft_wrap=True)
+
+
+def print_run(console: Console, run: Run) -> None:
+    """The settings of a recorded run, and the versions that recorded it."""
+    task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
+    facts = {**run.facts, "budget": Budget(**run.facts["budget"]), "data": run.facts["data_name"]}
+    versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
+    text = _settings(run.name, run.config, task, facts, f", seed {run.config.seed}")
+    console.print(f"{text}\nBy      {versions}", highlight=False, soft_wrap=True)
+
+
+def _settings(name: str, config: SearchConfig, task: Task, facts: dict[str, Any], places: str) -> str:
+    train, test = facts["counts"]["train"], sum(facts["counts"]["test"])
+    shape = "x".join(map(str, task.input_shape))
     lines = [
-        f"[bold]{name}[/bold]  {config.strategy} over {plan.space.name}: {config.trials} trials, {len(plan.slots)} at "
-        f"once on {devices}",
-        f"Budget  {plan.budget}" + (f"\n        {plan.note}" if plan.note else ""),
-        f"Data    {plan.data_name}: {shape}, {plan.task.num_classes} classes; {sum(train):,} images to train "
+        f"[bold]{name}[/bold]  {config.strategy} over {config.space}: {config.trials} trials{places}",
+        f"Budget  {facts['budget']}" + (f"\n        {facts['note']}" if facts["note"] else ""),
+        f"Data    {facts['data']}: {shape}, {task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",
         f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}",
     ]
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    return "\n".join(lines)
 
 
 def make_table(title: str, left: Sequence[str], right: Sequence[str] = (), text: str = "") -> Table:
@@ -125,7 +142,7 @@ def print_outcome(console: Console, run: Run) -> None:
         )
     else:
         console.print("Not scored on the test split: the winner was not confirmed (--confirm 0).")
-    console.print(f"\nTo get the network:  nasctl export --best --run {run.name} --out model/", soft_wrap=True)
+    console.print(f"\nTo get the network:  {typed('export --best --out model/ --run', run.folder)}", soft_wrap=True)
     console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}", soft_wrap=True)
 
 
