@@ -25,7 +25,7 @@ console = Console(width=None if sys.stdout.isatty() else 132)  # a pipe has no w
 
 def search_command(flags: Flags) -> None:
     """Check everything, create the run, search to the end."""
-    from nas.search import plan_search, start
+    from nas.search import never_started, plan_search, start
     from nas.tables import print_plan
 
     runs = Path(flags["runs"])
@@ -36,7 +36,7 @@ def search_command(flags: Flags) -> None:
     name = flags["run"] or (new_name(f"{config.space}-{_stem(config.data.source)}", runs) if config else "unnamed")
     if not _is_name(name):
         faults.append(f"--run {name!r} is not a name: use letters, digits, '.', '-' and '_'.")
-    elif flags["run"] and (runs / name).exists():
+    elif flags["run"] and (runs / name).exists() and not never_started(runs / name):
         faults.append(
             f"Run {name!r} exists already. To go on with it: {typed('resume', runs / name)}. Or choose another --run."
         )

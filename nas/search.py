@@ -23,7 +23,7 @@ from nas.executors import Executor, LocalExecutor, WorkerSlot, plan_slots
 from nas.loop import Listener, TrialLoop
 from nas.proposals import Proposer
 from nas.runs import Run, Trial, fold
-from nas.store import FORMAT, RunStore, typed
+from nas.store import FORMAT, LOG_NAME, RunStore, is_running, read_events, typed
 from search_spaces import SearchSpace, Task, get_space
 
 OpenExecutor = Callable[[Sequence[WorkerSlot]], Executor]
@@ -61,13 +61,17 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
 
 
 def start(plan: Plan, folder: Path) -> RunStore:
-    """Create the run's folder and log. RunError if the run exists."""
-    if folder.exists():
-        raise RunError(
-            f"Run {folder.name!r} exists already. To go on with it: {typed('resume', folder)}. "
-            "To start another: choose a new name with --run."
-        )
-    folder.mkdir(parents=True)
+    """Create the run's folder and log. RunError if the run exists or its folder cannot be made."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        if not never_started(folder):
+            raise RunError(
+                f"Run {folder.name!r} exists already. To go on with it: {typed('resume', folder)}. "
+                "To start another: choose a new name with --run."
+            ) from None
+    except OSError as error:
+        raise RunError(f"The run's folder {folder} cannot be made: {error.strerror}. Choose another --runs.") from error
     store = RunStore(folder)
     facts = {
         "input_shape": list(plan.task.input_shape),
@@ -81,6 +85,16 @@ def start(plan: Plan, folder: Path) -> RunStore:
     config = plan.config.model_dump(mode="json")
     store.append("run", {"format": FORMAT, "config": config, "facts": facts, "versions": versions()})
     return store
+
+
+def never_started(folder: Path) -> bool:
+    """Whether a kill left an empty log before its first event; such a folder is taken over."""
+    if any(path.name.split(".")[0] not in ("log", "") for path in folder.iterdir()) or is_running(folder):
+        return False
+    try:
+        return not read_events(folder)
+    except RunError:
+        return not (folder / LOG_NAME).exists() or (folder / LOG_NAME).stat().st_size == 0
 
 
 def search(

@@ -141,7 +141,7 @@ def print_outcome(console: Console, run: Run) -> None:
             f"the weights that export takes (best seed on rank): {exported:.3f}"
         )
     else:
-        console.print("Not scored on the test split: the winner was not confirmed (--confirm 0).")
+        console.print("Not scored on the test split: the winner was not confirmed over seeds.")
     console.print(f"\nTo get the network:  {typed('export --best --out model/ --run', run.folder)}", soft_wrap=True)
     console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}", soft_wrap=True)
 

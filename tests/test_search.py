@@ -286,6 +286,20 @@ def test_a_run_that_exists_names_resume(tmp_path):
         begin(tmp_path / "run")
 
 
+def test_a_kill_before_the_first_event_leaves_nothing_in_the_way(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    RunStore(folder).close()  # a log without an event
+    assert run_all(folder, trials=3, confirm=0).ended == "done"
+    with pytest.raises(RunError, match="exists"):
+        begin(folder)
+    other = tmp_path / "photos"
+    other.mkdir()
+    (other / "cat.jpg").write_text("not ours")
+    with pytest.raises(RunError, match="exists"):
+        begin(other)
+
+
 def test_listeners_hear_of_every_event_after_it_is_on_the_disk(tmp_path):
     heard: list[Event] = []
 
