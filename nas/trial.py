@@ -24,6 +24,7 @@ class TrialSpec:
     data: DataConfig
     recipe: Recipe
     seed: int
+    data_key: str = ""  # of the data that the search began with; other data fail the trial; "": not checked
     objective: str = "balanced_accuracy"
     weights_path: str | None = None  # safetensors file, written only if the trial finishes
     log_path: str | None = None  # text log of this trial, appended to
