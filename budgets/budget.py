@@ -12,6 +12,7 @@ from budgets.cost import Cost, Costs
 from search_spaces.errors import UsageError
 
 _FACTORS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+LARGEST = 2**62  # costs are counted in int64
 _COST_OF_LIMIT = {
     "max_params": "params", "min_params": "params", "max_macs": "macs",
     "max_bytes": "size_bytes", "max_peak_memory": "peak_memory",
@@ -38,6 +39,8 @@ def parse_size(text: str) -> int:
         value = float(number) * _FACTORS[match[2] or ""]
     except ValueError:
         raise ValueError(f"{text!r} is not a size: {cure}") from None
+    if value > LARGEST:
+        raise ValueError(f"{text!r} is more than any network has: {cure}")
     if value != int(value) or value < 1:
         raise ValueError(f"{text!r} is not a whole number of at least 1: {cure}")
     return int(value)

@@ -99,18 +99,18 @@ def smallest(space: SearchSpace, task: Task, cost_name: str) -> tuple[Sample, Co
 
 
 def settle(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budget, str]:
-    """The budget a search uses, and a sentence on what was settled: where only a maximum of parameters is
-    given, the minimum becomes half of it, if anything is that large. UsageError if nothing fits."""
+    """The budget a search uses, and a sentence on what was settled: where no least size is given, it becomes
+    half of what ``max_params`` and ``max_bytes`` allow, if anything is that large. UsageError if nothing fits."""
     rng = np.random.default_rng(0)
     note = ""
-    if budget.max_params and budget.min_params is None:
-        near = replace(budget, min_params=budget.max_params // 2)
-        if len(draw_fitting(space, task, near, rng)[0]):
-            return (
-                near,
-                "the least is half the most, to stay near the budget (change: --min-params)",
-            )
-        note = "no least size: nothing that fits is half as large as --max-params"
+    if budget.min_params is None:
+        allowed = [most for most in (budget.max_params, budget.max_bytes and budget.max_bytes // 4) if most]
+        near = replace(budget, min_params=max(1, min(allowed) // 2)) if allowed else None
+        if near and len(draw_fitting(space, task, near, rng)[0]):
+            return near, "the least is half the most, to stay near the budget (change: --min-params)"
+        note = "no least size: " + (
+            "nothing that fits is half as large as the budget allows" if near else "--min-params sets one"
+        )
     if not len(draw_fitting(space, task, budget, rng)[0]):
         raise UsageError(nothing_fits(space, task, budget))
     return budget, note
@@ -135,6 +135,13 @@ def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
         if limit is not None and value > limit:
             flag = "--" + flags[name].replace("_", "-")
             lines.append(f"The smallest possible has {value:,} ({flag} {value} admits it): {space.text(sample)}.")
+    if budget.min_params and list(budget.limits) == ["min_params"]:
+        rng = np.random.default_rng(0)
+        ends_above = [
+            descend(space, row, lambda rows: 1e12 / costs_of(space, rows, task).params)[0] for row in space.draw(rng, 4)
+        ]
+        cost = max((costs_of(space, row[None], task)[0] for row in ends_above), key=lambda cost: cost.params)
+        lines.append(f"The largest possible has {cost.params:,} (--min-params {cost.params} admits it).")
     if len(lines) == 1:
         lines.append("Each limit can be met alone, but not all of them together: raise one, or lower --min-params.")
     return " ".join(lines)

@@ -223,7 +223,10 @@ def main() -> None:
         print("Stopped.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        sys.exit(141)  # as a program ended by SIGPIPE: 'nasctl trials | head'
+        from nas.terminal import silence_output
+
+        silence_output()
+        sys.exit(141)  # as a program ended by SIGPIPE: 'nasctl trials --json | head'
     except Exception as error:
         from nas.errors import NasctlError
 

@@ -5,49 +5,64 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from nas.config import SearchConfig, checked, raise_all
 from nas.documents import run_document, trial_document
-from nas.errors import RunError, UsageError
+from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot
-from nas.options import Flags, attempt, data_config, parse_duration, search_config
+from nas.options import Flags, converted, data_config, parse_duration, search_config
 from nas.runs import Run, find_run, fold, load_run, new_name, run_folders
-from nas.store import RunStore, is_running, read_events, typed
+from nas.search import Plan, check_data, local_executor, never_started, plan_search, search, start
+from nas.store import RunStore, read_events, typed
+from nas.terminal import Terminal, decoding
 
-console = Console(width=None if sys.stdout.isatty() else 132)  # a pipe has no width; tables need some
+console = Terminal()
 
 
 def search_command(flags: Flags) -> None:
     """Check everything, create the run, search to the end."""
-    from nas.search import never_started, plan_search, start
     from nas.tables import print_plan
 
-    runs = Path(flags["runs"])
     faults: list[str] = []
-    config: SearchConfig | None = attempt(search_config, flags, faults)
-    if config is None:
-        faults += _other_faults(flags)
-    name = flags["run"] or (new_name(f"{config.space}-{_stem(config.data.source)}", runs) if config else "unnamed")
-    if not _is_name(name):
-        faults.append(f"--run {name!r} is not a name: use letters, digits, '.', '-' and '_'.")
-    elif flags["run"] and (runs / name).exists() and not never_started(runs / name):
-        faults.append(
-            f"Run {name!r} exists already. To go on with it: {typed('resume', runs / name)}. Or choose another --run."
-        )
-    raise_all(faults)
-    assert config is not None
+    config = attempt(lambda: search_config(flags), faults)
+    faults += _name_faults(flags)
+    if faults or config is None:
+        raise_all(faults + _other_faults(flags))
+        return
     quiet = flags["quiet"] or flags["json"]
-    with _decoding(quiet) as progress:
+    with decoding(console, quiet) as progress:
         plan = plan_search(config, progress=progress)
+    store = _started(plan, flags)
     if not quiet:
-        print_plan(console, plan, name)
-    _carry_out(start(plan, runs / name), plan.slots, quiet=quiet, as_json=flags["json"])
+        print_plan(console, plan, store.folder.name)
+    _carry_out(store, plan.slots, quiet=quiet, as_json=flags["json"])
+
+
+def _name_faults(flags: Flags) -> list[str]:
+    name, runs = flags["run"], Path(flags["runs"])
+    if name is None:
+        return []
+    if not name or name.startswith(".") or not all(c.isalnum() or c in "._-" for c in name):
+        return [f"--run {name!r} is not a name: use letters, digits, '.', '-' and '_'."]
+    if (runs / name).exists() and not never_started(runs / name):
+        return [f"Run {name!r} exists already. To go on: {typed('resume', runs / name)}. Or choose another --run."]
+    return []
+
+
+def _started(plan: Plan, flags: Flags) -> RunStore:
+    """The new run's log; without --run under the first free name, also if others start at the same moment."""
+    runs, source = Path(flags["runs"]), plan.config.data.source
+    stem = "".join(c if c.isalnum() else "-" for c in Path(source).stem.lower()).strip("-") or "data"
+    while True:
+        name = flags["run"] or new_name(f"{plan.space.name}-{stem}", runs)
+        try:
+            return start(plan, runs / name)
+        except RunError:
+            if flags["run"] or not (runs / name).exists():
+                raise
 
 
 def resume_command(flags: Flags) -> None:
@@ -56,25 +71,24 @@ def resume_command(flags: Flags) -> None:
 
     folder = find_run(flags["run"], Path(flags["runs"]))
     run = fold(folder, read_events(folder))
-    config = run.config
     faults: list[str] = []
     changes: dict[str, Any] = {k: flags[k] for k in ("trials", "workers", "trials_per_gpu", "device") if flags[k]}
     if flags["time_limit"]:
-        try:
-            changes["time_limit"] = parse_duration(flags["time_limit"])
-        except ValueError as error:
-            faults.append(f"--time-limit: {error}.")
-    changed = checked(SearchConfig, {**config.model_dump(), **changes}, faults)
-    raise_all(faults)
-    assert changed is not None
-    if run.winner:
+        changes["time_limit"] = converted(parse_duration, "time_limit", flags, faults)
+    changed = checked(SearchConfig, {**run.config.model_dump(), **changes}, faults)
+    if run.winner and not faults:
         _say_it_is_done(run, flags, changed=bool(changes))
         return
-    slots = plan_slots(changed.device, changed.workers, changed.trials_per_gpu)
+    quiet = flags["quiet"] or flags["json"]
+    with decoding(console, quiet) as progress:
+        attempt(lambda: check_data(run, progress=progress), faults)
+    settings = changed or run.config
+    slots = attempt(lambda: plan_slots(settings.device, settings.workers, settings.trials_per_gpu), faults)
+    raise_all(faults)
+    assert changed is not None and slots is not None
     store = RunStore(folder)
     if changes:
         store.append("changed", {"config": changed.model_dump(mode="json")})
-    quiet = flags["quiet"] or flags["json"]
     _carry_out(store, slots, quiet=quiet, as_json=flags["json"])
 
 
@@ -88,7 +102,7 @@ def _say_it_is_done(run: Run, flags: Flags, *, changed: bool) -> None:
             "that knowledge. Start a new run (another --run, another --seed)."
         )
     if flags["json"]:
-        _print_json(run_document(run))
+        print_json(run_document(run))
     elif not flags["quiet"]:
         console.print(f"{run.name} is done already.")
         print_outcome(console, run)
@@ -98,7 +112,6 @@ def _carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_
     """Search with a display and TensorBoard listening; say how to go on if it is stopped."""
     from nas.display import open_display
     from nas.keeping import bring_up_to_date, keep_files
-    from nas.search import local_executor, search
     from nas.tables import print_outcome
 
     def stop(signum: int, frame: object) -> None:
@@ -116,7 +129,7 @@ def _carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_
         print(f"\nStopped. Every finished trial is kept. To go on: {typed('resume', store.folder)}", file=sys.stderr)
         sys.exit(130)
     if as_json:
-        _print_json(run_document(run))
+        print_json(run_document(run))
     elif not quiet:
         print_outcome(console, run)
 
@@ -124,47 +137,51 @@ def _carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_
 def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     """All runs in a table, or one run."""
     from nas.display import standing
-    from nas.tables import print_outcome, print_run, runs_table, state
+    from nas.tables import print_outcome, print_run
 
     if name is None:
-        loaded = [run for folder in run_folders(Path(runs)) if (run := attempt(load_folder, folder, [])) is not None]
-        if as_json:
-            _print_json([run_document(run) for run in loaded])
-        elif not loaded:
-            console.print(
-                f"There is no run in {runs}/ yet. Start one: nasctl search --space densenet --max-params 150k"
-            )
-        else:
-            console.print(runs_table(loaded, [is_running(run.folder) for run in loaded]))
+        _all_runs(Path(runs), as_json=as_json)
         return
     run = load_run(name, Path(runs))
     if as_json:
-        _print_json(run_document(run))
+        print_json(run_document(run))
         return
-    active = is_running(run.folder)
-    word = state(run, active)
     print_run(console, run)
-    console.print(f"State   {word}: {standing(run, active=active)}", highlight=False, soft_wrap=True)
-    if word == "stopped":
-        console.print(f"Last: {run.ended or 'ended without a word (killed?)'}. To go on: {typed('resume', run.folder)}")
+    active = run.state == "running"
+    console.print(f"State   {run.state}: {standing(run, active=active)}", highlight=False, soft_wrap=True)
+    if run.state == "stopped":
+        why = f"Stopped: {run.stopped or 'killed, it seems'}. To go on: {typed('resume', run.folder)}"
+        console.print(why, highlight=False, markup=False, soft_wrap=True)
     print_outcome(console, run)
 
 
-def load_folder(folder: Path) -> Run:
-    """The run in a folder."""
-    return fold(folder, read_events(folder))
+def _all_runs(runs: Path, *, as_json: bool) -> None:
+    """Every run in a table, and those that cannot be read by name."""
+    from nas.tables import runs_table
+
+    faults: list[str] = []
+    folders = run_folders(runs)
+    loaded = [run for f in folders if (run := attempt(lambda f=f: fold(f, read_events(f)), faults)) is not None]  # type: ignore[misc]
+    if as_json:
+        print_json([run_document(run) for run in loaded])
+    elif loaded:
+        console.print(runs_table(loaded))
+    elif not folders:
+        console.print(f"There is no run in {runs}/ yet. Start one: nasctl search --space densenet --max-params 150k")
+    for fault in faults:
+        print(f"Unreadable: {fault}", file=sys.stderr)
 
 
 def trials_command(name: str | None, runs: str, top: str | None, *, as_json: bool) -> None:
     """The trials of a run, all in their order or the best N."""
     from nas.tables import trials_table
 
-    if top is not None and (not top.isdigit() or int(top) < 1):
+    if top is not None and not (top.isascii() and top.isdigit() and int(top) >= 1):
         raise UsageError(f"--top {top!r} cannot be used: give a whole number of at least 1.")
     run = load_run(name, Path(runs))
     chosen = run.ranked()[: int(top)] if top else list(run.trials.values())
     if as_json:
-        _print_json([trial_document(run, trial) for trial in chosen])
+        print_json([trial_document(run, trial) for trial in chosen])
     else:
         console.print(trials_table(run, chosen))
 
@@ -176,7 +193,7 @@ def show_command(trial_id: str, name: str | None, runs: str, *, as_json: bool) -
     run = load_run(name, Path(runs))
     trial = run.trial(trial_id)
     if as_json:
-        _print_json(trial_document(run, trial))
+        print_json(trial_document(run, trial))
     else:
         console.print(layers_table(run, trial))
 
@@ -188,6 +205,10 @@ def space_command(flags: Flags) -> None:
     if flags["name"] is None:
         print_spaces(console)
         return
+    faults: list[str] = []
+    attempt(lambda: search_config({**flags, "space": flags["name"]}), faults)
+    if faults:
+        raise_all(faults + _other_faults(flags))
     space_report(console, flags, as_json=flags["json"])
 
 
@@ -200,10 +221,10 @@ def data_command(flags: Flags) -> None:
     config = data_config(flags, faults)
     raise_all(faults)
     assert config is not None
-    with _decoding(flags["json"]) as progress:
+    with decoding(console, flags["json"]) as progress:
         report = describe_data(config, progress=progress)
     if flags["json"]:
-        _print_json(data_document(report))
+        print_json(data_document(report))
     else:
         print_data(console, report)
     raise_all(list(report.faults))
@@ -217,24 +238,16 @@ def export_command(out: str, name: str | None, runs: str, *, trial: str | None, 
         raise UsageError("Say which network: either --best, or --trial ID ('nasctl trials' lists them).")
     files = export_trial(load_run(name, Path(runs)), trial, Path(out))
     if as_json:
-        _print_json([str(path) for path in files])
+        print_json([str(path) for path in files])
         return
     console.print(f"Exported to {out}, each file loaded again and checked:")
     for path in files:
         console.print(f"  {path.name:<20} {path.stat().st_size:>12,} bytes", highlight=False)
 
 
-def _print_json(document: Any) -> None:
+def print_json(document: Any) -> None:
+    """One document on standard output."""
     print(json.dumps(document, indent=2))
-
-
-def _stem(source: str) -> str:
-    kept = "".join(c if c.isalnum() else "-" for c in Path(source).stem.lower()).strip("-")
-    return kept or "data"
-
-
-def _is_name(name: str) -> bool:
-    return bool(name) and not name.startswith(".") and all(c.isalnum() or c in "._-" for c in name)
 
 
 def _other_faults(flags: Flags) -> list[str]:
@@ -244,19 +257,6 @@ def _other_faults(flags: Flags) -> list[str]:
     from nas.executors import plan_slots
 
     faults: list[str] = []
-    attempt(lambda source: find_source(source, cache_root(None)).fingerprint(), flags["data"] or "digits", faults)
-    attempt(lambda device: plan_slots(device, None, None), flags["device"], faults)
+    attempt(lambda: find_source(flags["data"] or "digits", cache_root(None)).fingerprint(), faults)
+    attempt(lambda: plan_slots(flags["device"], None, None), faults)
     return faults
-
-
-@contextmanager
-def _decoding(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar for decoding images that appears only if there are many to decode."""
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("decoding images", total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

@@ -10,23 +10,13 @@ from nas.data.config import DataConfig
 from nas.errors import UsageError
 from nas.recipe import Objective, Recipe
 
-OBJECTIVES = (
-    "balanced_accuracy",
-    "accuracy",
-    "macro_f1",
-    "weighted_f1",
-    "weighted_precision",
-    "worst_recall",
-)
-STRATEGIES = ("evolution", "random")
-
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class BudgetConfig(BaseModel):
     """Limits on every architecture, as ``budgets.Budget`` holds them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     max_params: int | None = None
     max_macs: int | None = None
@@ -38,7 +28,7 @@ class BudgetConfig(BaseModel):
 class SearchConfig(BaseModel):
     """Everything that decides a search. Recorded in its log; a resumed search reads it from there."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     space: str
     budget: BudgetConfig
@@ -51,7 +41,7 @@ class SearchConfig(BaseModel):
     workers: int | None = Field(None, ge=1)
     trials_per_gpu: int | None = Field(None, ge=1)
     device: str | None = None
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)  # what numpy's generators take
     objective: Objective = "balanced_accuracy"
     keep: int = Field(3, ge=1)  # trials whose weights stay on disk
     confirm: int = Field(3, ge=0)

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
 from nas.data import DataReport
 from nas.tables import make_table
@@ -22,13 +24,13 @@ def data_document(report: DataReport) -> dict[str, Any]:
 def print_data(console: Console, report: DataReport) -> None:
     """Counts by class and split, what the images are like, and what cannot be read."""
     parts = {f"found ({name})": counts for name, counts in report.found.items()} | report.splits
-    table = make_table(f"{report.name}: {len(report.classes)} classes", ("class",), tuple(parts))
+    table = make_table(f"{escape(report.name)}: {len(report.classes)} classes", ("class",), tuple(parts))
     shown = range(len(report.classes))
     cut = len(shown) > MOST_CLASSES
     for index in [*shown[: MOST_CLASSES // 2], *shown[-MOST_CLASSES // 2 :]] if cut else shown:
         if cut and index == len(shown) - MOST_CLASSES // 2:
             table.add_row(f"... {len(shown) - MOST_CLASSES} more ...")
-        table.add_row(report.classes[index], *(f"{counts[index]:,}" for counts in parts.values()))
+        table.add_row(Text(report.classes[index]), *(f"{counts[index]:,}" for counts in parts.values()))
     table.add_section()
     table.add_row("all", *(f"{sum(counts):,}" for counts in parts.values()))
     console.print(table)
@@ -40,7 +42,7 @@ def print_data(console: Console, report: DataReport) -> None:
         ("Modes", report.modes),
         ("Formats", report.formats),
     ):
-        console.print(f"{title}: {_listed(counts)}", highlight=False)
+        console.print(f"{title}: {_listed(counts)}", highlight=False, markup=False)
     if report.num_ignored:
         console.print(f"Files that are no images, ignored: {report.num_ignored:,}")
     if report.broken:

@@ -53,7 +53,7 @@ class Plain(Silent):
         """Print a finished or failed trial, and how far the search is."""
         if event.kind == "result":
             line = f"{trial_line(run, run.trials[event.body['id']])}  [{standing(run)}; {eta(run, self.num_slots)}]"
-            self.console.print(line, soft_wrap=True, highlight=False)
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 class Live(Plain):
@@ -78,7 +78,8 @@ class Live(Plain):
             if event.body["id"] in self._trials:
                 self._progress.remove_task(self._trials.pop(event.body["id"]))
             color = "red" if event.body["status"] == "failed" else "default"
-            self.console.print(trial_line(run, run.trials[event.body["id"]]), style=color, highlight=False)
+            line = trial_line(run, run.trials[event.body["id"]])
+            self.console.print(line, style=color, highlight=False, markup=False)
         confirming = bool(run.stage("confirm"))
         trials = run.stage("confirm" if confirming else "search")
         self._progress.update(
@@ -141,6 +142,8 @@ def eta(run: Run, num_slots: int) -> str:
     done = sum(t.status != "running" for t in run.trials.values())
     planned = run.config.trials + planned_confirmations(run)
     left = max(0, planned - done) * sum(seconds) / len(seconds) / num_slots
+    if run.config.time_limit:
+        left = min(left, max(0.0, run.config.time_limit - run.elapsed))
     return f"{clock(left)} left"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from nas.runs import Run, Trial
-from nas.store import is_running
 
 
 def run_document(run: Run) -> dict[str, Any]:
@@ -13,13 +12,14 @@ def run_document(run: Run) -> dict[str, Any]:
     trials = list(run.trials.values())
     return {
         "run": run.name,
-        "state": "running" if is_running(run.folder) else (run.ended or "stopped"),
+        "state": run.state,
         "config": run.config.model_dump(mode="json"),
         "budget": run.facts["budget"],
         "versions": run.versions,
         "trials": {s: sum(t.status == s for t in trials) for s in ("finished", "failed", "pruned", "running")},
         "best": [trial_document(run, trial) for trial in run.ranked()[:3]],
         "winner": run.winner,
+        "notes": run.notes,
         "seconds": run.elapsed,
     }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from search_spaces.errors import NasctlError, UsageError, nearest
 
 __all__ = [
@@ -13,8 +16,11 @@ __all__ = [
     "SearchStopped",
     "TrialError",
     "UsageError",
+    "attempt",
     "nearest",
 ]
+
+Outcome = TypeVar("Outcome")
 
 
 class DataError(UsageError):
@@ -39,3 +45,12 @@ class SearchStopped(NasctlError):
 
 class ExportError(NasctlError):
     """An exported file did not pass its check; nothing was written."""
+
+
+def attempt(step: Callable[[], Outcome], faults: list[str]) -> Outcome | None:
+    """The outcome of ``step``, or None with its faults added to ``faults``."""
+    try:
+        return step()
+    except UsageError as error:
+        faults.extend(error.faults)
+        return None

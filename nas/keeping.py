@@ -11,16 +11,29 @@ from nas.trial import TrialResult
 def keep_files(event: Event, run: Run) -> None:
     """A listener: after a result, write its TensorBoard files and drop weights that are not needed."""
     if event.kind == "result":
-        write_tensorboard(run, run.trials[event.body["id"]])
+        trial = run.trials[event.body["id"]]
+        write_tensorboard(run, trial)
+        if trial.status == "failed":
+            note_failure(run, trial)
     if event.kind in ("result", "winner"):
         drop_weights(run)
 
 
 def bring_up_to_date(run: Run) -> None:
-    """Write TensorBoard files that a kill left out."""
+    """Write TensorBoard files and drop weights that a kill left out."""
     for trial in run.trials.values():
         if trial.status != "running":
             write_tensorboard(run, trial)
+    drop_weights(run)
+
+
+def note_failure(run: Run, trial: Trial) -> None:
+    """The reason in the trial's own log, where its worker could not write it any more."""
+    path = run.folder / "logs" / f"{trial.id}.txt"
+    line = f"failed: {trial.error}\n"
+    if not path.is_file() or not path.read_text(errors="replace").endswith(line):
+        with path.open("a") as file:
+            file.write(line)
 
 
 def write_tensorboard(run: Run, trial: Trial) -> None:

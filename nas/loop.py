@@ -8,6 +8,7 @@ trials without a result start again, and the search goes on.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -21,7 +22,7 @@ from nas.runs import Run, Trial
 from nas.store import Event, RunStore, typed
 from nas.strategy import Tell
 from nas.trial import TrialResult, TrialSpec
-from search_spaces import Sample, SearchSpace, Task
+from search_spaces import Sample, Task, get_space
 
 MOST_FAILURES = 10
 
@@ -38,18 +39,13 @@ class TrialLoop:
         run: Run,
         store: RunStore,
         executor: Executor,
-        space: SearchSpace,
-        task: Task,
-        budget: Budget,
         recorded: Sequence[Event],
         listeners: Sequence[Listener] = (),
-        most_trials: int,
-        time_limit: float | None = None,
     ) -> None:
-        self.run, self.store, self.executor = run, store, executor
-        self.space, self.task, self.budget = space, task, budget
-        self.listeners = listeners
-        self.most_trials, self.time_limit = most_trials, time_limit
+        self.run, self.store, self.executor, self.listeners = run, store, executor, listeners
+        self.space = get_space(run.config.space)
+        self.task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
+        self.budget = Budget(**run.facts["budget"])
         self._replay = deque(event for event in recorded if event.body.get("stage") == "search")
         self._waiting: deque[Trial] = deque()  # submitted before a kill; they start again first
         self._started = 0
@@ -112,16 +108,21 @@ class TrialLoop:
         return self.run.trials[trial_id]
 
     def repeat(self, trials: Sequence[tuple[str, Trial]]) -> None:
-        """Train architectures again under new ids, those that have no result yet; block until all ended."""
+        """Train architectures again under new ids, those that did not finish so; block until all ended.
+
+        None starts after the time limit.
+        """
         for trial_id, original in trials:
             known = self.run.trials.get(trial_id)
-            if known is None:
+            if known is not None and known.status == "running":
+                self._waiting.append(known)
+            elif known is None or known.status == "failed":
                 while self._waiting or self.executor.num_running >= self.executor.num_slots:
                     self._collect()
+                if self.out_of_time():
+                    break
                 known = self.record(trial_id, original.sample, stage="confirm", of=original.id)
                 self.executor.submit(self.spec(known))
-            elif known.status == "running":
-                self._waiting.append(known)
         self.drain()
 
     def score_on_test(self, trials: Sequence[Trial]) -> dict[str, dict[str, Any]]:
@@ -139,11 +140,19 @@ class TrialLoop:
                 figures[result.id] = result.metrics["test"]
         return figures
 
-    def end(self, reason: str, *, winner: dict[str, Any] | None = None) -> None:
-        """Record how the search ended."""
-        if winner:
-            self._append("winner", winner)
-        self._append("ended", {"reason": reason})
+    def end(self, winner: dict[str, Any]) -> None:
+        """Record the winner, and with it the end."""
+        self._append("winner", winner)
+
+    def note(self, text: str) -> None:
+        """Record something that the user should know, once."""
+        if text not in self.run.notes:
+            self._append("note", {"text": text})
+
+    def out_of_time(self, reserve: float = 0.0) -> bool:
+        """Whether the time limit, less ``reserve`` seconds, has passed."""
+        limit = self.run.config.time_limit
+        return limit is not None and self.store.elapsed >= limit - reserve
 
     def spec(self, trial: Trial, *, test: bool = False) -> TrialSpec:
         """What a worker needs to know about a trial."""
@@ -160,6 +169,7 @@ class TrialLoop:
             objective=config.objective,
             weights_path=str(self.run.weights(trial.id)),
             log_path=str(folder / "logs" / f"{trial.id}.txt"),
+            data_key=self.run.facts["data_key"],
             test=test,
         )
 
@@ -167,15 +177,15 @@ class TrialLoop:
         """Fill free slots with waiting trials, then wait for results and record them."""
         while self._waiting and self.executor.num_running < self.executor.num_slots:
             self.executor.submit(self.spec(self._waiting.popleft()))
-        time_left = self._time_left()  # past the limit, trials that run may end
-        for result in self.executor.wait(time_left if time_left and time_left > 0 else None):
+        limit = self.run.config.time_limit
+        time_left = limit - self.store.elapsed if limit else 0.0  # past the limit, trials that run may end
+        for result in self.executor.wait(time_left if time_left > 0 else None):
             self._finish(result)
 
     def _finish(self, result: TrialResult) -> None:
         trial = self.run.trials[result.id]
-        score = result.metrics.get("rank", {}).get(self.run.config.objective)
-        if result.status == "finished" and score != score:  # NaN
-            result = TrialResult(result.id, "failed", error=f"{self.run.config.objective} is not a number")
+        if result.status == "finished" and (fault := _unusable(result, self.run.config.objective)):
+            result = TrialResult(result.id, "failed", history=result.history, seconds=result.seconds, error=fault)
         body = asdict(result) | {"stage": trial.stage}
         self._append("result", body)
         if result.status == "failed":
@@ -192,18 +202,28 @@ class TrialLoop:
         self._tell(trial.id, score)
 
     def _over(self) -> bool:
-        time_left = self._time_left()
-        return self._started >= self.most_trials or (time_left is not None and time_left <= 0)
-
-    def _time_left(self) -> float | None:
-        """Seconds until no new trial may start; None without a limit."""
-        return None if self.time_limit is None else self.time_limit - self.store.elapsed
+        """Whether no new trial may start: enough are, or the rest of the time is for confirming."""
+        config = self.run.config
+        seconds = [trial.seconds for trial in self.run.stage("search") if trial.status == "finished"]
+        reserve = config.confirm * config.confirm_seeds / self.executor.num_slots * sum(seconds) / max(1, len(seconds))
+        return self._started >= config.trials or self.out_of_time(reserve)
 
     def _append(self, kind: str, body: dict[str, Any]) -> None:
         event = self.store.append(kind, body)
         self.run.apply(event)
         for listener in self.listeners:
             listener(event, self.run)
+
+
+def _unusable(result: TrialResult, objective: str) -> str | None:
+    """Why a result that calls itself finished cannot be used; None if it can."""
+    if objective not in result.metrics.get("rank", {}):
+        return f"it reported no {objective}"
+    for split, figures in result.metrics.items():
+        for name, figure in figures.items():
+            if isinstance(figure, float) and not math.isfinite(figure):
+                return f"{name} on {split} is {figure}, not a number that ranks"
+    return None
 
 
 def _trial_seed(seed: int, trial_id: str) -> int:

@@ -90,7 +90,7 @@ def _size_table(request: ExportRequest) -> str:
     values = {
         "max_params": ("parameters", request.params),
         "max_macs": ("MACs for one image", request.macs),
-        "max_bytes": ("bytes of weights", request.size_bytes),
+        "max_bytes": ("bytes of weights (the tensors; the file's header is not counted)", request.size_bytes),
         "max_peak_memory": ("bytes of activations at the peak, for one image", request.peak_memory),
     }
     limits = {name: f"{limit:,}" for name, limit in request.budget.items()}

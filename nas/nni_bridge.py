@@ -23,12 +23,13 @@ from search_spaces import Sample
 
 with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     warnings.simplefilter("ignore")
-    logging.getLogger("nni").setLevel(logging.CRITICAL)
     from nni.mutable import Categorical, MutableDict
     from nni.nas.execution import ExecutionEngine
     from nni.nas.execution.event import FinalMetricEvent, TrainingEndEvent
     from nni.nas.space import ExecutableModelSpace, ModelStatus
     from nni.nas.strategy import Random, RegularizedEvolution
+
+logging.getLogger("nni").setLevel(logging.CRITICAL)  # after the import, which sets it
 
 
 class _Exhausted(Exception):

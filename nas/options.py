@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from budgets import parse_size
 from nas.config import BudgetConfig, SearchConfig, checked, raise_all
 from nas.data.config import DataConfig
 from nas.data.named import NAMED
-from nas.errors import UsageError
+from nas.errors import attempt
 from nas.recipe import Recipe, named_recipe
 from search_spaces import get_space
 
@@ -40,13 +41,13 @@ def search_config(flags: Flags) -> SearchConfig:
     if not flags.get("space"):
         faults.append("--space is missing: nasctl search --space densenet --max-params 150k")
     else:
-        attempt(get_space, flags["space"], faults)
+        attempt(lambda: get_space(flags["space"]), faults)
     budget = budget_config(flags, faults)
     data = data_config(flags, faults)
     recipe = _recipe(flags, faults)
     values = {name: flags.get(name) for name in SEARCH_FLAGS}
     for name in ("time_limit", "trial_timeout"):
-        values[name] = _converted(parse_duration, name, flags, faults)
+        values[name] = converted(parse_duration, name, flags, faults)
     placeholders: dict[str, Any] = {"budget": budget or {}, "data": data or {}, "recipe": recipe or {}, "space": "?"}
     config = checked(SearchConfig, placeholders | {k: v for k, v in values.items() if v is not None}, faults)
     raise_all(faults)
@@ -56,7 +57,7 @@ def search_config(flags: Flags) -> SearchConfig:
 
 def budget_config(flags: Flags, faults: list[str]) -> BudgetConfig:
     """The limits on architectures; what is not a size goes into ``faults``."""
-    sizes = {name: _converted(parse_size, name, flags, faults) for name in SIZES}
+    sizes = {name: converted(parse_size, name, flags, faults) for name in SIZES}
     least, most = sizes["min_params"], sizes["max_params"]
     if least and most and least > most:
         faults.append(
@@ -82,7 +83,7 @@ def _absolute(source: str | None) -> str | None:
 
 
 def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
-    recipe = attempt(named_recipe, flags.get("recipe") or "custom-ce", faults) or Recipe()
+    recipe = attempt(lambda: named_recipe(flags.get("recipe") or "custom-ce"), faults) or Recipe()
     changes = {name: flags.get(name) for name in RECIPE_FLAGS if flags.get(name) is not None}
     return checked(Recipe, {**recipe.model_dump(), **changes}, faults)
 
@@ -90,12 +91,13 @@ def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
 def parse_duration(text: str) -> float:
     """``90``, ``90s``, ``10m`` or ``1.5h`` in seconds; ValueError says what is accepted."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
-    if not match or match[2] not in _SECONDS or float(match[1]) <= 0:
+    if not match or match[2] not in _SECONDS or not 0 < float(match[1]) < 1e9:
         raise ValueError(f"{text!r} is not a time: write seconds, or a number with s, m or h, such as 90s or 1.5h")
     return float(match[1]) * _SECONDS[match[2]]
 
 
-def _converted(convert: Any, name: str, flags: Flags, faults: list[str]) -> Any:
+def converted(convert: Callable[[str], Any], name: str, flags: Flags, faults: list[str]) -> Any:
+    """The flag ``name`` converted, None if it was not given or cannot be, which goes into ``faults``."""
     text = flags.get(name)
     if text is None:
         return None
@@ -103,13 +105,4 @@ def _converted(convert: Any, name: str, flags: Flags, faults: list[str]) -> Any:
         return convert(str(text))
     except ValueError as error:
         faults.append(f"--{name.replace('_', '-')}: {error}.")
-        return None
-
-
-def attempt(step: Any, argument: Any, faults: list[str]) -> Any:
-    """``step(argument)``, or None with its faults noted."""
-    try:
-        return step(argument)
-    except UsageError as error:
-        faults.extend(error.faults)
         return None

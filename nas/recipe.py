@@ -16,7 +16,7 @@ OBJECTIVES: tuple[str, ...] = get_args(Objective)
 class Recipe(BaseModel):
     """Everything that decides a training besides the network, the data and the seed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = "custom-ce"
     loss: str = "custom-ce"

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from budgets import Cost
 from nas.config import SearchConfig
 from nas.errors import RunError, nearest
-from nas.store import FORMAT, LOG_NAME, RUNS, Event, read_events, typed
+from nas.store import FORMAT, LOG_NAME, RUNS, Event, is_running, read_events, typed
 from search_spaces import Sample
 
 
@@ -49,9 +49,17 @@ class Run:
     versions: dict[str, str]  # of the programs that started it
     trials: dict[str, Trial] = field(default_factory=dict)
     winner: dict[str, Any] | None = None
-    ended: str | None = None  # why the last session ended
+    notes: list[str] = field(default_factory=list)
+    stopped: str | None = None  # why the last session ended early, if it could say
     elapsed: float = 0.0
     started: float = 0.0
+
+    @property
+    def state(self) -> str:
+        """In one word: "running", "done", or "stopped" and to be resumed."""
+        if self.winner:
+            return "done"
+        return "running" if is_running(self.folder) else "stopped"
 
     @property
     def name(self) -> str:
@@ -99,19 +107,20 @@ class Run:
                 cost,
                 body["seed"],
             )
-            self.ended = None
         elif event.kind == "result":
             trial = self.trials[body["id"]]
             trial.status, trial.metrics, trial.error = body["status"], body["metrics"], body["error"]
             trial.history, trial.seconds = body["history"], body["seconds"]
         elif event.kind == "winner":
             self.winner = body
-        elif event.kind == "ended":
-            self.ended = body["reason"]
+        elif event.kind == "note":
+            self.notes.append(body["text"])
+        elif event.kind == "stopped":
+            self.stopped = body["reason"]
         elif event.kind == "changed":
             self.config = SearchConfig.model_validate(body["config"])
         elif event.kind == "session":
-            self.ended = None
+            self.stopped = None
 
 
 def fold(folder: Path, events: Iterable[Event]) -> Run:

@@ -6,23 +6,22 @@ The order of events is the program's promise: the test split is read once, after
 from __future__ import annotations
 
 import platform
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from budgets import Budget
 from budgets.draw import settle
 from nas import __version__
 from nas.config import SearchConfig
+from nas.confirm import choose_winner, confirm
 from nas.data import Dataset, open_data
-from nas.errors import RunError, UsageError
+from nas.errors import RunError, SearchStopped, UsageError, attempt
 from nas.executors import Executor, LocalExecutor, WorkerSlot, plan_slots
 from nas.loop import Listener, TrialLoop
 from nas.proposals import Proposer
-from nas.runs import Run, Trial, fold
+from nas.runs import Run, fold
 from nas.store import FORMAT, LOG_NAME, RunStore, is_running, read_events, typed
 from search_spaces import SearchSpace, Task, get_space
 
@@ -42,22 +41,23 @@ class Plan:
     slots: list[WorkerSlot]
     counts: dict[str, list[int]]
     data_name: str
+    data_key: str  # of the images and their splits
 
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
     """Open the data, settle the budget, find the devices. UsageError with every fault found."""
     faults: list[str] = []
-    space = _attempt(lambda: get_space(config.space), faults)
-    asked = _attempt(lambda: Budget(**config.budget.model_dump()), faults)
-    slots = _attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu), faults)
-    data = _attempt(lambda: open_data(config.data, progress=progress), faults)
-    task = _attempt(lambda: Task(data.input_shape, len(data.classes)), faults) if data else None
-    settled = _attempt(lambda: settle(space, task, asked), faults) if space and task and asked else None
+    space = attempt(lambda: get_space(config.space), faults)
+    asked = attempt(lambda: Budget(**config.budget.model_dump()), faults)
+    slots = attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu), faults)
+    data = attempt(lambda: open_data(config.data, progress=progress), faults)
+    task = attempt(lambda: Task(data.input_shape, len(data.classes)), faults) if data else None
+    settled = attempt(lambda: settle(space, task, asked), faults) if space and task and asked else None
     if faults:
         raise UsageError(*faults)
     assert space and task and settled and slots and data
     budget, note = settled
-    return Plan(config, space, task, budget, note, data.classes, slots, _counts(data), data.name)
+    return Plan(config, space, task, budget, note, data.classes, slots, _counts(data), data.name, data.key)
 
 
 def start(plan: Plan, folder: Path) -> RunStore:
@@ -72,6 +72,8 @@ def start(plan: Plan, folder: Path) -> RunStore:
             ) from None
     except OSError as error:
         raise RunError(f"The run's folder {folder} cannot be made: {error.strerror}. Choose another --runs.") from error
+    for name in ("logs", "tensorboard", "weights"):  # workers do not make them: a deleted run stays deleted
+        (folder / name).mkdir(exist_ok=True)
     store = RunStore(folder)
     facts = {
         "input_shape": list(plan.task.input_shape),
@@ -80,6 +82,7 @@ def start(plan: Plan, folder: Path) -> RunStore:
         "note": plan.note,
         "counts": plan.counts,
         "data_name": plan.data_name,
+        "data_key": plan.data_key,
         "population": plan.config.population,  # a resumed search may get more trials, but no other population
     }
     config = plan.config.model_dump(mode="json")
@@ -89,7 +92,8 @@ def start(plan: Plan, folder: Path) -> RunStore:
 
 def never_started(folder: Path) -> bool:
     """Whether a kill left an empty log before its first event; such a folder is taken over."""
-    if any(path.name.split(".")[0] not in ("log", "") for path in folder.iterdir()) or is_running(folder):
+    ours = {"log", "", "logs", "tensorboard", "weights"}  # "" for the lock
+    if any(path.name.split(".")[0] not in ours for path in folder.iterdir()) or is_running(folder):
         return False
     try:
         return not read_events(folder)
@@ -107,53 +111,42 @@ def search(
     """
     recorded = store.events()
     run = fold(store.folder, recorded)
-    config = run.config
-    space, task = get_space(config.space), Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
-    budget = Budget(**run.facts["budget"])
     if run.winner:
         return run
-    with open_executor(slots) as executor:
-        from nas.nni_bridge import run_strategy  # seconds, while the workers start
-
-        run.apply(store.append("session", {"workers": len(slots), "versions": versions()}))
-        loop = TrialLoop(
-            run=run, store=store, executor=executor, space=space, task=task, budget=budget,
-            recorded=recorded, listeners=listeners, most_trials=config.trials, time_limit=config.time_limit,
-        )  # fmt: skip
-        proposer = Proposer(space, task, budget)
-        run_strategy(config.strategy, proposer, loop, seed=config.seed, population=run.facts["population"])
-        _confirm(run, loop)
-        _choose_winner(run, loop)
+    try:
+        with open_executor(slots) as executor:
+            run.apply(store.append("session", {"workers": len(slots), "versions": versions()}))
+            loop = TrialLoop(run=run, store=store, executor=executor, recorded=recorded, listeners=listeners)
+            _propose(run, loop)
+            confirm(run, loop)
+            choose_winner(run, loop)
+    except KeyboardInterrupt:
+        store.append("stopped", {"reason": "interrupted"})
+        raise
+    except SearchStopped as error:
+        store.append("stopped", {"reason": str(error).splitlines()[0]})
+        raise
     return run
 
 
-def _confirm(run: Run, loop: TrialLoop) -> None:
-    """Train the best again with several seeds each: one trial may have been lucky."""
-    best = run.ranked()[: run.config.confirm]
-    loop.repeat([(f"{trial.id}.{n}", trial) for trial in best for n in range(1, run.config.confirm_seeds + 1)])
+def _propose(run: Run, loop: TrialLoop) -> None:
+    """Let the strategy propose trials until a limit is reached or nothing is left to try."""
+    from nas.nni_bridge import run_strategy  # takes seconds, in which the workers start
+
+    proposer = Proposer(loop.space, loop.task, loop.budget)
+    left = run_strategy(run.config.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
+    if not left:
+        loop.note(f"Every architecture found to fit the budget was tried: {len(run.stage('search'))}.")
 
 
-def _choose_winner(run: Run, loop: TrialLoop) -> None:
-    """The best mean over seeds wins; its trained seeds alone are scored on the test split, once."""
-    best = run.ranked()
-    if not best:
-        loop.end("no trial finished")
-        return
-    objective = run.config.objective
-    confirmed = [(mean_score(run, trial), trial) for trial in best[: run.config.confirm]]
-    scored = [(score, trial) for score, trial in confirmed if score is not None]
-    winner = max(scored, key=lambda pair: pair[0])[1] if scored else best[0]
-    repetitions = run.confirmations(winner.id)
-    chosen = max(repetitions, key=lambda trial: trial.score(objective) or 0.0) if repetitions else winner
-    tests = loop.score_on_test(repetitions)
-    loop.end("done", winner={"trial": winner.id, "weights": chosen.id, "test": tests})
-
-
-def mean_score(run: Run, trial: Trial) -> float | None:
-    """Mean of the objective over the confirmations of a search trial; None if it has none."""
-    scores = [t.score(run.config.objective) for t in run.confirmations(trial.id)]
-    finished = [score for score in scores if score is not None]
-    return statistics.fmean(finished) if finished else None
+def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) -> None:
+    """RunError if the data of a recorded run are not what they were, DataError if they cannot be read."""
+    data = open_data(run.config.data, progress=progress)
+    if data.key != run.facts["data_key"] or list(data.classes) != run.facts["classes"]:
+        raise RunError(
+            f"The data {run.config.data.source} changed since run {run.name!r} began: its trials would be ranked on "
+            "other images. Put the data back as they were, or start a new run."
+        )
 
 
 def local_executor(config: SearchConfig, on_epoch: Callable[[str, dict[str, float]], None]) -> OpenExecutor:
@@ -174,12 +167,3 @@ def versions() -> dict[str, str]:
 
 def _counts(data: Dataset) -> dict[str, list[int]]:
     return {str(name): list(map(int, counts)) for name, counts in data.counts.items()}
-
-
-def _attempt(step: Callable[[], Any], faults: list[str]) -> Any:
-    """The outcome of ``step``, or None with its faults noted."""
-    try:
-        return step()
-    except UsageError as error:
-        faults.extend(error.faults)
-        return None

@@ -16,14 +16,14 @@ from rich.table import Table
 
 from budgets import Budget, Cost, Costs, costs_of
 from budgets.budget import format_size
-from budgets.draw import draw_fitting, pick, settle
+from budgets.draw import draw_fitting, pick
 from nas.config import SearchConfig
 from nas.data import Dataset, open_data
-from nas.executors import plan_slots
 from nas.options import Flags, search_config
 from nas.recipe import Recipe
+from nas.search import plan_search
 from nas.tables import compact, make_table
-from search_spaces import Sample, SearchSpace, Task, get_space, space_names
+from search_spaces import Sample, SearchSpace, get_space, space_names
 
 DRAWS = 100_000
 NUM_EXAMPLES = 5
@@ -62,12 +62,9 @@ def print_spaces(console: Console) -> None:
 
 def space_report(console: Console, flags: Flags, *, as_json: bool) -> None:
     """Everything about one space under one budget, for one data set. UsageError with every fault."""
-    config = search_config({**flags, "space": flags["name"]})
-    space = get_space(config.space)
-    slots = plan_slots(config.device, config.workers, config.trials_per_gpu)
+    plan = plan_search(search_config({**flags, "space": flags["name"]}))
+    config, space, task, budget, slots = plan.config, plan.space, plan.task, plan.budget, plan.slots
     data = open_data(config.data)
-    task = Task(data.input_shape, len(data.classes))
-    budget, note = settle(space, task, Budget(**config.budget.model_dump()))
     rng = np.random.default_rng(0)
     rows = space.draw(rng, DRAWS)
     costs = costs_of(space, rows, task)
@@ -86,7 +83,7 @@ def space_report(console: Console, flags: Flags, *, as_json: bool) -> None:
     lines = [
         f"[bold]{space.name}[/bold]  {space.summary}",
         f"Input:   {'x'.join(map(str, task.input_shape))}, {task.num_classes} classes ({data.name})",
-        f"Budget:  {budget}" + (f"\n         {note}" if note else ""),
+        f"Budget:  {budget}" + (f"\n         {plan.note}" if plan.note else ""),
         f"Samples: {space.num_samples:,} from {len(space.choices)} choices",
         f"Fit:     {share}",
     ]

@@ -44,6 +44,7 @@ class RunStore:
         self._lock = _take_lock(folder)
         try:
             self._database = sqlite3.connect(folder / LOG_NAME, isolation_level=None)
+            self._inode = (folder / LOG_NAME).stat().st_ino
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute(
@@ -64,6 +65,7 @@ class RunStore:
     def append(self, kind: str, body: dict[str, Any]) -> Event:
         """Record one event durably. RunError if the disk refuses; the log is then as before."""
         text = json.dumps(body, sort_keys=True, allow_nan=False)
+        self._check_it_is_there()
         elapsed, now = self.elapsed, time.time()
         try:
             cursor = self._database.execute(
@@ -76,6 +78,16 @@ class RunStore:
                 f"make room on the disk of {self.folder}, then: {typed('resume', self.folder)}"
             ) from error
         return Event(int(cursor.lastrowid or 0), kind, json.loads(text), elapsed, now)
+
+    def _check_it_is_there(self) -> None:
+        """RunError if the log was removed: what is written to a removed file is lost without a word."""
+        path = self.folder / LOG_NAME
+        try:
+            there = path.stat().st_ino == self._inode
+        except OSError:
+            there = False
+        if not there:
+            raise RunError(f"The log {path} was removed while the search ran. What it held is lost; start a new run.")
 
     def events(self) -> list[Event]:
         """Every event so far, oldest first."""
@@ -119,11 +131,14 @@ def typed(command: str, folder: Path) -> str:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether some process holds the run's lock."""
+    """Whether some process holds the run's lock. Writes nothing."""
     try:
-        _take_lock(folder).close()
-    except RunError:
+        with (folder / ".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except OSError:  # no lock was ever taken, or it is not ours to see
+        return False
     return False
 
 
@@ -145,13 +160,18 @@ def _unreadable(folder: Path, error: Exception) -> RunError:
 
 
 def _take_lock(folder: Path) -> IO[str]:
-    lock = (folder / ".lock").open("a")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise RunError(
-            f"Run {folder.name!r} is being worked on by another process: wait for it, or stop it first. "
-            f"'{typed('status --run', folder)}' shows how far it is."
-        ) from None
-    return lock
+        lock = (folder / ".lock").open("a")
+    except OSError as error:
+        raise RunError(f"The run's folder {folder} cannot be written: {error.strerror}.") from error
+    for _ in range(20):  # somebody who only looks whether it is taken holds it for an instant
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            time.sleep(0.05)
+    lock.close()
+    raise RunError(
+        f"Run {folder.name!r} is being worked on by another process: wait for it, or stop it first. "
+        f"'{typed('status --run', folder)}' shows how far it is."
+    )

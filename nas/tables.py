@@ -58,7 +58,7 @@ def _settings(name: str, config: SearchConfig, task: Task, facts: dict[str, Any]
     lines = [
         f"[bold]{name}[/bold]  {config.strategy} over {config.space}: {config.trials} trials{places}",
         f"Budget  {facts['budget']}" + (f"\n        {facts['note']}" if facts["note"] else ""),
-        f"Data    {facts['data']}: {shape}, {task.num_classes} classes; {sum(train):,} images to train "
+        f"Data    {escape(facts['data'])}: {shape}, {task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",
         f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}",
     ]
@@ -123,6 +123,8 @@ def test_scores(run: Run) -> list[float]:
 
 def print_outcome(console: Console, run: Run) -> None:
     """The end of a search: confirmations, the winner's test score, and what to type next."""
+    for note in run.notes:
+        console.print(note)
     if run.winner is None:
         best = run.ranked()
         console.print("No trial finished." if not best else f"Best so far: trial {best[0].id}.")
@@ -133,15 +135,14 @@ def print_outcome(console: Console, run: Run) -> None:
     console.print(f"Winner: trial {winner.id}, {winner.cost.params:,} parameters, {winner.cost.macs:,} MACs")
     words = run.config.objective.replace("_", " ")
     scores = test_scores(run)
-    if scores:
-        exported = run.winner["test"][run.winner["weights"]][run.config.objective]
-        spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
+    exported = run.winner["test"][run.winner["weights"]][run.config.objective]
+    if len(scores) > 1:
         console.print(
-            f"Test {words}: {statistics.fmean(scores):.3f}{spread} over {len(scores)} seeds; "
+            f"Test {words}: {statistics.fmean(scores):.3f} ± {statistics.stdev(scores):.3f} over {len(scores)} seeds; "
             f"the weights that export takes (best seed on rank): {exported:.3f}"
         )
     else:
-        console.print("Not scored on the test split: the winner was not confirmed over seeds.")
+        console.print(f"Test {words}: {exported:.3f} (one training; its spread over seeds is not known)")
     console.print(f"\nTo get the network:  {typed('export --best --out model/ --run', run.folder)}", soft_wrap=True)
     console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}", soft_wrap=True)
 
@@ -171,23 +172,16 @@ def _what(kind: str, settings: dict[str, int | str]) -> str:
     return {"norm": "batch norm", "act": str(settings.get("kind")), "global_pool": "global mean"}.get(kind, kind)
 
 
-def runs_table(runs: Sequence[Run], running: Sequence[bool]) -> Table:
+def runs_table(runs: Sequence[Run]) -> Table:
     """A row a run, the newest first."""
     table = make_table("Runs", ("run", "space", "data", "state"), ("trials", "failed", "best", "parameters", "time"))
-    for run, active in zip(runs, running, strict=True):
+    for run in runs:
         best = run.ranked()[:1]
         done = [t for t in run.stage("search") if t.status != "running"]
         table.add_row(
-            run.name, run.config.space, Path(run.config.data.source).name, state(run, active),
+            run.name, run.config.space, Path(run.config.data.source).name, run.state,
             f"{len(done)}/{run.config.trials}", str(sum(t.status == "failed" for t in done)),
             decimal(best[0].score(run.config.objective)) if best else "-",
             f"{best[0].cost.params:,}" if best else "-", clock(run.elapsed),
         )  # fmt: skip
     return table
-
-
-def state(run: Run, active: bool) -> str:
-    """In one word: running, done, or stopped (and can be resumed)."""
-    if active:
-        return "running"
-    return "done" if run.ended == "done" else "stopped"

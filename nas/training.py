@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,41 +20,96 @@ from torch import Tensor, nn
 from nas.augmentation import augment, normalize
 from nas.errors import TrialError
 from nas.losses import get_loss
-from nas.metrics import evaluate
+from nas.metrics import Figures, evaluate
 from nas.recipe import Recipe
 
 WARM_UP = 0.25  # share of a one-cycle schedule in which the learning rate rises
 START = 0.1  # of the maximum learning rate, where a one-cycle schedule begins
+CHUNK = 1024  # images that are read at once where a whole split is
 
 
 @dataclass(frozen=True)
 class TensorSplit:
-    """A split as tensors, ready to be indexed on the device it trains on."""
+    """A split as tensors, read a batch at a time on the device it trains on.
 
-    images: Tensor  # uint8 (N, C, H, W)
+    With ``rows``, image i of the split is ``images[rows[i]]``: on a CPU the pixels stay in a memory map that
+    processes share, and only a batch of them is ever copied.
+    """
+
+    images: Tensor  # uint8 (N, C, H, W); with rows, of any number
     labels: Tensor  # int64 (N,)
+    rows: Tensor | None = None  # int64 (N,)
 
     @classmethod
-    def of(cls, images: NDArray[np.uint8], labels: NDArray[np.int64], device: torch.device | str) -> TensorSplit:
-        """Put arrays on ``device``. On a CPU nothing is copied: memory-mapped pixels stay shared."""
-        return cls(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
+    def of(
+        cls,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        device: torch.device | str,
+        rows: NDArray[np.int64] | None = None,
+    ) -> TensorSplit:
+        """Put arrays on ``device``. On a CPU nothing is copied; elsewhere only ``rows`` of the images are."""
+        split = cls(
+            torch.from_numpy(images), torch.from_numpy(labels), None if rows is None else torch.from_numpy(rows)
+        )
+        if torch.device(device).type == "cpu":
+            return split
+        on_device = torch.empty(len(split), *images.shape[1:], dtype=torch.uint8, device=device)
+        for part, chunk in zip(torch.split(on_device, CHUNK), split.chunks(), strict=True):
+            part.copy_(chunk)
+        return cls(on_device, split.labels.to(device))
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __add__(self, other: TensorSplit) -> TensorSplit:
-        return TensorSplit(torch.cat([self.images, other.images]), torch.cat([self.labels, other.labels]))
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and labels of the split's positions ``index`` (n,), on the split's device."""
+        place = index if self.rows is None else self.rows[index]
+        return self.images[place], self.labels[index]
+
+    def chunks(self, size: int = CHUNK) -> Iterator[Tensor]:
+        """All images in order, ``size`` at a time."""
+        return (self[start : start + size] for start in range(0, len(self), size))
+
+    def __getitem__(self, part: slice) -> Tensor:
+        """The images of a part of the split."""
+        return self.images[part] if self.rows is None else self.images[self.rows[part]]
 
     @cached_property
     def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Per channel on a scale of 0 to 1, exactly, from a histogram; a std of 0 becomes 1."""
         level = torch.arange(256, dtype=torch.float64) / 255
+        counts = [
+            torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in chunk.unbind(1)])
+            for chunk in self.chunks()
+        ]
         means, stds = [], []
-        for channel in self.images.unbind(1):
-            share = torch.bincount(channel.flatten(), minlength=256).double().cpu() / channel.numel()
+        for count in torch.stack(counts).sum(0).double().cpu():
+            share = count / count.sum()
             means.append(mean := float(share @ level))
             stds.append(math.sqrt(float(share @ (level - mean).square())) or 1.0)
         return tuple(means), tuple(stds)
+
+
+@dataclass(frozen=True)
+class JoinedSplit:
+    """Two splits as one, without a copy of either."""
+
+    first: TensorSplit
+    second: TensorSplit  # continues the count of the first; neither is empty
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and labels of the positions ``index`` (n,).
+
+        Both splits are read everywhere and one answer is chosen: to part the index would stall a GPU.
+        """
+        images, labels = self.first.batch(index.clamp(max=len(self.first) - 1))
+        more_images, more_labels = self.second.batch((index - len(self.first)).clamp(min=0))
+        is_first = index < len(self.first)
+        return torch.where(is_first.view(-1, 1, 1, 1), images, more_images), torch.where(is_first, labels, more_labels)
 
 
 @dataclass(frozen=True)
@@ -93,9 +149,10 @@ def train(
     generator = torch.Generator(device).manual_seed(seed)
     mean, std = train_split.mean_and_std
     normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
-    images, share = train_split, 1.0
+    images: TensorSplit | JoinedSplit = train_split
+    share = 1.0
     if synthetic is not None and len(synthetic):
-        images, share = train_split + synthetic, recipe.oversampled_share
+        images, share = JoinedSplit(train_split, synthetic), recipe.oversampled_share
     num_seen = max(2, math.ceil(share * len(images)))
     sizes = batch_sizes(num_seen, recipe.batch_size or default_batch_size(num_seen))
     model.to(device)
@@ -113,9 +170,7 @@ def train(
         train_loss = run_epoch(model, images, optimizer, recipe, plan, normal=normal, generator=generator)
         record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
         check_finite(record, "train_loss")
-        figures = evaluate(
-            model, select_split.images, select_split.labels, (mean, std), num_classes=num_classes, device=device
-        )
+        figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
         record |= {f"select_{name}": figure for name, figure in figures.items() if isinstance(figure, float)}
         check_finite(record, "select_loss")
         score = (record[f"select_{objective}"], -record["select_loss"])  # small splits tie: then the surer
@@ -133,7 +188,7 @@ def train(
 
 def run_epoch(
     model: nn.Module,
-    images: TensorSplit,
+    images: TensorSplit | JoinedSplit,
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
     plan: list[tuple[float, int]],
@@ -148,10 +203,11 @@ def run_epoch(
     order = torch.randperm(len(images), generator=generator, device=device)[: sum(sizes)]
     model.train()
     for (rate, _), index in zip(plan, torch.split(order, sizes), strict=True):
-        batch = augment(normalize(images.images[index], *normal), recipe, generator)
+        pixels, labels = images.batch(index)
+        batch = augment(normalize(pixels, *normal), recipe, generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(device)):
             logits = model(batch)
-        loss = loss_of(logits, images.labels[index])
+        loss = loss_of(logits, labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         for group in optimizer.param_groups:
@@ -159,6 +215,19 @@ def run_epoch(
         optimizer.step()
         loss_sum += loss.detach() * len(index)
     return loss_sum.item() / sum(sizes)
+
+
+def evaluate_split(
+    model: nn.Module,
+    split: TensorSplit,
+    normalization: tuple[Sequence[float], Sequence[float]],
+    *,
+    num_classes: int,
+    device: torch.device | str,
+) -> Figures:
+    """The figures of ``model`` on a split, which is read a batch at a time (see ``nas.metrics.evaluate``)."""
+    images = cast(Tensor, split)  # all that is asked of the images is their number, and slices of them
+    return evaluate(model, images, split.labels, normalization, num_classes=num_classes, device=device)
 
 
 def use_bfloat16(device: torch.device) -> bool:

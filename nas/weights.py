@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from nas.errors import RunError
@@ -22,11 +22,15 @@ class Normalization(NamedTuple):
 
 
 def save_weights(state: dict[str, Tensor], normalization: Normalization, path: Path) -> None:
-    """Write weights beside their place and move them there whole. OSError or SafetensorError if it fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write weights beside their place and move them there whole. OSError or SafetensorError if it fails.
+
+    Of the folders above, only the last is made. The file gets the usual mode: safetensors' own writing makes it
+    the owner's alone.
+    """
+    path.parent.mkdir(exist_ok=True)  # not its parents: a run folder that was removed stays removed
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(state, temporary, {"normalization": json.dumps(normalization._asdict())})
+        temporary.write_bytes(save(state, {"normalization": json.dumps(normalization._asdict())}))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -20,9 +21,9 @@ from torch import nn
 from nas.data import DataConfig, Dataset, open_data
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError
-from nas.metrics import Figures, evaluate
+from nas.metrics import Figures
 from nas.oversampling import oversample
-from nas.training import TensorSplit, train
+from nas.training import TensorSplit, evaluate_split, train
 from nas.trial import TrialResult, TrialSpec
 from nas.weights import Normalization, load_weights, save_weights
 from search_spaces import get_space
@@ -115,8 +116,13 @@ def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:
 
 
 def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Figures:
+    """TrialError if a figure is not a finite number: the log of a run is JSON, which has no others."""
     split = _on_device(spec.data, device, name)
-    return evaluate(model, split.images, split.labels, normalization, num_classes=spec.num_classes, device=device)
+    figures = evaluate_split(model, split, normalization, num_classes=spec.num_classes, device=device)
+    for figure, value in figures.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TrialError(f"{figure} is {value} on the {name} split")
+    return figures
 
 
 @functools.lru_cache(maxsize=1)
@@ -126,13 +132,16 @@ def _dataset(config: DataConfig) -> Dataset:
 
 @functools.lru_cache(maxsize=4)  # the four splits of one data set: a second trial loads nothing
 def _on_device(config: DataConfig, device: str, name: SplitName) -> TensorSplit:
+    """A split on the device; on a CPU its pixels stay in the cache's memory map, which all workers share."""
     split = _dataset(config).split(name)
-    return TensorSplit.of(split.images, split.labels, device)
+    return TensorSplit.of(split.stored, split.labels, device, rows=split.rows)
 
 
 @functools.lru_cache(maxsize=1)
-def _synthetic(config: DataConfig, device: str, oversampling: str) -> tuple[TensorSplit, tuple[str, ...]]:
+def _synthetic(config: DataConfig, device: str, oversampling: str) -> tuple[TensorSplit | None, tuple[str, ...]]:
     """What the oversampler adds to the training split, on the device, and its warnings."""
+    if oversampling == "none":
+        return None, ()  # without gathering the images that it would leave alone
     dataset = _dataset(config)
     split = dataset.split("train")
     made = oversample(oversampling, split.images, split.labels, cache=dataset.cache_path, key=dataset.key)
@@ -141,6 +150,14 @@ def _synthetic(config: DataConfig, device: str, oversampling: str) -> tuple[Tens
 
 def _check_data(spec: TrialSpec) -> None:
     """TrialError if the data are not what the network is for; on a GPU a wrong label kills the process."""
+    if spec.data_key and _dataset(spec.data).key != spec.data_key:
+        for opened in (_dataset, _on_device, _synthetic):
+            opened.cache_clear()  # they may be from before the search; what is there now?
+        if _dataset(spec.data).key != spec.data_key:
+            raise TrialError(
+                f"the data {spec.data.source} changed since the search began: its trials would be ranked on other "
+                "images; put the data back as they were, or start a new run"
+            )
     dataset = _dataset(spec.data)
     if (dataset.input_shape, len(dataset.classes)) != (tuple(spec.input_shape), spec.num_classes):
         raise TrialError(
@@ -170,7 +187,7 @@ def _log(spec: TrialSpec, *lines: str) -> None:
     if spec.log_path is None or not lines:
         return
     path = Path(spec.log_path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)  # not its parents: a run folder that was removed stays removed
     with path.open("a", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in lines)
 

@@ -5,6 +5,7 @@ Trials "train" by reading their score off the sample, so that hundreds run in se
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from nas.runs import Run, fold
 from nas.search import Plan, search, start
 from nas.store import Event, RunStore, read_events
 from nas.trial import TrialResult, TrialSpec
-from search_spaces import Task, get_space, space_names
+from search_spaces import SearchSpace, Task, get_space, space_names
 
 TASK = Task((1, 8, 8), 10)
 MOST = 60_000
@@ -91,7 +92,7 @@ def begin(folder: Path, **changes: object) -> RunStore:
     chosen = config(**changes)
     budget = Budget(max_params=MOST, min_params=MOST // 2)
     classes = tuple("0123456789")
-    plan = Plan(chosen, get_space(chosen.space), TASK, budget, "", classes, [], {"train": [9] * 10}, "digits")
+    plan = Plan(chosen, get_space(chosen.space), TASK, budget, "", classes, [], {"train": [9] * 10}, "digits", "key")
     return start(plan, folder)
 
 
@@ -108,7 +109,7 @@ def go_on(folder: Path, executor: Simulated) -> Run:
 
 def story(folder: Path) -> list[tuple[str, object]]:
     """What happened, without when: the events of trials and the end."""
-    return [(event.kind, event.body) for event in read_events(folder) if event.kind != "session"]
+    return [(event.kind, event.body) for event in read_events(folder) if event.kind not in ("session", "stopped")]
 
 
 @pytest.mark.parametrize("strategy", ["evolution", "random"])
@@ -207,7 +208,7 @@ def test_failures_are_recorded_and_the_search_goes_on(tmp_path):
     run = run_all(tmp_path / "run", Simulated(2, fail=["2", "3", "7"]))
     assert [t.id for t in run.stage("search") if t.status == "failed"] == ["2", "3", "7"]
     assert run.trials["2"].error == "simulated"
-    assert run.ended == "done"
+    assert run.state == "done"
 
 
 def test_ten_failures_in_a_row_stop_it_with_the_reasons(tmp_path):
@@ -215,8 +216,10 @@ def test_ten_failures_in_a_row_stop_it_with_the_reasons(tmp_path):
         run_all(tmp_path / "run", Simulated(fail=["all"]))
     assert str(caught.value).count("simulated") == 10
     assert "nasctl resume run" in str(caught.value)
+    stopped = fold(tmp_path / "run", read_events(tmp_path / "run"))
+    assert (stopped.state, stopped.stopped) == ("stopped", "Stopped: 10 trials in a row failed:")
     run = go_on(tmp_path / "run", Simulated())  # the cause is gone
-    assert run.ended == "done"
+    assert run.state == "done"
     assert sum(t.status == "failed" for t in run.stage("search")) == 10
 
 
@@ -230,7 +233,7 @@ def test_a_score_that_is_not_a_number_fails_its_trial(tmp_path):
 
     run = run_all(tmp_path / "run", Sick())
     assert run.trials["4"].status == "failed"
-    assert "not a number" in (run.trials["4"].error or "")
+    assert "nan" in (run.trials["4"].error or "")
 
 
 def test_winner_has_the_best_mean_and_alone_is_scored_on_the_test_split_once(tmp_path):
@@ -247,28 +250,106 @@ def test_winner_has_the_best_mean_and_alone_is_scored_on_the_test_split_once(tmp
     assert len(executor.tested) == 3
 
 
-def test_without_confirmation_the_test_split_stays_untouched(tmp_path):
+def test_without_confirmation_the_best_trial_is_scored_on_the_test_split_once(tmp_path):
     executor = Simulated()
     run = run_all(tmp_path / "run", executor, confirm=0)
-    assert run.winner == {"trial": run.ranked()[0].id, "weights": run.ranked()[0].id, "test": {}}
-    assert executor.tested == []
+    best = run.ranked()[0].id
+    assert (run.winner["trial"], run.winner["weights"], list(run.winner["test"])) == (best, best, [best])
+    assert executor.tested == [best]
+
+
+def test_confirmations_that_all_fail_do_not_make_a_winner_and_run_again(tmp_path):
+    folder = tmp_path / "run"
+    failing = [f"{trial}.{seed}" for trial in range(1, 31) for seed in (1, 2, 3)]
+    with pytest.raises(SearchStopped, match="No confirmation finished"):
+        run_all(folder, Simulated(fail=failing))
+    assert fold(folder, read_events(folder)).winner is None
+    second = Simulated()
+    run = go_on(folder, second)
+    assert run.winner is not None
+    assert len(second.trained) == 6  # the confirmations alone
+
+
+def test_more_seeds_count_more_than_a_lucky_one(tmp_path):
+    whole = run_all(tmp_path / "whole")
+    winner = whole.winner["trial"]
+    run = run_all(tmp_path / "run", Simulated(fail=[f"{winner}.2", f"{winner}.3"]))
+    assert len(run.confirmations(winner)) == 1
+    assert run.winner["trial"] != winner
+
+
+def test_figures_that_json_cannot_hold_fail_their_trial(tmp_path):
+    class Infinite(Simulated):
+        def wait(self, timeout: float | None = None) -> list[TrialResult]:
+            (result,) = super().wait(timeout)
+            if result.id == "4":
+                result.metrics["rank"] = {**result.metrics["rank"], "loss": float("inf")}
+            return [result]
+
+    run = run_all(tmp_path / "run", Infinite())
+    assert run.trials["4"].status == "failed"
+    assert "loss" in (run.trials["4"].error or "")
+    assert run.state == "done"
+
+
+def test_a_search_whose_trials_all_fail_is_an_error(tmp_path):
+    with pytest.raises(SearchStopped, match=r"(?s)No trial finished.*simulated"):
+        run_all(tmp_path / "run", Simulated(fail=["all"]), trials=3)
+
+
+def test_a_log_that_is_removed_stops_the_search(tmp_path):
+    class Remover(Simulated):
+        def wait(self, timeout: float | None = None) -> list[TrialResult]:
+            if len(self.trained) == 3:
+                shutil.rmtree(tmp_path / "run")
+                (tmp_path / "run").mkdir()
+                self.stop_after = None
+                return [TrialResult(self.queue[0][1].id, "failed", error="folder gone")]
+            return super().wait(timeout)
+
+    with pytest.raises(RunError, match="was removed while the search ran"):
+        run_all(tmp_path / "run", Remover())
 
 
 def test_a_small_space_is_searched_to_its_end(tmp_path):
     """With a budget that a handful of architectures fit, the search ends when all are tried."""
     task_budget = Budget(max_params=290, min_params=1)
     chosen = config(trials=500, confirm=0, budget=BudgetConfig(max_params=290))
-    plan = Plan(chosen, get_space("resnet"), TASK, task_budget, "", tuple("0123456789"), [], {"train": [9]}, "digits")
+    plan = Plan(
+        chosen, get_space("resnet"), TASK, task_budget, "", tuple("0123456789"), [], {"train": [9]}, "digits", "key"
+    )
     with start(plan, tmp_path / "run") as store:
         run = search(store, [WorkerSlot("cpu", 1)], [], lambda slots: Simulated())
-    assert 1 <= len(run.stage("search")) < 500
-    assert run.ended == "done"
+    space = get_space("resnet")
+    fitting = {
+        space.architecture_id(sample, TASK)
+        for sample in map(space.decode, everything_small(space))
+        if cost_of(space, sample, TASK).params <= 290
+    }
+    assert {trial.architecture for trial in run.stage("search")} == fitting
+    assert run.notes == [f"Every architecture found to fit the budget was tried: {len(fitting)}."]
+    assert run.state == "done"
+
+
+def everything_small(space: SearchSpace) -> np.ndarray:
+    """Rows of all samples that differ from the smallest in at most four choices, by one step each."""
+    steps = [row for row in itertools.product((0, 1), repeat=len(space.choices)) if sum(row) <= 4]
+    kinds = [row for row in itertools.product((0, 1, 2), repeat=4)]
+    rows = np.array(steps, np.int16)
+    return np.concatenate([np.concatenate([rows[:, :8], np.tile(kind, (len(rows), 1))], axis=1) for kind in kinds])
 
 
 def test_a_time_limit_starts_no_further_trial(tmp_path):
-    run = run_all(tmp_path / "run", time_limit=1e-9)
-    assert run.stage("search") == []
-    assert run.ended == "no trial finished"
+    with pytest.raises(SearchStopped, match="none was started in the time"):
+        run_all(tmp_path / "run", time_limit=1e-9)
+
+
+def test_a_time_limit_leaves_time_to_confirm(tmp_path):
+    """Trials say that they took 1 s each: with 6 confirmations to come, 6.1 s leave 0.1 s for the search."""
+    run = run_all(tmp_path / "run", time_limit=6.1, trials=1000)
+    assert 1 <= len(run.stage("search")) < 500
+    assert len(run.stage("confirm")) == min(2, len(run.stage("search"))) * 3
+    assert run.state == "done"
 
 
 def test_only_the_best_keep_their_weights(tmp_path):
@@ -290,7 +371,7 @@ def test_a_kill_before_the_first_event_leaves_nothing_in_the_way(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     RunStore(folder).close()  # a log without an event
-    assert run_all(folder, trials=3, confirm=0).ended == "done"
+    assert run_all(folder, trials=3, confirm=0).state == "done"
     with pytest.raises(RunError, match="exists"):
         begin(folder)
     other = tmp_path / "photos"
@@ -311,7 +392,7 @@ def test_listeners_hear_of_every_event_after_it_is_on_the_disk(tmp_path):
         search(store, [WorkerSlot("cpu", 1)], [listen], lambda slots: Simulated())
     kinds = [event.kind for event in heard]
     assert kinds.count("submitted") == kinds.count("result") == 5 + 3
-    assert kinds[-2:] == ["winner", "ended"]
+    assert kinds[-1] == "winner"
 
 
 def test_a_copied_run_folder_is_still_readable(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -15,15 +16,21 @@ SPLIT_NAMES: tuple[SplitName, ...] = ("train", "select", "rank", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """The images of one purpose.
+    """The images of one purpose: ``rows`` of what is ``stored``, in the source's order.
 
-    ``images`` is uint8 (N, C, H, W), contiguous and writable; writing to it never reaches the cache.
-    ``labels`` is int64 (N,), indices into the data set's classes. Images come in the source's order, which
-    means sorted by class for a folder: shuffle before training.
+    That order is by class for a folder: shuffle before training. ``stored`` is uint8 (all images, C, H, W), a
+    memory map that processes share; it takes no memory of its own, and writing to it never reaches the cache.
+    ``labels`` is int64 (N,), one for each row, an index into the data set's classes.
     """
 
-    images: npt.NDArray[np.uint8]
+    stored: npt.NDArray[np.uint8]
+    rows: npt.NDArray[np.int64]  # sorted
     labels: npt.NDArray[np.int64]
+
+    @property
+    def images(self) -> npt.NDArray[np.uint8]:
+        """The split's images (N, C, H, W), gathered into an array of the caller's own at every reading."""
+        return np.asarray(self.stored[self.rows])
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,13 @@ class Dataset:
     rows: dict[str, npt.NDArray[np.int64]] = field(repr=False, compare=False)  # of the cached arrays, sorted
 
     def split(self, name: SplitName) -> Split:
-        """Images and labels of one split: a copy in memory, or a private memory map if its rows adjoin."""
+        """One split; its images stay in the file, whose pages are shared, until they are read."""
         rows = self.rows[name]
-        images = np.load(self.cache_path / "images.npy", mmap_mode="c")
-        labels = np.load(self.cache_path / "labels.npy")
-        if rows[-1] - rows[0] + 1 == len(rows):
-            return Split(np.asarray(images[rows[0] : rows[-1] + 1]), labels[rows])
-        return Split(np.asarray(images[rows]), labels[rows])
+        return Split(self._stored, rows, np.load(self.cache_path / "labels.npy")[rows])
+
+    @cached_property  # one map for all splits, lest a page count once for each
+    def _stored(self) -> npt.NDArray[np.uint8]:
+        return np.asarray(np.load(self.cache_path / "images.npy", mmap_mode="c"))  # torch wants it writable
 
 
 @dataclass(frozen=True)

@@ -86,17 +86,12 @@ def broken_faults(broken: Sequence[Broken], present: Iterable[Sequence[int]]) ->
     if not broken:
         return []
     total = sum(map(sum, present))
-    listed = "".join(f"\n  {_printable(one.name)}: {one.reason}" for one in broken[:_SHOWN])
+    listed = "".join(f"\n  {one.name}: {one.reason}" for one in broken[:_SHOWN])
     more = f"\n  ... and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
     return [
         f"{len(broken)} of {total} images are broken:{listed}{more}\n"
         "Repair or remove them, or go on without them by --skip-broken."
     ]
-
-
-def _printable(name: str) -> str:
-    """A file's name with what is no valid text in it written as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def some(names: Sequence[str]) -> str:

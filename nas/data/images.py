@@ -113,7 +113,10 @@ def _flatten(image: Image.Image) -> Image.Image:
     """Mode L or RGB: deep grey scaled to 8 bits, transparency laid over white."""
     mode = image.mode
     if mode in _DEEP_MODES:
-        return Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
+        levels = np.asarray(image).clip(0, 65535)
+        # 32 bits may hold any range; nothing above 255 means that they hold one of 8 bits.
+        scale = 1 if mode == "I" and levels.max() <= 255 else 257
+        return Image.fromarray((levels / scale).round().astype(np.uint8))
     if mode == "F":
         values = np.nan_to_num(np.asarray(image))
         scale = 255 if values.size and values.max() <= 1 else 1

@@ -92,7 +92,7 @@ def _pair(arrays: dict[str, Array], prefix: str, faults: list[str]) -> tuple[Arr
     elif len(labels) != len(images):
         faults.append(f"there are {len(images)} {prefix}images and {len(labels)} {prefix}labels")
     if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8", "replace")
+        labels = np.char.decode(labels, "utf-8", "surrogateescape")
     return images, labels.astype(np.int64) if labels.dtype.kind in "iub" else labels
 
 

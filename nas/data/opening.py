@@ -14,11 +14,12 @@ from nas.data.dataset import DataReport, Dataset
 from nas.data.decode import Survey, decode, read_survey, survey_of
 from nas.data.faults import broken_faults, few_images_faults, size_faults, structure_faults
 from nas.data.finding import find_source
+from nas.data.printable import printable, printable_names
 from nas.data.sources import PARTS, TRAIN, Found, Progress, Target
 from nas.data.splits import Rows, long_tail, make_splits
 from nas.errors import DataError
 
-_FORMAT = "1"  # of the cached arrays and of the splits; a change makes old caches and keys unknown
+_FORMAT = "2"  # of the cached arrays and of the splits; a change makes old caches and keys unknown
 
 
 @dataclass(frozen=True)
@@ -84,17 +85,17 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
     quick = _hash(_FORMAT, source.fingerprint(), wanted)
     folder = cache.lookup(quick)
     if folder is None:
-        found = source.look(progress)
+        found = printable_names(source.look(progress))
         survey = survey_of(found)
         faults = [*structure_faults(found), *size_faults(found, config.image_size)]
         if faults:
-            return _Examined(source.name, survey, None, tuple(faults))
+            return _Examined(printable(source.name), survey, None, tuple(faults))
         folder = _decoded(cache, found, _target(found, config), progress)
         if found.repeatable:
             cache.remember(quick, folder)
     survey = read_survey(folder)
     labels, parts = _labels_and_parts(folder)
-    return _Examined(source.name, survey, folder, tuple(few_images_faults(survey, labels, parts)))
+    return _Examined(printable(source.name), survey, folder, tuple(few_images_faults(survey, labels, parts)))
 
 
 def _decoded(cache: Cache, found: Found, target: Target, progress: Progress | None) -> Path:

@@ -33,7 +33,8 @@ class Found:
 
     ``labels``, ``parts``, ``names`` and ``sizes`` (height, width) have one entry for each readable image;
     ``read(index, target)`` decodes one as uint8 (C, H, W), raising anything if it is broken after all.
-    ``present`` (3, number of classes) counts images of each part, broken ones included.
+    ``present`` (3, number of classes) counts images of each part, broken ones included. Names are as they are
+    found, and may hold what cannot be printed.
     """
 
     classes: tuple[str, ...]

@@ -1,0 +1,42 @@
+"""The terminal: its width, pipes that close, and a bar for decoding."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+PIPE_WIDTH = 132  # a pipe has no width, and tables need some
+
+
+class Terminal(Console):
+    """Where a reader that goes away (``| head``) ends the output, not the search."""
+
+    def __init__(self) -> None:
+        super().__init__(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more: say nothing further."""
+        silence_output()
+        self.quiet = True
+
+
+def silence_output() -> None:
+    """Send standard output nowhere; Python's own flush at exit would complain otherwise."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def decoding(console: Console, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar for decoding images that appears only if there are many to decode."""
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("decoding images", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
