@@ -102,14 +102,16 @@ class JoinedSplit:
         return len(self.first) + len(self.second)
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and labels of the positions ``index`` (n,).
-
-        Both splits are read everywhere and one answer is chosen: to part the index would stall a GPU.
-        """
+        """Images and labels of the positions ``index`` (n,)."""
         images, labels = self.first.batch(index.clamp(max=len(self.first) - 1))
-        more_images, more_labels = self.second.batch((index - len(self.first)).clamp(min=0))
-        is_first = index < len(self.first)
-        return torch.where(is_first.view(-1, 1, 1, 1), images, more_images), torch.where(is_first, labels, more_labels)
+        index = index - len(self.first)
+        if index.is_cuda:  # counting the positions in each would stall it: read both, choose afterwards
+            more_images, more_labels = self.second.batch(index.clamp(min=0))
+            is_first = index < 0
+            return torch.where(is_first.view(-1, 1, 1, 1), images, more_images), labels.where(is_first, more_labels)
+        (place,) = (index >= 0).nonzero(as_tuple=True)
+        images[place], labels[place] = self.second.batch(index[place])
+        return images, labels
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,15 @@ def test_modes(mode: str) -> None:
     assert np.abs(pixels.astype(int) - expected).max() <= (60 if mode in ("P", "CMYK", "YCbCr") else mode == "F")
 
 
+def test_32_bits_may_hold_the_range_of_8() -> None:
+    levels = np.asarray(gradient("L")).astype(np.int32)
+    content = encode(Image.fromarray(levels), "TIFF")
+    assert Image.open(io.BytesIO(content)).mode == "I" and levels.max() > 100
+    assert (decode_file(content, GREY)[0] == levels).all()
+    dark = encode(Image.fromarray(levels.astype(np.uint16)), "TIFF")  # 16 bits have one range
+    assert decode_file(dark, GREY).max() <= 1
+
+
 def test_grey_palette_is_grey_and_transparency_turns_white() -> None:
     grey = Image.new("P", (10, 12), 1)
     grey.putpalette([200, 0, 0, 7, 7, 7])  # the red entry is not used

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nas.config import checked
 from nas.data import DataConfig, describe_data, open_data
+from nas.data.printable import printable
 from nas.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -45,6 +47,22 @@ def faults(path: Path, **changes: Any) -> tuple[str, ...]:
     with pytest.raises(DataError) as caught:
         open_data(config(path, **changes))
     return caught.value.faults
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"imbalance": float("inf")}, "--imbalance inf cannot be used: Input should be a finite number."),
+        ({"imbalance": float("nan")}, "--imbalance nan cannot be used: Input should be a finite number."),
+        ({"fit": "pad"}, "--fit 'pad' cannot be used: add --image-size, the size to pad to."),
+        ({"fit": "pad", "image_size": 7}, "--image-size 7 cannot be used: give a number of at least 8."),
+    ],
+)
+def test_settings_that_cannot_be(values: dict[str, Any], expected: str) -> None:
+    faults: list[str] = []
+    assert checked(DataConfig, values, faults) is None
+    assert faults == [expected]
+    assert DataConfig(fit="pad", image_size=8).fit == "pad"
 
 
 def test_importing_the_package_is_light() -> None:
@@ -186,11 +204,37 @@ def test_file_names_that_are_no_text(tmp_path: Path) -> None:
     broken = os.fsdecode(os.fsencode(data / "a") + b"/\xff.png")
     Path(broken).write_bytes(b"broken")
     (message,) = faults(tmp_path)
-    assert "a/\\udcff.png" in message and message.encode()
+    assert "a/\\xff.png" in message and message.encode()
     assert sum(map(sum, open_data(config(tmp_path, skip_broken=True)).counts.values())) == 12
 
 
+def test_class_names_that_are_no_text(tmp_path: Path) -> None:
+    data = write_classes(tmp_path / "data", tee=6, café=6)
+    plain = write_classes(tmp_path / "more", x=6) / "x"
+    plain.rename(os.fsdecode(os.fsencode(data) + b"/caf\xe9"))
+    (data / "tee").rename(data / "line\nbreak")
+    opened = open_data(config(tmp_path))
+    assert opened.classes == ("café", "caf\\xe9", "line\\nbreak")
+    assert describe_data(config(tmp_path)).classes == opened.classes
+    data.rename(os.fsdecode(os.fsencode(tmp_path) + b"/set\xff"))
+    write_classes(tmp_path / "data", **{"caf\\xe9": 6})
+    for folder in tmp_path.glob("set*/*"):
+        folder.rename(tmp_path / "data" / folder.name)
+    assert faults(tmp_path) == ("Two classes would both be called caf\\xe9. Rename one of them.",)
+
+
+def test_a_folder_whose_name_is_no_text() -> None:
+    assert printable(os.fsdecode(b"set\xff \x1b")) == "set\\xff \\x1b"
+    assert printable("\ud800 👩\u200d🔬 é\xa0") == "\\ud800 👩\u200d🔬 é\xa0"
+
+
 # ---- .npz
+
+
+def test_npz_labels_of_bytes_stay_apart(tmp_path: Path) -> None:
+    labels = np.array([b"caf\xe9", b"caf\xe8"] * 20)
+    np.savez(tmp_path / "set.npz", images=np.zeros((40, 8, 8), np.uint8), labels=labels)
+    assert open_data(config(tmp_path, source=str(tmp_path / "set.npz"))).classes == ("caf\\xe8", "caf\\xe9")
 
 
 def arrays(count: int = 40, shape: tuple[int, ...] = (8, 9), dtype: Any = np.uint8) -> dict[str, Any]:

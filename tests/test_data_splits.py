@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from nas.data import DataConfig, open_data
+from nas.data.dataset import SPLIT_NAMES
 from nas.data.sources import TEST, TRAIN, VAL
 from nas.data.splits import least_images, long_tail, make_splits
 
@@ -117,5 +118,8 @@ def test_digits(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert train.images.dtype == np.uint8 and train.images.shape == (len(train.labels), 1, 8, 8)
     assert train.images.max() == 255 and train.images.min() == 0 and train.images.flags.c_contiguous
     assert np.bincount(train.labels).tolist() == tailed.counts["train"]
+    assert train.images.flags.writeable and len(train.stored) == 1797
+    stored = [tailed.split(name).stored for name in SPLIT_NAMES]
+    assert all(array is stored[0] for array in stored) and isinstance(stored[0].base, np.memmap)
     other = open_data(DataConfig(cache_dir=cache, split_seed=1))
     assert other.key != tailed.key and (other.rows["test"] != tailed.rows["test"]).any()

@@ -103,6 +103,7 @@ class TestWhole:
         assert sorted(exported.out.iterdir()) == sorted(
             exported.out / name for name in ("README.md", "model.json", *FILES.values())
         )
+        assert len({path.stat().st_mode for path in exported.out.iterdir()}) == 1
 
     def test_the_card_is_enough_for_a_stranger(self, exported: ExportRequest, tmp_path: Path) -> None:
         """The code in README.md, as it stands, names a class of a real image file."""
@@ -230,6 +231,7 @@ class TestCard:
     def test_readme(self, request_vgg: ExportRequest) -> None:
         card = model_card(request_vgg)
         assert f"| parameters | {request_vgg.params:,} | {request_vgg.params:,} |" in card
+        assert "| bytes of weights (the tensors; the file's header is not counted) |" in card
         assert "| macro f1 | - | 0.8000 |" in card
         assert "| hammer \\| tongs | - | 0.2500 |" in card
         assert "balanced accuracy on `rank` 0.9000 ± 0.0100" in card

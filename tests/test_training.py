@@ -15,7 +15,7 @@ from nas.errors import TrialError
 from nas.losses import LOSSES
 from nas.metrics import evaluate
 from nas.recipe import OBJECTIVES, Recipe
-from nas.training import TensorSplit, Training, batch_sizes, default_batch_size, learning_rate, train
+from nas.training import JoinedSplit, TensorSplit, Training, batch_sizes, default_batch_size, learning_rate, train
 
 BUNCH = load_digits()
 ROWS = np.random.default_rng(0).permutation(len(BUNCH.target))  # the set is sorted by who wrote it
@@ -178,6 +178,34 @@ def test_schedules() -> None:
     assert rates[-1] < 1e-5
 
 
+def test_rows_of_stored_images_train_like_a_copy() -> None:
+    rows = np.random.default_rng(1).permutation(len(IMAGES))[:1200]
+    copy = TensorSplit.of(IMAGES[rows], LABELS[rows], "cpu")
+    split = TensorSplit.of(IMAGES, LABELS[rows], "cpu", rows=rows)
+    assert len(split) == 1200 and split.images.data_ptr() == torch.from_numpy(IMAGES).data_ptr()
+    assert split.mean_and_std == copy.mean_and_std
+    index = torch.tensor([7, 0, 1199, 7])
+    for one, other in zip(split.batch(index), copy.batch(index), strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(torch.cat(list(split.chunks(500))), copy.images)
+    one, other = (
+        train(network(), whole, whole, Recipe(epochs=1), num_classes=10, device="cpu", seed=0)
+        for whole in (split, copy)
+    )
+    assert all(torch.equal(tensor, other.best_state[name]) for name, tensor in one.best_state.items())
+    without_time = [{**training.history[0], "seconds": 0.0} for training in (one, other)]
+    assert without_time[0] == without_time[1]
+
+
+def test_joined_splits_are_read_as_one() -> None:
+    joined = JoinedSplit(TRAIN, SELECT)
+    index = torch.randperm(700)
+    assert len(joined) == 700
+    images, labels = joined.batch(index)
+    assert torch.equal(images, torch.cat([TRAIN.images, SELECT.images])[index])
+    assert torch.equal(labels, torch.cat([TRAIN.labels, SELECT.labels])[index])
+
+
 def test_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     run(Recipe(epochs=1))
     assert capfd.readouterr() == ("", "")
@@ -186,7 +214,10 @@ def test_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_trains_on_a_gpu() -> None:
-    on_gpu = [TensorSplit(split.images.cuda(), split.labels.cuda()) for split in (TRAIN, SELECT)]
+    rows = [np.arange(0, 1400, 2), np.arange(1, 600, 2)]
+    on_gpu = [TensorSplit.of(IMAGES, LABELS[some], "cuda", rows=some) for some in rows]
+    for split, some in zip(on_gpu, rows, strict=True):
+        assert split.rows is None and np.array_equal(split.images.cpu().numpy(), IMAGES[some])
     training = train(network(), *on_gpu, Recipe(epochs=4), num_classes=10, device="cuda", seed=0)
     assert training.history[-1]["select_balanced_accuracy"] > 0.85
     assert all(tensor.device.type == "cpu" for tensor in training.best_state.values())

@@ -19,6 +19,7 @@ from torch import nn
 
 from nas import worker
 from nas.data import DataConfig, open_data
+from nas.data.dataset import SPLIT_NAMES
 from nas.metrics import evaluate
 from nas.recipe import OBJECTIVES, RECIPES, Recipe
 from nas.trial import TrialSpec
@@ -176,6 +177,72 @@ def test_unknown_names_and_missing_data_fail(spec: TrialSpec, tmp_path: Path) ->
 def test_data_of_another_shape_fail(spec: TrialSpec) -> None:
     failed(replace(spec, num_classes=9), "images of 9 classes, but the data are (1, 8, 8) images of 10")
     failed(replace(spec, input_shape=(1, 16, 16)), "the network takes (1, 16, 16)")
+
+
+def test_data_that_changed_since_the_search_began_fail(tmp_path: Path, spec: TrialSpec) -> None:
+    def write(seed: int) -> None:
+        images = np.random.default_rng(seed).integers(0, 256, (100, 8, 8), dtype=np.uint8)
+        np.savez(tmp_path / "set.npz", images=images, labels=np.arange(100) % 10)
+
+    data = DataConfig(source=str(tmp_path / "set.npz"), cache_dir=str(tmp_path / "cache"))
+    write(0)
+    planned = replace(spec, data=data, data_key=open_data(data).key)
+    write(1)
+    reason = "set.npz changed since the search began"
+    failed(planned, reason)
+    failed(replace(planned, test=True), reason)
+    assert run_trial(replace(planned, data_key=""), "cpu").status == "finished"
+    write(0)  # what this process opened meanwhile does not count
+    assert run_trial(planned, "cpu").status == "finished"
+    write(1)
+    later = replace(planned, data_key=open_data(data).key)
+    assert run_trial(later, "cpu").status == "finished"
+
+
+@pytest.mark.parametrize("name", ["select", "rank", "test"])
+def test_figures_that_are_not_finite_fail(spec: TrialSpec, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    if name == "test":
+        assert run_trial(spec, "cpu").status == "finished"
+        spec = replace(spec, test=True)
+    original = worker.evaluate_split
+
+    def overflowing(model: nn.Module, split: Any, *rest: Any, **options: Any) -> Any:
+        figures = original(model, split, *rest, **options)
+        return figures | {"loss": math.inf} if split is worker._on_device(spec.data, "cpu", name) else figures
+
+    monkeypatch.setattr(worker, "evaluate_split", overflowing)
+    result = run_trial(spec, "cpu")
+    assert (result.status, result.metrics) == ("failed", {})
+    assert result.error == f"loss is inf on the {name} split"
+    if not spec.test:
+        assert not weights_of(spec).exists()
+
+
+def test_workers_share_the_pixels_of_the_cache(spec: TrialSpec) -> None:
+    run_trial(spec, "cpu")
+    splits = [worker._on_device(spec.data, "cpu", name) for name in SPLIT_NAMES]
+    assert len({split.images.data_ptr() for split in splits}) == 1
+    images = str(open_data(spec.data).cache_path / "images.npy")
+    mapped = Path("/proc/self/maps")
+    if mapped.exists():
+        ranges = [line.split()[0].split("-") for line in mapped.read_text().splitlines() if line.endswith(images)]
+        assert any(int(low, 16) <= splits[0].images.data_ptr() < int(high, 16) for low, high in ranges)
+
+
+def test_a_run_folder_that_was_removed_stays_removed(spec: TrialSpec, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    logged = replace(spec, log_path=str(gone / "logs" / "t.log"), weights_path=None)
+    saved = replace(spec, log_path=None, weights_path=str(gone / "weights" / "t.safetensors"))
+    for one in (logged, saved):
+        result = run_trial(one, "cpu")
+        assert result.status == "failed" and "No such file" in (result.error or "")
+        assert not gone.exists()
+
+
+def test_weights_have_the_usual_mode(spec: TrialSpec, tmp_path: Path) -> None:
+    run_trial(spec, "cpu")
+    (tmp_path / "plain").write_text("")
+    assert weights_of(spec).stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 class Failing:
