@@ -75,7 +75,7 @@ def architecture_id(layer: Layer) -> str:
 
 
 def canonical_text(layer: Layer) -> str:
-    """A text that two layers share exactly if they are the same function of their weights."""
+    """A text that two layers share exactly if they are the same graph of the same operations."""
     if layer.kind == "sequence":
         return ";".join(canonical_text(child) for child in layer.children)
     if layer.kind == "cell":

@@ -1,19 +1,29 @@
-"""Slow tests run last, so that a broken build says so early."""
+"""Slow tests run last, so that a broken build says so early.
+
+Hypothesis draws the same examples at every run. ``HYPOTHESIS_PROFILE=explore pytest`` draws fresh ones.
+"""
 
 from __future__ import annotations
 
 import os
 
+import photos
 import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("nasctl", deadline=None, derandomize=True, print_blob=True)
-settings.load_profile("nasctl")
+settings.register_profile("explore", settings.get_profile("nasctl"), derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "nasctl"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which photos tests on photos use; -q hides the header, so it is said at the end."""
+    terminalreporter.write_line(f"photos: {photos.source()}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,5 @@
 """Photos for tests: CIFAR-10 where its archive lies beside the repository (or NASCTL_CIFAR10 names it), else
-stripes made here."""
+stripes made here. The last lines of a run of tests say which were used."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from PIL import Image
 
 ARCHIVE = Path(os.environ.get("NASCTL_CIFAR10", Path(__file__).parents[2] / "shared" / "data" / "cifar10-jpeg.tar.xz"))
 PER_CLASS = {"train": 60, "test": 12}
+
+
+def source() -> str:
+    """Which photos ``write_photos`` writes, in words."""
+    return f"CIFAR-10 from {ARCHIVE.name}" if ARCHIVE.is_file() else f"stripes made here (no {ARCHIVE})"
 
 
 def write_photos(folder: Path) -> None:

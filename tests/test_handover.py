@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from photos import write_photos
 from PIL import Image
+from test_cli import nasctl
 
-NASCTL = str(Path(sys.executable).with_name("nasctl"))
 MOST_PARAMS = 30_000
 
 ALONE = """
@@ -39,21 +39,20 @@ print(json.dumps({"difference": float(np.abs(by_onnx - by_torch).max()), "recall
 """
 
 
-def nasctl(*arguments: object, cwd: Path) -> str:
-    done = subprocess.run([NASCTL, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False)
+def succeeds(*arguments: object, cwd: Path) -> None:
+    done = nasctl(*arguments, cwd=cwd)
     assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.slow
 def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
     photos = tmp_path / "photos"
     write_photos(photos)
-    nasctl(
+    succeeds(
         "search", "--space", "mobilenet", "--max-params", MOST_PARAMS, "--data", photos, "--imbalance", 5,
         "--trials", 2, "--epochs", 2, "--confirm", 1, "--device", "cpu", cwd=tmp_path,
     )  # fmt: skip
-    nasctl("export", "--best", "--out", "model", cwd=tmp_path)
+    succeeds("export", "--best", "--out", "model", cwd=tmp_path)
     model = tmp_path / "model"
     assert {p.name for p in model.iterdir()} == {
         "README.md", "model.json", "model.onnx", "model.pt2", "weights.safetensors"
@@ -74,8 +73,6 @@ def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
     assert found["difference"] < 1e-4
     # What the card claims of the test split is what the exported file does on the test files.
     assert found["recall"] == pytest.approx(card["metrics"]["test"]["recall_by_class"], abs=1e-6)
-    again = subprocess.run(
-        [NASCTL, "export", "--best", "--out", "model"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    again = nasctl("export", "--best", "--out", "model", cwd=tmp_path)
     assert again.returncode == 2
     assert "not an empty folder" in again.stderr
