@@ -19,6 +19,7 @@ from photos import write_photos
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
+MAKE_SEARCH = "nasctl search --space densenet --max-params 150k"
 SHORTER = ["--trials", "2", "--epochs", "1", "--confirm", "1"]  # what is added to a search: speed alone
 
 
@@ -73,6 +74,7 @@ def test_every_command_of_the_tour_runs_and_prints_what_the_readme_shows(tmp_pat
     home, folder = tmp_path / "home", tmp_path / "work"
     folder.mkdir()
     write_photos(home / "data" / "cifar10")
+    run(MAKE_SEARCH, folder, home)
     for command, shown in blocks():
         if command.startswith("tensorboard"):
             serves_pages(folder)
@@ -91,7 +93,8 @@ def test_make_offers_what_the_readme_names():
     for target in ("search", "test"):
         assert f"make {target}" in README
     dry = subprocess.run(["make", "-n", "search", "-C", str(ROOT)], capture_output=True, text=True, check=True)
-    assert "nasctl search --space densenet --max-params 150k" in dry.stdout
+    assert MAKE_SEARCH in dry.stdout
+    assert MAKE_SEARCH in README
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
