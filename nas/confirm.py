@@ -21,11 +21,15 @@ def choose_winner(run: Run, loop: TrialLoop) -> None:
     split, once. SearchStopped if there is nothing to choose from."""
     best = run.ranked()
     if not best:
-        raise SearchStopped(f"No trial finished{_reasons(run, run.stage('search'))}")
+        more = (
+            f"To try others: {typed('resume', run.folder)} --trials {run.config.trials * 2}, or a longer --time-limit"
+        )
+        raise SearchStopped(f"No trial finished{_reasons(run.stage('search'))}{more}")
     winner, repetitions = best[0], [best[0]]
     candidates = [trial for trial in best[: run.config.confirm] if run.confirmations(trial.id)]
     if run.stage("confirm") and not candidates:
-        raise SearchStopped(f"No confirmation finished{_reasons(run, run.stage('confirm'))}")
+        again = f"To try again: {typed('resume', run.folder)}"
+        raise SearchStopped(f"No confirmation finished{_reasons(run.stage('confirm'))}{again}")
     if candidates:
         winner = max(candidates, key=lambda trial: (len(run.confirmations(trial.id)), mean_score(run, trial)))
         repetitions = run.confirmations(winner.id)
@@ -40,7 +44,6 @@ def mean_score(run: Run, trial: Trial) -> float:
     return statistics.fmean(score for score in scores if score is not None)
 
 
-def _reasons(run: Run, trials: list[Trial]) -> str:
+def _reasons(trials: list[Trial]) -> str:
     failed = [f"  trial {trial.id}: {trial.error}" for trial in trials if trial.status == "failed"]
-    cure = f"To try again: {typed('resume', run.folder)}"
-    return ":\n" + "\n".join([*failed[:10], cure]) if failed else f" (none was started in the time). {cure}"
+    return ":\n" + "\n".join([*failed[:10], ""]) if failed else " (none was started in the time). "

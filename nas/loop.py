@@ -100,7 +100,8 @@ class TrialLoop:
         """Write down that a trial starts. Its cost is judged first: no trial exceeds the budget."""
         cost = cost_of(self.space, sample, self.task)
         violations = self.budget.violations(cost)
-        assert not violations, f"proposed against the budget: {violations}"
+        if violations:  # our own fault, but never an assert: it must hold under "python -O" too
+            raise AssertionError(f"proposed against the budget: {violations}")
         seed = _trial_seed(self.run.config.seed, trial_id)
         body: dict[str, Any] = {"id": trial_id, "stage": stage, "of": of, "sample": sample, "seed": seed}
         body["architecture"] = self.space.architecture_id(sample, self.task)
