@@ -29,9 +29,9 @@ def search_command(flags: Flags) -> None:
     faults: list[str] = []
     config = attempt(lambda: search_config(flags), faults)
     faults += _name_faults(flags)
-    if faults or config is None:
+    if faults:
         raise_all(faults + _other_faults(flags))
-        return
+    assert config is not None
     quiet = flags["quiet"] or flags["json"]
     with decoding(console, quiet) as progress:
         plan = plan_search(config, progress=progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from search_spaces.errors import NasctlError, UsageError, nearest
+from search_spaces.errors import NasctlError, UsageError, find_named, nearest
 
 __all__ = [
     "DataError",
@@ -17,6 +17,7 @@ __all__ = [
     "TrialError",
     "UsageError",
     "attempt",
+    "find_named",
     "nearest",
 ]
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.errors import UsageError, nearest
+from nas.errors import find_named
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -34,10 +34,7 @@ def register_loss(name: str) -> Callable[[Loss], Loss]:
 
 def get_loss(name: str) -> Loss:
     """The loss called ``name``; UsageError names the nearest one."""
-    if name not in LOSSES:
-        hint = nearest(name, list(LOSSES))
-        raise UsageError(f"There is no loss {name!r}.{hint} Losses: {', '.join(LOSSES)}.")
-    return LOSSES[name]
+    return find_named(LOSSES, name, "loss", "Losses")
 
 
 @register_loss("ce")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import UsageError, nearest
+from nas.errors import find_named
 
 K_NEIGHBORS = 5  # of its own class, between which a synthetic image is made
 M_NEIGHBORS = 10  # of any class, which decide whether an image lies at the border
@@ -64,16 +64,14 @@ def oversample(
     The result is kept in the folder ``cache`` under ``key``, which stands for the split's content; several
     processes may ask at once. UsageError if there is no such oversampler.
     """
-    if name not in OVERSAMPLERS:
-        hint = nearest(name, list(OVERSAMPLERS))
-        raise UsageError(f"There is no oversampling {name!r}.{hint} Known: {', '.join(OVERSAMPLERS)}.")
+    oversampler = find_named(OVERSAMPLERS, name, "oversampling", "Known")
     if name == "none":
-        return OVERSAMPLERS[name](images, labels)
+        return oversampler(images, labels)
     settings = f"{key}|{name}|{K_NEIGHBORS}|{M_NEIGHBORS}|{SEED}|{len(images)}"
     path = cache / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.npz"
     cached = _read(path)
     if cached is None:
-        cached = OVERSAMPLERS[name](images, labels)
+        cached = oversampler(images, labels)
         _write(path, cached)
     return cached
 

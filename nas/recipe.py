@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nas.errors import UsageError, nearest
+from nas.errors import find_named
 
 # What a search may maximize, of the figures of ``nas.metrics``; here, so that checking needs no torch.
 Objective = Literal["balanced_accuracy", "accuracy", "macro_f1", "weighted_f1", "weighted_precision", "worst_recall"]
@@ -49,7 +49,4 @@ RECIPES: dict[str, Recipe] = {
 
 def named_recipe(name: str) -> Recipe:
     """The recipe called ``name``; UsageError names the nearest one."""
-    if name not in RECIPES:
-        hint = nearest(name, list(RECIPES))
-        raise UsageError(f"There is no recipe {name!r}.{hint} Recipes: {', '.join(RECIPES)}.")
-    return RECIPES[name]
+    return find_named(RECIPES, name, "recipe", "Recipes")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+Named = TypeVar("Named")
 
 
 class NasctlError(Exception):
@@ -27,7 +31,13 @@ class UsageError(NasctlError, ValueError):
 
 def nearest(word: str, names: Sequence[str]) -> str:
     """' Did you mean X?' for the closest of ``names``, or an empty string when nothing is close."""
-    import difflib
-
     close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def find_named(table: Mapping[str, Named], name: str, kind: str, plural: str) -> Named:
+    """The entry of ``table`` called ``name``; UsageError names the nearest one and lists them all."""
+    if name not in table:
+        hint = nearest(name, list(table))
+        raise UsageError(f"There is no {kind} {name!r}.{hint} {plural}: {', '.join(table)}.")
+    return table[name]

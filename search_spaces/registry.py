@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 
-from search_spaces.errors import UsageError, nearest
+from search_spaces.errors import find_named
 from search_spaces.space import Choices, Sample, SearchSpace, Task
 from search_spaces.vocabulary import Choice, Node
 
@@ -46,10 +46,7 @@ def space_names() -> list[str]:
 def get_space(name: str) -> SearchSpace:
     """The space ``name``; UsageError names the nearest one."""
     _load_families()
-    if name not in _SPACES:
-        known = sorted(_SPACES)
-        raise UsageError(f"There is no search space {name!r}.{nearest(name, known)} Spaces: {', '.join(known)}.")
-    return _SPACES[name]
+    return find_named(dict(sorted(_SPACES.items())), name, "search space", "Spaces")
 
 
 def _load_families() -> None:
