@@ -41,3 +41,7 @@ def find_named(table: Mapping[str, Named], name: str, kind: str, plural: str) ->
         hint = nearest(name, list(table))
         raise UsageError(f"There is no {kind} {name!r}.{hint} {plural}: {', '.join(table)}.")
     return table[name]
+
+
+class NotRepresentable(UsageError):
+    """A space that a supernet cannot hold faithfully under weighted choices."""
