@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -64,8 +65,25 @@ def search(
     image_size: ImageSize = None,
     fit: Fit = None,
     skip_broken: SkipBroken = False,
-    strategy: Annotated[Text, _option("evolution or random. [default: evolution]", "NAME")] = None,
-    trials: Annotated[Text, _option("Architectures to train. [default: 12]", "N")] = None,
+    strategy: Annotated[
+        Text,
+        _option(
+            "evolution, random; or darts, gumbel-darts, random-oneshot: train one supernet that holds every "
+            "architecture with shared weights, then the best found in it as trials. [default: evolution]",
+            "NAME",
+        ),
+    ] = None,
+    trials: Annotated[Text, _option("Architectures to train. [default: 12; 4 after a supernet]", "N")] = None,
+    supernet_epochs: Annotated[Text, _option("Epochs of the supernet. [default: half of --epochs]", "N")] = None,
+    penalty: Annotated[
+        Text, _option("Weight of the budget in the loss of darts and gumbel-darts. [default: 1; 0: none]", "X")
+    ] = None,
+    alpha_learning_rate: Annotated[
+        Text, _option("Learning rate of what darts and gumbel-darts learn of the choices. [default: 0.05]", "X")
+    ] = None,
+    candidates: Annotated[
+        Text, _option("Architectures that the supernet ranks; the best become trials. [default: 32]", "K")
+    ] = None,
     time_limit: Annotated[Text, _option("Start no new trial after this time: 90s, 30m, 2h.", "TIME")] = None,
     trial_timeout: Annotated[Text, _option("Stop a single trial after this time; it counts as failed.", "TIME")] = None,
     objective: Annotated[Text, _option("What ranks trials. [default: balanced_accuracy]", "NAME")] = None,
@@ -217,6 +235,7 @@ def export(
 
 def main() -> None:
     """Entry point of the script: every foreseen error is one message and an exit code."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spinning crawl on a busy machine
     try:
         app()
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from nas.config import SearchConfig, checked, raise_all
 from nas.documents import run_document, trial_document
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot
-from nas.options import Flags, converted, data_config, parse_duration, search_config
+from nas.options import Flags, converted, data_config, parse_duration, search_config, too_many_trials
 from nas.runs import Run, find_run, fold, load_run, new_name, run_folders
 from nas.search import Plan, check_data, local_executor, never_started, plan_search, search, start
 from nas.store import RunStore, read_events, typed
@@ -76,6 +76,8 @@ def resume_command(flags: Flags) -> None:
     if flags["time_limit"]:
         changes["time_limit"] = converted(parse_duration, "time_limit", flags, faults)
     changed = checked(SearchConfig, {**run.config.model_dump(), **changes}, faults)
+    if run.config.one_shot and flags["trials"]:
+        faults += too_many_trials(flags["trials"], run.config.supernet.candidates)
     if run.winner and not faults:
         _say_it_is_done(run, flags, changed=bool(changes))
         return
@@ -94,6 +96,7 @@ def resume_command(flags: Flags) -> None:
 
 def _say_it_is_done(run: Run, flags: Flags, *, changed: bool) -> None:
     """A finished run is shown again; it cannot be changed, since its test split has been read."""
+    from nas.supernet_tables import print_supernet
     from nas.tables import print_outcome
 
     if changed:
@@ -105,6 +108,7 @@ def _say_it_is_done(run: Run, flags: Flags, *, changed: bool) -> None:
         print_json(run_document(run))
     elif not flags["quiet"]:
         console.print(f"{run.name} is done already.")
+        print_supernet(console, run)
         print_outcome(console, run)
 
 
@@ -112,6 +116,7 @@ def _carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_
     """Search with a display and TensorBoard listening; say how to go on if it is stopped."""
     from nas.display import open_display
     from nas.keeping import bring_up_to_date, keep_files
+    from nas.supernet_tables import print_supernet
     from nas.tables import print_outcome
 
     def stop(signum: int, frame: object) -> None:
@@ -131,12 +136,14 @@ def _carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_
     if as_json:
         print_json(run_document(run))
     elif not quiet:
+        print_supernet(console, run)
         print_outcome(console, run)
 
 
 def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     """All runs in a table, or one run."""
     from nas.display import standing
+    from nas.supernet_tables import print_supernet
     from nas.tables import print_outcome, print_run
 
     if name is None:
@@ -152,6 +159,7 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     if run.state == "stopped":
         why = f"Stopped: {run.stopped or 'killed, it seems'}. To go on: {typed('resume', run.folder)}"
         console.print(why, highlight=False, markup=False, soft_wrap=True)
+    print_supernet(console, run)
     print_outcome(console, run)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,6 +14,9 @@ from nas.errors import UsageError
 from nas.recipe import Objective, Recipe
 
 Settings = TypeVar("Settings", bound=BaseModel)
+Strategy = Literal["evolution", "random", "darts", "gumbel-darts", "random-oneshot"]
+STRATEGIES: tuple[str, ...] = get_args(Strategy)
+ONE_SHOT = ("darts", "gumbel-darts", "random-oneshot")  # the strategies that train one supernet first
 
 
 class BudgetConfig(BaseModel):
@@ -25,6 +31,18 @@ class BudgetConfig(BaseModel):
     min_params: int | None = None
 
 
+class SupernetConfig(BaseModel):
+    """How a one-shot strategy trains its supernet; loss, optimizer and augmentation are the recipe's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: int | None = Field(default=None, ge=1)  # None: half of the recipe's
+    warm_up: float = Field(default=0.25, ge=0, lt=1)  # share of the epochs in which only weights learn
+    alpha_learning_rate: float = Field(default=0.1, gt=0)
+    penalty: float = Field(default=1.0, ge=0)  # weight of the budget in the alphas' loss; 0: none
+    candidates: int = Field(default=32, ge=1)  # architectures that are ranked with inherited weights
+
+
 class SearchConfig(BaseModel):
     """Everything that decides a search. Recorded in its log; a resumed search reads it from there."""
 
@@ -34,7 +52,8 @@ class SearchConfig(BaseModel):
     budget: BudgetConfig
     data: DataConfig
     recipe: Recipe
-    strategy: Literal["evolution", "random"] = "evolution"
+    strategy: Strategy = "evolution"
+    supernet: SupernetConfig = SupernetConfig()
     trials: int = Field(12, ge=1)
     time_limit: float | None = Field(None, gt=0)  # seconds
     trial_timeout: float | None = Field(None, gt=0)  # seconds
@@ -48,18 +67,33 @@ class SearchConfig(BaseModel):
     confirm_seeds: int = Field(3, ge=1)
 
     @property
+    def one_shot(self) -> bool:
+        """Whether one supernet is trained before any trial."""
+        return self.strategy in ONE_SHOT
+
+    @property
+    def supernet_epochs(self) -> int:
+        return self.supernet.epochs or math.ceil(self.recipe.epochs / 2)
+
+    @property
     def population(self) -> int:
         """Individuals of the evolution: a third of the trials, 4 to 50."""
         return max(4, min(50, self.trials // 3))
 
 
-def checked(kind: type[Settings], values: dict[str, Any], faults: list[str]) -> Settings | None:
-    """``kind`` made from ``values``; what is wrong goes into ``faults``, a sentence each with its cure."""
+def checked(
+    kind: type[Settings], values: dict[str, Any], faults: list[str], flags: Mapping[str, str] = MappingProxyType({})
+) -> Settings | None:
+    """``kind`` made from ``values``; what is wrong goes into ``faults``, a sentence each with its cure.
+
+    ``flags`` names the flags of settings that are not called as their flag is.
+    """
     try:
         return kind.model_validate({key: value for key, value in values.items() if value is not None})
     except ValidationError as error:
         for fault in error.errors():
-            name = "--" + str(fault["loc"][-1]).replace("_", "-")
+            setting = str(fault["loc"][-1])
+            name = "--" + flags.get(setting, setting).replace("_", "-")
             faults.append(f"{name} {fault.get('input')!r} cannot be used: {_cure(dict(fault))}.")
         return None
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from nas.runs import Run, Trial
 from nas.store import Event
+from nas.supernet_lines import begin_line, candidates_lines, epoch_line, learning, sizes
 
 
 class Display(Protocol):
@@ -43,21 +44,29 @@ class Silent:
 
 
 class Plain(Silent):
-    """One line for each trial that ends, for logs and pipes."""
+    """One line for each trial that ends, and for each epoch of a supernet, for logs and pipes."""
 
     def __init__(self, console: Console, num_slots: int) -> None:
         self.console, self.num_slots = console, num_slots
         self._began = time.monotonic()
 
     def on_event(self, event: Event, run: Run) -> None:
-        """Print a finished or failed trial, and how far the search is."""
+        """Print a finished or failed trial, or what became of a supernet, and how far the search is."""
         if event.kind == "result":
-            line = f"{trial_line(run, run.trials[event.body['id']])}  [{standing(run)}; {eta(run, self.num_slots)}]"
-            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+            self.say(f"{trial_line(run, run.trials[event.body['id']])}  [{standing(run)}; {eta(run, self.num_slots)}]")
+        elif event.kind == "supernet_epoch":
+            self.say(f"{epoch_line(run, event.body)}  [{supernet_eta(run)}]")
+        else:
+            self.say(*rare_lines(event, run))
+
+    def say(self, *lines: str, style: str = "default") -> None:
+        """Print lines as they are, above the bars if there are any."""
+        for line in lines:
+            self.console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 class Live(Plain):
-    """Bars that stay at the bottom, one for the search and one for each trial; trials that ended above them."""
+    """Bars that stay at the bottom, one for the search or its supernet and one for each trial; what ended above."""
 
     def __init__(self, console: Console, num_slots: int) -> None:
         super().__init__(console, num_slots)
@@ -66,10 +75,14 @@ class Live(Plain):
             TextColumn("{task.fields[standing]}"), console=console,
         )  # fmt: skip
         self._search = self._progress.add_task("search", total=None, standing="starting workers")
+        self._supernet: TaskID | None = None
         self._trials: dict[str, TaskID] = {}
 
     def on_event(self, event: Event, run: Run) -> None:
         """Print a trial that ended, and bring the bars up to date."""
+        self.say(*rare_lines(event, run))
+        if event.kind in ("supernet", "supernet_epoch", "candidates"):
+            self._on_supernet(event, run)
         if event.kind == "submitted":
             name = f"  trial {event.body['id']}"
             task = self._progress.add_task(name, total=run.config.recipe.epochs, standing="epochs")
@@ -78,16 +91,30 @@ class Live(Plain):
             if event.body["id"] in self._trials:
                 self._progress.remove_task(self._trials.pop(event.body["id"]))
             color = "red" if event.body["status"] == "failed" else "default"
-            line = trial_line(run, run.trials[event.body["id"]])
-            self.console.print(line, style=color, highlight=False, markup=False)
+            self.say(trial_line(run, run.trials[event.body["id"]]), style=color)
         confirming = bool(run.stage("confirm"))
         trials = run.stage("confirm" if confirming else "search")
         self._progress.update(
             self._search, description="confirm" if confirming else "search",
-            total=planned_confirmations(run) if confirming else run.config.trials,
+            total=planned_confirmations(run) if confirming else run.planned_trials,
             completed=sum(t.status != "running" for t in trials),
             standing=f"{standing(run)}; {eta(run, self.num_slots)}",
         )  # fmt: skip
+
+    def _on_supernet(self, event: Event, run: Run) -> None:
+        """A bar in place of the search's while a supernet trains."""
+        if self._supernet is None:
+            self._supernet = self._progress.add_task(
+                "supernet", total=(run.supernet or {})["epochs"], standing="epochs"
+            )
+        if event.kind == "supernet_epoch":
+            first = f"{', '.join(learning(run, event.body))}; {supernet_eta(run)}"
+            self._progress.update(
+                self._supernet, completed=event.body["epoch"], standing=f"{first}\n{', '.join(sizes(run, event.body))}"
+            )
+        ended = event.kind == "candidates"
+        self._progress.update(self._supernet, visible=not ended)
+        self._progress.update(self._search, visible=ended)
 
     def on_epoch(self, trial_id: str, row: dict[str, float]) -> None:
         """Move the bar of a trial on."""
@@ -116,11 +143,22 @@ def trial_line(run: Run, trial: Trial) -> str:
     return f"{name}  {figure}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
 
 
+def rare_lines(event: Event, run: Run) -> list[str]:
+    """What happens once in a search or so: a supernet begins, its candidates are ranked, something to know."""
+    if event.kind == "supernet":
+        return [begin_line(run)]
+    if event.kind == "candidates":
+        return candidates_lines(run)
+    return [f"note: {event.body['text']}"] if event.kind == "note" else []
+
+
 def standing(run: Run, *, active: bool = True) -> str:
     """Done, failed, running (or interrupted, if nobody works on the run), and the best with its size."""
     trials = run.trials.values()
     counts = {status: sum(t.status == status for t in trials) for status in ("finished", "failed", "running")}
     best = run.ranked()[:1]
+    if run.supernet and not run.candidates:
+        return f"supernet {len(run.supernet_epochs)} of {run.supernet['epochs']} epochs"
     words = f"{counts['finished']} done, {counts['failed']} failed"
     if active or counts["running"]:
         words += f", {counts['running']} {'running' if active else 'interrupted'}"
@@ -131,7 +169,7 @@ def standing(run: Run, *, active: bool = True) -> str:
 
 def planned_confirmations(run: Run) -> int:
     """Trainings of the confirmation: as many as the trials that finished allow, once the search is over."""
-    return min(run.config.confirm, len(run.ranked()) or run.config.trials) * run.config.confirm_seeds
+    return min(run.config.confirm, len(run.ranked()) or run.planned_trials) * run.config.confirm_seeds
 
 
 def eta(run: Run, num_slots: int) -> str:
@@ -140,11 +178,24 @@ def eta(run: Run, num_slots: int) -> str:
     if not seconds:
         return "time left unknown"
     done = sum(t.status != "running" for t in run.trials.values())
-    planned = run.config.trials + planned_confirmations(run)
-    left = max(0, planned - done) * sum(seconds) / len(seconds) / num_slots
+    planned = run.planned_trials + planned_confirmations(run)
+    return _left(run, max(0, planned - done) * sum(seconds) / len(seconds) / num_slots)
+
+
+def supernet_eta(run: Run) -> str:
+    """How long the supernet's other epochs will take. Epochs with alphas take longer than those of the warm-up,
+    so from the first of these on they alone are counted."""
+    assert run.supernet is not None
+    rows = run.supernet_epochs
+    later = [row for row in rows if row["epoch"] > run.supernet["warm_up_epochs"]] or rows
+    mean = sum(row["seconds"] for row in later) / len(later)
+    return _left(run, max(0, run.supernet["epochs"] - rows[-1]["epoch"]) * mean)
+
+
+def _left(run: Run, seconds: float) -> str:
     if run.config.time_limit:
-        left = min(left, max(0.0, run.config.time_limit - run.elapsed))
-    return f"{clock(left)} left"
+        seconds = min(seconds, max(0.0, run.config.time_limit - run.elapsed))
+    return f"{clock(seconds)} left"
 
 
 def clock(seconds: float) -> str:

@@ -10,6 +10,8 @@ from nas.runs import Run, Trial
 def run_document(run: Run) -> dict[str, Any]:
     """A run as JSON."""
     trials = list(run.trials.values())
+    epochs = run.supernet_epochs
+    trained = {"trained_epochs": len(epochs), "last_epoch": epochs[-1] if epochs else None}
     return {
         "run": run.name,
         "state": run.state,
@@ -17,6 +19,8 @@ def run_document(run: Run) -> dict[str, Any]:
         "budget": run.facts["budget"],
         "versions": run.versions,
         "trials": {s: sum(t.status == s for t in trials) for s in ("finished", "failed", "pruned", "running")},
+        "supernet": {**run.supernet, **trained} if run.supernet else None,
+        "candidates": run.candidates,
         "best": [trial_document(run, trial) for trial in run.ranked()[:3]],
         "winner": run.winner,
         "notes": run.notes,

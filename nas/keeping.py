@@ -9,12 +9,15 @@ from nas.trial import TrialResult
 
 
 def keep_files(event: Event, run: Run) -> None:
-    """A listener: after a result, write its TensorBoard files and drop weights that are not needed."""
+    """A listener: after a result or an epoch of the supernet, write TensorBoard files and drop weights that are
+    not needed."""
     if event.kind == "result":
         trial = run.trials[event.body["id"]]
         write_tensorboard(run, trial)
         if trial.status == "failed":
             note_failure(run, trial)
+    if event.kind in ("supernet", "supernet_epoch"):
+        write_supernet_curves(run)
     if event.kind in ("result", "winner"):
         drop_weights(run)
 
@@ -24,6 +27,8 @@ def bring_up_to_date(run: Run) -> None:
     for trial in run.trials.values():
         if trial.status != "running":
             write_tensorboard(run, trial)
+    if run.supernet:
+        write_supernet_curves(run)
     drop_weights(run)
 
 
@@ -46,6 +51,18 @@ def write_tensorboard(run: Run, trial: Trial) -> None:
     write_trial(
         run.folder / "tensorboard" / trial.id, name=f"{trial.id} {run.name}", sample=trial.sample,
         params=trial.cost.params, macs=trial.cost.macs, result=result, objective=run.config.objective,
+    )  # fmt: skip
+
+
+def write_supernet_curves(run: Run) -> None:
+    """The curves of the supernet up to its last epoch; what is there already stays."""
+    from nas.tensorboard_supernet import write_supernet
+
+    limits = {name: run.facts["budget"].get(name) for name in ("max_params", "min_params")}
+    write_supernet(
+        run.folder / "tensorboard" / "supernet", run.learned_choices, run.supernet_epochs,
+        started=run.started, objective=run.config.objective,
+        limits={name: limit for name, limit in limits.items() if limit is not None},
     )  # fmt: skip
 
 

@@ -7,10 +7,9 @@ trials without a result start again, and the search goes on.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,14 @@ from typing import Any
 from budgets import Budget, cost_of
 from nas.errors import ReplayError, SearchStopped
 from nas.executors import Executor
+from nas.journal import Journal, Listener
 from nas.runs import Run, Trial
 from nas.store import Event, RunStore, typed
 from nas.strategy import Tell
-from nas.trial import TrialResult, TrialSpec
+from nas.trial import TrialResult, TrialSpec, derived_seed
 from search_spaces import Sample, Task, get_space
 
 MOST_FAILURES = 10
-
-Listener = Callable[[Event, Run], None]
-"""Told of every event right after it is recorded, with the run as it then stands."""
 
 
 class TrialLoop:
@@ -42,7 +39,8 @@ class TrialLoop:
         recorded: Sequence[Event],
         listeners: Sequence[Listener] = (),
     ) -> None:
-        self.run, self.store, self.executor, self.listeners = run, store, executor, listeners
+        self.run, self.store, self.executor = run, store, executor
+        self._journal = Journal(run, store, listeners)
         self.space = get_space(run.config.space)
         self.task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
         self.budget = Budget(**run.facts["budget"])
@@ -102,10 +100,10 @@ class TrialLoop:
         violations = self.budget.violations(cost)
         if violations:  # our own fault, but never an assert: it must hold under "python -O" too
             raise AssertionError(f"proposed against the budget: {violations}")
-        seed = _trial_seed(self.run.config.seed, trial_id)
+        seed = derived_seed(self.run.config.seed, trial_id)
         body: dict[str, Any] = {"id": trial_id, "stage": stage, "of": of, "sample": sample, "seed": seed}
         body["architecture"] = self.space.architecture_id(sample, self.task)
-        self._append("submitted", body | asdict(cost))
+        self._journal.append("submitted", body | asdict(cost))
         return self.run.trials[trial_id]
 
     def repeat(self, trials: Sequence[tuple[str, Trial]]) -> None:
@@ -143,12 +141,11 @@ class TrialLoop:
 
     def end(self, winner: dict[str, Any]) -> None:
         """Record the winner, and with it the end."""
-        self._append("winner", winner)
+        self._journal.append("winner", winner)
 
     def note(self, text: str) -> None:
         """Record something that the user should know, once."""
-        if text not in self.run.notes:
-            self._append("note", {"text": text})
+        self._journal.note(text)
 
     def out_of_time(self, reserve: float = 0.0) -> bool:
         """Whether the time limit, less ``reserve`` seconds, has passed."""
@@ -188,7 +185,7 @@ class TrialLoop:
         if result.status == "finished" and (fault := _unusable(result, self.run.config.objective)):
             result = TrialResult(result.id, "failed", history=result.history, seconds=result.seconds, error=fault)
         body = asdict(result) | {"stage": trial.stage}
-        self._append("result", body)
+        self._journal.append("result", body)
         if result.status == "failed":
             self._failures.append(f"trial {result.id}: {result.error}")
             if len(self._failures) >= MOST_FAILURES:
@@ -209,12 +206,6 @@ class TrialLoop:
         reserve = config.confirm * config.confirm_seeds / self.executor.num_slots * sum(seconds) / max(1, len(seconds))
         return self._started >= config.trials or self.out_of_time(reserve)
 
-    def _append(self, kind: str, body: dict[str, Any]) -> None:
-        event = self.store.append(kind, body)
-        self.run.apply(event)
-        for listener in self.listeners:
-            listener(event, self.run)
-
 
 def _unusable(result: TrialResult, objective: str) -> str | None:
     """Why a result that calls itself finished cannot be used; None if it can."""
@@ -225,10 +216,6 @@ def _unusable(result: TrialResult, objective: str) -> str | None:
             if isinstance(figure, float) and not math.isfinite(figure):
                 return f"{name} on {split} is {figure}, not a number that ranks"
     return None
-
-
-def _trial_seed(seed: int, trial_id: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}/{trial_id}".encode()).digest()[:4], "big") % 2**31
 
 
 def _why_stopped(folder: Path, failures: list[str]) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from budgets import parse_size
-from nas.config import BudgetConfig, SearchConfig, checked, raise_all
+from nas.config import ONE_SHOT, STRATEGIES, BudgetConfig, SearchConfig, SupernetConfig, checked, raise_all
 from nas.data.config import DataConfig
 from nas.data.named import NAMED
-from nas.errors import attempt
+from nas.errors import attempt, find_named
 from nas.recipe import Recipe, named_recipe
 from search_spaces import get_space
 
@@ -28,8 +28,16 @@ RECIPE_FLAGS = (
     "cutout",
     "flip",
 )
+SUPERNET_FLAGS = {  # by the setting's name
+    "epochs": "supernet_epochs",
+    "penalty": "penalty",
+    "alpha_learning_rate": "alpha_learning_rate",
+    "candidates": "candidates",
+}
+ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
+ONE_SHOT_TRIALS = 4
 SEARCH_FLAGS = (
-    "space", "strategy", "trials", "workers", "trials_per_gpu", "device", "seed", "objective", "keep",
+    "space", "trials", "workers", "trials_per_gpu", "device", "seed", "objective", "keep",
     "confirm", "confirm_seeds",
 )  # fmt: skip
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -45,14 +53,60 @@ def search_config(flags: Flags) -> SearchConfig:
     budget = budget_config(flags, faults)
     data = data_config(flags, faults)
     recipe = _recipe(flags, faults)
+    strategy, supernet = _strategy(flags, faults), _supernet(flags, faults)
     values = {name: flags.get(name) for name in SEARCH_FLAGS}
+    if strategy in ONE_SHOT and values["trials"] is None:
+        values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
     for name in ("time_limit", "trial_timeout"):
         values[name] = converted(parse_duration, name, flags, faults)
     placeholders: dict[str, Any] = {"budget": budget or {}, "data": data or {}, "recipe": recipe or {}, "space": "?"}
+    placeholders |= {"strategy": strategy, "supernet": supernet}
     config = checked(SearchConfig, placeholders | {k: v for k, v in values.items() if v is not None}, faults)
+    if strategy in ONE_SHOT:
+        faults += too_many_trials(str(values["trials"]), supernet.candidates)
     raise_all(faults)
     assert config is not None
     return config
+
+
+def too_many_trials(trials: str, candidates: int) -> list[str]:
+    """The fault of a one-shot search that asks for more trials than it has architectures to choose them from."""
+    if not trials.isdecimal() or int(trials) <= candidates:
+        return []
+    return [
+        f"--trials {trials} cannot be used: the supernet ranks {candidates} candidates, and the best of them become "
+        f"trials. Give at most {candidates}, or rank more in a new search: --candidates {trials}."
+    ]
+
+
+def _strategy(flags: Flags, faults: list[str]) -> str:
+    """The strategy's name; "random" stands for one that there is not. Settings that it would ignore are faults."""
+    name = flags.get("strategy") or "evolution"
+    known = attempt(lambda: find_named({s: s for s in STRATEGIES}, name, "strategy", "Strategies"), faults)
+    if known is None:
+        return "random"
+    for flag in SUPERNET_FLAGS.values():
+        typed = f"--{flag.replace('_', '-')}"
+        if flags.get(flag) is None:
+            continue
+        if name not in ONE_SHOT:
+            faults.append(
+                f"{typed} belongs to a supernet, and {name} trains none: leave it out, or choose --strategy "
+                f"{', '.join(ONE_SHOT[:-1])} or {ONE_SHOT[-1]}."
+            )
+        elif name == "random-oneshot" and flag in ALPHA_FLAGS:
+            faults.append(
+                f"{typed} is about alphas, and random-oneshot has none: leave it out, or choose --strategy darts or "
+                "gumbel-darts."
+            )
+    return name
+
+
+def _supernet(flags: Flags, faults: list[str]) -> SupernetConfig:
+    """The supernet's settings; if some are wrong, the right number of candidates at least, for further checks."""
+    values = {name: flags.get(flag) for name, flag in SUPERNET_FLAGS.items()}
+    config = checked(SupernetConfig, values, faults, SUPERNET_FLAGS)
+    return config or checked(SupernetConfig, {"candidates": values["candidates"]}, []) or SupernetConfig()
 
 
 def budget_config(flags: Flags, faults: list[str]) -> BudgetConfig:

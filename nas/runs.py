@@ -13,7 +13,7 @@ from budgets import Cost
 from nas.config import SearchConfig
 from nas.errors import RunError, nearest
 from nas.store import FORMAT, LOG_NAME, RUNS, Event, is_running, read_events, typed
-from search_spaces import Sample
+from search_spaces import Sample, get_space
 
 
 @dataclass
@@ -48,6 +48,9 @@ class Run:
     facts: dict[str, Any]  # recorded at the start: input shape, classes, settled budget
     versions: dict[str, str]  # of the programs that started it
     trials: dict[str, Trial] = field(default_factory=dict)
+    supernet: dict[str, Any] | None = None  # of a one-shot strategy: its size, choices and epochs to come
+    supernet_epochs: list[dict[str, Any]] = field(default_factory=list)  # by epoch, none twice
+    candidates: dict[str, Any] | None = None  # ranked by the supernet, best first
     winner: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     stopped: str | None = None  # why the last session ended early, if it could say
@@ -64,6 +67,20 @@ class Run:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def planned_trials(self) -> int:
+        """Trials of the search if no limit ends it: after a supernet, no more than it ranked."""
+        return min(self.config.trials, len(self.candidates["ranked"])) if self.candidates else self.config.trials
+
+    @property
+    def learned_choices(self) -> dict[str, list[int | str]]:
+        """What the alphas of a supernet decide: label -> values, in the order of the space; empty without alphas."""
+        if self.supernet is None or self.config.strategy == "random-oneshot":
+            return {}
+        choices = {label: values for label, values in self.supernet["choices"].items() if len(values) > 1}
+        labels = [choice.label for choice in get_space(self.config.space).choices]  # the log sorts by name
+        return {label: choices[label] for label in labels if label in choices}
 
     def stage(self, stage: str) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.stage == stage]
@@ -96,7 +113,9 @@ class Run:
         """Take one more event into account."""
         body = event.body
         self.elapsed = event.elapsed
-        if event.kind == "submitted":
+        if event.kind in ("supernet", "supernet_epoch", "candidates"):
+            self._apply_supernet(event)
+        elif event.kind == "submitted":
             cost = Cost(**{name: body[name] for name in ("params", "macs", "size_bytes", "peak_memory")})
             self.trials[body["id"]] = Trial(
                 body["id"],
@@ -121,6 +140,15 @@ class Run:
             self.config = SearchConfig.model_validate(body["config"])
         elif event.kind == "session":
             self.stopped = None
+
+    def _apply_supernet(self, event: Event) -> None:
+        body = event.body
+        if event.kind == "supernet":
+            self.supernet = body
+        elif event.kind == "candidates":
+            self.candidates = body
+        else:  # an epoch trained again, after a kill, begins another course than the one recorded from there on
+            self.supernet_epochs = [row for row in self.supernet_epochs if row["epoch"] < body["epoch"]] + [body]
 
 
 def fold(folder: Path, events: Iterable[Event]) -> Run:

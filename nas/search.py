@@ -6,10 +6,12 @@ The order of events is the program's promise: the test split is read once, after
 from __future__ import annotations
 
 import platform
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from budgets import Budget
 from budgets.draw import settle
@@ -19,7 +21,8 @@ from nas.confirm import choose_winner, confirm
 from nas.data import Dataset, open_data
 from nas.errors import RunError, SearchStopped, UsageError, attempt
 from nas.executors import Executor, LocalExecutor, WorkerSlot, plan_slots
-from nas.loop import Listener, TrialLoop
+from nas.journal import Journal, Listener
+from nas.loop import TrialLoop
 from nas.proposals import Proposer
 from nas.runs import Run, fold
 from nas.store import FORMAT, LOG_NAME, RunStore, is_running, read_events, typed
@@ -57,6 +60,10 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
         raise UsageError(*faults)
     assert space and task and settled and slots and data
     budget, note = settled
+    if config.one_shot:
+        from nas.oneshot.planning import check_plan
+
+        check_plan(config, space, task, budget, device=slots[0].device, train_counts=data.counts["train"])
     return Plan(config, space, task, budget, note, data.classes, slots, _counts(data), data.name, data.key)
 
 
@@ -114,8 +121,12 @@ def search(
     if run.winner:
         return run
     try:
+        run.apply(store.append("session", {"workers": len(slots), "versions": versions()}))
+        if run.config.one_shot:
+            from nas.oneshot.stage import find_candidates
+
+            find_candidates(Journal(run, store, listeners), slots[0].device)  # before workers that would sit idle
         with open_executor(slots) as executor:
-            run.apply(store.append("session", {"workers": len(slots), "versions": versions()}))
             loop = TrialLoop(run=run, store=store, executor=executor, recorded=recorded, listeners=listeners)
             _propose(run, loop)
             confirm(run, loop)
@@ -131,12 +142,26 @@ def search(
 
 def _propose(run: Run, loop: TrialLoop) -> None:
     """Let the strategy propose trials until a limit is reached or nothing is left to try."""
+    if run.candidates is not None:
+        _propose_candidates(run.candidates["ranked"], loop)
+        return
     from nas.nni_bridge import run_strategy  # takes seconds, in which the workers start
 
     proposer = Proposer(loop.space, loop.task, loop.budget)
     left = run_strategy(run.config.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
     if not left:
         loop.note(f"Every architecture found to fit the budget was tried: {len(run.stage('search'))}.")
+
+
+def _propose_candidates(ranked: list[dict[str, Any]], loop: TrialLoop) -> None:
+    """Submit what the supernet ranked, the best first."""
+    left = deque(ranked)
+    while loop.slot_free():  # also after the last, since it takes in what was recorded
+        if not left:
+            loop.note(f"Every candidate of the supernet was tried: {len(ranked)}.")
+            break
+        loop.submit(left.popleft()["sample"])
+    loop.drain()
 
 
 def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) -> None:

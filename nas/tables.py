@@ -44,24 +44,34 @@ def print_plan(console: Console, plan: Plan, name: str) -> None:
 
 
 def print_run(console: Console, run: Run) -> None:
-    """The settings of a recorded run, and the versions that recorded it."""
+    """The settings of a recorded run, the versions that recorded it, and what it noted."""
     task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
     facts = {**run.facts, "budget": Budget(**run.facts["budget"]), "data": run.facts["data_name"]}
     versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
     text = _settings(run.name, run.config, task, facts, f", seed {run.config.seed}")
     console.print(f"{text}\nBy      {versions}", highlight=False, soft_wrap=True)
+    for note in run.notes:
+        console.print(f"Note    {note}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _settings(name: str, config: SearchConfig, task: Task, facts: dict[str, Any], places: str) -> str:
     train, test = facts["counts"]["train"], sum(facts["counts"]["test"])
     shape = "x".join(map(str, task.input_shape))
+    before = "a supernet, then " if config.one_shot else ""
     lines = [
-        f"[bold]{name}[/bold]  {config.strategy} over {config.space}: {config.trials} trials{places}",
+        f"[bold]{name}[/bold]  {config.strategy} over {config.space}: {before}{config.trials} trials{places}",
         f"Budget  {facts['budget']}" + (f"\n        {facts['note']}" if facts["note"] else ""),
         f"Data    {escape(facts['data'])}: {shape}, {task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",
         f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}",
     ]
+    if config.one_shot:
+        weight = f"{config.supernet.penalty:g}" if config.supernet.penalty else "none"
+        budget = "" if config.strategy == "random-oneshot" else f"; penalty for the budget: {weight}"
+        lines.append(
+            f"First   a supernet of {config.supernet_epochs} epochs{budget}; it ranks {config.supernet.candidates} "
+            f"candidates that fit the budget, and the best {config.trials} become trials"
+        )
     return "\n".join(lines)
 
 
@@ -123,8 +133,6 @@ def test_scores(run: Run) -> list[float]:
 
 def print_outcome(console: Console, run: Run) -> None:
     """The end of a search: confirmations, the winner's test score, and what to type next."""
-    for note in run.notes:
-        console.print(note)
     if run.winner is None:
         best = run.ranked()
         console.print("No trial finished." if not best else f"Best so far: trial {best[0].id}.")
@@ -144,7 +152,8 @@ def print_outcome(console: Console, run: Run) -> None:
     else:
         console.print(f"Test {words}: {exported:.3f} (one training; its spread over seeds is not known)")
     console.print(f"\nTo get the network:  {typed('export --best --out model/ --run', run.folder)}", soft_wrap=True)
-    console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}", soft_wrap=True)
+    more = "   (and the supernet: tab Custom Scalars)" if run.supernet else ""
+    console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}{more}", soft_wrap=True)
 
 
 def layers_table(run: Run, trial: Trial) -> Table:
@@ -180,7 +189,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
         done = [t for t in run.stage("search") if t.status != "running"]
         table.add_row(
             run.name, run.config.space, Path(run.config.data.source).name, run.state,
-            f"{len(done)}/{run.config.trials}", str(sum(t.status == "failed" for t in done)),
+            f"{len(done)}/{run.planned_trials}", str(sum(t.status == "failed" for t in done)),
             decimal(best[0].score(run.config.objective)) if best else "-",
             f"{best[0].cost.params:,}" if best else "-", clock(run.elapsed),
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """Trials as TensorBoard shows them: curves by epoch, and a row each in the HParams tab.
 
-The only module that knows TensorBoard. It writes event files with TensorBoard's own record writer and
-protocol messages. ``torch.utils.tensorboard`` would import torch, add a thread to each file, and put into
+This module and ``nas.tensorboard_supernet`` alone know TensorBoard. They write event files with its own record
+writer and protocol messages. ``torch.utils.tensorboard`` would import torch, add a thread to each file, and put into
 every trial a description of the whole experiment; TensorBoard reads one of those and hides choices it lacks.
 """
 

@@ -151,12 +151,7 @@ def train(
     generator = torch.Generator(device).manual_seed(seed)
     mean, std = train_split.mean_and_std
     normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
-    images: TensorSplit | JoinedSplit = train_split
-    share = 1.0
-    if synthetic is not None and len(synthetic):
-        images, share = JoinedSplit(train_split, synthetic), recipe.oversampled_share
-    num_seen = max(2, math.ceil(share * len(images)))
-    sizes = batch_sizes(num_seen, recipe.batch_size or default_batch_size(num_seen))
+    images, sizes = epoch_plan(train_split, synthetic, recipe)
     model.to(device)
     if use_bfloat16(device):
         model.to(memory_format=torch.channels_last)  # the order that tensor cores read
@@ -256,6 +251,22 @@ def learning_rate(progress: float, recipe: Recipe) -> float:
             return recipe.learning_rate * (START + (1 - START) * progress / WARM_UP)
         progress = (progress - WARM_UP) / (1 - WARM_UP)
     return recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+
+
+def epoch_plan(
+    train_split: TensorSplit, synthetic: TensorSplit | None, recipe: Recipe
+) -> tuple[TensorSplit | JoinedSplit, list[int]]:
+    """The images that an epoch draws from, and the sizes of its batches."""
+    images: TensorSplit | JoinedSplit = train_split
+    if synthetic is not None and len(synthetic):
+        images = JoinedSplit(train_split, synthetic)
+    num_seen = images_seen(len(images), recipe, oversampled=images is not train_split)
+    return images, batch_sizes(num_seen, recipe.batch_size or default_batch_size(num_seen))
+
+
+def images_seen(num_images: int, recipe: Recipe, *, oversampled: bool) -> int:
+    """How many of the images an epoch sees: a share of an oversampled set, all of any other."""
+    return max(2, math.ceil((recipe.oversampled_share if oversampled else 1.0) * num_images))
 
 
 def default_batch_size(num_images: int) -> int:

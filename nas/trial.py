@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -45,3 +46,8 @@ class TrialResult:
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     error: str | None = None
+
+
+def derived_seed(seed: int, name: str) -> int:
+    """The seed, below 2**31, of one part of a search: of a trial by its id, say. Other names, other randomness."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") % 2**31

@@ -6,7 +6,6 @@ Imports neither NNI nor anything of the command line.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import math
 import time
@@ -18,13 +17,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from nas.data import DataConfig, Dataset, open_data
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError
 from nas.metrics import Figures
-from nas.oversampling import oversample
-from nas.training import TensorSplit, evaluate_split, train
+from nas.training import evaluate_split, train
 from nas.trial import TrialResult, TrialSpec
+from nas.trial_data import forget, open_dataset, split_on_device, synthetic_on_device
 from nas.weights import Normalization, load_weights, save_weights
 from search_spaces import get_space
 
@@ -73,7 +71,7 @@ def _train_and_score(
     model = get_space(spec.space).build(spec.sample, spec.input_shape, spec.num_classes)
     _log(spec, *_header(spec, device, model))
     _check_data(spec)
-    synthetic, warnings = _synthetic(spec.data, device, spec.recipe.oversampling)
+    synthetic, warnings = synthetic_on_device(spec.data, device, spec.recipe.oversampling)
     _log(spec, *(f"warning: {warning}" for warning in warnings))
 
     def record_epoch(record: dict[str, float]) -> None:
@@ -84,8 +82,8 @@ def _train_and_score(
 
     training = train(
         model,
-        _on_device(spec.data, device, "train"),
-        _on_device(spec.data, device, "select"),
+        split_on_device(spec.data, device, "train"),
+        split_on_device(spec.data, device, "select"),
         spec.recipe,
         num_classes=spec.num_classes,
         device=device,
@@ -117,7 +115,7 @@ def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:
 
 def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Figures:
     """TrialError if a figure is not a finite number: the log of a run is JSON, which has no others."""
-    split = _on_device(spec.data, device, name)
+    split = split_on_device(spec.data, device, name)
     figures = evaluate_split(model, split, normalization, num_classes=spec.num_classes, device=device)
     for figure, value in figures.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -125,40 +123,16 @@ def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normal
     return figures
 
 
-@functools.lru_cache(maxsize=1)
-def _dataset(config: DataConfig) -> Dataset:
-    return open_data(config)
-
-
-@functools.lru_cache(maxsize=4)  # the four splits of one data set: a second trial loads nothing
-def _on_device(config: DataConfig, device: str, name: SplitName) -> TensorSplit:
-    """A split on the device; on a CPU its pixels stay in the cache's memory map, which all workers share."""
-    split = _dataset(config).split(name)
-    return TensorSplit.of(split.stored, split.labels, device, rows=split.rows)
-
-
-@functools.lru_cache(maxsize=1)
-def _synthetic(config: DataConfig, device: str, oversampling: str) -> tuple[TensorSplit | None, tuple[str, ...]]:
-    """What the oversampler adds to the training split, on the device, and its warnings."""
-    if oversampling == "none":
-        return None, ()  # without gathering the images that it would leave alone
-    dataset = _dataset(config)
-    split = dataset.split("train")
-    made = oversample(oversampling, split.images, split.labels, cache=dataset.cache_path, key=dataset.key)
-    return TensorSplit.of(made.images, made.labels, device), made.warnings
-
-
 def _check_data(spec: TrialSpec) -> None:
     """TrialError if the data are not what the network is for; on a GPU a wrong label kills the process."""
-    if spec.data_key and _dataset(spec.data).key != spec.data_key:
-        for opened in (_dataset, _on_device, _synthetic):
-            opened.cache_clear()  # they may be from before the search; what is there now?
-        if _dataset(spec.data).key != spec.data_key:
+    if spec.data_key and open_dataset(spec.data).key != spec.data_key:
+        forget()  # what was opened may be from before the search; what is there now?
+        if open_dataset(spec.data).key != spec.data_key:
             raise TrialError(
                 f"the data {spec.data.source} changed since the search began: its trials would be ranked on other "
                 "images; put the data back as they were, or start a new run"
             )
-    dataset = _dataset(spec.data)
+    dataset = open_dataset(spec.data)
     if (dataset.input_shape, len(dataset.classes)) != (tuple(spec.input_shape), spec.num_classes):
         raise TrialError(
             f"the network takes {tuple(spec.input_shape)} images of {spec.num_classes} classes, but the data "

@@ -74,7 +74,7 @@ def test_every_fault_of_one_command_is_reported_together(tmp_path):
         "--trials",
         "/nowhere",
         "--imbalance",
-        "--strategy",
+        "no strategy 'magic'",
         "soon",
         "--objective",
         "--workers",
@@ -110,6 +110,8 @@ def test_every_fault_of_one_command_is_reported_together(tmp_path):
         (["search", "--space", "vgg", "--time-limit", "9" * 400], "--time-limit"),
         (["search", "--space", "vgg", "--min-params", "900M"], "The largest possible has"),
         (["trials", "--top", "²"], "--top"),
+        (["search", "--space", "vgg", "--strategy", "dart"], "Did you mean 'darts'?"),
+        (["search", "--space", "vgg", "--supernet-epochs", "3"], "--supernet-epochs belongs to a supernet"),
     ],
 )
 def test_bad_input_is_one_message_with_its_cure(tmp_path, arguments, words):

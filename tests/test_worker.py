@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from nas import worker
+from nas import trial_data, worker
 from nas.data import DataConfig, open_data
 from nas.data.dataset import SPLIT_NAMES
 from nas.metrics import evaluate
@@ -123,13 +123,13 @@ def test_every_named_recipe_trains_the_same_twice(spec: TrialSpec, name: str) ->
 
 def test_the_test_split_is_scored_only_when_asked(spec: TrialSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    original = worker._on_device
+    original = worker.split_on_device
 
     def watched(config: DataConfig, device: str, name: Any) -> Any:
         opened.append(name)
         return original(config, device, name)
 
-    monkeypatch.setattr(worker, "_on_device", watched)
+    monkeypatch.setattr(worker, "split_on_device", watched)
     first = run_trial(spec, "cpu")
     assert "test" not in opened
     before = Path(spec.weights_path or "").read_bytes()
@@ -144,7 +144,7 @@ def test_the_test_split_is_scored_only_when_asked(spec: TrialSpec, monkeypatch: 
 
 def test_the_second_trial_loads_nothing(spec: TrialSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     run_trial(spec, "cpu")
-    monkeypatch.setattr(worker, "open_data", lambda _: pytest.fail("opened again"))
+    monkeypatch.setattr(trial_data, "open_data", lambda _: pytest.fail("opened again"))
     assert run_trial(spec, "cpu").status == "finished"
 
 
@@ -208,7 +208,7 @@ def test_figures_that_are_not_finite_fail(spec: TrialSpec, monkeypatch: pytest.M
 
     def overflowing(model: nn.Module, split: Any, *rest: Any, **options: Any) -> Any:
         figures = original(model, split, *rest, **options)
-        return figures | {"loss": math.inf} if split is worker._on_device(spec.data, "cpu", name) else figures
+        return figures | {"loss": math.inf} if split is worker.split_on_device(spec.data, "cpu", name) else figures
 
     monkeypatch.setattr(worker, "evaluate_split", overflowing)
     result = run_trial(spec, "cpu")
@@ -220,7 +220,7 @@ def test_figures_that_are_not_finite_fail(spec: TrialSpec, monkeypatch: pytest.M
 
 def test_workers_share_the_pixels_of_the_cache(spec: TrialSpec) -> None:
     run_trial(spec, "cpu")
-    splits = [worker._on_device(spec.data, "cpu", name) for name in SPLIT_NAMES]
+    splits = [worker.split_on_device(spec.data, "cpu", name) for name in SPLIT_NAMES]
     assert len({split.images.data_ptr() for split in splits}) == 1
     images = str(open_data(spec.data).cache_path / "images.npy")
     mapped = Path("/proc/self/maps")

@@ -1,0 +1,92 @@
+"""The splits as a supernet reads them: its batches, and the figures of networks on whole splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from nas.augmentation import augment, normalize
+from nas.config import SearchConfig
+from nas.metrics import Figures
+from nas.recipe import Recipe
+from nas.training import JoinedSplit, TensorSplit, epoch_plan, evaluate_split
+from nas.trial_data import split_on_device, synthetic_on_device
+
+CALIBRATION_BATCHES = 8  # of training images, from which statistics of batch normalization are estimated
+
+Batch = tuple[Tensor, Tensor]  # normalized images (n, C, H, W), labels (n,)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Training images with what an oversampler adds, ``select`` and ``rank``, all on one device."""
+
+    train: TensorSplit | JoinedSplit
+    select: TensorSplit
+    rank: TensorSplit
+    sizes: list[int]  # of an epoch's batches
+    normalization: tuple[tuple[float, ...], tuple[float, ...]]
+    num_classes: int
+    device: torch.device
+    recipe: Recipe
+
+    @classmethod
+    def of(cls, config: SearchConfig, num_classes: int, device: str) -> Images:
+        """Those of a search, loaded and divided as for its trials."""
+        train = split_on_device(config.data, device, "train")
+        synthetic, _ = synthetic_on_device(config.data, device, config.recipe.oversampling)
+        images, sizes = epoch_plan(train, synthetic, config.recipe)
+        select, rank = (split_on_device(config.data, device, name) for name in ("select", "rank"))
+        return cls(images, select, rank, sizes, train.mean_and_std, num_classes, torch.device(device), config.recipe)
+
+    @cached_property
+    def _normal(self) -> tuple[Tensor, Tensor]:
+        mean, std = self.normalization
+        return torch.tensor(mean, device=self.device), torch.tensor(std, device=self.device)
+
+    def batches(self, split: TensorSplit | JoinedSplit, generator: torch.Generator) -> Iterator[Batch]:
+        """An epoch's batches of augmented images of ``split``, in random order; again from its start, in
+        another order, where the split is smaller than an epoch."""
+        total = sum(self.sizes)
+        order = [self._order(len(split), generator) for _ in range(-(-total // len(split)))]
+        for index in torch.split(torch.cat(order)[:total], self.sizes):
+            pixels, labels = split.batch(index)
+            images = augment(normalize(pixels, *self._normal), self.recipe, generator)
+            yield images.contiguous(memory_format=torch.channels_last), labels
+
+    def calibration(self, generator: torch.Generator) -> list[Tensor]:
+        """A few batches of training images as they are evaluated, without augmentation."""
+        largest = max(self.sizes)
+        index = self._order(len(self.train), generator)[: CALIBRATION_BATCHES * largest]
+        parts = [index[start:end] for start, end in pairwise([*range(0, len(index), largest), len(index)])]
+        return [normalize(self.train.batch(part)[0], *self._normal) for part in parts if len(part) > 1]
+
+    def _order(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.randperm(count, generator=generator, device=self.device)
+
+    def figures(self, model: nn.Module, split: TensorSplit) -> Figures:
+        """The figures of ``model`` on ``split``; its mode is restored."""
+        return evaluate_split(model, split, self.normalization, num_classes=self.num_classes, device=self.device)
+
+
+def calibrate(model: nn.Module, batches: Sequence[Tensor]) -> None:
+    """Estimate the statistics of batch normalization anew: their means over ``batches``. Leaves training mode on.
+
+    The statistics that a network inherits are those of a mixture of architectures, or of none; with them even
+    good weights guess (Yu and Huang 2019, "Universally Slimmable Networks", section 3.1).
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    before = [norm.momentum for norm in norms]
+    model.train()
+    with torch.no_grad():
+        for number, batch in enumerate(batches, start=1):
+            for norm in norms:
+                norm.momentum = 1 / number  # the running mean becomes the mean of all so far
+            model(batch)
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum

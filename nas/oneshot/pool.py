@@ -1,0 +1,37 @@
+"""Architectures that fit the budget, to draw from by size: what random one-shot trains and answers with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from budgets import Budget, costs_of
+from budgets.draw import draw_fitting, pick
+from search_spaces import Sample, SearchSpace, Task
+from search_spaces.space import Rows
+
+ROUNDS = 8  # of draws, a few hundred that fit in each
+BATCHES = 8  # in each round
+
+
+class Pool:
+    """Rows that fit, drawn once; never empty for a budget that was settled (``budgets.draw.settle``).
+
+    A pick takes a bin of size first, so that small networks do not outnumber the large ones.
+    """
+
+    def __init__(self, space: SearchSpace, task: Task, budget: Budget, *, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        rounds = [draw_fitting(space, task, budget, rng, most_batches=BATCHES)[0] for _ in range(ROUNDS)]
+        if not any(map(len, rounds)):  # rare ones: draw as it was drawn when the budget was settled
+            rounds = [draw_fitting(space, task, budget, np.random.default_rng(0))[0]]
+        self._space = space
+        self.rows: Rows = np.unique(np.concatenate(rounds), axis=0)
+        self.params = costs_of(space, self.rows, task).params
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """One of them, spread over sizes."""
+        return self._space.decode(self.rows[pick(self.params, rng)])
+
+    def rows_spread(self, rng: np.random.Generator, count: int) -> Rows:
+        """``count`` of them, spread over sizes, some perhaps more than once."""
+        return self.rows[[pick(self.params, rng) for _ in range(count)]]

@@ -1,0 +1,100 @@
+"""The first stage of a one-shot search: a supernet is trained, or goes on, and its candidates are recorded."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import torch
+
+from budgets import Budget
+from nas.errors import SearchStopped, TrialError
+from nas.journal import Journal
+from nas.oneshot.candidates import note_on_collapse, ranked_candidates
+from nas.oneshot.checkpoint import Checkpoint
+from nas.oneshot.images import Images
+from nas.oneshot.memory import Need, check_memory
+from nas.oneshot.training import SupernetTraining
+from nas.store import typed
+from nas.trial_data import forget
+from search_spaces import Task, get_space
+
+TIME_SHARE = 0.5  # of a time limit, for the supernet; the rest is for trials and their confirmation
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # of CUDA, of the CPU, of cuBLAS
+
+
+def find_candidates(journal: Journal, device: str) -> None:
+    """Train the supernet of a run on ``device``, or go on with it, and record the candidates; nothing if they are
+    recorded already. Memory and data are let go of at the end.
+
+    A KeyboardInterrupt passes through; what it, or a kill, costs is the epoch that it falls in. UsageError if
+    memory does not suffice, RunError for a checkpoint that cannot be used, SearchStopped for a loss that is not
+    finite.
+    """
+    run = journal.run
+    checkpoint = Checkpoint(run)
+    if run.candidates is None:
+        try:
+            _train_and_choose(journal, checkpoint, device)
+        except TrialError as error:
+            raise SearchStopped(
+                f"The supernet cannot be trained so: {error}. Start a new search with a lower --learning-rate."
+            ) from error
+        except RuntimeError as error:
+            if not any(sign in str(error) for sign in OUT_OF_MEMORY):
+                raise
+            raise SearchStopped(
+                f"The supernet ran out of memory on {device}, of which enough was free when it began. Free some, "
+                f"then: {typed('resume', run.folder)}. Or start a new search with a smaller --batch-size."
+            ) from error
+        finally:
+            forget()
+            gc.collect()
+            torch.cuda.empty_cache()  # nothing on a CPU
+    checkpoint.remove()
+
+
+def _train_and_choose(journal: Journal, checkpoint: Checkpoint, device: str) -> None:
+    run = journal.run
+    space, task = get_space(run.config.space), Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
+    budget = Budget(**run.facts["budget"])
+    images = Images.of(run.config, task.num_classes, device)
+    need = check_memory(run.config, space, task, budget, device=device, batch_size=max(images.sizes))
+    training = SupernetTraining(run.config, space, task, budget, images)
+    if run.supernet is None:
+        journal.append("supernet", _description(training, need))
+    record = checkpoint.load(training)
+    if record is not None and all(known["epoch"] != record["epoch"] for known in run.supernet_epochs):
+        journal.append("supernet_epoch", record)  # a kill came between the checkpoint and the log
+    for epoch in range(1 + (record["epoch"] if record else 0), training.epochs + 1):
+        if epoch > 1 and _out_of_time(journal):
+            journal.note(
+                f"The supernet was trained for {epoch - 1} of {training.epochs} epochs: half of the time limit had "
+                "passed, and the rest is for its trials."
+            )
+            break
+        record = training.run_epoch(epoch)
+        checkpoint.save(training, record)
+        journal.append("supernet_epoch", record)
+    found = ranked_candidates(training)
+    journal.append("candidates", found)
+    if note := note_on_collapse(found):
+        journal.note(note)
+
+
+def _description(training: SupernetTraining, need: Need) -> dict[str, Any]:
+    """The body of the event "supernet"."""
+    return {
+        "params": need.num_params,
+        "peak_bytes": need.peak(max(training.images.sizes)),
+        "epochs": training.epochs,
+        "warm_up_epochs": training.warm_up if training.alphas else 0,
+        "choices": {choice.label: list(choice.values) for choice in training.space.choices},
+        "skip_choices": list(training.supernet.skip_choices),
+        "num_fitting": None,
+    }
+
+
+def _out_of_time(journal: Journal) -> bool:
+    limit = journal.run.config.time_limit
+    return limit is not None and journal.store.elapsed >= TIME_SHARE * limit
