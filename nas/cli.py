@@ -235,7 +235,7 @@ def export(
 
 def main() -> None:
     """Entry point of the script: every foreseen error is one message and an exit code."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spinning crawl on a busy machine
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # threads that wait by spinning crawl on a busy machine
     try:
         app()
     except KeyboardInterrupt:

@@ -37,6 +37,7 @@ class SupernetConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int | None = Field(default=None, ge=1)  # None: half of the recipe's
+    learning_rate: float = Field(default=0.3, gt=0, le=1)  # of the weights, as a share of the recipe's
     warm_up: float = Field(default=0.25, ge=0, lt=1)  # share of the epochs in which only weights learn
     alpha_learning_rate: float = Field(default=0.1, gt=0)
     penalty: float = Field(default=1.0, ge=0)  # weight of the budget in the alphas' loss; 0: none

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from nas.runs import Run, Trial
 from nas.store import Event
-from nas.supernet_lines import begin_line, candidates_lines, epoch_line, learning, sizes
+from nas.supernet_lines import begin_line, candidates_line, epoch_line, learning, sizes
 
 
 class Display(Protocol):
@@ -148,7 +148,7 @@ def rare_lines(event: Event, run: Run) -> list[str]:
     if event.kind == "supernet":
         return [begin_line(run)]
     if event.kind == "candidates":
-        return candidates_lines(run)
+        return [candidates_line(run)]
     return [f"note: {event.body['text']}"] if event.kind == "note" else []
 
 

@@ -64,24 +64,16 @@ def _judged(run: Run, params: float) -> str:
     return f"{params:,.0f}{' (over)' if over else ' (under)' if under else ''}"
 
 
-def candidates_lines(run: Run) -> list[str]:
-    """How many were drawn, fit and were ranked, and whether the supernet speaks for them."""
+def candidates_line(run: Run) -> str:
+    """How many were drawn, fit and were ranked, and what the best has against the supernet itself."""
     found = run.candidates or {}
     ranked, own = found["ranked"], found["supernet_score"]
     objective = run.config.objective.replace("_", " ")
-    lines = [
+    return (
         f"candidates  {found['drawn']:,} drawn, {found['fitting']:,} fit the budget, {len(ranked)} ranked with the "
-        f"supernet's weights in {found['seconds']:.1f} s"
-    ]
-    if ranked:
-        lines[0] += f"; {objective} {ranked[0]['score']:.3f} for the best, {own:.3f} for the supernet itself"
-    far_under = sum(candidate["far_under"] for candidate in ranked)
-    if far_under:
-        lines.append(
-            f"candidates  {far_under} of {len(ranked)} fall far under the supernet (less than half of {own:.3f}): "
-            "its weights say little about these"
-        )
-    return lines
+        f"supernet's weights in {found['seconds']:.1f} s; {objective} {ranked[0]['score']:.3f} for the best, "
+        f"{own:.3f} for the supernet itself"
+    )
 
 
 def memory(num_bytes: float) -> str:

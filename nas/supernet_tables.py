@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.runs import Run
-from nas.supernet_lines import candidates_lines
+from nas.supernet_lines import candidates_line
 from nas.tables import decimal, make_table
 from search_spaces import get_space
 
@@ -17,8 +17,7 @@ def print_supernet(console: Console, run: Run) -> None:
         console.print(learned(run), highlight=False, markup=False)
     if run.candidates is None:
         return
-    for line in candidates_lines(run):
-        console.print(line, highlight=False, markup=False)
+    console.print(candidates_line(run), highlight=False, markup=False)
     if run.stage("search"):
         console.print(candidates_table(run))
 

@@ -117,8 +117,9 @@ class Number:
 
     def _on(self, device: torch.device) -> tuple[Tensor, list[Tensor]]:
         if device not in self._tensors:
-            grids = [torch.tensor(grid, device=device) for grid in self.combinations.values()]
-            self._tensors[device] = torch.tensor(self.values, device=device), grids
+            with torch.inference_mode(False):  # the first pass may be an evaluation; those after it train
+                grids = [torch.tensor(grid, device=device) for grid in self.combinations.values()]
+                self._tensors[device] = torch.tensor(self.values, device=device), grids
         return self._tensors[device]
 
 

@@ -48,7 +48,7 @@ class Log:
         choices = {choice.label: list(choice.values) for choice in self.space.choices}
         self.append("supernet", {
             "params": 1_234_567, "peak_bytes": 640_000_000, "epochs": EPOCHS, "choices": choices,
-            "warm_up_epochs": WARM_UP if self.has_alphas else 0, "num_fitting": None,
+            "warm_up_epochs": WARM_UP if self.has_alphas else 0,
             "skip_choices": SKIP.get(self.space.name, []),
         })  # fmt: skip
 

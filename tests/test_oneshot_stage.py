@@ -79,7 +79,7 @@ def test_the_log_holds_the_supernet_its_epochs_and_its_candidates(whole: Path) -
     assert [kind for kind, _ in events] == ["run", "supernet", *["supernet_epoch"] * EPOCHS, "candidates"]
     supernet = events[1][1]
     assert supernet["choices"] == {choice.label: list(choice.values) for choice in SPACE.choices}
-    assert (supernet["epochs"], supernet["warm_up_epochs"], supernet["num_fitting"]) == (EPOCHS, 1, None)
+    assert (supernet["epochs"], supernet["warm_up_epochs"]) == (EPOCHS, 1)
     assert supernet["params"] > 1000 and supernet["peak_bytes"] > 16 * supernet["params"]
     run = fold(whole, read_events(whole))
     assert [record["epoch"] for record in run.supernet_epochs] == [1, 2, 3, 4, 5]

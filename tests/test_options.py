@@ -10,7 +10,7 @@ from nas.config import ONE_SHOT, STRATEGIES
 from nas.errors import UsageError
 from nas.options import search_config
 
-FLAGS = {"supernet_epochs": "3", "penalty": "0.5", "alpha_learning_rate": "0.1", "candidates": "8"}
+FLAGS = {"supernet_epochs": "3", "penalty": "0.5", "alpha_learning_rate": "0.2", "candidates": "8"}
 
 
 def faults(**flags: str) -> tuple[str, ...]:
@@ -24,14 +24,15 @@ def test_defaults_follow_the_strategy(strategy):
     config = search_config({"space": "vgg", "strategy": strategy, "epochs": "7"})
     assert config.one_shot == (strategy in ONE_SHOT)
     assert config.trials == (4 if config.one_shot else 12)
-    assert (config.supernet_epochs, config.supernet.penalty, config.supernet.candidates) == (7, 1.0, 32)
+    assert config.supernet_epochs == 4  # half, rounded up
+    assert (config.supernet.penalty, config.supernet.candidates) == (1.0, 32)
 
 
 def test_flags_reach_the_settings():
     config = search_config({"space": "vgg", "strategy": "gumbel-darts", **FLAGS})
     assert config.supernet_epochs == 3
-    assert config.supernet.model_dump(exclude={"warm_up"}) == {
-        "epochs": 3, "penalty": 0.5, "alpha_learning_rate": 0.1, "candidates": 8,
+    assert config.supernet.model_dump(exclude={"warm_up", "learning_rate"}) == {
+        "epochs": 3, "penalty": 0.5, "alpha_learning_rate": 0.2, "candidates": 8,
     }  # fmt: skip
     assert search_config({"space": "vgg", "strategy": "darts", "candidates": "2"}).trials == 2
     assert search_config({"space": "vgg", "strategy": "darts", "penalty": "0"}).supernet.penalty == 0

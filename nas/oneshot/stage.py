@@ -91,7 +91,6 @@ def _description(training: SupernetTraining, need: Need) -> dict[str, Any]:
         "warm_up_epochs": training.warm_up if training.alphas else 0,
         "choices": {choice.label: list(choice.values) for choice in training.space.choices},
         "skip_choices": list(training.supernet.skip_choices),
-        "num_fitting": None,
     }
 
 

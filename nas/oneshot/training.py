@@ -104,8 +104,11 @@ class SupernetTraining:
         return derived_seed(self.config.seed, f"supernet {name}")
 
     def _rates(self, epoch: int) -> list[float]:
-        steps = len(self.images.sizes)
-        return [learning_rate((epoch - 1 + step / steps) / self.epochs, self.config.recipe) for step in range(steps)]
+        """The weights' rate at each step. A supernet is far wider than any trial: with the trials' own rate it
+        fits the training split so closely that the alphas learn to leave the last stages out."""
+        steps, share = len(self.images.sizes), self.config.supernet.learning_rate
+        progress = [(epoch - 1 + step / steps) / self.epochs for step in range(steps)]
+        return [share * learning_rate(done, self.config.recipe) for done in progress]
 
     def _losses(self, epoch: int, generator: torch.Generator, rng: np.random.Generator) -> dict[str, float | None]:
         """Train for one epoch; the mean losses of both kinds of steps."""
