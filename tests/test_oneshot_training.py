@@ -174,7 +174,8 @@ def test_every_named_recipe_trains_a_supernet(name: str) -> None:
 @pytest.mark.parametrize(("optimizer", "rate"), [("adam", 0.01), ("sgd", 0.05)])
 def test_a_supernet_learns_to_tell_digits_apart(optimizer: str, rate: float) -> None:
     recipe = Recipe(epochs=5, batch_size=32, optimizer=optimizer, learning_rate=rate)
-    training = made(recipe=recipe, data=DataConfig(imbalance=1), supernet={"epochs": 5, "warm_up": 0.2})
+    supernet = {"epochs": 5, "warm_up": 0.2, "learning_rate": 1.0}
+    training = made(recipe=recipe, data=DataConfig(imbalance=1), supernet=supernet)
     records = [training.run_epoch(epoch) for epoch in range(1, 6)]
     assert records[-1]["train_loss"] < 0.9 * records[0]["train_loss"]
     assert records[-1]["score"] > 0.2  # guessing scores 0.1; these are far smaller than the real spaces
