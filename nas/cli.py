@@ -79,7 +79,7 @@ def search(
         Text, _option("Weight of the budget in the loss of darts and gumbel-darts. [default: 1; 0: none]", "X")
     ] = None,
     alpha_learning_rate: Annotated[
-        Text, _option("Learning rate of what darts and gumbel-darts learn of the choices. [default: 0.05]", "X")
+        Text, _option("Learning rate of what darts and gumbel-darts learn of the choices. [default: 0.1]", "X")
     ] = None,
     candidates: Annotated[
         Text, _option("Architectures that the supernet ranks; the best become trials. [default: 32]", "K")
