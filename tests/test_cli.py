@@ -44,13 +44,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_help_is_fast_and_imports_nothing_heavy(tmp_path):
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        assert nasctl("--help", cwd=tmp_path).returncode == 0
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.5  # the promise to users; what holds it is the line below
+def test_help_imports_nothing_heavy(tmp_path):
+    assert nasctl("--help", cwd=tmp_path).returncode == 0
     code = "import sys; import nas.cli; print([m for m in ('torch', 'nni', 'numpy', 'pydantic') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
