@@ -28,14 +28,14 @@ Row = Mapping[str, Any]  # what is recorded of an epoch
 FIGURES = {  # of a row, with what TensorBoard says about them
     "train_loss": "Mean loss of the steps that train the weights.",
     "select_loss": "Mean loss of the steps that train the alphas, on the select split; none in the warm-up.",
-    "penalty": "What the budget adds to the loss of the alphas.",
+    "penalty": "How far outside the budget architectures drawn from the alphas are: mean of log(1 + excess).",
     "entropy": "Mean over the choices of the entropy of their probabilities: 1 is undecided, 0 decided.",
     "expected_params": "Parameters of architectures drawn from the alphas, on average.",
     "likeliest_params": "Parameters of the architecture of the likeliest values.",
     "within_budget": "Share of the architectures drawn from the alphas that fit the budget.",
     "skip_share": "Mean probability of the value that skips, over the choices that have one.",
     "temperature": "Temperature of the Gumbel softmax.",
-    "learning_rate": "Learning rate of the weights at the end of the epoch.",
+    "learning_rate": "Learning rate of the weights, the largest of the epoch.",
 }
 
 

@@ -221,10 +221,13 @@ def evaluate_split(
     *,
     num_classes: int,
     device: torch.device | str,
+    batch_size: int = CHUNK,
 ) -> Figures:
     """The figures of ``model`` on a split, which is read a batch at a time (see ``nas.metrics.evaluate``)."""
     images = cast(Tensor, split)  # all that is asked of the images is their number, and slices of them
-    return evaluate(model, images, split.labels, normalization, num_classes=num_classes, device=device)
+    return evaluate(
+        model, images, split.labels, normalization, num_classes=num_classes, device=device, batch_size=batch_size
+    )
 
 
 def use_bfloat16(device: torch.device) -> bool:

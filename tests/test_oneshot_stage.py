@@ -226,7 +226,10 @@ def test_half_of_a_time_limit_is_for_the_supernet(tmp_path: Path) -> None:
         run = find(store)
     assert len(run.supernet_epochs) == 1
     assert run.candidates is not None
-    assert any("trained for 1 of 50 epochs: half of the time limit had passed" in note for note in run.notes)
+    assert any(
+        "trained for 1 of 50 epochs: another would have" in note and "had not begun to learn" in note
+        for note in run.notes
+    )
 
 
 def test_a_loss_that_is_not_finite_stops_the_search_with_a_cure(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from nas.training import JoinedSplit, TensorSplit, epoch_plan, evaluate_split
 from nas.trial_data import split_on_device, synthetic_on_device
 
 CALIBRATION_BATCHES = 8  # of training images, from which statistics of batch normalization are estimated
+SCORED_AT_ONCE = 4  # times the batches of training: without gradients few layers' outputs are kept
 
 Batch = tuple[Tensor, Tensor]  # normalized images (n, C, H, W), labels (n,)
 
@@ -71,7 +72,11 @@ class Images:
 
     def figures(self, model: nn.Module, split: TensorSplit) -> Figures:
         """The figures of ``model`` on ``split``; its mode is restored."""
-        return evaluate_split(model, split, self.normalization, num_classes=self.num_classes, device=self.device)
+        batch_size = SCORED_AT_ONCE * max(self.sizes)  # of a supernet 1024 images would take more than training does
+        return evaluate_split(
+            model, split, self.normalization,
+            num_classes=self.num_classes, device=self.device, batch_size=batch_size,
+        )  # fmt: skip
 
 
 def calibrate(model: nn.Module, batches: Sequence[Tensor]) -> None:

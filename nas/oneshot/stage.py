@@ -51,6 +51,9 @@ def find_candidates(journal: Journal, device: str) -> None:
             forget()
             gc.collect()
             torch.cuda.empty_cache()  # nothing on a CPU
+    assert run.candidates is not None
+    if note := note_on_collapse(run.candidates):
+        journal.note(note)
     checkpoint.remove()
 
 
@@ -67,19 +70,13 @@ def _train_and_choose(journal: Journal, checkpoint: Checkpoint, device: str) -> 
     if record is not None and all(known["epoch"] != record["epoch"] for known in run.supernet_epochs):
         journal.append("supernet_epoch", record)  # a kill came between the checkpoint and the log
     for epoch in range(1 + (record["epoch"] if record else 0), training.epochs + 1):
-        if epoch > 1 and _out_of_time(journal):
-            journal.note(
-                f"The supernet was trained for {epoch - 1} of {training.epochs} epochs: half of the time limit had "
-                "passed, and the rest is for its trials."
-            )
+        if record is not None and _out_of_time(journal, record["seconds"]):
+            journal.note(_cut_short(training, epoch - 1))
             break
         record = training.run_epoch(epoch)
         checkpoint.save(training, record)
         journal.append("supernet_epoch", record)
-    found = ranked_candidates(training)
-    journal.append("candidates", found)
-    if note := note_on_collapse(found):
-        journal.note(note)
+    journal.append("candidates", ranked_candidates(training))
 
 
 def _description(training: SupernetTraining, need: Need) -> dict[str, Any]:
@@ -94,6 +91,21 @@ def _description(training: SupernetTraining, need: Need) -> dict[str, Any]:
     }
 
 
-def _out_of_time(journal: Journal) -> bool:
+def _out_of_time(journal: Journal, seconds: float) -> bool:
+    """Whether one more epoch of ``seconds`` would take more than the supernet's share of the time limit."""
     limit = journal.run.config.time_limit
-    return limit is not None and journal.store.elapsed >= TIME_SHARE * limit
+    return limit is not None and journal.store.elapsed + seconds > TIME_SHARE * limit
+
+
+def _cut_short(training: SupernetTraining, epochs: int) -> str:
+    """What a time limit did to the supernet."""
+    text = (
+        f"The supernet was trained for {epochs} of {training.epochs} epochs: another would have taken more than half "
+        "of the time limit, and the rest is for its trials."
+    )
+    if training.alphas and epochs <= training.warm_up:
+        text += (
+            " Its alphas had not begun to learn: the candidates are as good as drawn at random. Give more time, or "
+            "fewer --supernet-epochs."
+        )
+    return text
