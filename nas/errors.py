@@ -19,9 +19,11 @@ __all__ = [
     "attempt",
     "find_named",
     "nearest",
+    "out_of_memory",
 ]
 
 Outcome = TypeVar("Outcome")
+ALLOCATION = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # what CUDA, the CPU, cuBLAS say
 
 
 class DataError(UsageError):
@@ -55,3 +57,10 @@ def attempt(step: Callable[[], Outcome], faults: list[str]) -> Outcome | None:
     except UsageError as error:
         faults.extend(error.faults)
         return None
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether a training failed because memory ran out, on whatever device."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in str(error) for sign in ALLOCATION)
+    )

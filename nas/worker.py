@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from nas.data.dataset import SplitName
-from nas.errors import NasctlError, TrialError
+from nas.errors import NasctlError, TrialError, out_of_memory
 from nas.metrics import Figures
 from nas.training import evaluate_split, train
 from nas.trial import TrialResult, TrialSpec
@@ -171,9 +171,6 @@ def _reason(error: Exception, device: str) -> str:
     message = " ".join(str(error).split())
     if isinstance(error, NasctlError):
         return message
-    allocation = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # of CUDA, of the CPU, of cuBLAS
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(sign in message for sign in allocation)
-    ):
+    if out_of_memory(error):
         return f"out of memory on {device}: {message or 'no details'}"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -6,6 +6,7 @@ Hypothesis draws the same examples at every run. ``HYPOTHESIS_PROFILE=explore py
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import photos
 import pytest
@@ -30,3 +31,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or fills the user's cache."""
     os.environ["NASCTL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Nets this small lose by more threads, and a second test run beside this one loses twice."""
+    import torch  # not for tests that need none
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

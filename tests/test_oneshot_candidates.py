@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from small_spaces import trimmed
-from test_oneshot_training import BUDGET, TASK, made, one_thread
+from test_oneshot_training import BUDGET, TASK, made
 
 from budgets import Budget, cost_of, costs_of
 from nas.metrics import evaluate
@@ -21,7 +21,7 @@ from nas.oneshot.images import calibrate
 from nas.oneshot.pool import Pool
 from search_spaces import SearchSpace, get_space, space_names
 
-__all__ = ["one_thread"]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def sharp(space: SearchSpace, seed: int = 0) -> Probabilities:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +31,9 @@ EPOCHS = 5
 
 
 @pytest.fixture(autouse=True)
-def small_and_one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
     monkeypatch.setattr(stage, "get_space", lambda name: SPACE)
     monkeypatch.setattr(loop, "get_space", lambda name: SPACE)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def story(folder: Path) -> list[tuple[str, dict[str, Any]]]:

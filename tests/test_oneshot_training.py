@@ -28,12 +28,7 @@ BUDGET = Budget(max_params=4_000, min_params=2_000)
 STRATEGIES = ["darts", "gumbel-darts", "random-oneshot"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def config(**changes: Any) -> SearchConfig:

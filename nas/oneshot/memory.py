@@ -25,6 +25,7 @@ from budgets import Budget
 from budgets.draw import draw_fitting
 from nas.config import SearchConfig
 from nas.errors import UsageError
+from nas.supernet_lines import memory
 from search_spaces import SearchSpace, Task
 from search_spaces.supernet import Supernet
 
@@ -90,11 +91,11 @@ def check_memory(
     if config.strategy != "random-oneshot":
         path = config.model_copy(update={"strategy": "random-oneshot"})
         other = memory_need(path, space, task, budget, device=device)
-        cures.append(f"--strategy random-oneshot, which needs about {_size(other.peak(batch_size))}")
+        cures.append(f"--strategy random-oneshot, which needs about {memory(other.peak(batch_size))}")
     cures.append("--strategy evolution, which trains no supernet")
     raise UsageError(
-        f"The supernet of {space.name} needs about {_size(need.peak(batch_size))} of memory for batches of "
-        f"{batch_size} images ({channels}x{height}x{width}), and {_size(free)} are free on {device}. "
+        f"The supernet of {space.name} needs about {memory(need.peak(batch_size))} of memory for batches of "
+        f"{batch_size} images ({channels}x{height}x{width}), and {memory(free)} are free on {device}. "
         f"Use {'; or '.join(cures)}."
     )
 
@@ -173,7 +174,3 @@ def _left_in_container(root: Path) -> list[int]:
         except (OSError, ValueError):  # not there, or "max"
             continue
     return []
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

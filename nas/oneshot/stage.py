@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from budgets import Budget
-from nas.errors import SearchStopped, TrialError
+from nas.errors import SearchStopped, TrialError, out_of_memory
 from nas.journal import Journal
 from nas.oneshot.candidates import note_on_collapse, ranked_candidates
 from nas.oneshot.checkpoint import Checkpoint
@@ -20,7 +20,6 @@ from nas.trial_data import forget
 from search_spaces import Task, get_space
 
 TIME_SHARE = 0.5  # of a time limit, for the supernet; the rest is for trials and their confirmation
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # of CUDA, of the CPU, of cuBLAS
 
 
 def find_candidates(journal: Journal, device: str) -> None:
@@ -41,7 +40,7 @@ def find_candidates(journal: Journal, device: str) -> None:
                 f"The supernet cannot be trained so: {error}. Start a new search with a lower --learning-rate."
             ) from error
         except RuntimeError as error:
-            if not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            if not out_of_memory(error):
                 raise
             raise SearchStopped(
                 f"The supernet ran out of memory on {device}, of which enough was free when it began. Free some, "
