@@ -3,33 +3,51 @@ to go on: what a kill left out is written when the run is resumed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nas.errors import RunError
 from nas.runs import Run, Trial
-from nas.store import Event
+from nas.store import Event, typed
 from nas.trial import TrialResult
 
 
 def keep_files(event: Event, run: Run) -> None:
     """A listener: after a result or an epoch of the supernet, write TensorBoard files and drop weights that are
-    not needed."""
-    if event.kind == "result":
-        trial = run.trials[event.body["id"]]
-        write_tensorboard(run, trial)
-        if trial.status == "failed":
-            note_failure(run, trial)
-    if event.kind in ("supernet", "supernet_epoch"):
-        write_supernet_curves(run)
-    if event.kind in ("result", "winner"):
-        drop_weights(run)
+    not needed. RunError if the disk refuses."""
+    with _told(run):
+        if event.kind == "result":
+            trial = run.trials[event.body["id"]]
+            write_tensorboard(run, trial)
+            if trial.status == "failed":
+                note_failure(run, trial)
+        if event.kind in ("supernet", "supernet_epoch"):
+            write_supernet_curves(run)
+        if event.kind in ("result", "winner"):
+            drop_weights(run)
 
 
 def bring_up_to_date(run: Run) -> None:
-    """Write TensorBoard files and drop weights that a kill left out."""
-    for trial in run.trials.values():
-        if trial.status != "running":
-            write_tensorboard(run, trial)
-    if run.supernet:
-        write_supernet_curves(run)
-    drop_weights(run)
+    """Write TensorBoard files and drop weights that a kill left out. RunError if the disk refuses."""
+    with _told(run):
+        for trial in run.trials.values():
+            if trial.status != "running":
+                write_tensorboard(run, trial)
+        if run.supernet:
+            write_supernet_curves(run)
+        drop_weights(run)
+
+
+@contextmanager
+def _told(run: Run) -> Iterator[None]:
+    """A disk that is full, say, in one message: the log has everything already, and resuming completes the files."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"A file of run {run.name!r} could not be written ({error.strerror}). Everything recorded is kept: make "
+            f"room on the disk of {run.folder}, then: {typed('resume', run.folder)}"
+        ) from error
 
 
 def note_failure(run: Run, trial: Trial) -> None:

@@ -37,6 +37,8 @@ def write_trial(
     start = time.time() - result.seconds
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"partial.{os.getpid()}"  # TensorBoard reads no file whose name lacks "tfevents"
+    for left in folder.glob("partial.*"):  # by a kill
+        left.unlink(missing_ok=True)
     with partial.open("wb") as file:
         writer = RecordWriter(file)
         writer.write(Event(wall_time=start, file_version="brain.Event:2").SerializeToString())

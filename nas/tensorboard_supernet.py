@@ -64,6 +64,8 @@ def write_supernet(
     if wanted.startswith(found):
         _append(path, wanted[len(found) :])
         return
+    for left in folder.glob("partial.*"):  # by a kill
+        left.unlink(missing_ok=True)
     partial = folder / f"partial.{os.getpid()}"  # TensorBoard reads no file whose name lacks "tfevents"
     partial.write_bytes(wanted)
     partial.replace(path)

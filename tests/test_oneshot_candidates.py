@@ -15,7 +15,13 @@ from test_oneshot_training import BUDGET, TASK, made
 from budgets import Budget, cost_of, costs_of
 from nas.metrics import evaluate
 from nas.oneshot import candidates
-from nas.oneshot.candidates import likeliest_fitting, note_on_collapse, ranked_candidates, spread_fitting
+from nas.oneshot.candidates import (
+    is_far_under,
+    likeliest_fitting,
+    note_on_collapse,
+    ranked_candidates,
+    spread_fitting,
+)
 from nas.oneshot.distribution import Probabilities, likeliest, log_likelihood
 from nas.oneshot.images import calibrate
 from nas.oneshot.pool import Pool
@@ -129,13 +135,18 @@ def test_fewer_architectures_than_asked_for_are_all_there_are() -> None:
 
 
 def found(scores: list[float], supernet: float = 0.9) -> dict[str, Any]:
-    ranked = [{"score": score, "far_under": score < supernet / 2} for score in scores]
+    ranked = [{"score": score, "far_under": is_far_under(score, supernet, 10)} for score in scores]
     return {"supernet_score": supernet, "ranked": ranked}
 
 
 def test_collapse_is_told_with_figures() -> None:
-    assert note_on_collapse(found([0.8, 0.46])) is None
+    assert note_on_collapse(found([0.8, 0.51])) is None
     note = note_on_collapse(found([0.8, 0.4, 0.3, 0.25, 0.2, 0.1]))
     assert note is not None
-    assert note.startswith("5 of 6 candidates score less than half of the supernet's own 0.900")
+    assert note.startswith("5 of 6 candidates are less than half as far above guessing as the supernet's own 0.900")
     assert "(0.400, 0.300, 0.250, 0.200, ...)" in note
+
+
+def test_with_two_classes_guessing_is_far_under() -> None:
+    assert is_far_under(0.5, 0.9, num_classes=2) and not is_far_under(0.75, 0.9, num_classes=2)
+    assert not is_far_under(0.5, 0.5, num_classes=2)  # the supernet itself has learned nothing

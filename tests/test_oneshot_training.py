@@ -18,7 +18,7 @@ from nas.data import DataConfig, open_data
 from nas.errors import TrialError
 from nas.oneshot.images import Images, calibrate
 from nas.oneshot.pool import Pool
-from nas.oneshot.training import SupernetTraining, warm_up_epochs
+from nas.oneshot.training import SupernetTraining, warm_up_epochs, without_scale
 from nas.recipe import RECIPES, Recipe
 from nas.training import TensorSplit
 from search_spaces import Task
@@ -226,3 +226,26 @@ def test_splits_are_those_of_the_trials() -> None:
         split = data.split(name)  # type: ignore[arg-type]
         assert np.array_equal(getattr(images, name)[0 : len(split.labels)].numpy(), split.images)
     assert sum(images.sizes) == len(data.split("train").labels) or len(data.split("train").labels) % 64 == 1
+
+
+def test_alphas_learn_nothing_from_the_size_of_the_logits() -> None:
+    torch.manual_seed(0)
+    logits, labels = 5 * torch.randn(6, 4), torch.randint(4, (6,))
+    size = torch.ones(6, 1, requires_grad=True)  # of each image's logits
+    direction = torch.randn(6, 4, requires_grad=True)
+    plain = nn.functional.cross_entropy(size * logits + direction, labels)
+    (by_size,) = torch.autograd.grad(plain, size)
+    assert by_size.abs().max() > 0.1  # as it is without
+
+    loss = nn.functional.cross_entropy(without_scale(size * logits), labels)
+    assert loss.item() == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    (by_size,) = torch.autograd.grad(loss, size)
+    assert by_size.abs().max() < 1e-5
+    (by_direction,) = torch.autograd.grad(
+        nn.functional.cross_entropy(without_scale(logits + direction), labels), direction
+    )
+    assert by_direction.abs().max() > 1e-2  # which class is likelier still counts
+
+    same = torch.zeros(2, 4, requires_grad=True)  # nothing to divide by
+    without_scale(same).sum().backward()
+    assert torch.isfinite(same.grad).all()

@@ -18,6 +18,7 @@ from tensorboard.plugins.hparams.api_pb2 import GetExperimentRequest
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.get_experiment import Handler
 
+from nas.errors import RunError
 from nas.keeping import bring_up_to_date, keep_files
 
 FIGURES = {
@@ -116,6 +117,21 @@ def test_the_file_grows_and_a_resume_completes_it_without_duplicates(log):
     bring_up_to_date(log.run)
     assert file_of(log).read_bytes() == four
     assert steps(log, "supernet/score") == [1, 2, 3, 4]
+
+
+def test_a_file_that_cannot_be_written_is_told_and_completed_later(log):
+    folder = log.run.folder / "tensorboard"
+    folder.write_text("in the way")
+    with pytest.raises(RunError, match=r"could not be written.*Everything recorded is kept.*nasctl resume"):
+        train(log, 1)
+    folder.unlink()
+    (folder / "supernet").mkdir(parents=True)
+    (folder / "supernet" / "partial.1").write_bytes(b"left by a kill")
+    file = folder / "supernet" / f"events.out.tfevents.{int(log.run.started)}.nasctl"
+    file.write_bytes(b"what somebody else wrote")
+    bring_up_to_date(log.run)
+    assert file_of(log) == file
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_an_epoch_that_was_trained_again_is_there_once(log):

@@ -25,7 +25,7 @@ from search_spaces.space import Rows
 DRAWS = 20_000
 KEPT = 512  # of the likeliest, between the rounds of a climb
 CLIMBERS, MUTANTS, ROUNDS = 64, 64, 8
-FAR_UNDER = 0.5  # share of the supernet's own score below which a candidate is called far under it
+FAR_UNDER = 0.5  # share of what the supernet scores above guessing, below which a candidate is called far under it
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Candidate:
     params: int
     log_likelihood: float | None  # under the alphas, in nats; None where there are none
     score: float
-    far_under: bool  # its score is less than half of the supernet's own
+    far_under: bool  # it is above guessing by less than half of what the supernet itself is
 
 
 def ranked_candidates(training: SupernetTraining) -> dict[str, Any]:
@@ -96,6 +96,12 @@ def spread_fitting(space: SearchSpace, task: Task, pool: Pool, rng: np.random.Ge
     return _different(space, task, rows[order], count)
 
 
+def is_far_under(score: float, supernet_score: float, num_classes: int) -> bool:
+    """Whether a score has less than half of the supernet's lead on guessing, which scores about 1 / classes."""
+    chance = 1 / num_classes
+    return score - chance < FAR_UNDER * (supernet_score - chance)
+
+
 def note_on_collapse(found: dict[str, Any]) -> str | None:
     """A sentence about candidates that are far under the supernet; None if there are none."""
     far = [candidate["score"] for candidate in found["ranked"] if candidate["far_under"]]
@@ -103,8 +109,8 @@ def note_on_collapse(found: dict[str, Any]) -> str | None:
         return None
     scores = ", ".join(f"{score:.3f}" for score in far[:4]) + (", ..." if len(far) > 4 else "")
     return (
-        f"{len(far)} of {len(found['ranked'])} candidates score less than half of the supernet's own "
-        f"{found['supernet_score']:.3f} with inherited weights ({scores}): the shared weights do not serve these "
+        f"{len(far)} of {len(found['ranked'])} candidates are less than half as far above guessing as the supernet's "
+        f"own {found['supernet_score']:.3f} with inherited weights ({scores}): the shared weights do not serve these "
         "alone, so their rank says little. Trials show what they are worth."
     )
 
@@ -137,6 +143,6 @@ def _ranked(
     for row, params, likelihood in zip(rows, costs.params, likelihoods, strict=True):
         sample = training.space.decode(row)
         score = training.score_of(training.supernet.inherit(sample), batches, "rank")
-        far_under = score < FAR_UNDER * supernet_score
+        far_under = is_far_under(score, supernet_score, training.task.num_classes)
         candidates.append(Candidate(sample, int(params), likelihood, score, far_under))
     return sorted(candidates, key=lambda candidate: (-candidate.score, -(candidate.log_likelihood or 0.0)))

@@ -80,9 +80,10 @@ def check_memory(
 ) -> Need:
     """What the training needs; UsageError with what to change if ``device`` has less."""
     need, free = memory_need(config, space, task, budget, device=device), free_memory(device)
-    if need.peak(batch_size) <= free:
+    lack = shortage(need, space, task, device=device, batch_size=batch_size)
+    if not lack:
         return need
-    channels, height, width = task.input_shape
+    _, height, width = task.input_shape
     cures = []
     if (largest := need.largest_batch(free)) >= 2:
         cures.append(f"--batch-size {largest}, the largest that fits")
@@ -93,10 +94,16 @@ def check_memory(
         other = memory_need(path, space, task, budget, device=device)
         cures.append(f"--strategy random-oneshot, which needs about {memory(other.peak(batch_size))}")
     cures.append("--strategy evolution, which trains no supernet")
-    raise UsageError(
+    raise UsageError(f"{lack} Use {'; or '.join(cures)}.")
+
+
+def shortage(need: Need, space: SearchSpace, task: Task, *, device: str, batch_size: int) -> str | None:
+    """A sentence if ``device`` has less free memory than the training needs."""
+    if need.peak(batch_size) <= (free := free_memory(device)):
+        return None
+    return (
         f"The supernet of {space.name} needs about {memory(need.peak(batch_size))} of memory for batches of "
-        f"{batch_size} images ({channels}x{height}x{width}), and {memory(free)} are free on {device}. "
-        f"Use {'; or '.join(cures)}."
+        f"{batch_size} images ({'x'.join(map(str, task.input_shape))}), and {memory(free)} are free on {device}."
     )
 
 

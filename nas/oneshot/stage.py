@@ -13,7 +13,7 @@ from nas.journal import Journal
 from nas.oneshot.candidates import note_on_collapse, ranked_candidates
 from nas.oneshot.checkpoint import Checkpoint
 from nas.oneshot.images import Images
-from nas.oneshot.memory import Need, check_memory
+from nas.oneshot.memory import Need, memory_need, shortage
 from nas.oneshot.training import SupernetTraining
 from nas.store import typed
 from nas.trial_data import forget
@@ -26,9 +26,8 @@ def find_candidates(journal: Journal, device: str) -> None:
     """Train the supernet of a run on ``device``, or go on with it, and record the candidates; nothing if they are
     recorded already. Memory and data are let go of at the end.
 
-    A KeyboardInterrupt passes through; what it, or a kill, costs is the epoch that it falls in. UsageError if
-    memory does not suffice, RunError for a checkpoint that cannot be used, SearchStopped for a loss that is not
-    finite.
+    A KeyboardInterrupt passes through; what it, or a kill, costs is the epoch that it falls in. RunError for a
+    checkpoint that cannot be used, SearchStopped if memory does not suffice or a loss is not finite.
     """
     run = journal.run
     checkpoint = Checkpoint(run)
@@ -36,8 +35,9 @@ def find_candidates(journal: Journal, device: str) -> None:
         try:
             _train_and_choose(journal, checkpoint, device)
         except TrialError as error:
+            rates = "--alpha-learning-rate or --learning-rate" if "select_loss" in str(error) else "--learning-rate"
             raise SearchStopped(
-                f"The supernet cannot be trained so: {error}. Start a new search with a lower --learning-rate."
+                f"The supernet cannot be trained so: {error}. Start a new search with a lower {rates}."
             ) from error
         except RuntimeError as error:
             if not out_of_memory(error):
@@ -61,7 +61,12 @@ def _train_and_choose(journal: Journal, checkpoint: Checkpoint, device: str) -> 
     space, task = get_space(run.config.space), Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
     budget = Budget(**run.facts["budget"])
     images = Images.of(run.config, task.num_classes, device)
-    need = check_memory(run.config, space, task, budget, device=device, batch_size=max(images.sizes))
+    need = memory_need(run.config, space, task, budget, device=device)
+    if lack := shortage(need, space, task, device=device, batch_size=max(images.sizes)):
+        # It fitted when the search began, and how it trains cannot change any more.
+        raise SearchStopped(
+            f"{lack} Free some, then: {typed('resume', run.folder)}. Or go on elsewhere with --device NAME."
+        )
     training = SupernetTraining(run.config, space, task, budget, images)
     if run.supernet is None:
         journal.append("supernet", _description(training, need))

@@ -2,7 +2,8 @@
 
 First order, as in DARTS (Liu et al. 2019): steps of the weights, and steps of the alphas on other images. One
 step of the alphas comes before every second step of the weights; the paper has one before each, which costs a
-third more time and reads ``select``, the smaller split, twice as often.
+third more time and reads ``select``, the smaller split, twice as often. The alphas do not learn from how large the
+logits are (see ``without_scale``).
 Everything random in an epoch follows from the seed and the epoch's number, so that weights, alphas and the
 optimizers' states are all there is to keep between epochs.
 """
@@ -145,7 +146,7 @@ class SupernetTraining:
 
     def _alpha_step(self, batch: Batch, rng: np.random.Generator) -> Tensor:
         _learn(self.alphas, instead_of=self.weights)
-        total = loss = self._loss(batch)
+        total = loss = self._loss(batch, for_alphas=True)
         if weight := self.config.supernet.penalty:
             total = loss + weight * self.penalty(self.choices.probabilities(), rng).to(loss.device)
         assert self.alpha_optimizer is not None
@@ -154,12 +155,12 @@ class SupernetTraining:
         self.alpha_optimizer.zero_grad()
         return loss.detach()
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: Batch, *, for_alphas: bool = False) -> Tensor:
         images, labels = batch
         device = self.images.device
         with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(device)):
             logits = self.supernet(images)
-        return self.loss_of(logits, labels)
+        return self.loss_of(without_scale(logits) if for_alphas else logits, labels)
 
     def _preferences(self, rng: np.random.Generator) -> dict[str, Any]:
         """What the alphas prefer, against the budget; without alphas: what the trained paths are."""
@@ -185,6 +186,19 @@ def warm_up_epochs(config: SearchConfig) -> int:
     """Epochs in which only weights learn: alphas that learn from random weights prefer what learns fastest,
     skips above all. At least one epoch is left for the alphas."""
     return min(round(config.supernet.warm_up * config.supernet_epochs), config.supernet_epochs - 1)
+
+
+def without_scale(logits_NC: Tensor) -> Tensor:
+    """The logits as they are, with a gradient that leaves each image's size of them alone.
+
+    A supernet is sure of its training images, so on others it is wrong with great certainty, and the quickest way
+    to a lower loss there is to make the logits smaller: few channels in the last stage do that best, whatever they
+    are worth in a network of their own. With ``z`` the logits less their mean and ``r`` their root mean square,
+    the result is ``z / r`` times ``r`` as a constant: equal up to a shift, which no loss here sees.
+    """
+    centred_NC = logits_NC.float() - logits_NC.float().mean(dim=1, keepdim=True)
+    size_N1 = centred_NC.square().mean(dim=1, keepdim=True).add(1e-12).sqrt()
+    return centred_NC * (size_N1.detach() / size_N1)
 
 
 def _alpha_optimizer(alphas: list[nn.Parameter], rate: float) -> torch.optim.Optimizer | None:
