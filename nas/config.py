@@ -32,7 +32,7 @@ class BudgetConfig(BaseModel):
 
 
 class SupernetConfig(BaseModel):
-    """How a one-shot strategy trains its supernet; loss, optimizer and augmentation are the recipe's."""
+    """How a one-shot strategy trains its supernet; loss, sampling, augmentation and optimizer are the recipe's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
