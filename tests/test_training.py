@@ -293,3 +293,20 @@ def test_trains_on_a_gpu() -> None:
     training = train(network(), *on_gpu, Recipe(epochs=4), num_classes=10, device="cuda", seed=0)
     assert training.history[-1]["select_balanced_accuracy"] > 0.85
     assert all(tensor.device.type == "cpu" for tensor in training.best_state.values())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"loss": loss, "deferred_reweighting": 0.5} for loss in LOSSES),
+        *({"regularizer": name} for name in REGULARIZERS),
+        *({"mixing": name, "sampler": "class-balanced"} for name in MIXINGS),
+        {"loss": "ce", "post_hoc_tau": 1.0},
+    ],
+)
+def test_every_part_of_a_recipe_works_on_a_gpu(changes: dict[str, Any]) -> None:
+    splits = [TensorSplit.of(IMAGES, LABELS, "cuda", rows=np.arange(start, 1400, 2)) for start in (0, 1)]
+    training = train(network(), *splits, Recipe(epochs=4, **changes), num_classes=10, device="cuda", seed=0)
+    assert max(record["select_balanced_accuracy"] for record in training.history) > 0.8
