@@ -56,7 +56,7 @@ def gather(split: Split, positions: Rows) -> NDArray[np.uint8]:
     return np.asarray(split.stored[split.rows[positions]])
 
 
-def pieces(positions: Rows, split: Split, num_bytes: int = PIECE_BYTES) -> Iterator[Rows]:
-    """Positions in parts, each of about ``num_bytes`` of pixels at one byte each, and of one image at least."""
-    size = max(1, num_bytes // int(np.prod(split.stored.shape[1:])))
+def pieces(positions: Rows, split: Split, num_bytes: int | None = None) -> Iterator[Rows]:
+    """Positions in parts of about ``num_bytes`` (PIECE_BYTES) pixels each, and of one image at least."""
+    size = max(1, (num_bytes or PIECE_BYTES) // int(np.prod(split.stored.shape[1:])))
     return (positions[start : start + size] for start in range(0, len(positions), size))
