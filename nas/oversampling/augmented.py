@@ -9,6 +9,8 @@ import numpy as np
 from nas.data.dataset import Split
 from nas.oversampling.registry import SEED, Synthetic, class_counts, gather, pieces, register_oversampler
 
+BATCH_BYTES = 1 << 20  # of pixels that are transformed at once; in float32, with their grids, tens of times as many
+
 
 @register_oversampler("augment")
 def augmented_copies(split: Split) -> Iterator[Synthetic]:
@@ -28,6 +30,6 @@ def augmented_copies(split: Split) -> Iterator[Synthetic]:
     majority = max(counts.values())
     for label, count in counts.items():
         chosen = np.resize(rng.permutation(np.flatnonzero(split.labels == label)), majority - count)
-        for part in pieces(chosen, split):
+        for part in pieces(chosen, split, BATCH_BYTES):
             images = torch.from_numpy(gather(split, part))
             yield Synthetic(transformed(images, generator).numpy(), split.labels[part])
