@@ -19,7 +19,8 @@ VENDORS = {  # the only modules that may import a library
     "onnxruntime": {"nas.export_loader"},
     "thop": {"nas.export_check"},
     "imblearn": {"nas.oversampling"},
-    "typer": {"nas.cli"},
+    "typer": {"nas.cli", "nas.baseline_cli"},
+    "matplotlib": {"nas.plots"},
 }
 
 

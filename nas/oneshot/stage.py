@@ -58,11 +58,11 @@ def find_candidates(journal: Journal, device: str) -> None:
 
 def _train_and_choose(journal: Journal, checkpoint: Checkpoint, device: str) -> None:
     run = journal.run
-    space, task = get_space(run.config.space), Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
+    space, task = get_space(run.search.space), Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
     budget = Budget(**run.facts["budget"])
-    images = Images.of(run.config, task.num_classes, device)
-    need = check_memory(run.config, space, task, budget, device=device, batch_size=max(images.sizes))
-    training = SupernetTraining(run.config, space, task, budget, images)
+    images = Images.of(run.search, task.num_classes, device)
+    need = check_memory(run.search, space, task, budget, device=device, batch_size=max(images.sizes))
+    training = SupernetTraining(run.search, space, task, budget, images)
     if run.supernet is None:
         journal.append("supernet", _description(training, need))
     record = checkpoint.load(training)
