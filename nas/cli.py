@@ -10,6 +10,48 @@ import typer
 
 from nas.baseline_cli import baseline
 from nas.baseline_cli import compare as compare_with_baselines
+from nas.flags import (
+    BatchSize,
+    Cutout,
+    Data,
+    DeferredReweighting,
+    Device,
+    Epochs,
+    Fit,
+    Flip,
+    Gamma,
+    ImageSize,
+    Imbalance,
+    Json,
+    LabelSmoothing,
+    LearningRate,
+    Loss,
+    MaxBytes,
+    MaxMacs,
+    MaxParams,
+    MaxPeakMemory,
+    MinParams,
+    Mixup,
+    Optimizer,
+    Oversample,
+    OversampledShare,
+    Patience,
+    Quiet,
+    Recipe,
+    Regularizer,
+    RegularizerWeight,
+    RunName,
+    Runs,
+    Sampler,
+    Schedule,
+    SkipBroken,
+    Space,
+    Text,
+    TrialsPerGpu,
+    WeightDecay,
+    Workers,
+    option,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,39 +62,6 @@ app = typer.Typer(
     help="Search for small image classifiers under hard budgets.\n\n"
     "A first search, on scikit-learn's bundled digits:  nasctl search --space densenet --max-params 150k",
 )
-
-Text = str | None  # values are checked all together by nas.options, not one by one here
-
-
-def _option(help_text: str, metavar: str, *names: str) -> typer.models.OptionInfo:
-    return typer.Option(*names, help=help_text, metavar=metavar, show_default=False)  # type: ignore[no-any-return]
-
-
-Space = Annotated[Text, _option("vgg, resnet, densenet, mobilenet or cell.", "NAME", "--space", "-s")]
-MaxParams = Annotated[Text, _option("Most parameters: 150k, 150000, 1.5M.", "SIZE")]
-MaxMacs = Annotated[Text, _option("Most multiply-accumulates for one image.", "SIZE")]
-MaxBytes = Annotated[Text, _option("Most bytes of float32 weights: 600k, 512KiB.", "SIZE")]
-MaxPeakMemory = Annotated[Text, _option("Most bytes of activations alive at once, one float32 image.", "SIZE")]
-MinParams = Annotated[Text, _option("Fewest parameters. [default: half of --max-params; 1 for no least]", "SIZE")]
-Data = Annotated[
-    Text, _option("digits, a folder, an .npz file, or cifar10, emnist-byclass... [default: digits]", "DATA")
-]
-Imbalance = Annotated[
-    Text, _option("Make the training split long-tailed by this factor. [default: 20 for digits, else 1]", "F")
-]
-ImageSize = Annotated[Text, _option("Side in pixels that images are brought to. [default: their own]", "N")]
-Fit = Annotated[Text, _option("resize or pad, to reach --image-size. [default: resize]", "HOW")]
-SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Go on without images that cannot be read.")]
-Recipe = Annotated[Text, _option("custom-ce, custom-ce+borderline-smote or ce. [default: custom-ce]", "NAME")]
-Epochs = Annotated[Text, _option("Epochs of a trial.", "N")]
-BatchSize = Annotated[Text, _option("Images of a training step.", "N")]
-Workers = Annotated[Text, _option("Trials at once. [default: 4 a GPU, or one a CPU core]", "N")]
-TrialsPerGpu = Annotated[Text, _option("Trials at once on each GPU. [default: 4]", "N")]
-Device = Annotated[Text, _option("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
-RunName = Annotated[Text, _option("The run's name. [default: the newest run]", "NAME", "--run", "-r")]
-Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
 @app.command()
@@ -70,46 +79,53 @@ def search(
     skip_broken: SkipBroken = False,
     strategy: Annotated[
         Text,
-        _option(
+        option(
             "evolution, random; or darts, gumbel-darts, random-oneshot: train one supernet that holds every "
             "architecture with shared weights, then the best found in it as trials. [default: evolution]",
             "NAME",
         ),
     ] = None,
-    trials: Annotated[Text, _option("Architectures to train. [default: 12; 4 after a supernet]", "N")] = None,
-    supernet_epochs: Annotated[Text, _option("Epochs of the supernet. [default: half of --epochs]", "N")] = None,
+    trials: Annotated[Text, option("Architectures to train. [default: 12; 4 after a supernet]", "N")] = None,
+    supernet_epochs: Annotated[Text, option("Epochs of the supernet. [default: half of --epochs]", "N")] = None,
     penalty: Annotated[
-        Text, _option("Weight of the budget in the loss of darts and gumbel-darts. [default: 1; 0: none]", "X")
+        Text, option("Weight of the budget in the loss of darts and gumbel-darts. [default: 1; 0: none]", "X")
     ] = None,
     alpha_learning_rate: Annotated[
-        Text, _option("Learning rate of what darts and gumbel-darts learn of the choices. [default: 0.1]", "X")
+        Text, option("Learning rate of what darts and gumbel-darts learn of the choices. [default: 0.1]", "X")
     ] = None,
     candidates: Annotated[
-        Text, _option("Architectures that the supernet ranks; the best become trials. [default: 32]", "K")
+        Text, option("Architectures that the supernet ranks; the best become trials. [default: 32]", "K")
     ] = None,
-    time_limit: Annotated[Text, _option("Start no new trial after this time: 90s, 30m, 2h.", "TIME")] = None,
-    trial_timeout: Annotated[Text, _option("Stop a single trial after this time; it counts as failed.", "TIME")] = None,
-    objective: Annotated[Text, _option("What ranks trials. [default: balanced_accuracy]", "NAME")] = None,
-    confirm: Annotated[Text, _option("Train the best K again with 3 seeds each. [default: 3; 0: none]", "K")] = None,
+    time_limit: Annotated[Text, option("Start no new trial after this time: 90s, 30m, 2h.", "TIME")] = None,
+    trial_timeout: Annotated[Text, option("Stop a single trial after this time; it counts as failed.", "TIME")] = None,
+    objective: Annotated[Text, option("What ranks trials. [default: balanced_accuracy]", "NAME")] = None,
+    confirm: Annotated[Text, option("Train the best K again with 3 seeds each. [default: 3; 0: none]", "K")] = None,
     recipe: Recipe = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
-    learning_rate: Annotated[Text, _option("Highest learning rate of the schedule.", "X")] = None,
-    optimizer: Annotated[Text, _option("adam or sgd. [default: adam]", "NAME")] = None,
-    schedule: Annotated[Text, _option("one-cycle or cosine. [default: one-cycle]", "NAME")] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option("--flip/--no-flip", help="Mirror images in training. [default: if in colour]", show_default=False),
-    ] = None,
-    cutout: Annotated[
-        Text, _option("Side of a square erased from each image in training, as a share. [default: 0]", "X")
-    ] = None,
+    learning_rate: LearningRate = None,
+    optimizer: Optimizer = None,
+    schedule: Schedule = None,
+    weight_decay: WeightDecay = None,
+    patience: Patience = None,
+    loss: Loss = None,
+    label_smoothing: LabelSmoothing = None,
+    gamma: Gamma = None,
+    deferred_reweighting: DeferredReweighting = None,
+    regularizer: Regularizer = None,
+    regularizer_weight: RegularizerWeight = None,
+    oversample: Oversample = None,
+    oversampled_share: OversampledShare = None,
+    sampler: Sampler = None,
+    mixup: Mixup = None,
+    flip: Flip = None,
+    cutout: Cutout = None,
     workers: Workers = None,
     trials_per_gpu: TrialsPerGpu = None,
     device: Device = None,
-    seed: Annotated[Text, _option("Of strategy and trainings; splits do not depend on it. [default: 0]", "N")] = None,
-    keep: Annotated[Text, _option("Trials whose weights stay on the disk. [default: 3]", "K")] = None,
-    run: Annotated[Text, _option("Name of the new run. [default: SPACE-DATA-N]", "NAME", "--run", "-r")] = None,
+    seed: Annotated[Text, option("Of strategy and trainings; splits do not depend on it. [default: 0]", "N")] = None,
+    keep: Annotated[Text, option("Trials whose weights stay on the disk. [default: 3]", "K")] = None,
+    run: Annotated[Text, option("Name of the new run. [default: SPACE-DATA-N]", "NAME", "--run", "-r")] = None,
     runs: Runs = "runs",
     quiet: Quiet = False,
     json: Json = False,
@@ -126,8 +142,8 @@ def resume(
     run: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="Name or folder. [default: the newest run]")
     ] = None,
-    trials: Annotated[Text, _option("A new number of trials, to search on.", "N")] = None,
-    time_limit: Annotated[Text, _option("A new limit, for all sessions together: 90s, 30m, 2h.", "TIME")] = None,
+    trials: Annotated[Text, option("A new number of trials, to search on.", "N")] = None,
+    time_limit: Annotated[Text, option("A new limit, for all sessions together: 90s, 30m, 2h.", "TIME")] = None,
     workers: Workers = None,
     trials_per_gpu: TrialsPerGpu = None,
     device: Device = None,
@@ -153,7 +169,7 @@ def status(run: RunName = None, runs: Runs = "runs", json: Json = False) -> None
 @app.command()
 def trials(
     run: RunName = None,
-    top: Annotated[Text, _option("Only the best N that finished.", "N")] = None,
+    top: Annotated[Text, option("Only the best N that finished.", "N")] = None,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
@@ -225,7 +241,7 @@ def data(
 def export(
     out: Annotated[str, typer.Option(help="New folder for the files.", metavar="DIR")],
     best: Annotated[bool, typer.Option("--best", help="The winner, or the best trial so far.")] = False,
-    trial: Annotated[Text, _option("A trial whose weights were kept.", "ID")] = None,
+    trial: Annotated[Text, option("A trial whose weights were kept.", "ID")] = None,
     run: RunName = None,
     runs: Runs = "runs",
     json: Json = False,

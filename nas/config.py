@@ -32,7 +32,7 @@ class BudgetConfig(BaseModel):
 
 
 class SupernetConfig(BaseModel):
-    """How a one-shot strategy trains its supernet; loss, optimizer and augmentation are the recipe's."""
+    """How a one-shot strategy trains its supernet; loss, sampling, augmentation and optimizer are the recipe's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -144,8 +144,10 @@ def _cure(fault: dict[str, Any]) -> str:
         return f"give a number of at least {context['ge']}"
     if "gt" in context:
         return f"give a number above {context['gt']}"
-    if "le" in context or "lt" in context:
-        return f"give a number of at most {context.get('le', context.get('lt'))}"
+    if "le" in context:
+        return f"give a number of at most {context['le']}"
+    if "lt" in context:
+        return f"give a number below {context['lt']}"
     if fault["type"].startswith("int"):
         return "give a whole number"
     if fault["type"].startswith("float"):

@@ -8,6 +8,7 @@ from typing import Any
 
 from nas import __version__
 from nas.errors import RunError
+from nas.recipe_rules import active_settings
 from nas.runs import Run, Trial
 from nas.store import typed
 from search_spaces import get_space
@@ -78,7 +79,7 @@ def _provenance(run: Run, trial: Trial) -> dict[str, Any]:
         "data": run.facts["data_name"],
         "imbalance of the training split": config.data.imbalance_factor,
         "recipe": config.recipe.name,
-        "epochs": config.recipe.epochs,
+        "training": active_settings(config.recipe),
         "strategy": config.strategy,
         "seed": config.seed,
         "trials": len(run.stage("search")),

@@ -13,6 +13,7 @@ from nas.data.config import DataConfig
 from nas.data.named import NAMED
 from nas.errors import attempt, find_named
 from nas.recipe import Recipe, named_recipe
+from nas.recipe_rules import check_name, check_together, described_name
 from search_spaces import get_space
 
 Flags = dict[str, Any]  # by name with underscores; None: not given
@@ -27,7 +28,21 @@ RECIPE_FLAGS = (
     "schedule",
     "cutout",
     "flip",
+    "weight_decay",
+    "patience",
 )
+METHOD_FLAGS = {  # what a recipe's name stands for, by the setting's name
+    "loss": "loss",
+    "label_smoothing": "label_smoothing",
+    "gamma": "gamma",
+    "deferred_reweighting": "deferred_reweighting",
+    "regularizer": "regularizer",
+    "regularizer_weight": "regularizer_weight",
+    "oversampling": "oversample",
+    "oversampled_share": "oversampled_share",
+    "sampler": "sampler",
+    "mixing": "mixup",
+}
 SUPERNET_FLAGS = {  # by the setting's name
     "epochs": "supernet_epochs",
     "penalty": "penalty",
@@ -52,8 +67,8 @@ def search_config(flags: Flags) -> SearchConfig:
         attempt(lambda: get_space(flags["space"]), faults)
     budget = budget_config(flags, faults)
     data = data_config(flags, faults)
-    recipe = _recipe(flags, faults)
     strategy, supernet = _strategy(flags, faults), _supernet(flags, faults)
+    recipe = _recipe(flags, faults, strategy)
     values = {name: flags.get(name) for name in SEARCH_FLAGS}
     if strategy in ONE_SHOT and values["trials"] is None:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
@@ -136,10 +151,25 @@ def _absolute(source: str | None) -> str | None:
     return str(path.resolve()) if path.exists() else source
 
 
-def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
+def _recipe(flags: Flags, faults: list[str], strategy: str = "evolution") -> Recipe | None:
+    """The recipe called --recipe with the settings that were typed, under a name that says what it is now."""
     recipe = attempt(lambda: named_recipe(flags.get("recipe") or "custom-ce"), faults) or Recipe()
-    changes = {name: flags.get(name) for name in RECIPE_FLAGS if flags.get(name) is not None}
-    return checked(Recipe, {**recipe.model_dump(), **changes}, faults)
+    changes = {name: flags[name] for name in RECIPE_FLAGS if flags.get(name) is not None}
+    methods = {name: flags[given] for name, given in METHOD_FLAGS.items() if flags.get(given) is not None}
+    unknown = [fault for name, value in methods.items() for fault in check_name(name, value)]
+    if unknown:
+        faults += unknown
+        return recipe
+    changed = checked(Recipe, {**recipe.model_dump(), **changes, **methods}, faults, METHOD_FLAGS)
+    if changed is None:
+        return None
+    faults += check_together(changed, methods)
+    if strategy in ONE_SHOT and changed.regularizer != "none":
+        faults.append(
+            f"--strategy {strategy} cannot use the regularizer {changed.regularizer}: the supernet's weights belong to "
+            "many networks at once. Choose --regularizer none, or --strategy evolution or random."
+        )
+    return changed.model_copy(update={"name": described_name(changed)}) if methods else changed
 
 
 def parse_duration(text: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,7 +19,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = "custom-ce"
-    loss: str = "custom-ce"  # of ``nas.losses``
+    loss: str = "custom-ce"  # of ``nas.losses``; its settings: ``nas.recipe_rules``
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="of the cross-entropies")
     wrong_class_weight: float = Field(default=0.1, ge=0, description="of the custom cross-entropy's second term")
     gamma: float = Field(default=2.0, ge=0, description="exponent of the focal losses")
@@ -55,12 +55,38 @@ class Recipe(BaseModel):
     cutout: float = Field(default=0.0, ge=0, lt=1)
 
 
+# Training as in the code of LDAM-DRW (Cao et al. 2019) for long-tailed CIFAR with a ResNet-32; our SGD's momentum is
+# Nesterov's. For studies: recipe.model_copy(update=LONG_TAIL_TRAINING).
+LONG_TAIL_TRAINING: dict[str, Any] = {
+    "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 2e-4, "schedule": "step", "epochs": 200,
+    "batch_size": 128, "keep_epoch": "last",
+}  # fmt: skip
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe(name="custom-ce", loss="custom-ce"),
         Recipe(name="custom-ce+borderline-smote", loss="custom-ce", oversampling="borderline-smote"),
         Recipe(name="ce", loss="ce"),
+        # The rest of the origin study's six settings.
+        Recipe(name="ce+l2-norms", loss="ce", regularizer="l2-norms"),
+        Recipe(name="focal", loss="focal"),
+        Recipe(name="custom-ce+soft-orthogonality", loss="custom-ce", regularizer="soft-orthogonality"),
+        Recipe(name="custom-ce+srip", loss="custom-ce", regularizer="srip"),
+        Recipe(name="custom-ce+smote", loss="custom-ce", oversampling="smote"),
+        # For long-tailed data.
+        Recipe(name="weighted-ce", loss="weighted-ce"),
+        Recipe(name="ce+class-balanced-sampler", loss="ce", sampler="class-balanced"),
+        Recipe(name="ce-drw", loss="ce", deferred_reweighting=0.8),
+        Recipe(name="cb-ce", loss="cb-ce"),
+        Recipe(name="cb-focal", loss="cb-focal"),
+        Recipe(name="balanced-softmax", loss="balanced-softmax"),
+        Recipe(name="logit-adjustment", loss="logit-adjustment"),
+        Recipe(name="post-hoc-logit-adjustment", loss="ce", post_hoc_tau=1),
+        Recipe(name="ldam", loss="ldam"),
+        Recipe(name="ldam-drw", loss="ldam", deferred_reweighting=0.8),
+        Recipe(name="mixup-drw", loss="ce", mixing="mixup", deferred_reweighting=0.8),
+        Recipe(name="class-aware-mixup-drw", loss="ce", mixing="class-aware-mixup", deferred_reweighting=0.8),
     )
 }
 

@@ -7,119 +7,49 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.augmentation import augment, normalize
+from nas.class_counts import ClassCounts
+from nas.classifier import Classifier
 from nas.errors import TrialError
-from nas.losses import get_loss
+from nas.losses import TrainingLoss, is_reweighted, make_loss
 from nas.metrics import Figures, evaluate
+from nas.mixing import mix
 from nas.recipe import Recipe
+from nas.regularizers import Regularizer, make_regularizer
+from nas.sampling import Sampler, batch_sizes, default_batch_size, epoch_plan, images_seen, make_sampler
+from nas.schedules import learning_rate
+from nas.tensor_split import CHUNK, JoinedSplit, TensorSplit
 
-WARM_UP = 0.25  # share of a one-cycle schedule in which the learning rate rises
-START = 0.1  # of the maximum learning rate, where a one-cycle schedule begins
-CHUNK = 1024  # images that are read at once where a whole split is
-
-
-@dataclass(frozen=True)
-class TensorSplit:
-    """A split as tensors, read a batch at a time on the device it trains on.
-
-    With ``rows``, image i of the split is ``images[rows[i]]``: on a CPU the pixels stay in a memory map that
-    processes share, and only a batch of them is ever copied.
-    """
-
-    images: Tensor  # uint8 (N, C, H, W); with rows, of any number
-    labels: Tensor  # int64 (N,)
-    rows: Tensor | None = None  # int64 (N,)
-
-    @classmethod
-    def of(
-        cls,
-        images: NDArray[np.uint8],
-        labels: NDArray[np.int64],
-        device: torch.device | str,
-        rows: NDArray[np.int64] | None = None,
-    ) -> TensorSplit:
-        """Put arrays on ``device``. On a CPU nothing is copied; elsewhere only ``rows`` of the images are."""
-        split = cls(
-            torch.from_numpy(images), torch.from_numpy(labels), None if rows is None else torch.from_numpy(rows)
-        )
-        if torch.device(device).type == "cpu":
-            return split
-        on_device = torch.empty(len(split), *images.shape[1:], dtype=torch.uint8, device=device)
-        for part, chunk in zip(torch.split(on_device, CHUNK), split.chunks(), strict=True):
-            part.copy_(chunk)
-        return cls(on_device, split.labels.to(device))
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and labels of the split's positions ``index`` (n,), on the split's device."""
-        place = index if self.rows is None else self.rows[index]
-        return self.images[place], self.labels[index]
-
-    def chunks(self, size: int = CHUNK) -> Iterator[Tensor]:
-        """All images in order, ``size`` at a time."""
-        return (self[start : start + size] for start in range(0, len(self), size))
-
-    def __getitem__(self, part: slice) -> Tensor:
-        """The images of a part of the split."""
-        return self.images[part] if self.rows is None else self.images[self.rows[part]]
-
-    @cached_property
-    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Per channel on a scale of 0 to 1, exactly, from a histogram; a std of 0 becomes 1."""
-        level = torch.arange(256, dtype=torch.float64) / 255
-        counts = [
-            torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in chunk.unbind(1)])
-            for chunk in self.chunks()
-        ]
-        means, stds = [], []
-        for count in torch.stack(counts).sum(0).double().cpu():
-            share = count / count.sum()
-            means.append(mean := float(share @ level))
-            stds.append(math.sqrt(float(share @ (level - mean).square())) or 1.0)
-        return tuple(means), tuple(stds)
-
-
-@dataclass(frozen=True)
-class JoinedSplit:
-    """Two splits as one, without a copy of either."""
-
-    first: TensorSplit
-    second: TensorSplit  # continues the count of the first; neither is empty
-
-    def __len__(self) -> int:
-        return len(self.first) + len(self.second)
-
-    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and labels of the positions ``index`` (n,)."""
-        images, labels = self.first.batch(index.clamp(max=len(self.first) - 1))
-        index = index - len(self.first)
-        if index.is_cuda:  # counting the positions in each would stall it: read both, choose afterwards
-            more_images, more_labels = self.second.batch(index.clamp(min=0))
-            is_first = index < 0
-            return torch.where(is_first.view(-1, 1, 1, 1), images, more_images), labels.where(is_first, more_labels)
-        (place,) = (index >= 0).nonzero(as_tuple=True)
-        images[place], labels[place] = self.second.batch(index[place])
-        return images, labels
+__all__ = [
+    "JoinedSplit",
+    "TensorSplit",
+    "Training",
+    "batch_sizes",
+    "check_finite",
+    "default_batch_size",
+    "epoch_plan",
+    "evaluate_split",
+    "images_seen",
+    "learning_rate",
+    "make_optimizer",
+    "train",
+    "use_bfloat16",
+]
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a training leaves: the weights of its best epoch, its curves, and its normalization."""
+    """What a training leaves: the weights of the epoch it keeps, its curves, and its normalization."""
 
-    best_state: dict[str, Tensor]  # on the CPU, contiguous
-    best_epoch: int  # from 1
+    best_state: dict[str, Tensor]  # on the CPU, contiguous; by ``recipe.keep_epoch`` of the best or the last epoch
+    best_epoch: int  # from 1; the one that is kept
     history: list[dict[str, float]]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -142,74 +72,133 @@ def train(
 
     ``synthetic`` is what an oversampler adds to ``train_split``; each epoch then sees a random
     ``recipe.oversampled_share`` of both together, while the normalization comes from ``train_split`` alone.
-    ``on_epoch`` receives each record of the history: epoch (from 1), train_loss, learning_rate (the largest
-    of the epoch), seconds, and select_<figure> for every scalar of ``nas.metrics.evaluate``.
+    ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's
+    penalty), learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar of
+    ``nas.metrics.evaluate``. With ``recipe.patience`` the training stops early: when that many epochs in a row
+    brought no lower select_loss. With ``keep_epoch`` "last" the last trained epoch is kept instead of the best.
+    The weights that are kept need nothing of the recipe (see ``nas.classifier``).
     TrialError if a loss is not finite. Equal seeds give equal bits on a CPU with equal threads.
     """
     device = torch.device(device)
     torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator
     generator = torch.Generator(device).manual_seed(seed)
     mean, std = train_split.mean_and_std
-    normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
     images, sizes = epoch_plan(train_split, synthetic, recipe)
+    counts = class_counts(train_split, images, recipe, num_classes)
     model.to(device)
     if use_bfloat16(device):
         model.to(memory_format=torch.channels_last)  # the order that tensor cores read
-    optimizer = make_optimizer(model, recipe)
+    normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
+    learning = Learning.of(model, images, recipe, counts, normal, generator)
+    classifier, kept = Classifier.of(recipe, counts), Kept(objective)
     history: list[dict[str, float]] = []
-    best_score, best_epoch, best_state = (-math.inf, -math.inf), 0, dict[str, Tensor]()
 
-    for epoch in range(1, recipe.epochs + 1):
-        started = time.perf_counter()
-        progress = [(epoch - 1 + step / len(sizes)) / recipe.epochs for step in range(len(sizes))]
-        rates = [learning_rate(share_done, recipe) for share_done in progress]
-        plan = list(zip(rates, sizes, strict=True))
-        train_loss = run_epoch(model, images, optimizer, recipe, plan, normal=normal, generator=generator)
-        record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
-        check_finite(record, "train_loss")
-        figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
-        record |= {f"select_{name}": figure for name, figure in figures.items() if isinstance(figure, float)}
-        check_finite(record, "select_loss")
-        score = (record[f"select_{objective}"], -record["select_loss"])  # small splits tie: then the surer
-        if score > best_score:
-            best_score, best_epoch = score, epoch
-            best_state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        record["seconds"] = time.perf_counter() - started
-        history.append(record)
-        if on_epoch is not None:
-            on_epoch(record)
+    with classifier.attached(model, num_classes):
+        for epoch in range(1, recipe.epochs + 1):
+            started = time.perf_counter()
+            progress = [(epoch - 1 + step / len(sizes)) / recipe.epochs for step in range(len(sizes))]
+            rates = [learning_rate(share_done, recipe) for share_done in progress]
+            train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)))
+            record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
+            check_finite(record, "train_loss")
+            figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
+            record |= {f"select_{name}": figure for name, figure in figures.items() if isinstance(figure, float)}
+            check_finite(record, "select_loss")
+            kept.see(record, model, always=recipe.keep_epoch == "last")
+            record["seconds"] = time.perf_counter() - started
+            history.append(record)
+            if on_epoch is not None:
+                on_epoch(record)
+            if recipe.patience is not None and kept.epochs_without_lower_loss >= recipe.patience:
+                break
 
-    best_state = {name: tensor.cpu().contiguous() for name, tensor in best_state.items()}
-    return Training(best_state, best_epoch, history, mean, std)
+    state = classifier.folded(kept.state, model, num_classes)
+    return Training({n: tensor.cpu().contiguous() for n, tensor in state.items()}, kept.epoch, history, mean, std)
 
 
-def run_epoch(
-    model: nn.Module,
-    images: TensorSplit | JoinedSplit,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-    plan: list[tuple[float, int]],
-    *,
-    normal: tuple[Tensor, Tensor],
-    generator: torch.Generator,
-) -> float:
-    """One pass over random images: ``plan`` has each batch's rate and size. Returns the mean loss."""
-    device, loss_of = generator.device, get_loss(recipe.loss)
+def class_counts(
+    train_split: TensorSplit, images: TensorSplit | JoinedSplit, recipe: Recipe, num_classes: int
+) -> ClassCounts:
+    """The counts of the training split and of ``images``, from which the recipe draws its epochs."""
+    return ClassCounts.of(train_split.labels, images.labels, num_classes, balanced=recipe.sampler == "class-balanced")
+
+
+@dataclass
+class Kept:
+    """The weights to keep, as epochs come."""
+
+    objective: str
+    epoch: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
+    epochs_without_lower_loss: int = 0
+    _best: tuple[float, float] = (-math.inf, -math.inf)
+    _lowest_loss: float = math.inf
+
+    def see(self, record: dict[str, float], model: nn.Module, *, always: bool) -> None:
+        """Copy the weights of ``model`` if they are the best so far, or ``always``."""
+        loss = record["select_loss"]
+        score = (record[f"select_{self.objective}"], -loss)  # small splits tie: then the surer
+        if score > self._best or always:
+            self._best, self.epoch = score, int(record["epoch"])
+            self.state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.epochs_without_lower_loss = 0 if loss < self._lowest_loss else self.epochs_without_lower_loss + 1
+        self._lowest_loss = min(loss, self._lowest_loss)
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What a recipe makes of a network and its images: all that an epoch works with."""
+
+    model: nn.Module
+    images: TensorSplit | JoinedSplit
+    recipe: Recipe
+    counts: ClassCounts
+    loss_of: TrainingLoss
+    regularizer: Regularizer | None
+    optimizer: torch.optim.Optimizer
+    sample: Sampler
+    normal: tuple[Tensor, Tensor]  # mean and standard deviation per channel, on the device
+    generator: torch.Generator
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        images: TensorSplit | JoinedSplit,
+        recipe: Recipe,
+        counts: ClassCounts,
+        normal: tuple[Tensor, Tensor],
+        generator: torch.Generator,
+    ) -> Learning:
+        """For ``model``, which lies on the generator's device. UsageError if a name in the recipe is not known."""
+        return cls(
+            model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
+            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator,
+        )  # fmt: skip
+
+
+def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]]) -> float:
+    """Epoch ``epoch``, from 1: ``plan`` has each batch's learning rate and size. Returns the mean loss."""
+    model, recipe, generator = learning.model, learning.recipe, learning.generator
+    device, reweighted = generator.device, is_reweighted(recipe, epoch, recipe.epochs)
     sizes = [size for _, size in plan]
     loss_sum = torch.zeros((), device=device)  # on the device: reading it at every step would stall the GPU
-    order = torch.randperm(len(images), generator=generator, device=device)[: sum(sizes)]
+    order = learning.sample(sum(sizes), generator)
     model.train()
     for (rate, _), index in zip(plan, torch.split(order, sizes), strict=True):
-        pixels, labels = images.batch(index)
-        batch = augment(normalize(pixels, *normal), recipe, generator)
+        pixels, labels = learning.images.batch(index)
+        view = augment(normalize(pixels, *learning.normal), recipe, generator)
+        batch, targets = mix(view, labels, recipe, learning.counts, generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(device)):
             logits = model(batch)
-        loss = loss_of(logits, labels)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        for group in optimizer.param_groups:
+        total = loss = learning.loss_of(logits, targets, reweighted=reweighted)
+        if learning.regularizer and (penalty := learning.regularizer((epoch - 1) / recipe.epochs)) is not None:
+            total = loss + penalty
+        learning.optimizer.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        for group in learning.optimizer.param_groups:
             group["lr"] = rate
-        optimizer.step()
+        learning.optimizer.step()
         loss_sum += loss.detach() * len(index)
     return loss_sum.item() / sum(sizes)
 
@@ -243,46 +232,6 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adam":
         return torch.optim.Adam(weights, rate, weight_decay=decay, fused=True)
     return torch.optim.SGD(weights, rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True)
-
-
-def learning_rate(progress: float, recipe: Recipe) -> float:
-    """The rate at ``progress`` (0 to below 1) of a training.
-
-    "cosine" falls from the maximum to 0 along half a cosine (Loshchilov and Hutter 2017); "one-cycle" climbs
-    in a line to the maximum first (Smith and Topin 2019), without their last phase.
-    """
-    if recipe.schedule == "one-cycle":
-        if progress < WARM_UP:
-            return recipe.learning_rate * (START + (1 - START) * progress / WARM_UP)
-        progress = (progress - WARM_UP) / (1 - WARM_UP)
-    return recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
-
-
-def epoch_plan(
-    train_split: TensorSplit, synthetic: TensorSplit | None, recipe: Recipe
-) -> tuple[TensorSplit | JoinedSplit, list[int]]:
-    """The images that an epoch draws from, and the sizes of its batches."""
-    images: TensorSplit | JoinedSplit = train_split
-    if synthetic is not None and len(synthetic):
-        images = JoinedSplit(train_split, synthetic)
-    num_seen = images_seen(len(images), recipe, oversampled=images is not train_split)
-    return images, batch_sizes(num_seen, recipe.batch_size or default_batch_size(num_seen))
-
-
-def images_seen(num_images: int, recipe: Recipe, *, oversampled: bool) -> int:
-    """How many of the images an epoch sees: a share of an oversampled set, all of any other."""
-    return max(2, math.ceil((recipe.oversampled_share if oversampled else 1.0) * num_images))
-
-
-def default_batch_size(num_images: int) -> int:
-    """The power of two, from 16 to 128, that gives an epoch about 20 steps or more: small sets need steps."""
-    return min(max(16, 1 << (num_images // 20).bit_length() >> 1), 128)
-
-
-def batch_sizes(num_images: int, batch_size: int) -> list[int]:
-    """How an epoch divides. A last batch of one image is left out: batch normalization cannot train on it."""
-    whole, rest = divmod(num_images, batch_size)
-    return [batch_size] * whole + ([rest] if rest > 1 else [])
 
 
 def check_finite(record: dict[str, float], name: str) -> None:

@@ -19,7 +19,7 @@ VENDORS = {  # the only modules that may import a library
     "onnxruntime": {"nas.export_loader"},
     "thop": {"nas.export_check"},
     "imblearn": {"nas.oversampling"},
-    "typer": {"nas.cli", "nas.baseline_cli"},
+    "typer": {"nas.cli", "nas.baseline_cli", "nas.flags"},
     "matplotlib": {"nas.plots"},
 }
 

@@ -11,16 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from nas.augmentation import augment, normalize
+from nas.class_counts import ClassCounts
 from nas.config import SearchConfig
 from nas.metrics import Figures
+from nas.mixing import Mixed, mix
 from nas.recipe import Recipe
-from nas.training import JoinedSplit, TensorSplit, epoch_plan, evaluate_split
+from nas.sampling import make_sampler
+from nas.training import JoinedSplit, TensorSplit, class_counts, epoch_plan, evaluate_split
 from nas.trial_data import split_on_device, synthetic_on_device
 
 CALIBRATION_BATCHES = 8  # of training images, from which statistics of batch normalization are estimated
 SCORED_AT_ONCE = 4  # times the batches of training: without gradients few layers' outputs are kept
 
-Batch = tuple[Tensor, Tensor]  # normalized images (n, C, H, W), labels (n,)
+Batch = tuple[Tensor, Tensor | Mixed]  # normalized images (n, C, H, W), labels (n,)
 
 
 @dataclass(frozen=True)
@@ -46,19 +49,38 @@ class Images:
         return cls(images, select, rank, sizes, train.mean_and_std, num_classes, torch.device(device), config.recipe)
 
     @cached_property
+    def counts(self) -> ClassCounts:
+        """Of the classes in training, as a trial has them."""
+        first = self.train.first if isinstance(self.train, JoinedSplit) else self.train
+        return class_counts(first, self.train, self.recipe, self.num_classes)
+
+    @cached_property
     def _normal(self) -> tuple[Tensor, Tensor]:
         mean, std = self.normalization
         return torch.tensor(mean, device=self.device), torch.tensor(std, device=self.device)
 
-    def batches(self, split: TensorSplit | JoinedSplit, generator: torch.Generator) -> Iterator[Batch]:
+    def training_batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        """An epoch's batches for the weights: drawn, augmented and mixed by the recipe, as in a trial."""
+        order = make_sampler(self.train, self.recipe)(sum(self.sizes), generator)
+        for index in torch.split(order, self.sizes):
+            images, labels = self._augmented(self.train, index, generator)
+            images, targets = mix(images, labels, self.recipe, self.counts, generator)
+            yield images.contiguous(memory_format=torch.channels_last), targets
+
+    def batches(self, split: TensorSplit, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """An epoch's batches of augmented images of ``split``, in random order; again from its start, in
         another order, where the split is smaller than an epoch."""
         total = sum(self.sizes)
         order = [self._order(len(split), generator) for _ in range(-(-total // len(split)))]
         for index in torch.split(torch.cat(order)[:total], self.sizes):
-            pixels, labels = split.batch(index)
-            images = augment(normalize(pixels, *self._normal), self.recipe, generator)
+            images, labels = self._augmented(split, index, generator)
             yield images.contiguous(memory_format=torch.channels_last), labels
+
+    def _augmented(
+        self, split: TensorSplit | JoinedSplit, index: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        pixels, labels = split.batch(index)
+        return augment(normalize(pixels, *self._normal), self.recipe, generator), labels
 
     def calibration(self, generator: torch.Generator) -> list[Tensor]:
         """A few batches of training images as they are evaluated, without augmentation."""

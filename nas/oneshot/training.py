@@ -3,6 +3,9 @@
 First order, as in DARTS (Liu et al. 2019): steps of the weights, and steps of the alphas on other images. One
 step of the alphas comes before every second step of the weights; the paper has one before each, which costs a
 third more time and reads ``select``, the smaller split, twice as often.
+Loss, deferred re-weighting, classifier, sampler, oversampling, mixing, augmentation and optimizer are the recipe's, as
+in a trial; early stopping is not, since there is no epoch to choose, nor are regularizers, which are about weights
+that belong to one network (``nas.options`` refuses them).
 Everything random in an epoch follows from the seed and the epoch's number, so that weights, alphas and the
 optimizers' states are all there is to keep between epochs.
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -19,8 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from budgets import Budget, costs_of
+from nas.classifier import Classifier
 from nas.config import SearchConfig
-from nas.losses import get_loss
+from nas.losses import is_reweighted, make_loss
 from nas.nni_oneshot import Choices
 from nas.oneshot.distribution import as_arrays, draw, entropy, likeliest
 from nas.oneshot.images import Batch, Images, calibrate
@@ -53,7 +58,8 @@ class SupernetTraining:
         self.optimizer = make_optimizer(self.supernet, config.recipe)
         _begin_momentum(self.optimizer, self.weights)
         self.alpha_optimizer = _alpha_optimizer(self.alphas, config.supernet.alpha_learning_rate)
-        self.loss_of, self.penalty = get_loss(config.recipe.loss), BudgetPenalty(space, task, budget)
+        self.loss_of, self.penalty = make_loss(config.recipe, images.counts), BudgetPenalty(space, task, budget)
+        self.classifier = Classifier.of(config.recipe, images.counts)
         self.pool = None if self.choices.weighted else Pool(space, task, budget, seed=self._seed("pool"))
 
     def run_epoch(self, epoch: int) -> dict[str, Any]:
@@ -68,7 +74,8 @@ class SupernetTraining:
         rng = np.random.default_rng(seed)
         temperature = self.choices.cool((epoch - 1) / max(1, self.epochs - 1))
         record: dict[str, Any] = {"epoch": epoch, "learning_rate": max(self._rates(epoch))}
-        record |= self._losses(epoch, generator, rng)
+        with self._with_classifier(self.supernet):
+            record |= self._losses(epoch, generator, rng)
         check_finite(record, "train_loss")
         if record["select_loss"] is not None:
             check_finite(record, "select_loss")
@@ -94,11 +101,16 @@ class SupernetTraining:
 
     def score_of(self, network: nn.Module, batches: Sequence[Tensor], split: str) -> float:
         """The objective of a network on "select" or "rank", with statistics from ``batches``."""
-        calibrate(network, batches)
-        figures = self.images.figures(network, self.images.select if split == "select" else self.images.rank)
+        with self._with_classifier(network):
+            calibrate(network, batches)
+            figures = self.images.figures(network, self.images.select if split == "select" else self.images.rank)
         score = figures[self.config.objective]
         assert isinstance(score, float)
         return score
+
+    def _with_classifier(self, network: nn.Module) -> AbstractContextManager[None]:
+        """The supernet, or a network in it, with the last layer that the recipe asks for."""
+        return self.classifier.attached(network, self.task.num_classes)
 
     def _seed(self, name: str) -> int:
         return derived_seed(self.config.seed, f"supernet {name}")
@@ -118,24 +130,25 @@ class SupernetTraining:
         seen_by_alphas = 0
         self.supernet.train()
         self.choices.train()
-        train = self.images.batches(self.images.train, generator)
+        train = self.images.training_batches(generator)
+        reweighted = is_reweighted(self.config.recipe, epoch, self.epochs)
         for step, (rate, batch) in enumerate(zip(self._rates(epoch), train, strict=True)):
             if select is not None and step % STEPS_PER_ALPHA_STEP == 0:
                 others = next(select)
-                alpha_loss += self._alpha_step(others, rng) * len(others[1])
-                seen_by_alphas += len(others[1])
+                alpha_loss += self._alpha_step(others, rng) * len(others[0])
+                seen_by_alphas += len(others[0])
             if self.pool is not None:
                 self.choices.take(self.pool.sample(rng))
-            weight_loss += self._weight_step(batch, rate) * len(batch[1])
+            weight_loss += self._weight_step(batch, rate, reweighted=reweighted) * len(batch[0])
         seen = sum(self.images.sizes)
         return {
             "train_loss": weight_loss.item() / seen,
             "select_loss": alpha_loss.item() / seen_by_alphas if learns else None,
         }
 
-    def _weight_step(self, batch: Batch, rate: float) -> Tensor:
+    def _weight_step(self, batch: Batch, rate: float, *, reweighted: bool = False) -> Tensor:
         _learn(self.weights, instead_of=self.alphas)
-        loss = self._loss(batch)
+        loss = self._loss(batch, reweighted=reweighted)
         loss.backward()  # type: ignore[no-untyped-call]
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -154,12 +167,12 @@ class SupernetTraining:
         self.alpha_optimizer.zero_grad()
         return loss.detach()
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: Batch, *, reweighted: bool = False) -> Tensor:
         images, labels = batch
         device = self.images.device
         with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(device)):
             logits = self.supernet(images)
-        return self.loss_of(logits, labels)
+        return self.loss_of(logits, labels, reweighted=reweighted)
 
     def _preferences(self, rng: np.random.Generator) -> dict[str, Any]:
         """What the alphas prefer, against the budget; without alphas: what the trained paths are."""
