@@ -6,19 +6,11 @@ from typing import Annotated
 
 import typer
 
+from nas.flags import BatchSize, Device, Fit, ImageSize, Json, Quiet, Runs, SkipBroken, Text, option
+
 baseline = typer.Typer(
     no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
 )
-
-Text = str | None  # values are checked all together by nas.studies
-
-
-def _option(help_text: str, metavar: str, *names: str) -> typer.models.OptionInfo:
-    return typer.Option(*names, help=help_text, metavar=metavar, show_default=False)  # type: ignore[no-any-return]
-
-
-Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 @baseline.command("list")
@@ -32,38 +24,36 @@ def list_studies(json: Json = False) -> None:
 @baseline.command("run")
 def run_study(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.")],
-    members: Annotated[Text, _option("Only these members: a,b,c. [default: all]", "NAMES")] = None,
+    members: Annotated[Text, option("Only these members: a,b,c. [default: all]", "NAMES")] = None,
     network: Annotated[
-        Text, _option("resnet18, resnet32 or a hand-designed one. [default: the study's]", "NAME")
+        Text, option("resnet18, resnet32 or a hand-designed one. [default: the study's]", "NAME")
     ] = None,
-    arch: Annotated[Text, _option("A found architecture instead, with its run's data and recipe.", "RUN:TRIAL")] = None,
-    weights: Annotated[Text, _option("ImageNet weights of ResNet-18. [default: download them]", "FILE")] = None,
+    arch: Annotated[Text, option("A found architecture instead, with its run's data and recipe.", "RUN:TRIAL")] = None,
+    weights: Annotated[Text, option("ImageNet weights of ResNet-18. [default: download them]", "FILE")] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="ResNet-18 with random weights.")] = False,
     input_size: Annotated[
-        Text, _option("Side that ResNet-18 resizes to, on the device. [default: 224; 4 x sides below 28]", "N")
+        Text, option("Side that ResNet-18 resizes to, on the device. [default: 224; 4 x sides below 28]", "N")
     ] = None,
-    data: Annotated[Text, _option("digits, a folder, an .npz file, or a name. [default: the study's]", "DATA")] = None,
+    data: Annotated[Text, option("digits, a folder, an .npz file, or a name. [default: the study's]", "DATA")] = None,
     imbalance: Annotated[
-        Text, _option("Make the training split long-tailed by this factor. [default: 20 for digits]", "F")
+        Text, option("Make the training split long-tailed by this factor. [default: 20 for digits]", "F")
     ] = None,
-    image_size: Annotated[Text, _option("Side that images are stored in. [default: their own]", "N")] = None,
-    fit: Annotated[Text, _option("resize or pad, to reach --image-size. [default: resize]", "HOW")] = None,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Go on without images that cannot be read.")
-    ] = False,
-    seeds: Annotated[Text, _option("Trainings of each member. [default: 3]", "N")] = None,
-    epochs: Annotated[Text, _option("Epochs of every member. [default: the recipe's]", "N")] = None,
-    batch_size: Annotated[Text, _option("Images of a training step. [default: the recipe's]", "N")] = None,
-    objective: Annotated[Text, _option("What keeps the best epoch. [default: balanced_accuracy]", "NAME")] = None,
-    seed: Annotated[Text, _option("That the others are derived from. [default: 0]", "N")] = None,
-    workers: Annotated[Text, _option("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = None,
-    trials_per_gpu: Annotated[Text, _option("Trainings at once on each GPU. [default: 4]", "N")] = None,
-    device: Annotated[Text, _option("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")] = None,
-    time_limit: Annotated[Text, _option("Start no new training after this time: 90s, 30m, 2h.", "TIME")] = None,
-    trial_timeout: Annotated[Text, _option("Stop a single training after this time; it fails.", "TIME")] = None,
-    run: Annotated[Text, _option("Name of the new run. [default: STUDY-DATA-N]", "NAME", "--run", "-r")] = None,
+    image_size: ImageSize = None,
+    fit: Fit = None,
+    skip_broken: SkipBroken = False,
+    seeds: Annotated[Text, option("Trainings of each member. [default: 3]", "N")] = None,
+    epochs: Annotated[Text, option("Epochs of every member. [default: the recipe's]", "N")] = None,
+    batch_size: BatchSize = None,
+    objective: Annotated[Text, option("What keeps the best epoch. [default: balanced_accuracy]", "NAME")] = None,
+    seed: Annotated[Text, option("That the others are derived from. [default: 0]", "N")] = None,
+    workers: Annotated[Text, option("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = None,
+    trials_per_gpu: Annotated[Text, option("Trainings at once on each GPU. [default: 4]", "N")] = None,
+    device: Device = None,
+    time_limit: Annotated[Text, option("Start no new training after this time: 90s, 30m, 2h.", "TIME")] = None,
+    trial_timeout: Annotated[Text, option("Stop a single training after this time; it fails.", "TIME")] = None,
+    run: Annotated[Text, option("Name of the new run. [default: STUDY-DATA-N]", "NAME", "--run", "-r")] = None,
     runs: Runs = "runs",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Train every member of a study with every seed, and report. 'nasctl resume' goes on with one that stopped."""
@@ -90,7 +80,7 @@ def compare(
     others: Annotated[
         list[str] | None, typer.Argument(metavar="BASELINE_RUN...", help="Baseline runs, or other searches.")
     ] = None,
-    plot: Annotated[Text, _option("Draw parameters against the test figure into this PNG.", "FILE")] = None,
+    plot: Annotated[Text, option("Draw parameters against the test figure into this PNG.", "FILE")] = None,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:

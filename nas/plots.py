@@ -13,7 +13,7 @@ import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 Curves = Mapping[str, Sequence[Sequence[float]]]  # by name: for each seed, a figure of every epoch
 DPI = 120
@@ -90,7 +90,10 @@ def curves_plot(path: Path, title: str, loss: Curves, score: Curves, score_name:
     _curves(left, loss, 1.0)
     _curves(right, score, 100.0)
     left.set_ylabel("loss on the training images (each row's own)")
-    left.set_yscale("log" if _positive(loss) else "linear")
+    if _positive(loss):
+        left.set_yscale("log")
+        left.yaxis.set_major_formatter(LogFormatter())
+        left.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
     right.set_ylabel(f"{score_name} on the select split (%)")
     figure.suptitle(title)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)

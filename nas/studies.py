@@ -17,8 +17,9 @@ from nas.data import Dataset, open_data
 from nas.data.config import DataConfig
 from nas.errors import UsageError, attempt, nearest
 from nas.executors import WorkerSlot, plan_slots
-from nas.options import Flags, converted, data_config, parse_duration
+from nas.options import METHOD_FLAGS, Flags, converted, data_config, parse_duration
 from nas.recipe import Recipe
+from nas.recipe_rules import check_together
 from nas.runs import Run, load_run
 from nas.search import counts_by_split
 from search_spaces import Task, get_space
@@ -165,7 +166,7 @@ def _settled(
     if asked.arch:
         run, trial_id = asked.arch
         network = {"space": run.search.space, "sample": run.trials[trial_id].sample}
-        base = run.search.recipe.model_dump()
+        base = run.search.recipe.model_dump(exclude={"name", *METHOD_FLAGS})  # methods are the study's matter
     elif name in HAND_NETS:
         found = attempt(lambda: hand_net(name, task), faults)
         if found is None:
@@ -181,6 +182,7 @@ def _settled(
     recipe = checked(Recipe, {**base, "name": member.name, **asked.study.recipe, **member.recipe, **typed}, faults)
     if recipe is None:
         return None
+    faults += check_together(recipe, ())
     published = member.published.get(round(source.imbalance_factor)) if name == "resnet32" else None
     return MemberConfig(name=member.name, label=member.label, recipe=recipe, published=published, **network)
 

@@ -30,13 +30,15 @@ def split_on_device(config: DataConfig, device: str, name: SplitName) -> TensorS
 def synthetic_on_device(
     config: DataConfig, device: str, oversampling: str
 ) -> tuple[TensorSplit | None, tuple[str, ...]]:
-    """What the oversampler adds to the training split, on the device, and its warnings."""
+    """What the oversampler adds to the training split, on the device, and its warnings.
+
+    On a CPU its pixels stay in a memory map, which all workers share; the first of them makes it, others wait.
+    """
     if oversampling == "none":
-        return None, ()  # without gathering the images that it would leave alone
+        return None, ()
     dataset = open_dataset(config)
-    split = dataset.split("train")
-    made = oversample(oversampling, split.images, split.labels, cache=dataset.cache_path, key=dataset.key)
-    return TensorSplit.of(made.images, made.labels, device), made.warnings
+    made = oversample(oversampling, dataset.split("train"), cache=dataset.cache_path, key=dataset.key)
+    return TensorSplit.of(made.images, made.labels, device, rows=made.rows), made.warnings
 
 
 def forget() -> None:

@@ -18,7 +18,7 @@ VENDORS = {  # the only modules that may import a library
     "onnx": set(),
     "onnxruntime": {"nas.export_loader"},
     "thop": {"nas.export_check"},
-    "imblearn": {"nas.oversampling"},
+    "imblearn": {"nas.oversampling.smote"},
     "typer": {"nas.cli", "nas.baseline_cli", "nas.flags"},
     "matplotlib": {"nas.plots"},
 }
@@ -87,6 +87,7 @@ def test_functions_fit_a_screen_and_take_few_positional_arguments(name):
     [
         ("search_spaces", {"torch", "nni"}),
         ("budgets", {"torch", "nni"}),
+        ("nas.oversampling", {"torch", "imblearn", "sklearn", "PIL"}),
         ("nas.search", {"torch", "nni", "tensorboard", "onnx"}),
         ("nas.worker", {"nni", "typer", "rich", "pytorch_lightning"}),
         ("nas.cli", {"torch", "nni", "numpy", "pydantic"}),
