@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from baselines.hand_nets import HAND_NETS
+from baselines.networks.resnet32 import LDAM_DRW
 from search_spaces.errors import find_named
 
 Settings = Mapping[str, Any]
@@ -43,6 +44,7 @@ class Study:
     seeds: int = 3
     data: str = "digits"
     imbalance: float | None = None
+    hold_out: bool = True  # False: trained on every training image; no epoch may be chosen then
 
 
 def _settings() -> tuple[Member, ...]:
@@ -170,7 +172,7 @@ STUDIES: dict[str, Study] = {
         Study(
             "long-tail",
             "ResNet-32 on long-tailed CIFAR-10 by the recipe of LDAM-DRW, last epoch, against published accuracies",
-            _long_tail(), network="resnet32", data="cifar10", imbalance=100,
+            _long_tail(), network="resnet32", recipe=LDAM_DRW, data="cifar10", imbalance=100, hold_out=False,
         ),
     )
 }  # fmt: skip

@@ -41,6 +41,14 @@ def run_study(
     image_size: ImageSize = None,
     fit: Fit = None,
     skip_broken: SkipBroken = False,
+    hold_out: Annotated[
+        bool | None,
+        typer.Option(
+            "--hold-out/--train-on-all",
+            help="Whether validation images are kept from training. [default: the study's; long-tail trains on all]",
+            show_default=False,
+        ),
+    ] = None,
     seeds: Annotated[Text, option("Trainings of each member. [default: 3]", "N")] = None,
     epochs: Annotated[Text, option("Epochs of every member. [default: the recipe's]", "N")] = None,
     batch_size: BatchSize = None,

@@ -148,12 +148,19 @@ def _data(flags: Flags, asked: _Asked | None, faults: list[str]) -> DataConfig |
     """What was typed; else the data of the found architecture, else those of the study."""
     typed = flags["data"] or flags["imbalance"] or flags["image_size"]
     if asked and asked.arch and not typed:
-        return asked.arch[0].config.data
+        return asked.arch[0].config.data.model_copy(update={"hold_out": _hold_out(flags, asked)})
     values = dict(flags)
     if asked and not flags["data"]:
         values["data"] = asked.study.data
         values["imbalance"] = flags["imbalance"] or asked.study.imbalance
-    return data_config(values, faults)
+    config = data_config(values, faults)
+    return config and config.model_copy(update={"hold_out": _hold_out(flags, asked)})
+
+
+def _hold_out(flags: Flags, asked: _Asked | None) -> bool:
+    """As typed, else as the study has it."""
+    typed: bool | None = flags["hold_out"]
+    return typed if typed is not None else asked is None or asked.study.hold_out
 
 
 def _settled(
@@ -183,6 +190,11 @@ def _settled(
     if recipe is None:
         return None
     faults += check_together(recipe, ())
+    if not source.hold_out and (recipe.keep_epoch != "last" or recipe.patience is not None):
+        faults.append(
+            f"{member.name} chooses an epoch by validation images, and --train-on-all keeps none: leave it out, or "
+            "choose the study long-tail, which keeps the last epoch."
+        )
     published = member.published.get(round(source.imbalance_factor)) if name == "resnet32" else None
     return MemberConfig(name=member.name, label=member.label, recipe=recipe, published=published, **network)
 

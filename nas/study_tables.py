@@ -46,7 +46,8 @@ def print_study_plan(console: Console, name: str, config: StudyConfig, facts: di
         f"[bold]{name}[/bold]  baseline study {config.study}: {config.sentence}",
         f"Trains  {len(config.members)} members x {config.seeds} seeds{places}",
         f"Data    {escape(facts['data_name'])}: {shape}, {len(facts['classes'])} classes; {sum(train):,} images to "
-        f"train ({min(train):,} to {max(train):,} a class), {test:,} to test",
+        f"train ({min(train):,} to {max(train):,} a class), {test:,} to test"
+        + ("" if config.data.hold_out else "; no validation images are held out"),
         f"Recipe  {recipe.epochs} epochs"
         + (f", stops early after {recipe.patience} without a lower loss" if recipe.patience else "")
         + f"; {recipe.optimizer}, {recipe.schedule}, learning rate {recipe.learning_rate:g}; "
@@ -81,6 +82,8 @@ def print_study(console: Console, run: Run, pictures: list[Path]) -> None:
     document = study_document(run)
     rows = document["members"]
     console.print(study_table(run, document))
+    if not run.config.data.hold_out:
+        console.print("Trained on every training image: no validation images were held out.", highlight=False)
     for network in dict.fromkeys(row["network"] for row in rows):
         row = next(row for row in rows if row["network"] == network)
         trained = "all" if row["trainable"] == row["params"] else f"{row['trainable']:,}"
