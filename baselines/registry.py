@@ -26,7 +26,7 @@ class NetworkKind:
     """A fixed network. ``build(settings, input_shape, num_classes)`` gives it with random weights.
 
     ``recipe`` holds what it is trained with unless a study says otherwise, by the names of the recipe's fields;
-    ``epochs_when_small`` takes the place of its epochs where fewer than ``SMALL`` images are trained on.
+    ``recipe_when_small`` goes over it where fewer than ``SMALL`` images are trained on.
     ``pretrained`` puts the weights that ``settings`` names into a network that was built; None: there are none.
     """
 
@@ -35,7 +35,7 @@ class NetworkKind:
     build: Build
     text: Callable[[Settings], str]  # a network with these settings, in words
     recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    epochs_when_small: int | None = None
+    recipe_when_small: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     pretrained: Callable[[nn.Module, Settings], None] | None = None
 
 
@@ -56,7 +56,7 @@ def register_network(
     summary: str,
     text: Callable[[Settings], str],
     recipe: Settings,
-    epochs_when_small: int | None = None,
+    recipe_when_small: Settings = MappingProxyType({}),
     pretrained: Callable[[nn.Module, Settings], None] | None = None,
 ) -> Callable[[Build], Build]:
     """Make a function that builds a network known under ``name``; a second network of that name is a ValueError."""
@@ -65,7 +65,7 @@ def register_network(
         if name in _NETWORKS:
             raise ValueError(f"a network {name!r} is registered already")
         _NETWORKS[name] = NetworkKind(
-            name, summary, build, text, MappingProxyType(dict(recipe)), epochs_when_small, pretrained
+            name, summary, build, text, MappingProxyType(dict(recipe)), recipe_when_small, pretrained
         )
         return build
 

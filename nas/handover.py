@@ -22,6 +22,7 @@ def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
     from nas.export import ExportRequest, export
     from nas.weights import load_weights
 
+    _ = run.search  # a baseline run keeps no weights, and says so
     trial = run.trial(trial_id) if trial_id else _best(run)
     weights = run.weights(trial.id)
     if not weights.is_file():

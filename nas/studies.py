@@ -94,11 +94,12 @@ def _asked(flags: Flags, faults: list[str]) -> _Asked | None:
     if (flags["network"] or flags["arch"]) and study.members[0].network:
         faults.append(f"{study.name} has its own networks: leave out --network and --arch.")
     arch = attempt(lambda: _found(flags["arch"], Path(flags["runs"])), faults) if flags["arch"] else None
-    uses_resnet18 = not arch and any((member.network or network) == "resnet18" for member in members or study.members)
-    settings = attempt(lambda: _resnet18_settings(flags), faults) if uses_resnet18 else {}
+    networks = {member.network or network for member in members or study.members}
+    uses_resnet18 = "resnet18" in networks and not flags["arch"]
     for flag in RESNET18_FLAGS:
         if flags[flag] and not uses_resnet18:
             faults.append(f"--{flag.replace('_', '-')} belongs to resnet18, which is not trained here: leave it out.")
+    settings = attempt(lambda: _resnet18_settings(flags, may_download=not faults), faults) if uses_resnet18 else {}
     return _Asked(study, members, network, arch, settings or {})
 
 
@@ -118,8 +119,9 @@ def _found(text: str, runs: Path) -> tuple[Run, str]:
     return run, run.trial(trial_id or best[0]).id
 
 
-def _resnet18_settings(flags: Flags) -> dict[str, Any]:
-    """Where the weights of a ResNet-18 come from, and the size of its input; the file is checked here."""
+def _resnet18_settings(flags: Flags, *, may_download: bool) -> dict[str, Any]:
+    """Where the weights of a ResNet-18 come from, and the size of its input; the file is checked here. Nothing is
+    downloaded for a command that is refused anyway."""
     from baselines.imagenet import check_weights, downloaded_weights, sha256
 
     settings: dict[str, Any] = {}
@@ -130,7 +132,7 @@ def _resnet18_settings(flags: Flags) -> dict[str, Any]:
         settings["input_size"] = side
     if flags["from_scratch"] and flags["weights"]:
         raise UsageError("--weights and --from-scratch exclude each other: give one of them.")
-    if flags["from_scratch"]:
+    if flags["from_scratch"] or (not flags["weights"] and not may_download):
         return settings
     if flags["weights"] and not Path(flags["weights"]).expanduser().is_file():
         raise UsageError(f"--weights {flags['weights']}: there is no such file.")
@@ -181,9 +183,7 @@ def _settled(
         network = {"space": found[0].name, "sample": found[1]}
     else:
         kind = get_network(name)
-        base = dict(kind.recipe)
-        if kind.epochs_when_small and sum(data.counts["train"]) < SMALL:
-            base["epochs"] = kind.epochs_when_small
+        base = {**kind.recipe, **(kind.recipe_when_small if sum(data.counts["train"]) < SMALL else {})}
         network = {"network": name, "settings": _network_settings(name, asked, task)}
     typed = {flag: flags[flag] for flag in RECIPE_FLAGS if flags[flag] is not None}
     recipe = checked(Recipe, {**base, "name": member.name, **asked.study.recipe, **member.recipe, **typed}, faults)

@@ -46,9 +46,9 @@ def _load_weights(module: nn.Module, settings: Settings) -> None:
     text=_text,
     recipe={  # the study's, for 593,242 images: Adam 1e-3, constant, early stopping, no augmentation
         "optimizer": "adam", "learning_rate": 1e-3, "schedule": "constant", "epochs": 5, "patience": 5,
-        "crop_padding": 0, "flip": False,
+        "batch_size": 512, "crop_padding": 0, "flip": False,
     },
-    epochs_when_small=20,
+    recipe_when_small={"epochs": 15, "batch_size": 32},
     pretrained=_load_weights,
 )  # fmt: skip
 def resnet18(settings: Settings, input_shape: Shape, num_classes: int) -> nn.Module:
