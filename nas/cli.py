@@ -11,7 +11,9 @@ import typer
 from nas.baseline_cli import baseline
 from nas.baseline_cli import compare as compare_with_baselines
 from nas.flags import (
+    AlphaLearningRate,
     BatchSize,
+    Candidates,
     Cutout,
     Data,
     DeferredReweighting,
@@ -36,6 +38,7 @@ from nas.flags import (
     Oversample,
     OversampledShare,
     Patience,
+    Penalty,
     Quiet,
     Recipe,
     Regularizer,
@@ -46,6 +49,7 @@ from nas.flags import (
     Schedule,
     SkipBroken,
     Space,
+    Strategy,
     Text,
     TrialsPerGpu,
     WeightDecay,
@@ -77,25 +81,12 @@ def search(
     image_size: ImageSize = None,
     fit: Fit = None,
     skip_broken: SkipBroken = False,
-    strategy: Annotated[
-        Text,
-        option(
-            "evolution, random; or darts, gumbel-darts, random-oneshot: train one supernet that holds every "
-            "architecture with shared weights, then the best found in it as trials. [default: evolution]",
-            "NAME",
-        ),
-    ] = None,
+    strategy: Strategy = None,
     trials: Annotated[Text, option("Architectures to train. [default: 12; 4 after a supernet]", "N")] = None,
     supernet_epochs: Annotated[Text, option("Epochs of the supernet. [default: half of --epochs]", "N")] = None,
-    penalty: Annotated[
-        Text, option("Weight of the budget in the loss of darts and gumbel-darts. [default: 1; 0: none]", "X")
-    ] = None,
-    alpha_learning_rate: Annotated[
-        Text, option("Learning rate of what darts and gumbel-darts learn of the choices. [default: 0.1]", "X")
-    ] = None,
-    candidates: Annotated[
-        Text, option("Architectures that the supernet ranks; the best become trials. [default: 32]", "K")
-    ] = None,
+    penalty: Penalty = None,
+    alpha_learning_rate: AlphaLearningRate = None,
+    candidates: Candidates = None,
     time_limit: Annotated[Text, option("Start no new trial after this time: 90s, 30m, 2h.", "TIME")] = None,
     trial_timeout: Annotated[Text, option("Stop a single trial after this time; it counts as failed.", "TIME")] = None,
     objective: Annotated[Text, option("What ranks trials. [default: balanced_accuracy]", "NAME")] = None,

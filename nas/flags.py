@@ -31,6 +31,23 @@ Imbalance = Annotated[
 ImageSize = Annotated[Text, option("Side in pixels that images are brought to. [default: their own]", "N")]
 Fit = Annotated[Text, option("resize or pad, to reach --image-size. [default: resize]", "HOW")]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Go on without images that cannot be read.")]
+Strategy = Annotated[
+    Text,
+    option(
+        "evolution, random; or darts, gumbel-darts, random-oneshot: train one supernet that holds every "
+        "architecture with shared weights, then the best found in it as trials. [default: evolution]",
+        "NAME",
+    ),
+]
+Penalty = Annotated[
+    Text, option("Weight of the budget in the loss of darts and gumbel-darts. [default: 1; 0: none]", "X")
+]
+AlphaLearningRate = Annotated[
+    Text, option("Learning rate of what darts and gumbel-darts learn of the choices. [default: 0.1]", "X")
+]
+Candidates = Annotated[
+    Text, option("Architectures that the supernet ranks; the best become trials. [default: 32]", "K")
+]
 Recipe = Annotated[
     Text,
     option(

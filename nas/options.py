@@ -67,8 +67,13 @@ def search_config(flags: Flags) -> SearchConfig:
         attempt(lambda: get_space(flags["space"]), faults)
     budget = budget_config(flags, faults)
     data = data_config(flags, faults)
+    recipe = _recipe(flags, faults)
     strategy, supernet = _strategy(flags, faults), _supernet(flags, faults)
-    recipe = _recipe(flags, faults, strategy)
+    if recipe is not None and recipe.regularizer != "none" and strategy in ONE_SHOT:
+        faults.append(
+            f"--strategy {strategy} cannot use the regularizer {recipe.regularizer}: the supernet's weights belong to "
+            "many networks at once. Choose --regularizer none, or --strategy evolution or random."
+        )
     values = {name: flags.get(name) for name in SEARCH_FLAGS}
     if strategy in ONE_SHOT and values["trials"] is None:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
@@ -151,7 +156,7 @@ def _absolute(source: str | None) -> str | None:
     return str(path.resolve()) if path.exists() else source
 
 
-def _recipe(flags: Flags, faults: list[str], strategy: str = "evolution") -> Recipe | None:
+def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
     """The recipe called --recipe with the settings that were typed, under a name that says what it is now."""
     recipe = attempt(lambda: named_recipe(flags.get("recipe") or "custom-ce"), faults) or Recipe()
     changes = {name: flags[name] for name in RECIPE_FLAGS if flags.get(name) is not None}
@@ -164,11 +169,6 @@ def _recipe(flags: Flags, faults: list[str], strategy: str = "evolution") -> Rec
     if changed is None:
         return None
     faults += check_together(changed, methods)
-    if strategy in ONE_SHOT and changed.regularizer != "none":
-        faults.append(
-            f"--strategy {strategy} cannot use the regularizer {changed.regularizer}: the supernet's weights belong to "
-            "many networks at once. Choose --regularizer none, or --strategy evolution or random."
-        )
     return changed.model_copy(update={"name": described_name(changed)}) if methods else changed
 
 

@@ -97,7 +97,8 @@ def soft_orthogonality(model: nn.Module) -> Penalty:
         if (missing := weight_GOI.shape[1] - weight_GOI.shape[2]) > 0:
             weight_GOI, excess = weight_GOI.transpose(1, 2), len(weight_GOI) * missing
         gram_GOO = weight_GOI @ weight_GOI.transpose(1, 2)
-        return (gram_GOO - torch.eye(gram_GOO.shape[1]).to(gram_GOO)).square().sum() + excess
+        identity_OO = torch.eye(gram_GOO.shape[1], dtype=gram_GOO.dtype, device=gram_GOO.device)
+        return (gram_GOO - identity_OO).square().sum() + excess
 
     return lambda: torch.stack([of_layer(layer) for layer in layers]).sum()
 

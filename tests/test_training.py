@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from torch import nn
 from nas.errors import TrialError
 from nas.losses import LOSSES
 from nas.metrics import evaluate
+from nas.mixing import MIXINGS
 from nas.recipe import OBJECTIVES, Recipe
+from nas.regularizers import REGULARIZERS
+from nas.sampling import class_balanced_sampler, make_sampler
 from nas.training import JoinedSplit, TensorSplit, Training, batch_sizes, default_batch_size, learning_rate, train
 
 BUNCH = load_digits()
@@ -47,14 +51,65 @@ def run(recipe: Recipe = SHORT, model: nn.Module | None = None, **options: objec
     return train(model or network(), TRAIN, SELECT, recipe, **settings)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize(("optimizer", "rate"), [("adam", 0.01), ("sgd", 0.05)])
-@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
-def test_learns_digits(loss: str, optimizer: str, rate: float, schedule: str) -> None:
-    recipe = Recipe(loss=loss, optimizer=optimizer, learning_rate=rate, schedule=schedule, epochs=6)
-    history = run(recipe).history
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"loss": loss} for loss in LOSSES),
+        *({"loss": loss, "optimizer": "sgd", "learning_rate": 0.05} for loss in ("ce", "custom-ce")),
+        *({"schedule": schedule, "learning_rate": 0.003} for schedule in ("cosine", "step", "constant")),
+        *({"regularizer": name} for name in REGULARIZERS if name != "none"),
+        {"sampler": "class-balanced"},
+        {"deferred_reweighting": 0.5},
+        {"loss": "ce", "post_hoc_tau": 1.0},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
+def test_learns_digits(changes: dict[str, Any]) -> None:
+    history = run(Recipe(**({"epochs": 6} | changes))).history
     assert max(record["select_balanced_accuracy"] for record in history) > 0.85
-    assert history[-1]["train_loss"] < history[0]["train_loss"] / 2
+    assert history[-1]["train_loss"] < 0.6 * history[0]["train_loss"]
+
+
+@pytest.mark.parametrize("mixing", [name for name in MIXINGS if name != "none"])
+@pytest.mark.parametrize("loss", ["ce", "custom-ce", "ldam"])
+def test_learns_digits_from_mixtures(mixing: str, loss: str) -> None:
+    history = run(Recipe(loss=loss, mixing=mixing, deferred_reweighting=0.5, epochs=6)).history
+    assert max(record["select_balanced_accuracy"] for record in history) > 0.85
+
+
+def test_stops_when_the_loss_on_select_no_longer_falls() -> None:
+    """With a learning rate near zero nothing falls for long; with patience None all epochs are trained."""
+    recipe = Recipe(epochs=12, learning_rate=0.3, schedule="constant", patience=2)
+    history = run(recipe).history
+    losses = [record["select_loss"] for record in history]
+    stale = 0
+    for number, loss in enumerate(losses):
+        assert stale < 2
+        stale = 0 if not number or loss < min(losses[:number]) else stale + 1
+    assert stale == 2 and len(history) < 12
+    whole = run(recipe.model_copy(update={"patience": None})).history
+    assert len(whole) == 12
+    assert [{**r, "seconds": 0} for r in whole[: len(history)]] == [{**r, "seconds": 0} for r in history]
+
+
+def test_can_keep_the_last_epoch() -> None:
+    recipe = Recipe(epochs=6, learning_rate=0.3)
+    best = run(recipe, objective="worst_recall")
+    model = network()
+    last = run(recipe.model_copy(update={"keep_epoch": "last"}), model, objective="worst_recall")
+    assert best.best_epoch < 6 and last.best_epoch == 6
+    assert all(torch.equal(tensor, last.best_state[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_penalty_changes_the_weights_and_not_the_reported_loss() -> None:
+    plain, heavy = network(), network()
+    first = run(Recipe(epochs=1, learning_rate=1e-9), plain)
+    other = run(Recipe(epochs=1, learning_rate=1e-9, regularizer="l2-norms", regularizer_weight=1e3), heavy)
+    assert other.history[0]["train_loss"] == pytest.approx(first.history[0]["train_loss"], abs=1e-4)
+    decayed = Recipe(epochs=3, regularizer="l2-norms", regularizer_weight=1.0)
+    run(decayed, heavy)
+    run(decayed.model_copy(update={"regularizer": "none"}), plain)
+    assert heavy[-1].weight.norm() < plain[-1].weight.norm() / 2
 
 
 def test_keeps_the_weights_of_the_best_epoch() -> None:
@@ -169,6 +224,30 @@ def test_schedules() -> None:
     rates = [learning_rate(point, cosine) for point in points]
     assert rates[0] == 0.2 and rates[500] == pytest.approx(0.1) and rates == sorted(rates, reverse=True)
     assert rates[-1] < 1e-5
+    assert learning_rate(0.0, Recipe(schedule="constant")) == learning_rate(0.999, Recipe(schedule="constant")) == 0.01
+    step = Recipe(schedule="step", learning_rate=0.1)
+    rates = [learning_rate(epoch / 200, step) for epoch in range(200)]  # those of the LDAM-DRW code
+    expected = [0.02, 0.04, 0.06, 0.08] + [0.1] * 156 + [1e-3] * 20 + [1e-5] * 20
+    assert rates == pytest.approx(expected)
+
+
+def test_the_class_balanced_sampler_draws_every_class_and_every_image_of_it_equally_often() -> None:
+    labels = torch.tensor([2] * 90 + [0] * 9 + [4] * 1)[torch.randperm(100)]
+    sample = class_balanced_sampler(labels)
+    drawn = sample(30_000, torch.Generator().manual_seed(0))
+    assert torch.bincount(labels[drawn]).tolist() == pytest.approx([10_000, 0, 10_000, 0, 10_000], abs=300)
+    images = torch.bincount(drawn, minlength=100)
+    assert images[labels == 0].tolist() == pytest.approx([1111] * 9, abs=130)
+    assert images[labels == 2].min() > 60 and images[labels == 2].max() < 160
+    again = sample(30_000, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn, again)
+
+
+def test_the_class_balanced_sampler_reads_an_oversampled_set_as_one() -> None:
+    joined = JoinedSplit(TRAIN, SELECT)
+    order = make_sampler(joined, Recipe(sampler="class-balanced"))(7_000, torch.Generator().manual_seed(0))
+    assert (order >= 400).any() and torch.bincount(joined.labels[order]).min() > 600
+    assert torch.equal(joined.labels, torch.cat([TRAIN.labels, SELECT.labels]))
 
 
 def test_rows_of_stored_images_train_like_a_copy() -> None:
@@ -214,3 +293,20 @@ def test_trains_on_a_gpu() -> None:
     training = train(network(), *on_gpu, Recipe(epochs=4), num_classes=10, device="cuda", seed=0)
     assert training.history[-1]["select_balanced_accuracy"] > 0.85
     assert all(tensor.device.type == "cpu" for tensor in training.best_state.values())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"loss": loss, "deferred_reweighting": 0.5} for loss in LOSSES),
+        *({"regularizer": name} for name in REGULARIZERS),
+        *({"mixing": name, "sampler": "class-balanced"} for name in MIXINGS),
+        {"loss": "ce", "post_hoc_tau": 1.0},
+    ],
+)
+def test_every_part_of_a_recipe_works_on_a_gpu(changes: dict[str, Any]) -> None:
+    splits = [TensorSplit.of(IMAGES, LABELS, "cuda", rows=np.arange(start, 1400, 2)) for start in (0, 1)]
+    training = train(network(), *splits, Recipe(epochs=4, **changes), num_classes=10, device="cuda", seed=0)
+    assert max(record["select_balanced_accuracy"] for record in training.history) > 0.8
