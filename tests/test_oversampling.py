@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,6 +169,30 @@ def test_what_is_read_is_a_map_of_what_was_made(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.labels, made.labels)
     assert read.warnings == made.warnings != ()
     assert isinstance(read.images.base, np.memmap)
+
+
+def test_reading_what_was_made_loads_none_of_the_libraries_that_made_it(tmp_path: Path) -> None:
+    """They take seconds to import, in every worker of every later search on the data."""
+    images, labels = digits([30, 12])
+    np.savez(tmp_path / "split.npz", images=images, labels=labels)
+    for name in KEPT:
+        oversample(name, Split(images, np.arange(42), labels), cache=tmp_path, key="a")
+    code = f"""
+import sys, numpy as np, pathlib
+from nas.data import Split
+from nas.oversampling import oversample
+stored = np.load("split.npz")
+split = Split(stored["images"], np.arange(42), stored["labels"])
+for name in {KEPT}:
+    assert len(oversample(name, split, cache=pathlib.Path(), key="a").labels) == 18
+print({{"imblearn", "sklearn", "scipy", "torch"}} & sys.modules.keys())
+"""
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "set()"
 
 
 def only_file(folder: Path) -> Path:
