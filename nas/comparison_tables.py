@@ -9,7 +9,7 @@ from rich.console import Console
 from nas.display import clock
 from nas.tables import compact, make_table
 
-SHOWN = {"balanced_accuracy": "balanced", "accuracy": "accuracy", "macro_f1": "macro F1", "worst_recall": "worst class"}
+SHOWN = {"balanced_accuracy": "balanced", "accuracy": "accuracy", "macro_f1": "macro F1", "worst_recall": "worst"}
 
 
 def print_comparison(console: Console, document: dict[str, Any]) -> None:
@@ -17,22 +17,22 @@ def print_comparison(console: Console, document: dict[str, Any]) -> None:
     objective = document["objective"]
     words = objective.replace("_", " ")
     title = f"{document['run']} on {document['data']['name']}: test split, %, mean ± spread over seeds"
-    numbers = ("parameters", "MACs", "seeds", *SHOWN.values(), "winner is better by", "p")
-    table = make_table(title, ("run", "network"), numbers)
+    numbers = ("parameters", "MACs", *SHOWN.values(), "better by", "p")
+    table = make_table(title, ("run: network",), numbers)
     for row in [document["winner"], *document["others"]]:
         figures = [_percent(row["test"][name]) for name in SHOWN]
         test = row.get("against_winner")
         difference, p = "", ""
         if test and test["pairs"]:
             difference, p = f"{100 * test['difference']:+.1f}", f"{test['p']:.3g} (n={test['pairs']})"
-        mark = "* " if test is None else ""
-        table.add_row(
-            f"{mark}{row['run']}", row["name"], f"{row['params']:,}", compact(row["macs"]), str(row["seeds"]), *figures,
-            difference, p,
-        )  # fmt: skip
+        name = f"{'* ' if test is None else ''}{row['run']}: {row['name']}"
+        table.add_row(name, f"{row['params']:,}", compact(row["macs"]), *figures, difference, p)
     console.print(table)
     tests = [row["against_winner"] for row in document["others"] if row["against_winner"]["pairs"]]
-    lines = [f"*: the search's winner. Better by: {words}, mean of the differences, k-th seed with k-th seed."]
+    lines = [
+        f"*: the search's winner, {document['winner']['seeds']} seeds. Better by: how much better it is in {words}, "
+        "the mean difference, k-th seed with k-th seed. Worst: recall of the worst class."
+    ]
     if tests:
         few = min(test["pairs"] for test in tests)
         least = next(test["least_p"] for test in tests if test["pairs"] == few)

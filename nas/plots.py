@@ -13,7 +13,7 @@ import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 Curves = Mapping[str, Sequence[Sequence[float]]]  # by name: for each seed, a figure of every epoch
 DPI = 120
@@ -92,8 +92,9 @@ def curves_plot(path: Path, title: str, loss: Curves, score: Curves, score_name:
     left.set_ylabel("loss on the training images (each row's own)")
     if _positive(loss):
         left.set_yscale("log")
-        left.yaxis.set_major_formatter(LogFormatter())
-        left.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
+        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        left.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        left.yaxis.set_minor_formatter(NullFormatter())
     right.set_ylabel(f"{score_name} on the select split (%)")
     figure.suptitle(title)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
@@ -116,6 +117,9 @@ def sizes_plot(path: Path, title: str, score_name: str, points: Sequence[Point])
     for number, point, place in _number_places(points):
         axes.annotate(str(number), (point.params, 100 * point.mean), (7, place), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("parameters (logarithmic)")
     axes.set_ylabel(f"{score_name} on the test split (%), mean ± spread over seeds")
     axes.set_title(title)

@@ -152,8 +152,8 @@ def _data(flags: Flags, asked: _Asked | None, faults: list[str]) -> DataConfig |
     if asked and asked.arch and not typed:
         return asked.arch[0].config.data.model_copy(update={"hold_out": _hold_out(flags, asked)})
     values = dict(flags)
-    if asked and not flags["data"]:
-        values["data"] = asked.study.data
+    if asked:
+        values["data"] = flags["data"] or asked.study.data
         values["imbalance"] = flags["imbalance"] or asked.study.imbalance
     config = data_config(values, faults)
     return config and config.model_copy(update={"hold_out": _hold_out(flags, asked)})
