@@ -1,4 +1,9 @@
 """Fixed networks and the studies made with them: what to run for comparison, not how to train it.
 
-Empty so far; the studies of the fixed ResNet-18 come here.
+Belongs here: networks that no space describes, networks designed by hand within one, and studies as data.
+Does not belong here: training, runs, reports (``nas``). Importing this package does not import torch.
 """
+
+from baselines.registry import FixedNetwork, NetworkKind, build_network, get_network, network_names, register_network
+
+__all__ = ["FixedNetwork", "NetworkKind", "build_network", "get_network", "network_names", "register_network"]

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from nas.baseline_cli import baseline
+from nas.baseline_cli import compare as compare_with_baselines
 from nas.flags import (
     AlphaLearningRate,
     BatchSize,
@@ -239,6 +241,10 @@ def export(
     from nas.commands import export_command
 
     export_command(out, run, runs, trial=trial, best=best, as_json=json)
+
+
+app.add_typer(baseline, name="baseline")
+app.command(name="compare")(compare_with_baselines)
 
 
 def main() -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.config import SearchConfig, checked, raise_all
+from nas.config import checked, raise_all
 from nas.documents import run_document, trial_document
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot
 from nas.options import Flags, converted, data_config, parse_duration, search_config, too_many_trials
 from nas.runs import Run, find_run, fold, load_run, new_name, run_folders
-from nas.search import Plan, check_data, local_executor, never_started, plan_search, search, start
+from nas.search import Plan, check_data, local_executor, plan_search, search, start
+from nas.starting import name_faults
 from nas.store import RunStore, read_events, typed
 from nas.terminal import Terminal, decoding
 
@@ -28,7 +29,7 @@ def search_command(flags: Flags) -> None:
 
     faults: list[str] = []
     config = attempt(lambda: search_config(flags), faults)
-    faults += _name_faults(flags)
+    faults += name_faults(flags["run"], Path(flags["runs"]))
     if faults:
         raise_all(faults + _other_faults(flags))
     assert config is not None
@@ -38,28 +39,23 @@ def search_command(flags: Flags) -> None:
     store = _started(plan, flags)
     if not quiet:
         print_plan(console, plan, store.folder.name)
-    _carry_out(store, plan.slots, quiet=quiet, as_json=flags["json"])
-
-
-def _name_faults(flags: Flags) -> list[str]:
-    name, runs = flags["run"], Path(flags["runs"])
-    if name is None:
-        return []
-    if not name or name.startswith(".") or not all(c.isalnum() or c in "._-" for c in name):
-        return [f"--run {name!r} is not a name: use letters, digits, '.', '-' and '_'."]
-    if (runs / name).exists() and not never_started(runs / name):
-        return [f"Run {name!r} exists already. To go on: {typed('resume', runs / name)}. Or choose another --run."]
-    return []
+    carry_out(store, plan.slots, quiet=quiet, as_json=flags["json"])
 
 
 def _started(plan: Plan, flags: Flags) -> RunStore:
-    """The new run's log; without --run under the first free name, also if others start at the same moment."""
-    runs, source = Path(flags["runs"]), plan.config.data.source
+    """The new run's log."""
+    return under_free_name(lambda folder: start(plan, folder), plan.space.name, plan.config.data.source, flags)
+
+
+def under_free_name(create: Callable[[Path], RunStore], what: str, source: str, flags: Flags) -> RunStore:
+    """What ``create`` makes of a folder; without --run the first that is free, also if others start at the same
+    moment."""
+    runs = Path(flags["runs"])
     stem = "".join(c if c.isalnum() else "-" for c in Path(source).stem.lower()).strip("-") or "data"
     while True:
-        name = flags["run"] or new_name(f"{plan.space.name}-{stem}", runs)
+        name = flags["run"] or new_name(f"{what}-{stem}", runs)
         try:
-            return start(plan, runs / name)
+            return create(runs / name)
         except RunError:
             if flags["run"] or not (runs / name).exists():
                 raise
@@ -75,10 +71,11 @@ def resume_command(flags: Flags) -> None:
     changes: dict[str, Any] = {k: flags[k] for k in ("trials", "workers", "trials_per_gpu", "device") if flags[k]}
     if flags["time_limit"]:
         changes["time_limit"] = converted(parse_duration, "time_limit", flags, faults)
-    changed = checked(SearchConfig, {**run.config.model_dump(), **changes}, faults)
-    if run.config.one_shot and flags["trials"]:
-        faults += too_many_trials(flags["trials"], run.config.supernet.candidates)
-    if run.winner and not faults:
+    if flags["trials"]:
+        faults += _trials_faults(run, flags["trials"])
+        changes = {k: v for k, v in changes.items() if not (k == "trials" and run.is_study)}
+    changed = checked(type(run.config), {**run.config.model_dump(), **changes}, faults)
+    if run.state == "done" and not faults:
         _say_it_is_done(run, flags, changed=bool(changes))
         return
     quiet = flags["quiet"] or flags["json"]
@@ -91,33 +88,59 @@ def resume_command(flags: Flags) -> None:
     store = RunStore(folder)
     if changes:
         store.append("changed", {"config": changed.model_dump(mode="json")})
-    _carry_out(store, slots, quiet=quiet, as_json=flags["json"])
+    carry_out(store, slots, quiet=quiet, as_json=flags["json"])
+
+
+def _trials_faults(run: Run, trials: str) -> list[str]:
+    """What is wrong with a new number of trials for a run."""
+    if run.is_study:
+        return [f"--trials {trials} cannot be used: the trainings of a baseline run are those of its study."]
+    return too_many_trials(trials, run.search.supernet.candidates) if run.search.one_shot else []
 
 
 def _say_it_is_done(run: Run, flags: Flags, *, changed: bool) -> None:
     """A finished run is shown again; it cannot be changed, since its test split has been read."""
-    from nas.supernet_tables import print_supernet
-    from nas.tables import print_outcome
-
-    if changed:
+    if changed and not run.is_study:
         raise RunError(
             f"Run {run.name!r} is done and its winner was scored on the test split: searching on would choose with "
             "that knowledge. Start a new run (another --run, another --seed)."
         )
     if flags["json"]:
-        print_json(run_document(run))
+        print_json(outcome_document(run))
     elif not flags["quiet"]:
         console.print(f"{run.name} is done already.")
-        print_supernet(console, run)
-        print_outcome(console, run)
+        show_outcome(run)
 
 
-def _carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_json: bool) -> None:
-    """Search with a display and TensorBoard listening; say how to go on if it is stopped."""
-    from nas.display import open_display
-    from nas.keeping import bring_up_to_date, keep_files
+def outcome_document(run: Run) -> dict[str, Any]:
+    """What a run found, as JSON; of a study with its pictures drawn."""
+    if not run.is_study:
+        return run_document(run)
+    from nas.study_report import study_document, write_pictures
+
+    return study_document(run) | {"pictures": [str(path) for path in write_pictures(run)]}
+
+
+def show_outcome(run: Run) -> None:
+    """What a run found, in words and tables; of a study with its pictures drawn."""
     from nas.supernet_tables import print_supernet
     from nas.tables import print_outcome
+
+    if run.is_study:
+        from nas.study_report import write_pictures
+        from nas.study_tables import print_study
+
+        print_study(console, run, write_pictures(run))
+        return
+    print_supernet(console, run)
+    print_outcome(console, run)
+
+
+def carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_json: bool) -> None:
+    """Search, or train a study, with a display and TensorBoard listening; say how to go on if it is stopped."""
+    from nas.display import open_display
+    from nas.keeping import bring_up_to_date, keep_files
+    from nas.study_loop import run_study
 
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -128,23 +151,22 @@ def _carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_
     try:
         with store, open_display(console, len(slots), quiet=quiet) as display:
             listeners = [keep_files, display.on_event]
-            run = search(store, slots, listeners, local_executor(run.config, display.on_epoch))
+            work = run_study if run.is_study else search
+            run = work(store, slots, listeners, local_executor(run.config, display.on_epoch))
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not garble the message
         print(f"\nStopped. Every finished trial is kept. To go on: {typed('resume', store.folder)}", file=sys.stderr)
         sys.exit(130)
     if as_json:
-        print_json(run_document(run))
+        print_json(outcome_document(run))
     elif not quiet:
-        print_supernet(console, run)
-        print_outcome(console, run)
+        show_outcome(run)
 
 
 def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     """All runs in a table, or one run."""
     from nas.display import standing
-    from nas.supernet_tables import print_supernet
-    from nas.tables import print_outcome, print_run
+    from nas.tables import print_run
 
     if name is None:
         _all_runs(Path(runs), as_json=as_json)
@@ -159,8 +181,13 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     if run.state == "stopped":
         why = f"Stopped: {run.stopped or 'killed, it seems'}. To go on: {typed('resume', run.folder)}"
         console.print(why, highlight=False, markup=False, soft_wrap=True)
-    print_supernet(console, run)
-    print_outcome(console, run)
+    if run.is_study:
+        from nas.study_report import study_document
+        from nas.study_tables import study_table
+
+        console.print(study_table(run, study_document(run)))
+    else:
+        show_outcome(run)
 
 
 def _all_runs(runs: Path, *, as_json: bool) -> None:

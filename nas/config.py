@@ -44,18 +44,12 @@ class SupernetConfig(BaseModel):
     candidates: int = Field(default=32, ge=1)  # architectures that are ranked with inherited weights
 
 
-class SearchConfig(BaseModel):
-    """Everything that decides a search. Recorded in its log; a resumed search reads it from there."""
+class RunConfig(BaseModel):
+    """What decides any run. Recorded in its log; a resumed run reads it from there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    space: str
-    budget: BudgetConfig
     data: DataConfig
-    recipe: Recipe
-    strategy: Strategy = "evolution"
-    supernet: SupernetConfig = SupernetConfig()
-    trials: int = Field(12, ge=1)
     time_limit: float | None = Field(None, gt=0)  # seconds
     trial_timeout: float | None = Field(None, gt=0)  # seconds
     workers: int | None = Field(None, ge=1)
@@ -63,6 +57,45 @@ class SearchConfig(BaseModel):
     device: str | None = None
     seed: int = Field(0, ge=0, lt=2**32)  # what numpy's generators take
     objective: Objective = "balanced_accuracy"
+
+
+class MemberConfig(BaseModel):
+    """A row of a study, settled: one network (fixed, or of a space), one recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    label: str
+    recipe: Recipe
+    network: str | None = None  # a fixed network, with ``settings``; None: the architecture ``sample`` of ``space``
+    settings: dict[str, Any] = {}
+    space: str | None = None
+    sample: dict[str, int | str] = {}
+    published: float | None = None  # test accuracy in per cent, on the same data at the same imbalance
+
+
+class StudyConfig(RunConfig):
+    """Everything that decides a baseline run: a study's members, each trained once with each seed."""
+
+    study: str
+    sentence: str
+    members: tuple[MemberConfig, ...]
+    seeds: int = Field(3, ge=1)
+
+    def member(self, name: str) -> MemberConfig:
+        """The member called ``name``."""
+        return next(member for member in self.members if member.name == name)
+
+
+class SearchConfig(RunConfig):
+    """Everything that decides a search."""
+
+    space: str
+    budget: BudgetConfig
+    recipe: Recipe
+    strategy: Strategy = "evolution"
+    supernet: SupernetConfig = SupernetConfig()
+    trials: int = Field(12, ge=1)
     keep: int = Field(3, ge=1)  # trials whose weights stay on disk
     confirm: int = Field(3, ge=0)
     confirm_seeds: int = Field(3, ge=1)

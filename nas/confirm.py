@@ -12,8 +12,8 @@ from nas.store import typed
 
 def confirm(run: Run, loop: TrialLoop) -> None:
     """Train the best again with several seeds each: one trial may have been lucky."""
-    best = run.ranked()[: run.config.confirm]
-    loop.repeat([(f"{trial.id}.{n}", trial) for trial in best for n in range(1, run.config.confirm_seeds + 1)])
+    best = run.ranked()[: run.search.confirm]
+    loop.repeat([(f"{trial.id}.{n}", trial) for trial in best for n in range(1, run.search.confirm_seeds + 1)])
 
 
 def choose_winner(run: Run, loop: TrialLoop) -> None:
@@ -22,11 +22,11 @@ def choose_winner(run: Run, loop: TrialLoop) -> None:
     best = run.ranked()
     if not best:
         more = (
-            f"To try others: {typed('resume', run.folder)} --trials {run.config.trials * 2}, or a longer --time-limit"
+            f"To try others: {typed('resume', run.folder)} --trials {run.search.trials * 2}, or a longer --time-limit"
         )
         raise SearchStopped(f"No trial finished{_reasons(run.stage('search'))}{more}")
     winner, repetitions = best[0], [best[0]]
-    candidates = [trial for trial in best[: run.config.confirm] if run.confirmations(trial.id)]
+    candidates = [trial for trial in best[: run.search.confirm] if run.confirmations(trial.id)]
     if run.stage("confirm") and not candidates:
         again = f"To try again: {typed('resume', run.folder)}"
         raise SearchStopped(f"No confirmation finished{_reasons(run.stage('confirm'))}{again}")

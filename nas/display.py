@@ -85,7 +85,7 @@ class Live(Plain):
             self._on_supernet(event, run)
         if event.kind == "submitted":
             name = f"  trial {event.body['id']}"
-            task = self._progress.add_task(name, total=run.config.recipe.epochs, standing="epochs")
+            task = self._progress.add_task(name, total=run.recipe(event.body["id"]).epochs, standing="epochs")
             self._trials[event.body["id"]] = task
         if event.kind == "result":
             if event.body["id"] in self._trials:
@@ -93,9 +93,9 @@ class Live(Plain):
             color = "red" if event.body["status"] == "failed" else "default"
             self.say(trial_line(run, run.trials[event.body["id"]]), style=color)
         confirming = bool(run.stage("confirm"))
-        trials = run.stage("confirm" if confirming else "search")
+        trials = run.stage("study" if run.is_study else "confirm" if confirming else "search")
         self._progress.update(
-            self._search, description="confirm" if confirming else "search",
+            self._search, description="study" if run.is_study else "confirm" if confirming else "search",
             total=planned_confirmations(run) if confirming else run.planned_trials,
             completed=sum(t.status != "running" for t in trials),
             standing=f"{standing(run)}; {eta(run, self.num_slots)}",
@@ -135,11 +135,11 @@ class Live(Plain):
 
 def trial_line(run: Run, trial: Trial) -> str:
     """One trial that ended, in one line."""
-    name = f"trial {trial.id:>4}" if trial.stage == "search" else f"seed {trial.id.split('.')[-1]} of trial {trial.of}"
+    name = f"trial {trial.id:>4}" if trial.stage != "confirm" else f"seed {trial.id.split('.')[-1]} of trial {trial.of}"
     score = trial.score(run.config.objective)
     if score is None:
         return f"{name} {trial.status}: {trial.error}"
-    figure = f"{run.config.objective.replace('_', ' ')} {score:.3f}"
+    figure = f"{run.config.objective.replace('_', ' ')} {score:.3f}" + (" on rank" if run.is_study else "")
     return f"{name}  {figure}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
 
 
@@ -162,14 +162,16 @@ def standing(run: Run, *, active: bool = True) -> str:
     words = f"{counts['finished']} done, {counts['failed']} failed"
     if active or counts["running"]:
         words += f", {counts['running']} {'running' if active else 'interrupted'}"
-    if best:
+    if best and not run.is_study:
         words += f"; best {best[0].score(run.config.objective):.3f} at {best[0].cost.params:,} (trial {best[0].id})"
     return words
 
 
 def planned_confirmations(run: Run) -> int:
     """Trainings of the confirmation: as many as the trials that finished allow, once the search is over."""
-    return min(run.config.confirm, len(run.ranked()) or run.planned_trials) * run.config.confirm_seeds
+    if run.is_study:
+        return 0
+    return min(run.search.confirm, len(run.ranked()) or run.planned_trials) * run.search.confirm_seeds
 
 
 def eta(run: Run, num_slots: int) -> str:

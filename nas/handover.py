@@ -22,6 +22,7 @@ def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
     from nas.export import ExportRequest, export
     from nas.weights import load_weights
 
+    _ = run.search  # a baseline run keeps no weights, and says so
     trial = run.trial(trial_id) if trial_id else _best(run)
     weights = run.weights(trial.id)
     if not weights.is_file():
@@ -31,7 +32,7 @@ def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
             + (f" ({trial.status})" if trial.status != "finished" else "")
             + f". Kept: {', '.join(kept) or 'none'}. A search with a larger --keep keeps more."
         )
-    space = get_space(run.config.space)
+    space = get_space(run.search.space)
     _, (mean, std) = load_weights(weights)
     request = ExportRequest(
         out=out,
@@ -72,7 +73,7 @@ def _metrics(run: Run, trial: Trial) -> dict[str, dict[str, Any]]:
 
 
 def _provenance(run: Run, trial: Trial) -> dict[str, Any]:
-    config = run.config
+    config = run.search
     provenance: dict[str, Any] = {
         "run": run.name,
         "trial": trial.id,

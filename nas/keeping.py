@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from nas.errors import RunError
 from nas.runs import Run, Trial
 from nas.store import Event, typed
-from nas.trial import TrialResult
+from nas.trial import Sample, TrialResult
 
 
 def keep_files(event: Event, run: Run) -> None:
@@ -67,9 +67,21 @@ def write_tensorboard(run: Run, trial: Trial) -> None:
     assert status in ("finished", "failed", "pruned")
     result = TrialResult(trial.id, status, trial.metrics, trial.history, trial.seconds, trial.error)  # type: ignore[arg-type]
     write_trial(
-        run.folder / "tensorboard" / trial.id, name=f"{trial.id} {run.name}", sample=trial.sample,
+        run.folder / "tensorboard" / trial.id, name=f"{trial.id} {run.name}", sample=_choices(run, trial),
         params=trial.cost.params, macs=trial.cost.macs, result=result, objective=run.config.objective,
     )  # fmt: skip
+
+
+def _choices(run: Run, trial: Trial) -> Sample:
+    """What the HParams tab shows of a trial: the choices of its sample, or how a study's member is trained."""
+    if not run.is_study:
+        return trial.sample
+    member = run.study.member(trial.of)
+    recipe = member.recipe
+    return {
+        "member": member.name, "network": member.network or f"{member.space}", "loss": recipe.loss,
+        "oversampling": recipe.oversampling, "regularizer": recipe.regularizer, "epochs": recipe.epochs,
+    }  # fmt: skip
 
 
 def write_supernet_curves(run: Run) -> None:
@@ -87,7 +99,9 @@ def write_supernet_curves(run: Run) -> None:
 def drop_weights(run: Run) -> None:
     """Remove the weights of finished trials but the best ``keep`` of the search, and the confirmations; once
     there is a winner, of all confirmations but the winner's."""
-    kept = {trial.id for trial in run.ranked()[: run.config.keep]}
+    if run.is_study:
+        return  # its trainings leave none
+    kept = {trial.id for trial in run.ranked()[: run.search.keep]}
     if run.winner:
         kept |= {run.winner["trial"], run.winner["weights"], *run.winner["test"]}
     else:

@@ -41,7 +41,7 @@ class TrialLoop:
     ) -> None:
         self.run, self.store, self.executor = run, store, executor
         self._journal = Journal(run, store, listeners)
-        self.space = get_space(run.config.space)
+        self.space = get_space(run.search.space)
         self.task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
         self.budget = Budget(**run.facts["budget"])
         self._replay = deque(event for event in recorded if event.body.get("stage") == "search")
@@ -154,7 +154,7 @@ class TrialLoop:
 
     def spec(self, trial: Trial, *, test: bool = False) -> TrialSpec:
         """What a worker needs to know about a trial."""
-        config, folder = self.run.config, self.run.folder
+        config, folder = self.run.search, self.run.folder
         return TrialSpec(
             id=trial.id,
             space=self.space.name,
@@ -182,14 +182,14 @@ class TrialLoop:
 
     def _finish(self, result: TrialResult) -> None:
         trial = self.run.trials[result.id]
-        if result.status == "finished" and (fault := _unusable(result, self.run.config.objective)):
+        if result.status == "finished" and (fault := unusable(result, self.run.config.objective)):
             result = TrialResult(result.id, "failed", history=result.history, seconds=result.seconds, error=fault)
         body = asdict(result) | {"stage": trial.stage}
         self._journal.append("result", body)
         if result.status == "failed":
             self._failures.append(f"trial {result.id}: {result.error}")
             if len(self._failures) >= MOST_FAILURES:
-                raise SearchStopped(_why_stopped(self.run.folder, self._failures))
+                raise SearchStopped(why_stopped(self.run.folder, self._failures))
         else:
             self._failures.clear()
         if trial.stage == "search":
@@ -201,13 +201,13 @@ class TrialLoop:
 
     def _over(self) -> bool:
         """Whether no new trial may start: enough are, or the rest of the time is for confirming."""
-        config = self.run.config
+        config = self.run.search
         seconds = [trial.seconds for trial in self.run.stage("search") if trial.status == "finished"]
         reserve = config.confirm * config.confirm_seeds / self.executor.num_slots * sum(seconds) / max(1, len(seconds))
         return self._started >= config.trials or self.out_of_time(reserve)
 
 
-def _unusable(result: TrialResult, objective: str) -> str | None:
+def unusable(result: TrialResult, objective: str) -> str | None:
     """Why a result that calls itself finished cannot be used; None if it can."""
     if objective not in result.metrics.get("rank", {}):
         return f"it reported no {objective}"
@@ -218,7 +218,7 @@ def _unusable(result: TrialResult, objective: str) -> str | None:
     return None
 
 
-def _why_stopped(folder: Path, failures: list[str]) -> str:
+def why_stopped(folder: Path, failures: list[str]) -> str:
     reasons = "\n".join(f"  {failure}" for failure in failures)
     return (
         f"Stopped: {len(failures)} trials in a row failed:\n{reasons}\n"

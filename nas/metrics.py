@@ -25,7 +25,9 @@ from nas.recipe import OBJECTIVES
 
 __all__ = ["OBJECTIVES", "Figures", "classification_figures", "evaluate"]
 
-Figures = dict[str, float | list[float]]
+Figures = dict[str, float | list[float] | list[list[int]]]
+
+MOST_CLASSES = 200  # of a confusion matrix: 40,000 numbers
 
 
 def evaluate(
@@ -37,13 +39,15 @@ def evaluate(
     num_classes: int,
     device: torch.device | str,
     batch_size: int = 1024,
+    confusion: bool = False,
 ) -> Figures:
     """Score ``model``, which lies on ``device``, on uint8 images (N, C, H, W) with int64 labels (N,).
 
     Returns every name of ``nas.recipe.OBJECTIVES`` (0 to 1, higher is better), ``recall_by_class`` (a list;
     0 for a class without images) and ``loss``, the mean cross-entropy in nats. ``normalization`` is mean and
-    standard deviation per channel, on a scale of 0 to 1. Runs in float32 without autocast, so that the
-    figures are those of the weights that are kept, and waits for the device only at the end. The model's
+    standard deviation per channel, on a scale of 0 to 1. With ``confusion``, and up to 200 classes, "confusion" is
+    the number of images of each true class (rows) by predicted class (columns). Runs in float32 without autocast, so
+    that the figures are those of the weights that are kept, and waits for the device only at the end. The model's
     mode is restored.
     """
     mean, std = normalization
@@ -58,7 +62,10 @@ def evaluate(
             logits_NC = model(normalize(images[batch].to(device), mean_C, std_C)).float()
             loss += F.cross_entropy(logits_NC, labels[batch].to(device), reduction="sum")
             predicted.append(logits_NC.argmax(dim=1))
-        figures = classification_figures(torch.cat(predicted), labels.to(device), num_classes)
+        predicted_N, labels_N = torch.cat(predicted), labels.to(device)
+        figures = classification_figures(predicted_N, labels_N, num_classes)
+        if confusion and num_classes <= MOST_CLASSES:
+            figures["confusion"] = confusion_matrix(predicted_N, labels_N, num_classes)
     model.train(was_training)
     return {**figures, "loss": loss.item() / len(images)}
 
@@ -89,6 +96,13 @@ def classification_figures(predicted_N: Tensor, labels_N: Tensor, num_classes: i
     values = torch.cat([torch.stack(scalars), recall_C]).tolist()  # the one transfer from the device
     figures: Figures = dict(zip((*names[:-1], "balanced_accuracy", "worst_recall"), values, strict=False))
     return {**figures, "recall_by_class": values[len(scalars) :]}
+
+
+def confusion_matrix(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> list[list[int]]:
+    """How many images of each true class (rows) were taken for each class (columns)."""
+    pairs_N = labels_N * num_classes + predicted_N
+    counts: list[list[int]] = torch.bincount(pairs_N, minlength=num_classes**2).view(num_classes, -1).tolist()
+    return counts
 
 
 class _CountsByScatter(MulticlassStatScores):

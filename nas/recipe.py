@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,13 +54,6 @@ class Recipe(BaseModel):
     # Side of the erased square as a share of the image; 0, none: it costs tiny nets in short trainings.
     cutout: float = Field(default=0.0, ge=0, lt=1)
 
-
-# Training as in the code of LDAM-DRW (Cao et al. 2019) for long-tailed CIFAR with a ResNet-32; our SGD's momentum is
-# Nesterov's. For studies: recipe.model_copy(update=LONG_TAIL_TRAINING).
-LONG_TAIL_TRAINING: dict[str, Any] = {
-    "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 2e-4, "schedule": "step", "epochs": 200,
-    "batch_size": 128, "keep_epoch": "last",
-}  # fmt: skip
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from budgets import Cost
-from nas.config import SearchConfig
+from nas.config import SearchConfig, StudyConfig
 from nas.errors import RunError, nearest
+from nas.recipe import Recipe
 from nas.store import FORMAT, LOG_NAME, RUNS, Event, is_running, read_events, typed
 from search_spaces import Sample, get_space
 
@@ -21,8 +22,8 @@ class Trial:
     """One training as the log knows it. ``status`` is "running" until a result is recorded."""
 
     id: str
-    stage: str  # "search", or "confirm": trained again with another seed
-    of: str  # the search trial that a confirmation repeats; its own id in the search
+    stage: str  # "search"; "confirm": trained again with another seed; "study": of a baseline run
+    of: str  # the search trial that a confirmation repeats, its own id in the search, the member of a study
     architecture: str
     sample: Sample
     cost: Cost
@@ -44,7 +45,7 @@ class Run:
     """The state of one run, folded from its events."""
 
     folder: Path
-    config: SearchConfig
+    config: SearchConfig | StudyConfig
     facts: dict[str, Any]  # recorded at the start: input shape, classes, settled budget
     versions: dict[str, str]  # of the programs that started it
     trials: dict[str, Trial] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class Run:
     supernet_epochs: list[dict[str, Any]] = field(default_factory=list)  # by epoch, none twice
     candidates: dict[str, Any] | None = None  # ranked by the supernet, best first
     winner: dict[str, Any] | None = None
+    ended: bool = False  # every training of a study finished
     notes: list[str] = field(default_factory=list)
     stopped: str | None = None  # why the last session ended early, if it could say
     elapsed: float = 0.0
@@ -60,7 +62,7 @@ class Run:
     @property
     def state(self) -> str:
         """In one word: "running", "done", or "stopped" and to be resumed."""
-        if self.winner:
+        if self.winner or self.ended:
             return "done"
         return "running" if is_running(self.folder) else "stopped"
 
@@ -69,27 +71,59 @@ class Run:
         return self.folder.name
 
     @property
+    def search(self) -> SearchConfig:
+        """The settings of a search. RunError for a baseline run, which has no space, budget or winner."""
+        if isinstance(self.config, StudyConfig):
+            raise RunError(
+                f"Run {self.name!r} is no search: it trained the baseline study {self.config.study}. See what it "
+                f"found: {typed('baseline report', self.folder)}"
+            )
+        return self.config
+
+    @property
+    def study(self) -> StudyConfig:
+        """The settings of a baseline run. RunError for a search."""
+        if isinstance(self.config, SearchConfig):
+            raise RunError(
+                f"Run {self.name!r} is no baseline run but a search. See what it found: "
+                f"{typed('status --run', self.folder)}"
+            )
+        return self.config
+
+    @property
+    def is_study(self) -> bool:
+        """Whether it is a baseline run."""
+        return isinstance(self.config, StudyConfig)
+
+    @property
     def planned_trials(self) -> int:
-        """Trials of the search if no limit ends it: after a supernet, no more than it ranked."""
+        """Trials of the search if no limit ends it: after a supernet, no more than it ranked. Trainings of a study."""
+        if isinstance(self.config, StudyConfig):
+            return len(self.config.members) * self.config.seeds
         return min(self.config.trials, len(self.candidates["ranked"])) if self.candidates else self.config.trials
 
     @property
     def learned_choices(self) -> dict[str, list[int | str]]:
         """What the alphas of a supernet decide: label -> values, in the order of the space; empty without alphas."""
-        if self.supernet is None or self.config.strategy == "random-oneshot":
+        if self.supernet is None or self.search.strategy == "random-oneshot":
             return {}
         choices = {label: values for label, values in self.supernet["choices"].items() if len(values) > 1}
-        labels = [choice.label for choice in get_space(self.config.space).choices]  # the log sorts by name
+        labels = [choice.label for choice in get_space(self.search.space).choices]  # the log sorts by name
         return {label: choices[label] for label in labels if label in choices}
 
     def stage(self, stage: str) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.stage == stage]
 
     def ranked(self) -> list[Trial]:
-        """The finished trials of the search, best first; equal scores: fewer parameters first."""
-        scored = [(trial.score(self.config.objective), trial) for trial in self.stage("search")]
+        """The finished trials of the search or study, best first; equal scores: fewer parameters first."""
+        trials = self.stage("study" if self.is_study else "search")
+        scored = [(trial.score(self.config.objective), trial) for trial in trials]
         finished = [(score, trial) for score, trial in scored if score is not None]
         return [trial for score, trial in sorted(finished, key=lambda pair: (-pair[0], pair[1].cost.params))]
+
+    def recipe(self, trial_id: str) -> Recipe:
+        """How a trial is trained."""
+        return self.study.member(self.trials[trial_id].of).recipe if self.is_study else self.search.recipe
 
     def confirmations(self, trial_id: str) -> list[Trial]:
         """The finished repetitions of a search trial."""
@@ -132,12 +166,14 @@ class Run:
             trial.history, trial.seconds = body["history"], body["seconds"]
         elif event.kind == "winner":
             self.winner = body
+        elif event.kind == "ended":
+            self.ended = True
         elif event.kind == "note":
             self.notes.append(body["text"])
         elif event.kind == "stopped":
             self.stopped = body["reason"]
         elif event.kind == "changed":
-            self.config = SearchConfig.model_validate(body["config"])
+            self.config = read_config(body["config"])
         elif event.kind == "session":
             self.stopped = None
 
@@ -163,13 +199,18 @@ def fold(folder: Path, events: Iterable[Event]) -> Run:
             f"format {first.body.get('format')}; this version reads format {FORMAT}. Use the version that wrote it."
         )
     try:
-        config = SearchConfig.model_validate(first.body["config"])
+        config = read_config(first.body["config"])
     except ValidationError as error:
         raise RunError(f"The settings in the log of run {folder.name!r} cannot be read: {error}") from error
     run = Run(folder, config, first.body["facts"], first.body["versions"], started=first.time)
     for event in events[1:]:
         run.apply(event)
     return run
+
+
+def read_config(recorded: dict[str, Any]) -> SearchConfig | StudyConfig:
+    """The settings as a log holds them; pydantic's ValidationError if they cannot be read."""
+    return (StudyConfig if "study" in recorded else SearchConfig).model_validate(recorded)
 
 
 def load_run(name: str | None, runs: Path = RUNS) -> Run:

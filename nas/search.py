@@ -5,18 +5,15 @@ The order of events is the program's promise: the test split is read once, after
 
 from __future__ import annotations
 
-import platform
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from budgets import Budget
 from budgets.draw import settle
-from nas import __version__
-from nas.config import SearchConfig
+from nas.config import RunConfig, SearchConfig
 from nas.confirm import choose_winner, confirm
 from nas.data import Dataset, open_data
 from nas.errors import RunError, SearchStopped, UsageError, attempt
@@ -25,7 +22,8 @@ from nas.journal import Journal, Listener
 from nas.loop import TrialLoop
 from nas.proposals import Proposer
 from nas.runs import Run, fold
-from nas.store import FORMAT, LOG_NAME, RunStore, is_running, read_events, typed
+from nas.starting import create_run, versions
+from nas.store import RunStore
 from search_spaces import SearchSpace, Task, get_space
 
 OpenExecutor = Callable[[Sequence[WorkerSlot]], Executor]
@@ -64,24 +62,11 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
         from nas.oneshot.planning import check_plan
 
         check_plan(config, space, task, budget, device=slots[0].device, train_counts=data.counts["train"])
-    return Plan(config, space, task, budget, note, data.classes, slots, _counts(data), data.name, data.key)
+    return Plan(config, space, task, budget, note, data.classes, slots, counts_by_split(data), data.name, data.key)
 
 
 def start(plan: Plan, folder: Path) -> RunStore:
     """Create the run's folder and log. RunError if the run exists or its folder cannot be made."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        if not never_started(folder):
-            raise RunError(
-                f"Run {folder.name!r} exists already. To go on with it: {typed('resume', folder)}. "
-                "To start another: choose a new name with --run."
-            ) from None
-    except OSError as error:
-        raise RunError(f"The run's folder {folder} cannot be made: {error.strerror}. Choose another --runs.") from error
-    for name in ("logs", "tensorboard", "weights"):  # workers do not make them: a deleted run stays deleted
-        (folder / name).mkdir(exist_ok=True)
-    store = RunStore(folder)
     facts = {
         "input_shape": list(plan.task.input_shape),
         "classes": list(plan.classes),
@@ -92,20 +77,7 @@ def start(plan: Plan, folder: Path) -> RunStore:
         "data_key": plan.data_key,
         "population": plan.config.population,  # a resumed search may get more trials, but no other population
     }
-    config = plan.config.model_dump(mode="json")
-    store.append("run", {"format": FORMAT, "config": config, "facts": facts, "versions": versions()})
-    return store
-
-
-def never_started(folder: Path) -> bool:
-    """Whether a kill left an empty log before its first event; such a folder is taken over."""
-    ours = {"log", "", "logs", "tensorboard", "weights"}  # "" for the lock
-    if any(path.name.split(".")[0] not in ours for path in folder.iterdir()) or is_running(folder):
-        return False
-    try:
-        return not read_events(folder)
-    except RunError:
-        return not (folder / LOG_NAME).exists() or (folder / LOG_NAME).stat().st_size == 0
+    return create_run(folder, plan.config, facts)
 
 
 def search(
@@ -122,7 +94,7 @@ def search(
         return run
     try:
         run.apply(store.append("session", {"workers": len(slots), "versions": versions()}))
-        if run.config.one_shot:
+        if run.search.one_shot:
             from nas.oneshot.stage import find_candidates
 
             find_candidates(Journal(run, store, listeners), slots[0].device)  # before workers that would sit idle
@@ -148,7 +120,7 @@ def _propose(run: Run, loop: TrialLoop) -> None:
     from nas.nni_bridge import run_strategy  # takes seconds, in which the workers start
 
     proposer = Proposer(loop.space, loop.task, loop.budget)
-    left = run_strategy(run.config.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
+    left = run_strategy(run.search.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
     if not left:
         loop.note(f"Every architecture found to fit the budget was tried: {len(run.stage('search'))}.")
 
@@ -174,21 +146,11 @@ def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) 
         )
 
 
-def local_executor(config: SearchConfig, on_epoch: Callable[[str, dict[str, float]], None]) -> OpenExecutor:
+def local_executor(config: RunConfig, on_epoch: Callable[[str, dict[str, float]], None]) -> OpenExecutor:
     """Opens worker processes for a list of slots."""
     return lambda slots: LocalExecutor(slots, trial_timeout=config.trial_timeout, on_epoch=on_epoch)
 
 
-def versions() -> dict[str, str]:
-    """Of everything that decides what a search proposes and how it trains."""
-    found = {"nasctl": __version__, "python": platform.python_version()}
-    for name in ("torch", "nni", "numpy", "imbalanced-learn", "scikit-learn"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "missing"
-    return found
-
-
-def _counts(data: Dataset) -> dict[str, list[int]]:
+def counts_by_split(data: Dataset) -> dict[str, list[int]]:
+    """How many images of each class a split has, as JSON holds it."""
     return {str(name): list(map(int, counts)) for name, counts in data.counts.items()}

@@ -30,7 +30,7 @@ def epoch_line(run: Run, row: Row) -> str:
 
 def learning(run: Run, row: Row) -> list[str]:
     """Losses, entropy of the choices and the supernet's score. Without alphas there is no loss for them to lower."""
-    has_alphas = run.config.strategy != "random-oneshot"
+    has_alphas = run.search.strategy != "random-oneshot"
     words = [f"train loss {row['train_loss']:.3f}"]
     if row["select_loss"] is not None:
         words.append(f"select loss {row['select_loss']:.3f}")
@@ -44,7 +44,7 @@ def learning(run: Run, row: Row) -> list[str]:
 def sizes(run: Run, row: Row) -> list[str]:
     """Parameters against the budget: what the choices make expected, and most likely."""
     words = [f"parameters {_judged(run, row['expected_params'])} expected"]
-    if run.config.strategy != "random-oneshot":
+    if run.search.strategy != "random-oneshot":
         words.append(f"{_judged(run, row['likeliest_params'])} likeliest")
     words.append(f"{_percent(row['within_budget'])} fit")
     if row["skip_share"] is not None:

@@ -38,7 +38,7 @@ def candidates_table(run: Run) -> Table:
     """A row a candidate that became a trial, in the supernet's order."""
     assert run.candidates is not None
     objective = run.config.objective
-    space = get_space(run.config.space)
+    space = get_space(run.search.space)
     ranked = run.candidates["ranked"]
     trials = [(c, trial) for c in ranked for trial in run.stage("search") if trial.sample == c["sample"]]
     title = f"Candidates that became trials; {objective.replace('_', ' ')} on rank, inherited and trained anew"

@@ -48,7 +48,10 @@ def print_run(console: Console, run: Run) -> None:
     task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
     facts = {**run.facts, "budget": Budget(**run.facts["budget"]), "data": run.facts["data_name"]}
     versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
-    text = _settings(run.name, run.config, task, facts, f", seed {run.config.seed}")
+    if run.is_study:
+        text = f"[bold]{run.name}[/bold]  baseline study {run.study.study}: {run.study.sentence}"
+    else:
+        text = _settings(run.name, run.search, task, facts, f", seed {run.config.seed}")
     console.print(f"{text}\nBy      {versions}", highlight=False, soft_wrap=True)
     for note in run.notes:
         console.print(f"Note    {note}", highlight=False, markup=False, soft_wrap=True)
@@ -90,12 +93,12 @@ def make_table(title: str, left: Sequence[str], right: Sequence[str] = (), text:
 def trials_table(run: Run, trials: Sequence[Trial]) -> Table:
     """A row a trial: identity, size, figures, time, or why it failed."""
     objective = run.config.objective
-    space = get_space(run.config.space)
+    what = "what is trained" if run.is_study else f"{run.search.space} architecture"
     title = f"Trials of {run.name}; score: {objective.replace('_', ' ')} on rank"
     numbers = ("score", "parameters", "MACs", "seconds")
-    table = make_table(title, ("trial", "status"), numbers, f"{space.name} architecture, or why it failed")
+    table = make_table(title, ("trial", "status"), numbers, f"{what}, or why it failed")
     for trial in trials:
-        text = escape(trial.error) if trial.error else space.line(trial.sample)
+        text = escape(trial.error or _text(run, trial))
         table.add_row(
             trial.id, trial.status, decimal(trial.score(objective)), f"{trial.cost.params:,}",
             compact(trial.cost.macs), f"{trial.seconds:.1f}", text,
@@ -103,10 +106,17 @@ def trials_table(run: Run, trials: Sequence[Trial]) -> Table:
     return table
 
 
+def _text(run: Run, trial: Trial) -> str:
+    """What a trial trains, in one line: an architecture, or the network and recipe of a study's member."""
+    if run.is_study:
+        return f"{run.study.member(trial.of).label}: {run.facts['members'][trial.of]['text']}"
+    return get_space(run.search.space).line(trial.sample)
+
+
 def confirmed_table(run: Run) -> Table:
     """The confirmed architectures: mean and spread over seeds, size."""
     objective = run.config.objective
-    space = get_space(run.config.space)
+    space = get_space(run.search.space)
     title = f"Confirmed over seeds; score: {objective.replace('_', ' ')} on rank; * the winner"
     numbers = ("seeds", "mean", "spread", "parameters", "MACs")
     table = make_table(title, ("trial",), numbers, f"{space.name} architecture")
@@ -158,7 +168,7 @@ def print_outcome(console: Console, run: Run) -> None:
 
 def layers_table(run: Run, trial: Trial) -> Table:
     """The layers of one trial's network with their shapes and costs."""
-    space = get_space(run.config.space)
+    space = get_space(run.search.space)
     task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
     numbers = ("output", "parameters", "MACs")
     table = make_table(f"Trial {trial.id}: {space.text(trial.sample)}", ("layer", "what"), numbers)
@@ -183,12 +193,15 @@ def _what(kind: str, settings: dict[str, int | str]) -> str:
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """A row a run, the newest first."""
-    table = make_table("Runs", ("run", "space", "data", "state"), ("trials", "failed", "best", "parameters", "time"))
+    table = make_table(
+        "Runs", ("run", "space or study", "data", "state"), ("trials", "failed", "best", "parameters", "time")
+    )
     for run in runs:
         best = run.ranked()[:1]
-        done = [t for t in run.stage("search") if t.status != "running"]
+        what = f"study {run.study.study}" if run.is_study else run.search.space
+        done = [t for t in run.stage("study" if run.is_study else "search") if t.status != "running"]
         table.add_row(
-            run.name, run.config.space, Path(run.config.data.source).name, run.state,
+            run.name, what, Path(run.config.data.source).name, run.state,
             f"{len(done)}/{run.planned_trials}", str(sum(t.status == "failed" for t in done)),
             decimal(best[0].score(run.config.objective)) if best else "-",
             f"{best[0].cost.params:,}" if best else "-", clock(run.elapsed),

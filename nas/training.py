@@ -211,12 +211,14 @@ def evaluate_split(
     num_classes: int,
     device: torch.device | str,
     batch_size: int = CHUNK,
+    confusion: bool = False,
 ) -> Figures:
     """The figures of ``model`` on a split, which is read a batch at a time (see ``nas.metrics.evaluate``)."""
     images = cast(Tensor, split)  # all that is asked of the images is their number, and slices of them
     return evaluate(
-        model, images, split.labels, normalization, num_classes=num_classes, device=device, batch_size=batch_size
-    )
+        model, images, split.labels, normalization, num_classes=num_classes, device=device, batch_size=batch_size,
+        confusion=confusion,
+    )  # fmt: skip
 
 
 def use_bfloat16(device: torch.device) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from baselines.registry import FixedNetwork
 from nas.data.config import DataConfig
 from nas.recipe import Recipe
 
@@ -15,7 +16,10 @@ Status = Literal["finished", "failed", "pruned"]
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One training: which architecture, on which data, how, and where its files go."""
+    """One training: which architecture, on which data, how, and where its files go.
+
+    The network is the architecture ``sample`` of ``space``, unless a fixed ``network`` is named.
+    """
 
     id: str
     space: str
@@ -30,6 +34,8 @@ class TrialSpec:
     weights_path: str | None = None  # safetensors file, written only if the trial finishes
     log_path: str | None = None  # text log of this trial, appended to
     test: bool = False  # do not train: load the weights and score the test split alone
+    network: FixedNetwork | None = None
+    test_after: bool = False  # score the test split after training: only where nothing is chosen by it
 
 
 @dataclass(frozen=True)

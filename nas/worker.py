@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from baselines import build_network
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, out_of_memory
 from nas.metrics import Figures
@@ -68,7 +69,7 @@ def _train_and_score(
 ) -> dict[str, Figures]:
     """The figures by split. Fills ``history`` as it goes, so that a failed trial keeps its curve."""
     torch.manual_seed(spec.seed)  # before building: the first weights come from it
-    model = get_space(spec.space).build(spec.sample, spec.input_shape, spec.num_classes)
+    model = _build(spec)
     _log(spec, *_header(spec, device, model))
     _check_data(spec)
     synthetic, warnings = synthetic_on_device(spec.data, device, spec.recipe.oversampling)
@@ -94,8 +95,9 @@ def _train_and_score(
     )
     model.load_state_dict(training.best_state)
     normalization = Normalization(training.mean, training.std)
-    metrics: dict[str, Figures] = {str(name): _score(model, spec, device, normalization, name) for name in SCORED}
-    _log(spec, f"best epoch {training.best_epoch}", *(f"{name} {json.dumps(metrics[name])}" for name in SCORED))
+    scored: tuple[SplitName, ...] = (*SCORED, "test") if spec.test_after else SCORED
+    metrics: dict[str, Figures] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
+    _log(spec, f"best epoch {training.best_epoch}", *(f"{name} {json.dumps(metrics[name])}" for name in scored))
     if spec.weights_path is not None:
         save_weights(training.best_state, normalization, Path(spec.weights_path))
     return metrics
@@ -106,17 +108,26 @@ def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:
     assert spec.weights_path is not None
     _check_data(spec)
     state, normalization = load_weights(Path(spec.weights_path))
-    model = get_space(spec.space).build(spec.sample, spec.input_shape, spec.num_classes)
+    model = _build(spec)
     model.load_state_dict(state)
     figures = _score(model.to(device), spec, device, normalization, "test")
     _log(spec, f"test {json.dumps(figures)}")
     return {"test": figures}
 
 
+def _build(spec: TrialSpec) -> nn.Module:
+    """The network with its first weights: random ones from torch's generator, or those of ImageNet."""
+    if spec.network is not None:
+        return build_network(spec.network, spec.input_shape, spec.num_classes)
+    return get_space(spec.space).build(spec.sample, spec.input_shape, spec.num_classes)
+
+
 def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Figures:
     """TrialError if a figure is not a finite number: the log of a run is JSON, which has no others."""
     split = split_on_device(spec.data, device, name)
-    figures = evaluate_split(model, split, normalization, num_classes=spec.num_classes, device=device)
+    figures = evaluate_split(
+        model, split, normalization, num_classes=spec.num_classes, device=device, confusion=spec.test_after
+    )
     for figure, value in figures.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise TrialError(f"{figure} is {value} on the {name} split")
@@ -144,8 +155,7 @@ def _header(spec: TrialSpec, device: str, model: nn.Module) -> list[str]:
     return [
         f"trial {spec.id}",
         f"started {datetime.now().astimezone().isoformat(timespec='seconds')}",
-        f"space {spec.space}",
-        f"sample {json.dumps(spec.sample)}",
+        f"network {spec.network}" if spec.network else f"space {spec.space}\nsample {json.dumps(spec.sample)}",
         f"parameters {sum(parameter.numel() for parameter in model.parameters())}",
         f"input {spec.input_shape}, {spec.num_classes} classes",
         f"data {spec.data.model_dump_json()}",

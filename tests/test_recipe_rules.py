@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from baselines.networks.resnet32 import LDAM_DRW
 from nas.errors import UsageError
 from nas.losses import LOSSES, make_loss
 from nas.mixing import MIXINGS
 from nas.options import METHOD_FLAGS, RECIPE_FLAGS, search_config
-from nas.recipe import LONG_TAIL_TRAINING, RECIPES, Recipe, named_recipe
+from nas.recipe import RECIPES, Recipe, named_recipe
 from nas.recipe_rules import (
     LOSS_SETTINGS,
     active_settings,
@@ -145,5 +146,5 @@ def test_settings_that_count_are_told_and_others_are_not() -> None:
 
 
 def test_the_training_of_long_tail_studies_is_a_recipe() -> None:
-    recipe = RECIPES["ldam-drw"].model_copy(update=LONG_TAIL_TRAINING)
+    recipe = RECIPES["ldam-drw"].model_copy(update=LDAM_DRW)
     assert Recipe.model_validate(recipe.model_dump()) == recipe

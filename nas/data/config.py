@@ -19,6 +19,9 @@ class DataConfig(BaseModel):
     fit: Literal["resize", "pad"] = "resize"
     skip_broken: bool = False
     split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images
+    # False: train on every training image, as benchmarks without a validation split do. The select and rank splits
+    # then overlap with training: they show its course, and may choose nothing.
+    hold_out: bool = True
     cache_dir: str | None = None  # None: the user's cache folder
 
     @field_validator("fit")

@@ -15,7 +15,7 @@ from nas.data.decode import Survey, decode, read_survey, survey_of
 from nas.data.faults import broken_faults, few_images_faults, size_faults, structure_faults
 from nas.data.finding import find_source
 from nas.data.printable import printable, printable_names
-from nas.data.sources import PARTS, TRAIN, Found, Progress, Target
+from nas.data.sources import PARTS, TRAIN, VAL, Found, Progress, Target
 from nas.data.splits import Rows, long_tail, make_splits
 from nas.errors import DataError
 
@@ -115,12 +115,15 @@ def _dataset(config: DataConfig, name: str, survey: Survey, folder: Path) -> Dat
     num_classes = len(survey.classes)
     factor = config.imbalance_factor
     rows = make_splits(labels, parts, survey.own_parts, num_classes=num_classes, seed=config.split_seed)
+    own_key = [] if config.hold_out else ["nothing held out"]
+    if not config.hold_out and VAL not in survey.own_parts:
+        rows["train"] = np.sort(np.concatenate([rows[name] for name in ("train", "select", "rank")]))
     if factor > 1:
         rows["train"] = long_tail(rows["train"], labels, num_classes=num_classes, factor=factor, seed=config.split_seed)
     counts = {split: np.bincount(labels[chosen], minlength=num_classes).tolist() for split, chosen in rows.items()}
     return Dataset(
         name=name,
-        key=_hash(_FORMAT, folder.name, str(config.split_seed), repr(float(factor))),
+        key=_hash(_FORMAT, folder.name, str(config.split_seed), repr(float(factor)), *own_key),
         classes=survey.classes,
         input_shape=survey.input_shape,
         counts=counts,

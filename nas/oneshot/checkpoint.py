@@ -84,7 +84,7 @@ class Checkpoint:
 
 def _settings(run: Run) -> str:
     """A hash of everything that decides a supernet's training. Limits of the search and devices do not."""
-    config = run.config
+    config = run.search
     parts: dict[str, Any] = {
         name: getattr(config, name).model_dump(mode="json") for name in ("recipe", "supernet", "data")
     }

@@ -58,16 +58,16 @@ def find_candidates(journal: Journal, device: str) -> None:
 
 def _train_and_choose(journal: Journal, checkpoint: Checkpoint, device: str) -> None:
     run = journal.run
-    space, task = get_space(run.config.space), Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
+    space, task = get_space(run.search.space), Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
     budget = Budget(**run.facts["budget"])
-    images = Images.of(run.config, task.num_classes, device)
-    need = memory_need(run.config, space, task, budget, device=device)
+    images = Images.of(run.search, task.num_classes, device)
+    need = memory_need(run.search, space, task, budget, device=device)
     if lack := shortage(need, space, task, device=device, batch_size=max(images.sizes)):
         # It fitted when the search began, and how it trains cannot change any more.
         raise SearchStopped(
             f"{lack} Free some, then: {typed('resume', run.folder)}. Or go on elsewhere with --device NAME."
         )
-    training = SupernetTraining(run.config, space, task, budget, images)
+    training = SupernetTraining(run.search, space, task, budget, images)
     if run.supernet is None:
         journal.append("supernet", _description(training, need))
     record = checkpoint.load(training)

@@ -1,0 +1,108 @@
+"""ImageNet weights of torchvision's ResNet-18: from a file, from torchvision's cache, or from its server."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.request
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.errors import UsageError
+
+ADDRESS = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
+DIGEST = "f37072fd"  # how the SHA-256 of that file begins
+TIMEOUT = 30  # seconds without an answer
+ELSE = "Give the file with --weights FILE, or train without: --from-scratch."
+
+
+def downloaded_weights(address: str = ADDRESS, digest: str = DIGEST) -> Path:
+    """The file as torchvision keeps it, downloaded if it is not there. UsageError if that fails."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rsplit("/", 1)[-1]
+    if path.is_file() and sha256(path).startswith(digest):
+        return path
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
+            partial.write_bytes(answer.read())
+        if not sha256(partial).startswith(digest):
+            raise UsageError(f"What {address} sent is not the file of weights (another SHA-256). {ELSE}")
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"ImageNet weights could not be had from {address}: {error}. {ELSE}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors in a state dict, as torch.save or safetensors wrote it. UsageError if the file holds none."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # A damaged file, a pickle of something else, or no file: torch raises many kinds.
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"--weights {path} cannot be read as a file of weights: {why}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UsageError(f"--weights {path} holds no state dict: names with a tensor each.")
+    return state
+
+
+def check_weights(path: Path) -> None:
+    """UsageError, one message with the first differences, unless the file has every tensor of torchvision's ResNet-18
+    but the classifier's, each in its shape."""
+    from torchvision.models import resnet18
+
+    with torch.device("meta"):
+        wanted = resnet18(weights=None).state_dict()
+    _check(read_weights(path), wanted, path)
+
+
+def load_into(module: nn.Module, path: Path, digest: str | None) -> None:
+    """Put the file's tensors into ``module.net``, all but the classifier's. UsageError if the file changed since it
+    was checked (``digest``, its SHA-256) or does not fit."""
+    if digest is not None and (not path.is_file() or sha256(path) != digest):
+        raise UsageError(f"The weights {path} are missing or changed since this run began: put the file back.")
+    net = module.net
+    assert isinstance(net, nn.Module)
+    state = read_weights(path)
+    _check(state, net.state_dict(), path)
+    net.load_state_dict({name: state[name] for name in net.state_dict() if name in state and not _own(name)}, False)
+
+
+def _own(name: str) -> bool:
+    """Whether a tensor is not ImageNet's: the classifier, and counters that old files lack."""
+    return name.startswith("fc.") or name.endswith("num_batches_tracked")
+
+
+def _check(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> None:
+    faults = []
+    for name, tensor in wanted.items():
+        if _own(name):
+            continue
+        if name not in state:
+            faults.append(f"{name} is missing")
+        elif state[name].shape != tensor.shape:
+            faults.append(f"{name} is {_shape(state[name])}, not {_shape(tensor)}")
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise UsageError(
+            f"--weights {path} does not fit torchvision's ResNet-18: {'; '.join(faults[:3])}{more}. Give its ImageNet "
+            f"file ({ADDRESS.rsplit('/', 1)[-1]}), or train without: --from-scratch."
+        )
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number"

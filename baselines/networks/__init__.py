@@ -1,0 +1,1 @@
+"""The fixed networks, one file each; ``baselines.registry`` imports them all."""

@@ -1,0 +1,174 @@
+"""The fixed networks: exact sizes, what learns and what does not, weights that fit or are refused; hand-made nets."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import thop
+import torch
+from torch import Tensor, nn
+from torchvision.models import resnet18, resnet34
+
+from baselines import FixedNetwork, build_network, get_network, network_names
+from baselines.counting import count
+from baselines.hand_nets import DEPTHS, HAND_NETS, WIDTHS, hand_net
+from baselines.imagenet import check_weights, downloaded_weights, sha256
+from baselines.networks.resnet18 import default_input_size
+from budgets import cost_of
+from search_spaces import Task
+from search_spaces.errors import UsageError
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+TASKS = [Task((1, 28, 28), 62), Task((1, 8, 8), 10), Task((3, 32, 32), 10)]
+
+
+@pytest.fixture(scope="module")
+def imagenet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of the right names and shapes; what the numbers are does not matter here."""
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.manual_seed(0)
+    torch.save(resnet18(weights=None).state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+@pytest.mark.parametrize("name", network_names())
+def test_the_count_is_that_of_the_module_and_of_thop(name: str, task: Task) -> None:
+    network = FixedNetwork(name, {"input_size": 32} if name == "resnet18" else {})
+    counted = count(network, task.input_shape, task.num_classes)
+    module = build_network(network, task.input_shape, task.num_classes).eval()
+    assert counted.cost.params == sum(p.numel() for p in module.parameters())
+    assert counted.trainable == sum(p.numel() for p in module.parameters() if p.requires_grad)
+    assert counted.cost.size_bytes == sum(t.numel() * t.element_size() for t in module.state_dict().values())
+    only = {nn.BatchNorm2d: thop.vision.basic_hooks.zero_ops, nn.ReLU: thop.vision.basic_hooks.zero_ops}
+    only |= {nn.AdaptiveAvgPool2d: thop.vision.basic_hooks.zero_ops, nn.MaxPool2d: thop.vision.basic_hooks.zero_ops}
+    macs, _ = thop.profile(module, (torch.zeros(1, *task.input_shape),), custom_ops=only, verbose=False)
+    assert counted.cost.macs == macs
+    assert module(torch.zeros(3, *task.input_shape)).shape == (3, task.num_classes)
+
+
+def test_a_resnet18_has_the_studys_trainable_parameters() -> None:
+    full = count(FixedNetwork("resnet18"), (1, 28, 28), 62)
+    assert full.trainable == 8_435_070
+    assert full.cost.macs > 45 * count(FixedNetwork("resnet18", {"input_size": 32}), (1, 28, 28), 62).cost.macs
+    module = build_network(FixedNetwork("resnet18", {"input_size": 32}), (1, 28, 28), 62)
+    assert sum(p.numel() for p in module.parameters() if p.requires_grad) == 8_435_070
+
+
+def test_a_resnet32_has_the_benchmarks_parameters() -> None:
+    assert count(FixedNetwork("resnet32"), (3, 32, 32), 10).cost.params == 464_154
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_frozen_stages_do_not_learn(pretrained: bool, imagenet_file: Path) -> None:
+    settings = {"input_size": 32, "weights": str(imagenet_file) if pretrained else None}
+    module = build_network(FixedNetwork("resnet18", settings), (1, 8, 8), 10)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    module.train()
+    images = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    nn.functional.cross_entropy(module(images), torch.arange(8)).backward()
+    optimizer.step()
+    changed = {name for name, tensor in module.state_dict().items() if not torch.equal(tensor, before[name])}
+    frozen = {name for name in changed if name.startswith(("net.layer1", "net.layer2", "net.layer3"))}
+    assert {"net.conv1.weight", "net.bn1.running_mean", "net.layer4.0.conv1.weight", "net.fc.weight"} <= changed
+    if pretrained:
+        assert not frozen  # a fixed function: its running statistics stay too
+    else:
+        assert frozen and all("running" in name or "tracked" in name for name in frozen)
+    assert not module.eval().training and not module.net.layer1[0].bn1.training
+
+
+def test_images_are_resized_inside_and_scored_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = build_network(FixedNetwork("resnet18", {"input_size": 64}), (1, 8, 8), 10).eval()
+    images = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    seen: list[Tensor] = []
+    module.net.conv1.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    whole = module(images)
+    assert seen[0].shape == (5, 3, 64, 64)
+    assert torch.equal(seen[0][:, 0], seen[0][:, 2])  # grey, three times
+    monkeypatch.setattr("baselines.modules.resnet18.PIXELS_AT_ONCE", 2 * 64 * 64)
+    torch.testing.assert_close(module(images), whole)
+    assert [len(part) for part in seen[1:]] == [2, 2, 1]
+
+
+def test_the_input_size_is_the_studys_where_images_are_large_enough() -> None:
+    assert [default_input_size((1, side, side)) for side in (8, 16, 28, 32, 224)] == [32, 64, 224, 224, 224]
+
+
+def test_pretrained_weights_arrive(imagenet_file: Path) -> None:
+    check_weights(imagenet_file)
+    settings = {"input_size": 32, "weights": str(imagenet_file), "weights_sha256": sha256(imagenet_file)}
+    state = build_network(FixedNetwork("resnet18", settings), (1, 8, 8), 7).state_dict()
+    for name, tensor in torch.load(imagenet_file, weights_only=True).items():
+        if not name.startswith("fc."):
+            assert torch.equal(state[f"net.{name}"], tensor)
+    assert state["net.fc.weight"].shape == (7, 512)
+    with pytest.raises(UsageError, match="changed since this run began"):
+        build_network(FixedNetwork("resnet18", {**settings, "weights_sha256": "0"}), (1, 8, 8), 7)
+
+
+def test_weights_of_another_shape_are_refused_in_one_message(tmp_path: Path, imagenet_file: Path) -> None:
+    state = torch.load(imagenet_file, weights_only=True)
+    wide = tmp_path / "wide.pth"
+    torch.save({**state, "conv1.weight": torch.zeros(64, 1, 7, 7)}, wide)
+    with pytest.raises(UsageError, match=r"conv1\.weight is 64x1x7x7, not 64x3x7x7\. Give") as refused:
+        check_weights(wide)
+    assert len(refused.value.faults) == 1
+    del state["layer2.0.conv1.weight"]
+    torch.save(state, wide)
+    with pytest.raises(UsageError, match=r"layer2\.0\.conv1\.weight is missing"):
+        check_weights(wide)
+    torch.save({name: t for name, t in resnet34(weights=None).state_dict().items() if "layer3" not in name}, wide)
+    with pytest.raises(UsageError, match=r"and 2\d more"):
+        check_weights(wide)
+
+
+def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
+    text, pickled = tmp_path / "notes.txt", tmp_path / "list.pth"
+    text.write_text("no weights")
+    torch.save([torch.zeros(3)], pickled)
+    for path, words in ((text, "cannot be read"), (pickled, "no state dict"), (tmp_path / "none", "cannot be read")):
+        with pytest.raises(UsageError, match=words):
+            check_weights(path)
+
+
+def test_a_download_is_kept_if_it_is_the_right_file(
+    tmp_path: Path, imagenet_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    address = imagenet_file.as_uri()
+    with pytest.raises(UsageError, match="another SHA-256"):
+        downloaded_weights(address, "00000000")
+    assert not list((tmp_path / "hub").rglob("*.pth*"))
+    digest = hashlib.sha256(imagenet_file.read_bytes()).hexdigest()[:8]
+    kept = downloaded_weights(address, digest)
+    assert kept.is_relative_to(tmp_path / "hub") and kept.read_bytes() == imagenet_file.read_bytes()
+    assert downloaded_weights("file:///gone/resnet18.pth", digest) == kept  # not fetched again
+    with pytest.raises(UsageError, match="--weights FILE"):
+        downloaded_weights("file:///gone/other.pth", digest)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+@pytest.mark.parametrize("name", HAND_NETS)
+def test_a_hand_made_net_is_the_canonical_one_narrowed_until_it_fits(name: str, task: Task) -> None:
+    space, sample = hand_net(name, task)
+    most = HAND_NETS[name].max_params
+    assert 0.5 * most < cost_of(space, sample, task).params <= most
+    kept = {label for label in sample if not label.startswith((*WIDTHS, *DEPTHS))}
+    assert all(sample[label] == space.canonical[label] for label in kept)
+    depth = {label: sample[label] for label in sample if label.startswith(DEPTHS)}
+    if space.name != "densenet":  # its narrowest networks are over two of the sizes
+        assert depth == {label: space.canonical[label] for label in depth}
+    ratios = [int(sample[label]) / int(space.canonical[label]) for label in sample if label.startswith(WIDTHS)]
+    assert max(ratios) / min(ratios) <= 4  # uniform, but for the grid of widths and one step more where it fits
+
+
+def test_unknown_networks_name_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'resnet18'"):
+        get_network("resnet81")
+    with pytest.raises(UsageError, match="Did you mean 'model2_2'"):
+        hand_net("model2-2", TASKS[0])
