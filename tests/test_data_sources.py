@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -332,6 +333,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for scheme in ("http", "https"):
         monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
         monkeypatch.setenv(f"{scheme.upper()}_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setattr(urllib.request, "_opener", None)  # one that a test before used knows no proxies
     monkeypatch.chdir(write_classes(tmp_path / "here", a=1).parent)
     Path("mnist").symlink_to(".")
     for name in ("mnist", "cifar10"):

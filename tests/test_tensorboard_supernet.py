@@ -121,6 +121,7 @@ def test_the_file_grows_and_a_resume_completes_it_without_duplicates(log):
 
 def test_a_file_that_cannot_be_written_is_told_and_completed_later(log):
     folder = log.run.folder / "tensorboard"
+    folder.rmdir()
     folder.write_text("in the way")
     with pytest.raises(RunError, match=r"could not be written.*Everything recorded is kept.*nasctl resume"):
         train(log, 1)
