@@ -53,8 +53,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # A damaged file, a pickle of something else, or no file: torch raises many kinds.
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"--weights {path} cannot be read as a file of weights: {why}") from error
+        raise UsageError(
+            f"--weights {path} cannot be read as a file of weights: give one that torch.save or safetensors wrote."
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UsageError(f"--weights {path} holds no state dict: names with a tensor each.")
     return state

@@ -17,6 +17,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 
 Curves = Mapping[str, Sequence[Sequence[float]]]  # by name: for each seed, a figure of every epoch
 DPI = 120
+APART = 1.07  # factor between points of equal parameters
 MOST_NAMED = 70  # classes whose names an axis shows
 
 
@@ -107,20 +108,19 @@ def sizes_plot(path: Path, title: str, score_name: str, points: Sequence[Point])
     figure = Figure(figsize=(10.5, 5.6), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     groups = list(dict.fromkeys(point.group for point in points))
-    for number, point in enumerate(points, start=1):
+    for number, (point, x) in enumerate(zip(points, _side_by_side(points), strict=True), start=1):
         place = groups.index(point.group)
         axes.errorbar(
-            point.params, 100 * point.mean, yerr=None if point.spread is None else 100 * point.spread, capsize=3,
+            x, 100 * point.mean, yerr=None if point.spread is None else 100 * point.spread, capsize=3,
             fmt="*" if place == 0 else "osD^v"[(place - 1) % 5], markersize=16 if place == 0 else 7,
             color=color(place), ecolor=(*color(place)[:3], 0.5), label=f"{number}  {point.group}: {point.name}",
         )  # fmt: skip
-    for number, point, place in _number_places(points):
-        axes.annotate(str(number), (point.params, 100 * point.mean), (7, place), textcoords="offset points", fontsize=8)
+        axes.annotate(str(number), (x, 100 * point.mean), (6, 4), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("parameters (logarithmic)")
+    axes.set_xlabel("parameters (logarithmic; equal ones side by side)")
     axes.set_ylabel(f"{score_name} on the test split (%), mean ± spread over seeds")
     axes.set_title(title)
     axes.grid(alpha=0.3, which="both")
@@ -129,17 +129,11 @@ def sizes_plot(path: Path, title: str, score_name: str, points: Sequence[Point])
     figure.savefig(path)
 
 
-def _number_places(points: Sequence[Point]) -> list[tuple[int, Point, int]]:
-    """Each point with its number and how far above it that is written: numbers of near points stand apart."""
-    placed: list[tuple[int, Point, int]] = []
-    for number, point in enumerate(points, start=1):
-        near = [
-            place
-            for _, other, place in placed
-            if abs(math.log10(other.params / point.params)) < 0.06 and abs(other.mean - point.mean) < 0.03
-        ]
-        placed.append((number, point, max(near) + 10 if near else 4))
-    return placed
+def _side_by_side(points: Sequence[Point]) -> list[float]:
+    """Where each point stands on the axis of parameters: equal ones in a row around their place, not on each other."""
+    groups = [[n for n, other in enumerate(points) if other.params == point.params] for point in points]
+    ranks = [group.index(n) - (len(group) - 1) / 2 for n, group in enumerate(groups)]
+    return [point.params * APART**rank for point, rank in zip(points, ranks, strict=True)]
 
 
 def _curves(axes: Axes, curves: Curves, factor: float) -> None:
