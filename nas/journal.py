@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from nas.errors import SearchStopped
 from nas.runs import Run
 from nas.store import Event, RunStore
 
@@ -29,3 +31,16 @@ class Journal:
         """Record something that the user should know, once."""
         if text not in self.run.notes:
             self.append("note", {"text": text})
+
+
+@contextmanager
+def stops_recorded(store: RunStore) -> Iterator[None]:
+    """What ends a session early is written down, and goes on its way."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        store.append("stopped", {"reason": "interrupted"})
+        raise
+    except SearchStopped as error:
+        store.append("stopped", {"reason": str(error).splitlines()[0]})
+        raise

@@ -16,9 +16,9 @@ from budgets.draw import settle
 from nas.config import RunConfig, SearchConfig
 from nas.confirm import choose_winner, confirm
 from nas.data import Dataset, open_data
-from nas.errors import RunError, SearchStopped, UsageError, attempt
+from nas.errors import RunError, UsageError, attempt
 from nas.executors import Executor, LocalExecutor, WorkerSlot, plan_slots
-from nas.journal import Journal, Listener
+from nas.journal import Journal, Listener, stops_recorded
 from nas.loop import TrialLoop
 from nas.proposals import Proposer
 from nas.runs import Run, fold
@@ -92,7 +92,7 @@ def search(
     run = fold(store.folder, recorded)
     if run.winner:
         return run
-    try:
+    with stops_recorded(store):
         run.apply(store.append("session", {"workers": len(slots), "versions": versions()}))
         if run.search.one_shot:
             from nas.oneshot.stage import find_candidates
@@ -103,12 +103,6 @@ def search(
             _propose(run, loop)
             confirm(run, loop)
             choose_winner(run, loop)
-    except KeyboardInterrupt:
-        store.append("stopped", {"reason": "interrupted"})
-        raise
-    except SearchStopped as error:
-        store.append("stopped", {"reason": str(error).splitlines()[0]})
-        raise
     return run
 
 

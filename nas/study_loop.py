@@ -10,7 +10,7 @@ from typing import Any
 from baselines import FixedNetwork
 from nas.errors import SearchStopped
 from nas.executors import Executor, WorkerSlot
-from nas.journal import Journal, Listener
+from nas.journal import Journal, Listener, stops_recorded
 from nas.loop import MOST_FAILURES, unusable, why_stopped
 from nas.runs import Run, Trial, fold
 from nas.search import OpenExecutor
@@ -33,17 +33,11 @@ def run_study(
     if run.ended:
         return run
     journal = Journal(run, store, listeners)
-    try:
+    with stops_recorded(store):
         run.apply(store.append("session", {"workers": len(slots), "versions": versions()}))
         with open_executor(slots) as executor:
             _train_all(journal, executor)
         _end(journal)
-    except KeyboardInterrupt:
-        store.append("stopped", {"reason": "interrupted"})
-        raise
-    except SearchStopped as error:
-        store.append("stopped", {"reason": str(error).splitlines()[0]})
-        raise
     return run
 
 
