@@ -52,7 +52,7 @@ def test_parameters_and_macs_of_the_structure_are_those_of_the_cost_reading(name
 
 @every_space
 @given(seed=seeds, shape=st.sampled_from(SHAPES[:2]), classes=st.sampled_from([2, 10, 62]))
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_cost_is_that_of_the_built_module_and_of_thop(name, seed, shape, classes):
     space, task = get_space(name), Task(shape, classes)
     row = space.draw_spread(np.random.default_rng(seed), 1)[0]  # small and large networks alike
