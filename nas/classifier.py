@@ -19,6 +19,7 @@ from nas.class_counts import ClassCounts
 from nas.errors import TrialError
 from nas.losses import find_loss
 from nas.recipe import Recipe
+from search_spaces import elastic
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,7 @@ def last_linear(model: nn.Module, num_classes: int) -> tuple[str, nn.Linear]:
 
 def _weight(layer: nn.Module) -> Tensor:
     """The weight that the layer uses: in a supernet on a path, a part of all that it has."""
-    tensors = getattr(layer, "tensors", None)
-    if tensors is not None and layer.decided.is_path:  # type: ignore[union-attr]
-        weight: Tensor = tensors()[0]
-        return weight
+    if isinstance(layer, elastic.Linear):
+        return layer.in_use()[0]
     assert isinstance(layer.weight, Tensor)
     return layer.weight

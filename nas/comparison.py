@@ -13,7 +13,7 @@ import numpy as np
 
 from nas.errors import UsageError
 from nas.runs import Run
-from nas.study_report import REPORTED, member_row, spread
+from nas.study_report import REPORTED, member_row, seed_number, spread
 from search_spaces import get_space
 
 MOST_EXACT = 16  # pairs whose every assignment of signs is counted; more are drawn
@@ -117,7 +117,7 @@ def _rows(run: Run) -> list[dict[str, Any]]:
 def _winner_row(run: Run) -> dict[str, Any]:
     assert run.winner
     trial = run.trials[run.winner["trial"]]
-    tests = [run.winner["test"][name] for name in sorted(run.winner["test"], key=_seed_number)]
+    tests = [run.winner["test"][name] for name in sorted(run.winner["test"], key=seed_number)]
     return {
         "run": run.name,
         "kind": f"{run.search.strategy} search",
@@ -130,10 +130,6 @@ def _winner_row(run: Run) -> dict[str, Any]:
         "seeds": len(tests),
         "test": {figure: spread([float(test[figure]) for test in tests]) for figure in REPORTED},
     }
-
-
-def _seed_number(trial_id: str) -> int:
-    return int(trial_id.rpartition(".")[2])
 
 
 def _compute(run: Run) -> dict[str, Any]:

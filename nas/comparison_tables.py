@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from nas.display import clock
-from nas.tables import compact, make_table
+from nas.tables import compact, make_table, percent
 
 SHOWN = {"balanced_accuracy": "balanced", "accuracy": "accuracy", "macro_f1": "macro F1", "worst_recall": "worst"}
 
@@ -20,7 +20,7 @@ def print_comparison(console: Console, document: dict[str, Any]) -> None:
     numbers = ("parameters", "MACs", *SHOWN.values(), "better by", "p")
     table = make_table(title, ("run: network",), numbers)
     for row in [document["winner"], *document["others"]]:
-        figures = [_percent(row["test"][name]) for name in SHOWN]
+        figures = [percent(row["test"][name]) for name in SHOWN]
         test = row.get("against_winner")
         difference, p = "", ""
         if test and test["pairs"]:
@@ -48,9 +48,3 @@ def print_comparison(console: Console, document: dict[str, Any]) -> None:
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     if "plot" in document:
         console.print(f"Plot: {document['plot']}", highlight=False, soft_wrap=True)
-
-
-def _percent(figure: dict[str, Any]) -> str:
-    if figure["mean"] is None:
-        return "-"
-    return f"{100 * figure['mean']:.1f}" + ("" if figure["std"] is None else f" ±{100 * figure['std']:.1f}")

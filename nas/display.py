@@ -93,11 +93,11 @@ class Live(Plain):
             color = "red" if event.body["status"] == "failed" else "default"
             self.say(trial_line(run, run.trials[event.body["id"]]), style=color)
         confirming = bool(run.stage("confirm"))
-        trials = run.stage("study" if run.is_study else "confirm" if confirming else "search")
+        stage = "confirm" if confirming else run.main_stage
         self._progress.update(
-            self._search, description="study" if run.is_study else "confirm" if confirming else "search",
+            self._search, description=stage,
             total=planned_confirmations(run) if confirming else run.planned_trials,
-            completed=sum(t.status != "running" for t in trials),
+            completed=sum(t.status != "running" for t in run.stage(stage)),
             standing=f"{standing(run)}; {eta(run, self.num_slots)}",
         )  # fmt: skip
 

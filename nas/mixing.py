@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nas.class_counts import ClassCounts
-from nas.errors import find_named
+from nas.errors import add_named, find_named
 from nas.recipe import Recipe
 
 REMIX_KAPPA = 3.0  # times more images that make a class a majority beside another
@@ -40,9 +40,7 @@ def register_mixing(name: str) -> Callable[[LabelShare], LabelShare]:
     """Make a mixing known as ``name``; ValueError if the name is taken."""
 
     def register(label_share: LabelShare) -> LabelShare:
-        if name in MIXINGS:
-            raise ValueError(f"a mixing named {name!r} exists already")
-        MIXINGS[name] = label_share
+        add_named(MIXINGS, name, label_share, "a mixing")
         return label_share
 
     return register

@@ -13,7 +13,7 @@ from nas.data.config import DataConfig
 from nas.data.named import NAMED
 from nas.errors import attempt, find_named
 from nas.recipe import Recipe, named_recipe
-from nas.recipe_rules import check_name, check_together, described_name
+from nas.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from search_spaces import get_space
 
 Flags = dict[str, Any]  # by name with underscores; None: not given
@@ -31,18 +31,6 @@ RECIPE_FLAGS = (
     "weight_decay",
     "patience",
 )
-METHOD_FLAGS = {  # what a recipe's name stands for, by the setting's name
-    "loss": "loss",
-    "label_smoothing": "label_smoothing",
-    "gamma": "gamma",
-    "deferred_reweighting": "deferred_reweighting",
-    "regularizer": "regularizer",
-    "regularizer_weight": "regularizer_weight",
-    "oversampling": "oversample",
-    "oversampled_share": "oversampled_share",
-    "sampler": "sampler",
-    "mixing": "mixup",
-}
 SUPERNET_FLAGS = {  # by the setting's name
     "epochs": "supernet_epochs",
     "penalty": "penalty",

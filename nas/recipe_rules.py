@@ -31,15 +31,23 @@ CORRECTING = {
     "weighted-ce": "ce", "cb-ce": "ce", "cb-focal": "focal", "balanced-softmax": "ce", "logit-adjustment": "ce",
 }  # fmt: skip
 
-FLAGS = {  # of settings that are not called as their flag is
-    "oversampling": "--oversample",
-    "mixing": "--mixup",
+METHOD_FLAGS = {  # what a recipe's name stands for, by the setting's name
+    "loss": "loss",
+    "label_smoothing": "label_smoothing",
+    "gamma": "gamma",
+    "deferred_reweighting": "deferred_reweighting",
+    "regularizer": "regularizer",
+    "regularizer_weight": "regularizer_weight",
+    "oversampling": "oversample",
+    "oversampled_share": "oversampled_share",
+    "sampler": "sampler",
+    "mixing": "mixup",
 }
 
 
 def flag(setting: str) -> str:
     """The flag of a setting of the recipe: ``--oversample`` of "oversampling"."""
-    return FLAGS.get(setting, "--" + setting.replace("_", "-"))
+    return "--" + METHOD_FLAGS.get(setting, setting).replace("_", "-")
 
 
 def known_names(setting: str) -> Collection[str]:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.errors import find_named
+from nas.errors import add_named, find_named
 from nas.recipe import Recipe
 
 POWER_ITERATIONS = 2  # a step, going on from the last step's vector
@@ -42,9 +42,7 @@ def register_regularizer(
     """Make a penalty known as ``name``; ValueError if the name is taken."""
 
     def register(make: Callable[[nn.Module], Penalty]) -> Callable[[nn.Module], Penalty]:
-        if name in REGULARIZERS:
-            raise ValueError(f"a regularizer named {name!r} exists already")
-        REGULARIZERS[name] = Definition(make, weight, decay)
+        add_named(REGULARIZERS, name, Definition(make, weight, decay), "a regularizer")
         return make
 
     return register

@@ -111,12 +111,17 @@ class Run:
         labels = [choice.label for choice in get_space(self.search.space).choices]  # the log sorts by name
         return {label: choices[label] for label in labels if label in choices}
 
+    @property
+    def main_stage(self) -> str:
+        """The stage that every run has: the trials of a search, or the trainings of a study."""
+        return "study" if self.is_study else "search"
+
     def stage(self, stage: str) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.stage == stage]
 
     def ranked(self) -> list[Trial]:
         """The finished trials of the search or study, best first; equal scores: fewer parameters first."""
-        trials = self.stage("study" if self.is_study else "search")
+        trials = self.stage(self.main_stage)
         scored = [(trial.score(self.config.objective), trial) for trial in trials]
         finished = [(score, trial) for score, trial in scored if score is not None]
         return [trial for score, trial in sorted(finished, key=lambda pair: (-pair[0], pair[1].cost.params))]

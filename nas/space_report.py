@@ -111,7 +111,9 @@ def time_trial(sample: Sample, config: SearchConfig, data: Dataset, device: str,
     """Seconds that training ``sample`` takes on this machine, from a few measured steps."""
     import torch
 
-    from nas.training import TensorSplit, default_batch_size, train
+    from nas.sampling import default_batch_size
+    from nas.tensor_split import TensorSplit
+    from nas.training import train
 
     torch.set_num_threads(threads)
     space, recipe = get_space(config.space), config.recipe

@@ -17,9 +17,9 @@ from nas.data import Dataset, open_data
 from nas.data.config import DataConfig
 from nas.errors import UsageError, attempt, nearest
 from nas.executors import WorkerSlot, plan_slots
-from nas.options import METHOD_FLAGS, Flags, converted, data_config, parse_duration
+from nas.options import Flags, converted, data_config, parse_duration
 from nas.recipe import Recipe
-from nas.recipe_rules import check_together
+from nas.recipe_rules import METHOD_FLAGS, check_together
 from nas.runs import Run, load_run
 from nas.search import counts_by_split
 from search_spaces import Task, get_space

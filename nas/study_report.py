@@ -61,7 +61,12 @@ def member_row(run: Run, name: str) -> dict[str, Any]:
 def finished(run: Run, member: str) -> list[Trial]:
     """The trainings of a member that finished, by the number of their seed."""
     trials = [t for t in run.stage("study") if t.of == member and t.status == "finished"]
-    return sorted(trials, key=lambda trial: int(trial.id.rpartition(".")[2]))
+    return sorted(trials, key=lambda trial: seed_number(trial.id))
+
+
+def seed_number(trial_id: str) -> int:
+    """Which of the repeated trainings a trial is: the last part of its id."""
+    return int(trial_id.rpartition(".")[2])
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:

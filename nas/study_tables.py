@@ -16,7 +16,7 @@ from nas.config import StudyConfig
 from nas.runs import Run
 from nas.store import typed
 from nas.study_report import REPORTED, study_document
-from nas.tables import compact, make_table
+from nas.tables import compact, make_table, percent
 
 HEADINGS = ("accuracy", "w. precision", "w. F1", "balanced", "macro F1", "worst class")
 
@@ -67,7 +67,7 @@ def study_table(run: Run, document: dict[str, Any]) -> Table:
     title = f"{run.study.study} on {run.facts['data_name']}: test split, %, mean ± spread over seeds"
     table = make_table(escape(title), ("member",), ("seeds", *numbers))
     for row in rows:
-        cells = [_percent(row["test"][figure]) for figure in REPORTED]
+        cells = [percent(row["test"][figure]) for figure in REPORTED]
         if published:
             share = row["published_accuracy"]
             cells.append("-" if share is None else f"{100 * share:.2f}")
@@ -107,9 +107,3 @@ def print_study(console: Console, run: Run, pictures: list[Path]) -> None:
         console.print(f"Pictures: {len(pictures)} files in {pictures[0].parent}", highlight=False, soft_wrap=True)
     if run.state == "stopped":
         console.print(f"To train the rest:  {typed('resume', run.folder)}", highlight=False, soft_wrap=True)
-
-
-def _percent(figure: dict[str, Any]) -> str:
-    if figure["mean"] is None:
-        return "-"
-    return f"{100 * figure['mean']:.1f}" + ("" if figure["std"] is None else f" ±{100 * figure['std']:.1f}")

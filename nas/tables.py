@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,13 @@ from search_spaces.structure import leaves
 def decimal(value: float | None) -> str:
     """A share as 0.943, or a dash."""
     return "-" if value is None else f"{value:.3f}"
+
+
+def percent(figure: Mapping[str, Any]) -> str:
+    """Mean and, if there is one, standard deviation of shares in per cent: 86.7 ±2.5; a dash without a mean."""
+    if figure["mean"] is None:
+        return "-"
+    return f"{100 * figure['mean']:.1f}" + ("" if figure["std"] is None else f" ±{100 * figure['std']:.1f}")
 
 
 def compact(value: float) -> str:
@@ -199,7 +206,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
     for run in runs:
         best = run.ranked()[:1]
         what = f"study {run.study.study}" if run.is_study else run.search.space
-        done = [t for t in run.stage("study" if run.is_study else "search") if t.status != "running"]
+        done = [t for t in run.stage(run.main_stage) if t.status != "running"]
         table.add_row(
             run.name, what, Path(run.config.data.source).name, run.state,
             f"{len(done)}/{run.planned_trials}", str(sum(t.status == "failed" for t in done)),

@@ -23,25 +23,9 @@ from nas.metrics import Figures, evaluate
 from nas.mixing import mix
 from nas.recipe import Recipe
 from nas.regularizers import Regularizer, make_regularizer
-from nas.sampling import Sampler, batch_sizes, default_batch_size, epoch_plan, images_seen, make_sampler
+from nas.sampling import Sampler, epoch_plan, make_sampler
 from nas.schedules import learning_rate
 from nas.tensor_split import CHUNK, JoinedSplit, TensorSplit
-
-__all__ = [
-    "JoinedSplit",
-    "TensorSplit",
-    "Training",
-    "batch_sizes",
-    "check_finite",
-    "default_batch_size",
-    "epoch_plan",
-    "evaluate_split",
-    "images_seen",
-    "learning_rate",
-    "make_optimizer",
-    "train",
-    "use_bfloat16",
-]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import functools
 from nas.data import DataConfig, Dataset, open_data
 from nas.data.dataset import SplitName
 from nas.oversampling import oversample
-from nas.training import TensorSplit
+from nas.tensor_split import TensorSplit
 
 
 @functools.lru_cache(maxsize=1)

@@ -115,10 +115,13 @@ class Linear(nn.Linear):
         rows = self.target.index(self.decided)
         return [self.weight[rows][:, self.source.index(self.decided)], self.bias[rows]]
 
+    def in_use(self) -> list[Tensor]:
+        """Weight and bias that a pass uses: on a path those on it, else all."""
+        return self.tensors() if self.decided.is_path else [self.weight, self.bias]
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, C) to (N, C')."""
-        weight, bias = self.tensors() if self.decided.is_path else (self.weight, self.bias)
-        return F.linear(x, weight, bias)
+        return F.linear(x, *self.in_use())
 
 
 class Gate(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TypeVar
 
 Named = TypeVar("Named")
@@ -41,6 +41,13 @@ def find_named(table: Mapping[str, Named], name: str, kind: str, plural: str) ->
         hint = nearest(name, list(table))
         raise UsageError(f"There is no {kind} {name!r}.{hint} {plural}: {', '.join(table)}.")
     return table[name]
+
+
+def add_named(table: MutableMapping[str, Named], name: str, entry: Named, what: str) -> None:
+    """Make ``entry`` that of ``name``; ValueError if the name is taken. ``what``: such as "a loss"."""
+    if name in table:
+        raise ValueError(f"{what} named {name!r} exists already")
+    table[name] = entry
 
 
 class NotRepresentable(UsageError):

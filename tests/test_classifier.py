@@ -19,7 +19,8 @@ from nas.data import DataConfig, open_data
 from nas.errors import TrialError
 from nas.losses import LOSSES
 from nas.recipe import RECIPES, Recipe
-from nas.training import TensorSplit, Training, train
+from nas.tensor_split import TensorSplit
+from nas.training import Training, train
 from nas.weights import Normalization, load_weights, save_weights
 from search_spaces import get_space, space_names
 

@@ -17,7 +17,7 @@ from nas.oneshot import memory, planning
 from nas.oneshot.memory import Need, check_memory, free_memory, kept_for_backward, memory_need
 from nas.oneshot.planning import check_plan, planned_batch_size
 from nas.recipe import Recipe
-from nas.training import epoch_plan
+from nas.sampling import epoch_plan
 from nas.trial_data import split_on_device, synthetic_on_device
 from search_spaces import Task, space_names
 from search_spaces.errors import NotRepresentable

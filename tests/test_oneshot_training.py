@@ -20,7 +20,7 @@ from nas.oneshot.images import Images, calibrate
 from nas.oneshot.pool import Pool
 from nas.oneshot.training import SupernetTraining, warm_up_epochs, without_scale
 from nas.recipe import RECIPES, Recipe
-from nas.training import TensorSplit
+from nas.tensor_split import TensorSplit
 from search_spaces import Task
 
 TASK = Task((1, 8, 8), 10)

@@ -8,10 +8,11 @@ from baselines.networks.resnet32 import LDAM_DRW
 from nas.errors import UsageError
 from nas.losses import LOSSES, make_loss
 from nas.mixing import MIXINGS
-from nas.options import METHOD_FLAGS, RECIPE_FLAGS, search_config
+from nas.options import RECIPE_FLAGS, search_config
 from nas.recipe import RECIPES, Recipe, named_recipe
 from nas.recipe_rules import (
     LOSS_SETTINGS,
+    METHOD_FLAGS,
     active_settings,
     check_together,
     described_name,

@@ -17,8 +17,10 @@ from nas.metrics import evaluate
 from nas.mixing import MIXINGS
 from nas.recipe import OBJECTIVES, Recipe
 from nas.regularizers import REGULARIZERS
-from nas.sampling import class_balanced_sampler, make_sampler
-from nas.training import JoinedSplit, TensorSplit, Training, batch_sizes, default_batch_size, learning_rate, train
+from nas.sampling import batch_sizes, class_balanced_sampler, default_batch_size, make_sampler
+from nas.schedules import learning_rate
+from nas.tensor_split import JoinedSplit, TensorSplit
+from nas.training import Training, train
 
 BUNCH = load_digits()
 ROWS = np.random.default_rng(0).permutation(len(BUNCH.target))  # the set is sorted by who wrote it

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.class_counts import ClassCounts, class_balanced_weights
-from nas.errors import find_named
+from nas.errors import add_named, find_named
 from nas.mixing import Mixed
 from nas.recipe import Recipe
 
@@ -35,9 +35,7 @@ def register_loss(name: str, *, cosine: bool = False) -> Callable[[MakeLoss], Ma
     """Make a loss known as ``name``; ValueError if the name is taken."""
 
     def register(make: MakeLoss) -> MakeLoss:
-        if name in LOSSES:
-            raise ValueError(f"a loss named {name!r} exists already")
-        LOSSES[name] = Definition(make, cosine)
+        add_named(LOSSES, name, Definition(make, cosine), "a loss")
         return make
 
     return register

@@ -16,8 +16,9 @@ from nas.config import SearchConfig
 from nas.metrics import Figures
 from nas.mixing import Mixed, mix
 from nas.recipe import Recipe
-from nas.sampling import make_sampler
-from nas.training import JoinedSplit, TensorSplit, class_counts, epoch_plan, evaluate_split
+from nas.sampling import epoch_plan, make_sampler
+from nas.tensor_split import JoinedSplit, TensorSplit
+from nas.training import class_counts, evaluate_split
 from nas.trial_data import split_on_device, synthetic_on_device
 
 CALIBRATION_BATCHES = 8  # of training images, from which statistics of batch normalization are estimated

@@ -32,7 +32,8 @@ from nas.oneshot.distribution import as_arrays, draw, entropy, likeliest
 from nas.oneshot.images import Batch, Images, calibrate
 from nas.oneshot.penalty import BudgetPenalty
 from nas.oneshot.pool import Pool
-from nas.training import check_finite, learning_rate, make_optimizer, use_bfloat16
+from nas.schedules import learning_rate
+from nas.training import check_finite, make_optimizer, use_bfloat16
 from nas.trial import derived_seed
 from search_spaces import SearchSpace, Task
 from search_spaces.supernet import Supernet

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.data.dataset import Split
+from nas.errors import add_named
 
 SEED = 0  # not the trial's: the stored result is the same for every trial on the data
 PIECE_BYTES = 4 << 20  # of pixels that an oversampler makes at once; in float64 eight times as many
@@ -37,9 +38,7 @@ def register_oversampler(name: str) -> Callable[[Oversampler], Oversampler]:
     """Make an oversampler known as ``name``; ValueError if the name is taken."""
 
     def register(oversampler: Oversampler) -> Oversampler:
-        if name in OVERSAMPLERS:
-            raise ValueError(f"an oversampler named {name!r} exists already")
-        OVERSAMPLERS[name] = oversampler
+        add_named(OVERSAMPLERS, name, oversampler, "an oversampler")
         return oversampler
 
     return register
