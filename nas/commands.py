@@ -14,8 +14,8 @@ from nas.documents import run_document, trial_document
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, start_server
 from nas.options import Flags, converted, data_config, parse_duration, search_config, too_many_trials
-from nas.runs import Run, find_run, fold, load_run, new_name, run_folders
 from nas.packing import as_recorded, packed
+from nas.runs import Run, find_run, fold, load_run, new_name, run_folders
 from nas.search import Plan, check_data, local_executor, plan_search, search, start
 from nas.starting import name_faults
 from nas.store import RunStore, read_events, typed
