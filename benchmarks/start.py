@@ -3,8 +3,8 @@
 .venv/bin/python benchmarks/start.py [-- --data PATH ...]
 
 The first search fills the cache of the data, the others are measured, from Enter. A trial runs when its worker has
-built the network and written the head of its log. Memory of a worker while it trains, from /proc: "own" is what no other
-process shares (and what one more worker would cost), "proportional" adds its share of pages that several use.
+built the network and written the head of its log. Memory of a worker while it trains, from /proc: "own" is what no
+other process shares (and what one more worker would cost), "proportional" adds its share of pages that several use.
 """
 
 from __future__ import annotations
