@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from budgets import Budget, costs_of
-from budgets.draw import draw_fitting, pick
+from budgets import Budget, params_of
+from budgets.draw import draw_fitting, fitting, pick
 from search_spaces import Sample, SearchSpace, Task
 from search_spaces.space import Rows
 
@@ -39,13 +39,13 @@ class Proposer:
     def mutant(self, parent: Sample, rng: np.random.Generator) -> Sample | None:
         """A sample that differs from ``parent`` in one to three choices; a fresh one when all such are used."""
         rows = np.unique(self.space.mutants(self.space.encode(parent), rng, MUTANTS), axis=0)
-        rows = rows[self.budget.admits(costs_of(self.space, rows, self.task))]
+        rows = fitting(self.space, self.task, self.budget, rows)
         sample, _ = self._take(rows, rng)
         return sample if sample is not None else self.fresh(rng)
 
     def _take(self, rows: Rows, rng: np.random.Generator) -> tuple[Sample | None, Rows]:
         """A sample of ``rows`` that is new, and the rows that were not looked at."""
-        params = costs_of(self.space, rows, self.task).params
+        params = params_of(self.space, rows, self.task)
         while len(rows):
             index = pick(params, rng)
             sample = self.space.decode(rows[index])
