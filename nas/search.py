@@ -81,15 +81,20 @@ def start(plan: Plan, folder: Path) -> RunStore:
 
 
 def search(
-    store: RunStore, slots: Sequence[WorkerSlot], listeners: Sequence[Listener], open_executor: OpenExecutor
+    store: RunStore,
+    slots: Sequence[WorkerSlot],
+    listeners: Sequence[Listener],
+    open_executor: OpenExecutor,
+    *,
+    run: Run | None = None,
 ) -> Run:
-    """Run, or go on with, the search in ``store`` to its end; the run as it then stands.
+    """Run, or go on with, the search in ``store`` to its end; the run as it then stands. ``run``: what the log says,
+    if known.
 
     Raises SearchStopped after too many failures in a row. A KeyboardInterrupt passes through after workers
     are ended; nothing that was recorded is lost in either case.
     """
-    recorded = store.events()
-    run = fold(store.folder, recorded)
+    run = run or fold(store.folder, store.stream())
     if run.winner:
         return run
     with stops_recorded(store):
@@ -101,7 +106,7 @@ def search(
         else:
             import nas.nni_bridge  # noqa: F401  # takes a second, in which the workers' server imports torch
         with open_executor(slots) as executor:
-            loop = TrialLoop(run=run, store=store, executor=executor, recorded=recorded, listeners=listeners)
+            loop = TrialLoop(run=run, store=store, executor=executor, listeners=listeners)
             _propose(run, loop)
             confirm(run, loop)
             choose_winner(run, loop)
