@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from budgets import cost_of, costs_of
+from budgets import cost_of, params_of
 from search_spaces import Sample, SearchSpace, Task, get_space
 from search_spaces.errors import UsageError, find_named
 

@@ -59,6 +59,14 @@ def fitting(space: SearchSpace, task: Task, budget: Budget, rows: Rows) -> Rows:
     return rows if budget.needs_params_only else rows[budget.admits(costs_of(space, rows, task))]
 
 
+def draw_near(space: SearchSpace, task: Task, budget: Budget, known: Rows, rng: np.random.Generator) -> Rows:
+    """Samples that fit, of a batch that differ from ``known`` ones in one to three choices and a batch drawn
+    anywhere; some more than once, and known ones among them."""
+    parents = known[rng.integers(len(known), size=BATCH)]
+    rows = np.concatenate([space.mutants(parents, rng, BATCH), space.draw_spread(rng, BATCH)])
+    return fitting(space, task, budget, rows)
+
+
 def _led_inside(space: SearchSpace, task: Task, budget: Budget, rng: np.random.Generator) -> Rows:
     starts = np.concatenate([np.zeros((1, len(space.choices)), np.int16), space.draw_spread(rng, 12)])
     ends, excess = descend(space, starts, lambda rows: budget.excess(costs_of(space, rows, task)))

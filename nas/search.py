@@ -76,6 +76,7 @@ def start(plan: Plan, folder: Path) -> RunStore:
         "data_name": plan.data_name,
         "data_key": plan.data_key,
         "population": plan.config.population,  # a resumed search may get more trials, but no other population
+        "keeps_rare": True,  # see Proposer; runs recorded without it go on as they began
     }
     return create_run(folder, plan.config, facts)
 
@@ -120,7 +121,7 @@ def _propose(run: Run, loop: TrialLoop) -> None:
         return
     from nas.nni_bridge import run_strategy
 
-    proposer = Proposer(loop.space, loop.task, loop.budget)
+    proposer = Proposer(loop.space, loop.task, loop.budget, redraw="keeps_rare" not in run.facts)
     left = run_strategy(run.search.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
     if not left:
         loop.note(f"Every architecture found to fit the budget was tried: {len(run.stage('search'))}.")
