@@ -256,8 +256,8 @@ def print_answer(session: Session) -> None:
     if ratios:
         space, params = worst = min(ratios, key=ratios.__getitem__)
         middle = float(np.median(list(ratios.values())))
-        print(f"\nOurs against naive, over {len(ratios)} networks: {middle:.1f} times as many trials an hour in the middle, ")
-        print(f"{ratios[worst]:.1f} times at the least ({space} at {params:,}).")
+        print(f"\nOurs against naive, over {len(ratios)} networks: {middle:.1f} times as many trials an hour", end=" ")
+        print(f"in the middle, {ratios[worst]:.1f} times at the least ({space} at {params:,}).")
 
 
 def main() -> int:

@@ -103,7 +103,7 @@ def together(executor: Executor, spec: TrialSpec, what: str, workers: int, end: 
     for _ in range(workers):
         executor.submit(replace(spec, id=what))
     results: list[TrialResult] = []
-    while executor.num_running:
+    while len(results) < workers:
         results += (ended := executor.wait(max(0.0, end - time.monotonic())))
         if not ended:
             raise MeasuringFailed("it took too long")
