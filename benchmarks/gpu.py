@@ -230,7 +230,7 @@ def print_limits(session: Session) -> None:
         if not peak:
             return
         print("\nTable B, the bare step (starts: the least time its kernels need to start)")
-        print(f"  a large product: {peak['flops'] / 1e12:.3g} TFLOP/s; a large copy: {peak['bytes'] / 1e9:.4g} GB/s; ")
+        print(f"  a large product: {peak['flops'] / 1e12:.3g} TFLOP/s; a large copy: {peak['bytes'] / 1e9:.4g} GB/s")
         print(f"  a kernel: {1e6 * peak['launch']:.1f} us alone, {1e6 * peak['in_graph']:.1f} us in a graph")
         made = table(
             ["space", "params", "MACs", "kernels", "alone, ms", "starts", "graph, ms", "starts", "FLOP/s", "bytes/s"],
@@ -256,7 +256,7 @@ def print_answer(session: Session) -> None:
     if ratios:
         space, params = worst = min(ratios, key=ratios.__getitem__)
         middle = float(np.median(list(ratios.values())))
-        print(f"\nOurs against naive, over {len(ratios)} networks: {middle:.1f} times as many trials an hour", end=" ")
+        print(f"\nOurs against naive, over {len(ratios)} networks: {middle:.1f} times as many trials an hour ", end="")
         print(f"in the middle, {ratios[worst]:.1f} times at the least ({space} at {params:,}).")
 
 

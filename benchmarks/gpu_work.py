@@ -16,7 +16,7 @@ from nas import training
 from nas.cuda_graphs import CudaRecorder
 from nas.executors import EpochReport
 from nas.executors.devices import count_cores
-from nas.packing import MEASURE
+from nas.packing import MEASURE, WAKE
 from nas.throughput import forget, train_for_a_while, work_of
 from nas.trial import TrialResult, TrialSpec
 from search_spaces import get_space
@@ -99,6 +99,8 @@ def eager(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
 
 def compiled(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """Ours, one kernel at a time, of a network that torch.compile made faster; and the seconds that took."""
+    if spec.id == WAKE:
+        return TrialResult(spec.id, "finished")
     training.LEAST_STEPS = NEVER
     forget()
     work, began = work_of(spec, device), time.perf_counter()
@@ -111,6 +113,8 @@ def compiled(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
 
 def limits(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """With the id "peaks" what the device can do, else where one step of ``spec`` stands."""
+    if spec.id == WAKE:
+        return TrialResult(spec.id, "finished")
     figures = peaks(device) if spec.id == "peaks" else step_figures(spec, device)
     return TrialResult(spec.id, "finished", {"rank": figures})
 
@@ -158,9 +162,10 @@ def step_figures(spec: TrialSpec, device: str) -> dict[str, float]:
     step()
     with Traffic() as traffic:
         step()
-    alone = seconds_of(step, device, TIMES)
+    times = TIMES if device.startswith("cuda") else 3
+    alone = seconds_of(step, device, times)
     kernels = count_kernels(step) or traffic.operations
-    in_graph = seconds_of(recorded(step, device, learning.optimizer), device, TIMES)
+    in_graph = seconds_of(recorded(step, device, learning.optimizer), device, times)
     return {"alone": alone, "in_graph": in_graph, "kernels": kernels, "bytes": traffic.bytes}
 
 

@@ -94,7 +94,7 @@ Flip = Annotated[
 ]
 Cutout = Annotated[Text, option("Side of a square erased from each image in training, as a share. [default: 0]", "X")]
 Workers = Annotated[Text, option("Trials at once. [default: 4 a GPU, or one a CPU core]", "N")]
-TrialsPerGpu = Annotated[Text, option("Trials at once on each GPU. [default: 4]", "N")]
+TrialsPerGpu = Annotated[Text, option("Trials at once on each GPU. [default: 4; measured before a long search]", "N")]
 Device = Annotated[Text, option("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
 RunName = Annotated[Text, option("The run's name. [default: the newest run]", "NAME", "--run", "-r")]
 Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
