@@ -82,15 +82,20 @@ def start(plan: Plan, folder: Path) -> RunStore:
 
 
 def search(
-    store: RunStore, slots: Sequence[WorkerSlot], listeners: Sequence[Listener], open_executor: OpenExecutor
+    store: RunStore,
+    slots: Sequence[WorkerSlot],
+    listeners: Sequence[Listener],
+    open_executor: OpenExecutor,
+    *,
+    run: Run | None = None,
 ) -> Run:
-    """Run, or go on with, the search in ``store`` to its end; the run as it then stands.
+    """Run, or go on with, the search in ``store`` to its end; the run as it then stands. ``run``: what the log says,
+    if known.
 
     Raises SearchStopped after too many failures in a row. A KeyboardInterrupt passes through after workers
     are ended; nothing that was recorded is lost in either case.
     """
-    recorded = store.events()
-    run = fold(store.folder, recorded)
+    run = run or fold(store.folder, store.stream())
     if run.winner:
         return run
     with stops_recorded(store):
@@ -99,8 +104,10 @@ def search(
             from nas.oneshot.stage import find_candidates
 
             find_candidates(Journal(run, store, listeners), slots[0].device)  # before workers that would sit idle
+        else:
+            import nas.nni_bridge  # noqa: F401  # takes a second, in which the workers' server imports torch
         with open_executor(slots) as executor:
-            loop = TrialLoop(run=run, store=store, executor=executor, recorded=recorded, listeners=listeners)
+            loop = TrialLoop(run=run, store=store, executor=executor, listeners=listeners)
             _propose(run, loop)
             confirm(run, loop)
             choose_winner(run, loop)
@@ -112,7 +119,7 @@ def _propose(run: Run, loop: TrialLoop) -> None:
     if run.candidates is not None:
         _propose_candidates(run.candidates["ranked"], loop)
         return
-    from nas.nni_bridge import run_strategy  # takes seconds, in which the workers start
+    from nas.nni_bridge import run_strategy
 
     proposer = Proposer(loop.space, loop.task, loop.budget, redraw="keeps_rare" not in run.facts)
     left = run_strategy(run.search.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
