@@ -20,7 +20,7 @@ from nas.errors import RunError, UsageError, attempt
 from nas.executors import Executor, LocalExecutor, WorkerSlot, plan_slots
 from nas.journal import Journal, Listener, stops_recorded
 from nas.loop import TrialLoop
-from nas.proposals import Proposer
+from nas.recall import RecallingProposer
 from nas.runs import Run, fold
 from nas.starting import create_run, versions
 from nas.store import RunStore
@@ -118,7 +118,8 @@ def _propose(run: Run, loop: TrialLoop) -> None:
         return
     from nas.nni_bridge import run_strategy  # takes seconds, in which the workers start
 
-    proposer = Proposer(loop.space, loop.task, loop.budget)
+    proposer = loop.proposer = RecallingProposer(loop.space, loop.task, loop.budget)
+    proposer.recorded = run.stage("search")
     left = run_strategy(run.search.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
     if not left:
         loop.note(f"Every architecture found to fit the budget was tried: {len(run.stage('search'))}.")
