@@ -90,7 +90,8 @@ class RunStore:
         row: dict[str, Any] = {"kind": kind, "body": text, "elapsed": elapsed, "time": now}
         row |= {} if history is None else {"history": history}
         try:
-            self._database.execute(f"PRAGMA synchronous={'NORMAL' if kind == RENEWABLE else 'FULL'}")
+            if not self._database.in_transaction:
+                self._database.execute(f"PRAGMA synchronous={'NORMAL' if kind == RENEWABLE else 'FULL'}")
             cursor = self._database.execute(
                 f"INSERT INTO events ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
             )
