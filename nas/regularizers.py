@@ -56,9 +56,13 @@ class Regularizer:
     weight: float
     decay: tuple[tuple[float, float], ...]
 
+    def weight_at(self, progress: float) -> float:
+        """What the penalty is multiplied by at ``progress`` (0 to below 1) of the training."""
+        return self.weight * [factor for start, factor in self.decay if progress >= start][-1]
+
     def __call__(self, progress: float) -> Tensor | None:
-        """What is added to the loss at ``progress`` (0 to below 1) of the training; None where its weight is 0."""
-        weight = self.weight * [factor for start, factor in self.decay if progress >= start][-1]
+        """What is added to the loss at ``progress`` of the training; None where its weight is 0."""
+        weight = self.weight_at(progress)
         return weight * self.penalty() if weight else None
 
 
@@ -146,14 +150,14 @@ class SpectralIsometry:
             weight_GOI = layer()
             if weight_GOI.shape[1] > weight_GOI.shape[2]:
                 weight_GOI = weight_GOI.transpose(1, 2)
-            vector = self.vectors[index].to(weight_GOI)
+            vector = self.vectors[index] = self.vectors[index].to(weight_GOI)  # the same tensor from the second call on
             with torch.no_grad():
                 vector = F.normalize(vector, dim=1)
                 for _ in range(self.iterations):
                     image = _off_identity(weight_GOI, vector)
                     norm = torch.linalg.vector_norm(image, dim=1, keepdim=True)
                     vector = torch.where(norm > TINY, image / norm.clamp(min=TINY), vector)
-            self.vectors[index] = vector
+                self.vectors[index].copy_(vector)  # where it is, for a recorded step
             # Of a block-diagonal matrix, which a grouped convolution is, the norm is the largest of its blocks'.
             norms.append(torch.linalg.vector_norm(_off_identity(weight_GOI, vector), dim=1).max())
         return torch.stack(norms).sum()

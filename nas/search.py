@@ -76,6 +76,7 @@ def start(plan: Plan, folder: Path) -> RunStore:
         "data_name": plan.data_name,
         "data_key": plan.data_key,
         "population": plan.config.population,  # a resumed search may get more trials, but no other population
+        "keeps_rare": True,  # see Proposer; runs recorded without it go on as they began
     }
     return create_run(folder, plan.config, facts)
 
@@ -103,6 +104,8 @@ def search(
             from nas.oneshot.stage import find_candidates
 
             find_candidates(Journal(run, store, listeners), slots[0].device)  # before workers that would sit idle
+        else:
+            import nas.nni_bridge  # noqa: F401  # takes a second, in which the workers' server imports torch
         with open_executor(slots) as executor:
             loop = TrialLoop(run=run, store=store, executor=executor, listeners=listeners)
             _propose(run, loop)
@@ -116,9 +119,10 @@ def _propose(run: Run, loop: TrialLoop) -> None:
     if run.candidates is not None:
         _propose_candidates(run.candidates["ranked"], loop)
         return
-    from nas.nni_bridge import run_strategy  # takes seconds, in which the workers start
+    from nas.nni_bridge import run_strategy
 
-    proposer = loop.proposer = RecallingProposer(loop.space, loop.task, loop.budget)
+    redraw = "keeps_rare" not in run.facts
+    proposer = loop.proposer = RecallingProposer(loop.space, loop.task, loop.budget, redraw=redraw)
     proposer.recorded = run.stage("search")
     left = run_strategy(run.search.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
     if not left:

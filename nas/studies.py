@@ -175,7 +175,8 @@ def _settled(
     if asked.arch:
         run, trial_id = asked.arch
         network = {"space": run.search.space, "sample": run.trials[trial_id].sample}
-        base = run.search.recipe.model_dump(exclude={"name", *METHOD_FLAGS})  # methods are the study's matter
+        ours = {"name", "post_hoc_tau", *METHOD_FLAGS}  # methods are the study's matter
+        base = run.search.recipe.model_dump(exclude=ours)
     elif name in HAND_NETS:
         found = attempt(lambda: hand_net(name, task), faults)
         if found is None:

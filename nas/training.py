@@ -5,6 +5,7 @@ No files, no printing, no global state but torch's default generator; runs on a 
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from nas.augmentation import augment, normalize
 from nas.class_counts import ClassCounts
 from nas.classifier import Classifier
+from nas.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
 from nas.errors import TrialError
 from nas.losses import TrainingLoss, is_reweighted, make_loss
 from nas.metrics import Figures, evaluate
@@ -37,6 +39,7 @@ class Training:
     history: list[dict[str, float]]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    notes: tuple[str, ...] = ()  # what the user may want to know of how it ran; nothing about the result
 
 
 def train(
@@ -76,13 +79,14 @@ def train(
     learning = Learning.of(model, images, recipe, counts, normal, generator)
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
     history: list[dict[str, float]] = []
+    step = make_step(learning, sizes)
 
     with classifier.attached(model, num_classes):
         for epoch in range(1, recipe.epochs + 1):
             started = time.perf_counter()
             progress = [(epoch - 1 + step / len(sizes)) / recipe.epochs for step in range(len(sizes))]
             rates = [learning_rate(share_done, recipe) for share_done in progress]
-            train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)))
+            train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)), step)
             record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
             check_finite(record, "train_loss")
             figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
@@ -97,7 +101,8 @@ def train(
                 break
 
     state = classifier.folded(kept.state, model, num_classes)
-    return Training({n: tensor.cpu().contiguous() for n, tensor in state.items()}, kept.epoch, history, mean, std)
+    state = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
+    return Training(state, kept.epoch, history, mean, std, notes_on(step))
 
 
 def class_counts(
@@ -161,30 +166,67 @@ class Learning:
         )  # fmt: skip
 
 
-def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]]) -> float:
+@dataclass(frozen=True)
+class Phase:
+    """What the steps of an epoch have in common, and those of another may not."""
+
+    reweighted: bool
+    penalty_weight: float  # 0: no penalty
+
+    @classmethod
+    def of(cls, learning: Learning, epoch: int) -> Phase:
+        """Of epoch ``epoch``, from 1."""
+        recipe, regularizer = learning.recipe, learning.regularizer
+        weight = regularizer.weight_at((epoch - 1) / recipe.epochs) if regularizer is not None else 0.0
+        return cls(is_reweighted(recipe, epoch, recipe.epochs), weight)
+
+
+def make_step(learning: Learning, sizes: Sequence[int]) -> Step:
+    """``take_step``, on a GPU from a recording where that pays within the epochs, whose batches are of ``sizes``."""
+    step, device = functools.partial(take_step, learning), learning.generator.device
+    if device.type != "cuda" or learning.recipe.epochs * len(sizes) < LEAST_STEPS:
+        return step
+    return RecordedStep(step, CudaRecorder(learning.generator, learning.optimizer), size=sizes[0], device=device)
+
+
+def notes_on(step: Step) -> tuple[str, ...]:
+    """What the log of a trial should say of its steps."""
+    if not isinstance(step, RecordedStep) or step.failure is None:
+        return ()
+    return (f"the steps ran one kernel at a time, since they could not be recorded as a CUDA graph: {step.failure}",)
+
+
+def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]], step: Step) -> float:
     """Epoch ``epoch``, from 1: ``plan`` has each batch's learning rate and size. Returns the mean loss."""
-    model, recipe, generator = learning.model, learning.recipe, learning.generator
-    device, reweighted = generator.device, is_reweighted(recipe, epoch, recipe.epochs)
-    sizes = [size for _, size in plan]
-    loss_sum = torch.zeros((), device=device)  # on the device: reading it at every step would stall the GPU
-    order = learning.sample(sum(sizes), generator)
-    model.train()
-    for (rate, _), index in zip(plan, torch.split(order, sizes), strict=True):
-        pixels, labels = learning.images.batch(index)
-        view = augment(normalize(pixels, *learning.normal), recipe, generator)
-        batch, targets = mix(view, labels, recipe, learning.counts, generator)
-        with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(device)):
-            logits = model(batch)
-        total = loss = learning.loss_of(logits, targets, reweighted=reweighted)
-        if learning.regularizer and (penalty := learning.regularizer((epoch - 1) / recipe.epochs)) is not None:
-            total = loss + penalty
-        learning.optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
-        for group in learning.optimizer.param_groups:
-            group["lr"] = rate
-        learning.optimizer.step()
-        loss_sum += loss.detach() * len(index)
+    phase, sizes = Phase.of(learning, epoch), [size for _, size in plan]
+    loss_sum = torch.zeros((), device=learning.generator.device)  # there: reading it at every step would stall a GPU
+    order = learning.sample(sum(sizes), learning.generator)
+    learning.model.train()
+    for (rate, _), index_N in zip(plan, torch.split(order, sizes), strict=True):
+        loss_sum += step(phase, index_N, rate)
     return loss_sum.item() / sum(sizes)
+
+
+def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | Tensor) -> Tensor:
+    """Learn from the images at ``index_N``: the sum of their losses, without a penalty, as a tensor.
+
+    Waits for nothing on the device, and all that a step has of its own are ``index_N`` and ``rate``.
+    """
+    recipe, generator = learning.recipe, learning.generator
+    pixels, labels = learning.images.batch(index_N)
+    view = augment(normalize(pixels, *learning.normal), recipe, generator)
+    batch, targets = mix(view, labels, recipe, learning.counts, generator)
+    with torch.autocast(generator.device.type, torch.bfloat16, enabled=use_bfloat16(generator.device)):
+        logits = learning.model(batch)
+    total = loss = learning.loss_of(logits, targets, reweighted=phase.reweighted)
+    if learning.regularizer is not None and phase.penalty_weight:
+        total = loss + phase.penalty_weight * learning.regularizer.penalty()
+    learning.optimizer.zero_grad()
+    total.backward()  # type: ignore[no-untyped-call]
+    for group in learning.optimizer.param_groups:
+        group["lr"] = rate
+    learning.optimizer.step()
+    return loss.detach() * len(index_N)
 
 
 def evaluate_split(
