@@ -18,6 +18,7 @@ from budgets import Budget, cost_of
 from nas.errors import ReplayError, SearchStopped
 from nas.executors import Executor
 from nas.journal import Journal, Listener
+from nas.recall import RecallingProposer
 from nas.runs import Run, Trial
 from nas.store import RunStore, typed
 from nas.strategy import Tell
@@ -43,6 +44,7 @@ class TrialLoop:
         self.space = get_space(run.search.space)
         self.task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
         self.budget = Budget(**run.facts["budget"])
+        self.proposer: RecallingProposer | None = None  # of a search that mutates; the log says what it drew
         self._replay = deque(run.course)
         self._waiting: deque[Trial] = deque()  # submitted before a kill; they start again first
         self._started = 0
@@ -101,6 +103,8 @@ class TrialLoop:
             raise AssertionError(f"proposed against the budget: {violations}")
         seed = derived_seed(self.run.config.seed, trial_id)
         body: dict[str, Any] = {"id": trial_id, "stage": stage, "of": of, "sample": sample, "seed": seed}
+        if self.proposer is not None and stage == "search":
+            body["mutant"] = self.proposer.was_mutant
         body["architecture"] = self.space.architecture_id(sample, self.task)
         self._journal.append("submitted", body | asdict(cost))
         return self.run.trials[trial_id]

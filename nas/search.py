@@ -20,7 +20,7 @@ from nas.errors import RunError, UsageError, attempt
 from nas.executors import Executor, LocalExecutor, WorkerSlot, plan_slots
 from nas.journal import Journal, Listener, stops_recorded
 from nas.loop import TrialLoop
-from nas.proposals import Proposer
+from nas.recall import RecallingProposer
 from nas.runs import Run, fold
 from nas.starting import create_run, versions
 from nas.store import RunStore
@@ -121,7 +121,9 @@ def _propose(run: Run, loop: TrialLoop) -> None:
         return
     from nas.nni_bridge import run_strategy
 
-    proposer = Proposer(loop.space, loop.task, loop.budget, redraw="keeps_rare" not in run.facts)
+    redraw = "keeps_rare" not in run.facts
+    proposer = loop.proposer = RecallingProposer(loop.space, loop.task, loop.budget, redraw=redraw)
+    proposer.recorded = run.stage("search")
     left = run_strategy(run.search.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
     if not left:
         loop.note(f"Every architecture found to fit the budget was tried: {len(run.stage('search'))}.")
