@@ -15,7 +15,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from nas.augmentation import augment, normalize
+from nas.augmentation import augment
 from nas.class_counts import ClassCounts
 from nas.classifier import Classifier
 from nas.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
@@ -214,7 +214,7 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     """
     recipe, generator = learning.recipe, learning.generator
     pixels, labels = learning.images.batch(index_N)
-    view = augment(normalize(pixels, *learning.normal), recipe, generator)
+    view = augment(pixels, recipe, generator, learning.normal)
     batch, targets = mix(view, labels, recipe, learning.counts, generator)
     with torch.autocast(generator.device.type, torch.bfloat16, enabled=use_bfloat16(generator.device)):
         logits = learning.model(batch)
