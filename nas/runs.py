@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from budgets import Cost
 from nas.config import SearchConfig, StudyConfig
 from nas.errors import RunError, nearest
+from nas.profiling import Profile
 from nas.recipe import Recipe
 from nas.store import FORMAT, LOG_NAME, RUNS, Event, is_running, read_events, typed
 from search_spaces import Sample, get_space
@@ -55,6 +56,7 @@ class Run:
     winner: dict[str, Any] | None = None
     ended: bool = False  # every training of a study finished
     notes: list[str] = field(default_factory=list)
+    profile: Profile = field(default_factory=Profile)  # where the time went, with --profile
     stopped: str | None = None  # why the last session ended early, if it could say
     elapsed: float = 0.0
     started: float = 0.0
@@ -152,6 +154,7 @@ class Run:
         """Take one more event into account."""
         body = event.body
         self.elapsed = event.elapsed
+        self.profile.take(event)
         if event.kind in ("supernet", "supernet_epoch", "candidates"):
             self._apply_supernet(event)
         elif event.kind == "submitted":
