@@ -15,6 +15,7 @@ from nas.documents import run_document, trial_document
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, start_server
 from nas.options import Flags, converted, data_config, parse_duration, search_config, too_many_trials
+from nas.packing import as_recorded, packed
 from nas.profiling import OFF, Stopwatch
 from nas.runs import Run, find_run, fold, load_run, run_folders
 from nas.search import Plan, check_data, local_executor, plan_search, search, start
@@ -37,7 +38,7 @@ def search_command(flags: Flags) -> None:
     assert config is not None
     quiet = flags["quiet"] or flags["json"]
     with decoding(console, quiet) as progress:
-        plan = plan_search(config, progress=progress)
+        plan = packed(plan_search(config, progress=progress))
     store = _started(plan, flags)
     if not quiet:
         print_plan(console, plan, store.folder.name)
@@ -72,7 +73,8 @@ def resume_command(flags: Flags) -> None:
     with decoding(console, quiet) as progress:
         attempt(lambda: check_data(run, progress=progress), faults)
     settings = changed or run.config
-    slots = attempt(lambda: plan_slots(settings.device, settings.workers, settings.trials_per_gpu), faults)
+    told = (settings.device, settings.workers, settings.trials_per_gpu)
+    slots = attempt(lambda: as_recorded(plan_slots(*told), settings, run.facts), faults)
     raise_all(faults)
     assert changed is not None and slots is not None
     store = RunStore(folder)

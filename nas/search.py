@@ -44,6 +44,7 @@ class Plan:
     counts: dict[str, list[int]]
     data_name: str
     data_key: str  # of the images and their splits
+    packing: dict[str, Any] | None = None  # how many trials share a GPU, if measured (see ``nas.packing``)
 
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
@@ -76,6 +77,7 @@ def start(plan: Plan, folder: Path) -> RunStore:
         "counts": plan.counts,
         "data_name": plan.data_name,
         "data_key": plan.data_key,
+        "packing": plan.packing,
         "population": plan.config.population,  # a resumed search may get more trials, but no other population
         "keeps_rare": True,  # see Proposer; runs recorded without it go on as they began
     }
