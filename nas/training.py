@@ -9,7 +9,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
@@ -190,9 +190,10 @@ class Phase:
 
 def make_step(learning: Learning, sizes: Sequence[int]) -> Step:
     """``take_step``, on a GPU from a recording where that pays within the epochs, whose batches are of ``sizes``."""
-    step, device = functools.partial(take_step, learning), learning.generator.device
+    device = learning.generator.device
     if device.type != "cuda" or learning.recipe.epochs * len(sizes) < LEAST_STEPS:
-        return step
+        return functools.partial(take_step, learning)
+    step = functools.partial(take_step, replace(learning, watch=OFF))  # a watch would wait for what is recorded
     return RecordedStep(step, CudaRecorder(learning.generator, learning.optimizer), size=sizes[0], device=device)
 
 
