@@ -92,12 +92,12 @@ class Live(Plain):
                 self._progress.remove_task(self._trials.pop(event.body["id"]))
             color = "red" if event.body["status"] == "failed" else "default"
             self.say(trial_line(run, run.trials[event.body["id"]]), style=color)
-        confirming = bool(run.stage("confirm"))
+        confirming = run.tally.count(stage="confirm") > 0
         stage = "confirm" if confirming else run.main_stage
         self._progress.update(
             self._search, description=stage,
             total=planned_confirmations(run) if confirming else run.planned_trials,
-            completed=sum(t.status != "running" for t in run.stage(stage)),
+            completed=run.tally.count(stage=stage) - run.tally.count("running", stage=stage),
             standing=f"{standing(run)}; {eta(run, self.num_slots)}",
         )  # fmt: skip
 
@@ -154,9 +154,8 @@ def rare_lines(event: Event, run: Run) -> list[str]:
 
 def standing(run: Run, *, active: bool = True) -> str:
     """Done, failed, running (or interrupted, if nobody works on the run), and the best with its size."""
-    trials = run.trials.values()
-    counts = {status: sum(t.status == status for t in trials) for status in ("finished", "failed", "running")}
-    best = run.ranked()[:1]
+    counts = {status: run.tally.count(status) for status in ("finished", "failed", "running")}
+    best = run.best(1)
     if run.supernet and not run.candidates:
         return f"supernet {len(run.supernet_epochs)} of {run.supernet['epochs']} epochs"
     words = f"{counts['finished']} done, {counts['failed']} failed"
@@ -171,17 +170,17 @@ def planned_confirmations(run: Run) -> int:
     """Trainings of the confirmation: as many as the trials that finished allow, once the search is over."""
     if run.is_study:
         return 0
-    return min(run.search.confirm, len(run.ranked()) or run.planned_trials) * run.search.confirm_seeds
+    return min(run.search.confirm, run.num_ranked or run.planned_trials) * run.search.confirm_seeds
 
 
 def eta(run: Run, num_slots: int) -> str:
     """How long the rest will take, confirmations included, if trials go on as they did."""
-    seconds = [t.seconds for t in run.trials.values() if t.status == "finished"]
-    if not seconds:
+    mean = run.tally.mean_seconds()
+    if mean is None:
         return "time left unknown"
-    done = sum(t.status != "running" for t in run.trials.values())
+    done = run.tally.count() - run.tally.count("running")
     planned = run.planned_trials + planned_confirmations(run)
-    return _left(run, max(0, planned - done) * sum(seconds) / len(seconds) / num_slots)
+    return _left(run, max(0, planned - done) * mean / num_slots)
 
 
 def supernet_eta(run: Run) -> str:

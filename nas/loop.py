@@ -20,7 +20,7 @@ from nas.executors import Executor
 from nas.journal import Journal, Listener
 from nas.profiling import OFF, Watch, wait
 from nas.runs import Run, Trial
-from nas.store import Event, RunStore, typed
+from nas.store import RunStore, typed
 from nas.strategy import Tell
 from nas.trial import TrialResult, TrialSpec, derived_seed
 from search_spaces import Sample, Task, get_space
@@ -37,7 +37,6 @@ class TrialLoop:
         run: Run,
         store: RunStore,
         executor: Executor,
-        recorded: Sequence[Event],
         listeners: Sequence[Listener] = (),
         watch: Watch = OFF,
     ) -> None:
@@ -46,7 +45,7 @@ class TrialLoop:
         self.space = get_space(run.search.space)
         self.task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
         self.budget = Budget(**run.facts["budget"])
-        self._replay = deque(event for event in recorded if event.body.get("stage") == "search")
+        self._replay = deque(run.course)
         self._waiting: deque[Trial] = deque()  # submitted before a kill; they start again first
         self._started = 0
         self._failures: list[str] = []
@@ -61,11 +60,11 @@ class TrialLoop:
     def slot_free(self) -> bool:
         """Block until one more trial may start; False when none may any more."""
         while self._replay:
-            if self._replay[0].kind == "submitted":
+            if self._replay[0][0] == "submitted":
                 return True
-            event = self._replay.popleft()
-            self._told(self.run.trials[event.body["id"]], event.body["status"], event.body["metrics"])
-            self._waiting = deque(t for t in self._waiting if t.id != event.body["id"])
+            _, trial = self._replay.popleft()
+            self._told(trial, trial.status, trial.metrics)
+            self._waiting = deque(t for t in self._waiting if t.id != trial.id)
         while not self._over():
             if not self._waiting and self.executor.num_running < self.executor.num_slots:
                 return True
@@ -76,15 +75,15 @@ class TrialLoop:
         """Record and start a trial, or find it in the record; its id. ReplayError if that holds another."""
         self._started += 1
         if self._replay:
-            body = self._replay.popleft().body
-            if body["sample"] != sample:
+            _, recorded = self._replay.popleft()
+            if recorded.sample != sample:
                 raise ReplayError(
-                    f"Run {self.run.name!r} cannot go on: at trial {body['id']} its strategy now proposes another "
+                    f"Run {self.run.name!r} cannot go on: at trial {recorded.id} its strategy now proposes another "
                     "architecture than the log holds. It was recorded by another version of nasctl, NNI or numpy "
                     "('nasctl status' shows which): resume it with those, or start a new run."
                 )
-            self._waiting.append(self.run.trials[body["id"]])
-            return str(body["id"])
+            self._waiting.append(recorded)
+            return recorded.id
         trial = self.record(str(self._started), sample, stage="search", of=str(self._started))
         self.executor.submit(self.spec(trial))
         return trial.id
@@ -205,8 +204,8 @@ class TrialLoop:
     def _over(self) -> bool:
         """Whether no new trial may start: enough are, or the rest of the time is for confirming."""
         config = self.run.search
-        seconds = [trial.seconds for trial in self.run.stage("search") if trial.status == "finished"]
-        reserve = config.confirm * config.confirm_seeds / self.executor.num_slots * sum(seconds) / max(1, len(seconds))
+        mean = self.run.tally.mean_seconds(stage="search") or 0.0
+        reserve = config.confirm * config.confirm_seeds / self.executor.num_slots * mean
         return self._started >= config.trials or self.out_of_time(reserve)
 
 

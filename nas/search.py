@@ -77,6 +77,7 @@ def start(plan: Plan, folder: Path) -> RunStore:
         "data_name": plan.data_name,
         "data_key": plan.data_key,
         "population": plan.config.population,  # a resumed search may get more trials, but no other population
+        "keeps_rare": True,  # see Proposer; runs recorded without it go on as they began
     }
     return create_run(folder, plan.config, facts)
 
@@ -87,15 +88,16 @@ def search(
     listeners: Sequence[Listener],
     open_executor: OpenExecutor,
     *,
+    run: Run | None = None,
     watch: Watch = OFF,
 ) -> Run:
-    """Run, or go on with, the search in ``store`` to its end; the run as it then stands.
+    """Run, or go on with, the search in ``store`` to its end; the run as it then stands. ``run``: what the log says,
+    if known.
 
     Raises SearchStopped after too many failures in a row. A KeyboardInterrupt passes through after workers
     are ended; nothing that was recorded is lost in either case.
     """
-    recorded = store.events()
-    run = fold(store.folder, recorded)
+    run = run or fold(store.folder, store.stream())
     if run.winner:
         return run
     with stops_recorded(store), profile_recorded(run, store, watch, len(slots)):
@@ -108,9 +110,7 @@ def search(
         else:
             import nas.nni_bridge  # noqa: F401  # takes a second, in which the workers' server imports torch
         with open_executor(slots) as executor:
-            loop = TrialLoop(
-                run=run, store=store, executor=executor, recorded=recorded, listeners=listeners, watch=watch
-            )
+            loop = TrialLoop(run=run, store=store, executor=executor, listeners=listeners, watch=watch)
             watch.switch("proposing")
             _propose(run, loop)
             watch.switch("rest")
@@ -126,7 +126,7 @@ def _propose(run: Run, loop: TrialLoop) -> None:
         return
     from nas.nni_bridge import run_strategy
 
-    proposer = Proposer(loop.space, loop.task, loop.budget)
+    proposer = Proposer(loop.space, loop.task, loop.budget, redraw="keeps_rare" not in run.facts)
     left = run_strategy(run.search.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
     if not left:
         loop.note(f"Every architecture found to fit the budget was tried: {len(run.stage('search'))}.")

@@ -104,7 +104,8 @@ def _train_and_score(
     watch.switch("evaluation")
     metrics: dict[str, Figures] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
     watch.switch("rest")
-    _log(spec, f"best epoch {training.best_epoch}", *(f"{name} {json.dumps(metrics[name])}" for name in scored))
+    _log(spec, f"best epoch {training.best_epoch}", *training.notes)
+    _log(spec, *(f"{name} {json.dumps(metrics[name])}" for name in scored))
     if spec.weights_path is not None:
         save_weights(training.best_state, normalization, Path(spec.weights_path))
     return metrics
