@@ -58,7 +58,7 @@ def resume_command(flags: Flags) -> None:
     run = fold(folder, stream_events(folder))
     faults: list[str] = []
     changes: dict[str, Any] = {k: flags[k] for k in ("trials", "workers", "trials_per_gpu", "device") if flags[k]}
-    if flags["profile"] not in (None, run.config.profile):
+    if flags.get("profile") not in (None, run.config.profile):
         changes["profile"] = flags["profile"]
     if flags["time_limit"]:
         changes["time_limit"] = converted(parse_duration, "time_limit", flags, faults)

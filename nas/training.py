@@ -209,7 +209,7 @@ def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]], ste
     loss_sum = torch.zeros((), device=learning.generator.device)  # there: reading it at every step would stall a GPU
     learning.watch.switch("data")
     order = learning.sample(sum(sizes), learning.generator)
-    learning.watch.switch("forward/backward")
+    learning.watch.switch("forward/backward")  # with its data, where a step is replayed whole from a recording
     learning.model.train()
     for (rate, _), index_N in zip(plan, torch.split(order, sizes), strict=True):
         loss_sum += step(phase, index_N, rate)
