@@ -90,7 +90,7 @@ class Live(Plain):
         if event.kind == "result":
             if event.body["id"] in self._trials:
                 self._progress.remove_task(self._trials.pop(event.body["id"]))
-            color = "red" if event.body["status"] == "failed" else "default"
+            color = {"failed": "red", "pruned": "dim"}.get(event.body["status"], "default")
             self.say(trial_line(run, run.trials[event.body["id"]]), style=color)
         confirming = bool(run.stage("confirm"))
         stage = "confirm" if confirming else run.main_stage
@@ -137,6 +137,8 @@ def trial_line(run: Run, trial: Trial) -> str:
     """One trial that ended, in one line."""
     name = f"trial {trial.id:>4}" if trial.stage != "confirm" else f"seed {trial.id.split('.')[-1]} of trial {trial.of}"
     score = trial.score(run.config.objective)
+    if trial.status == "pruned":
+        return f"{name}  pruned {trial.error}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
     if score is None:
         return f"{name} {trial.status}: {trial.error}"
     figure = f"{run.config.objective.replace('_', ' ')} {score:.3f}" + (" on rank" if run.is_study else "")
@@ -153,13 +155,15 @@ def rare_lines(event: Event, run: Run) -> list[str]:
 
 
 def standing(run: Run, *, active: bool = True) -> str:
-    """Done, failed, running (or interrupted, if nobody works on the run), and the best with its size."""
+    """Done, pruned, failed, running (or interrupted, if nobody works on the run), and the best with its size."""
     trials = run.trials.values()
-    counts = {status: sum(t.status == status for t in trials) for status in ("finished", "failed", "running")}
+    kinds = ("finished", "pruned", "failed", "running")
+    counts = {status: sum(t.status == status for t in trials) for status in kinds}
     best = run.ranked()[:1]
     if run.supernet and not run.candidates:
         return f"supernet {len(run.supernet_epochs)} of {run.supernet['epochs']} epochs"
-    words = f"{counts['finished']} done, {counts['failed']} failed"
+    pruned = f", {counts['pruned']} pruned" if counts["pruned"] else ""
+    words = f"{counts['finished']} done{pruned}, {counts['failed']} failed"
     if active or counts["running"]:
         words += f", {counts['running']} {'running' if active else 'interrupted'}"
     if best and not run.is_study:
@@ -176,12 +180,16 @@ def planned_confirmations(run: Run) -> int:
 
 def eta(run: Run, num_slots: int) -> str:
     """How long the rest will take, confirmations included, if trials go on as they did."""
-    seconds = [t.seconds for t in run.trials.values() if t.status == "finished"]
-    if not seconds:
+    trials = run.trials.values()
+    whole = [t.seconds for t in trials if t.status == "finished"]
+    if not whole:
         return "time left unknown"
-    done = sum(t.status != "running" for t in run.trials.values())
-    planned = run.planned_trials + planned_confirmations(run)
-    return _left(run, max(0, planned - done) * sum(seconds) / len(seconds) / num_slots)
+    each = whole + [t.seconds for t in trials if t.status == "pruned"]  # the trials to come: some stop early
+    confirmed = sum(t.status != "running" for t in run.stage("confirm"))
+    confirming = max(0, planned_confirmations(run) - confirmed) * sum(whole) / len(whole)
+    searched = sum(t.status != "running" for t in run.stage(run.main_stage))
+    searching = max(0, run.planned_trials - searched) * sum(each) / len(each)
+    return _left(run, (searching + confirming) / num_slots)
 
 
 def supernet_eta(run: Run) -> str:

@@ -18,6 +18,7 @@ from budgets import Budget, cost_of
 from nas.errors import ReplayError, SearchStopped
 from nas.executors import Executor
 from nas.journal import Journal, Listener
+from nas.pruning import curve, floor
 from nas.runs import Run, Trial
 from nas.store import Event, RunStore, typed
 from nas.strategy import Tell
@@ -47,6 +48,8 @@ class TrialLoop:
         self._replay = deque(event for event in recorded if event.body.get("stage") == "search")
         self._waiting: deque[Trial] = deque()  # submitted before a kill; they start again first
         self._started = 0
+        self._curves: list[list[float]] = []  # of the trials of the search that ended, in the order they were told
+        self._judges: dict[str, int] = {}  # by trial: how many of these there were when it was submitted
         self._failures: list[str] = []
         self._tell: Tell = lambda trial_id, score: None
 
@@ -62,7 +65,7 @@ class TrialLoop:
             if self._replay[0].kind == "submitted":
                 return True
             event = self._replay.popleft()
-            self._told(self.run.trials[event.body["id"]], event.body["status"], event.body["metrics"])
+            self._told(event.body)
             self._waiting = deque(t for t in self._waiting if t.id != event.body["id"])
         while not self._over():
             if not self._waiting and self.executor.num_running < self.executor.num_slots:
@@ -81,9 +84,11 @@ class TrialLoop:
                     "architecture than the log holds. It was recorded by another version of nasctl, NNI or numpy "
                     "('nasctl status' shows which): resume it with those, or start a new run."
                 )
+            self._judges[body["id"]] = len(self._curves)
             self._waiting.append(self.run.trials[body["id"]])
             return str(body["id"])
         trial = self.record(str(self._started), sample, stage="search", of=str(self._started))
+        self._judges[trial.id] = len(self._curves)
         self.executor.submit(self.spec(trial))
         return trial.id
 
@@ -169,6 +174,7 @@ class TrialLoop:
             log_path=str(folder / "logs" / f"{trial.id}.txt"),
             data_key=self.run.facts["data_key"],
             test=test,
+            floor=floor(self._curves[: self._judges.get(trial.id, 0)], config.recipe.epochs),
         )
 
     def _collect(self) -> None:
@@ -182,7 +188,7 @@ class TrialLoop:
 
     def _finish(self, result: TrialResult) -> None:
         trial = self.run.trials[result.id]
-        if result.status == "finished" and (fault := unusable(result, self.run.config.objective)):
+        if result.status != "failed" and (fault := unusable(result, self.run.config.objective)):
             result = TrialResult(result.id, "failed", history=result.history, seconds=result.seconds, error=fault)
         body = asdict(result) | {"stage": trial.stage}
         self._journal.append("result", body)
@@ -190,14 +196,17 @@ class TrialLoop:
             self._failures.append(f"trial {result.id}: {result.error}")
             if len(self._failures) >= MOST_FAILURES:
                 raise SearchStopped(why_stopped(self.run.folder, self._failures))
-        else:
+        elif result.status == "finished":
             self._failures.clear()
         if trial.stage == "search":
-            self._told(trial, result.status, result.metrics)
+            self._told(body)
 
-    def _told(self, trial: Trial, status: str, metrics: dict[str, Any]) -> None:
-        score = metrics["rank"][self.run.config.objective] if status == "finished" else None
-        self._tell(trial.id, score)
+    def _told(self, result: dict[str, Any]) -> None:
+        """Tell the strategy of a result of the search, as it is recorded; a pruned trial is a weak one to it."""
+        config, failed = self.run.search, result["status"] == "failed"
+        if config.prune and not failed:
+            self._curves.append(curve(result["history"], config.objective))
+        self._tell(result["id"], None if failed else result["metrics"]["rank"][config.objective])
 
     def _over(self) -> bool:
         """Whether no new trial may start: enough are, or the rest of the time is for confirming."""

@@ -36,7 +36,11 @@ class Trial:
 
     def score(self, objective: str) -> float | None:
         """The figure that ranks it, None unless it finished."""
-        value = self.metrics.get("rank", {}).get(objective) if self.status == "finished" else None
+        return self.score_so_far(objective) if self.status == "finished" else None
+
+    def score_so_far(self, objective: str) -> float | None:
+        """The same, also of a trial that was pruned, which ranks nowhere."""
+        value = self.metrics.get("rank", {}).get(objective)
         return None if value is None else float(value)
 
 

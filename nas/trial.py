@@ -36,11 +36,15 @@ class TrialSpec:
     test: bool = False  # do not train: load the weights and score the test split alone
     network: FixedNetwork | None = None
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
+    floor: tuple[float, ...] = ()  # of ``nas.pruning``: below it after an epoch, the trial is pruned; empty: never
 
 
 @dataclass(frozen=True)
 class TrialResult:
     """What became of a trial. ``metrics`` is empty and ``error`` is set when it failed.
+
+    A pruned trial was stopped since others were clearly better by then: ``error`` says so, ``metrics`` are those
+    of its best epoch.
 
     ``metrics`` maps split name ("select", "rank", "test") to figures (see ``nas.metrics``);
     ``history`` holds one flat dictionary an epoch.

@@ -21,6 +21,7 @@ from baselines import build_network
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, out_of_memory
 from nas.metrics import Figures
+from nas.pruning import why_pruned
 from nas.training import evaluate_split, train
 from nas.trial import TrialResult, TrialSpec
 from nas.trial_data import forget, open_dataset, split_on_device, synthetic_on_device
@@ -39,8 +40,8 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
 
     Equal specifications give equal results (bit for bit on a CPU with equal threads). Data stay open for
     the next trial in this process. The weights of the best epoch appear at ``spec.weights_path`` whole or
-    not at all, and only if the trial finishes; ``spec.log_path`` is appended to. ``on_epoch`` receives each
-    record of the history (see ``nas.training.train``).
+    not at all, and only if the trial finishes: one that falls below ``spec.floor`` is stopped and scored, no more.
+    ``spec.log_path`` is appended to. ``on_epoch`` receives each record of the history (see ``nas.training.train``).
     """
     started = time.perf_counter()
     history: list[dict[str, float]] = []
@@ -54,13 +55,14 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
             _log(spec, traceback.format_exc().rstrip(), f"failed: {reason}")
     if reason is not None and reason.startswith("out of memory"):
         torch.cuda.empty_cache()  # here, where the traceback no longer holds the tensors; nothing on a CPU
+    pruned = why_pruned(history, spec.objective, spec.floor) if reason is None else None
     return TrialResult(
         id=spec.id,
-        status="finished" if reason is None else "failed",
+        status="failed" if reason else "pruned" if pruned else "finished",
         metrics=dict(metrics),
         history=history,
         seconds=time.perf_counter() - started,
-        error=reason,
+        error=reason or pruned,
     )
 
 
@@ -92,13 +94,16 @@ def _train_and_score(
         objective=spec.objective,
         synthetic=synthetic,
         on_epoch=record_epoch,
+        floor=spec.floor,
     )
     model.load_state_dict(training.best_state)
     normalization = Normalization(training.mean, training.std)
     scored: tuple[SplitName, ...] = (*SCORED, "test") if spec.test_after else SCORED
     metrics: dict[str, Figures] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
     _log(spec, f"best epoch {training.best_epoch}", *(f"{name} {json.dumps(metrics[name])}" for name in scored))
-    if spec.weights_path is not None:
+    if pruned := why_pruned(history, spec.objective, spec.floor):
+        _log(spec, f"pruned {pruned}")
+    elif spec.weights_path is not None:
         save_weights(training.best_state, normalization, Path(spec.weights_path))
     return metrics
 
