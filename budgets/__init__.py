@@ -5,6 +5,6 @@ Does not belong here: training, the search's own limits (trials, time), anything
 """
 
 from budgets.budget import Budget, parse_size
-from budgets.cost import Cost, Costs, cost_of, costs_of
+from budgets.cost import Cost, Costs, cost_of, costs_of, params_of
 
-__all__ = ["Budget", "Cost", "Costs", "cost_of", "costs_of", "parse_size"]
+__all__ = ["Budget", "Cost", "Costs", "cost_of", "costs_of", "params_of", "parse_size"]

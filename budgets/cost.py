@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from budgets.reading import read
+from budgets.reading import read, read_params
 from search_spaces.space import Rows, Sample, SearchSpace, Task
 
-CHUNK = 4096  # rows read at once: its arrays stay in the cache of one core
+CHUNK = 16_384  # rows read at once: its arrays stay in the second-level cache of one core
 COST_NAMES = ("params", "macs", "size_bytes", "peak_memory")
 
 Ints = npt.NDArray[np.int64]
@@ -71,6 +71,16 @@ def costs_of(space: SearchSpace, rows: Rows, task: Task) -> Costs:
         out.macs[part] = totals.macs
         out.size_bytes[part] = 4 * totals.params + totals.buffer_bytes
         out.peak_memory[part] = 4 * totals.peak
+    return out
+
+
+def params_of(space: SearchSpace, rows: Rows, task: Task) -> Ints:
+    """The parameters alone of ``rows``, (N,): as ``costs_of`` counts them, in a fraction of its time."""
+    out = np.empty(len(rows), np.int64)
+    definition = space.definition(task)
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        out[part] = read_params(definition, space.choices, rows[part], task.input_shape)
     return out
 
 

@@ -7,15 +7,14 @@ everything is arithmetic in place on views; the rows' first order is restored on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import singledispatchmethod
+from functools import cache, singledispatchmethod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from budgets.state import Ints, State
+from budgets.state import FullState, Ints, Mask, State, stable_order
 from search_spaces.space import Rows
 from search_spaces.vocabulary import (
     Act,
@@ -38,8 +37,6 @@ from search_spaces.vocabulary import (
     halved,
 )
 
-NORM_BUFFER_BYTES = 8  # num_batches_tracked, one int64 a layer
-
 
 @dataclass
 class Totals:
@@ -53,35 +50,55 @@ class Totals:
 
 def read(definition: Node, choices: tuple[Choice, ...], rows: Rows, input_shape: tuple[int, int, int]) -> Totals:
     """Totals of ``rows`` (N, number of choices) for one image of (channels, height, width)."""
+    return Totals(**_walked(FullState, definition, choices, rows, input_shape))
+
+
+def read_params(definition: Node, choices: tuple[Choice, ...], rows: Rows, input_shape: tuple[int, int, int]) -> Ints:
+    """Parameters alone (N,): the same walk, which then has less to add up."""
+    return _walked(State, definition, choices, rows, input_shape)["params"]
+
+
+def _walked(
+    kind: type[State],
+    definition: Node,
+    choices: tuple[Choice, ...],
+    rows: Rows,
+    input_shape: tuple[int, int, int],
+) -> dict[str, Ints]:
     number = len(rows)
-    arrays = {name: np.zeros(number, np.int64) for name in State.ARRAYS}
+    arrays = {name: np.zeros(number, np.int64) for name in kind.ARRAYS}
     arrays["order"][:] = np.arange(number)
     arrays["channels"][:] = input_shape[0]
-    state = State(arrays, *input_shape[1:])
+    state = kind(arrays, *input_shape[1:])
     _Reader(choices, rows).walk(definition, state)
-    restored = {name: np.empty(number, np.int64) for name in ("params", "macs", "buffer_bytes", "peak")}
+    restored = {name: np.empty(number, np.int64) for name in kind.RESULTS}
     for name, array in restored.items():
         array[state.order] = arrays[name]
-    return Totals(**restored)
+    return restored
 
 
 class _Reader:
     def __init__(self, choices: tuple[Choice, ...], rows: Rows) -> None:
-        self.indices = {choice.label: np.ascontiguousarray(rows[:, k]) for k, choice in enumerate(choices)}
+        columns = np.ascontiguousarray(rows.T)
+        self.indices = {choice.label: columns[k] for k, choice in enumerate(choices)}
         self.values = {
-            choice.label: np.array(choice.values, np.int64)[self.indices[choice.label]]
+            choice.label: np.array(choice.values, np.int64).take(self.indices[choice.label])
             for choice in choices
             if all(isinstance(value, int) for value in choice.values)
         }
 
     def number(self, value: Value, state: State) -> Any:
-        return evaluate(value, lambda choice: self.values[choice.label][state.order], state.channels)
+        return evaluate(value, lambda choice: self.values[choice.label].take(state.order), state.channels)
+
+    def walk(self, node: Node, state: State) -> None:
+        kind: type = type(node)
+        _word(kind)(self, node, state)
 
     @singledispatchmethod
-    def walk(self, node: Node, state: State) -> None:
+    def word(self, node: Node, state: State) -> None:
         raise TypeError(f"not a word of the vocabulary: {node!r}")
 
-    @walk.register
+    @word.register
     def _(self, node: Conv, state: State) -> None:
         if node.out is None:
             out, weights = state.channels, state.channels.copy()
@@ -97,82 +114,68 @@ class _Reader:
     def _convolve(self, state: State, out: Ints, weights: Ints, stride: int) -> None:
         used = stride if min(state.height, state.width) >= 4 else 1
         height, width = halved(state.height, used)[0], halved(state.width, used)[0]
-        state.allocate(out * (height * width))
+        state.allocate(out, height * width)
         state.channels[:] = out
         state.height, state.width = height, width
-        state.params += weights
-        weights *= height * width
-        state.macs += weights
+        state.weigh(weights, height * width)
 
-    @walk.register
+    @word.register
     def _(self, node: Norm, state: State) -> None:
-        state.params += 2 * state.channels
-        state.buffer_bytes += 8 * state.channels + NORM_BUFFER_BYTES
-        self._overwrite(state)
+        state.normalize()
+        state.overwrite()
 
-    @walk.register
+    @word.register
     def _(self, node: Act, state: State) -> None:
-        self._overwrite(state)
+        state.overwrite()
 
-    def _overwrite(self, state: State) -> None:
-        """In place, or into a tensor of the same size where others need the current one."""
-        if state.may_be_pinned:
-            state.allocate(state.pinned.copy())
-
-    @walk.register
+    @word.register
     def _(self, node: Pool, state: State) -> None:
         if node.stride == 1:
-            state.allocate(state.channels * state.area)
+            state.allocate(state.channels, state.area)
         elif min(state.height, state.width) >= 4:
             height, width = halved(state.height, 2, pool=True)[0], halved(state.width, 2, pool=True)[0]
-            state.allocate(state.channels * (height * width))
+            state.allocate(state.channels, height * width)
             state.height, state.width = height, width
 
-    @walk.register
+    @word.register
     def _(self, node: GlobalPool, state: State) -> None:
-        state.allocate(state.channels)
+        state.allocate(state.channels, 1)
         state.height = state.width = 1
 
-    @walk.register
+    @word.register
     def _(self, node: Linear, state: State) -> None:
         out = self.number(node.out, state)
         weights = state.channels * out
-        state.allocate(out)
+        state.allocate(out, 1)
         state.channels[:] = out
-        state.macs += weights
-        weights += out
-        state.params += weights
+        state.weigh(weights, 1, biases=out)
 
-    @walk.register
+    @word.register
     def _(self, node: Sequence, state: State) -> None:
         for child in node.body:
             self.walk(child, state)
 
-    @walk.register
+    @word.register
     def _(self, node: Residual, state: State) -> None:
         assert not state.may_be_pinned, "the first step of another block's body cannot be a residual block"
-        with state.kept(state.channels, state.held) as kept:
+        with state.kept("channels", "held") if node.project else state.kept("held") as kept:
             height, width = state.height, state.width
-            state.pin() if node.project else state.pin(where=self._keeps_shape(node.body, state))
+            state.pin() if node.project else state.pin(where=lambda: self._keeps_shape(node.body, state))
             self.walk(node.body, state)
-            channels, held = kept.arrays()
-            state.unpin(held)
+            state.unpin(kept)
             if node.project:
-                same_size = (height, width) == (state.height, state.width)
+                channels, same_size = kept["channels"], (height, width) == (state.height, state.width)
                 self._project(state, channels, height * width, np.asarray(state.channels != channels) | (not same_size))
 
-    def _project(self, state: State, channels: Ints, area: int, where: npt.NDArray[np.bool_]) -> None:
+    def _project(self, state: State, channels: Ints, area: int, where: Mask) -> None:
         """The 1x1 convolution and normalization of a shortcut, for the samples ``where`` shapes differ."""
         if not where.any():
             return
-        alive = state.held + channels * area + 2 * state.channels * state.area
-        np.maximum(state.peak, alive * where, out=state.peak)
-        weights = channels * state.channels * where
-        state.params += weights + 2 * state.channels * where
-        state.buffer_bytes += (8 * state.channels + NORM_BUFFER_BYTES) * where
-        state.macs += weights * state.area
+        state.reach(lambda: channels * area + 2 * state.channels * state.area, where)
+        state.weigh(channels * state.channels * where, state.area)
+        state.normalize(where)
 
-    def _keeps_shape(self, body: Node, state: State) -> npt.NDArray[np.bool_]:
+    def _keeps_shape(self, body: Node, state: State) -> Mask:
         """Whether ``body``, a sequence, gives back the channels and the size that it gets."""
         assert isinstance(body, Sequence)
         convs = [node for node in flattened(body) if isinstance(node, Conv)]
@@ -181,59 +184,56 @@ class _Reader:
         halves = any(conv.stride == 2 for conv in convs) and min(state.height, state.width) >= 4
         return np.asarray((self.number(last, state) == state.channels) & (not halves))
 
-    @walk.register
+    @word.register
     def _(self, node: Concat, state: State) -> None:
-        with state.kept(state.channels, state.held) as kept:
+        with state.kept("channels", "held") as kept:
             state.pin()
             self.walk(node.body, state)
-            channels, held = kept.arrays()
-            state.unpin(held)
-            state.channels += channels
-            np.maximum(state.peak, held + 2 * state.channels * state.area, out=state.peak)
+            state.unpin(kept)
+            state.channels += kept["channels"]
+            state.reach(lambda: 2 * state.channels * state.area)
 
-    @walk.register
+    @word.register
     def _(self, node: Gate, state: State) -> None:
         assert not state.may_be_pinned
         squeezed = np.maximum(self.number(node.squeezed, state), 1)
         weights = 2 * squeezed * state.channels
         vectors = squeezed + state.channels
-        np.maximum(state.peak, state.held + state.channels * state.area + vectors, out=state.peak)
-        state.macs += weights
-        state.params += weights + vectors
+        state.reach(lambda: state.channels * state.area + vectors)
+        state.weigh(weights, 1, biases=vectors)
 
-    @walk.register
+    @word.register
     def _(self, node: Repeat, state: State) -> None:
         if isinstance(node.depth, int):
             self.walk(Sequence(node.blocks[: node.depth]), state)
             return
         for index, block, following in _runs(node.blocks):
-            active = state.bring_first(self.number(node.depth, state) > index)
+            active = state.bring_first(self.number(node.depth, state), index)
             if active == 0:
                 return
             part = state.part(slice(0, active))
-            with part.kept(part.channels, part.params, part.macs, part.buffer_bytes) as kept:
+            with part.kept("channels", *(part.TOTALS if following else ())) as kept:
                 self.walk(block, part)
-                unchanged = (kept.arrays()[0] == part.channels).all() and part.area == state.area
-                if following and unchanged:  # the equal blocks that follow cost the same and need no walk
+                unchanged = following and (kept["channels"] == part.channels).all() and part.area == state.area
+                if unchanged:  # the equal blocks that follow cost the same and need no walk
                     again = np.minimum(self.number(node.depth, part) - index - 1, following)
-                    for total, before in zip(
-                        (part.params, part.macs, part.buffer_bytes), kept.arrays()[1:], strict=True
-                    ):
-                        total += (total - before) * again
+                    for name in part.TOTALS:
+                        total = part.arrays[name]
+                        total += (total - kept[name]) * again
             assert not part.may_be_pinned
             state.height, state.width, state.may_be_pinned = part.height, part.width, False
-            if following and unchanged:
+            if unchanged:
                 return
 
-    @walk.register
+    @word.register
     def _(self, node: Either, state: State) -> None:
         branches = {id(branch): branch for branch in map(node.branch, node.choice.values)}
         numbers = list(branches)
-        branch_of_value = np.array([numbers.index(id(node.branch(value))) for value in node.choice.values])
-        chosen = branch_of_value[self.indices[node.choice.label][state.order]]
+        branch_of_value = np.array([numbers.index(id(node.branch(value))) for value in node.choice.values], np.uint8)
+        chosen = branch_of_value.take(self.indices[node.choice.label].take(state.order))
         if (chosen[1:] < chosen[:-1]).any():
-            order = np.argsort(chosen, kind="stable")
-            chosen = chosen[order]
+            order = stable_order(chosen)
+            chosen = chosen.take(order)
             state.sort(order)
         bounds = np.searchsorted(chosen, np.arange(len(numbers) + 1))
         height, width = state.height, state.width
@@ -250,21 +250,26 @@ class _Reader:
         state.height, state.width = sizes.pop()
         state.may_be_pinned = pinned
 
-    @walk.register
+    @word.register
     def _(self, node: Cell, state: State) -> None:
         last = node.num_nodes - 1
-        with state.kept(state.held) as kept:
+        with state.kept("held") as kept:
             for source, target in sorted(node.edges, key=lambda edge: (edge[1], edge[0])):
                 needed_later = range(source + 1, target) if target == last else set(range(target)) - {source}
-                (held,) = kept.arrays()
-                size = state.channels * state.area
-                state.held[:] = held + size * (len(needed_later) + (source > 0))
+                state.hold(kept, len(needed_later) + (source > 0))
                 if target < last:
                     state.pin()
                 self.walk(node.edges[source, target], state)
                 if source == 0 and state.may_be_pinned:  # a first skip: the sum needs a tensor of its own
-                    np.maximum(state.peak, state.held + 2 * state.pinned, out=state.peak)
-                state.unpin(kept.arrays()[0])
+                    state.reach(lambda: 2 * state.arrays["pinned"])
+                state.unpin(kept)
+
+
+@cache
+def _word(kind: type) -> Callable[[_Reader, Node, State], None]:
+    """The method that walks nodes of this kind, found once: a walk looks it up a thousand times."""
+    method: Callable[[_Reader, Node, State], None] = _Reader.__dict__["word"].dispatcher.dispatch(kind)
+    return method
 
 
 def flattened(node: Sequence) -> Iterator[Node]:

@@ -12,7 +12,7 @@ from typing import Any
 from nas.config import checked, raise_all
 from nas.documents import run_document, trial_document
 from nas.errors import RunError, UsageError, attempt
-from nas.executors import WorkerSlot
+from nas.executors import WorkerSlot, start_server
 from nas.options import Flags, converted, data_config, parse_duration, search_config, too_many_trials
 from nas.runs import Run, find_run, fold, load_run, new_name, run_folders
 from nas.search import Plan, check_data, local_executor, plan_search, search, start
@@ -138,6 +138,7 @@ def show_outcome(run: Run) -> None:
 
 def carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_json: bool) -> None:
     """Search, or train a study, with a display and TensorBoard listening; say how to go on if it is stopped."""
+    start_server(slots)  # first: it imports in the background
     from nas.display import open_display
     from nas.keeping import bring_up_to_date, keep_files
     from nas.study_loop import run_study

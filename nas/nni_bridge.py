@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,30 @@ from nas.proposals import Proposer
 from nas.strategy import Trials
 from search_spaces import Sample
 
-with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+_ONE_SHOT = "nni.nas.oneshot.pytorch.strategy"
+
+
+@contextlib.contextmanager
+def _without_torch() -> Iterator[None]:
+    """NNI's strategies need no torch, but import it, Lightning and the one-shot strategies with them: 6 seconds.
+
+    Its framework is set to "none", as its documentation says, and the one-shot strategies cannot be imported, which
+    NNI allows for; ``nas.nni_oneshot`` imports them from where they are.
+    """
+    from nni.common import framework
+
+    before, loaded = framework.get_default_framework(), sys.modules.get(_ONE_SHOT)
+    framework.set_default_framework("none")
+    sys.modules[_ONE_SHOT] = loaded  # type: ignore[assignment]  # None: an import of it fails
+    try:
+        yield
+    finally:
+        framework.set_default_framework(before)
+        if loaded is None:
+            del sys.modules[_ONE_SHOT]
+
+
+with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _without_torch():
     warnings.simplefilter("ignore")
     from nni.mutable import Categorical, MutableDict
     from nni.nas.execution import ExecutionEngine

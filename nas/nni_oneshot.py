@@ -28,9 +28,9 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     from nni.mutable import Categorical
     from nni.nas.nn.pytorch import ModelSpace, MutableModule
     from nni.nas.oneshot.pytorch.differentiable import LinearTemperatureScheduler
+    from nni.nas.oneshot.pytorch.strategy import DARTS, GumbelDARTS, RandomOneShot
     from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
     from nni.nas.oneshot.pytorch.supermodule.differentiable import GumbelSoftmax
-    from nni.nas.strategy import DARTS, GumbelDARTS, RandomOneShot
 
 logging.getLogger("nni").setLevel(logging.CRITICAL)  # after the import, which sets it
 

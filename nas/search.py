@@ -98,6 +98,8 @@ def search(
             from nas.oneshot.stage import find_candidates
 
             find_candidates(Journal(run, store, listeners), slots[0].device)  # before workers that would sit idle
+        else:
+            import nas.nni_bridge  # noqa: F401  # takes a second, in which the workers' server imports torch
         with open_executor(slots) as executor:
             loop = TrialLoop(run=run, store=store, executor=executor, recorded=recorded, listeners=listeners)
             _propose(run, loop)
@@ -111,7 +113,7 @@ def _propose(run: Run, loop: TrialLoop) -> None:
     if run.candidates is not None:
         _propose_candidates(run.candidates["ranked"], loop)
         return
-    from nas.nni_bridge import run_strategy  # takes seconds, in which the workers start
+    from nas.nni_bridge import run_strategy
 
     proposer = Proposer(loop.space, loop.task, loop.budget)
     left = run_strategy(run.search.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])

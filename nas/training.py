@@ -165,30 +165,52 @@ class Learning:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Phase:
+    """What the steps of an epoch have in common, and those of another may not."""
+
+    reweighted: bool
+    penalty_weight: float  # 0: no penalty
+
+    @classmethod
+    def of(cls, learning: Learning, epoch: int) -> Phase:
+        """Of epoch ``epoch``, from 1."""
+        recipe, regularizer = learning.recipe, learning.regularizer
+        weight = regularizer.weight_at((epoch - 1) / recipe.epochs) if regularizer is not None else 0.0
+        return cls(is_reweighted(recipe, epoch, recipe.epochs), weight)
+
+
 def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]]) -> float:
     """Epoch ``epoch``, from 1: ``plan`` has each batch's learning rate and size. Returns the mean loss."""
-    model, recipe, generator = learning.model, learning.recipe, learning.generator
-    device, reweighted = generator.device, is_reweighted(recipe, epoch, recipe.epochs)
-    sizes = [size for _, size in plan]
-    loss_sum = torch.zeros((), device=device)  # on the device: reading it at every step would stall the GPU
-    order = learning.sample(sum(sizes), generator)
-    model.train()
-    for (rate, _), index in zip(plan, torch.split(order, sizes), strict=True):
-        pixels, labels = learning.images.batch(index)
-        view = augment(normalize(pixels, *learning.normal), recipe, generator)
-        batch, targets = mix(view, labels, recipe, learning.counts, generator)
-        with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(device)):
-            logits = model(batch)
-        total = loss = learning.loss_of(logits, targets, reweighted=reweighted)
-        if learning.regularizer and (penalty := learning.regularizer((epoch - 1) / recipe.epochs)) is not None:
-            total = loss + penalty
-        learning.optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
-        for group in learning.optimizer.param_groups:
-            group["lr"] = rate
-        learning.optimizer.step()
-        loss_sum += loss.detach() * len(index)
+    phase, sizes = Phase.of(learning, epoch), [size for _, size in plan]
+    loss_sum = torch.zeros((), device=learning.generator.device)  # there: reading it at every step would stall a GPU
+    order = learning.sample(sum(sizes), learning.generator)
+    learning.model.train()
+    for (rate, _), index_N in zip(plan, torch.split(order, sizes), strict=True):
+        loss_sum += take_step(learning, phase, index_N, rate)
     return loss_sum.item() / sum(sizes)
+
+
+def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | Tensor) -> Tensor:
+    """Learn from the images at ``index_N``: the sum of their losses, without a penalty, as a tensor.
+
+    Waits for nothing on the device, and all that a step has of its own are ``index_N`` and ``rate``.
+    """
+    recipe, generator = learning.recipe, learning.generator
+    pixels, labels = learning.images.batch(index_N)
+    view = augment(normalize(pixels, *learning.normal), recipe, generator)
+    batch, targets = mix(view, labels, recipe, learning.counts, generator)
+    with torch.autocast(generator.device.type, torch.bfloat16, enabled=use_bfloat16(generator.device)):
+        logits = learning.model(batch)
+    total = loss = learning.loss_of(logits, targets, reweighted=phase.reweighted)
+    if learning.regularizer is not None and phase.penalty_weight:
+        total = loss + phase.penalty_weight * learning.regularizer.penalty()
+    learning.optimizer.zero_grad()
+    total.backward()  # type: ignore[no-untyped-call]
+    for group in learning.optimizer.param_groups:
+        group["lr"] = rate
+    learning.optimizer.step()
+    return loss.detach() * len(index_N)
 
 
 def evaluate_split(

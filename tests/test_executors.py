@@ -351,6 +351,7 @@ class TestDevices:
             plan_slots(device, None, None)
 
     def test_slots_of_several_gpus(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(devices, "_may_have_gpu", lambda: True)
         monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
         assert [slot.device for slot in plan_slots(None, None, 2)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
         assert len(plan_slots("cuda", None, None)) == 2 * devices.TRIALS_PER_GPU

@@ -1,4 +1,4 @@
-"""The inside of a worker process, which starts with its device and threads fixed in its environment."""
+"""The inside of a worker process, whose device and threads are fixed in its environment."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from multiprocessing import connection, parent_process
 from typing import TYPE_CHECKING
 
 from nas.executors.base import RunTrial, failure, run_guarded
+from nas.executors.forking import settle_in
 from nas.executors.messages import Broken, Ended, Epoch, Message, Ready
 from nas.trial import TrialResult, TrialSpec
 
@@ -20,11 +21,18 @@ if TYPE_CHECKING:
 ORPHANED = 3  # exit status of a worker whose parent is gone; nobody is left to read it
 
 
-def serve(channel: Connection[Message, TrialSpec], device: str, run_name: str) -> None:
+def serve(
+    channel: Connection[Message, TrialSpec],
+    device: str,
+    run_name: str,
+    variables: dict[str, str],
+    num_threads: int,
+) -> None:
     """Run one specification after another until the parent closes the channel, ends this process, or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent handles it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_exit_with_parent, name="exit with parent", daemon=True).start()
+    settle_in(variables, num_threads)
     os.dup2(2, 1)  # standard output belongs to the command (--json); a library that prints goes to stderr
     try:
         run = load_run(run_name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 TRIALS_PER_GPU = 4
 """Networks of this size leave a GPU idle between their short kernels: four processes fill the gaps. Each
 costs about 0.5 GB of GPU memory for its context, so four also fit the smallest GPUs in use."""
+
+NO_GPU = "No CUDA GPU is visible (nvidia-smi lists them, CUDA_VISIBLE_DEVICES hides them); use --device cpu."
 
 MAX_CPU_WORKERS = 16  # beyond it evolution learns from too few results, and threads per trial serve better
 MEMORY_PER_WORKER = 1 << 30  # bytes: torch, a training's buffers, and a margin; the data set is shared
@@ -58,6 +61,10 @@ def _gpus(device: str | None) -> list[str]:
         return []
     if device is not None and not re.fullmatch(r"cuda(:\d+)?", device):
         raise UsageError(f"There is no device {device!r}. Use --device cpu, --device cuda, or --device cuda:0.")
+    if not _may_have_gpu():
+        if device is None:
+            return []
+        raise UsageError(NO_GPU)
     import torch  # seconds, and only needed here
 
     # Counted through the driver's management library: this process must not open a CUDA context of its own.
@@ -65,9 +72,7 @@ def _gpus(device: str | None) -> list[str]:
     if device is None:
         return [f"cuda:{index}" for index in range(num_gpus)]
     if num_gpus == 0:
-        raise UsageError(
-            "No CUDA GPU is visible (nvidia-smi lists them, CUDA_VISIBLE_DEVICES hides them); use --device cpu."
-        )
+        raise UsageError(NO_GPU)
     if device == "cuda":
         return [f"cuda:{index}" for index in range(num_gpus)]
     if int(device.removeprefix("cuda:")) >= num_gpus:
@@ -76,6 +81,12 @@ def _gpus(device: str | None) -> list[str]:
             f"use one of these, or --device cuda for all."
         )
     return [f"cuda:{int(device.removeprefix('cuda:'))}"]
+
+
+def _may_have_gpu() -> bool:
+    """False where Linux has no driver of NVIDIA (also on Jetson, under WSL) or AMD: torch would see no GPU either."""
+    drivers = ("nvidiactl", "nvhost-gpu", "nvgpu", "dxg", "kfd")
+    return sys.platform != "linux" or any(Path("/dev", name).exists() for name in drivers)
 
 
 def worker_environment(slot: WorkerSlot, parent: Mapping[str, str]) -> dict[str, str]:

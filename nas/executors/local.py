@@ -7,11 +7,10 @@ every pending trial instead. POSIX only.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from multiprocessing import connection, util
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,23 +18,24 @@ from typing import TYPE_CHECKING, Any, Self
 from nas.executors.base import EpochListener, WorkerSlot, failure
 from nas.executors.child import serve
 from nas.executors.devices import worker_environment
+from nas.executors.forking import TRAINING, context_of, inherited, start_server
 from nas.executors.messages import Broken, Ended, Epoch, Message, Ready
 from nas.trial import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
+    from multiprocessing.context import ForkServerProcess, SpawnProcess
 
 START_LIMIT = 600.0  # seconds for a worker's imports; only a hanging file system takes longer
 END_LIMIT = 1.0  # seconds between asking a worker to end and killing it
 
 
 class LocalExecutor:
-    """An ``Executor`` of spawned processes that start in the background as soon as it is made.
+    """An ``Executor`` of processes that start as soon as it is made (see ``nas.executors.forking``).
 
     ``run`` names a ``RunTrial`` as "package.module:function"; the workers import it, this process does not.
     ``trial_timeout`` counts a trial's own seconds, not its worker's start. ``on_epoch`` is called inside
-    ``wait``. Since workers are spawned, a program that uses this needs the usual guard,
+    ``wait``. Since workers import the main module, a program that uses this needs the usual guard,
     ``if __name__ == "__main__":``.
     """
 
@@ -44,7 +44,7 @@ class LocalExecutor:
         slots: Sequence[WorkerSlot],
         *,
         trial_timeout: float | None = None,
-        run: str = "nas.worker:run_trial",
+        run: str = TRAINING,
         on_epoch: EpochListener | None = None,
     ) -> None:
         assert slots, "an executor needs at least one slot"
@@ -52,6 +52,7 @@ class LocalExecutor:
         self._workers = [_Worker(slot, run, trial_timeout, on_epoch) for slot in slots]
         # At the interpreter's exit multiprocessing joins its children: they must have been told to end.
         self._finalizer: Any = util.Finalize(self, _end_all, args=(self._workers,), exitpriority=10)
+        start_server(slots, run)
         for worker in self._workers:
             worker.start()
 
@@ -104,7 +105,7 @@ class _Worker:
         self._run = run
         self._trial_timeout = trial_timeout
         self._on_epoch = on_epoch
-        self._process: SpawnProcess | None = None
+        self._process: ForkServerProcess | SpawnProcess | None = None
         self._channel: Connection[TrialSpec, Message] | None = None
         self._start_error: str | None = None
         self._since = 0.0  # when the trial, or the start of the process before it, began
@@ -114,12 +115,14 @@ class _Worker:
     def start(self) -> None:
         """Replace the process, if any, by a new one; does not wait for it."""
         self.end()
-        context = multiprocessing.get_context("spawn")
+        context = context_of(self._slot)
         self._channel, theirs = context.Pipe()
         device = "cuda:0" if self._slot.device.startswith("cuda") else self._slot.device  # the only one it sees
         # Not a daemon: those may not have children, and a data loader inside a trial may want some.
-        self._process = context.Process(target=serve, args=(theirs, device, self._run), name="nasctl worker")
-        with _inherited(worker_environment(self._slot, os.environ)):
+        variables = worker_environment(self._slot, os.environ)
+        with inherited(variables):
+            arguments = (theirs, device, self._run, dict(os.environ), self._slot.num_threads)
+            self._process = context.Process(target=serve, args=arguments, name="nasctl worker")
             self._process.start()
         theirs.close()  # the worker's copy is then the only one, and its death closes the channel
         self._start_error = None
@@ -127,6 +130,8 @@ class _Worker:
 
     def submit(self, spec: TrialSpec) -> None:
         assert self.spec is None
+        if self._process is not None:
+            self._read()  # finds out if it died this moment, before the server has told
         if not self._is_alive():
             self.start()
         self.spec = spec
@@ -239,27 +244,6 @@ class _Worker:
         if self._process.is_alive():
             self._process.kill()
             self._process.join(END_LIMIT)  # not for ever: a process stuck inside a driver may outlive SIGKILL
-
-
-@contextlib.contextmanager
-def _inherited(variables: dict[str, str]) -> Iterator[None]:
-    """Processes started inside find ``variables`` in their environment and the interrupt signal blocked.
-
-    Set from outside, since a spawned process imports the main module, and may read the variables, before any
-    code of ours. Likewise a Ctrl-C in that time would print a traceback for each worker.
-    """
-    before = {name: os.environ.get(name) for name in variables}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def describe_exit(code: int | None) -> str:

@@ -1,0 +1,10 @@
+"""What the fork server imports once, for every worker forked from it."""
+
+import contextlib
+
+with contextlib.suppress(Exception):  # what is wrong with it, the first worker that needs it will say
+    import torch._dynamo  # torch.optim imports it at the first step: another second
+
+    import nas.worker
+
+    __all__ = ["nas", "torch"]
