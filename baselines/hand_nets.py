@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from budgets import cost_of, costs_of
+from budgets import cost_of, params_of
 from search_spaces import Sample, SearchSpace, Task, get_space
 from search_spaces.errors import UsageError, find_named
 
@@ -63,7 +63,7 @@ def scaled_to_fit(space: SearchSpace, task: Task, max_params: int, *, depth: flo
         base | {label: _nearest(space, label, int(space.canonical[label]) * factor) for label in labels}
         for factor in factors
     ]
-    params = costs_of(space, np.stack([space.encode(sample) for sample in samples]), task).params
+    params = params_of(space, np.stack([space.encode(sample) for sample in samples]), task)
     fitting = [sample for sample, number in zip(samples, params, strict=True) if number <= max_params]
     return _filled(space, fitting[-1], labels, task, max_params) if fitting else None
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from hardware import hardware
 
 from nas.errors import RunError
-from nas.pruning import curve, floor, why_pruned
+from nas.pruning import MOST_TRIALS, History, curve, floor, why_pruned
 from nas.runs import Run, Trial, load_run
 
 FLAGS = ("--data", "digits", "--confirm", "0", "--workers", "1", "--device", "cpu")
@@ -51,7 +51,7 @@ def searched(name: str, runs: Path, flags: Sequence[str]) -> Run:
 
 def epochs(run: Run) -> int:
     """Epochs trained in the search."""
-    return sum(len(trial.history) for trial in run.stage("search"))
+    return sum(trial.epochs for trial in run.stage("search"))
 
 
 def place(winner: Trial, run: Run) -> int | None:
@@ -94,15 +94,15 @@ def compare(asked: argparse.Namespace) -> None:
     )
 
 
-def replayed(trials: Sequence[Trial], objective: str, num_epochs: int) -> list[int]:
-    """Epochs that each of ``trials`` would have been trained for, one after the other."""
+def replayed(histories: Sequence[History], objective: str, num_epochs: int) -> list[int]:
+    """Epochs that trials with these whole histories would have been trained for, one after the other."""
     curves: list[list[float]] = []
     ends = []
-    for trial in trials:
-        least = floor(curves, num_epochs)
-        stops = (e for e in range(1, len(trial.history)) if why_pruned(trial.history[:e], objective, least))
-        ends.append(next(stops, len(trial.history)))
-        curves.append(curve(trial.history[: ends[-1]], objective))
+    for history in histories:
+        least = floor(curves[-MOST_TRIALS:], num_epochs)
+        stops = (e for e in range(1, len(history)) if why_pruned(history[:e], objective, least))
+        ends.append(next(stops, len(history)))
+        curves.append(curve(history[: ends[-1]], objective))
     return ends
 
 
@@ -112,18 +112,19 @@ def replay(folders: Sequence[Path], num_orders: int) -> None:
     means = []
     for folder in folders:
         run = load_run(str(folder))
-        trials = [trial for trial in run.stage("search") if trial.status == "finished" and trial.history]
+        trials = [trial for trial in run.stage("search") if trial.status == "finished"]
+        histories = {trial.id: run.history(trial) for trial in trials}
         orders = 1 if run.search.strategy == "evolution" else num_orders  # its order is no accident
         drawn = random.Random(0)
         rows = []
         for number in range(orders):
             order = trials if number == 0 else drawn.sample(trials, len(trials))
-            ends = replayed(order, run.config.objective, run.search.recipe.epochs)
-            stopped = {t.id for t, end in zip(order, ends, strict=True) if end < len(t.history)}
+            ends = replayed([histories[trial.id] for trial in order], run.config.objective, run.search.recipe.epochs)
+            stopped = {t.id for t, end in zip(order, ends, strict=True) if end < t.epochs}
             ranked = run.ranked()
             position = next(p for p, trial in enumerate(ranked) if trial.id not in stopped)
             best, found = (trial.score(run.config.objective) or 0.0 for trial in (ranked[0], ranked[position]))
-            share = 1 - sum(ends) / sum(len(trial.history) for trial in trials)
+            share = 1 - sum(ends) / sum(trial.epochs for trial in trials)
             rows.append((share, float(position == 0), position + 1.0, best - found))
         means.append([statistics.fmean(column) for column in zip(*rows, strict=True)])
         saved, same, where, lost = means[-1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from budgets.cost import Cost, Costs
+from budgets.cost import BYTES_A_PARAM, Cost, Costs
 from search_spaces.errors import UsageError
 
 _FACTORS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -103,6 +103,27 @@ class Budget:
             values = getattr(costs, _COST_OF_LIMIT[name])
             fits &= values <= limit if name.startswith("max") else values >= limit
         return fits
+
+    def may_admit(self, params: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of N numbers of parameters no limit rules out, whatever the other costs are (N,)."""
+        fits = np.ones(len(params), bool)
+        if self.min_params is not None:
+            fits &= params >= self.min_params
+        if self.max_params is not None:
+            fits &= params <= self.max_params
+        if self.max_bytes is not None:
+            fits &= BYTES_A_PARAM * params <= self.max_bytes
+        return fits
+
+    @property
+    def rules_out_by_params(self) -> bool:
+        """Whether ``may_admit`` can say no."""
+        return not {"max_params", "min_params", "max_bytes"}.isdisjoint(self.limits)
+
+    @property
+    def needs_params_only(self) -> bool:
+        """Whether ``may_admit`` says all that ``admits`` does."""
+        return {"max_params", "min_params"}.issuperset(self.limits)
 
     def __str__(self) -> str:
         words = [

@@ -22,6 +22,7 @@ from budgets.reading import read, read_params
 from search_spaces.space import Rows, Sample, SearchSpace, Task
 
 CHUNK = 16_384  # rows read at once: its arrays stay in the second-level cache of one core
+BYTES_A_PARAM = 4  # float32
 COST_NAMES = ("params", "macs", "size_bytes", "peak_memory")
 
 Ints = npt.NDArray[np.int64]
@@ -69,7 +70,7 @@ def costs_of(space: SearchSpace, rows: Rows, task: Task) -> Costs:
         totals = read(definition, space.choices, rows[part], task.input_shape)
         out.params[part] = totals.params
         out.macs[part] = totals.macs
-        out.size_bytes[part] = 4 * totals.params + totals.buffer_bytes
+        out.size_bytes[part] = BYTES_A_PARAM * totals.params + totals.buffer_bytes
         out.peak_memory[part] = 4 * totals.peak
     return out
 

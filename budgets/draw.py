@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from budgets.budget import Budget
-from budgets.cost import COST_NAMES, Cost, Costs, costs_of
+from budgets.cost import COST_NAMES, Cost, Costs, costs_of, params_of
 from search_spaces.errors import UsageError
 from search_spaces.space import Rows, Sample, SearchSpace, Task
 
@@ -42,7 +42,7 @@ def draw_fitting(
     found: list[Rows] = []
     for _ in range(most_batches):
         rows = space.draw_spread(rng, BATCH)
-        found.append(rows[budget.admits(costs_of(space, rows, task))])
+        found.append(fitting(space, task, budget, rows))
         if sum(map(len, found)) >= ENOUGH:
             break
     if not any(map(len, found)):
@@ -51,13 +51,28 @@ def draw_fitting(
     return rows, costs_of(space, rows, task)
 
 
+def fitting(space: SearchSpace, task: Task, budget: Budget, rows: Rows) -> Rows:
+    """Those of ``rows`` that fit. Where the budget limits parameters or bytes, these are counted first, and the
+    other costs only of rows that pass."""
+    if budget.rules_out_by_params:
+        rows = rows[budget.may_admit(params_of(space, rows, task))]
+    return rows if budget.needs_params_only else rows[budget.admits(costs_of(space, rows, task))]
+
+
+def draw_near(space: SearchSpace, task: Task, budget: Budget, known: Rows, rng: np.random.Generator) -> Rows:
+    """Samples that fit, of a batch that differ from ``known`` ones in one to three choices and a batch drawn
+    anywhere; some more than once, and known ones among them."""
+    parents = known[rng.integers(len(known), size=BATCH)]
+    rows = np.concatenate([space.mutants(parents, rng, BATCH), space.draw_spread(rng, BATCH)])
+    return fitting(space, task, budget, rows)
+
+
 def _led_inside(space: SearchSpace, task: Task, budget: Budget, rng: np.random.Generator) -> Rows:
-    starts = [np.zeros(len(space.choices), np.int16), *space.draw_spread(rng, 12)]
-    ends = [descend(space, start, lambda rows: budget.excess(costs_of(space, rows, task))) for start in starts]
-    inside = np.array([row for row, excess in ends if excess == 0], np.int16).reshape(-1, len(space.choices))
+    starts = np.concatenate([np.zeros((1, len(space.choices)), np.int16), space.draw_spread(rng, 12)])
+    ends, excess = descend(space, starts, lambda rows: budget.excess(costs_of(space, rows, task)))
+    inside = ends[excess == 0]
     neighbours = [space.mutants(row, rng, 512) for row in inside]
-    rows = np.concatenate([inside, *neighbours])
-    return rows[budget.admits(costs_of(space, rows, task))]
+    return fitting(space, task, budget, np.concatenate([inside, *neighbours]))
 
 
 def pick(params: npt.NDArray[np.int64], rng: np.random.Generator) -> int:
@@ -68,33 +83,35 @@ def pick(params: npt.NDArray[np.int64], rng: np.random.Generator) -> int:
     return int(rng.choice(np.flatnonzero(bins == chosen)))
 
 
-def descend(
-    space: SearchSpace, start: npt.NDArray[np.int16], score: Callable[[Rows], Floats]
-) -> tuple[npt.NDArray[np.int16], float]:
-    """The row (choices,) where changing any one choice no longer lowers ``score``, and its score."""
-    row, best = start, float(score(start[None])[0])
-    while best > 0:
-        neighbours = np.repeat(row[None], sum(len(choice.values) for choice in space.choices), axis=0)
-        position = 0
-        for column, choice in enumerate(space.choices):
-            neighbours[position : position + len(choice.values), column] = np.arange(len(choice.values))
-            position += len(choice.values)
-        scores = score(neighbours)
-        if scores.min() >= best:
-            break
-        row, best = neighbours[scores.argmin()], float(scores.min())
-    return row, best
+def descend(space: SearchSpace, starts: Rows, score: Callable[[Rows], Floats]) -> tuple[Rows, Floats]:
+    """From each of N ``starts``, the row where changing any one choice no longer lowers ``score``, or where it is 0;
+    and the scores there (N,). All of them descend together, since a thousand rows cost little more than a hundred."""
+    rows, best = starts.copy(), score(starts)
+    column = np.repeat(np.arange(len(space.choices)), [len(choice.values) for choice in space.choices])
+    value = np.concatenate([np.arange(len(choice.values)) for choice in space.choices])
+    moving = np.flatnonzero(best > 0)
+    while len(moving):
+        neighbours = np.repeat(rows[moving, None], len(column), axis=1)
+        neighbours[:, np.arange(len(column)), column] = value
+        scores = score(neighbours.reshape(-1, len(space.choices))).reshape(len(moving), -1)
+        lowest = scores.argmin(axis=1)
+        least = scores[np.arange(len(moving)), lowest]
+        lower = least < best[moving]
+        rows[moving[lower]], best[moving[lower]] = neighbours[lower, lowest[lower]], least[lower]
+        moving = moving[lower & (least > 0)]
+    return rows, best
 
 
 def smallest(space: SearchSpace, task: Task, cost_name: str) -> tuple[Sample, Cost]:
     """The sample with the least of one cost, found by descent from several starts."""
     rng = np.random.default_rng(0)
-    starts = [np.zeros(len(space.choices), np.int16), *space.draw(rng, 4)]
+    starts = np.concatenate([np.zeros((1, len(space.choices)), np.int16), space.draw(rng, 4)])
 
     def score(rows: Rows) -> Floats:
         return np.asarray(getattr(costs_of(space, rows, task), cost_name), np.float64)
 
-    row, _ = min((descend(space, start, score) for start in starts), key=lambda end: end[1])
+    rows, scores = descend(space, starts, score)
+    row = rows[scores.argmin()]
     return space.decode(row), costs_of(space, row[None], task)[0]
 
 
@@ -137,11 +154,9 @@ def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
             lines.append(f"The smallest possible has {value:,} ({flag} {value} admits it): {space.text(sample)}.")
     if budget.min_params and list(budget.limits) == ["min_params"]:
         rng = np.random.default_rng(0)
-        ends_above = [
-            descend(space, row, lambda rows: 1e12 / costs_of(space, rows, task).params)[0] for row in space.draw(rng, 4)
-        ]
-        cost = max((costs_of(space, row[None], task)[0] for row in ends_above), key=lambda cost: cost.params)
-        lines.append(f"The largest possible has {cost.params:,} (--min-params {cost.params} admits it).")
+        ends_above, _ = descend(space, space.draw(rng, 4), lambda rows: 1e12 / params_of(space, rows, task))
+        most = int(params_of(space, ends_above, task).max())
+        lines.append(f"The largest possible has {most:,} (--min-params {most} admits it).")
     if len(lines) == 1:
         lines.append("Each limit can be met alone, but not all of them together: raise one, or lower --min-params.")
     return " ".join(lines)

@@ -167,7 +167,7 @@ def trials(
     json: Json = False,
 ) -> None:
     """The trials of a run with their figures, sizes and reasons of failure."""
-    from nas.commands import trials_command
+    from nas.trial_listing import trials_command
 
     trials_command(run, runs, top, as_json=json)
 

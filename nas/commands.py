@@ -17,7 +17,7 @@ from nas.options import Flags, converted, data_config, parse_duration, search_co
 from nas.runs import Run, find_run, fold, load_run, new_name, run_folders
 from nas.search import Plan, check_data, local_executor, plan_search, search, start
 from nas.starting import name_faults
-from nas.store import RunStore, read_events, typed
+from nas.store import RunStore, stream_events, typed
 from nas.terminal import Terminal, decoding
 
 console = Terminal()
@@ -66,7 +66,7 @@ def resume_command(flags: Flags) -> None:
     from nas.executors import plan_slots
 
     folder = find_run(flags["run"], Path(flags["runs"]))
-    run = fold(folder, read_events(folder))
+    run = fold(folder, stream_events(folder))
     faults: list[str] = []
     changes: dict[str, Any] = {k: flags[k] for k in ("trials", "workers", "trials_per_gpu", "device") if flags[k]}
     if flags["time_limit"]:
@@ -88,7 +88,7 @@ def resume_command(flags: Flags) -> None:
     store = RunStore(folder)
     if changes:
         store.append("changed", {"config": changed.model_dump(mode="json")})
-    carry_out(store, slots, quiet=quiet, as_json=flags["json"])
+    carry_out(store, slots, quiet=quiet, as_json=flags["json"], run=run)
 
 
 def _trials_faults(run: Run, trials: str) -> list[str]:
@@ -136,8 +136,13 @@ def show_outcome(run: Run) -> None:
     print_outcome(console, run)
 
 
-def carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_json: bool) -> None:
-    """Search, or train a study, with a display and TensorBoard listening; say how to go on if it is stopped."""
+def carry_out(
+    store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_json: bool, run: Run | None = None
+) -> None:
+    """Search, or train a study, with a display and TensorBoard listening; say how to go on if it is stopped.
+
+    ``run`` is what its log said a moment ago, if it was read.
+    """
     start_server(slots)  # first: it imports in the background
     from nas.display import open_display
     from nas.keeping import bring_up_to_date, keep_files
@@ -147,13 +152,15 @@ def carry_out(store: RunStore, slots: Sequence[WorkerSlot], *, quiet: bool, as_j
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    run = fold(store.folder, store.events())
+    if run is None:
+        run = fold(store.folder, store.stream())
+    run.catch_up(store)
     bring_up_to_date(run)
     try:
         with store, open_display(console, len(slots), quiet=quiet) as display:
             listeners = [keep_files, display.on_event]
             work = run_study if run.is_study else search
-            run = work(store, slots, listeners, local_executor(run.config, display.on_epoch))
+            run = work(store, slots, listeners, local_executor(run.config, display.on_epoch), run=run)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not garble the message
         print(f"\nStopped. Every finished trial is kept. To go on: {typed('resume', store.folder)}", file=sys.stderr)
@@ -197,7 +204,7 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
 
     faults: list[str] = []
     folders = run_folders(runs)
-    loaded = [run for f in folders if (run := attempt(lambda f=f: fold(f, read_events(f)), faults)) is not None]  # type: ignore[misc]
+    loaded = [run for f in folders if (run := attempt(lambda f=f: fold(f, stream_events(f)), faults)) is not None]  # type: ignore[misc]
     if as_json:
         print_json([run_document(run) for run in loaded])
     elif loaded:
@@ -206,20 +213,6 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
         console.print(f"There is no run in {runs}/ yet. Start one: nasctl search --space densenet --max-params 150k")
     for fault in faults:
         print(f"Unreadable: {fault}", file=sys.stderr)
-
-
-def trials_command(name: str | None, runs: str, top: str | None, *, as_json: bool) -> None:
-    """The trials of a run, all in their order or the best N."""
-    from nas.tables import trials_table
-
-    if top is not None and not (top.isascii() and top.isdigit() and int(top) >= 1):
-        raise UsageError(f"--top {top!r} cannot be used: give a whole number of at least 1.")
-    run = load_run(name, Path(runs))
-    chosen = run.ranked()[: int(top)] if top else list(run.trials.values())
-    if as_json:
-        print_json([trial_document(run, trial) for trial in chosen])
-    else:
-        console.print(trials_table(run, chosen))
 
 
 def show_command(trial_id: str, name: str | None, runs: str, *, as_json: bool) -> None:

@@ -90,7 +90,7 @@ def draw(document: dict[str, Any], path: Path) -> Path:
 
 def _fault(run: Run) -> str | None:
     if run.is_study:
-        return None if run.ranked() else f"Baseline run {run.name!r} has no finished training yet."
+        return None if run.num_ranked else f"Baseline run {run.name!r} has no finished training yet."
     return None if run.winner else f"Search {run.name!r} has no winner yet: let it finish ('nasctl resume {run.name}')."
 
 
@@ -135,11 +135,10 @@ def _winner_row(run: Run) -> dict[str, Any]:
 def _compute(run: Run) -> dict[str, Any]:
     """What a run spent: trainings, epochs of them all, and seconds of training."""
     trials = [trial for trial in run.trials.values() if trial.status != "running"]
-    epochs = [len(trial.history) for trial in trials]
     return {
         "run": run.name,
         "trainings": len(trials),
-        "epochs": sum(epochs) + len(run.supernet_epochs),
+        "epochs": sum(trial.epochs for trial in trials) + len(run.supernet_epochs),
         "seconds": sum(trial.seconds for trial in trials) + sum(row["seconds"] for row in run.supernet_epochs),
         "mean_params": statistics.fmean(trial.cost.params for trial in trials) if trials else None,
     }

@@ -12,7 +12,7 @@ from nas.store import typed
 
 def confirm(run: Run, loop: TrialLoop) -> None:
     """Train the best again with several seeds each: one trial may have been lucky."""
-    best = run.ranked()[: run.search.confirm]
+    best = run.best(run.search.confirm)
     loop.repeat([(f"{trial.id}.{n}", trial) for trial in best for n in range(1, run.search.confirm_seeds + 1)])
 
 

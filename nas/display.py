@@ -92,12 +92,12 @@ class Live(Plain):
                 self._progress.remove_task(self._trials.pop(event.body["id"]))
             color = {"failed": "red", "pruned": "dim"}.get(event.body["status"], "default")
             self.say(trial_line(run, run.trials[event.body["id"]]), style=color)
-        confirming = bool(run.stage("confirm"))
+        confirming = run.tally.count(stage="confirm") > 0
         stage = "confirm" if confirming else run.main_stage
         self._progress.update(
             self._search, description=stage,
             total=planned_confirmations(run) if confirming else run.planned_trials,
-            completed=sum(t.status != "running" for t in run.stage(stage)),
+            completed=run.tally.count(stage=stage) - run.tally.count("running", stage=stage),
             standing=f"{standing(run)}; {eta(run, self.num_slots)}",
         )  # fmt: skip
 
@@ -156,10 +156,8 @@ def rare_lines(event: Event, run: Run) -> list[str]:
 
 def standing(run: Run, *, active: bool = True) -> str:
     """Done, pruned, failed, running (or interrupted, if nobody works on the run), and the best with its size."""
-    trials = run.trials.values()
-    kinds = ("finished", "pruned", "failed", "running")
-    counts = {status: sum(t.status == status for t in trials) for status in kinds}
-    best = run.ranked()[:1]
+    counts = {status: run.tally.count(status) for status in ("finished", "pruned", "failed", "running")}
+    best = run.best(1)
     if run.supernet and not run.candidates:
         return f"supernet {len(run.supernet_epochs)} of {run.supernet['epochs']} epochs"
     pruned = f", {counts['pruned']} pruned" if counts["pruned"] else ""
@@ -175,20 +173,17 @@ def planned_confirmations(run: Run) -> int:
     """Trainings of the confirmation: as many as the trials that finished allow, once the search is over."""
     if run.is_study:
         return 0
-    return min(run.search.confirm, len(run.ranked()) or run.planned_trials) * run.search.confirm_seeds
+    return min(run.search.confirm, run.num_ranked or run.planned_trials) * run.search.confirm_seeds
 
 
 def eta(run: Run, num_slots: int) -> str:
     """How long the rest will take, confirmations included, if trials go on as they did."""
-    trials = run.trials.values()
-    whole = [t.seconds for t in trials if t.status == "finished"]
-    if not whole:
+    whole = run.tally.mean_seconds()
+    if whole is None:
         return "time left unknown"
-    each = whole + [t.seconds for t in trials if t.status == "pruned"]  # the trials to come: some stop early
-    confirmed = sum(t.status != "running" for t in run.stage("confirm"))
-    confirming = max(0, planned_confirmations(run) - confirmed) * sum(whole) / len(whole)
-    searched = sum(t.status != "running" for t in run.stage(run.main_stage))
-    searching = max(0, run.planned_trials - searched) * sum(each) / len(each)
+    each = run.tally.mean_seconds("finished", "pruned", stage=run.main_stage) or whole
+    searching = max(0, run.planned_trials - run.num_ended(run.main_stage)) * each
+    confirming = max(0, planned_confirmations(run) - run.num_ended("confirm")) * whole
     return _left(run, (searching + confirming) / num_slots)
 
 

@@ -9,7 +9,6 @@ from nas.runs import Run, Trial
 
 def run_document(run: Run) -> dict[str, Any]:
     """A run as JSON."""
-    trials = list(run.trials.values())
     epochs = run.supernet_epochs
     trained = {"trained_epochs": len(epochs), "last_epoch": epochs[-1] if epochs else None}
     return {
@@ -18,10 +17,10 @@ def run_document(run: Run) -> dict[str, Any]:
         "config": run.config.model_dump(mode="json"),
         "budget": run.facts["budget"],
         "versions": run.versions,
-        "trials": {s: sum(t.status == s for t in trials) for s in ("finished", "failed", "pruned", "running")},
+        "trials": {s: run.tally.count(s) for s in ("finished", "failed", "pruned", "running")},
         "supernet": {**run.supernet, **trained} if run.supernet else None,
         "candidates": run.candidates,
-        "best": [trial_document(run, trial) for trial in run.ranked()[:3]],
+        "best": [trial_document(run, trial) for trial in run.best(3)],
         "winner": run.winner,
         "notes": run.notes,
         "seconds": run.elapsed,

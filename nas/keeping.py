@@ -18,7 +18,7 @@ def keep_files(event: Event, run: Run) -> None:
     with _told(run):
         if event.kind == "result":
             trial = run.trials[event.body["id"]]
-            write_tensorboard(run, trial)
+            write_tensorboard(run, trial, event.body["history"])
             if trial.status == "failed":
                 note_failure(run, trial)
         if event.kind in ("supernet", "supernet_epoch"):
@@ -30,9 +30,8 @@ def keep_files(event: Event, run: Run) -> None:
 def bring_up_to_date(run: Run) -> None:
     """Write TensorBoard files and drop weights that a kill left out. RunError if the disk refuses."""
     with _told(run):
-        for trial in run.trials.values():
-            if trial.status != "running":
-                write_tensorboard(run, trial)
+        for trial in left_out(run):
+            write_tensorboard(run, trial, run.history(trial))
         if run.supernet:
             write_supernet_curves(run)
         drop_weights(run)
@@ -59,13 +58,31 @@ def note_failure(run: Run, trial: Trial) -> None:
             file.write(line)
 
 
-def write_tensorboard(run: Run, trial: Trial) -> None:
+def left_out(run: Run) -> list[Trial]:
+    """The trials that ended and may lack their TensorBoard file; found by one listing of the folder of them all.
+
+    What a kill interrupted shows by its partial file there. The newest is looked at in any case.
+    """
+    from nas.tensorboard import PARTIAL
+
+    folder = run.folder / "tensorboard"
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    newest = max((trial.result_number or 0 for trial in run.trials.values()), default=0)
+    return [
+        trial
+        for trial in run.trials.values()
+        if trial.result_number
+        and (trial.id not in there or PARTIAL + trial.id in there or trial.result_number == newest)
+    ]
+
+
+def write_tensorboard(run: Run, trial: Trial, history: list[dict[str, float]]) -> None:
     """The curves and the row of hyperparameters of a trial that ended; nothing if they exist."""
     from nas.tensorboard import write_trial
 
     status = trial.status
     assert status in ("finished", "failed", "pruned")
-    result = TrialResult(trial.id, status, trial.metrics, trial.history, trial.seconds, trial.error)  # type: ignore[arg-type]
+    result = TrialResult(trial.id, status, trial.metrics, history, trial.seconds, trial.error)  # type: ignore[arg-type]
     write_trial(
         run.folder / "tensorboard" / trial.id, name=f"{trial.id} {run.name}", sample=_choices(run, trial),
         params=trial.cost.params, macs=trial.cost.macs, result=result, objective=run.config.objective,
@@ -101,11 +118,12 @@ def drop_weights(run: Run) -> None:
     there is a winner, of all confirmations but the winner's."""
     if run.is_study:
         return  # its trainings leave none
-    kept = {trial.id for trial in run.ranked()[: run.search.keep]}
+    kept = {trial.id for trial in run.best(run.search.keep)}
     if run.winner:
         kept |= {run.winner["trial"], run.winner["weights"], *run.winner["test"]}
     else:
         kept |= {trial.id for trial in run.stage("confirm")}
-    for trial in run.trials.values():
-        if trial.id not in kept and trial.status != "running":
-            run.weights(trial.id).unlink(missing_ok=True)
+    for path in list(run.weights("").parent.glob("*.safetensors")):  # as many as are kept, however many trials
+        trial = run.trials.get(path.stem)
+        if trial is not None and trial.id not in kept and trial.status != "running":
+            path.unlink(missing_ok=True)

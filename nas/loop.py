@@ -18,9 +18,9 @@ from budgets import Budget, cost_of
 from nas.errors import ReplayError, SearchStopped
 from nas.executors import Executor
 from nas.journal import Journal, Listener
-from nas.pruning import curve, floor
+from nas.pruning import Judges
 from nas.runs import Run, Trial
-from nas.store import Event, RunStore, typed
+from nas.store import RunStore, typed
 from nas.strategy import Tell
 from nas.trial import TrialResult, TrialSpec, derived_seed
 from search_spaces import Sample, Task, get_space
@@ -37,7 +37,6 @@ class TrialLoop:
         run: Run,
         store: RunStore,
         executor: Executor,
-        recorded: Sequence[Event],
         listeners: Sequence[Listener] = (),
     ) -> None:
         self.run, self.store, self.executor = run, store, executor
@@ -45,11 +44,12 @@ class TrialLoop:
         self.space = get_space(run.search.space)
         self.task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
         self.budget = Budget(**run.facts["budget"])
-        self._replay = deque(event for event in recorded if event.body.get("stage") == "search")
+        self._replay = deque(run.course)
         self._waiting: deque[Trial] = deque()  # submitted before a kill; they start again first
         self._started = 0
-        self._curves: list[list[float]] = []  # of the trials of the search that ended, in the order they were told
-        self._judges: dict[str, int] = {}  # by trial: how many of these there were when it was submitted
+        self._judges = Judges(
+            lambda trial_id: run.history(run.trials[trial_id]), run.config.objective, run.search.recipe.epochs
+        )
         self._failures: list[str] = []
         self._tell: Tell = lambda trial_id, score: None
 
@@ -62,11 +62,11 @@ class TrialLoop:
     def slot_free(self) -> bool:
         """Block until one more trial may start; False when none may any more."""
         while self._replay:
-            if self._replay[0].kind == "submitted":
+            if self._replay[0][0] == "submitted":
                 return True
-            event = self._replay.popleft()
-            self._told(event.body)
-            self._waiting = deque(t for t in self._waiting if t.id != event.body["id"])
+            _, trial = self._replay.popleft()
+            self._told(trial)
+            self._waiting = deque(t for t in self._waiting if t.id != trial.id)
         while not self._over():
             if not self._waiting and self.executor.num_running < self.executor.num_slots:
                 return True
@@ -77,18 +77,18 @@ class TrialLoop:
         """Record and start a trial, or find it in the record; its id. ReplayError if that holds another."""
         self._started += 1
         if self._replay:
-            body = self._replay.popleft().body
-            if body["sample"] != sample:
+            _, recorded = self._replay.popleft()
+            if recorded.sample != sample:
                 raise ReplayError(
-                    f"Run {self.run.name!r} cannot go on: at trial {body['id']} its strategy now proposes another "
+                    f"Run {self.run.name!r} cannot go on: at trial {recorded.id} its strategy now proposes another "
                     "architecture than the log holds. It was recorded by another version of nasctl, NNI or numpy "
                     "('nasctl status' shows which): resume it with those, or start a new run."
                 )
-            self._judges[body["id"]] = len(self._curves)
-            self._waiting.append(self.run.trials[body["id"]])
-            return str(body["id"])
+            self._judges.submitted(recorded.id)
+            self._waiting.append(recorded)
+            return recorded.id
         trial = self.record(str(self._started), sample, stage="search", of=str(self._started))
-        self._judges[trial.id] = len(self._curves)
+        self._judges.submitted(trial.id)
         self.executor.submit(self.spec(trial))
         return trial.id
 
@@ -174,7 +174,7 @@ class TrialLoop:
             log_path=str(folder / "logs" / f"{trial.id}.txt"),
             data_key=self.run.facts["data_key"],
             test=test,
-            floor=floor(self._curves[: self._judges.get(trial.id, 0)], config.recipe.epochs),
+            floor=self._judges.floor(trial.id) if config.prune and trial.stage == "search" and not test else (),
         )
 
     def _collect(self) -> None:
@@ -199,20 +199,19 @@ class TrialLoop:
         elif result.status == "finished":
             self._failures.clear()
         if trial.stage == "search":
-            self._told(body)
+            self._told(trial)
 
-    def _told(self, result: dict[str, Any]) -> None:
-        """Tell the strategy of a result of the search, as it is recorded; a pruned trial is a weak one to it."""
-        config, failed = self.run.search, result["status"] == "failed"
-        if config.prune and not failed:
-            self._curves.append(curve(result["history"], config.objective))
-        self._tell(result["id"], None if failed else result["metrics"]["rank"][config.objective])
+    def _told(self, trial: Trial) -> None:
+        """Tell the strategy of a trial of the search that ended; one that was pruned is a weak one to it."""
+        if trial.status != "failed":
+            self._judges.ended(trial.id)
+        self._tell(trial.id, None if trial.status == "failed" else trial.score_so_far(self.run.config.objective))
 
     def _over(self) -> bool:
         """Whether no new trial may start: enough are, or the rest of the time is for confirming."""
         config = self.run.search
-        seconds = [trial.seconds for trial in self.run.stage("search") if trial.status == "finished"]
-        reserve = config.confirm * config.confirm_seeds / self.executor.num_slots * sum(seconds) / max(1, len(seconds))
+        mean = self.run.tally.mean_seconds(stage="search") or 0.0
+        reserve = config.confirm * config.confirm_seeds / self.executor.num_slots * mean
         return self._started >= config.trials or self.out_of_time(reserve)
 
 

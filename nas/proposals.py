@@ -9,28 +9,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from budgets import Budget, costs_of
-from budgets.draw import draw_fitting, pick
+from budgets import Budget, params_of
+from budgets.draw import ENOUGH, draw_fitting, draw_near, fitting, pick
 from search_spaces import Sample, SearchSpace, Task
 from search_spaces.space import Rows
 
 REFILL = 64  # samples in store below which new ones are drawn
 MUTANTS = 256
+ROUNDS = 4  # of looking around samples that are rare
 
 
 class Proposer:
-    """Draws for one search. Stateful: remembers what it proposed, by architecture, not by sample."""
+    """Draws for one search. Stateful: remembers what it proposed, by architecture, not by sample.
 
-    def __init__(self, space: SearchSpace, task: Task, budget: Budget) -> None:
+    A budget is rare if the first draw, a hundred thousand samples, finds fewer than ``REFILL`` that fit. Then
+    what was found is kept, and more is looked for around it, since such a draw for every proposal would take
+    longer than all else. ``redraw`` does that nevertheless, as searches did that were recorded before.
+    """
+
+    def __init__(self, space: SearchSpace, task: Task, budget: Budget, *, redraw: bool = False) -> None:
         self.space, self.task, self.budget = space, task, budget
         self._proposed: set[str] = set()
         self._store: Rows = np.empty((0, len(space.choices)), np.int16)
+        self._known = self._store  # all rows found under a rare budget
+        self._least = REFILL
+        self._rare = False if redraw else None  # None until the first draw
 
     def fresh(self, rng: np.random.Generator) -> Sample | None:
         """A sample from anywhere in the space; None when none is left that can be found."""
         for refill in (False, True):
-            if refill or len(self._store) < REFILL:
-                self._store, _ = draw_fitting(self.space, self.task, self.budget, rng)
+            if refill or len(self._store) < self._least:
+                self._refill(rng, anywhere=refill)
             sample, self._store = self._take(self._store, rng)
             if sample is not None:
                 return sample
@@ -39,13 +48,33 @@ class Proposer:
     def mutant(self, parent: Sample, rng: np.random.Generator) -> Sample | None:
         """A sample that differs from ``parent`` in one to three choices; a fresh one when all such are used."""
         rows = np.unique(self.space.mutants(self.space.encode(parent), rng, MUTANTS), axis=0)
-        rows = rows[self.budget.admits(costs_of(self.space, rows, self.task))]
+        rows = fitting(self.space, self.task, self.budget, rows)
         sample, _ = self._take(rows, rng)
         return sample if sample is not None else self.fresh(rng)
 
+    def _refill(self, rng: np.random.Generator, *, anywhere: bool) -> None:
+        if anywhere or not self._rare:
+            found, _ = draw_fitting(self.space, self.task, self.budget, rng)
+            if self._rare is None:
+                self._rare = len(found) < REFILL
+            if not self._rare:
+                self._store = found
+                return
+            self._keep(found)
+        for _ in range(ROUNDS):
+            if len(self._store) < ENOUGH and len(self._known):
+                self._keep(draw_near(self.space, self.task, self.budget, self._known, rng))
+        self._least = min(REFILL, len(self._store) // 2)  # of few that exist, more are not to be found by asking often
+
+    def _keep(self, found: Rows) -> None:
+        """Put those rows in store that were not known."""
+        rows, first = np.unique(np.concatenate([self._known, found]), axis=0, return_index=True)
+        self._store = np.concatenate([self._store, rows[first >= len(self._known)]])
+        self._known = rows
+
     def _take(self, rows: Rows, rng: np.random.Generator) -> tuple[Sample | None, Rows]:
         """A sample of ``rows`` that is new, and the rows that were not looked at."""
-        params = costs_of(self.space, rows, self.task).params
+        params = params_of(self.space, rows, self.task)
         while len(rows):
             index = pick(params, rng)
             sample = self.space.decode(rows[index])

@@ -9,10 +9,12 @@ what it costs is measured by ``benchmarks/pruning.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate
 
 LEAST_TRIALS = 4  # before any is judged by them
+MOST_TRIALS = 100  # that judge one: the newest, since evolution leaves the first far behind
 LEAST_EPOCHS = 3  # before any is judged
 BEGIN, FULL = 1 / 3, 1 / 2  # shares of the epochs from which on, and from which on in full, trials are judged
 FIRST_SHARE, FULL_SHARE = 1 / 4, 1 / 2  # of the earlier trials, which a trial must not be below then
@@ -64,3 +66,30 @@ def why_pruned(history: History, objective: str, floor: Sequence[float]) -> str 
     if best >= floor[epoch - 1]:
         return None
     return f"after epoch {epoch} of {len(floor)}: {best:.3f} on select, where others had {floor[epoch - 1]:.3f}"
+
+
+class Judges:
+    """Which trials of a search judge which: all that had ended, the newest of them, when one was submitted. So a
+    trial that starts again after a kill is judged as it was before it.
+
+    ``read`` gives the history of a trial that ended; it is asked for those that judge alone.
+    """
+
+    def __init__(self, read: Callable[[str], History], objective: str, epochs: int) -> None:
+        self._curve = lru_cache(2 * MOST_TRIALS)(lambda trial_id: curve(read(trial_id), objective))
+        self._epochs = epochs
+        self._ended: list[str] = []
+        self._before: dict[str, int] = {}  # by trial: how many had ended when it was submitted
+
+    def submitted(self, trial_id: str) -> None:
+        """From now on those that end are too late to judge it."""
+        self._before[trial_id] = len(self._ended)
+
+    def ended(self, trial_id: str) -> None:
+        """It judges those that are submitted from now on. Not for trials that failed."""
+        self._ended.append(trial_id)
+
+    def floor(self, trial_id: str) -> tuple[float, ...]:
+        """What a trial must have reached after each epoch."""
+        before = self._before[trial_id]
+        return floor([self._curve(judge) for judge in self._ended[max(0, before - MOST_TRIALS) : before]], self._epochs)

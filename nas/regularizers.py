@@ -150,14 +150,14 @@ class SpectralIsometry:
             weight_GOI = layer()
             if weight_GOI.shape[1] > weight_GOI.shape[2]:
                 weight_GOI = weight_GOI.transpose(1, 2)
-            vector = self.vectors[index].to(weight_GOI)
+            vector = self.vectors[index] = self.vectors[index].to(weight_GOI)  # the same tensor from the second call on
             with torch.no_grad():
                 vector = F.normalize(vector, dim=1)
                 for _ in range(self.iterations):
                     image = _off_identity(weight_GOI, vector)
                     norm = torch.linalg.vector_norm(image, dim=1, keepdim=True)
                     vector = torch.where(norm > TINY, image / norm.clamp(min=TINY), vector)
-            self.vectors[index] = vector
+                self.vectors[index].copy_(vector)  # where it is, for a recorded step
             # Of a block-diagonal matrix, which a grouped convolution is, the norm is the largest of its blocks'.
             norms.append(torch.linalg.vector_norm(_off_identity(weight_GOI, vector), dim=1).max())
         return torch.stack(norms).sum()

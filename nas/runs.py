@@ -1,4 +1,7 @@
-"""What a run's log says: its trials, the best of them, how far it is. All derived, nothing stored twice."""
+"""What a run's log says: its trials, the best of them, how far it is. All derived, nothing stored twice.
+
+A run in memory grows by about 2 KB a trial; histories stay in the log.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +12,24 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from budgets import Cost
 from nas.config import SearchConfig, StudyConfig
 from nas.errors import RunError, nearest
 from nas.recipe import Recipe
-from nas.store import FORMAT, LOG_NAME, RUNS, Event, is_running, read_events, typed
-from search_spaces import Sample, get_space
-
-
-@dataclass
-class Trial:
-    """One training as the log knows it. ``status`` is "running" until a result is recorded."""
-
-    id: str
-    stage: str  # "search"; "confirm": trained again with another seed; "study": of a baseline run
-    of: str  # the search trial that a confirmation repeats, its own id in the search, the member of a study
-    architecture: str
-    sample: Sample
-    cost: Cost
-    seed: int
-    status: str = "running"
-    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    error: str | None = None
-
-    def score(self, objective: str) -> float | None:
-        """The figure that ranks it, None unless it finished."""
-        return self.score_so_far(objective) if self.status == "finished" else None
-
-    def score_so_far(self, objective: str) -> float | None:
-        """The same, also of a trial that was pruned, which ranks nowhere."""
-        value = self.metrics.get("rank", {}).get(objective)
-        return None if value is None else float(value)
+from nas.store import (
+    FORMAT,
+    LOG_NAME,
+    READABLE,
+    RUNS,
+    Event,
+    RunStore,
+    is_running,
+    read_history,
+    stream_events,
+    typed,
+)
+from nas.trials import Tally
+from nas.trials import Trial as Trial
+from search_spaces import get_space
 
 
 @dataclass
@@ -53,6 +41,7 @@ class Run:
     facts: dict[str, Any]  # recorded at the start: input shape, classes, settled budget
     versions: dict[str, str]  # of the programs that started it
     trials: dict[str, Trial] = field(default_factory=dict)
+    course: list[tuple[str, Trial]] = field(default_factory=list)  # of the search: "submitted" and "result" in order
     supernet: dict[str, Any] | None = None  # of a one-shot strategy: its size, choices and epochs to come
     supernet_epochs: list[dict[str, Any]] = field(default_factory=list)  # by epoch, none twice
     candidates: dict[str, Any] | None = None  # ranked by the supernet, best first
@@ -62,6 +51,11 @@ class Run:
     stopped: str | None = None  # why the last session ended early, if it could say
     elapsed: float = 0.0
     started: float = 0.0
+    last_event: int = 0  # its number
+    _stages: dict[str, dict[str, Trial]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.main_stage, self.config.objective)
 
     @property
     def state(self) -> str:
@@ -121,14 +115,29 @@ class Run:
         return "study" if self.is_study else "search"
 
     def stage(self, stage: str) -> list[Trial]:
-        return [trial for trial in self.trials.values() if trial.stage == stage]
+        """The trials of a stage, in the order in which they were first submitted."""
+        return list(self._stages.get(stage, {}).values())
 
     def ranked(self) -> list[Trial]:
         """The finished trials of the search or study, best first; equal scores: fewer parameters first."""
-        trials = self.stage(self.main_stage)
-        scored = [(trial.score(self.config.objective), trial) for trial in trials]
-        finished = [(score, trial) for score, trial in scored if score is not None]
-        return [trial for score, trial in sorted(finished, key=lambda pair: (-pair[0], pair[1].cost.params))]
+        return self.best(self.num_ranked)
+
+    def best(self, count: int) -> list[Trial]:
+        """The first ``count`` of ``ranked``, at no cost that grows with the run."""
+        return [self.trials[trial_id] for *_, trial_id in self.tally.ranking[:count]]
+
+    @property
+    def num_ranked(self) -> int:
+        """How many trials ``ranked`` has."""
+        return len(self.tally.ranking)
+
+    def num_ended(self, stage: str) -> int:
+        """How many trials of a stage have a result."""
+        return self.tally.count(stage=stage) - self.tally.count("running", stage=stage)
+
+    def history(self, trial: Trial) -> list[dict[str, float]]:
+        """The record of every epoch of a trial that ended, read from the log."""
+        return read_history(self.folder, trial.result_number) if trial.result_number else []
 
     def recipe(self, trial_id: str) -> Recipe:
         """How a trial is trained."""
@@ -152,27 +161,21 @@ class Run:
         """Where the weights of a trial are, if they were kept."""
         return self.folder / "weights" / f"{trial_id}.safetensors"
 
+    def catch_up(self, store: RunStore) -> None:
+        """Take into account what was recorded since."""
+        for event in store.stream(after=self.last_event):
+            self.apply(event)
+
     def apply(self, event: Event) -> None:
         """Take one more event into account."""
         body = event.body
-        self.elapsed = event.elapsed
+        self.elapsed, self.last_event = event.elapsed, event.number
         if event.kind in ("supernet", "supernet_epoch", "candidates"):
             self._apply_supernet(event)
         elif event.kind == "submitted":
-            cost = Cost(**{name: body[name] for name in ("params", "macs", "size_bytes", "peak_memory")})
-            self.trials[body["id"]] = Trial(
-                body["id"],
-                body["stage"],
-                body["of"],
-                body["architecture"],
-                body["sample"],
-                cost,
-                body["seed"],
-            )
+            self._submitted(body)
         elif event.kind == "result":
-            trial = self.trials[body["id"]]
-            trial.status, trial.metrics, trial.error = body["status"], body["metrics"], body["error"]
-            trial.history, trial.seconds = body["history"], body["seconds"]
+            self._ended(event)
         elif event.kind == "winner":
             self.winner = body
         elif event.kind == "ended":
@@ -186,6 +189,25 @@ class Run:
         elif event.kind == "session":
             self.stopped = None
 
+    def _submitted(self, body: dict[str, Any]) -> None:
+        """A trial starts, or starts again after it failed."""
+        known = self.trials.get(body["id"])
+        if known is not None:
+            self.tally.leave(known)
+        trial = Trial.submitted(body, known.order if known else len(self.trials))
+        self.trials[trial.id] = self._stages.setdefault(trial.stage, {})[trial.id] = trial
+        self.tally.enter(trial)
+        if trial.stage == "search":
+            self.course.append(("submitted", trial))
+
+    def _ended(self, event: Event) -> None:
+        trial = self.trials[event.body["id"]]
+        self.tally.leave(trial)
+        trial.end(event)
+        self.tally.enter(trial)
+        if trial.stage == "search":
+            self.course.append(("result", trial))
+
     def _apply_supernet(self, event: Event) -> None:
         body = event.body
         if event.kind == "supernet":
@@ -198,11 +220,11 @@ class Run:
 
 def fold(folder: Path, events: Iterable[Event]) -> Run:
     """The run that ``events`` tell of. RunError if they are empty or of another version."""
-    events = list(events)
-    if not events or events[0].kind != "run":
+    events = iter(events)
+    first = next(events, None)
+    if first is None or first.kind != "run":
         raise RunError(f"Run {folder.name!r} has an empty log: it never started. Remove {folder} and search again.")
-    first = events[0]
-    if first.body.get("format") != FORMAT:
+    if first.body.get("format") not in READABLE:
         raise RunError(
             f"Run {folder.name!r} was written by nasctl {first.body.get('versions', {}).get('nasctl', '?')} with log "
             f"format {first.body.get('format')}; this version reads format {FORMAT}. Use the version that wrote it."
@@ -211,8 +233,8 @@ def fold(folder: Path, events: Iterable[Event]) -> Run:
         config = read_config(first.body["config"])
     except ValidationError as error:
         raise RunError(f"The settings in the log of run {folder.name!r} cannot be read: {error}") from error
-    run = Run(folder, config, first.body["facts"], first.body["versions"], started=first.time)
-    for event in events[1:]:
+    run = Run(folder, config, first.body["facts"], first.body["versions"], started=first.time, last_event=first.number)
+    for event in events:
         run.apply(event)
     return run
 
@@ -225,7 +247,7 @@ def read_config(recorded: dict[str, Any]) -> SearchConfig | StudyConfig:
 def load_run(name: str | None, runs: Path = RUNS) -> Run:
     """The run called ``name`` (or given as a folder), or the newest; RunError names the nearest."""
     folder = find_run(name, runs)
-    return fold(folder, read_events(folder))
+    return fold(folder, stream_events(folder))
 
 
 def find_run(name: str | None, runs: Path = RUNS) -> Path:

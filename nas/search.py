@@ -76,20 +76,26 @@ def start(plan: Plan, folder: Path) -> RunStore:
         "data_name": plan.data_name,
         "data_key": plan.data_key,
         "population": plan.config.population,  # a resumed search may get more trials, but no other population
+        "keeps_rare": True,  # see Proposer; runs recorded without it go on as they began
     }
     return create_run(folder, plan.config, facts)
 
 
 def search(
-    store: RunStore, slots: Sequence[WorkerSlot], listeners: Sequence[Listener], open_executor: OpenExecutor
+    store: RunStore,
+    slots: Sequence[WorkerSlot],
+    listeners: Sequence[Listener],
+    open_executor: OpenExecutor,
+    *,
+    run: Run | None = None,
 ) -> Run:
-    """Run, or go on with, the search in ``store`` to its end; the run as it then stands.
+    """Run, or go on with, the search in ``store`` to its end; the run as it then stands. ``run``: what the log says,
+    if known.
 
     Raises SearchStopped after too many failures in a row. A KeyboardInterrupt passes through after workers
     are ended; nothing that was recorded is lost in either case.
     """
-    recorded = store.events()
-    run = fold(store.folder, recorded)
+    run = run or fold(store.folder, store.stream())
     if run.winner:
         return run
     with stops_recorded(store):
@@ -101,7 +107,7 @@ def search(
         else:
             import nas.nni_bridge  # noqa: F401  # takes a second, in which the workers' server imports torch
         with open_executor(slots) as executor:
-            loop = TrialLoop(run=run, store=store, executor=executor, recorded=recorded, listeners=listeners)
+            loop = TrialLoop(run=run, store=store, executor=executor, listeners=listeners)
             _propose(run, loop)
             confirm(run, loop)
             choose_winner(run, loop)
@@ -115,7 +121,7 @@ def _propose(run: Run, loop: TrialLoop) -> None:
         return
     from nas.nni_bridge import run_strategy
 
-    proposer = Proposer(loop.space, loop.task, loop.budget)
+    proposer = Proposer(loop.space, loop.task, loop.budget, redraw="keeps_rare" not in run.facts)
     left = run_strategy(run.search.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
     if not left:
         loop.note(f"Every architecture found to fit the budget was tried: {len(run.stage('search'))}.")

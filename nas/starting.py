@@ -10,7 +10,7 @@ from typing import Any
 from nas import __version__
 from nas.config import RunConfig
 from nas.errors import RunError
-from nas.store import FORMAT, LOG_NAME, RunStore, is_running, read_events, typed
+from nas.store import FORMAT, LOG_NAME, RunStore, is_running, stream_events, typed
 
 
 def create_run(folder: Path, config: RunConfig, facts: dict[str, Any]) -> RunStore:
@@ -39,7 +39,7 @@ def never_started(folder: Path) -> bool:
     if any(path.name.split(".")[0] not in ours for path in folder.iterdir()) or is_running(folder):
         return False
     try:
-        return not read_events(folder)
+        return next(stream_events(folder), None) is None
     except RunError:
         return not (folder / LOG_NAME).exists() or (folder / LOG_NAME).stat().st_size == 0
 

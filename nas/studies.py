@@ -113,7 +113,7 @@ def _found(text: str, runs: Path) -> tuple[Run, str]:
     """The run and the trial that ``RUN:TRIAL`` names; only RUN: its winner, or the best so far."""
     name, _, trial_id = text.partition(":")
     run = load_run(name, runs)
-    best = [run.winner["trial"]] if run.winner else [trial.id for trial in run.ranked()[:1]]
+    best = [run.winner["trial"]] if run.winner else [trial.id for trial in run.best(1)]
     if run.search and not trial_id and not best:
         raise UsageError(f"--arch {text}: run {name!r} has no finished trial yet.")
     return run, run.trial(trial_id or best[0]).id
@@ -175,7 +175,8 @@ def _settled(
     if asked.arch:
         run, trial_id = asked.arch
         network = {"space": run.search.space, "sample": run.trials[trial_id].sample}
-        base = run.search.recipe.model_dump(exclude={"name", *METHOD_FLAGS})  # methods are the study's matter
+        ours = {"name", "post_hoc_tau", *METHOD_FLAGS}  # methods are the study's matter
+        base = run.search.recipe.model_dump(exclude=ours)
     elif name in HAND_NETS:
         found = attempt(lambda: hand_net(name, task), faults)
         if found is None:

@@ -20,16 +20,21 @@ from nas.trial import TrialSpec, derived_seed
 
 
 def run_study(
-    store: RunStore, slots: Sequence[WorkerSlot], listeners: Sequence[Listener], open_executor: OpenExecutor
+    store: RunStore,
+    slots: Sequence[WorkerSlot],
+    listeners: Sequence[Listener],
+    open_executor: OpenExecutor,
+    *,
+    run: Run | None = None,
 ) -> Run:
-    """Train, or go on with, the study in ``store``; the run as it then stands.
+    """Train, or go on with, the study in ``store``; the run as it then stands. ``run``: what the log says, if known.
 
     Every training is a finished fixed recipe of its own and nothing is chosen between them, so each is scored on
     the test split once, at its end. Raises SearchStopped if some failed, after the others were trained, or after
     too many in a row; trainings that failed start again when the run is resumed. A KeyboardInterrupt passes
     through after workers are ended.
     """
-    run = fold(store.folder, store.events())
+    run = run or fold(store.folder, store.stream())
     if run.ended:
         return run
     journal = Journal(run, store, listeners)

@@ -52,7 +52,7 @@ def member_row(run: Run, name: str) -> dict[str, Any]:
         "seeds": len(trials),
         "test": {figure: spread([float(t.metrics["test"][figure]) for t in trials]) for figure in REPORTED},
         "published_accuracy": None if member.published is None else member.published / 100,
-        "epochs": [len(t.history) for t in trials],
+        "epochs": [t.epochs for t in trials],
         "seconds": [t.seconds for t in trials],
         "failed": failed,
     }
@@ -114,8 +114,9 @@ def write_pictures(run: Run) -> list[Path]:
     files = [folder / "recall-by-class.png", folder / "learning-curves.png"]
     recall_plot(files[0], f"Test recall by class: {title}", classes, counts, recalls)
     objective = run.config.objective
+    histories = {name: [run.history(trial) for trial in found] for name, found in trials.items()}
     losses, scores = (
-        {name: [[row[key] for row in t.history] for t in found] for name, found in trials.items()}
+        {name: [[row[key] for row in history] for history in found] for name, found in histories.items()}
         for key in ("train_loss", f"select_{objective}")
     )
     curves_plot(files[1], f"Learning curves: {title}", losses, scores, objective.replace("_", " "))

@@ -129,7 +129,8 @@ def confirmed_table(run: Run) -> Table:
     numbers = ("seeds", "mean", "spread", "parameters", "MACs")
     table = make_table(title, ("trial",), numbers, f"{space.name} architecture")
     rows = []
-    for trial in run.ranked():
+    confirmed = {trial.of for trial in run.stage("confirm")}
+    for trial in (trial for trial in run.ranked() if trial.id in confirmed):
         scores = [s for t in run.confirmations(trial.id) if (s := t.score(objective)) is not None]
         if scores:
             rows.append((statistics.fmean(scores), scores, trial))
@@ -152,7 +153,7 @@ def test_scores(run: Run) -> list[float]:
 def print_outcome(console: Console, run: Run) -> None:
     """The end of a search: confirmations, the winner's test score, and what to type next."""
     if run.winner is None:
-        best = run.ranked()
+        best = run.best(1)
         console.print("No trial finished." if not best else f"Best so far: trial {best[0].id}.")
         return
     if run.stage("confirm"):
@@ -205,12 +206,12 @@ def runs_table(runs: Sequence[Run]) -> Table:
         "Runs", ("run", "space or study", "data", "state"), ("trials", "failed", "best", "parameters", "time")
     )
     for run in runs:
-        best = run.ranked()[:1]
+        best = run.best(1)
         what = f"study {run.study.study}" if run.is_study else run.search.space
-        done = [t for t in run.stage(run.main_stage) if t.status != "running"]
+        running, failed, every = (run.tally.count(s, stage=run.main_stage) for s in ("running", "failed", None))
         table.add_row(
             run.name, what, Path(run.config.data.source).name, run.state,
-            f"{len(done)}/{run.planned_trials}", str(sum(t.status == "failed" for t in done)),
+            f"{every - running}/{run.planned_trials}", str(failed),
             decimal(best[0].score(run.config.objective)) if best else "-",
             f"{best[0].cost.params:,}" if best else "-", clock(run.elapsed),
         )  # fmt: skip

@@ -7,7 +7,6 @@ every trial a description of the whole experiment; TensorBoard reads one of thos
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from nas.trial import Sample, TrialResult
 
 PLACES = {"train_loss": "train/loss", "learning_rate": "train/learning_rate", "seconds": "train/seconds"}
+PARTIAL = "partial."  # with a trial's id: its file while it is written. TensorBoard reads no name without "tfevents"
 
 
 def write_trial(
@@ -30,15 +30,15 @@ def write_trial(
     """Write a trial that ended into ``folder``, its own; nothing if it is there already.
 
     ``folder`` is ``runs/<run>/tensorboard/<trial>``, so that ``tensorboard --logdir runs`` shows every run.
-    The file appears at once and complete, or not at all. ``name`` is the row's name in the HParams tab.
+    The file appears at once and complete, or not at all: a kill leaves a partial file beside the folder.
+    ``name`` is the row's name in the HParams tab.
     """
+    partial = folder.with_name(PARTIAL + folder.name)
     if any(folder.glob("*tfevents*")):
+        partial.unlink(missing_ok=True)
         return
     start = time.time() - result.seconds
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"partial.{os.getpid()}"  # TensorBoard reads no file whose name lacks "tfevents"
-    for left in folder.glob("partial.*"):  # by a kill
-        left.unlink(missing_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with partial.open("wb") as file:
         writer = RecordWriter(file)
         writer.write(Event(wall_time=start, file_version="brain.Event:2").SerializeToString())
@@ -50,6 +50,9 @@ def write_trial(
             _session_end(result, start + result.seconds),
         ]:
             writer.write(event.SerializeToString())
+    folder.mkdir(exist_ok=True)
+    for left in folder.glob("partial.*"):  # by a kill of an earlier version
+        left.unlink(missing_ok=True)
     partial.replace(folder / f"events.out.tfevents.{int(start)}.nasctl")
 
 

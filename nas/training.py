@@ -5,6 +5,7 @@ No files, no printing, no global state but torch's default generator; runs on a 
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from nas.augmentation import augment, normalize
 from nas.class_counts import ClassCounts
 from nas.classifier import Classifier
+from nas.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
 from nas.errors import TrialError
 from nas.losses import TrainingLoss, is_reweighted, make_loss
 from nas.metrics import Figures, evaluate
@@ -38,6 +40,7 @@ class Training:
     history: list[dict[str, float]]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    notes: tuple[str, ...] = ()  # what the user may want to know of how it ran; nothing about the result
 
 
 def train(
@@ -78,13 +81,14 @@ def train(
     learning = Learning.of(model, images, recipe, counts, normal, generator)
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
     history: list[dict[str, float]] = []
+    step = make_step(learning, sizes)
 
     with classifier.attached(model, num_classes):
         for epoch in range(1, recipe.epochs + 1):
             started = time.perf_counter()
             progress = [(epoch - 1 + step / len(sizes)) / recipe.epochs for step in range(len(sizes))]
             rates = [learning_rate(share_done, recipe) for share_done in progress]
-            train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)))
+            train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)), step)
             record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
             check_finite(record, "train_loss")
             figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
@@ -101,7 +105,8 @@ def train(
                 break
 
     state = classifier.folded(kept.state, model, num_classes)
-    return Training({n: tensor.cpu().contiguous() for n, tensor in state.items()}, kept.epoch, history, mean, std)
+    state = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
+    return Training(state, kept.epoch, history, mean, std, notes_on(step))
 
 
 def class_counts(
@@ -180,14 +185,29 @@ class Phase:
         return cls(is_reweighted(recipe, epoch, recipe.epochs), weight)
 
 
-def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]]) -> float:
+def make_step(learning: Learning, sizes: Sequence[int]) -> Step:
+    """``take_step``, on a GPU from a recording where that pays within the epochs, whose batches are of ``sizes``."""
+    step, device = functools.partial(take_step, learning), learning.generator.device
+    if device.type != "cuda" or learning.recipe.epochs * len(sizes) < LEAST_STEPS:
+        return step
+    return RecordedStep(step, CudaRecorder(learning.generator, learning.optimizer), size=sizes[0], device=device)
+
+
+def notes_on(step: Step) -> tuple[str, ...]:
+    """What the log of a trial should say of its steps."""
+    if not isinstance(step, RecordedStep) or step.failure is None:
+        return ()
+    return (f"the steps ran one kernel at a time, since they could not be recorded as a CUDA graph: {step.failure}",)
+
+
+def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]], step: Step) -> float:
     """Epoch ``epoch``, from 1: ``plan`` has each batch's learning rate and size. Returns the mean loss."""
     phase, sizes = Phase.of(learning, epoch), [size for _, size in plan]
     loss_sum = torch.zeros((), device=learning.generator.device)  # there: reading it at every step would stall a GPU
     order = learning.sample(sum(sizes), learning.generator)
     learning.model.train()
     for (rate, _), index_N in zip(plan, torch.split(order, sizes), strict=True):
-        loss_sum += take_step(learning, phase, index_N, rate)
+        loss_sum += step(phase, index_N, rate)
     return loss_sum.item() / sum(sizes)
 
 

@@ -100,7 +100,8 @@ def _train_and_score(
     normalization = Normalization(training.mean, training.std)
     scored: tuple[SplitName, ...] = (*SCORED, "test") if spec.test_after else SCORED
     metrics: dict[str, Figures] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
-    _log(spec, f"best epoch {training.best_epoch}", *(f"{name} {json.dumps(metrics[name])}" for name in scored))
+    _log(spec, f"best epoch {training.best_epoch}", *training.notes)
+    _log(spec, *(f"{name} {json.dumps(metrics[name])}" for name in scored))
     if pruned := why_pruned(history, spec.objective, spec.floor):
         _log(spec, f"pruned {pruned}")
     elif spec.weights_path is not None:

@@ -125,7 +125,7 @@ class SearchSpace:
         return (rng.random((count, len(self.choices))) ** lean * self._sizes).astype(np.int16)
 
     def mutants(self, row: npt.NDArray[Any], rng: np.random.Generator, count: int) -> Rows:
-        """``count`` rows, each with one to three choices of ``row`` drawn anew."""
+        """``count`` rows, each with one to three choices of ``row``, or of its own in (count, choices), drawn anew."""
         number = len(self.choices)
         changes = rng.integers(1, min(3, number) + 1, (count, 1))
         order = rng.random((count, number)).argsort(axis=1)

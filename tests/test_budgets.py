@@ -112,9 +112,10 @@ def test_smallest_is_not_beaten_by_many_draws(name):
 
 def test_descent_stops_where_no_single_choice_improves():
     space = get_space("resnet")
-    row, score = descend(space, space.encode(space.canonical), lambda rows: rows.sum(axis=1).astype(float))
-    assert score == 0
-    assert not row.any()
+    starts = np.stack([space.encode(space.canonical), *space.draw(np.random.default_rng(0), 3)])
+    rows, scores = descend(space, starts, lambda rows: rows.sum(axis=1).astype(float))
+    assert not scores.any()
+    assert not rows.any()
 
 
 def test_least_size_is_half_the_budget_unless_given():

@@ -20,7 +20,7 @@ from nas.executors import InlineExecutor, WorkerSlot
 from nas.keeping import keep_files
 from nas.loop import TrialLoop
 from nas.options import search_config
-from nas.pruning import CLEAR, LEAST_TRIALS, curve, floor, why_pruned
+from nas.pruning import CLEAR, LEAST_TRIALS, MOST_TRIALS, Judges, curve, floor, why_pruned
 from nas.recipe import Recipe
 from nas.runs import read_config
 from nas.search import plan_search, search, start
@@ -96,6 +96,26 @@ def test_the_best_so_far_is_judged_not_the_last_epoch():
     )
 
 
+def test_the_newest_that_had_ended_judge_and_each_is_read_once():
+    reads: list[str] = []
+
+    def read(trial_id: str) -> list[dict[str, float]]:
+        reads.append(trial_id)
+        return rows([int(trial_id) / 1000] * 24)
+
+    judges = Judges(read, "accuracy", 24)
+    for number in range(300):
+        judges.submitted(str(number))
+        if number % 10:
+            judges.ended(str(number))
+    assert judges.floor("3") == ()
+    assert reads == ["1", "2"]
+    newest = [number for number in range(299) if number % 10][-MOST_TRIALS:]
+    for _ in range(2):
+        assert judges.floor("299") == floor([[number / 1000] * 24 for number in newest], 24)
+    assert reads == ["1", "2", *map(str, newest)]
+
+
 class Learning(Simulated):
     """Trials whose curves rise evenly to their scores, and are judged as a worker does it."""
 
@@ -161,9 +181,9 @@ def test_pruned_trials_neither_win_nor_rank_nor_are_confirmed(tmp_path):
     weak = next(iter(pruned.values()))
     assert weak.score("balanced_accuracy") is None
     assert weak.score_so_far("balanced_accuracy") > 0
-    assert len(weak.history) < 24
+    assert weak.epochs < 24
     assert f", {len(pruned)} pruned, 0 failed" in standing(run)
-    assert f"trial {weak.id:>4}  pruned after epoch {len(weak.history)} of 24" in trial_line(run, weak)
+    assert f"trial {weak.id:>4}  pruned after epoch {weak.epochs} of 24" in trial_line(run, weak)
     assert eta(run, 1) == "0:00 left"
     status = trials_table(run, [weak]).columns[1]
     assert list(status.cells) == ["pruned"]
@@ -175,7 +195,7 @@ def test_the_winner_is_that_of_the_search_without_pruning(tmp_path):
     run = run_all(tmp_path / "pruned", Learning(), strategy="random", prune=True)
     assert [t.sample for t in run.stage("search")] == [t.sample for t in whole.stage("search")]
     assert run.winner == whole.winner
-    epochs = [sum(len(trial.history) for trial in r.stage("search")) for r in (whole, run)]
+    epochs = [sum(trial.epochs for trial in r.stage("search")) for r in (whole, run)]
     assert epochs[0] == 30 * 24
     assert epochs[1] < 0.9 * epochs[0]
 
@@ -278,7 +298,7 @@ def test_a_real_search_stops_its_weak_trials(tmp_path):
         run = search(store, slots, [keep_files], lambda slots: InlineExecutor(run_trial))
     pruned = [trial for trial in run.stage("search") if trial.status == "pruned"]
     assert pruned
-    assert all(3 <= len(trial.history) < 6 for trial in pruned)
+    assert all(3 <= trial.epochs < 6 for trial in pruned)
     assert run.winner["trial"] == run.ranked()[0].id
     assert {path.stem for path in (tmp_path / "run" / "weights").iterdir()} == {trial.id for trial in run.ranked()}
     assert all(list((tmp_path / "run" / "tensorboard" / trial.id).glob("*tfevents*")) for trial in pruned)

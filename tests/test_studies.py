@@ -24,7 +24,7 @@ from nas.executors import WorkerSlot
 from nas.executors.inline import InlineExecutor
 from nas.handover import export_trial
 from nas.keeping import keep_files
-from nas.recipe import Recipe
+from nas.recipe import RECIPES, Recipe
 from nas.recipe_rules import check_name, check_together
 from nas.runs import Run, load_run
 from nas.search import plan_search, search, start
@@ -80,9 +80,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def searched(folder: Path, **changes: Any) -> Run:
     """A small finished search by real trainings."""
     values: dict[str, Any] = {"strategy": "random", "trials": 2, "confirm": 1, "confirm_seeds": 2} | changes
-    config = SearchConfig(
-        space="vgg", budget=BudgetConfig(max_params=20_000), recipe=Recipe(epochs=1), data=DataConfig(), **values
-    )
+    values = {"recipe": Recipe(epochs=1)} | values
+    config = SearchConfig(space="vgg", budget=BudgetConfig(max_params=20_000), data=DataConfig(), **values)
     plan = plan_search(config.model_copy(update={"device": "cpu"}))
     with start(plan, folder) as store:
         return search(store, SLOTS, [], lambda slots: InlineExecutor(run_trial))
@@ -230,6 +229,13 @@ def test_agreement_with_published_figures_is_spearmans() -> None:
     found = agreement(rows)
     assert found is not None and found["members"] == 3 and found["spearman"] == pytest.approx(0.5)
     assert agreement(rows[2:]) is None
+
+
+def test_methods_of_a_found_run_do_not_reach_the_members(tmp_path: Path) -> None:
+    recipe = RECIPES["post-hoc-logit-adjustment"].model_copy(update={"epochs": 1})
+    searched(tmp_path / "found", recipe=recipe, trials=1, confirm=0)
+    plan = plan_study(flags("losses", arch="found:1", runs=str(tmp_path)))
+    assert {member.recipe.post_hoc_tau for member in plan.config.members if member.name != "post-hoc"} == {0.0}
 
 
 def test_a_found_architecture_is_trained_with_its_runs_data_and_training(best: Run) -> None:

@@ -25,7 +25,7 @@ def nothing(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
 
 
 def surroundings(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
-    names = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    names = ("CUDA_VISIBLE_DEVICES", "CUDA_MPS_PIPE_DIRECTORY", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
     return finished(spec, device=device, pid=os.getpid(), **{name: os.environ.get(name) for name in names})
 
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import connection, util
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +20,7 @@ from nas.executors.child import serve
 from nas.executors.devices import worker_environment
 from nas.executors.forking import TRAINING, context_of, inherited, start_server
 from nas.executors.messages import Broken, Ended, Epoch, Message, Ready
+from nas.executors.mps import shared_gpus
 from nas.trial import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
@@ -49,10 +50,13 @@ class LocalExecutor:
     ) -> None:
         assert slots, "an executor needs at least one slot"
         self.num_slots = len(slots)
-        self._workers = [_Worker(slot, run, trial_timeout, on_epoch) for slot in slots]
+        self._workers: list[_Worker] = []
+        self._daemons = contextlib.ExitStack()
         # At the interpreter's exit multiprocessing joins its children: they must have been told to end.
-        self._finalizer: Any = util.Finalize(self, _end_all, args=(self._workers,), exitpriority=10)
+        self._finalizer: Any = util.Finalize(self, _end_all, args=(self._workers, self._daemons), exitpriority=10)
         start_server(slots, run)
+        shared = self._daemons.enter_context(shared_gpus(slots))
+        self._workers += [_Worker(slot, run, trial_timeout, on_epoch, shared.get(slot.device, {})) for slot in slots]
         for worker in self._workers:
             worker.start()
 
@@ -82,7 +86,7 @@ class LocalExecutor:
 
     def close(self) -> None:
         self._finalizer.cancel()
-        _end_all(self._workers)
+        _end_all(self._workers, self._daemons)
 
     def __enter__(self) -> Self:
         return self
@@ -97,11 +101,18 @@ class _Worker:
     """One slot, its process, and the trial in it, as the executor sees them.
 
     ``spec`` is the trial in it or None; ``ready`` whether the process has finished its imports; ``limit`` the
-    moment at which the process is to be killed.
+    moment at which the process is to be killed. ``variables`` are those of its environment beside the slot's.
     """
 
-    def __init__(self, slot: WorkerSlot, run: str, trial_timeout: float | None, on_epoch: EpochListener | None) -> None:
-        self._slot = slot
+    def __init__(
+        self,
+        slot: WorkerSlot,
+        run: str,
+        trial_timeout: float | None,
+        on_epoch: EpochListener | None,
+        variables: Mapping[str, str],
+    ) -> None:
+        self._slot, self._variables = slot, variables
         self._run = run
         self._trial_timeout = trial_timeout
         self._on_epoch = on_epoch
@@ -119,7 +130,7 @@ class _Worker:
         self._channel, theirs = context.Pipe()
         device = "cuda:0" if self._slot.device.startswith("cuda") else self._slot.device  # the only one it sees
         # Not a daemon: those may not have children, and a data loader inside a trial may want some.
-        variables = worker_environment(self._slot, os.environ)
+        variables = {**worker_environment(self._slot, os.environ), **self._variables}
         with inherited(variables):
             arguments = (theirs, device, self._run, dict(os.environ), self._slot.num_threads)
             self._process = context.Process(target=serve, args=arguments, name="nasctl worker")
@@ -255,8 +266,9 @@ def describe_exit(code: int | None) -> str:
     return f"worker was killed by signal {-code} ({name}){hint}"
 
 
-def _end_all(workers: Sequence[_Worker]) -> None:
+def _end_all(workers: Sequence[_Worker], daemons: contextlib.ExitStack) -> None:
     for worker in workers:
         worker.ask_to_end()
     for worker in workers:
         worker.end(END_LIMIT)
+    daemons.close()  # after the workers, or it would wait for them

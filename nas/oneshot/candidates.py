@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from budgets import Budget, costs_of
-from budgets.draw import pick
+from budgets.draw import fitting, pick
 from nas.oneshot.distribution import Probabilities, as_arrays, draw, log_likelihood
 from nas.oneshot.pool import Pool
 from nas.oneshot.training import SupernetTraining
@@ -72,7 +72,7 @@ def likeliest_fitting(
     Draws from the distribution and rows that fit for sure, then a climb: mutants that fit and are likelier.
     """
     drawn = draw(probabilities, rng, DRAWS)
-    drawn = drawn[budget.admits(costs_of(space, drawn, task))]
+    drawn = fitting(space, task, budget, drawn)
     pool = Pool(space, task, budget, seed=int(rng.integers(2**31)))
     rows = _best(probabilities, np.concatenate([drawn, pool.rows]))
     for _ in range(ROUNDS):
@@ -80,7 +80,7 @@ def likeliest_fitting(
         mutants = np.unique(mutants, axis=0)
         worst = log_likelihood(probabilities, rows[-1:])[0]
         mutants = mutants[log_likelihood(probabilities, mutants) > worst]
-        mutants = mutants[budget.admits(costs_of(space, mutants, task))]
+        mutants = fitting(space, task, budget, mutants)
         rows = _best(probabilities, np.concatenate([rows, mutants]))
     return rows, len(drawn)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from budgets import Budget, costs_of
+from budgets import Budget, params_of
 from budgets.draw import draw_fitting, pick
 from search_spaces import Sample, SearchSpace, Task
 from search_spaces.space import Rows
@@ -26,7 +26,7 @@ class Pool:
             rounds = [draw_fitting(space, task, budget, np.random.default_rng(0))[0]]
         self._space = space
         self.rows: Rows = np.unique(np.concatenate(rounds), axis=0)
-        self.params = costs_of(space, self.rows, task).params
+        self.params = params_of(space, self.rows, task)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """One of them, spread over sizes."""
