@@ -100,6 +100,7 @@ class SearchConfig(RunConfig):
     keep: int = Field(3, ge=1)  # trials whose weights stay on disk
     confirm: int = Field(3, ge=0)
     confirm_seeds: int = Field(3, ge=1)
+    prune: bool = False  # stop weak trials early; the command line's default is True, which old logs lack
 
     @property
     def one_shot(self) -> bool:

@@ -73,7 +73,8 @@ def _settings(name: str, config: SearchConfig, task: Task, facts: dict[str, Any]
         f"Budget  {facts['budget']}" + (f"\n        {facts['note']}" if facts["note"] else ""),
         f"Data    {escape(facts['data'])}: {shape}, {task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",
-        f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}",
+        f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}"
+        + ("; weak trials stop early" if config.prune else ""),
     ]
     if config.one_shot:
         weight = f"{config.supernet.penalty:g}" if config.supernet.penalty else "none"
@@ -105,9 +106,9 @@ def trials_table(run: Run, trials: Sequence[Trial]) -> Table:
     numbers = ("score", "parameters", "MACs", "seconds")
     table = make_table(title, ("trial", "status"), numbers, f"{what}, or why it failed")
     for trial in trials:
-        text = escape(trial.error or _text(run, trial))
+        text = escape((trial.status == "failed" and trial.error) or _text(run, trial))
         table.add_row(
-            trial.id, trial.status, decimal(trial.score(objective)), f"{trial.cost.params:,}",
+            trial.id, trial.status, decimal(trial.score_so_far(objective)), f"{trial.cost.params:,}",
             compact(trial.cost.macs), f"{trial.seconds:.1f}", text,
         )  # fmt: skip
     return table

@@ -24,6 +24,7 @@ from nas.losses import TrainingLoss, is_reweighted, make_loss
 from nas.metrics import Figures, evaluate
 from nas.mixing import mix
 from nas.profiling import OFF, Watch
+from nas.pruning import why_pruned
 from nas.recipe import Recipe
 from nas.regularizers import Regularizer, make_regularizer
 from nas.sampling import Sampler, epoch_plan, make_sampler
@@ -56,6 +57,7 @@ def train(
     synthetic: TensorSplit | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     watch: Watch = OFF,
+    floor: Sequence[float] = (),
 ) -> Training:
     """Train ``model`` in place by ``recipe``; keep the epoch with the best ``objective`` on ``select_split``.
 
@@ -64,9 +66,9 @@ def train(
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's
     penalty), learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar of
     ``nas.metrics.evaluate``. With ``recipe.patience`` the training stops early: when that many epochs in a row
-    brought no lower select_loss. With ``keep_epoch`` "last" the last trained epoch is kept instead of the best.
-    The weights that are kept need nothing of the recipe (see ``nas.classifier``).
-    TrialError if a loss is not finite. Equal seeds give equal bits on a CPU with equal threads.
+    brought no lower select_loss; and when a network falls below ``floor`` (see ``nas.pruning``). With ``keep_epoch``
+    "last" the last trained epoch is kept instead of the best. The weights that are kept need nothing of the recipe
+    (see ``nas.classifier``). TrialError if a loss is not finite. Equal seeds, equal bits on a CPU with equal threads.
     """
     device = torch.device(device)
     torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator
@@ -102,6 +104,8 @@ def train(
             if on_epoch is not None:
                 on_epoch(record)
             if recipe.patience is not None and kept.epochs_without_lower_loss >= recipe.patience:
+                break
+            if why_pruned(history, objective, floor):
                 break
 
     state = classifier.folded(kept.state, model, num_classes)

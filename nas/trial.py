@@ -37,11 +37,15 @@ class TrialSpec:
     network: FixedNetwork | None = None
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
     profile: bool = False  # measure what the time goes to
+    floor: tuple[float, ...] = ()  # of ``nas.pruning``: below it after an epoch, the trial is pruned; empty: never
 
 
 @dataclass(frozen=True)
 class TrialResult:
     """What became of a trial. ``metrics`` is empty and ``error`` is set when it failed.
+
+    A pruned trial was stopped since others were clearly better by then: ``error`` says so, ``metrics`` are those
+    of its best epoch.
 
     ``metrics`` maps split name ("select", "rank", "test") to figures (see ``nas.metrics``);
     ``history`` holds one flat dictionary an epoch.

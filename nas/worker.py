@@ -22,6 +22,7 @@ from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, out_of_memory
 from nas.metrics import Figures
 from nas.profiling import OFF, Stopwatch, Watch
+from nas.pruning import why_pruned
 from nas.training import evaluate_split, train
 from nas.trial import TrialResult, TrialSpec
 from nas.trial_data import forget, open_dataset, split_on_device, synthetic_on_device
@@ -40,8 +41,8 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
 
     Equal specifications give equal results (bit for bit on a CPU with equal threads). Data stay open for
     the next trial in this process. The weights of the best epoch appear at ``spec.weights_path`` whole or
-    not at all, and only if the trial finishes; ``spec.log_path`` is appended to. ``on_epoch`` receives each
-    record of the history (see ``nas.training.train``).
+    not at all, and only if the trial finishes: one that falls below ``spec.floor`` is stopped and scored, no more.
+    ``spec.log_path`` is appended to. ``on_epoch`` receives each record of the history (see ``nas.training.train``).
     """
     started = time.perf_counter()
     watch = Stopwatch("rest", settle=_settle if device.startswith("cuda") else None) if spec.profile else OFF
@@ -56,13 +57,14 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
             _log(spec, traceback.format_exc().rstrip(), f"failed: {reason}")
     if reason is not None and reason.startswith("out of memory"):
         torch.cuda.empty_cache()  # here, where the traceback no longer holds the tensors; nothing on a CPU
+    pruned = why_pruned(history, spec.objective, spec.floor) if reason is None else None
     return TrialResult(
         id=spec.id,
-        status="finished" if reason is None else "failed",
+        status="failed" if reason else "pruned" if pruned else "finished",
         metrics=dict(metrics),
         history=history,
         seconds=time.perf_counter() - started,
-        error=reason,
+        error=reason or pruned,
         profile=watch.read(),
     )
 
@@ -97,6 +99,7 @@ def _train_and_score(
         synthetic=synthetic,
         on_epoch=record_epoch,
         watch=watch,
+        floor=spec.floor,
     )
     model.load_state_dict(training.best_state)
     normalization = Normalization(training.mean, training.std)
@@ -106,7 +109,9 @@ def _train_and_score(
     watch.switch("rest")
     _log(spec, f"best epoch {training.best_epoch}", *training.notes)
     _log(spec, *(f"{name} {json.dumps(metrics[name])}" for name in scored))
-    if spec.weights_path is not None:
+    if pruned := why_pruned(history, spec.objective, spec.floor):
+        _log(spec, f"pruned {pruned}")
+    elif spec.weights_path is not None:
         save_weights(training.best_state, normalization, Path(spec.weights_path))
     return metrics
 
