@@ -26,6 +26,7 @@ console = Terminal()
 def search_command(flags: Flags) -> None:
     """Check everything, create the run, search to the end."""
     from nas.tables import print_plan
+    from nas.tuning import tuned
 
     faults: list[str] = []
     config = attempt(lambda: search_config(flags), faults)
@@ -36,6 +37,7 @@ def search_command(flags: Flags) -> None:
     quiet = flags["quiet"] or flags["json"]
     with decoding(console, quiet) as progress:
         plan = plan_search(config, progress=progress)
+    plan = tuned(plan)
     store = _started(plan, flags)
     if not quiet:
         print_plan(console, plan, store.folder.name)
@@ -82,7 +84,8 @@ def resume_command(flags: Flags) -> None:
     with decoding(console, quiet) as progress:
         attempt(lambda: check_data(run, progress=progress), faults)
     settings = changed or run.config
-    slots = attempt(lambda: plan_slots(settings.device, settings.workers, settings.trials_per_gpu), faults)
+    workers = settings.workers or run.facts.get("training", {}).get("workers")  # as the run began
+    slots = attempt(lambda: plan_slots(settings.device, workers, settings.trials_per_gpu), faults)
     raise_all(faults)
     assert changed is not None and slots is not None
     store = RunStore(folder)

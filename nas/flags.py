@@ -96,6 +96,9 @@ Cutout = Annotated[Text, option("Side of a square erased from each image in trai
 Workers = Annotated[Text, option("Trials at once. [default: 4 a GPU, or one a CPU core]", "N")]
 TrialsPerGpu = Annotated[Text, option("Trials at once on each GPU. [default: 4]", "N")]
 Device = Annotated[Text, option("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
+Precision = Annotated[
+    Text, option("What is multiplied: float32, bfloat16, or auto, the faster by measurement. [default: auto]", "NAME")
+]
 RunName = Annotated[Text, option("The run's name. [default: the newest run]", "NAME", "--run", "-r")]
 Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

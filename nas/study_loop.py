@@ -9,6 +9,7 @@ from typing import Any
 
 from baselines import FixedNetwork
 from nas.errors import SearchStopped
+from nas.execution import execution_of
 from nas.executors import Executor, WorkerSlot
 from nas.journal import Journal, Listener, stops_recorded
 from nas.loop import MOST_FAILURES, unusable, why_stopped
@@ -112,6 +113,7 @@ def _spec(run: Run, trial: Trial) -> TrialSpec:
         log_path=str(run.folder / "logs" / f"{trial.id}.txt"),
         data_key=run.facts["data_key"],
         test_after=True,
+        execution=execution_of(run.config.precision, run.facts.get("training")),
     )
 
 

@@ -20,6 +20,7 @@ from nas.class_counts import ClassCounts
 from nas.classifier import Classifier
 from nas.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
 from nas.errors import TrialError
+from nas.execution import Execution, usual_execution
 from nas.losses import TrainingLoss, is_reweighted, make_loss
 from nas.metrics import Figures, evaluate
 from nas.mixing import mix
@@ -53,6 +54,7 @@ def train(
     seed: int,
     objective: str = "balanced_accuracy",
     synthetic: TensorSplit | None = None,
+    execution: Execution | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
 ) -> Training:
     """Train ``model`` in place by ``recipe``; keep the epoch with the best ``objective`` on ``select_split``.
@@ -73,10 +75,11 @@ def train(
     images, sizes = epoch_plan(train_split, synthetic, recipe)
     counts = class_counts(train_split, images, recipe, num_classes)
     model.to(device)
-    if use_bfloat16(device):
-        model.to(memory_format=torch.channels_last)  # the order that tensor cores read
+    execution = execution or usual_execution(device)
+    if execution.memory_format == "channels_last":
+        model.to(memory_format=torch.channels_last)
     normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
-    learning = Learning.of(model, images, recipe, counts, normal, generator)
+    learning = Learning.of(model, images, recipe, counts, normal, generator, execution=execution)
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
     history: list[dict[str, float]] = []
     step = make_step(learning, sizes)
@@ -148,6 +151,7 @@ class Learning:
     sample: Sampler
     normal: tuple[Tensor, Tensor]  # mean and standard deviation per channel, on the device
     generator: torch.Generator
+    execution: Execution
 
     @classmethod
     def of(
@@ -158,11 +162,14 @@ class Learning:
         counts: ClassCounts,
         normal: tuple[Tensor, Tensor],
         generator: torch.Generator,
+        *,
+        execution: Execution | None = None,
     ) -> Learning:
         """For ``model``, which lies on the generator's device. UsageError if a name in the recipe is not known."""
         return cls(
             model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
             make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator,
+            execution or usual_execution(generator.device),
         )  # fmt: skip
 
 
@@ -216,7 +223,8 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     pixels, labels = learning.images.batch(index_N)
     view = augment(pixels, recipe, generator, learning.normal)
     batch, targets = mix(view, labels, recipe, learning.counts, generator)
-    with torch.autocast(generator.device.type, torch.bfloat16, enabled=use_bfloat16(generator.device)):
+    in_bfloat16 = learning.execution.precision == "bfloat16"
+    with torch.autocast(generator.device.type, torch.bfloat16, enabled=in_bfloat16):
         logits = learning.model(batch)
     total = loss = learning.loss_of(logits, targets, reweighted=phase.reweighted)
     if learning.regularizer is not None and phase.penalty_weight:
@@ -245,11 +253,6 @@ def evaluate_split(
         model, images, split.labels, normalization, num_classes=num_classes, device=device, batch_size=batch_size,
         confusion=confusion,
     )  # fmt: skip
-
-
-def use_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32: a GPU with such tensor cores."""
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
