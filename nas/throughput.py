@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nas import training
 from nas.cuda_graphs import LEAST_STEPS
+from nas.execution import usual_execution
 from nas.executors import EpochReport
 from nas.packing import PREPARE, WAKE
 from nas.recipe import Recipe
@@ -56,7 +57,7 @@ class Work:
         normal = torch.full((images.images.shape[1],), 0.5, device=device)
         counts = training.class_counts(images, images, recipe, num_classes)
         model.to(device)
-        if training.use_bfloat16(torch.device(device)):
+        if usual_execution(torch.device(device)).memory_format == "channels_last":
             model.to(memory_format=torch.channels_last)
         self.learning = training.Learning.of(model, images, recipe, counts, (normal, normal), generator)
         self.step = training.make_step(self.learning, [recipe.batch_size] * LEAST_STEPS)

@@ -20,6 +20,7 @@ from nas.class_counts import ClassCounts
 from nas.classifier import Classifier
 from nas.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
 from nas.errors import TrialError
+from nas.execution import Execution, usual_execution
 from nas.losses import TrainingLoss, is_reweighted, make_loss
 from nas.metrics import Figures, evaluate
 from nas.mixing import mix
@@ -55,6 +56,7 @@ def train(
     seed: int,
     objective: str = "balanced_accuracy",
     synthetic: TensorSplit | None = None,
+    execution: Execution | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     watch: Watch = OFF,
     floor: Sequence[float] = (),
@@ -77,10 +79,11 @@ def train(
     images, sizes = epoch_plan(train_split, synthetic, recipe)
     counts = class_counts(train_split, images, recipe, num_classes)
     model.to(device)
-    if use_bfloat16(device):
-        model.to(memory_format=torch.channels_last)  # the order that tensor cores read
+    execution = execution or usual_execution(device)
+    if execution.memory_format == "channels_last":
+        model.to(memory_format=torch.channels_last)
     normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
-    learning = Learning.of(model, images, recipe, counts, normal, generator, watch=watch)
+    learning = Learning.of(model, images, recipe, counts, normal, generator, execution=execution, watch=watch)
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
     history: list[dict[str, float]] = []
     step = make_step(learning, sizes)
@@ -156,6 +159,7 @@ class Learning:
     sample: Sampler
     normal: tuple[Tensor, Tensor]  # mean and standard deviation per channel, on the device
     generator: torch.Generator
+    execution: Execution
     watch: Watch
 
     @classmethod
@@ -168,12 +172,14 @@ class Learning:
         normal: tuple[Tensor, Tensor],
         generator: torch.Generator,
         *,
+        execution: Execution | None = None,
         watch: Watch = OFF,
     ) -> Learning:
         """For ``model``, which lies on the generator's device. UsageError if a name in the recipe is not known."""
         return cls(
             model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
-            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator, watch,
+            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator,
+            execution or usual_execution(generator.device), watch,
         )  # fmt: skip
 
 
@@ -231,7 +237,8 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     view = augment(pixels, recipe, generator, learning.normal)
     batch, targets = mix(view, labels, recipe, learning.counts, generator)
     learning.watch.switch("forward/backward")
-    with torch.autocast(generator.device.type, torch.bfloat16, enabled=use_bfloat16(generator.device)):
+    in_bfloat16 = learning.execution.precision == "bfloat16"
+    with torch.autocast(generator.device.type, torch.bfloat16, enabled=in_bfloat16):
         logits = learning.model(batch)
     total = loss = learning.loss_of(logits, targets, reweighted=phase.reweighted)
     if learning.regularizer is not None and phase.penalty_weight:
@@ -260,11 +267,6 @@ def evaluate_split(
         model, images, split.labels, normalization, num_classes=num_classes, device=device, batch_size=batch_size,
         confusion=confusion,
     )  # fmt: skip
-
-
-def use_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32: a GPU with such tensor cores."""
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

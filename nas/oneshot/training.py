@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from budgets import Budget, costs_of
 from nas.classifier import Classifier
 from nas.config import SearchConfig
+from nas.execution import use_bfloat16
 from nas.losses import is_reweighted, make_loss
 from nas.nni_oneshot import Choices
 from nas.oneshot.distribution import as_arrays, draw, entropy, likeliest
@@ -33,7 +34,7 @@ from nas.oneshot.images import Batch, Images, calibrate
 from nas.oneshot.penalty import BudgetPenalty
 from nas.oneshot.pool import Pool
 from nas.schedules import learning_rate
-from nas.training import check_finite, make_optimizer, use_bfloat16
+from nas.training import check_finite, make_optimizer
 from nas.trial import derived_seed
 from search_spaces import SearchSpace, Task
 from search_spaces.supernet import Supernet
