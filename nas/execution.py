@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -31,6 +32,15 @@ BFLOAT16 = Execution("channels_last", "bfloat16")  # the order that tensor cores
 def usual_execution(device: torch.device) -> Execution:
     """What ``device`` trains with if nothing was measured and nothing asked for."""
     return BFLOAT16 if use_bfloat16(device) else Execution()
+
+
+def place(model: nn.Module, device: torch.device, execution: Execution) -> None:
+    """Move ``model`` to where it trains, in the order that it trains in."""
+    import torch
+
+    model.to(device)
+    if execution.memory_format == "channels_last":
+        model.to(memory_format=torch.channels_last)
 
 
 def use_bfloat16(device: torch.device) -> bool:

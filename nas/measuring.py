@@ -9,7 +9,7 @@ import torch
 
 from nas.class_counts import ClassCounts
 from nas.classifier import Classifier
-from nas.execution import usual_execution
+from nas.execution import place, usual_execution
 from nas.executors import EpochReport
 from nas.tensor_split import TensorSplit
 from nas.training import Learning, Phase, take_step
@@ -30,9 +30,8 @@ def measure(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     assert size is not None
     execution = spec.execution or usual_execution(at)
     torch.manual_seed(spec.seed)
-    model = build(spec).to(at)
-    if execution.memory_format == "channels_last":
-        model.to(memory_format=torch.channels_last)
+    model = build(spec)
+    place(model, at, execution)
     place_N = torch.arange(max(size, classes), device=at)  # an image of every class, as losses ask for
     pixels = torch.randint(256, (size, *spec.input_shape), dtype=torch.uint8, device=at)
     images = TensorSplit(pixels, place_N % classes, place_N % size)

@@ -20,7 +20,7 @@ from nas.class_counts import ClassCounts
 from nas.classifier import Classifier
 from nas.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
 from nas.errors import TrialError
-from nas.execution import Execution, usual_execution
+from nas.execution import Execution, place, usual_execution
 from nas.losses import TrainingLoss, is_reweighted, make_loss
 from nas.metrics import Figures, evaluate
 from nas.mixing import mix
@@ -29,7 +29,7 @@ from nas.pruning import why_pruned
 from nas.recipe import Recipe
 from nas.regularizers import Regularizer, make_regularizer
 from nas.sampling import Sampler, epoch_plan, make_sampler
-from nas.schedules import learning_rate
+from nas.schedules import learning_rates
 from nas.tensor_split import CHUNK, JoinedSplit, TensorSplit
 
 
@@ -78,10 +78,8 @@ def train(
     mean, std = train_split.mean_and_std
     images, sizes = epoch_plan(train_split, synthetic, recipe)
     counts = class_counts(train_split, images, recipe, num_classes)
-    model.to(device)
     execution = execution or usual_execution(device)
-    if execution.memory_format == "channels_last":
-        model.to(memory_format=torch.channels_last)
+    place(model, device, execution)
     normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
     learning = Learning.of(model, images, recipe, counts, normal, generator, execution=execution, watch=watch)
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
@@ -91,8 +89,7 @@ def train(
     with classifier.attached(model, num_classes):
         for epoch in range(1, recipe.epochs + 1):
             started = time.perf_counter()
-            progress = [(epoch - 1 + step / len(sizes)) / recipe.epochs for step in range(len(sizes))]
-            rates = [learning_rate(share_done, recipe) for share_done in progress]
+            rates = learning_rates(recipe, epoch, len(sizes))
             train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)), step)
             record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
             check_finite(record, "train_loss")
@@ -106,9 +103,8 @@ def train(
             history.append(record)
             if on_epoch is not None:
                 on_epoch(record)
-            if recipe.patience is not None and kept.epochs_without_lower_loss >= recipe.patience:
-                break
-            if why_pruned(history, objective, floor):
+            patient = recipe.patience is None or kept.epochs_without_lower_loss < recipe.patience
+            if not patient or why_pruned(history, objective, floor):
                 break
 
     state = classifier.folded(kept.state, model, num_classes)
