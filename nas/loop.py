@@ -16,9 +16,11 @@ from typing import Any
 
 from budgets import Budget, cost_of
 from nas.errors import ReplayError, SearchStopped
+from nas.execution import execution_of
 from nas.executors import Executor
 from nas.journal import Journal, Listener
 from nas.profiling import OFF, Watch, wait
+from nas.pruning import Judges
 from nas.recall import RecallingProposer
 from nas.runs import Run, Trial
 from nas.store import RunStore, typed
@@ -50,6 +52,9 @@ class TrialLoop:
         self._replay = deque(run.course)
         self._waiting: deque[Trial] = deque()  # submitted before a kill; they start again first
         self._started = 0
+        self._judges = Judges(
+            lambda trial_id: run.history(run.trials[trial_id]), run.config.objective, run.search.recipe.epochs
+        )
         self._failures: list[str] = []
         self._tell: Tell = lambda trial_id, score: None
 
@@ -65,7 +70,7 @@ class TrialLoop:
             if self._replay[0][0] == "submitted":
                 return True
             _, trial = self._replay.popleft()
-            self._told(trial, trial.status, trial.metrics)
+            self._told(trial)
             self._waiting = deque(t for t in self._waiting if t.id != trial.id)
         while not self._over():
             if not self._waiting and self.executor.num_running < self.executor.num_slots:
@@ -84,9 +89,11 @@ class TrialLoop:
                     "architecture than the log holds. It was recorded by another version of nasctl, NNI or numpy "
                     "('nasctl status' shows which): resume it with those, or start a new run."
                 )
+            self._judges.submitted(recorded.id)
             self._waiting.append(recorded)
             return recorded.id
         trial = self.record(str(self._started), sample, stage="search", of=str(self._started))
+        self._judges.submitted(trial.id)
         self.executor.submit(self.spec(trial))
         return trial.id
 
@@ -175,6 +182,8 @@ class TrialLoop:
             data_key=self.run.facts["data_key"],
             test=test,
             profile=config.profile,
+            floor=self._judges.floor(trial.id) if config.prune and trial.stage == "search" and not test else (),
+            execution=execution_of(config.precision, self.run.facts.get("training")),
         )
 
     def _collect(self) -> None:
@@ -188,7 +197,7 @@ class TrialLoop:
 
     def _finish(self, result: TrialResult) -> None:
         trial = self.run.trials[result.id]
-        if result.status == "finished" and (fault := unusable(result, self.run.config.objective)):
+        if result.status != "failed" and (fault := unusable(result, self.run.config.objective)):
             result = replace(result, status="failed", metrics={}, error=fault)
         body = asdict(result) | {"stage": trial.stage}
         self._journal.append("result", body)
@@ -196,14 +205,16 @@ class TrialLoop:
             self._failures.append(f"trial {result.id}: {result.error}")
             if len(self._failures) >= MOST_FAILURES:
                 raise SearchStopped(why_stopped(self.run.folder, self._failures))
-        else:
+        elif result.status == "finished":
             self._failures.clear()
         if trial.stage == "search":
-            self._told(trial, result.status, result.metrics)
+            self._told(trial)
 
-    def _told(self, trial: Trial, status: str, metrics: dict[str, Any]) -> None:
-        score = metrics["rank"][self.run.config.objective] if status == "finished" else None
-        self._tell(trial.id, score)
+    def _told(self, trial: Trial) -> None:
+        """Tell the strategy of a trial of the search that ended; one that was pruned is a weak one to it."""
+        if trial.status != "failed":
+            self._judges.ended(trial.id)
+        self._tell(trial.id, None if trial.status == "failed" else trial.score_so_far(self.run.config.objective))
 
     def _over(self) -> bool:
         """Whether no new trial may start: enough are, or the rest of the time is for confirming."""

@@ -25,6 +25,7 @@ from nas.config import RunConfig
 from nas.data.cache import cache_root
 from nas.executors import Executor, LocalExecutor, WorkerSlot
 from nas.executors.devices import count_cores, spread
+from nas.recipe import default_batch_size
 from nas.search import Plan
 from nas.trial import TrialResult, TrialSpec
 
@@ -155,8 +156,6 @@ def planned_images(plan: Plan) -> int:
 
 def typical(plan: Plan) -> TrialSpec:
     """The network in the middle of what fits the budget, by multiplications, and the batch size of its training."""
-    from nas.sampling import default_batch_size  # torch, which the workers' side of the program has
-
     rows = draw_fitting(plan.space, plan.task, plan.budget, np.random.default_rng(0))[0]
     macs = costs_of(plan.space, rows, plan.task).macs
     sample = plan.space.decode(rows[int(np.argsort(macs)[len(macs) // 2])])

@@ -133,6 +133,10 @@ class Run:
         """How many trials ``ranked`` has."""
         return len(self.tally.ranking)
 
+    def num_ended(self, stage: str) -> int:
+        """How many trials of a stage have a result."""
+        return self.tally.count(stage=stage) - self.tally.count("running", stage=stage)
+
     def history(self, trial: Trial) -> list[dict[str, float]]:
         """The record of every epoch of a trial that ended, read from the log."""
         return read_history(self.folder, trial.result_number) if trial.result_number else []
