@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from nas import training
 from nas.cuda_graphs import CudaRecorder
+from nas.execution import use_bfloat16
 from nas.executors import EpochReport
 from nas.executors.devices import count_cores
 from nas.packing import MEASURE, WAKE
@@ -149,7 +150,7 @@ def step_figures(spec: TrialSpec, device: str) -> dict[str, float]:
     place = torch.device(device)
 
     def step() -> Tensor:
-        with torch.autocast(place.type, torch.bfloat16, enabled=training.use_bfloat16(place)):
+        with torch.autocast(place.type, torch.bfloat16, enabled=use_bfloat16(place)):
             logits = learning.model(images)
         loss = learning.loss_of(logits, labels)
         learning.optimizer.zero_grad()
