@@ -52,7 +52,8 @@ def search_flags(strategy: str, extra: Sequence[str], darts_seconds: float | Non
             flags.append(word)
     if strategy == "random":
         assert darts_seconds is not None
-        return [*flags, "--strategy", "random", "--trials", "100000", "--time-limit", f"{darts_seconds:.0f}s"]
+        flags += ["--strategy", "random", "--no-prune"]  # the median of its first trials needs all of them whole
+        return [*flags, "--trials", "100000", "--time-limit", f"{darts_seconds:.0f}s"]
     return [*flags, "--strategy", strategy]
 
 

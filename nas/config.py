@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nas.data.config import DataConfig
 from nas.errors import UsageError
+from nas.execution import Precision
 from nas.recipe import Objective, Recipe
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -55,8 +56,10 @@ class RunConfig(BaseModel):
     workers: int | None = Field(None, ge=1)
     trials_per_gpu: int | None = Field(None, ge=1)
     device: str | None = None
+    precision: Precision = "auto"
     seed: int = Field(0, ge=0, lt=2**32)  # what numpy's generators take
     objective: Objective = "balanced_accuracy"
+    profile: bool = False  # measure where the time goes
 
 
 class MemberConfig(BaseModel):
@@ -99,6 +102,7 @@ class SearchConfig(RunConfig):
     keep: int = Field(3, ge=1)  # trials whose weights stay on disk
     confirm: int = Field(3, ge=0)
     confirm_seeds: int = Field(3, ge=1)
+    prune: bool = False  # stop weak trials early; the command line's default is True, which old logs lack
 
     @property
     def one_shot(self) -> bool:

@@ -90,7 +90,7 @@ class Live(Plain):
         if event.kind == "result":
             if event.body["id"] in self._trials:
                 self._progress.remove_task(self._trials.pop(event.body["id"]))
-            color = "red" if event.body["status"] == "failed" else "default"
+            color = {"failed": "red", "pruned": "dim"}.get(event.body["status"], "default")
             self.say(trial_line(run, run.trials[event.body["id"]]), style=color)
         confirming = run.tally.count(stage="confirm") > 0
         stage = "confirm" if confirming else run.main_stage
@@ -137,6 +137,8 @@ def trial_line(run: Run, trial: Trial) -> str:
     """One trial that ended, in one line."""
     name = f"trial {trial.id:>4}" if trial.stage != "confirm" else f"seed {trial.id.split('.')[-1]} of trial {trial.of}"
     score = trial.score(run.config.objective)
+    if trial.status == "pruned":
+        return f"{name}  pruned {trial.error}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
     if score is None:
         return f"{name} {trial.status}: {trial.error}"
     figure = f"{run.config.objective.replace('_', ' ')} {score:.3f}" + (" on rank" if run.is_study else "")
@@ -153,12 +155,13 @@ def rare_lines(event: Event, run: Run) -> list[str]:
 
 
 def standing(run: Run, *, active: bool = True) -> str:
-    """Done, failed, running (or interrupted, if nobody works on the run), and the best with its size."""
-    counts = {status: run.tally.count(status) for status in ("finished", "failed", "running")}
+    """Done, pruned, failed, running (or interrupted, if nobody works on the run), and the best with its size."""
+    counts = {status: run.tally.count(status) for status in ("finished", "pruned", "failed", "running")}
     best = run.best(1)
     if run.supernet and not run.candidates:
         return f"supernet {len(run.supernet_epochs)} of {run.supernet['epochs']} epochs"
-    words = f"{counts['finished']} done, {counts['failed']} failed"
+    pruned = f", {counts['pruned']} pruned" if counts["pruned"] else ""
+    words = f"{counts['finished']} done{pruned}, {counts['failed']} failed"
     if active or counts["running"]:
         words += f", {counts['running']} {'running' if active else 'interrupted'}"
     if best and not run.is_study:
@@ -175,12 +178,13 @@ def planned_confirmations(run: Run) -> int:
 
 def eta(run: Run, num_slots: int) -> str:
     """How long the rest will take, confirmations included, if trials go on as they did."""
-    mean = run.tally.mean_seconds()
-    if mean is None:
+    whole = run.tally.mean_seconds()
+    if whole is None:
         return "time left unknown"
-    done = run.tally.count() - run.tally.count("running")
-    planned = run.planned_trials + planned_confirmations(run)
-    return _left(run, max(0, planned - done) * mean / num_slots)
+    each = run.tally.mean_seconds("finished", "pruned", stage=run.main_stage) or whole
+    searching = max(0, run.planned_trials - run.num_ended(run.main_stage)) * each
+    confirming = max(0, planned_confirmations(run) - run.num_ended("confirm")) * whole
+    return _left(run, (searching + confirming) / num_slots)
 
 
 def supernet_eta(run: Run) -> str:

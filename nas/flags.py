@@ -93,9 +93,27 @@ Flip = Annotated[
     typer.Option("--flip/--no-flip", help="Mirror images in training. [default: if in colour]", show_default=False),
 ]
 Cutout = Annotated[Text, option("Side of a square erased from each image in training, as a share. [default: 0]", "X")]
+Prune = Annotated[
+    bool | None,
+    typer.Option(
+        "--prune/--no-prune", help="Stop trials early that others clearly beat. [default: --prune]", show_default=False
+    ),
+]
 Workers = Annotated[Text, option("Trials at once. [default: 4 a GPU, or one a CPU core]", "N")]
 TrialsPerGpu = Annotated[Text, option("Trials at once on each GPU. [default: 4]", "N")]
 Device = Annotated[Text, option("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
+Precision = Annotated[
+    Text, option("What is multiplied: float32, bfloat16, or auto, the faster by measurement. [default: auto]", "NAME")
+]
+Profile = Annotated[
+    bool | None,
+    typer.Option(
+        "--profile/--no-profile",
+        help="Measure where the time goes; 'nasctl status' shows it. Slows trials on a GPU a little. "
+        "[default: --no-profile]",
+        show_default=False,
+    ),
+]
 RunName = Annotated[Text, option("The run's name. [default: the newest run]", "NAME", "--run", "-r")]
 Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

@@ -10,14 +10,17 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from budgets import Budget, cost_of
 from nas.errors import ReplayError, SearchStopped
+from nas.execution import execution_of
 from nas.executors import Executor
 from nas.journal import Journal, Listener
+from nas.profiling import OFF, Watch, wait
+from nas.pruning import Judges
 from nas.recall import RecallingProposer
 from nas.runs import Run, Trial
 from nas.store import RunStore, typed
@@ -38,9 +41,10 @@ class TrialLoop:
         store: RunStore,
         executor: Executor,
         listeners: Sequence[Listener] = (),
+        watch: Watch = OFF,
     ) -> None:
-        self.run, self.store, self.executor = run, store, executor
-        self._journal = Journal(run, store, listeners)
+        self.run, self.store, self.executor, self._watch = run, store, executor, watch
+        self._journal = Journal(run, store, listeners, watch=watch)
         self.space = get_space(run.search.space)
         self.task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
         self.budget = Budget(**run.facts["budget"])
@@ -48,6 +52,9 @@ class TrialLoop:
         self._replay = deque(run.course)
         self._waiting: deque[Trial] = deque()  # submitted before a kill; they start again first
         self._started = 0
+        self._judges = Judges(
+            lambda trial_id: run.history(run.trials[trial_id]), run.config.objective, run.search.recipe.epochs
+        )
         self._failures: list[str] = []
         self._tell: Tell = lambda trial_id, score: None
 
@@ -63,7 +70,7 @@ class TrialLoop:
             if self._replay[0][0] == "submitted":
                 return True
             _, trial = self._replay.popleft()
-            self._told(trial, trial.status, trial.metrics)
+            self._told(trial)
             self._waiting = deque(t for t in self._waiting if t.id != trial.id)
         while not self._over():
             if not self._waiting and self.executor.num_running < self.executor.num_slots:
@@ -82,9 +89,11 @@ class TrialLoop:
                     "architecture than the log holds. It was recorded by another version of nasctl, NNI or numpy "
                     "('nasctl status' shows which): resume it with those, or start a new run."
                 )
+            self._judges.submitted(recorded.id)
             self._waiting.append(recorded)
             return recorded.id
         trial = self.record(str(self._started), sample, stage="search", of=str(self._started))
+        self._judges.submitted(trial.id)
         self.executor.submit(self.spec(trial))
         return trial.id
 
@@ -133,7 +142,7 @@ class TrialLoop:
         while waiting or self.executor.num_running:
             while waiting and self.executor.num_running < self.executor.num_slots:
                 self.executor.submit(self.spec(waiting.popleft(), test=True))
-            for result in self.executor.wait():
+            for result in wait(self.executor, self._watch):
                 if result.status != "finished":
                     raise SearchStopped(
                         f"Scoring trial {result.id} on the test split failed: {result.error}. "
@@ -172,6 +181,9 @@ class TrialLoop:
             log_path=str(folder / "logs" / f"{trial.id}.txt"),
             data_key=self.run.facts["data_key"],
             test=test,
+            profile=config.profile,
+            floor=self._judges.floor(trial.id) if config.prune and trial.stage == "search" and not test else (),
+            execution=execution_of(config.precision, self.run.facts.get("training")),
         )
 
     def _collect(self) -> None:
@@ -180,27 +192,29 @@ class TrialLoop:
             self.executor.submit(self.spec(self._waiting.popleft()))
         limit = self.run.config.time_limit
         time_left = limit - self.store.elapsed if limit else 0.0  # past the limit, trials that run may end
-        for result in self.executor.wait(time_left if time_left > 0 else None):
+        for result in wait(self.executor, self._watch, time_left if time_left > 0 else None):
             self._finish(result)
 
     def _finish(self, result: TrialResult) -> None:
         trial = self.run.trials[result.id]
-        if result.status == "finished" and (fault := unusable(result, self.run.config.objective)):
-            result = TrialResult(result.id, "failed", history=result.history, seconds=result.seconds, error=fault)
+        if result.status != "failed" and (fault := unusable(result, self.run.config.objective)):
+            result = replace(result, status="failed", metrics={}, error=fault)
         body = asdict(result) | {"stage": trial.stage}
         self._journal.append("result", body)
         if result.status == "failed":
             self._failures.append(f"trial {result.id}: {result.error}")
             if len(self._failures) >= MOST_FAILURES:
                 raise SearchStopped(why_stopped(self.run.folder, self._failures))
-        else:
+        elif result.status == "finished":
             self._failures.clear()
         if trial.stage == "search":
-            self._told(trial, result.status, result.metrics)
+            self._told(trial)
 
-    def _told(self, trial: Trial, status: str, metrics: dict[str, Any]) -> None:
-        score = metrics["rank"][self.run.config.objective] if status == "finished" else None
-        self._tell(trial.id, score)
+    def _told(self, trial: Trial) -> None:
+        """Tell the strategy of a trial of the search that ended; one that was pruned is a weak one to it."""
+        if trial.status != "failed":
+            self._judges.ended(trial.id)
+        self._tell(trial.id, None if trial.status == "failed" else trial.score_so_far(self.run.config.objective))
 
     def _over(self) -> bool:
         """Whether no new trial may start: enough are, or the rest of the time is for confirming."""

@@ -40,8 +40,8 @@ SUPERNET_FLAGS = {  # by the setting's name
 ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
 SEARCH_FLAGS = (
-    "space", "trials", "workers", "trials_per_gpu", "device", "seed", "objective", "keep",
-    "confirm", "confirm_seeds",
+    "space", "trials", "workers", "trials_per_gpu", "device", "precision", "seed", "objective", "keep",
+    "confirm", "confirm_seeds", "profile", "prune",
 )  # fmt: skip
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -63,6 +63,7 @@ def search_config(flags: Flags) -> SearchConfig:
             "many networks at once. Choose --regularizer none, or --strategy evolution or random."
         )
     values = {name: flags.get(name) for name in SEARCH_FLAGS}
+    values["prune"] = values["prune"] is not False  # a log without the setting goes on without pruning
     if strategy in ONE_SHOT and values["trials"] is None:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
     for name in ("time_limit", "trial_timeout"):

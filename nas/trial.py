@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from baselines.registry import FixedNetwork
 from nas.data.config import DataConfig
+from nas.execution import Execution
 from nas.recipe import Recipe
 
 Sample = dict[str, int | str]
@@ -35,12 +36,18 @@ class TrialSpec:
     log_path: str | None = None  # text log of this trial, appended to
     test: bool = False  # do not train: load the weights and score the test split alone
     network: FixedNetwork | None = None
+    execution: Execution | None = None  # None: what is usual on the device
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
+    profile: bool = False  # measure what the time goes to
+    floor: tuple[float, ...] = ()  # of ``nas.pruning``: below it after an epoch, the trial is pruned; empty: never
 
 
 @dataclass(frozen=True)
 class TrialResult:
     """What became of a trial. ``metrics`` is empty and ``error`` is set when it failed.
+
+    A pruned trial was stopped since others were clearly better by then: ``error`` says so, ``metrics`` are those
+    of its best epoch.
 
     ``metrics`` maps split name ("select", "rank", "test") to figures (see ``nas.metrics``);
     ``history`` holds one flat dictionary an epoch.
@@ -52,6 +59,7 @@ class TrialResult:
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     error: str | None = None
+    profile: dict[str, float] = field(default_factory=dict)  # seconds by ``nas.profiling.TRIAL_PARTS``, if measured
 
 
 def derived_seed(seed: int, name: str) -> int:

@@ -75,7 +75,11 @@ class Trial:
 
     def score(self, objective: str) -> float | None:
         """The figure that ranks it, None unless it finished."""
-        value = self.metrics.get("rank", {}).get(objective) if self.status == "finished" else None
+        return self.score_so_far(objective) if self.status == "finished" else None
+
+    def score_so_far(self, objective: str) -> float | None:
+        """The same, also of a trial that was pruned, which ranks nowhere."""
+        value = self.metrics.get("rank", {}).get(objective)
         return None if value is None else float(value)
 
 
@@ -118,11 +122,12 @@ class Tally:
             if stage in (None, of_stage) and status in (None, has_status)
         )
 
-    def mean_seconds(self, *, stage: str | None = None) -> float | None:
-        """Of finished trials; None if there is none."""
-        finished = self.count("finished", stage=stage)
-        of_stage = [key for key in self._seconds if key[1] == "finished" and stage in (None, key[0])]
-        return sum(self._seconds[key] for key in of_stage) / finished if finished else None
+    def mean_seconds(self, *statuses: str, stage: str | None = None) -> float | None:
+        """Of trials with one of ``statuses``, if none is named of finished ones; None if there is none."""
+        statuses = statuses or ("finished",)
+        number = sum(self.count(status, stage=stage) for status in statuses)
+        counted = [key for key in self._seconds if key[1] in statuses and stage in (None, key[0])]
+        return sum(self._seconds[key] for key in counted) / number if number else None
 
     @property
     def ranking(self) -> list[Place]:

@@ -20,7 +20,10 @@ from torch import nn
 from baselines import build_network
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, out_of_memory
+from nas.execution import usual_execution
 from nas.metrics import Figures
+from nas.profiling import OFF, Stopwatch, Watch
+from nas.pruning import why_pruned
 from nas.training import evaluate_split, train
 from nas.trial import TrialResult, TrialSpec
 from nas.trial_data import forget, open_dataset, split_on_device, synthetic_on_device
@@ -39,38 +42,42 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
 
     Equal specifications give equal results (bit for bit on a CPU with equal threads). Data stay open for
     the next trial in this process. The weights of the best epoch appear at ``spec.weights_path`` whole or
-    not at all, and only if the trial finishes; ``spec.log_path`` is appended to. ``on_epoch`` receives each
-    record of the history (see ``nas.training.train``).
+    not at all, and only if the trial finishes: one that falls below ``spec.floor`` is stopped and scored, no more.
+    ``spec.log_path`` is appended to. ``on_epoch`` receives each record of the history (see ``nas.training.train``).
     """
     started = time.perf_counter()
+    watch = Stopwatch("rest", settle=_settle if device.startswith("cuda") else None) if spec.profile else OFF
     history: list[dict[str, float]] = []
     metrics: dict[str, Figures] = {}
     reason = None
     try:
-        metrics = _test(spec, device) if spec.test else _train_and_score(spec, device, history, on_epoch)
+        metrics = _test(spec, device) if spec.test else _train_and_score(spec, device, history, on_epoch, watch)
     except Exception as error:
         reason = _reason(error, device)
         with contextlib.suppress(OSError):  # the log may be what failed
             _log(spec, traceback.format_exc().rstrip(), f"failed: {reason}")
     if reason is not None and reason.startswith("out of memory"):
         torch.cuda.empty_cache()  # here, where the traceback no longer holds the tensors; nothing on a CPU
+    pruned = why_pruned(history, spec.objective, spec.floor) if reason is None else None
     return TrialResult(
         id=spec.id,
-        status="finished" if reason is None else "failed",
+        status="failed" if reason else "pruned" if pruned else "finished",
         metrics=dict(metrics),
         history=history,
         seconds=time.perf_counter() - started,
-        error=reason,
+        error=reason or pruned,
+        profile=watch.read(),
     )
 
 
 def _train_and_score(
-    spec: TrialSpec, device: str, history: list[dict[str, float]], on_epoch: OnEpoch | None
+    spec: TrialSpec, device: str, history: list[dict[str, float]], on_epoch: OnEpoch | None, watch: Watch
 ) -> dict[str, Figures]:
     """The figures by split. Fills ``history`` as it goes, so that a failed trial keeps its curve."""
     torch.manual_seed(spec.seed)  # before building: the first weights come from it
-    model = _build(spec)
+    model = build(spec)
     _log(spec, *_header(spec, device, model))
+    watch.switch("opening")
     _check_data(spec)
     synthetic, warnings = synthetic_on_device(spec.data, device, spec.recipe.oversampling)
     _log(spec, *(f"warning: {warning}" for warning in warnings))
@@ -91,15 +98,22 @@ def _train_and_score(
         seed=spec.seed,
         objective=spec.objective,
         synthetic=synthetic,
+        execution=spec.execution,
         on_epoch=record_epoch,
+        watch=watch,
+        floor=spec.floor,
     )
     model.load_state_dict(training.best_state)
     normalization = Normalization(training.mean, training.std)
     scored: tuple[SplitName, ...] = (*SCORED, "test") if spec.test_after else SCORED
+    watch.switch("evaluation")
     metrics: dict[str, Figures] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
+    watch.switch("rest")
     _log(spec, f"best epoch {training.best_epoch}", *training.notes)
     _log(spec, *(f"{name} {json.dumps(metrics[name])}" for name in scored))
-    if spec.weights_path is not None:
+    if pruned := why_pruned(history, spec.objective, spec.floor):
+        _log(spec, f"pruned {pruned}")
+    elif spec.weights_path is not None:
         save_weights(training.best_state, normalization, Path(spec.weights_path))
     return metrics
 
@@ -109,14 +123,14 @@ def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:
     assert spec.weights_path is not None
     _check_data(spec)
     state, normalization = load_weights(Path(spec.weights_path))
-    model = _build(spec)
+    model = build(spec)
     model.load_state_dict(state)
     figures = _score(model.to(device), spec, device, normalization, "test")
     _log(spec, f"test {json.dumps(figures)}")
     return {"test": figures}
 
 
-def _build(spec: TrialSpec) -> nn.Module:
+def build(spec: TrialSpec) -> nn.Module:
     """The network with its first weights: random ones from torch's generator, or those of ImageNet."""
     if spec.network is not None:
         return build_network(spec.network, spec.input_shape, spec.num_classes)
@@ -133,6 +147,12 @@ def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normal
         if isinstance(value, float) and not math.isfinite(value):
             raise TrialError(f"{figure} is {value} on the {name} split")
     return figures
+
+
+def _settle() -> None:
+    """Wait for the GPU. While steps are recorded nothing runs there, and waiting is not allowed."""
+    if torch.cuda.is_initialized() and not torch.cuda.is_current_stream_capturing():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
 
 
 def _check_data(spec: TrialSpec) -> None:
@@ -163,6 +183,7 @@ def _header(spec: TrialSpec, device: str, model: nn.Module) -> list[str]:
         f"recipe {spec.recipe.model_dump_json()}",
         f"objective {spec.objective}",
         f"device {device}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        f"execution {spec.execution or usual_execution(torch.device(device))}",
         f"seed {spec.seed}",
     ]
 

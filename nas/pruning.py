@@ -1,0 +1,95 @@
+"""When a trial is stopped early: what it must have reached after each epoch, judged by the trials before it.
+
+A median rule (Golovin et al. 2017, "Google Vizier", section 3.2.2) that begins gently, since early epochs say little:
+from a third of the epochs on a trial must not be among the worst quarter of those before it, from half on it must
+not be below their median, and whatever they had, one that is close to the best goes on. How much that saves and
+what it costs is measured by ``benchmarks/pruning.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
+
+LEAST_TRIALS = 4  # before any is judged by them
+MOST_TRIALS = 100  # that judge one: the newest, since evolution leaves the first far behind
+LEAST_EPOCHS = 3  # before any is judged
+BEGIN, FULL = 1 / 3, 1 / 2  # shares of the epochs from which on, and from which on in full, trials are judged
+FIRST_SHARE, FULL_SHARE = 1 / 4, 1 / 2  # of the earlier trials, which a trial must not be below then
+CLEAR = 0.05  # what a trial lacks of the best to be stopped: on small splits less is chance
+
+Curve = Sequence[float]  # the best so far after each epoch; never falls
+History = Sequence[Mapping[str, float]]  # as ``nas.training.Training`` has it
+
+
+def curve(history: History, objective: str) -> list[float]:
+    """The best ``objective`` on select so far, after each epoch."""
+    return list(accumulate((row[f"select_{objective}"] for row in history), max))
+
+
+def floor(curves: Sequence[Curve], epochs: int) -> tuple[float, ...]:
+    """What a trial must have reached after each of its ``epochs``, given the curves of the trials before it; 0 where
+    it goes on with anything, as after the last epoch. Empty if they are too few.
+
+    A curve that ends early counts with its last value from there on. So the median stays what it was with all
+    trials trained to the end, as long as those that were stopped had stayed below it; the median of the others
+    would rise with every trial that is stopped.
+    """
+    curves = [curve for curve in curves if curve]
+    if len(curves) < LEAST_TRIALS:
+        return ()
+    least = [0.0] * epochs
+    for epoch in range(max(LEAST_EPOCHS, math.ceil(BEGIN * epochs)), epochs):
+        bests = sorted(curve[min(epoch, len(curve)) - 1] for curve in curves)
+        progress = min(1.0, (epoch / epochs - BEGIN) / (FULL - BEGIN))
+        share = FIRST_SHARE + (FULL_SHARE - FIRST_SHARE) * progress
+        least[epoch - 1] = max(0.0, min(_quantile(bests, share), bests[-1] - CLEAR))
+    return tuple(least)
+
+
+def _quantile(values: list[float], share: float) -> float:
+    """The value that ``share`` of sorted ``values`` lie below; between two of them, on the line that joins them."""
+    place = share * (len(values) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (place - below) * (values[above] - values[below])
+
+
+def why_pruned(history: History, objective: str, floor: Sequence[float]) -> str | None:
+    """Why a trial with this history is to be stopped now, None if it is not. ``floor`` as above; empty: never."""
+    epoch = len(history)
+    if not 0 < epoch <= len(floor):
+        return None
+    best = curve(history, objective)[-1]
+    if best >= floor[epoch - 1]:
+        return None
+    return f"after epoch {epoch} of {len(floor)}: {best:.3f} on select, where others had {floor[epoch - 1]:.3f}"
+
+
+class Judges:
+    """Which trials of a search judge which: all that had ended, the newest of them, when one was submitted. So a
+    trial that starts again after a kill is judged as it was before it.
+
+    ``read`` gives the history of a trial that ended; it is asked for those that judge alone.
+    """
+
+    def __init__(self, read: Callable[[str], History], objective: str, epochs: int) -> None:
+        self._curve = lru_cache(2 * MOST_TRIALS)(lambda trial_id: curve(read(trial_id), objective))
+        self._epochs = epochs
+        self._ended: list[str] = []
+        self._before: dict[str, int] = {}  # by trial: how many had ended when it was submitted
+
+    def submitted(self, trial_id: str) -> None:
+        """From now on those that end are too late to judge it."""
+        self._before[trial_id] = len(self._ended)
+
+    def ended(self, trial_id: str) -> None:
+        """It judges those that are submitted from now on. Not for trials that failed."""
+        self._ended.append(trial_id)
+
+    def floor(self, trial_id: str) -> tuple[float, ...]:
+        """What a trial must have reached after each epoch."""
+        before = self._before[trial_id]
+        return floor([self._curve(judge) for judge in self._ended[max(0, before - MOST_TRIALS) : before]], self._epochs)
