@@ -2,8 +2,8 @@
 
 .venv/bin/python benchmarks/scale.py                             1,000 and 5,000 trials, a few minutes
 .venv/bin/python benchmarks/scale.py --trials 1000 5000 100000   and 100,000: 5 GB of disk for an hour at most
-.venv/bin/python benchmarks/scale.py --drawn                     proposals drawn at random, made in a tenth of the
-                                                                 time; such a run cannot be resumed, nor is it
+.venv/bin/python benchmarks/scale.py --trials 5000 100000 --copied   100,000 as twenty copies of 5,000: made in
+                                                                 seconds; such a run cannot be resumed, nor is it
 .venv/bin/python benchmarks/scale.py --keep runs/scale           leave the runs there, and use those that are there
 
 The runs are logs of searches over resnet on the digits, whose proposals are real, so that they can be resumed; the
@@ -40,7 +40,6 @@ from hardware import hardware
 from rich.console import Console
 
 from budgets import cost_of
-from budgets.draw import draw_fitting
 from nas.config import SearchConfig
 from nas.display import Plain
 from nas.executors import WorkerSlot
@@ -107,16 +106,6 @@ class Recorder:
     def attend(self, tell: Tell) -> None:
         self.tell = tell
 
-    def submit_drawn(self) -> None:
-        """Any samples that fit, some twice."""
-        rng = np.random.default_rng(0)
-        while self.slot_free():
-            rows, _ = draw_fitting(self.plan.space, self.plan.task, self.plan.budget, rng)
-            for row in rows[: self.count - self.started]:
-                self.slot_free()
-                self.submit(self.plan.space.decode(row))
-        self.drain()
-
     def slot_free(self) -> bool:
         while len(self.running) >= SLOTS:
             self.finish()
@@ -143,20 +132,17 @@ class Recorder:
             self.finish()
 
 
-def record(folder: Path, count: int, strategy: str, *, drawn: bool) -> None:
+def record(folder: Path, count: int, strategy: str) -> None:
     """The run of a search of ``count`` trials that was stopped."""
+    from nas.nni_bridge import run_strategy
+
     plan = plan_search(settings(strategy))
     with start(plan, folder) as store:
         database: sqlite3.Connection = store._database
         database.execute("PRAGMA synchronous=OFF")  # nobody will miss it
         database.execute("BEGIN")
         recorder = Recorder(store, plan, count)
-        if drawn:
-            recorder.submit_drawn()
-        else:
-            from nas.nni_bridge import run_strategy
-
-            run_strategy(strategy, recorder.proposer, recorder, seed=0, population=plan.config.population)
+        run_strategy(strategy, recorder.proposer, recorder, seed=0, population=plan.config.population)
         database.execute("COMMIT")
 
 
@@ -169,6 +155,21 @@ def begin_of(longest: Path, folder: Path, count: int, strategy: str) -> None:
         "SELECT number FROM longest.events WHERE kind = 'result' ORDER BY number LIMIT 1 OFFSET ?", (count - 1,)
     )
     database.execute("INSERT INTO events SELECT * FROM longest.events WHERE number BETWEEN 2 AND ?", (last,))
+    database.commit()
+    database.close()
+
+
+def copied(folder: Path, recorded: int, count: int) -> None:
+    """Lengthen a run of ``recorded`` trials to ``count`` by copies of them under other ids."""
+    database = sqlite3.connect(folder / LOG_NAME)
+    for first in range(recorded, count, recorded):
+        database.execute(
+            "INSERT INTO events (kind, body, elapsed, time, history) SELECT kind, json_set(body, '$.id', "
+            "CAST(json_extract(body, '$.id') + ?1 AS TEXT), '$.of', CAST(json_extract(body, '$.id') + ?1 AS TEXT)), "
+            "elapsed, time, history FROM events WHERE kind IN ('submitted', 'result') "
+            "AND CAST(json_extract(body, '$.id') AS INTEGER) <= ?2 ORDER BY number",
+            (first, min(recorded, count - first)),
+        )
     database.commit()
     database.close()
 
@@ -316,7 +317,7 @@ def in_process(what: str, folder: Path) -> dict[str, float]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-def measured(folder: Path, *, drawn: bool) -> dict[str, float]:
+def measured(folder: Path, *, resumable: bool) -> dict[str, float]:
     """Every row of the table for one run, in its order."""
     rows = {"log, MB": (folder / LOG_NAME).stat().st_size / 1e6}
     nasctl = [sys.executable, "-m", "nas.cli"]
@@ -335,7 +336,7 @@ def measured(folder: Path, *, drawn: bool) -> dict[str, float]:
     rows["reading the log, s"], rows["a run in memory, bytes a trial"] = read["fold"], read["bytes a trial"]
     export = in_process("export", folder)
     rows["TensorBoard: write all, s"], rows["TensorBoard: all there, s"] = export["export"], export["export again"]
-    if drawn:
+    if not resumable:
         return rows
     rows["resume, s"], rows["resume, peak MB"] = resumed(folder)
     for name, value in in_process("results", folder).items():
@@ -362,7 +363,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", default=[1000, 5000])
     parser.add_argument("--strategy", default="evolution", choices=["evolution", "random"])
-    parser.add_argument("--drawn", action="store_true", help="draw proposals at random; no resume")
+    parser.add_argument("--copied", action="store_true", help="propose the fewest alone, and copy; no resume")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the runs there, and use those that are there")
     parser.add_argument("--measure", nargs=2, metavar=("WHAT", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -374,17 +375,20 @@ def main() -> None:
     counts = sorted(arguments.trials)
     with tempfile.TemporaryDirectory() as name:
         root = arguments.keep or Path(name)
-        longest = root / "made" / str(counts[-1])
+        proposed = counts[0] if arguments.copied else counts[-1]
+        longest = root / "made" / str(proposed)
         if not longest.exists():
             began = time.perf_counter()
-            record(longest, counts[-1], arguments.strategy, drawn=arguments.drawn)
-            print(f"{counts[-1]:,} trials proposed and recorded in {time.perf_counter() - began:.0f} s", flush=True)
+            record(longest, proposed, arguments.strategy)
+            print(f"{proposed:,} trials proposed and recorded in {time.perf_counter() - began:.0f} s", flush=True)
         columns: list[dict[str, float]] = []
         for count in counts:
             folder = root / f"of-{count}" / str(count)  # runs of its own: 'status' reads all there are
             shutil.rmtree(folder, ignore_errors=True)
-            begin_of(longest, folder, count, arguments.strategy)
-            columns.append(measured(folder, drawn=arguments.drawn))
+            begin_of(longest, folder, min(count, proposed), arguments.strategy)
+            if count > proposed:
+                copied(folder, proposed, count)
+            columns.append(measured(folder, resumable=not arguments.copied))
         show(counts, columns)
 
 
