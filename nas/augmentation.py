@@ -15,22 +15,27 @@ from nas.recipe import Recipe
 def normalize(images_NCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
     """Pixels from 0 to 255 (N, C, H, W) of any type as float32 ``(x / 255 - mean) / std`` per channel."""
     scale_C = 1 / (255 * std_C)
-    return torch.addcmul((-mean_C / std_C).view(-1, 1, 1), images_NCHW.float(), scale_C.view(-1, 1, 1))
+    # On a CPU two passes over memory that is there already take a quarter of the time of one ``addcmul``.
+    scaled_NCHW = images_NCHW.float() * scale_C.view(-1, 1, 1)
+    return scaled_NCHW.sub_((mean_C / std_C).view(-1, 1, 1))
 
 
-def augment(images_NCHW: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+def augment(
+    images_NCHW: Tensor, recipe: Recipe, generator: torch.Generator, normal: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
     """A random view of every image, drawn independently: (N, C, H, W) in any type, float32 out.
 
-    Crop and mirror are one gather of pixels, the cheapest of three forms measured. Cutout writes zeros,
-    which is the mean colour of normalized images, so normalize first.
+    ``normal``, mean and standard deviation per channel, is what to normalize with. Crop and mirror are one gather
+    of pixels, before that, where they are a byte each. Cutout writes zeros, the mean colour of normalized images.
     """
     height, width = images_NCHW.shape[-2:]
-    view_NCHW = images_NCHW.float()
+    view_NCHW = images_NCHW
     flip = images_NCHW.shape[1] == 3 if recipe.flip is None else recipe.flip
     pad_height = min(round(recipe.crop_padding * height / 8), height - 1)
     pad_width = min(round(recipe.crop_padding * width / 8), width - 1)
     if pad_height or pad_width or flip:
         view_NCHW = _crop_and_flip(view_NCHW, (pad_height, pad_width), flip, generator)
+    view_NCHW = view_NCHW.float() if normal is None else normalize(view_NCHW, *normal)
     if side := round(recipe.cutout * min(height, width)):
         view_NCHW = _cutout(view_NCHW, side, generator)
     return view_NCHW
@@ -62,7 +67,7 @@ def _cutout(x_NCHW: Tensor, side: int, generator: torch.Generator) -> Tensor:
         return (past_start >= 0) & (past_start < side)
 
     hole_NHW = covered(height).unsqueeze(2) & covered(width).unsqueeze(1)
-    return x_NCHW.masked_fill(hole_NHW.unsqueeze(1), 0.0)
+    return x_NCHW * (~hole_NHW).float().unsqueeze(1)  # a quarter of the time of ``masked_fill``
 
 
 def _integers(n: int, end: int, generator: torch.Generator) -> Tensor:

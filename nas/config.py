@@ -57,6 +57,7 @@ class RunConfig(BaseModel):
     device: str | None = None
     seed: int = Field(0, ge=0, lt=2**32)  # what numpy's generators take
     objective: Objective = "balanced_accuracy"
+    profile: bool = False  # measure where the time goes
 
 
 class MemberConfig(BaseModel):

@@ -102,6 +102,15 @@ Prune = Annotated[
 Workers = Annotated[Text, option("Trials at once. [default: 4 a GPU, or one a CPU core]", "N")]
 TrialsPerGpu = Annotated[Text, option("Trials at once on each GPU. [default: 4]", "N")]
 Device = Annotated[Text, option("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
+Profile = Annotated[
+    bool | None,
+    typer.Option(
+        "--profile/--no-profile",
+        help="Measure where the time goes; 'nasctl status' shows it. Slows trials on a GPU a little. "
+        "[default: --no-profile]",
+        show_default=False,
+    ),
+]
 RunName = Annotated[Text, option("The run's name. [default: the newest run]", "NAME", "--run", "-r")]
 Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

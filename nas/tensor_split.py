@@ -36,9 +36,9 @@ class TensorSplit:
         rows: NDArray[np.int64] | None = None,
     ) -> TensorSplit:
         """Put arrays on ``device``. On a CPU nothing is copied; elsewhere only ``rows`` of the images are."""
-        split = cls(
-            torch.from_numpy(images), torch.from_numpy(labels), None if rows is None else torch.from_numpy(rows)
-        )
+        # numpy is free in the stride of a single channel, from which torch would guess another order of memory.
+        pixels = torch.from_numpy(images).reshape(-1).view(images.shape)
+        split = cls(pixels, torch.from_numpy(labels), None if rows is None else torch.from_numpy(rows))
         if torch.device(device).type == "cpu":
             return split
         on_device = torch.empty(len(split), *images.shape[1:], dtype=torch.uint8, device=device)
@@ -52,7 +52,7 @@ class TensorSplit:
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Images and labels of the split's positions ``index`` (n,), on the split's device."""
         place = index if self.rows is None else self.rows[index]
-        return self.images[place], self.labels[index]
+        return self.images.index_select(0, place), self.labels[index]  # whole images, not pixel by pixel
 
     def chunks(self, size: int = CHUNK) -> Iterator[Tensor]:
         """All images in order, ``size`` at a time."""
@@ -60,7 +60,7 @@ class TensorSplit:
 
     def __getitem__(self, part: slice) -> Tensor:
         """The images of a part of the split."""
-        return self.images[part] if self.rows is None else self.images[self.rows[part]]
+        return self.images[part] if self.rows is None else self.images.index_select(0, self.rows[part])
 
     @cached_property
     def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

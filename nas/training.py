@@ -15,7 +15,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from nas.augmentation import augment, normalize
+from nas.augmentation import augment
 from nas.class_counts import ClassCounts
 from nas.classifier import Classifier
 from nas.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
@@ -23,6 +23,7 @@ from nas.errors import TrialError
 from nas.losses import TrainingLoss, is_reweighted, make_loss
 from nas.metrics import Figures, evaluate
 from nas.mixing import mix
+from nas.profiling import OFF, Watch
 from nas.pruning import why_pruned
 from nas.recipe import Recipe
 from nas.regularizers import Regularizer, make_regularizer
@@ -56,6 +57,7 @@ def train(
     synthetic: TensorSplit | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     floor: Sequence[float] = (),
+    watch: Watch = OFF,
 ) -> Training:
     """Train ``model`` in place by ``recipe``; keep the epoch with the best ``objective`` on ``select_split``.
 
@@ -78,7 +80,7 @@ def train(
     if use_bfloat16(device):
         model.to(memory_format=torch.channels_last)  # the order that tensor cores read
     normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
-    learning = Learning.of(model, images, recipe, counts, normal, generator)
+    learning = Learning.of(model, images, recipe, counts, normal, generator, watch=watch)
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
     history: list[dict[str, float]] = []
     step = make_step(learning, sizes)
@@ -86,22 +88,22 @@ def train(
     with classifier.attached(model, num_classes):
         for epoch in range(1, recipe.epochs + 1):
             started = time.perf_counter()
-            progress = [(epoch - 1 + step / len(sizes)) / recipe.epochs for step in range(len(sizes))]
-            rates = [learning_rate(share_done, recipe) for share_done in progress]
+            rates = [learning_rate((epoch - 1 + n / len(sizes)) / recipe.epochs, recipe) for n in range(len(sizes))]
             train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)), step)
             record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
             check_finite(record, "train_loss")
+            watch.switch("evaluation")
             figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
             record |= {f"select_{name}": figure for name, figure in figures.items() if isinstance(figure, float)}
             check_finite(record, "select_loss")
+            watch.switch("rest")
             kept.see(record, model, always=recipe.keep_epoch == "last")
             record["seconds"] = time.perf_counter() - started
             history.append(record)
             if on_epoch is not None:
                 on_epoch(record)
-            if recipe.patience is not None and kept.epochs_without_lower_loss >= recipe.patience:
-                break
-            if why_pruned(history, objective, floor):
+            impatient = recipe.patience is not None and kept.epochs_without_lower_loss >= recipe.patience
+            if impatient or why_pruned(history, objective, floor):
                 break
 
     state = classifier.folded(kept.state, model, num_classes)
@@ -152,6 +154,7 @@ class Learning:
     sample: Sampler
     normal: tuple[Tensor, Tensor]  # mean and standard deviation per channel, on the device
     generator: torch.Generator
+    watch: Watch
 
     @classmethod
     def of(
@@ -162,11 +165,13 @@ class Learning:
         counts: ClassCounts,
         normal: tuple[Tensor, Tensor],
         generator: torch.Generator,
+        *,
+        watch: Watch = OFF,
     ) -> Learning:
         """For ``model``, which lies on the generator's device. UsageError if a name in the recipe is not known."""
         return cls(
             model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
-            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator,
+            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator, watch,
         )  # fmt: skip
 
 
@@ -204,7 +209,9 @@ def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]], ste
     """Epoch ``epoch``, from 1: ``plan`` has each batch's learning rate and size. Returns the mean loss."""
     phase, sizes = Phase.of(learning, epoch), [size for _, size in plan]
     loss_sum = torch.zeros((), device=learning.generator.device)  # there: reading it at every step would stall a GPU
+    learning.watch.switch("data")
     order = learning.sample(sum(sizes), learning.generator)
+    learning.watch.switch("forward/backward")
     learning.model.train()
     for (rate, _), index_N in zip(plan, torch.split(order, sizes), strict=True):
         loss_sum += step(phase, index_N, rate)
@@ -217,9 +224,11 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     Waits for nothing on the device, and all that a step has of its own are ``index_N`` and ``rate``.
     """
     recipe, generator = learning.recipe, learning.generator
+    learning.watch.switch("data")
     pixels, labels = learning.images.batch(index_N)
-    view = augment(normalize(pixels, *learning.normal), recipe, generator)
+    view = augment(pixels, recipe, generator, learning.normal)
     batch, targets = mix(view, labels, recipe, learning.counts, generator)
+    learning.watch.switch("forward/backward")
     with torch.autocast(generator.device.type, torch.bfloat16, enabled=use_bfloat16(generator.device)):
         logits = learning.model(batch)
     total = loss = learning.loss_of(logits, targets, reweighted=phase.reweighted)

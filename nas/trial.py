@@ -37,6 +37,7 @@ class TrialSpec:
     network: FixedNetwork | None = None
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
     floor: tuple[float, ...] = ()  # of ``nas.pruning``: below it after an epoch, the trial is pruned; empty: never
+    profile: bool = False  # measure what the time goes to
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class TrialResult:
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     error: str | None = None
+    profile: dict[str, float] = field(default_factory=dict)  # seconds by ``nas.profiling.TRIAL_PARTS``, if measured
 
 
 def derived_seed(seed: int, name: str) -> int:

@@ -94,6 +94,44 @@ def test_equal_seeds_give_equal_views_and_inputs_stay_as_they_are() -> None:
     assert torch.equal(images, before)
 
 
+def plain_view(
+    images: torch.Tensor, recipe: Recipe, drawing: torch.Generator, normal: tuple[torch.Tensor, torch.Tensor]
+) -> torch.Tensor:
+    """What ``augment`` does, an image at a time in float64 and in the order in which it is said: normalize, pad,
+    crop, mirror, erase. Draws the same numbers."""
+    n, channels, height, width = images.shape
+    mean, std = (figure.double().view(-1, 1, 1) for figure in normal)
+    up, across = (min(round(recipe.crop_padding * side / 8), side - 1) for side in (height, width))
+    hole = round(recipe.cutout * min(height, width))
+
+    def draw(end: int) -> list[int]:
+        return torch.randint(end, (n, 1), generator=drawing).flatten().tolist()
+
+    ys, xs = draw(2 * up + 1), draw(2 * across + 1)
+    flips = draw(2) if channels == 3 else [0] * n
+    tops, lefts = (draw(height - hole + 1), draw(width - hole + 1)) if hole else ([0] * n, [0] * n)
+    views = []
+    for image, y, x, flip, top, left in zip(images.double() / 255, ys, xs, flips, tops, lefts, strict=True):
+        padded = torch.nn.functional.pad(((image - mean) / std)[None], (across, across, up, up), mode="replicate")[0]
+        view = padded[:, y : y + height, x : x + width]
+        view = (view.flip(2) if flip else view).clone()
+        view[:, top : top + hole, left : left + hole] = 0
+        views.append(view)
+    return torch.stack(views)
+
+
+@pytest.mark.parametrize("shape", [(40, 3, 32, 32), (40, 1, 8, 8), (7, 3, 9, 14)])
+@pytest.mark.parametrize("cutout", [0, 0.25])
+def test_a_batch_is_what_the_plain_form_gives_image_by_image(shape: tuple[int, ...], cutout: float) -> None:
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=generator())
+    normal = torch.linspace(0.3, 0.6, shape[1]), torch.linspace(0.2, 0.3, shape[1])
+    recipe, drawing, again = Recipe(cutout=cutout), generator(3), generator(3)
+    view = augment(images, recipe, drawing, normal)
+    assert view.dtype == torch.float32 and view.is_contiguous()
+    torch.testing.assert_close(view, plain_view(images, recipe, again, normal).float(), rtol=1e-5, atol=1e-6)
+    assert torch.equal(drawing.get_state(), again.get_state())  # as many draws, so what follows is the same too
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_runs_on_a_gpu() -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +30,7 @@ _ALIASES = {
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):  # made for every file at every start: half the time of a frozen dataclass
     """A file that may be an image; ``name`` is relative to the data folder."""
 
     name: str

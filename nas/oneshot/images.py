@@ -81,7 +81,7 @@ class Images:
         self, split: TensorSplit | JoinedSplit, index: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         pixels, labels = split.batch(index)
-        return augment(normalize(pixels, *self._normal), self.recipe, generator), labels
+        return augment(pixels, self.recipe, generator, self._normal), labels
 
     def calibration(self, generator: torch.Generator) -> list[Tensor]:
         """A few batches of training images as they are evaluated, without augmentation."""
