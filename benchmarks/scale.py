@@ -22,7 +22,6 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -294,7 +293,7 @@ def resumed(folder: Path) -> tuple[float, float]:
         time.sleep(0.02)
     seconds = time.perf_counter() - began
     peak = memory(str(process.pid), "VmHWM")
-    process.send_signal(signal.SIGINT)
+    process.terminate()  # as Ctrl-C does, which a shell may have switched off
     process.wait()
     return seconds, peak
 

@@ -29,6 +29,7 @@ console = Terminal()
 def search_command(flags: Flags) -> None:
     """Check everything, create the run, search to the end."""
     from nas.tables import print_plan
+    from nas.tuning import tuned
 
     faults: list[str] = []
     config = attempt(lambda: search_config(flags), faults)
@@ -38,7 +39,8 @@ def search_command(flags: Flags) -> None:
     assert config is not None
     quiet = flags["quiet"] or flags["json"]
     with decoding(console, quiet) as progress:
-        plan = packed(plan_search(config, progress=progress))
+        plan = plan_search(config, progress=progress)
+    plan = tuned(packed(plan))
     store = _started(plan, flags)
     if not quiet:
         print_plan(console, plan, store.folder.name)
@@ -58,7 +60,7 @@ def resume_command(flags: Flags) -> None:
     run = fold(folder, stream_events(folder))
     faults: list[str] = []
     changes: dict[str, Any] = {k: flags[k] for k in ("trials", "workers", "trials_per_gpu", "device") if flags[k]}
-    if flags["profile"] not in (None, run.config.profile):
+    if flags.get("profile") not in (None, run.config.profile):
         changes["profile"] = flags["profile"]
     if flags["time_limit"]:
         changes["time_limit"] = converted(parse_duration, "time_limit", flags, faults)
@@ -73,7 +75,8 @@ def resume_command(flags: Flags) -> None:
     with decoding(console, quiet) as progress:
         attempt(lambda: check_data(run, progress=progress), faults)
     settings = changed or run.config
-    told = (settings.device, settings.workers, settings.trials_per_gpu)
+    workers = settings.workers or run.facts.get("training", {}).get("workers")  # as the run began
+    told = (settings.device, workers, settings.trials_per_gpu)
     slots = attempt(lambda: as_recorded(plan_slots(*told), settings, run.facts), faults)
     raise_all(faults)
     assert changed is not None and slots is not None

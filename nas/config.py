@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nas.data.config import DataConfig
 from nas.errors import UsageError
+from nas.execution import Precision
 from nas.recipe import Objective, Recipe
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -55,6 +56,7 @@ class RunConfig(BaseModel):
     workers: int | None = Field(None, ge=1)
     trials_per_gpu: int | None = Field(None, ge=1)
     device: str | None = None
+    precision: Precision = "auto"
     seed: int = Field(0, ge=0, lt=2**32)  # what numpy's generators take
     objective: Objective = "balanced_accuracy"
     profile: bool = False  # measure where the time goes

@@ -102,6 +102,9 @@ Prune = Annotated[
 Workers = Annotated[Text, option("Trials at once. [default: 4 a GPU, or one a CPU core]", "N")]
 TrialsPerGpu = Annotated[Text, option("Trials at once on each GPU. [default: 4]", "N")]
 Device = Annotated[Text, option("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
+Precision = Annotated[
+    Text, option("What is multiplied: float32, bfloat16, or auto, the faster by measurement. [default: auto]", "NAME")
+]
 Profile = Annotated[
     bool | None,
     typer.Option(

@@ -16,6 +16,7 @@ from typing import Any
 
 from budgets import Budget, cost_of
 from nas.errors import ReplayError, SearchStopped
+from nas.execution import execution_of
 from nas.executors import Executor
 from nas.journal import Journal, Listener
 from nas.profiling import OFF, Watch, wait
@@ -180,8 +181,9 @@ class TrialLoop:
             log_path=str(folder / "logs" / f"{trial.id}.txt"),
             data_key=self.run.facts["data_key"],
             test=test,
-            floor=self._judges.floor(trial.id) if config.prune and trial.stage == "search" and not test else (),
             profile=config.profile,
+            floor=self._judges.floor(trial.id) if config.prune and trial.stage == "search" and not test else (),
+            execution=execution_of(config.precision, self.run.facts.get("training")),
         )
 
     def _collect(self) -> None:

@@ -25,8 +25,9 @@ from nas.config import RunConfig
 from nas.data.cache import cache_root
 from nas.executors import Executor, LocalExecutor, WorkerSlot
 from nas.executors.devices import count_cores, spread
+from nas.recipe import default_batch_size
 from nas.search import Plan
-from nas.trial import TrialSpec
+from nas.trial import TrialResult, TrialSpec
 
 RUN = "nas.throughput:train_for_a_while"
 WAKE, PREPARE, MEASURE = "wake", "prepare", "measure"  # what ``RUN`` is asked for, by the specification's id
@@ -46,6 +47,7 @@ class Load:
     workers: int
     images_per_second: float  # of all together
     free_bytes: int  # of the GPU's memory, beside them
+    worker_bytes: int = 0  # that the largest of them took for tensors; its CUDA context comes on top
 
 
 class MeasuringFailed(Exception):
@@ -91,18 +93,24 @@ def measure(open_executor: Callable[[int], Executor], spec: TrialSpec, most: int
 def load_of(figures: Sequence[dict[str, float]]) -> Load:
     """From what each worker says."""
     speed = sum(one["images_per_second"] for one in figures)
-    return Load(len(figures), speed, int(min(one["free_bytes"] for one in figures)))
+    free, taken = min(one["free_bytes"] for one in figures), max(one["worker_bytes"] for one in figures)
+    return Load(len(figures), speed, int(free), int(taken))
 
 
 def together(executor: Executor, spec: TrialSpec, what: str, workers: int, end: float) -> list[dict[str, float]]:
     """The figures of so many workers that do ``what`` at the same time. MeasuringFailed if not all do until ``end``."""
+    if num_busy := executor.num_running:
+        raise MeasuringFailed(f"{num_busy} workers are busy with what they were asked before")
     for _ in range(workers):
         executor.submit(replace(spec, id=what))
-    results = []
-    while executor.num_running:
+    results: list[TrialResult] = []
+    while len(results) < workers:
         results += (ended := executor.wait(max(0.0, end - time.monotonic())))
-        if not ended or any(result.status != "finished" for result in ended):
-            raise MeasuringFailed(ended[0].error if ended else "it took too long")
+        if not ended:
+            raise MeasuringFailed("it took too long")
+    for result in results:
+        if result.status != "finished":
+            raise MeasuringFailed(result.error)
     return [result.metrics.get("rank", {}) for result in results]
 
 
@@ -148,8 +156,6 @@ def planned_images(plan: Plan) -> int:
 
 def typical(plan: Plan) -> TrialSpec:
     """The network in the middle of what fits the budget, by multiplications, and the batch size of its training."""
-    from nas.sampling import default_batch_size  # torch, which the workers' side of the program has
-
     rows = draw_fitting(plan.space, plan.task, plan.budget, np.random.default_rng(0))[0]
     macs = costs_of(plan.space, rows, plan.task).macs
     sample = plan.space.decode(rows[int(np.argsort(macs)[len(macs) // 2])])

@@ -55,6 +55,11 @@ class Recipe(BaseModel):
     cutout: float = Field(default=0.0, ge=0, lt=1)
 
 
+def default_batch_size(num_images: int) -> int:
+    """The power of two, from 16 to 128, that gives an epoch about 20 steps or more: small sets need steps."""
+    return min(max(16, 1 << (num_images // 20).bit_length() >> 1), 128)
+
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (

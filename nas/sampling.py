@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nas.recipe import Recipe
+from nas.recipe import Recipe, default_batch_size
 from nas.tensor_split import JoinedSplit, TensorSplit
 
 # The number of images wanted and a generator to their positions, on the generator's device.
@@ -65,11 +65,6 @@ def epoch_plan(
 def images_seen(num_images: int, recipe: Recipe, *, oversampled: bool) -> int:
     """How many of the images an epoch sees: a share of an oversampled set, all of any other."""
     return max(2, math.ceil((recipe.oversampled_share if oversampled else 1.0) * num_images))
-
-
-def default_batch_size(num_images: int) -> int:
-    """The power of two, from 16 to 128, that gives an epoch about 20 steps or more: small sets need steps."""
-    return min(max(16, 1 << (num_images // 20).bit_length() >> 1), 128)
 
 
 def batch_sizes(num_images: int, batch_size: int) -> list[int]:

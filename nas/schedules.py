@@ -32,6 +32,11 @@ def learning_rate(progress: float, recipe: Recipe) -> float:
     return recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
 
+def learning_rates(recipe: Recipe, epoch: int, steps: int, *, epochs: int | None = None) -> list[float]:
+    """The rate at each of the ``steps`` of epoch ``epoch``, from 1, of the recipe's ``epochs`` or of others."""
+    return [learning_rate((epoch - 1 + step / steps) / (epochs or recipe.epochs), recipe) for step in range(steps)]
+
+
 def _step(progress: float) -> float:
     for start, share in STEP_DROPS:
         if progress >= start:

@@ -45,6 +45,7 @@ class Plan:
     data_name: str
     data_key: str  # of the images and their splits
     packing: dict[str, Any] | None = None  # how many trials share a GPU, if measured (see ``nas.packing``)
+    training: dict[str, Any] | None = None  # how trials are carried out, where that was measured (``nas.tuning``)
 
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
@@ -81,6 +82,8 @@ def start(plan: Plan, folder: Path) -> RunStore:
         "population": plan.config.population,  # a resumed search may get more trials, but no other population
         "keeps_rare": True,  # see Proposer; runs recorded without it go on as they began
     }
+    if plan.training is not None:
+        facts["training"] = plan.training
     return create_run(folder, plan.config, facts)
 
 

@@ -111,7 +111,7 @@ def time_trial(sample: Sample, config: SearchConfig, data: Dataset, device: str,
     """Seconds that training ``sample`` takes on this machine, from a few measured steps."""
     import torch
 
-    from nas.sampling import default_batch_size
+    from nas.recipe import default_batch_size
     from nas.tensor_split import TensorSplit
     from nas.training import train
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from baselines import FixedNetwork
 from nas.errors import SearchStopped
+from nas.execution import execution_of
 from nas.executors import Executor, WorkerSlot
 from nas.journal import Journal, Listener, profile_recorded, stops_recorded
 from nas.loop import MOST_FAILURES, unusable, why_stopped
@@ -116,6 +117,7 @@ def _spec(run: Run, trial: Trial) -> TrialSpec:
         data_key=run.facts["data_key"],
         test_after=True,
         profile=run.config.profile,
+        execution=execution_of(run.config.precision, run.facts.get("training")),
     )
 
 

@@ -18,6 +18,7 @@ from nas.display import clock
 from nas.runs import Run, Trial
 from nas.search import Plan
 from nas.store import typed
+from nas.tuning import described
 from search_spaces import Task, get_space
 from search_spaces.structure import leaves
 
@@ -47,6 +48,7 @@ def print_plan(console: Console, plan: Plan, name: str) -> None:
     devices = ", ".join(sorted({slot.device for slot in plan.slots}))
     places = f", {len(plan.slots)} at once on {devices}"
     facts = {"budget": plan.budget, "note": plan.note, "data": plan.data_name, "counts": plan.counts}
+    facts["training"] = plan.training
     console.print(_settings(name, plan.config, plan.task, facts, places), highlight=False, soft_wrap=True)
 
 
@@ -76,6 +78,8 @@ def _settings(name: str, config: SearchConfig, task: Task, facts: dict[str, Any]
         f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}"
         + ("; weak trials stop early" if config.prune else ""),
     ]
+    if facts.get("training"):
+        lines.append(f"Trains  {described(facts['training'])}")
     if config.one_shot:
         weight = f"{config.supernet.penalty:g}" if config.supernet.penalty else "none"
         budget = "" if config.strategy == "random-oneshot" else f"; penalty for the budget: {weight}"

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nas import training
 from nas.cuda_graphs import LEAST_STEPS
+from nas.execution import place, usual_execution
 from nas.executors import EpochReport
 from nas.packing import PREPARE, WAKE
 from nas.recipe import Recipe
@@ -31,15 +32,19 @@ STEPS_BETWEEN_LOOKS = 8  # at the clock, for which the GPU has to have finished
 def train_for_a_while(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """A ``RunTrial``: random images, and the network, recipe and shapes of ``spec``, whose batch size is given.
 
-    Its figures on "rank" are images_per_second and free_bytes, of the device's memory. With the id "wake" nothing is
-    done, with "prepare" all but the measurement; a worker that was not prepared prepares itself.
+    Its figures on "rank" are images_per_second, free_bytes of the device's memory, and worker_bytes that it took of
+    it. With the id "wake" nothing is done, with "prepare" all but the measurement; a worker that was not prepared
+    prepares itself.
     """
     began = time.perf_counter()
     if spec.id == WAKE:
         return TrialResult(spec.id, "finished")
     work = work_of(spec, device)
     figures = {} if spec.id == PREPARE else {"images_per_second": work.images_per_second(SECONDS)}
-    figures["free_bytes"] = torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else 1 << 62
+    if device.startswith("cuda"):
+        figures |= {"free_bytes": torch.cuda.mem_get_info(device)[0], "worker_bytes": torch.cuda.max_memory_reserved()}
+    else:
+        figures |= {"free_bytes": 1 << 62, "worker_bytes": 0}
     return TrialResult(spec.id, "finished", {"rank": figures}, seconds=time.perf_counter() - began)
 
 
@@ -51,9 +56,7 @@ class Work:
         generator = torch.Generator(device).manual_seed(0)
         normal = torch.full((images.images.shape[1],), 0.5, device=device)
         counts = training.class_counts(images, images, recipe, num_classes)
-        model.to(device)
-        if training.use_bfloat16(torch.device(device)):
-            model.to(memory_format=torch.channels_last)
+        place(model, torch.device(device), usual_execution(torch.device(device)))
         self.learning = training.Learning.of(model, images, recipe, counts, (normal, normal), generator)
         self.step = training.make_step(self.learning, [recipe.batch_size] * LEAST_STEPS)
         self.size, self._batches = recipe.batch_size, self._positions()
@@ -99,6 +102,9 @@ def _work(
     space: str, sample: str, shape: tuple[int, int, int], num_classes: int, recipe: Recipe, device: str
 ) -> Work:
     """Recorded, and with the memory that a trial takes, of which evaluation needs the most."""
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     torch.manual_seed(0)
     pixels = torch.randint(256, (NUM_IMAGES, *shape), dtype=torch.uint8, device=device)
     images = TensorSplit(pixels, torch.arange(NUM_IMAGES, device=device) % num_classes)

@@ -20,6 +20,7 @@ from nas.class_counts import ClassCounts
 from nas.classifier import Classifier
 from nas.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
 from nas.errors import TrialError
+from nas.execution import Execution, place, usual_execution
 from nas.losses import TrainingLoss, is_reweighted, make_loss
 from nas.metrics import Figures, evaluate
 from nas.mixing import mix
@@ -28,7 +29,7 @@ from nas.pruning import why_pruned
 from nas.recipe import Recipe
 from nas.regularizers import Regularizer, make_regularizer
 from nas.sampling import Sampler, epoch_plan, make_sampler
-from nas.schedules import learning_rate
+from nas.schedules import learning_rates
 from nas.tensor_split import CHUNK, JoinedSplit, TensorSplit
 
 
@@ -55,9 +56,10 @@ def train(
     seed: int,
     objective: str = "balanced_accuracy",
     synthetic: TensorSplit | None = None,
+    execution: Execution | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
-    floor: Sequence[float] = (),
     watch: Watch = OFF,
+    floor: Sequence[float] = (),
 ) -> Training:
     """Train ``model`` in place by ``recipe``; keep the epoch with the best ``objective`` on ``select_split``.
 
@@ -76,11 +78,10 @@ def train(
     mean, std = train_split.mean_and_std
     images, sizes = epoch_plan(train_split, synthetic, recipe)
     counts = class_counts(train_split, images, recipe, num_classes)
-    model.to(device)
-    if use_bfloat16(device):
-        model.to(memory_format=torch.channels_last)  # the order that tensor cores read
+    execution = execution or usual_execution(device)
+    place(model, device, execution)
     normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
-    learning = Learning.of(model, images, recipe, counts, normal, generator, watch=watch)
+    learning = Learning.of(model, images, recipe, counts, normal, generator, execution=execution, watch=watch)
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
     history: list[dict[str, float]] = []
     step = make_step(learning, sizes)
@@ -88,7 +89,7 @@ def train(
     with classifier.attached(model, num_classes):
         for epoch in range(1, recipe.epochs + 1):
             started = time.perf_counter()
-            rates = [learning_rate((epoch - 1 + n / len(sizes)) / recipe.epochs, recipe) for n in range(len(sizes))]
+            rates = learning_rates(recipe, epoch, len(sizes))
             train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)), step)
             record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
             check_finite(record, "train_loss")
@@ -102,8 +103,8 @@ def train(
             history.append(record)
             if on_epoch is not None:
                 on_epoch(record)
-            impatient = recipe.patience is not None and kept.epochs_without_lower_loss >= recipe.patience
-            if impatient or why_pruned(history, objective, floor):
+            patient = recipe.patience is None or kept.epochs_without_lower_loss < recipe.patience
+            if not patient or why_pruned(history, objective, floor):
                 break
 
     state = classifier.folded(kept.state, model, num_classes)
@@ -154,6 +155,7 @@ class Learning:
     sample: Sampler
     normal: tuple[Tensor, Tensor]  # mean and standard deviation per channel, on the device
     generator: torch.Generator
+    execution: Execution
     watch: Watch
 
     @classmethod
@@ -166,12 +168,14 @@ class Learning:
         normal: tuple[Tensor, Tensor],
         generator: torch.Generator,
         *,
+        execution: Execution | None = None,
         watch: Watch = OFF,
     ) -> Learning:
         """For ``model``, which lies on the generator's device. UsageError if a name in the recipe is not known."""
         return cls(
             model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
-            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator, watch,
+            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator,
+            execution or usual_execution(generator.device), watch,
         )  # fmt: skip
 
 
@@ -211,7 +215,7 @@ def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]], ste
     loss_sum = torch.zeros((), device=learning.generator.device)  # there: reading it at every step would stall a GPU
     learning.watch.switch("data")
     order = learning.sample(sum(sizes), learning.generator)
-    learning.watch.switch("forward/backward")
+    learning.watch.switch("forward/backward")  # with its data, where a step is replayed whole from a recording
     learning.model.train()
     for (rate, _), index_N in zip(plan, torch.split(order, sizes), strict=True):
         loss_sum += step(phase, index_N, rate)
@@ -229,7 +233,8 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     view = augment(pixels, recipe, generator, learning.normal)
     batch, targets = mix(view, labels, recipe, learning.counts, generator)
     learning.watch.switch("forward/backward")
-    with torch.autocast(generator.device.type, torch.bfloat16, enabled=use_bfloat16(generator.device)):
+    in_bfloat16 = learning.execution.precision == "bfloat16"
+    with torch.autocast(generator.device.type, torch.bfloat16, enabled=in_bfloat16):
         logits = learning.model(batch)
     total = loss = learning.loss_of(logits, targets, reweighted=phase.reweighted)
     if learning.regularizer is not None and phase.penalty_weight:
@@ -258,11 +263,6 @@ def evaluate_split(
         model, images, split.labels, normalization, num_classes=num_classes, device=device, batch_size=batch_size,
         confusion=confusion,
     )  # fmt: skip
-
-
-def use_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32: a GPU with such tensor cores."""
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from baselines.registry import FixedNetwork
 from nas.data.config import DataConfig
+from nas.execution import Execution
 from nas.recipe import Recipe
 
 Sample = dict[str, int | str]
@@ -35,9 +36,10 @@ class TrialSpec:
     log_path: str | None = None  # text log of this trial, appended to
     test: bool = False  # do not train: load the weights and score the test split alone
     network: FixedNetwork | None = None
+    execution: Execution | None = None  # None: what is usual on the device
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
-    floor: tuple[float, ...] = ()  # of ``nas.pruning``: below it after an epoch, the trial is pruned; empty: never
     profile: bool = False  # measure what the time goes to
+    floor: tuple[float, ...] = ()  # of ``nas.pruning``: below it after an epoch, the trial is pruned; empty: never
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from torch import nn
 from baselines import build_network
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, out_of_memory
+from nas.execution import usual_execution
 from nas.metrics import Figures
 from nas.profiling import OFF, Stopwatch, Watch
 from nas.pruning import why_pruned
@@ -74,7 +75,7 @@ def _train_and_score(
 ) -> dict[str, Figures]:
     """The figures by split. Fills ``history`` as it goes, so that a failed trial keeps its curve."""
     torch.manual_seed(spec.seed)  # before building: the first weights come from it
-    model = _build(spec)
+    model = build(spec)
     _log(spec, *_header(spec, device, model))
     watch.switch("opening")
     _check_data(spec)
@@ -97,9 +98,10 @@ def _train_and_score(
         seed=spec.seed,
         objective=spec.objective,
         synthetic=synthetic,
+        execution=spec.execution,
         on_epoch=record_epoch,
-        floor=spec.floor,
         watch=watch,
+        floor=spec.floor,
     )
     model.load_state_dict(training.best_state)
     normalization = Normalization(training.mean, training.std)
@@ -121,14 +123,14 @@ def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:
     assert spec.weights_path is not None
     _check_data(spec)
     state, normalization = load_weights(Path(spec.weights_path))
-    model = _build(spec)
+    model = build(spec)
     model.load_state_dict(state)
     figures = _score(model.to(device), spec, device, normalization, "test")
     _log(spec, f"test {json.dumps(figures)}")
     return {"test": figures}
 
 
-def _build(spec: TrialSpec) -> nn.Module:
+def build(spec: TrialSpec) -> nn.Module:
     """The network with its first weights: random ones from torch's generator, or those of ImageNet."""
     if spec.network is not None:
         return build_network(spec.network, spec.input_shape, spec.num_classes)
@@ -181,6 +183,7 @@ def _header(spec: TrialSpec, device: str, model: nn.Module) -> list[str]:
         f"recipe {spec.recipe.model_dump_json()}",
         f"objective {spec.objective}",
         f"device {device}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        f"execution {spec.execution or usual_execution(torch.device(device))}",
         f"seed {spec.seed}",
     ]
 

@@ -15,9 +15,9 @@ from nas.errors import TrialError
 from nas.losses import LOSSES
 from nas.metrics import evaluate
 from nas.mixing import MIXINGS
-from nas.recipe import OBJECTIVES, Recipe
+from nas.recipe import OBJECTIVES, Recipe, default_batch_size
 from nas.regularizers import REGULARIZERS
-from nas.sampling import batch_sizes, class_balanced_sampler, default_batch_size, make_sampler
+from nas.sampling import batch_sizes, class_balanced_sampler, make_sampler
 from nas.schedules import learning_rate
 from nas.tensor_split import JoinedSplit, TensorSplit
 from nas.training import Training, train

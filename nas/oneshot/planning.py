@@ -8,7 +8,8 @@ from budgets import Budget
 from nas.config import ONE_SHOT, STRATEGIES, SearchConfig
 from nas.errors import UsageError
 from nas.oneshot.memory import check_memory, memory_need
-from nas.sampling import default_batch_size, images_seen
+from nas.recipe import default_batch_size
+from nas.sampling import images_seen
 from search_spaces import SearchSpace, Task
 from search_spaces.errors import NotRepresentable
 

@@ -26,14 +26,15 @@ from torch import Tensor, nn
 from budgets import Budget, costs_of
 from nas.classifier import Classifier
 from nas.config import SearchConfig
+from nas.execution import use_bfloat16
 from nas.losses import is_reweighted, make_loss
 from nas.nni_oneshot import Choices
 from nas.oneshot.distribution import as_arrays, draw, entropy, likeliest
 from nas.oneshot.images import Batch, Images, calibrate
 from nas.oneshot.penalty import BudgetPenalty
 from nas.oneshot.pool import Pool
-from nas.schedules import learning_rate
-from nas.training import check_finite, make_optimizer, use_bfloat16
+from nas.schedules import learning_rates
+from nas.training import check_finite, make_optimizer
 from nas.trial import derived_seed
 from search_spaces import SearchSpace, Task
 from search_spaces.supernet import Supernet
@@ -120,9 +121,8 @@ class SupernetTraining:
     def _rates(self, epoch: int) -> list[float]:
         """The weights' rate at each step. A supernet is far wider than any trial: with the trials' own rate it
         fits the training split so closely that the alphas learn to leave the last stages out."""
-        steps, share = len(self.images.sizes), self.config.supernet.learning_rate
-        progress = [(epoch - 1 + step / steps) / self.epochs for step in range(steps)]
-        return [share * learning_rate(done, self.config.recipe) for done in progress]
+        rates = learning_rates(self.config.recipe, epoch, len(self.images.sizes), epochs=self.epochs)
+        return [self.config.supernet.learning_rate * rate for rate in rates]
 
     def _losses(self, epoch: int, generator: torch.Generator, rng: np.random.Generator) -> dict[str, float | None]:
         """Train for one epoch; the mean losses of both kinds of steps."""
