@@ -17,7 +17,7 @@ from nas.trial import TrialResult, TrialSpec
 from nas.worker import build
 
 MEASURED = "nas.measuring:measure"
-SLICE = 0.3  # seconds of steps, at least two of them
+SLICE = 0.3  # seconds of steps after the first
 
 
 def measure(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
@@ -43,7 +43,7 @@ def measure(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     phase, fastest, steps, began = Phase.of(learning, 1), math.inf, 0, 0.0
     model.train()
     with Classifier.of(spec.recipe, counts).attached(model, classes):
-        while steps < 3 or time.perf_counter() - began < SLICE:
+        while steps < 2 or time.perf_counter() - began < SLICE:
             started = time.perf_counter()
             take_step(learning, phase, place_N[:size], spec.recipe.learning_rate).item()
             if steps == 0:  # libraries prepare themselves in it
