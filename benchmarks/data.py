@@ -71,8 +71,7 @@ def step_seconds(space: str, params: int, split: TensorSplit, execution: Executi
     """Of a whole training step of the space's network."""
     spec = specification(space, 32, params, BATCH)
     model = build(spec)
-    if execution.memory_format == "channels_last":
-        model.to(memory_format=torch.channels_last)
+    execution.place(model, "cpu")
     counts = ClassCounts.of(split.labels, split.labels, 10, balanced=False)
     generator = torch.Generator().manual_seed(0)
     learning = Learning.of(model, split, spec.recipe, counts, NORMAL, generator, execution=execution)
@@ -100,10 +99,11 @@ def main() -> None:
     batches = iter(DataLoader(Pictures(pixels.permute(0, 2, 3, 1).numpy()), BATCH, shuffle=True, drop_last=True))
     ours_took, theirs_took = seconds(ours, 10 * args.steps), seconds(partial(next, batches), min(args.steps, 20))
     print(
-        f"\nA batch of {BATCH} images of 3x32x32: {1e3 * ours_took:.2f} ms; by a DataLoader {1e3 * theirs_took:.1f} ms, "
-        f"{theirs_took / ours_took:.0f} times as long\n"
+        f"\nA batch of {BATCH} images of 3x32x32: {1e3 * ours_took:.2f} ms; by a DataLoader {1e3 * theirs_took:.1f} ms,"
+        f" {theirs_took / ours_took:.0f} times as long\n"
     )
-    print(f"{'space':<10} {'parameters':>10} {'step ms':>8} {'data':>7} {'with a DataLoader: ms':>22} {'data':>7} {'ratio':>6}")
+    heads = f"{'space':<10} {'parameters':>10} {'step ms':>8} {'data':>7}"
+    print(f"{heads} {'with a DataLoader: ms':>22} {'data':>7} {'ratio':>6}")
     for space in args.spaces:
         for params in (100_000, 20_000):
             step = min(

@@ -39,24 +39,34 @@ def draw_fitting(
     Where random draws find none, samples are led into the budget one choice at a time. Empty only if that
     fails from every start.
     """
-    found: list[Rows] = []
+    found = hopeful = np.empty((0, len(space.choices)), np.int16)
     for _ in range(most_batches):
-        rows = space.draw_spread(rng, BATCH)
-        found.append(fitting(space, task, budget, rows))
-        if sum(map(len, found)) >= ENOUGH:
+        hopeful = np.concatenate([hopeful, _hopeful(space, task, budget, space.draw_spread(rng, BATCH))])
+        if len(found) + len(hopeful) >= ENOUGH:  # else it is too early to look closer
+            found, hopeful = np.concatenate([found, _admitted(space, task, budget, hopeful)]), hopeful[:0]
+        if len(found) >= ENOUGH:
             break
-    if not any(map(len, found)):
-        found.append(_led_inside(space, task, budget, rng))
-    rows = np.unique(np.concatenate(found), axis=0)
+    found = np.concatenate([found, _admitted(space, task, budget, hopeful)])
+    if not len(found):
+        found = _led_inside(space, task, budget, rng)
+    rows = np.unique(found, axis=0)
     return rows, costs_of(space, rows, task)
 
 
 def fitting(space: SearchSpace, task: Task, budget: Budget, rows: Rows) -> Rows:
     """Those of ``rows`` that fit. Where the budget limits parameters or bytes, these are counted first, and the
     other costs only of rows that pass."""
-    if budget.rules_out_by_params:
-        rows = rows[budget.may_admit(params_of(space, rows, task))]
-    return rows if budget.needs_params_only else rows[budget.admits(costs_of(space, rows, task))]
+    return _admitted(space, task, budget, _hopeful(space, task, budget, rows))
+
+
+def _hopeful(space: SearchSpace, task: Task, budget: Budget, rows: Rows) -> Rows:
+    """Those of ``rows`` whose parameters no limit rules out."""
+    return rows[budget.may_admit(params_of(space, rows, task))] if budget.rules_out_by_params else rows
+
+
+def _admitted(space: SearchSpace, task: Task, budget: Budget, hopeful: Rows) -> Rows:
+    """Those that fit of rows whose parameters were looked at."""
+    return hopeful if budget.needs_params_only else hopeful[budget.admits(costs_of(space, hopeful, task))]
 
 
 def draw_near(space: SearchSpace, task: Task, budget: Budget, known: Rows, rng: np.random.Generator) -> Rows:

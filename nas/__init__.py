@@ -5,4 +5,8 @@ be built (``search_spaces``), what it costs (``budgets``), which fixed networks 
 (``baselines``). NNI, TensorBoard and ONNX each live behind one module.
 """
 
+import time
+
+STARTED = time.perf_counter()  # the program: nothing of it is imported before
+
 __version__ = "0.1.0"

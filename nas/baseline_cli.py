@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.flags import BatchSize, Device, Fit, ImageSize, Json, Quiet, Runs, SkipBroken, Text, option
+from nas.flags import BatchSize, Device, Fit, ImageSize, Json, Profile, Quiet, Runs, SkipBroken, Text, option
 
 baseline = typer.Typer(
     no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
@@ -60,6 +60,7 @@ def run_study(
     time_limit: Annotated[Text, option("Start no new training after this time: 90s, 30m, 2h.", "TIME")] = None,
     trial_timeout: Annotated[Text, option("Stop a single training after this time; it fails.", "TIME")] = None,
     run: Annotated[Text, option("Name of the new run. [default: STUDY-DATA-N]", "NAME", "--run", "-r")] = None,
+    profile: Profile = None,
     runs: Runs = "runs",
     quiet: Quiet = False,
     json: Json = False,

@@ -7,12 +7,12 @@ from pathlib import Path
 from baselines.hand_nets import HAND_NETS
 from baselines.registry import network_names
 from baselines.studies import STUDIES
-from nas.commands import carry_out, console, outcome_document, print_json, show_outcome, under_free_name
+from nas.commands import carry_out, console, outcome_document, print_json, show_outcome
 from nas.config import raise_all
 from nas.errors import UsageError, attempt
 from nas.options import Flags
 from nas.runs import load_run
-from nas.starting import create_run, name_faults
+from nas.starting import create_run, name_faults, under_free_name
 from nas.studies import plan_study
 from nas.terminal import decoding
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nas import STARTED
 from nas.config import checked, raise_all
 from nas.documents import run_document, trial_document
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, start_server
 from nas.options import Flags, converted, data_config, parse_duration, search_config, too_many_trials
-from nas.runs import Run, find_run, fold, load_run, new_name, run_folders
+from nas.packing import as_recorded, packed
+from nas.profiling import OFF, Stopwatch
+from nas.runs import Run, find_run, fold, load_run, run_folders
 from nas.search import Plan, check_data, local_executor, plan_search, search, start
-from nas.starting import name_faults
+from nas.starting import name_faults, under_free_name
 from nas.store import RunStore, stream_events, typed
 from nas.terminal import Terminal, decoding
 
@@ -36,8 +39,7 @@ def search_command(flags: Flags) -> None:
     assert config is not None
     quiet = flags["quiet"] or flags["json"]
     with decoding(console, quiet) as progress:
-        plan = plan_search(config, progress=progress)
-    plan = tuned(plan)
+        plan = tuned(packed(plan_search(config, progress=progress)))
     store = _started(plan, flags)
     if not quiet:
         print_plan(console, plan, store.folder.name)
@@ -49,20 +51,6 @@ def _started(plan: Plan, flags: Flags) -> RunStore:
     return under_free_name(lambda folder: start(plan, folder), plan.space.name, plan.config.data.source, flags)
 
 
-def under_free_name(create: Callable[[Path], RunStore], what: str, source: str, flags: Flags) -> RunStore:
-    """What ``create`` makes of a folder; without --run the first that is free, also if others start at the same
-    moment."""
-    runs = Path(flags["runs"])
-    stem = "".join(c if c.isalnum() else "-" for c in Path(source).stem.lower()).strip("-") or "data"
-    while True:
-        name = flags["run"] or new_name(f"{what}-{stem}", runs)
-        try:
-            return create(runs / name)
-        except RunError:
-            if flags["run"] or not (runs / name).exists():
-                raise
-
-
 def resume_command(flags: Flags) -> None:
     """Go on with a run; what was recorded is replayed, not trained again."""
     from nas.executors import plan_slots
@@ -71,6 +59,8 @@ def resume_command(flags: Flags) -> None:
     run = fold(folder, stream_events(folder))
     faults: list[str] = []
     changes: dict[str, Any] = {k: flags[k] for k in ("trials", "workers", "trials_per_gpu", "device") if flags[k]}
+    if flags["profile"] not in (None, run.config.profile):
+        changes["profile"] = flags["profile"]
     if flags["time_limit"]:
         changes["time_limit"] = converted(parse_duration, "time_limit", flags, faults)
     if flags["trials"]:
@@ -78,14 +68,15 @@ def resume_command(flags: Flags) -> None:
         changes = {k: v for k, v in changes.items() if not (k == "trials" and run.is_study)}
     changed = checked(type(run.config), {**run.config.model_dump(), **changes}, faults)
     if run.state == "done" and not faults:
-        _say_it_is_done(run, flags, changed=bool(changes))
+        _say_it_is_done(run, flags, changed=bool(changes.keys() - {"profile"}))
         return
     quiet = flags["quiet"] or flags["json"]
     with decoding(console, quiet) as progress:
         attempt(lambda: check_data(run, progress=progress), faults)
     settings = changed or run.config
     workers = settings.workers or run.facts.get("training", {}).get("workers")  # as the run began
-    slots = attempt(lambda: plan_slots(settings.device, workers, settings.trials_per_gpu), faults)
+    told = (settings.device, workers, settings.trials_per_gpu)
+    slots = attempt(lambda: as_recorded(plan_slots(*told), settings, run.facts), faults)
     raise_all(faults)
     assert changed is not None and slots is not None
     store = RunStore(folder)
@@ -126,6 +117,7 @@ def outcome_document(run: Run) -> dict[str, Any]:
 
 def show_outcome(run: Run) -> None:
     """What a run found, in words and tables; of a study with its pictures drawn."""
+    from nas.profile_tables import print_profile
     from nas.supernet_tables import print_supernet
     from nas.tables import print_outcome
 
@@ -134,9 +126,10 @@ def show_outcome(run: Run) -> None:
         from nas.study_tables import print_study
 
         print_study(console, run, write_pictures(run))
-        return
-    print_supernet(console, run)
-    print_outcome(console, run)
+    else:
+        print_supernet(console, run)
+        print_outcome(console, run)
+    print_profile(console, run)
 
 
 def carry_out(
@@ -158,12 +151,14 @@ def carry_out(
     if run is None:
         run = fold(store.folder, store.stream())
     run.catch_up(store)
+    watch = Stopwatch("starting", since=STARTED) if run.config.profile else OFF
     bring_up_to_date(run)
     try:
         with store, open_display(console, len(slots), quiet=quiet) as display:
             listeners = [keep_files, display.on_event]
             work = run_study if run.is_study else search
-            run = work(store, slots, listeners, local_executor(run.config, display.on_epoch), run=run)
+            open_executor = local_executor(run.config, display.on_epoch)
+            run = work(store, slots, listeners, open_executor, run=run, watch=watch)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not garble the message
         print(f"\nStopped. Every finished trial is kept. To go on: {typed('resume', store.folder)}", file=sys.stderr)
@@ -193,10 +188,12 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
         why = f"Stopped: {run.stopped or 'killed, it seems'}. To go on: {typed('resume', run.folder)}"
         console.print(why, highlight=False, markup=False, soft_wrap=True)
     if run.is_study:
+        from nas.profile_tables import print_profile
         from nas.study_report import study_document
         from nas.study_tables import study_table
 
         console.print(study_table(run, study_document(run)))
+        print_profile(console, run)
     else:
         show_outcome(run)
 

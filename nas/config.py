@@ -59,6 +59,7 @@ class RunConfig(BaseModel):
     precision: Precision = "auto"
     seed: int = Field(0, ge=0, lt=2**32)  # what numpy's generators take
     objective: Objective = "balanced_accuracy"
+    profile: bool = False  # measure where the time goes
 
 
 class MemberConfig(BaseModel):

@@ -24,6 +24,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "winner": run.winner,
         "notes": run.notes,
         "seconds": run.elapsed,
+        "profile": run.profile.document(),
     }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -23,6 +24,14 @@ class Execution:
 
     def __str__(self) -> str:
         return f"{self.memory_format}, {self.precision}"
+
+    def place(self, model: nn.Module, device: torch.device | str) -> None:
+        """Move ``model`` to ``device``, its weights in this order."""
+        import torch
+
+        model.to(device)
+        if self.memory_format == "channels_last":
+            model.to(memory_format=torch.channels_last)
 
 
 BFLOAT16 = Execution("channels_last", "bfloat16")  # the order that tensor cores read

@@ -99,6 +99,15 @@ Device = Annotated[Text, option("cpu, cuda or cuda:N. [default: every GPU, else 
 Precision = Annotated[
     Text, option("What is multiplied: float32, bfloat16, or auto, the faster by measurement. [default: auto]", "NAME")
 ]
+Profile = Annotated[
+    bool | None,
+    typer.Option(
+        "--profile/--no-profile",
+        help="Measure where the time goes; 'nasctl status' shows it. Slows trials on a GPU a little. "
+        "[default: --no-profile]",
+        show_default=False,
+    ),
+]
 RunName = Annotated[Text, option("The run's name. [default: the newest run]", "NAME", "--run", "-r")]
 Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from nas.errors import SearchStopped
+from nas.errors import RunError, SearchStopped
+from nas.profiling import OFF, Watch
 from nas.runs import Run
 from nas.store import Event, RunStore
 
@@ -17,15 +18,18 @@ Listener = Callable[[Event, Run], None]
 class Journal:
     """The events of one run from now on. Owns nothing: the store belongs to the caller."""
 
-    def __init__(self, run: Run, store: RunStore, listeners: Sequence[Listener] = ()) -> None:
-        self.run, self.store, self.listeners = run, store, listeners
+    def __init__(
+        self, run: Run, store: RunStore, listeners: Sequence[Listener] = (), *, watch: Watch = OFF
+    ) -> None:
+        self.run, self.store, self.listeners, self.watch = run, store, listeners, watch
 
     def append(self, kind: str, body: dict[str, Any]) -> None:
         """Record an event. RunError if the disk refuses; nothing has happened then."""
-        event = self.store.append(kind, body)
-        self.run.apply(event)
-        for listener in self.listeners:
-            listener(event, self.run)
+        with self.watch.span("recording"):
+            event = self.store.append(kind, body)
+            self.run.apply(event)
+            for listener in self.listeners:
+                listener(event, self.run)
 
     def note(self, text: str) -> None:
         """Record something that the user should know, once."""
@@ -44,3 +48,14 @@ def stops_recorded(store: RunStore) -> Iterator[None]:
     except SearchStopped as error:
         store.append("stopped", {"reason": str(error).splitlines()[0]})
         raise
+
+
+@contextmanager
+def profile_recorded(run: Run, store: RunStore, watch: Watch, num_slots: int) -> Iterator[None]:
+    """Where a session's time went is written down at its end, however it ends; a kill leaves none."""
+    try:
+        yield
+    finally:
+        if seconds := watch.read():
+            with suppress(RunError):  # a disk that refuses was reported already
+                run.apply(store.append("profile", {"seconds": seconds, "workers": num_slots, "busy": watch.busy}))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from nas.errors import ReplayError, SearchStopped
 from nas.execution import execution_of
 from nas.executors import Executor
 from nas.journal import Journal, Listener
+from nas.profiling import OFF, Watch, wait
+from nas.recall import RecallingProposer
 from nas.runs import Run, Trial
 from nas.store import RunStore, typed
 from nas.strategy import Tell
@@ -38,12 +40,14 @@ class TrialLoop:
         store: RunStore,
         executor: Executor,
         listeners: Sequence[Listener] = (),
+        watch: Watch = OFF,
     ) -> None:
-        self.run, self.store, self.executor = run, store, executor
-        self._journal = Journal(run, store, listeners)
+        self.run, self.store, self.executor, self._watch = run, store, executor, watch
+        self._journal = Journal(run, store, listeners, watch=watch)
         self.space = get_space(run.search.space)
         self.task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
         self.budget = Budget(**run.facts["budget"])
+        self.proposer: RecallingProposer | None = None  # of a search that mutates; the log says what it drew
         self._replay = deque(run.course)
         self._waiting: deque[Trial] = deque()  # submitted before a kill; they start again first
         self._started = 0
@@ -102,6 +106,8 @@ class TrialLoop:
             raise AssertionError(f"proposed against the budget: {violations}")
         seed = derived_seed(self.run.config.seed, trial_id)
         body: dict[str, Any] = {"id": trial_id, "stage": stage, "of": of, "sample": sample, "seed": seed}
+        if self.proposer is not None and stage == "search":
+            body["mutant"] = self.proposer.was_mutant
         body["architecture"] = self.space.architecture_id(sample, self.task)
         self._journal.append("submitted", body | asdict(cost))
         return self.run.trials[trial_id]
@@ -130,7 +136,7 @@ class TrialLoop:
         while waiting or self.executor.num_running:
             while waiting and self.executor.num_running < self.executor.num_slots:
                 self.executor.submit(self.spec(waiting.popleft(), test=True))
-            for result in self.executor.wait():
+            for result in wait(self.executor, self._watch):
                 if result.status != "finished":
                     raise SearchStopped(
                         f"Scoring trial {result.id} on the test split failed: {result.error}. "
@@ -170,6 +176,7 @@ class TrialLoop:
             data_key=self.run.facts["data_key"],
             test=test,
             execution=execution_of(config.precision, self.run.facts.get("training")),
+            profile=config.profile,
         )
 
     def _collect(self) -> None:
@@ -178,13 +185,13 @@ class TrialLoop:
             self.executor.submit(self.spec(self._waiting.popleft()))
         limit = self.run.config.time_limit
         time_left = limit - self.store.elapsed if limit else 0.0  # past the limit, trials that run may end
-        for result in self.executor.wait(time_left if time_left > 0 else None):
+        for result in wait(self.executor, self._watch, time_left if time_left > 0 else None):
             self._finish(result)
 
     def _finish(self, result: TrialResult) -> None:
         trial = self.run.trials[result.id]
         if result.status == "finished" and (fault := unusable(result, self.run.config.objective)):
-            result = TrialResult(result.id, "failed", history=result.history, seconds=result.seconds, error=fault)
+            result = replace(result, status="failed", metrics={}, error=fault)
         body = asdict(result) | {"stage": trial.stage}
         self._journal.append("result", body)
         if result.status == "failed":

@@ -30,9 +30,8 @@ def measure(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     assert size is not None
     execution = spec.execution or usual_execution(at)
     torch.manual_seed(spec.seed)
-    model = build(spec).to(at)
-    if execution.memory_format == "channels_last":
-        model.to(memory_format=torch.channels_last)
+    model = build(spec)
+    execution.place(model, at)
     place_N = torch.arange(max(size, classes), device=at)  # an image of every class, as losses ask for
     pixels = torch.randint(256, (size, *spec.input_shape), dtype=torch.uint8, device=at)
     images = TensorSplit(pixels, place_N % classes, place_N % size)

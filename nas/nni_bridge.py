@@ -61,13 +61,13 @@ class _Exhausted(Exception):
 
 
 class _Space(ExecutableModelSpace):  # type: ignore[misc]
-    """A search space, or one sample of it (then ``sample`` is set), as NNI sees it."""
+    """A search space, or one sample of it (then ``sample`` is set and ``mutables`` are the space's), as NNI sees it."""
 
-    def __init__(self, proposer: Proposer, sample: Sample | None = None) -> None:
+    def __init__(self, proposer: Proposer, sample: Sample | None = None, mutables: MutableDict | None = None) -> None:
         super().__init__(ModelStatus.Initialized if sample is None else ModelStatus.Frozen)
         self.proposer, self.sample = proposer, sample
         choices = proposer.space.choices
-        self.mutables = MutableDict({c.label: Categorical(list(c.values), label=c.label) for c in choices})
+        self.mutables = mutables or MutableDict({c.label: Categorical(list(c.values), label=c.label) for c in choices})
 
     def leaf_mutables(self, is_leaf: Callable[[Any], bool]) -> Iterable[Any]:
         return self.mutables.leaf_mutables(is_leaf)  # type: ignore[no-any-return]
@@ -77,7 +77,7 @@ class _Space(ExecutableModelSpace):  # type: ignore[misc]
 
     def freeze(self, sample: Sample) -> _Space:
         self.validate(sample)
-        return _Space(self.proposer, dict(sample))
+        return _Space(self.proposer, dict(sample), self.mutables)
 
     def random(self, memo: Sample | None = None, random_state: np.random.RandomState | None = None) -> _Space:
         assert random_state is not None

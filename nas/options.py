@@ -41,7 +41,7 @@ ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
 SEARCH_FLAGS = (
     "space", "trials", "workers", "trials_per_gpu", "device", "precision", "seed", "objective", "keep",
-    "confirm", "confirm_seeds",
+    "confirm", "confirm_seeds", "profile",
 )  # fmt: skip
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from nas.config import SearchConfig, StudyConfig
 from nas.errors import RunError, nearest
+from nas.profiling import Profile
 from nas.recipe import Recipe
 from nas.store import (
     FORMAT,
@@ -48,6 +49,7 @@ class Run:
     winner: dict[str, Any] | None = None
     ended: bool = False  # every training of a study finished
     notes: list[str] = field(default_factory=list)
+    profile: Profile = field(default_factory=Profile)  # where the time went, with --profile
     stopped: str | None = None  # why the last session ended early, if it could say
     elapsed: float = 0.0
     started: float = 0.0
@@ -166,6 +168,7 @@ class Run:
         """Take one more event into account."""
         body = event.body
         self.elapsed, self.last_event = event.elapsed, event.number
+        self.profile.take(event)
         if event.kind in ("supernet", "supernet_epoch", "candidates"):
             self._apply_supernet(event)
         elif event.kind == "submitted":

@@ -18,9 +18,10 @@ from nas.confirm import choose_winner, confirm
 from nas.data import Dataset, open_data
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import Executor, LocalExecutor, WorkerSlot, plan_slots
-from nas.journal import Journal, Listener, stops_recorded
+from nas.journal import Journal, Listener, profile_recorded, stops_recorded
 from nas.loop import TrialLoop
-from nas.proposals import Proposer
+from nas.profiling import OFF, Watch
+from nas.recall import RecallingProposer
 from nas.runs import Run, fold
 from nas.starting import create_run, versions
 from nas.store import RunStore
@@ -44,6 +45,7 @@ class Plan:
     data_name: str
     data_key: str  # of the images and their splits
     training: dict[str, Any] | None = None  # how trials are carried out, where that was measured (``nas.tuning``)
+    packing: dict[str, Any] | None = None  # how many trials share a GPU, if measured (see ``nas.packing``)
 
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
@@ -76,6 +78,7 @@ def start(plan: Plan, folder: Path) -> RunStore:
         "counts": plan.counts,
         "data_name": plan.data_name,
         "data_key": plan.data_key,
+        "packing": plan.packing,
         "population": plan.config.population,  # a resumed search may get more trials, but no other population
         "keeps_rare": True,  # see Proposer; runs recorded without it go on as they began
     }
@@ -91,6 +94,7 @@ def search(
     open_executor: OpenExecutor,
     *,
     run: Run | None = None,
+    watch: Watch = OFF,
 ) -> Run:
     """Run, or go on with, the search in ``store`` to its end; the run as it then stands. ``run``: what the log says,
     if known.
@@ -101,17 +105,20 @@ def search(
     run = run or fold(store.folder, store.stream())
     if run.winner:
         return run
-    with stops_recorded(store):
+    with stops_recorded(store), profile_recorded(run, store, watch, len(slots)):
         run.apply(store.append("session", {"workers": len(slots), "versions": versions()}))
         if run.search.one_shot:
             from nas.oneshot.stage import find_candidates
 
-            find_candidates(Journal(run, store, listeners), slots[0].device)  # before workers that would sit idle
+            with watch.span("supernet"):  # before workers that would sit idle
+                find_candidates(Journal(run, store, listeners, watch=watch), slots[0].device)
         else:
             import nas.nni_bridge  # noqa: F401  # takes a second, in which the workers' server imports torch
         with open_executor(slots) as executor:
-            loop = TrialLoop(run=run, store=store, executor=executor, listeners=listeners)
+            loop = TrialLoop(run=run, store=store, executor=executor, listeners=listeners, watch=watch)
+            watch.switch("proposing")
             _propose(run, loop)
+            watch.switch("rest")
             confirm(run, loop)
             choose_winner(run, loop)
     return run
@@ -124,7 +131,9 @@ def _propose(run: Run, loop: TrialLoop) -> None:
         return
     from nas.nni_bridge import run_strategy
 
-    proposer = Proposer(loop.space, loop.task, loop.budget, redraw="keeps_rare" not in run.facts)
+    redraw = "keeps_rare" not in run.facts
+    proposer = loop.proposer = RecallingProposer(loop.space, loop.task, loop.budget, redraw=redraw)
+    proposer.recorded = run.stage("search")
     left = run_strategy(run.search.strategy, proposer, loop, seed=run.config.seed, population=run.facts["population"])
     if not left:
         loop.note(f"Every architecture found to fit the budget was tried: {len(run.stage('search'))}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from nas import __version__
 from nas.config import RunConfig
 from nas.errors import RunError
+from nas.options import Flags
+from nas.runs import new_name
 from nas.store import FORMAT, LOG_NAME, RunStore, is_running, stream_events, typed
 
 
@@ -31,6 +34,20 @@ def create_run(folder: Path, config: RunConfig, facts: dict[str, Any]) -> RunSto
     settings = config.model_dump(mode="json")
     store.append("run", {"format": FORMAT, "config": settings, "facts": facts, "versions": versions()})
     return store
+
+
+def under_free_name(create: Callable[[Path], RunStore], what: str, source: str, flags: Flags) -> RunStore:
+    """What ``create`` makes of a folder; without --run the first that is free, also if others start at the same
+    moment."""
+    runs = Path(flags["runs"])
+    stem = "".join(c if c.isalnum() else "-" for c in Path(source).stem.lower()).strip("-") or "data"
+    while True:
+        name = flags["run"] or new_name(f"{what}-{stem}", runs)
+        try:
+            return create(runs / name)
+        except RunError:
+            if flags["run"] or not (runs / name).exists():
+                raise
 
 
 def never_started(folder: Path) -> bool:

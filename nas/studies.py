@@ -25,7 +25,7 @@ from nas.search import counts_by_split
 from search_spaces import Task, get_space
 
 RESNET18_FLAGS = ("input_size", "weights", "from_scratch")
-STUDY_FLAGS = ("seeds", "workers", "trials_per_gpu", "device", "seed", "objective")
+STUDY_FLAGS = ("seeds", "workers", "trials_per_gpu", "device", "seed", "objective", "profile")
 RECIPE_FLAGS = ("epochs", "batch_size")
 
 

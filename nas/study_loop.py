@@ -11,8 +11,9 @@ from baselines import FixedNetwork
 from nas.errors import SearchStopped
 from nas.execution import execution_of
 from nas.executors import Executor, WorkerSlot
-from nas.journal import Journal, Listener, stops_recorded
+from nas.journal import Journal, Listener, profile_recorded, stops_recorded
 from nas.loop import MOST_FAILURES, unusable, why_stopped
+from nas.profiling import OFF, Watch, wait
 from nas.runs import Run, Trial, fold
 from nas.search import OpenExecutor
 from nas.starting import versions
@@ -27,6 +28,7 @@ def run_study(
     open_executor: OpenExecutor,
     *,
     run: Run | None = None,
+    watch: Watch = OFF,
 ) -> Run:
     """Train, or go on with, the study in ``store``; the run as it then stands. ``run``: what the log says, if known.
 
@@ -38,10 +40,11 @@ def run_study(
     run = run or fold(store.folder, store.stream())
     if run.ended:
         return run
-    journal = Journal(run, store, listeners)
-    with stops_recorded(store):
+    journal = Journal(run, store, listeners, watch=watch)
+    with stops_recorded(store), profile_recorded(run, store, watch, len(slots)):
         run.apply(store.append("session", {"workers": len(slots), "versions": versions()}))
         with open_executor(slots) as executor:
+            watch.switch("rest")
             _train_all(journal, executor)
         _end(journal)
     return run
@@ -60,7 +63,7 @@ def _train_all(journal: Journal, executor: Executor) -> None:
         while waiting and in_time and executor.num_running < executor.num_slots:
             executor.submit(_spec(run, _submitted(journal, *waiting.popleft())))
         left = limit - store.elapsed if limit is not None and in_time else None
-        for result in executor.wait(left):
+        for result in wait(executor, journal.watch, left):
             fault = unusable(result, run.config.objective) if result.status == "finished" else None
             body = asdict(result) | {"stage": "study"}
             if fault is not None:
@@ -114,6 +117,7 @@ def _spec(run: Run, trial: Trial) -> TrialSpec:
         data_key=run.facts["data_key"],
         test_after=True,
         execution=execution_of(run.config.precision, run.facts.get("training")),
+        profile=run.config.profile,
     )
 
 

@@ -24,6 +24,7 @@ from nas.execution import Execution, usual_execution
 from nas.losses import TrainingLoss, is_reweighted, make_loss
 from nas.metrics import Figures, evaluate
 from nas.mixing import mix
+from nas.profiling import OFF, Watch
 from nas.recipe import Recipe
 from nas.regularizers import Regularizer, make_regularizer
 from nas.sampling import Sampler, epoch_plan, make_sampler
@@ -56,6 +57,7 @@ def train(
     synthetic: TensorSplit | None = None,
     execution: Execution | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
+    watch: Watch = OFF,
 ) -> Training:
     """Train ``model`` in place by ``recipe``; keep the epoch with the best ``objective`` on ``select_split``.
 
@@ -74,12 +76,10 @@ def train(
     mean, std = train_split.mean_and_std
     images, sizes = epoch_plan(train_split, synthetic, recipe)
     counts = class_counts(train_split, images, recipe, num_classes)
-    model.to(device)
     execution = execution or usual_execution(device)
-    if execution.memory_format == "channels_last":
-        model.to(memory_format=torch.channels_last)
+    execution.place(model, device)
     normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
-    learning = Learning.of(model, images, recipe, counts, normal, generator, execution=execution)
+    learning = Learning.of(model, images, recipe, counts, normal, generator, execution=execution, watch=watch)
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
     history: list[dict[str, float]] = []
     step = make_step(learning, sizes)
@@ -92,9 +92,11 @@ def train(
             train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)), step)
             record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
             check_finite(record, "train_loss")
+            watch.switch("evaluation")
             figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
             record |= {f"select_{name}": figure for name, figure in figures.items() if isinstance(figure, float)}
             check_finite(record, "select_loss")
+            watch.switch("rest")
             kept.see(record, model, always=recipe.keep_epoch == "last")
             record["seconds"] = time.perf_counter() - started
             history.append(record)
@@ -152,6 +154,7 @@ class Learning:
     normal: tuple[Tensor, Tensor]  # mean and standard deviation per channel, on the device
     generator: torch.Generator
     execution: Execution
+    watch: Watch
 
     @classmethod
     def of(
@@ -164,12 +167,13 @@ class Learning:
         generator: torch.Generator,
         *,
         execution: Execution | None = None,
+        watch: Watch = OFF,
     ) -> Learning:
         """For ``model``, which lies on the generator's device. UsageError if a name in the recipe is not known."""
         return cls(
             model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
             make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator,
-            execution or usual_execution(generator.device),
+            execution or usual_execution(generator.device), watch,
         )  # fmt: skip
 
 
@@ -207,7 +211,9 @@ def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]], ste
     """Epoch ``epoch``, from 1: ``plan`` has each batch's learning rate and size. Returns the mean loss."""
     phase, sizes = Phase.of(learning, epoch), [size for _, size in plan]
     loss_sum = torch.zeros((), device=learning.generator.device)  # there: reading it at every step would stall a GPU
+    learning.watch.switch("data")
     order = learning.sample(sum(sizes), learning.generator)
+    learning.watch.switch("forward/backward")
     learning.model.train()
     for (rate, _), index_N in zip(plan, torch.split(order, sizes), strict=True):
         loss_sum += step(phase, index_N, rate)
@@ -220,10 +226,12 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     Waits for nothing on the device, and all that a step has of its own are ``index_N`` and ``rate``.
     """
     recipe, generator = learning.recipe, learning.generator
+    learning.watch.switch("data")
     pixels, labels = learning.images.batch(index_N)
     view = augment(pixels, recipe, generator, learning.normal)
     batch, targets = mix(view, labels, recipe, learning.counts, generator)
     in_bfloat16 = learning.execution.precision == "bfloat16"
+    learning.watch.switch("forward/backward")
     with torch.autocast(generator.device.type, torch.bfloat16, enabled=in_bfloat16):
         logits = learning.model(batch)
     total = loss = learning.loss_of(logits, targets, reweighted=phase.reweighted)

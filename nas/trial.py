@@ -38,6 +38,7 @@ class TrialSpec:
     network: FixedNetwork | None = None
     execution: Execution | None = None  # None: what is usual on the device
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
+    profile: bool = False  # measure what the time goes to
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class TrialResult:
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     error: str | None = None
+    profile: dict[str, float] = field(default_factory=dict)  # seconds by ``nas.profiling.TRIAL_PARTS``, if measured
 
 
 def derived_seed(seed: int, name: str) -> int:

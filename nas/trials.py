@@ -33,6 +33,7 @@ class Trial:
     sample: Sample
     cost: Cost
     seed: int
+    mutant: bool = False  # drawn as a mutant, see nas.recall; False where the log does not say
     order: int = 0  # of its first submission among all trials of the run
     status: str = "running"
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -45,8 +46,17 @@ class Trial:
     def submitted(cls, body: Mapping[str, Any], order: int) -> Self:
         """The trial that an event "submitted" tells of."""
         cost = Cost(**{name: body[name] for name in ("params", "macs", "size_bytes", "peak_memory")})
-        sample, stage = _sharing_names(body["sample"]), sys.intern(body["stage"])
-        return cls(body["id"], stage, body["of"], body["architecture"], sample, cost, body["seed"], order)
+        return cls(
+            body["id"],
+            sys.intern(body["stage"]),
+            body["of"],
+            body["architecture"],
+            _sharing_names(body["sample"]),
+            cost,
+            body["seed"],
+            mutant=body.get("mutant", False),
+            order=order,
+        )
 
     def end(self, event: Event) -> None:
         """Take in the event "result"."""

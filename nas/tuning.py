@@ -18,18 +18,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from budgets.draw import draw_fitting
+from budgets import cost_of
 from nas.config import SearchConfig
 from nas.data.cache import cache_root
 from nas.execution import BFLOAT16, Execution
 from nas.executors import LocalExecutor, WorkerSlot, start_server
 from nas.executors.devices import count_cores
-from nas.recipe import default_batch_size
+from nas.packing import typical
 from nas.search import Plan
 from nas.trial import TrialSpec
-from search_spaces import Sample
 
 VERSION = 1  # of what is measured and how; another makes what was remembered unknown
 # Pixels that all trials together see, below which nothing is measured: such a search takes a minute or so.
@@ -99,21 +96,12 @@ def _pixels(plan: Plan) -> int:
 
 
 def representative(plan: Plan) -> TrialSpec:
-    """A trial of the search: of what fits the budget, the architecture in the middle by multiplications."""
-    sample, macs = _middle(plan)
-    size = plan.config.recipe.batch_size or default_batch_size(sum(plan.counts["train"]))
-    size = min(size, max(32, int(MACS_OF_STEP / (3 * macs))))
-    recipe = plan.config.recipe.model_copy(update={"batch_size": size, "oversampling": "none"})
-    task = plan.task
-    return TrialSpec(
-        "measured", plan.space.name, sample, task.input_shape, task.num_classes, plan.config.data, recipe, seed=0
-    )
-
-
-def _middle(plan: Plan) -> tuple[Sample, int]:
-    rows, costs = draw_fitting(plan.space, plan.task, plan.budget, np.random.default_rng(0))
-    index = int(np.argsort(costs.macs, kind="stable")[len(rows) // 2])
-    return plan.space.decode(rows[index]), costs[index].macs
+    """A typical trial of the search, in batches that take no step long."""
+    spec = typical(plan)
+    macs = cost_of(plan.space, spec.sample, plan.task).macs
+    assert spec.recipe.batch_size is not None
+    size = min(spec.recipe.batch_size, max(32, int(MACS_OF_STEP / (3 * macs))))
+    return replace(spec, recipe=spec.recipe.model_copy(update={"batch_size": size}))
 
 
 def measure_layouts(spec: TrialSpec, layouts: Sequence[Sequence[WorkerSlot]], config: SearchConfig) -> list[Rate]:

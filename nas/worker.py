@@ -22,6 +22,7 @@ from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, out_of_memory
 from nas.execution import usual_execution
 from nas.metrics import Figures
+from nas.profiling import OFF, Stopwatch, Watch
 from nas.training import evaluate_split, train
 from nas.trial import TrialResult, TrialSpec
 from nas.trial_data import forget, open_dataset, split_on_device, synthetic_on_device
@@ -44,11 +45,12 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
     record of the history (see ``nas.training.train``).
     """
     started = time.perf_counter()
+    watch = Stopwatch("rest", settle=_settle if device.startswith("cuda") else None) if spec.profile else OFF
     history: list[dict[str, float]] = []
     metrics: dict[str, Figures] = {}
     reason = None
     try:
-        metrics = _test(spec, device) if spec.test else _train_and_score(spec, device, history, on_epoch)
+        metrics = _test(spec, device) if spec.test else _train_and_score(spec, device, history, on_epoch, watch)
     except Exception as error:
         reason = _reason(error, device)
         with contextlib.suppress(OSError):  # the log may be what failed
@@ -62,16 +64,18 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
         history=history,
         seconds=time.perf_counter() - started,
         error=reason,
+        profile=watch.read(),
     )
 
 
 def _train_and_score(
-    spec: TrialSpec, device: str, history: list[dict[str, float]], on_epoch: OnEpoch | None
+    spec: TrialSpec, device: str, history: list[dict[str, float]], on_epoch: OnEpoch | None, watch: Watch
 ) -> dict[str, Figures]:
     """The figures by split. Fills ``history`` as it goes, so that a failed trial keeps its curve."""
     torch.manual_seed(spec.seed)  # before building: the first weights come from it
     model = build(spec)
     _log(spec, *_header(spec, device, model))
+    watch.switch("opening")
     _check_data(spec)
     synthetic, warnings = synthetic_on_device(spec.data, device, spec.recipe.oversampling)
     _log(spec, *(f"warning: {warning}" for warning in warnings))
@@ -94,11 +98,14 @@ def _train_and_score(
         synthetic=synthetic,
         execution=spec.execution,
         on_epoch=record_epoch,
+        watch=watch,
     )
     model.load_state_dict(training.best_state)
     normalization = Normalization(training.mean, training.std)
     scored: tuple[SplitName, ...] = (*SCORED, "test") if spec.test_after else SCORED
+    watch.switch("evaluation")
     metrics: dict[str, Figures] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
+    watch.switch("rest")
     _log(spec, f"best epoch {training.best_epoch}", *training.notes)
     _log(spec, *(f"{name} {json.dumps(metrics[name])}" for name in scored))
     if spec.weights_path is not None:
@@ -135,6 +142,12 @@ def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normal
         if isinstance(value, float) and not math.isfinite(value):
             raise TrialError(f"{figure} is {value} on the {name} split")
     return figures
+
+
+def _settle() -> None:
+    """Wait for the GPU. While steps are recorded nothing runs there, and waiting is not allowed."""
+    if torch.cuda.is_initialized() and not torch.cuda.is_current_stream_capturing():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
 
 
 def _check_data(spec: TrialSpec) -> None:

@@ -156,6 +156,7 @@ def test_trials_print_one_list_of_objects(finished):
 def test_status_trials_and_show_are_tables(finished):
     assert "done" in nasctl("status", cwd=finished).stdout
     one = nasctl("status", "--run", "small", cwd=finished).stdout
+    assert "Where the time went" not in one  # without --profile
     assert "Winner: trial" in one
     assert "Test balanced accuracy" in one
     assert "parameters" in nasctl("trials", cwd=finished).stdout
@@ -279,7 +280,7 @@ def test_a_reader_that_goes_away_ends_the_output_and_not_the_search(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_cleanly_and_says_how_to_go_on(tmp_path, number):
     process = subprocess.Popen(
-        [NASCTL, "search", *QUICK, "--trials", "400", "--run", "long"], cwd=tmp_path,
+        [NASCTL, "search", *QUICK, "--trials", "400", "--run", "long", "--profile"], cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     log = tmp_path / "runs" / "long"
@@ -296,6 +297,9 @@ def test_a_signal_stops_cleanly_and_says_how_to_go_on(tmp_path, number):
     done = nasctl("resume", "long", "--trials", finished + 2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert _count(log, "result") >= finished + 2
+    profile = json.loads(nasctl("status", "--run", "long", "--json", cwd=tmp_path).stdout)["profile"]
+    assert profile["search"]["sessions"] == 2 and profile["trials"]["trials"] == _count(log, "result")
+    assert "the search itself in 2 sessions" in done.stdout and "Workers busy" in done.stdout.splitlines()[-1]
 
 
 def _count(folder: Path, kind: str) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -224,7 +225,10 @@ def test_a_trial_gives_equal_bits_wherever_it_runs() -> None:
     with LocalExecutor([WorkerSlot("cpu", num_threads=1)]) as executor:
         executor.submit(spec)
         (there,) = executor.wait(60)
-    assert losses(here) == losses(there) and here.metrics == there.metrics
+    profiled = run_trial(replace(spec, profile=True), "cpu")
+    assert losses(here) == losses(there) == losses(profiled)
+    assert here.metrics == there.metrics == profiled.metrics
+    assert profiled.profile and not here.profile
 
 
 if __name__ == "__main__":

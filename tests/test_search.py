@@ -204,6 +204,26 @@ def test_a_log_that_replay_does_not_reproduce_is_a_named_error(tmp_path):
     assert story(forged) == before
 
 
+def test_a_run_recorded_before_rare_samples_were_kept_goes_on_as_it_began(tmp_path):
+    with begin(tmp_path / "pattern", trials=5, confirm=0) as store:
+        events = store.events()
+    for name in ("kept", "redrawn", "stopped"):
+        (tmp_path / name).mkdir()
+        with RunStore(tmp_path / name) as store:
+            for event in events:
+                facts = event.body["facts"] | {"budget": {"max_params": MOST, "min_params": MOST - 10}}
+                if name != "kept":
+                    del facts["keeps_rare"]
+                store.append(event.kind, {**event.body, "facts": facts})
+    go_on(tmp_path / "kept", Simulated())
+    go_on(tmp_path / "redrawn", Simulated())
+    with pytest.raises(KeyboardInterrupt):
+        go_on(tmp_path / "stopped", Simulated(stop_after=2))
+    go_on(tmp_path / "stopped", Simulated())
+    assert story(tmp_path / "stopped") == story(tmp_path / "redrawn")
+    assert story(tmp_path / "kept")[1:] != story(tmp_path / "redrawn")[1:]
+
+
 def test_failures_are_recorded_and_the_search_goes_on(tmp_path):
     run = run_all(tmp_path / "run", Simulated(2, fail=["2", "3", "7"]))
     assert [t.id for t in run.stage("search") if t.status == "failed"] == ["2", "3", "7"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nas.errors import UsageError
@@ -45,9 +45,14 @@ def plan_slots(device: str | None, workers: int | None, trials_per_gpu: int | No
             faults.append("--trials-per-gpu needs a CUDA GPU, and this run is on the CPU; use --workers instead.")
     if faults:
         raise UsageError(*faults)
-    num_cores = count_cores()
     devices = gpus or ["cpu"]
-    num_slots = workers or (len(gpus) * (trials_per_gpu or TRIALS_PER_GPU) if gpus else _default_cpu_workers(num_cores))
+    default = len(gpus) * (trials_per_gpu or TRIALS_PER_GPU) if gpus else _default_cpu_workers(count_cores())
+    return spread(devices, workers or default)
+
+
+def spread(devices: Sequence[str], num_slots: int) -> list[WorkerSlot]:
+    """So many slots on these devices, with the CPU's threads divided among them."""
+    num_cores = count_cores()
     # Round robin: whatever the number of slots, no GPU has two more than another.
     return [
         WorkerSlot(devices[slot % len(devices)], num_threads=max(1, num_cores // num_slots))

@@ -1,0 +1,111 @@
+"""How many images a second a worker trains on: its part in the measurements of ``nas.packing`` and of benchmarks.
+
+A worker keeps the network that it was last asked about, ready to train, so that several start together.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from nas import training
+from nas.cuda_graphs import LEAST_STEPS
+from nas.execution import usual_execution
+from nas.executors import EpochReport
+from nas.packing import PREPARE, WAKE
+from nas.recipe import Recipe
+from nas.tensor_split import CHUNK, TensorSplit
+from nas.trial import TrialResult, TrialSpec
+from search_spaces import get_space
+
+SECONDS = 0.5  # of a measurement
+NUM_IMAGES = 2048
+STEPS_BETWEEN_LOOKS = 8  # at the clock, for which the GPU has to have finished
+
+
+def train_for_a_while(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
+    """A ``RunTrial``: random images, and the network, recipe and shapes of ``spec``, whose batch size is given.
+
+    Its figures on "rank" are images_per_second and free_bytes, of the device's memory. With the id "wake" nothing is
+    done, with "prepare" all but the measurement; a worker that was not prepared prepares itself.
+    """
+    began = time.perf_counter()
+    if spec.id == WAKE:
+        return TrialResult(spec.id, "finished")
+    work = work_of(spec, device)
+    figures = {} if spec.id == PREPARE else {"images_per_second": work.images_per_second(SECONDS)}
+    figures["free_bytes"] = torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else 1 << 62
+    return TrialResult(spec.id, "finished", {"rank": figures}, seconds=time.perf_counter() - began)
+
+
+class Work:
+    """A network in training, on images that never end."""
+
+    def __init__(self, model: nn.Module, images: TensorSplit, recipe: Recipe, num_classes: int, device: str) -> None:
+        assert recipe.batch_size is not None
+        generator = torch.Generator(device).manual_seed(0)
+        normal = torch.full((images.images.shape[1],), 0.5, device=device)
+        counts = training.class_counts(images, images, recipe, num_classes)
+        usual_execution(torch.device(device)).place(model, device)
+        self.learning = training.Learning.of(model, images, recipe, counts, (normal, normal), generator)
+        self.step = training.make_step(self.learning, [recipe.batch_size] * LEAST_STEPS)
+        self.size, self._batches = recipe.batch_size, self._positions()
+
+    def take_steps(self, number: int) -> None:
+        """So many steps, and wait for them."""
+        phase = training.Phase.of(self.learning, 1)
+        for index_N in itertools.islice(self._batches, number):
+            self.step(phase, index_N, 1e-4)
+        self._wait()
+
+    def images_per_second(self, seconds: float) -> float:
+        """Of steps for at least so long."""
+        self._wait()
+        began, steps = time.perf_counter(), 0
+        while (elapsed := time.perf_counter() - began) < seconds:
+            self.take_steps(STEPS_BETWEEN_LOOKS)
+            steps += STEPS_BETWEEN_LOOKS
+        return steps * self.size / elapsed
+
+    def _positions(self) -> Iterator[Tensor]:
+        while True:
+            order = self.learning.sample(len(self.learning.images), self.learning.generator)
+            yield from (part for part in torch.split(order, self.size) if len(part) == self.size)
+
+    def _wait(self) -> None:
+        if self.learning.generator.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def work_of(spec: TrialSpec, device: str) -> Work:
+    """Ready to be measured; kept until another is asked for."""
+    return _work(spec.space, json.dumps(spec.sample), spec.input_shape, spec.num_classes, spec.recipe, device)
+
+
+def forget() -> None:
+    """Make the next work anew."""
+    _work.cache_clear()
+
+
+@functools.lru_cache(maxsize=1)
+def _work(
+    space: str, sample: str, shape: tuple[int, int, int], num_classes: int, recipe: Recipe, device: str
+) -> Work:
+    """Recorded, and with the memory that a trial takes, of which evaluation needs the most."""
+    torch.manual_seed(0)
+    pixels = torch.randint(256, (NUM_IMAGES, *shape), dtype=torch.uint8, device=device)
+    images = TensorSplit(pixels, torch.arange(NUM_IMAGES, device=device) % num_classes)
+    model = get_space(space).build(json.loads(sample), shape, num_classes)
+    work = Work(model, images, recipe, num_classes, device)
+    model.train()
+    work.take_steps(STEPS_BETWEEN_LOOKS)
+    normal = [0.5] * shape[0], [0.5] * shape[0]
+    part = TensorSplit(images.images[:CHUNK], images.labels[:CHUNK])
+    training.evaluate_split(model, part, normal, num_classes=num_classes, device=device)
+    return work
