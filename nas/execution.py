@@ -25,6 +25,14 @@ class Execution:
     def __str__(self) -> str:
         return f"{self.memory_format}, {self.precision}"
 
+    def place(self, model: nn.Module, device: torch.device | str) -> None:
+        """Move ``model`` to ``device``, its weights in this order."""
+        import torch
+
+        model.to(device)
+        if self.memory_format == "channels_last":
+            model.to(memory_format=torch.channels_last)
+
 
 BFLOAT16 = Execution("channels_last", "bfloat16")  # the order that tensor cores read
 
@@ -32,15 +40,6 @@ BFLOAT16 = Execution("channels_last", "bfloat16")  # the order that tensor cores
 def usual_execution(device: torch.device) -> Execution:
     """What ``device`` trains with if nothing was measured and nothing asked for."""
     return BFLOAT16 if use_bfloat16(device) else Execution()
-
-
-def place(model: nn.Module, device: torch.device, execution: Execution) -> None:
-    """Move ``model`` to where it trains, in the order that it trains in."""
-    import torch
-
-    model.to(device)
-    if execution.memory_format == "channels_last":
-        model.to(memory_format=torch.channels_last)
 
 
 def use_bfloat16(device: torch.device) -> bool:

@@ -9,7 +9,7 @@ import torch
 
 from nas.class_counts import ClassCounts
 from nas.classifier import Classifier
-from nas.execution import place, usual_execution
+from nas.execution import usual_execution
 from nas.executors import EpochReport
 from nas.tensor_split import TensorSplit
 from nas.training import Learning, Phase, take_step
@@ -17,7 +17,7 @@ from nas.trial import TrialResult, TrialSpec
 from nas.worker import build
 
 MEASURED = "nas.measuring:measure"
-SLICE = 0.3  # seconds of steps, at least two of them
+SLICE = 0.3  # seconds of steps after the first
 
 
 def measure(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
@@ -31,7 +31,7 @@ def measure(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     execution = spec.execution or usual_execution(at)
     torch.manual_seed(spec.seed)
     model = build(spec)
-    place(model, at, execution)
+    execution.place(model, at)
     place_N = torch.arange(max(size, classes), device=at)  # an image of every class, as losses ask for
     pixels = torch.randint(256, (size, *spec.input_shape), dtype=torch.uint8, device=at)
     images = TensorSplit(pixels, place_N % classes, place_N % size)
@@ -42,7 +42,7 @@ def measure(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     phase, fastest, steps, began = Phase.of(learning, 1), math.inf, 0, 0.0
     model.train()
     with Classifier.of(spec.recipe, counts).attached(model, classes):
-        while steps < 3 or time.perf_counter() - began < SLICE:
+        while steps < 2 or time.perf_counter() - began < SLICE:
             started = time.perf_counter()
             take_step(learning, phase, place_N[:size], spec.recipe.learning_rate).item()
             if steps == 0:  # libraries prepare themselves in it

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nas import training
 from nas.cuda_graphs import LEAST_STEPS
-from nas.execution import place, usual_execution
+from nas.execution import usual_execution
 from nas.executors import EpochReport
 from nas.packing import PREPARE, WAKE
 from nas.recipe import Recipe
@@ -56,7 +56,7 @@ class Work:
         generator = torch.Generator(device).manual_seed(0)
         normal = torch.full((images.images.shape[1],), 0.5, device=device)
         counts = training.class_counts(images, images, recipe, num_classes)
-        place(model, torch.device(device), usual_execution(torch.device(device)))
+        usual_execution(torch.device(device)).place(model, device)
         self.learning = training.Learning.of(model, images, recipe, counts, (normal, normal), generator)
         self.step = training.make_step(self.learning, [recipe.batch_size] * LEAST_STEPS)
         self.size, self._batches = recipe.batch_size, self._positions()

@@ -20,7 +20,7 @@ from nas.class_counts import ClassCounts
 from nas.classifier import Classifier
 from nas.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
 from nas.errors import TrialError
-from nas.execution import Execution, place, usual_execution
+from nas.execution import Execution, usual_execution
 from nas.losses import TrainingLoss, is_reweighted, make_loss
 from nas.metrics import Figures, evaluate
 from nas.mixing import mix
@@ -79,7 +79,7 @@ def train(
     images, sizes = epoch_plan(train_split, synthetic, recipe)
     counts = class_counts(train_split, images, recipe, num_classes)
     execution = execution or usual_execution(device)
-    place(model, device, execution)
+    execution.place(model, device)
     normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
     learning = Learning.of(model, images, recipe, counts, normal, generator, execution=execution, watch=watch)
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
@@ -235,6 +235,7 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     batch, targets = mix(view, labels, recipe, learning.counts, generator)
     learning.watch.switch("forward/backward")
     in_bfloat16 = learning.execution.precision == "bfloat16"
+    learning.watch.switch("forward/backward")
     with torch.autocast(generator.device.type, torch.bfloat16, enabled=in_bfloat16):
         logits = learning.model(batch)
     total = loss = learning.loss_of(logits, targets, reweighted=phase.reweighted)

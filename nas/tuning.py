@@ -16,28 +16,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-
-from budgets.draw import draw_fitting
+from budgets import cost_of
 from nas.config import SearchConfig
 from nas.data.cache import cache_root
 from nas.execution import BFLOAT16, Execution
 from nas.executors import LocalExecutor, WorkerSlot, start_server
 from nas.executors.devices import count_cores
-from nas.recipe import default_batch_size
+from nas.packing import typical
 from nas.search import Plan
 from nas.trial import TrialSpec
-from search_spaces import Sample
 
 VERSION = 1  # of what is measured and how; another makes what was remembered unknown
 # Pixels that all trials together see, below which nothing is measured: such a search takes a minute or so.
 LEAST_PIXELS = 50_000_000
 SECONDS = 4.0  # since the first result, after which no further measurement starts
-TIMEOUT = 20.0  # of one measurement
-ENOUGH = 3  # ways to train, for a result that is worth remembering
-MACS_OF_STEP = 4e9  # of a measured step, forward and backward: large networks are measured in smaller batches
+TIMEOUT = 10.0  # of one measurement
+MACS_OF_STEP = 2e9  # of a measured step, forward and backward: large networks are measured in smaller batches
 # Times faster that a choice must be: measurements differ by a few per cent from one to the next, ...
 WORTH_CHANGING = 1.1
 WORTH_BFLOAT16 = 1.3  # ... and bfloat16 rounds otherwise: equal seeds give trainings equally good, but other ones.
@@ -69,7 +65,7 @@ def tuned(plan: Plan) -> Plan:
     rates = recall(place, identity(spec, plan))
     if rates is None:
         rates = measure_layouts(spec, layouts, plan.config)
-        if len(rates) >= ENOUGH:
+        if len(rates) >= (3 if plan.config.precision == "auto" else 2):  # all that matter were in time
             remember(place, identity(spec, plan), rates)
     if len(rates) < 2:  # a machine too busy, or networks too large: nothing was compared
         return plan
@@ -100,21 +96,12 @@ def _pixels(plan: Plan) -> int:
 
 
 def representative(plan: Plan) -> TrialSpec:
-    """A trial of the search: of what fits the budget, the architecture in the middle by multiplications."""
-    sample, macs = _middle(plan)
-    size = plan.config.recipe.batch_size or default_batch_size(sum(plan.counts["train"]))
-    size = min(size, max(16, int(MACS_OF_STEP / (3 * macs))))
-    recipe = plan.config.recipe.model_copy(update={"batch_size": size, "oversampling": "none"})
-    task = plan.task
-    return TrialSpec(
-        "measured", plan.space.name, sample, task.input_shape, task.num_classes, plan.config.data, recipe, seed=0
-    )
-
-
-def _middle(plan: Plan) -> tuple[Sample, int]:
-    rows, costs = draw_fitting(plan.space, plan.task, plan.budget, np.random.default_rng(0))
-    index = int(np.argsort(costs.macs, kind="stable")[len(rows) // 2])
-    return plan.space.decode(rows[index]), costs[index].macs
+    """A typical trial of the search, in batches that take no step long."""
+    spec = typical(plan)
+    macs = cost_of(plan.space, spec.sample, plan.task).macs
+    assert spec.recipe.batch_size is not None
+    size = min(spec.recipe.batch_size, max(32, int(MACS_OF_STEP / (3 * macs))))
+    return replace(spec, recipe=spec.recipe.model_copy(update={"batch_size": size}))
 
 
 def measure_layouts(spec: TrialSpec, layouts: Sequence[Sequence[WorkerSlot]], config: SearchConfig) -> list[Rate]:
@@ -131,19 +118,26 @@ def measure_layouts(spec: TrialSpec, layouts: Sequence[Sequence[WorkerSlot]], co
             tried = [usual]
             if rates:  # the second layout: torch's default, and what was best in the first
                 tried += [choose(rates).execution]
-            elif config.precision != "bfloat16":
-                tried += [Execution("channels_last")]
+            else:
+                orders: tuple[Literal["contiguous", "channels_last"], ...] = ("contiguous", "channels_last")
+                tried += [replace(usual, memory_format=order) for order in orders]
             for execution in dict.fromkeys(tried):
-                rates += _rate(executor, spec, slots, execution, until)
+                rates += rate(executor, spec, slots, execution, until)
                 until = until or time.monotonic() + SECONDS  # before it, processes started and libraries loaded
             if config.precision == "auto" and slots is layouts[0] and rates:
                 fastest = max(rates, key=lambda rate: rate.images_per_second).execution
-                rates += _rate(executor, spec, slots, replace(fastest, precision="bfloat16"), until)
+                rates += rate(executor, spec, slots, replace(fastest, precision="bfloat16"), until)
+        if not rates:
+            break
     return rates
 
 
-def _rate(
-    executor: LocalExecutor, spec: TrialSpec, slots: Sequence[WorkerSlot], execution: Execution, until: float | None
+def rate(
+    executor: LocalExecutor,
+    spec: TrialSpec,
+    slots: Sequence[WorkerSlot],
+    execution: Execution,
+    until: float | None = None,
 ) -> list[Rate]:
     """Of all slots at once, since they slow one another down. Empty past ``until``, and if a worker fails."""
     if until is not None and time.monotonic() >= until:
