@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from nas.augmentation import normalize
 from nas.recipe import OBJECTIVES
+from nas.tensor_split import CHUNK, CPU_CHUNK
 
 __all__ = ["OBJECTIVES", "Figures", "classification_figures", "evaluate"]
 
@@ -31,7 +32,7 @@ def evaluate(
     *,
     num_classes: int,
     device: torch.device | str,
-    batch_size: int = 1024,
+    batch_size: int | None = None,
     confusion: bool = False,
 ) -> Figures:
     """Score ``model``, which lies on ``device``, on uint8 images (N, C, H, W) with int64 labels (N,).
@@ -43,6 +44,7 @@ def evaluate(
     that the figures are those of the weights that are kept, and waits for the device only at the end. The model's
     mode is restored.
     """
+    batch_size = batch_size or (CPU_CHUNK if torch.device(device).type == "cpu" else CHUNK)
     mean, std = normalization
     mean_C, std_C = torch.tensor([*mean, *std], dtype=torch.float32, device=device).chunk(2)
     loss = torch.zeros((), device=device, dtype=torch.float64)
