@@ -80,6 +80,8 @@ def _settings(name: str, config: SearchConfig, task: Task, facts: dict[str, Any]
     ]
     if facts.get("training"):
         lines.append(f"Trains  {described(facts['training'])}")
+    elif config.precision != "auto":
+        lines.append(f"Trains  in {config.precision}")
     if config.one_shot:
         weight = f"{config.supernet.penalty:g}" if config.supernet.penalty else "none"
         budget = "" if config.strategy == "random-oneshot" else f"; penalty for the budget: {weight}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 CHUNK = 1024  # images that are read at once where a whole split is
+CPU_CHUNK = 128  # that a CPU scores at once: what a layer leaves is then still in its cache, twice as fast
 
 
 @dataclass(frozen=True)

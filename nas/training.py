@@ -30,7 +30,7 @@ from nas.recipe import Recipe
 from nas.regularizers import Regularizer, make_regularizer
 from nas.sampling import Sampler, epoch_plan, make_sampler
 from nas.schedules import learning_rates
-from nas.tensor_split import CHUNK, JoinedSplit, TensorSplit
+from nas.tensor_split import CHUNK, CPU_CHUNK, JoinedSplit, TensorSplit
 
 
 @dataclass(frozen=True)
@@ -255,10 +255,11 @@ def evaluate_split(
     *,
     num_classes: int,
     device: torch.device | str,
-    batch_size: int = CHUNK,
+    batch_size: int | None = None,
     confusion: bool = False,
 ) -> Figures:
     """The figures of ``model`` on a split, which is read a batch at a time (see ``nas.metrics.evaluate``)."""
+    batch_size = batch_size or (CPU_CHUNK if torch.device(device).type == "cpu" else CHUNK)
     images = cast(Tensor, split)  # all that is asked of the images is their number, and slices of them
     return evaluate(
         model, images, split.labels, normalization, num_classes=num_classes, device=device, batch_size=batch_size,

@@ -125,9 +125,8 @@ def test_keeps_the_weights_of_the_best_epoch() -> None:
     model.load_state_dict(training.best_state)
     figures = evaluate(model, SELECT.images, SELECT.labels, (training.mean, training.std), num_classes=10, device="cpu")
     best = seen[training.best_epoch - 1]
-    assert {name: figures[name] for name in (*OBJECTIVES, "loss")} == {
-        name: best[f"select_{name}"] for name in (*OBJECTIVES, "loss")
-    }
+    assert {name: figures[name] for name in OBJECTIVES} == {name: best[f"select_{name}"] for name in OBJECTIVES}
+    assert figures["loss"] == pytest.approx(best["select_loss"], rel=1e-6)  # other batches, another rounding
 
 
 def test_records_are_flat_numbers_with_every_figure() -> None:
