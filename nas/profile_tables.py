@@ -22,7 +22,8 @@ def print_profile(console: Console, run: Run) -> None:
         sessions = "" if profile.num_sessions == 1 else f" in {profile.num_sessions} sessions"
         console.print(_parts(f"the search itself{sessions}", SEARCH_PARTS, profile.search), "")
     if profile.num_trials:
-        console.print(_parts(f"all {profile.num_trials} trials", TRIAL_PARTS, profile.trials, profile.num_trials), "")
+        trials = "one trial" if profile.num_trials == 1 else f"all {profile.num_trials} trials"
+        console.print(_parts(trials, TRIAL_PARTS, profile.trials, profile.num_trials), "")
     if profile.worker_seconds:
         console.print(
             f"Workers busy {100 * profile.busy_seconds / profile.worker_seconds:.0f} %: {profile.busy_seconds:.1f} s "

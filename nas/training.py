@@ -233,7 +233,6 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     pixels, labels = learning.images.batch(index_N)
     view = augment(pixels, recipe, generator, learning.normal)
     batch, targets = mix(view, labels, recipe, learning.counts, generator)
-    learning.watch.switch("forward/backward")
     in_bfloat16 = learning.execution.precision == "bfloat16"
     learning.watch.switch("forward/backward")
     with torch.autocast(generator.device.type, torch.bfloat16, enabled=in_bfloat16):

@@ -150,8 +150,8 @@ def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normal
 
 
 def _settle() -> None:
-    """Wait for the GPU. While steps are recorded nothing runs there, and waiting is not allowed."""
-    if torch.cuda.is_initialized() and not torch.cuda.is_current_stream_capturing():  # type: ignore[no-untyped-call]
+    """Wait for the GPU, if anything was asked of it."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from budgets import Budget, cost_of
+from budgets import Budget, cost_of, costs_of
 from nas.config import BudgetConfig, SearchConfig
 from nas.data import DataConfig
 from nas.errors import ReplayError, RunError, SearchStopped
@@ -341,11 +341,9 @@ def test_a_small_space_is_searched_to_its_end(tmp_path):
     with start(plan, tmp_path / "run") as store:
         run = search(store, [WorkerSlot("cpu", 1)], [], lambda slots: Simulated())
     space = get_space("resnet")
-    fitting = {
-        space.architecture_id(sample, TASK)
-        for sample in map(space.decode, everything_small(space))
-        if cost_of(space, sample, TASK).params <= 290
-    }
+    rows = everything_small(space)
+    small = rows[costs_of(space, rows, TASK).params <= 290]
+    fitting = {space.architecture_id(space.decode(row), TASK) for row in small}
     assert {trial.architecture for trial in run.stage("search")} == fitting
     assert run.notes == [f"Every architecture found to fit the budget was tried: {len(fitting)}."]
     assert run.state == "done"
