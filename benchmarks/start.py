@@ -48,14 +48,14 @@ def search(folder: Path, number: int, flags: list[str]) -> tuple[float, list[dic
         time.sleep(0.005)
     first = time.perf_counter() - began
     time.sleep(2.0)
-    held = [memory(pid) for pid in descendants(process.pid)]
+    held = [memory(pid) for pid in workers(process.pid)]
     process.terminate()
     process.wait()
     return first, held
 
 
-def descendants(pid: int) -> list[int]:
-    """Every process below ``pid``."""
+def workers(pid: int) -> list[int]:
+    """Every process below ``pid`` without children of its own: not the server that workers are forked from."""
     parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -65,7 +65,7 @@ def descendants(pid: int) -> list[int]:
     found = [pid]
     for each in found:
         found += [child for child, parent in parents.items() if parent == each]
-    return found[1:]
+    return [each for each in found if each not in parents.values()]
 
 
 def memory(pid: int) -> dict[str, int]:
@@ -93,8 +93,8 @@ def main() -> None:
     firsts = [first for first, _ in runs]
     print(f"first trial running      {statistics.median(firsts):6.2f} s  (longest of {REPEATS}: {max(firsts):.2f} s)")
     print(f"ratio to 'import torch'  {statistics.median(firsts) / bare:6.2f}")
-    workers = sorted((held for held in runs[-1][1] if held), key=lambda held: -held["own"])
-    for held in workers[: len(os.sched_getaffinity(0))]:
+    by_size = sorted((held for held in runs[-1][1] if held), key=lambda held: -held["own"])
+    for held in by_size[: len(os.sched_getaffinity(0))]:  # the rest keep track of files and semaphores
         print("a worker's memory        " + ", ".join(f"{size} MB {kind}" for kind, size in held.items()))
 
 
