@@ -1,9 +1,9 @@
 """When a trial is stopped early: what it must have reached after each epoch, judged by the trials before it.
 
-A median rule (Golovin et al. 2017, "Google Vizier", section 3.2.2) that begins gently, since early epochs say little:
-from a third of the epochs on a trial must not be among the worst quarter of those before it, from half on it must
-not be below their median, and whatever they had, one that is close to the best goes on. How much that saves and
-what it costs is measured by ``benchmarks/pruning.py``.
+A median rule (Golovin et al. 2017, "Google Vizier", section 3.2.2) that begins gently, since early epochs say little,
+and leaves a margin, since some of the best are late: from a third of the epochs on a trial must not be clearly below
+the worst quarter of those before it, from half on not clearly below their median. How much that saves and what it
+costs is measured by ``benchmarks/pruning.py``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST_TRIALS = 100  # that judge one: the newest, since evolution leaves the firs
 LEAST_EPOCHS = 3  # before any is judged
 BEGIN, FULL = 1 / 3, 1 / 2  # shares of the epochs from which on, and from which on in full, trials are judged
 FIRST_SHARE, FULL_SHARE = 1 / 4, 1 / 2  # of the earlier trials, which a trial must not be below then
-CLEAR = 0.05  # what a trial lacks of the best to be stopped: on small splits less is chance
+CLEAR = 0.05  # what a trial lacks of that to be stopped: on small splits less is chance
 
 Curve = Sequence[float]  # the best so far after each epoch; never falls
 History = Sequence[Mapping[str, float]]  # as ``nas.training.Training`` has it
@@ -45,7 +45,7 @@ def floor(curves: Sequence[Curve], epochs: int) -> tuple[float, ...]:
         bests = sorted(curve[min(epoch, len(curve)) - 1] for curve in curves)
         progress = min(1.0, (epoch / epochs - BEGIN) / (FULL - BEGIN))
         share = FIRST_SHARE + (FULL_SHARE - FIRST_SHARE) * progress
-        least[epoch - 1] = max(0.0, min(_quantile(bests, share), bests[-1] - CLEAR))
+        least[epoch - 1] = max(0.0, _quantile(bests, share) - CLEAR)
     return tuple(least)
 
 
@@ -65,7 +65,7 @@ def why_pruned(history: History, objective: str, floor: Sequence[float]) -> str 
     best = curve(history, objective)[-1]
     if best >= floor[epoch - 1]:
         return None
-    return f"after epoch {epoch} of {len(floor)}: {best:.3f} on select, where others had {floor[epoch - 1]:.3f}"
+    return f"after epoch {epoch} of {len(floor)}: {best:.3f} on select, where {floor[epoch - 1]:.3f} was the least"
 
 
 class Judges:

