@@ -75,8 +75,7 @@ def resume_command(flags: Flags) -> None:
     with decoding(console, quiet) as progress:
         attempt(lambda: check_data(run, progress=progress), faults)
     settings = changed or run.config
-    workers = settings.workers or run.facts.get("training", {}).get("workers")  # as the run began
-    told = (settings.device, workers, settings.trials_per_gpu)
+    told = (settings.device, settings.workers, settings.trials_per_gpu)
     slots = attempt(lambda: as_recorded(plan_slots(*told), settings, run.facts), faults)
     raise_all(faults)
     assert changed is not None and slots is not None

@@ -99,11 +99,18 @@ Prune = Annotated[
         "--prune/--no-prune", help="Stop trials early that others clearly beat. [default: --prune]", show_default=False
     ),
 ]
-Workers = Annotated[Text, option("Trials at once. [default: 4 a GPU, or one a CPU core]", "N")]
+Workers = Annotated[
+    Text, option("Trials at once. [default: 4 a GPU, one a CPU core; measured before a long search]", "N")
+]
 TrialsPerGpu = Annotated[Text, option("Trials at once on each GPU. [default: 4; measured before a long search]", "N")]
 Device = Annotated[Text, option("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
 Precision = Annotated[
-    Text, option("What is multiplied: float32, bfloat16, or auto, the faster by measurement. [default: auto]", "NAME")
+    Text,
+    option(
+        "What is multiplied: float32, bfloat16, or auto: bfloat16 on GPUs that have it; on a CPU, before a long search, "
+        "the faster by measurement. [default: auto]",
+        "NAME",
+    ),
 ]
 Profile = Annotated[
     bool | None,

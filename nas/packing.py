@@ -23,6 +23,7 @@ from budgets import costs_of
 from budgets.draw import draw_fitting
 from nas.config import RunConfig
 from nas.data.cache import cache_root
+from nas.execution import execution_of
 from nas.executors import Executor, LocalExecutor, WorkerSlot
 from nas.executors.devices import count_cores, spread
 from nas.recipe import default_batch_size
@@ -30,6 +31,7 @@ from nas.search import Plan
 from nas.trial import TrialResult, TrialSpec
 
 RUN = "nas.throughput:train_for_a_while"
+MEASURED = ("packing", "training")  # facts of a run: see here and ``nas.tuning``
 WAKE, PREPARE, MEASURE = "wake", "prepare", "measure"  # what ``RUN`` is asked for, by the specification's id
 
 GAIN = 1.1  # more throughput by twice the workers, below which they are not worth their memory
@@ -123,7 +125,8 @@ def packed(plan: Plan) -> Plan:
     most = max(1, min(MOST_WORKERS, 2 * count_cores() // len(devices), math.ceil(config.trials / len(devices))))
     remembered = Remembered(cache_root(config.data.cache_dir) / "packing.json")
     machine = [gpus(), version("torch"), count_cores()]
-    key = json.dumps([*machine, most, spec.space, spec.input_shape, spec.recipe.batch_size])
+    network = [spec.space, spec.sample, spec.input_shape, spec.num_classes]
+    key = json.dumps([*machine, most, *network, spec.recipe.batch_size, config.precision])
     loads = remembered.find(key)
     if loads is None and (loads := measure(_on(devices[0]), spec, most)):
         remembered.add(key, loads)
@@ -135,11 +138,13 @@ def packed(plan: Plan) -> Plan:
 
 
 def as_recorded(slots: Sequence[WorkerSlot], config: RunConfig, facts: dict[str, Any]) -> list[WorkerSlot]:
-    """As many slots on each GPU as ``facts`` say were measured to pay, unless ``config`` tells their number."""
-    devices, packing = list(dict.fromkeys(slot.device for slot in slots)), facts.get("packing")
-    if packing is None or is_told(config) or not devices[0].startswith("cuda"):
+    """As many slots on each GPU, or on the CPU, as ``facts`` say were measured to pay, unless ``config`` tells it."""
+    devices, packing, training = list(dict.fromkeys(slot.device for slot in slots)), *map(facts.get, MEASURED)
+    if is_told(config):
         return list(slots)
-    return spread(devices, len(devices) * int(packing["trials_per_gpu"]))
+    if devices[0].startswith("cuda"):
+        return list(slots) if packing is None else spread(devices, len(devices) * int(packing["trials_per_gpu"]))
+    return list(slots) if training is None else spread(devices, int(training["workers"]))
 
 
 def is_told(config: RunConfig) -> bool:
@@ -162,9 +167,11 @@ def typical(plan: Plan) -> TrialSpec:
     recipe = plan.config.recipe
     size = recipe.batch_size or default_batch_size(sum(plan.counts["train"]))
     recipe = recipe.model_copy(update={"batch_size": size, "oversampling": "none"})
+    task, execution = plan.task, execution_of(plan.config.precision, None)
     return TrialSpec(
-        MEASURE, plan.space.name, sample, plan.task.input_shape, plan.task.num_classes, plan.config.data, recipe, seed=0
-    )
+        MEASURE, plan.space.name, sample, task.input_shape, task.num_classes, plan.config.data, recipe, seed=0,
+        execution=execution,
+    )  # fmt: skip
 
 
 def gpus() -> str:

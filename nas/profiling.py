@@ -16,6 +16,7 @@ from nas.store import Event
 from nas.trial import TrialResult
 
 SEARCH_PARTS = ("starting", "supernet", "proposing", "waiting", "recording", "rest")
+WITHOUT_WORKERS = ("starting", "supernet")  # of these
 TRIAL_PARTS = ("opening", "data", "forward/backward", "evaluation", "rest")
 
 
@@ -99,7 +100,9 @@ class Profile:
         body = event.body
         if event.kind == "profile":
             self.num_sessions += 1
-            self.worker_seconds += body["workers"] * sum(body["seconds"].values())
+            self.worker_seconds += body["workers"] * sum(
+                seconds for name, seconds in body["seconds"].items() if name not in WITHOUT_WORKERS
+            )
             self.busy_seconds += body["busy"]
             _add(self.search, body["seconds"])
         elif event.kind == "result" and body.get("profile"):  # earlier versions recorded none

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nas import training
 from nas.cuda_graphs import LEAST_STEPS
-from nas.execution import usual_execution
+from nas.execution import Execution, usual_execution
 from nas.executors import EpochReport
 from nas.packing import PREPARE, WAKE
 from nas.recipe import Recipe
@@ -51,13 +51,25 @@ def train_for_a_while(spec: TrialSpec, device: str, report: EpochReport) -> Tria
 class Work:
     """A network in training, on images that never end."""
 
-    def __init__(self, model: nn.Module, images: TensorSplit, recipe: Recipe, num_classes: int, device: str) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        images: TensorSplit,
+        recipe: Recipe,
+        num_classes: int,
+        device: str,
+        *,
+        execution: Execution | None = None,
+    ) -> None:
         assert recipe.batch_size is not None
         generator = torch.Generator(device).manual_seed(0)
         normal = torch.full((images.images.shape[1],), 0.5, device=device)
         counts = training.class_counts(images, images, recipe, num_classes)
-        usual_execution(torch.device(device)).place(model, device)
-        self.learning = training.Learning.of(model, images, recipe, counts, (normal, normal), generator)
+        execution = execution or usual_execution(torch.device(device))
+        execution.place(model, device)
+        self.learning = training.Learning.of(
+            model, images, recipe, counts, (normal, normal), generator, execution=execution
+        )
         self.step = training.make_step(self.learning, [recipe.batch_size] * LEAST_STEPS)
         self.size, self._batches = recipe.batch_size, self._positions()
 
@@ -89,7 +101,8 @@ class Work:
 
 def work_of(spec: TrialSpec, device: str) -> Work:
     """Ready to be measured; kept until another is asked for."""
-    return _work(spec.space, json.dumps(spec.sample), spec.input_shape, spec.num_classes, spec.recipe, device)
+    network = spec.space, json.dumps(spec.sample), spec.input_shape, spec.num_classes
+    return _work(*network, spec.recipe, device, execution=spec.execution)
 
 
 def forget() -> None:
@@ -99,7 +112,14 @@ def forget() -> None:
 
 @functools.lru_cache(maxsize=1)
 def _work(
-    space: str, sample: str, shape: tuple[int, int, int], num_classes: int, recipe: Recipe, device: str
+    space: str,
+    sample: str,
+    shape: tuple[int, int, int],
+    num_classes: int,
+    recipe: Recipe,
+    device: str,
+    *,
+    execution: Execution | None,
 ) -> Work:
     """Recorded, and with the memory that a trial takes, of which evaluation needs the most."""
     if device.startswith("cuda"):
@@ -109,7 +129,7 @@ def _work(
     pixels = torch.randint(256, (NUM_IMAGES, *shape), dtype=torch.uint8, device=device)
     images = TensorSplit(pixels, torch.arange(NUM_IMAGES, device=device) % num_classes)
     model = get_space(space).build(json.loads(sample), shape, num_classes)
-    work = Work(model, images, recipe, num_classes, device)
+    work = Work(model, images, recipe, num_classes, device, execution=execution)
     model.train()
     work.take_steps(STEPS_BETWEEN_LOOKS)
     normal = [0.5] * shape[0], [0.5] * shape[0]

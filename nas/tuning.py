@@ -65,7 +65,8 @@ def tuned(plan: Plan) -> Plan:
     rates = recall(place, identity(spec, plan))
     if rates is None:
         rates = measure_layouts(spec, layouts, plan.config)
-        if len(rates) >= (3 if plan.config.precision == "auto" else 2):  # all that matter were in time
+        enough = len(rates) >= (3 if plan.config.precision == "auto" else 2)
+        if enough and len({rate.workers for rate in rates}) == len(layouts):  # all that matter were in time
             remember(place, identity(spec, plan), rates)
     if len(rates) < 2:  # a machine too busy, or networks too large: nothing was compared
         return plan
@@ -192,7 +193,8 @@ def recall(place: Path, facts: dict[str, Any]) -> list[Rate] | None:
     try:
         document = json.loads(place.read_text())
         rates = [Rate(**{**row, "execution": Execution(**row["execution"])}) for row in document["rates"]]
-        sound = document["facts"] == facts and all(r.workers >= 1 <= r.threads < r.images_per_second for r in rates)
+        numbers = [n for rate in rates for n in (rate.workers, rate.threads, rate.images_per_second)]
+        sound = document["facts"] == facts and all(number > 0 for number in numbers)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return rates if rates and sound else None

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
 
 from nas.executors.base import WorkerSlot
@@ -32,6 +32,7 @@ def start_server(slots: Sequence[WorkerSlot], run: str = TRAINING) -> None:
         return
     if run == TRAINING:
         multiprocessing.get_context("forkserver").set_forkserver_preload(["nas.executors.preload"])
+    resource_tracker.ensure_running()  # the server would start it, and it unblocks the interrupt signal
     # It looks for modules where this process does; by itself it would look in the working folder first.
     path = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
     with inherited(worker_environment(slot, os.environ) | path):

@@ -54,7 +54,6 @@ class LocalExecutor:
         self._daemons = contextlib.ExitStack()
         # At the interpreter's exit multiprocessing joins its children: they must have been told to end.
         self._finalizer: Any = util.Finalize(self, _end_all, args=(self._workers, self._daemons), exitpriority=10)
-        start_server(slots, run)
         shared = self._daemons.enter_context(shared_gpus(slots))
         self._workers += [_Worker(slot, run, trial_timeout, on_epoch, shared.get(slot.device, {})) for slot in slots]
         for worker in self._workers:
@@ -124,8 +123,9 @@ class _Worker:
         self.spec: TrialSpec | None = None
 
     def start(self) -> None:
-        """Replace the process, if any, by a new one; does not wait for it."""
+        """Replace the process, if any, by a new one; does not wait for it, but for a server that still imports."""
         self.end()
+        start_server([self._slot], self._run)  # which may have died, too
         context = context_of(self._slot)
         self._channel, theirs = context.Pipe()
         device = "cuda:0" if self._slot.device.startswith("cuda") else self._slot.device  # the only one it sees
@@ -133,8 +133,9 @@ class _Worker:
         variables = {**worker_environment(self._slot, os.environ), **self._variables}
         with inherited(variables):
             arguments = (theirs, device, self._run, dict(os.environ), self._slot.num_threads)
-            self._process = context.Process(target=serve, args=arguments, name="nasctl worker")
-            self._process.start()
+            process = context.Process(target=serve, args=arguments, name="nasctl worker")
+            process.start()
+        self._process = process  # an interrupt before this line leaves none
         theirs.close()  # the worker's copy is then the only one, and its death closes the channel
         self._start_error = None
         self._since = time.monotonic()

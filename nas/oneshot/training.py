@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from budgets import Budget, costs_of
 from nas.classifier import Classifier
 from nas.config import SearchConfig
-from nas.execution import use_bfloat16
+from nas.execution import execution_of, usual_execution
 from nas.losses import is_reweighted, make_loss
 from nas.nni_oneshot import Choices
 from nas.oneshot.distribution import as_arrays, draw, entropy, likeliest
@@ -63,6 +63,8 @@ class SupernetTraining:
         self.alpha_optimizer = _alpha_optimizer(self.alphas, config.supernet.alpha_learning_rate)
         self.loss_of, self.penalty = make_loss(config.recipe, images.counts), BudgetPenalty(space, task, budget)
         self.classifier = Classifier.of(config.recipe, images.counts)
+        execution = execution_of(config.precision, None) or usual_execution(images.device)
+        self.in_bfloat16 = execution.precision == "bfloat16"
         self.pool = None if self.choices.weighted else Pool(space, task, budget, seed=self._seed("pool"))
 
     def run_epoch(self, epoch: int) -> dict[str, Any]:
@@ -172,7 +174,7 @@ class SupernetTraining:
     def _loss(self, batch: Batch, *, for_alphas: bool = False, reweighted: bool = False) -> Tensor:
         images, labels = batch
         device = self.images.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(device)):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.in_bfloat16):
             logits = self.supernet(images)
         return self.loss_of(without_scale(logits) if for_alphas else logits, labels, reweighted=reweighted)
 
