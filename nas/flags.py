@@ -107,8 +107,8 @@ Device = Annotated[Text, option("cpu, cuda or cuda:N. [default: every GPU, else 
 Precision = Annotated[
     Text,
     option(
-        "What is multiplied: float32, bfloat16, or auto: bfloat16 on GPUs that have it; on a CPU, before a long search, "
-        "the faster by measurement. [default: auto]",
+        "What is multiplied: float32, bfloat16, or auto: bfloat16 on GPUs that have it; on a CPU, before a long "
+        "search, the faster by measurement. [default: auto]",
         "NAME",
     ),
 ]
