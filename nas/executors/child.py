@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -34,6 +35,11 @@ def serve(
     threading.Thread(target=_exit_with_parent, name="exit with parent", daemon=True).start()
     settle_in(variables, num_threads)
     os.dup2(2, 1)  # standard output belongs to the command (--json); a library that prints goes to stderr
+    with contextlib.suppress(ConnectionError):  # the parent let go of this process, or is gone: nobody listens
+        _serve(channel, device, run_name)
+
+
+def _serve(channel: Connection[Message, TrialSpec], device: str, run_name: str) -> None:
     try:
         run = load_run(run_name)
     except Exception as error:
