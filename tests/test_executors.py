@@ -52,7 +52,7 @@ def workers(run: str, *slots: WorkerSlot, **options: object) -> LocalExecutor:
 def is_gone(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second if it goes while this is read
         return True
 
 
