@@ -177,7 +177,7 @@ class TestDeaths:
     def test_a_worker_killed_while_idle_is_replaced(self, obedient: LocalExecutor) -> None:
         first = one(obedient, spec()).metrics["rank"]["pid"]
         os.kill(first, signal.SIGKILL)
-        wait_until(lambda: is_gone(first))
+        wait_until(lambda: not Path(f"/proc/{first}").exists())  # a zombie may have threads that are still ending
         assert one(obedient, spec()).metrics["rank"]["pid"] != first
 
     def test_a_worker_whose_gpu_is_lost_to_it_is_replaced(self) -> None:
