@@ -5,7 +5,7 @@ A recipe here is what differs from the network's own (``NetworkKind.recipe``), b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -182,7 +182,7 @@ def get_study(name: str) -> Study:
     return find_named(STUDIES, name, "study", "Studies")
 
 
-def get_members(study: Study, names: list[str]) -> tuple[Member, ...]:
+def get_members(study: Study, names: Sequence[str]) -> tuple[Member, ...]:
     """The members of those names in the study's order, all for none; UsageError names the nearest of each unknown."""
     known = {member.name: member for member in study.members}
     chosen = [find_named(known, name, f"member of {study.name}", "Members").name for name in names]

@@ -24,8 +24,8 @@ import torch
 from hardware import hardware
 
 from budgets import Budget, costs_of, params_of
-from nas.export_check import count_by_thop
-from nas.proposals import Proposer
+from nas.export.check import count_by_thop
+from nas.strategies.proposals import Proposer
 from search_spaces import Sample, SearchSpace, Task, get_space, space_names
 
 TASK = Task((3, 32, 32), 10)

@@ -24,13 +24,13 @@ from hardware import hardware
 
 from budgets import Budget
 from budgets.draw import draw_fitting
+from nas.autotune.cpu import Rate, choose, rate
+from nas.config.recipe import Recipe
 from nas.data import DataConfig
-from nas.execution import BFLOAT16, Execution
 from nas.executors import LocalExecutor, WorkerSlot, start_server
 from nas.executors.devices import count_cores
-from nas.recipe import Recipe
-from nas.trial import TrialSpec
-from nas.tuning import Rate, choose, rate
+from nas.training.precision import BFLOAT16, Execution
+from nas.trials.spec import TrialSpec
 from search_spaces import Task, get_space, space_names
 
 WAYS = (Execution(), Execution("channels_last"), Execution("contiguous", "bfloat16"), BFLOAT16)
@@ -55,7 +55,7 @@ def measured(specs: Sequence[TrialSpec], ways: Sequence[Execution], rounds: int)
     best: list[dict[tuple[int, Execution], Rate]] = [{} for _ in specs]
     for _ in range(rounds):
         for slots in layouts:
-            with LocalExecutor(slots, run="nas.measuring:measure") as executor:
+            with LocalExecutor(slots, run="nas.autotune.measuring:measure") as executor:
                 for spec, found in zip(specs, best, strict=True):
                     for way in ways:
                         for one in rate(executor, spec, slots, way):

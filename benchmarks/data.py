@@ -24,13 +24,13 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from nas.augmentation import augment
-from nas.class_counts import ClassCounts
 from nas.data import DataConfig, open_data
-from nas.execution import Execution
-from nas.tensor_split import TensorSplit
-from nas.training import Learning, Phase, take_step
-from nas.worker import build
+from nas.training.augmentation import augment
+from nas.training.class_counts import ClassCounts
+from nas.training.precision import Execution
+from nas.training.step import Learning, Phase, take_step
+from nas.training.tensor_split import TensorSplit
+from nas.trials.run_trial import build
 from search_spaces import space_names
 
 NORMAL = torch.tensor([0.49, 0.48, 0.45]), torch.tensor([0.25, 0.24, 0.26])

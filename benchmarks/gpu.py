@@ -36,13 +36,13 @@ import torch
 
 from budgets import Budget, costs_of
 from budgets.draw import draw_fitting
-from nas.data.config import DataConfig
+from nas.autotune.gpu import MEASURE, PREPARE, RUN, WAKE, Load, MeasuringFailed, choose, gpus, load_of, together
+from nas.config.data import DataConfig
+from nas.config.recipe import Recipe
 from nas.errors import UsageError
 from nas.executors import LocalExecutor, local, mps
 from nas.executors.devices import count_cores, spread
-from nas.packing import MEASURE, PREPARE, RUN, WAKE, Load, MeasuringFailed, choose, gpus, load_of, together
-from nas.recipe import Recipe
-from nas.trial import TrialSpec
+from nas.trials.spec import TrialSpec
 from search_spaces import Task, get_space, space_names
 
 TASK = Task((3, 32, 32), 10)

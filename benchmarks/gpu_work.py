@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from nas import training
-from nas.cuda_graphs import CudaRecorder
-from nas.execution import use_bfloat16
+from nas.autotune.gpu import MEASURE, WAKE
+from nas.autotune.probe import forget, train_for_a_while, work_of
 from nas.executors import EpochReport
 from nas.executors.devices import count_cores
-from nas.packing import MEASURE, WAKE
-from nas.throughput import forget, train_for_a_while, work_of
-from nas.trial import TrialResult, TrialSpec
+from nas.training import step as training
+from nas.training.cuda_graphs import CudaRecorder
+from nas.training.precision import use_bfloat16
+from nas.trials.spec import TrialResult, TrialSpec
 from search_spaces import get_space
 
 NEVER = 10**12  # steps: a training shorter than that is not recorded

@@ -28,10 +28,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.display import clock
+from nas.cli.parsing import ALPHA_FLAGS, SUPERNET_FLAGS
 from nas.errors import RunError
-from nas.options import ALPHA_FLAGS, SUPERNET_FLAGS
-from nas.runs import Run, load_run
+from nas.runs.folders import load_run
+from nas.runs.run import Run
+from nas.units import clock
 from search_spaces import space_names
 
 ONE_SHOT = ("darts", "gumbel-darts", "random-oneshot")

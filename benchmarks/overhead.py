@@ -22,14 +22,15 @@ from pathlib import Path
 
 from hardware import hardware
 
-from nas.config import BudgetConfig, SearchConfig
+from nas.config.recipe import Recipe
+from nas.config.run import BudgetConfig, SearchConfig
 from nas.data import DataConfig
+from nas.engine.plan import plan_search, start
+from nas.engine.search import search
 from nas.executors import EpochReport, LocalExecutor
-from nas.keeping import keep_files
-from nas.recipe import Recipe
-from nas.runs import Run
-from nas.search import plan_search, search, start
-from nas.trial import TrialResult, TrialSpec
+from nas.report.tensorboard.listener import keep_files
+from nas.runs.run import Run
+from nas.trials.spec import TrialResult, TrialSpec
 
 
 def nothing(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:

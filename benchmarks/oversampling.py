@@ -32,8 +32,8 @@ from sklearn.datasets import load_digits
 from torch.nn import functional
 
 from nas.data.dataset import Split
-from nas.oversampling import M_NEIGHBORS, OVERSAMPLERS, oversample
-from nas.oversampling.neighbors import nearest, nearest_of_all
+from nas.data.oversampling import M_NEIGHBORS, OVERSAMPLERS, oversample
+from nas.data.oversampling.neighbors import nearest, nearest_of_all
 
 NUM_CLASSES, MOST, LEAST, TOTAL = 62, 38_374, 1_896, 697_932  # EMNIST ByClass
 PLACE = Path("images.npy"), Path("labels.npy")

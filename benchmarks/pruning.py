@@ -28,8 +28,10 @@ from pathlib import Path
 from hardware import hardware
 
 from nas.errors import RunError
-from nas.pruning import MOST_TRIALS, History, curve, floor, why_pruned
-from nas.runs import Run, Trial, load_run
+from nas.runs.folders import load_run
+from nas.runs.run import Run, Trial
+from nas.strategies.median_pruner import MOST_TRIALS, floor
+from nas.training.early_stopping import History, curve, why_pruned
 
 FLAGS = ("--data", "digits", "--confirm", "0", "--workers", "1", "--device", "cpu")
 

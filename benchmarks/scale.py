@@ -40,17 +40,18 @@ from hardware import hardware
 from rich.console import Console
 
 from budgets import cost_of
-from nas.config import SearchConfig
-from nas.display import Plain
+from nas.config.recipe import OBJECTIVES, Recipe
+from nas.config.run import SearchConfig
+from nas.engine.plan import Plan, plan_search, start
+from nas.engine.search import search
 from nas.executors import WorkerSlot
-from nas.keeping import bring_up_to_date, keep_files
-from nas.recall import RecallingProposer
-from nas.recipe import OBJECTIVES, Recipe
-from nas.runs import fold
-from nas.search import Plan, plan_search, search, start
-from nas.store import LOG_NAME, RunStore, stream_events
-from nas.strategy import Tell
-from nas.trial import TrialResult, TrialSpec, derived_seed
+from nas.report.live import Plain
+from nas.report.tensorboard.listener import bring_up_to_date, keep_files
+from nas.runs.log import LOG_NAME, RunStore, stream_events
+from nas.runs.run import fold
+from nas.strategies.base import Tell
+from nas.strategies.replayed_proposals import RecallingProposer
+from nas.trials.spec import TrialResult, TrialSpec, derived_seed
 from search_spaces import Sample
 
 EPOCHS, SLOTS, NEVER = 24, 2, 10_000_000
@@ -94,7 +95,7 @@ def hash_of(label: str, value: int | str) -> float:
 
 
 class Recorder:
-    """``nas.nni_bridge.Trials`` that writes the log of a search and carries out nothing."""
+    """``nas.strategies.nni_multi_trial.Trials`` that writes the log of a search and carries out nothing."""
 
     def __init__(self, store: RunStore, plan: Plan, count: int) -> None:
         self.store, self.plan, self.count = store, plan, count
@@ -134,7 +135,7 @@ class Recorder:
 
 def record(folder: Path, count: int, strategy: str) -> None:
     """The run of a search of ``count`` trials that was stopped."""
-    from nas.nni_bridge import run_strategy
+    from nas.strategies.nni_multi_trial import run_strategy
 
     plan = plan_search(settings(strategy))
     with start(plan, folder) as store:

@@ -27,10 +27,11 @@ def plain_loop(folder: Path, first: int, step: int, most: int, threads: int) -> 
     """Train every ``step``-th network of a run from ``first`` on; print the seconds that took."""
     import torch
 
-    from nas.runs import fold
-    from nas.store import read_events
-    from nas.training import evaluate_split, train
-    from nas.trial_data import split_on_device
+    from nas.runs.log import read_events
+    from nas.runs.run import fold
+    from nas.training.evaluation import evaluate_split
+    from nas.training.loop import train
+    from nas.trials.datasets import split_on_device
     from search_spaces import get_space
 
     torch.set_num_threads(threads)

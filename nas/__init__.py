@@ -1,4 +1,4 @@
-"""The engine: search, trials, training, run store, export and the command line.
+"""nasctl: search for small image classifiers under hard budgets.
 
 Belongs here: everything that proposes, trains, records, ranks and hands over. Does not belong here: what can
 be built (``search_spaces``), what it costs (``budgets``), which fixed networks to compare with

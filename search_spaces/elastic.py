@@ -2,7 +2,7 @@
 
 Every layer follows the ``Decided`` it was made with. Under probabilities all of it runs, and channels,
 kernels, branches and depths are weighted; on a path only what the path uses runs. With probabilities of 0
-and 1 both compute what the torch reading computes (``tests/test_supernet.py``).
+and 1 both compute what the torch reading computes (``tests/search_spaces/test_supernet.py``).
 
 A tensor is *clean* when channels that may not exist have been scaled by their probability. Normalization
 does it on the way, in its own scale and shift; where it is needed elsewhere the builder puts a ``Mask``.

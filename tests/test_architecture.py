@@ -13,15 +13,22 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = ["search_spaces", "budgets", "baselines", "nas"]  # from the lowest up; nothing imports upward
 VENDORS = {  # the only modules that may import a library
-    "nni": {"nas.nni_bridge", "nas.nni_oneshot"},
-    "tensorboard": {"nas.tensorboard", "nas.tensorboard_supernet"},
+    "nni": {"nas.strategies.nni_multi_trial", "nas.strategies.nni_one_shot"},
+    "tensorboard": {"nas.report.tensorboard.trial", "nas.report.tensorboard.supernet"},
     "onnx": set(),
-    "onnxruntime": {"nas.export_loader"},
-    "thop": {"nas.export_check"},
-    "imblearn": {"nas.oversampling.smote"},
-    "typer": {"nas.cli", "nas.baseline_cli", "nas.flags"},
-    "matplotlib": {"nas.plots"},
+    "onnxruntime": {"nas.export.loader_script"},
+    "thop": {"nas.export.check"},
+    "imblearn": {"nas.data.oversampling.smote"},
+    "typer": {"nas.cli.app", "nas.cli.baseline_app", "nas.cli.flags"},
+    "matplotlib": {"nas.report.plots"},
 }
+
+
+PACKAGES = {  # inside nas, from the lowest up: a package imports only what stands above it in this list
+    "errors": 0, "units": 0, "stopwatch": 0, "files": 0, "lazy": 0,
+    "config": 1, "data": 2, "training": 3, "trials": 4, "executors": 5, "runs": 6, "autotune": 7, "strategies": 8,
+    "analysis": 9, "export": 10, "engine": 11, "report": 12, "api": 13, "cli": 14,
+}  # fmt: skip
 
 
 def modules() -> dict[str, Path]:
@@ -56,7 +63,29 @@ def test_imports_point_down_and_vendors_are_quarantined(name):
             assert LAYERS.index(package) <= layer, f"{name} imports {other}, which lies above it"
         if package in VENDORS:
             assert name in VENDORS[package], f"{name} imports {package}; only {VENDORS[package]} may"
-    assert "nas.cli" not in imported
+    assert not imported & {"nas.cli", "nas.cli.app"} or name.startswith("nas.cli")
+
+
+@pytest.mark.parametrize("name", [name for name in modules() if name.startswith("nas.")])
+def test_packages_of_nas_import_what_stands_below_them(name):
+    package = name.split(".")[1]
+    for other in imports(modules()[name]):
+        parts = other.split(".")
+        if parts[0] == "nas" and len(parts) > 1 and parts[1] in PACKAGES and parts[1] != package:
+            assert PACKAGES[parts[1]] < PACKAGES[package], f"{name} imports {other}, which does not lie below it"
+
+
+def test_every_package_of_nas_has_its_place_and_says_what_belongs_there():
+    packages = {name.split(".")[1] for name in modules() if name.startswith("nas.")}
+    assert packages <= PACKAGES.keys()
+    for name in packages:
+        place = ROOT / "nas" / name
+        if place.is_dir():
+            assert ast.get_docstring(ast.parse((place / "__init__.py").read_text())), name
+
+
+def test_few_modules_lie_directly_in_nas():
+    assert len(list((ROOT / "nas").glob("*.py"))) <= 12
 
 
 def test_modules_do_not_import_each_other_in_a_circle():
@@ -78,7 +107,7 @@ def test_functions_fit_a_screen_and_take_few_positional_arguments(name):
     for node in ast.walk(ast.parse(modules()[name].read_text())):
         if isinstance(node, ast.FunctionDef):
             assert (node.end_lineno or 0) - node.lineno <= 64, f"{name}.{node.name} is longer than a screen"
-            if name not in ("nas.cli", "nas.baseline_cli"):  # their arguments are the flags
+            if name not in ("nas.cli.app", "nas.cli.baseline_app"):  # their arguments are the flags
                 assert len(node.args.args) <= 7, f"{name}.{node.name} has {len(node.args.args)} positional arguments"
 
 
@@ -87,9 +116,13 @@ def test_functions_fit_a_screen_and_take_few_positional_arguments(name):
     [
         ("search_spaces", {"torch", "nni"}),
         ("budgets", {"torch", "nni"}),
-        ("nas.oversampling", {"torch", "imblearn", "sklearn", "PIL"}),
-        ("nas.search", {"torch", "nni", "tensorboard", "onnx"}),
-        ("nas.worker", {"nni", "typer", "rich", "pytorch_lightning"}),
+        ("nas.data.oversampling", {"torch", "imblearn", "sklearn", "PIL"}),
+        ("nas", {"torch", "numpy", "pydantic"}),
+        ("nas.config", {"torch"}),
+        ("nas.training.loop", {"sqlite3", "nas.executors", "nas.runs", "nas.data", "nas.data.sources", "nas.trials"}),
+        ("nas.runs", {"torch", "rich", "nni"}),
+        ("nas.engine.search", {"torch", "nni", "tensorboard", "onnx", "nas.report", "nas.cli"}),
+        ("nas.trials.run_trial", {"nni", "typer", "rich", "pytorch_lightning"}),
         ("nas.cli", {"torch", "nni", "numpy", "pydantic"}),
     ],
 )

@@ -1,12 +1,11 @@
-"""Images in, splits out: where data comes from, its decoded cache, and which image serves which purpose.
+"""Images in, uint8 splits out: sources, the decoded cache, splits, and oversampled sets on the disk.
 
-Belongs here: everything between what the user names and uint8 arrays. Does not: augmentation, normalization
-and oversampling, which are part of a training. Importing this package loads numpy and pydantic only; Pillow,
-scikit-learn and torchvision are loaded when a set is decoded for the first time.
+Augmentation and normalization are part of a training and do not belong here. Importing this package loads numpy and
+pydantic only; Pillow, scikit-learn and torchvision are loaded when a set is decoded for the first time.
 """
 
-from nas.data.config import DataConfig
+from nas.config.data import DataConfig
 from nas.data.dataset import DataReport, Dataset, Split
-from nas.data.opening import describe_data, open_data
+from nas.data.loading import describe_data, open_data
 
 __all__ = ["DataConfig", "DataReport", "Dataset", "Split", "describe_data", "open_data"]

@@ -90,3 +90,13 @@ class DataReport:
     num_ignored: int  # files that are no images: notes, lists, thumbnails' databases
     faults: tuple[str, ...]  # what open_data would say about this configuration
     cache_path: Path | None
+
+
+@dataclass(frozen=True)
+class Target:
+    """The shape every image gets, and how."""
+
+    channels: int
+    height: int
+    width: int
+    fit: Literal["resize", "pad"]

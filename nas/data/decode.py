@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.data.cache import SURVEY
-from nas.data.dataset import Broken
-from nas.data.pool import map_chunks
-from nas.data.sources import Found, Progress, Target
+from nas.data.dataset import Broken, Target
+from nas.data.sources.base import Found, Progress
+from nas.data.threads import map_chunks
 from nas.errors import DataError
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from nas.data.sources import Target
+from nas.data.dataset import Target
 
 Image.init()
 # Containers and page descriptions whose "images" Pillow cannot decode by itself.

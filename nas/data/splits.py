@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.data.dataset import SPLIT_NAMES
-from nas.data.sources import TEST, TRAIN, VAL
+from nas.data.sources.base import TEST, TRAIN, VAL
 
 Rows = npt.NDArray[np.int64]
 

@@ -2,7 +2,7 @@
 
 from nas.executors.base import EpochListener, EpochReport, Executor, RunTrial, WorkerSlot
 from nas.executors.devices import TRIALS_PER_GPU, plan_slots
-from nas.executors.forking import start_server
+from nas.executors.fork_server import start_server
 from nas.executors.inline import InlineExecutor
 from nas.executors.local import LocalExecutor
 

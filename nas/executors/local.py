@@ -16,12 +16,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from nas.executors.base import EpochListener, WorkerSlot, failure
-from nas.executors.child import serve
 from nas.executors.devices import worker_environment
-from nas.executors.forking import TRAINING, context_of, inherited, start_server
+from nas.executors.fork_server import TRAINING, context_of, inherited, start_server
 from nas.executors.messages import Broken, Ended, Epoch, Message, Ready
 from nas.executors.mps import shared_gpus
-from nas.trial import TrialResult, TrialSpec
+from nas.executors.worker_process import serve
+from nas.trials.spec import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -32,7 +32,7 @@ END_LIMIT = 1.0  # seconds between asking a worker to end and killing it
 
 
 class LocalExecutor:
-    """An ``Executor`` of processes that start as soon as it is made (see ``nas.executors.forking``).
+    """An ``Executor`` of processes that start as soon as it is made (see ``nas.executors.fork_server``).
 
     ``run`` names a ``RunTrial`` as "package.module:function"; the workers import it, this process does not.
     ``trial_timeout`` counts a trial's own seconds, not its worker's start. ``on_epoch`` is called inside

@@ -1,0 +1,1 @@
+"""Measuring how trials run fastest on this machine. Plans and runs do not belong here."""

@@ -1,0 +1,280 @@
+"""The command line: flags in, one call down. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from nas.cli.baseline_app import baseline
+from nas.cli.baseline_app import compare as compare_with_baselines
+from nas.cli.flags import (
+    AlphaLearningRate,
+    BatchSize,
+    Candidates,
+    Cutout,
+    Data,
+    DeferredReweighting,
+    Device,
+    Epochs,
+    Fit,
+    Flip,
+    Gamma,
+    ImageSize,
+    Imbalance,
+    Json,
+    LabelSmoothing,
+    LearningRate,
+    Loss,
+    MaxBytes,
+    MaxMacs,
+    MaxParams,
+    MaxPeakMemory,
+    MinParams,
+    Mixup,
+    Optimizer,
+    Oversample,
+    OversampledShare,
+    Patience,
+    Penalty,
+    Precision,
+    Profile,
+    Prune,
+    Quiet,
+    Recipe,
+    Regularizer,
+    RegularizerWeight,
+    RunName,
+    Runs,
+    Sampler,
+    Schedule,
+    SkipBroken,
+    Space,
+    Strategy,
+    Text,
+    TrialsPerGpu,
+    WeightDecay,
+    Workers,
+    option,
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help="Search for small image classifiers under hard budgets.\n\n"
+    "A first search, on scikit-learn's bundled digits:  nasctl search --space densenet --max-params 150k",
+)
+
+
+@app.command()
+def search(
+    space: Space = None,
+    max_params: MaxParams = None,
+    max_macs: MaxMacs = None,
+    max_bytes: MaxBytes = None,
+    max_peak_memory: MaxPeakMemory = None,
+    min_params: MinParams = None,
+    data: Data = None,
+    imbalance: Imbalance = None,
+    image_size: ImageSize = None,
+    fit: Fit = None,
+    skip_broken: SkipBroken = False,
+    strategy: Strategy = None,
+    trials: Annotated[Text, option("Architectures to train. [default: 12; 4 after a supernet]", "N")] = None,
+    supernet_epochs: Annotated[Text, option("Epochs of the supernet. [default: half of --epochs]", "N")] = None,
+    penalty: Penalty = None,
+    alpha_learning_rate: AlphaLearningRate = None,
+    candidates: Candidates = None,
+    time_limit: Annotated[Text, option("Start no new trial after this time: 90s, 30m, 2h.", "TIME")] = None,
+    trial_timeout: Annotated[Text, option("Stop a single trial after this time; it counts as failed.", "TIME")] = None,
+    objective: Annotated[Text, option("What ranks trials. [default: balanced_accuracy]", "NAME")] = None,
+    confirm: Annotated[Text, option("Train the best K again with 3 seeds each. [default: 3; 0: none]", "K")] = None,
+    prune: Prune = None,
+    recipe: Recipe = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    optimizer: Optimizer = None,
+    schedule: Schedule = None,
+    weight_decay: WeightDecay = None,
+    patience: Patience = None,
+    loss: Loss = None,
+    label_smoothing: LabelSmoothing = None,
+    gamma: Gamma = None,
+    deferred_reweighting: DeferredReweighting = None,
+    regularizer: Regularizer = None,
+    regularizer_weight: RegularizerWeight = None,
+    oversample: Oversample = None,
+    oversampled_share: OversampledShare = None,
+    sampler: Sampler = None,
+    mixup: Mixup = None,
+    flip: Flip = None,
+    cutout: Cutout = None,
+    workers: Workers = None,
+    trials_per_gpu: TrialsPerGpu = None,
+    device: Device = None,
+    precision: Precision = None,
+    seed: Annotated[Text, option("Of strategy and trainings; splits do not depend on it. [default: 0]", "N")] = None,
+    keep: Annotated[Text, option("Trials whose weights stay on the disk. [default: 3]", "K")] = None,
+    run: Annotated[Text, option("Name of the new run. [default: SPACE-DATA-N]", "NAME", "--run", "-r")] = None,
+    profile: Profile = None,
+    runs: Runs = "runs",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Find the best network of a family within a budget, confirm it, and score it on the test split."""
+    flags = dict(locals())
+    from nas.cli.commands.search import search_command
+
+    search_command(flags)
+
+
+@app.command()
+def resume(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Name or folder. [default: the newest run]")
+    ] = None,
+    trials: Annotated[Text, option("A new number of trials, to search on.", "N")] = None,
+    time_limit: Annotated[Text, option("A new limit, for all sessions together: 90s, 30m, 2h.", "TIME")] = None,
+    workers: Workers = None,
+    trials_per_gpu: TrialsPerGpu = None,
+    device: Device = None,
+    profile: Profile = None,
+    runs: Runs = "runs",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Go on with a search that was stopped, killed or failed. Finished trials are kept as they are."""
+    flags = dict(locals())
+    from nas.cli.commands.search import resume_command
+
+    resume_command(flags)
+
+
+@app.command()
+def status(run: RunName = None, runs: Runs = "runs", json: Json = False) -> None:
+    """All runs, or how far one run is."""
+    from nas.cli.commands.runs import status_command
+
+    status_command(run, runs, as_json=json)
+
+
+@app.command()
+def trials(
+    run: RunName = None,
+    top: Annotated[Text, option("Only the best N that finished.", "N")] = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """The trials of a run with their figures, sizes and reasons of failure."""
+    from nas.cli.commands.runs import trials_command
+
+    trials_command(run, runs, top, as_json=json)
+
+
+@app.command()
+def show(
+    trial: Annotated[str, typer.Argument(help="Number of a trial.")],
+    run: RunName = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """The layers of a trial's network: output shapes, parameters, multiply-accumulates."""
+    from nas.cli.commands.runs import show_command
+
+    show_command(trial, run, runs, as_json=json)
+
+
+@app.command()
+def space(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The space. [default: list all]")] = None,
+    max_params: MaxParams = None,
+    max_macs: MaxMacs = None,
+    max_bytes: MaxBytes = None,
+    max_peak_memory: MaxPeakMemory = None,
+    min_params: MinParams = None,
+    data: Data = None,
+    imbalance: Imbalance = None,
+    image_size: ImageSize = None,
+    fit: Fit = None,
+    skip_broken: SkipBroken = False,
+    recipe: Recipe = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    trials_per_gpu: TrialsPerGpu = None,
+    device: Device = None,
+    no_timing: Annotated[bool, typer.Option("--no-timing", help="Do not measure how long a trial takes.")] = False,
+    json: Json = False,
+) -> None:
+    """What a space holds and what fits a budget, before anything is spent."""
+    flags = dict(locals())
+    from nas.cli.commands.space import space_command
+
+    space_command(flags)
+
+
+@app.command()
+def data(
+    path: Annotated[str, typer.Argument(metavar="DATA", help="digits, a folder, an .npz file, or a name.")] = "digits",
+    imbalance: Imbalance = None,
+    image_size: ImageSize = None,
+    fit: Fit = None,
+    skip_broken: SkipBroken = False,
+    json: Json = False,
+) -> None:
+    """What is in a data set: classes, counts, image sizes, splits, and files that cannot be read."""
+    flags = {**locals(), "data": path}
+    from nas.cli.commands.data import data_command
+
+    data_command(flags)
+
+
+@app.command()
+def export(
+    out: Annotated[str, typer.Option(help="New folder for the files.", metavar="DIR")],
+    best: Annotated[bool, typer.Option("--best", help="The winner, or the best trial so far.")] = False,
+    trial: Annotated[Text, option("A trial whose weights were kept.", "ID")] = None,
+    run: RunName = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """Write a network as weights, torch.export program, ONNX and model card, each loaded again and checked."""
+    from nas.cli.commands.export import export_command
+
+    export_command(out, run, runs, trial=trial, best=best, as_json=json)
+
+
+app.add_typer(baseline, name="baseline")
+app.command(name="compare")(compare_with_baselines)
+
+
+def main() -> None:
+    """Entry point of the script: every foreseen error is one message and an exit code."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # threads that wait by spinning crawl on a busy machine
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        from nas.cli.terminal import silence_output
+
+        silence_output()
+        sys.exit(141)  # as a program ended by SIGPIPE: 'nasctl trials --json | head'
+    except Exception as error:
+        from nas.errors import NasctlError
+
+        if not isinstance(error, NasctlError):
+            raise
+        print(f"nasctl: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The command line of baselines: ``nasctl baseline`` and ``nasctl compare``. Flags in, one call down."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nas.cli.flags import BatchSize, Device, Fit, ImageSize, Json, Profile, Quiet, Runs, SkipBroken, Text, option
+
+baseline = typer.Typer(
+    no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
+)
+
+
+@baseline.command("list")
+def list_studies(json: Json = False) -> None:
+    """The studies with their members, and the networks they can be made with."""
+    from nas.cli.commands.baseline import list_command
+
+    list_command(as_json=json)
+
+
+@baseline.command("run")
+def run_study(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.")],
+    members: Annotated[Text, option("Only these members: a,b,c. [default: all]", "NAMES")] = None,
+    network: Annotated[
+        Text, option("resnet18, resnet32 or a hand-designed one. [default: the study's]", "NAME")
+    ] = None,
+    arch: Annotated[Text, option("A found architecture instead, with its run's data and recipe.", "RUN:TRIAL")] = None,
+    weights: Annotated[Text, option("ImageNet weights of ResNet-18. [default: download them]", "FILE")] = None,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="ResNet-18 with random weights.")] = False,
+    input_size: Annotated[
+        Text, option("Side that ResNet-18 resizes to, on the device. [default: 224; 4 x sides below 28]", "N")
+    ] = None,
+    data: Annotated[Text, option("digits, a folder, an .npz file, or a name. [default: the study's]", "DATA")] = None,
+    imbalance: Annotated[
+        Text, option("Make the training split long-tailed by this factor. [default: 20 for digits]", "F")
+    ] = None,
+    image_size: ImageSize = None,
+    fit: Fit = None,
+    skip_broken: SkipBroken = False,
+    hold_out: Annotated[
+        bool | None,
+        typer.Option(
+            "--hold-out/--train-on-all",
+            help="Whether validation images are kept from training. [default: the study's; long-tail trains on all]",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[Text, option("Trainings of each member. [default: 3]", "N")] = None,
+    epochs: Annotated[Text, option("Epochs of every member. [default: the recipe's]", "N")] = None,
+    batch_size: BatchSize = None,
+    objective: Annotated[Text, option("What keeps the best epoch. [default: balanced_accuracy]", "NAME")] = None,
+    seed: Annotated[Text, option("That the others are derived from. [default: 0]", "N")] = None,
+    workers: Annotated[Text, option("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = None,
+    trials_per_gpu: Annotated[Text, option("Trainings at once on each GPU. [default: 4]", "N")] = None,
+    device: Device = None,
+    time_limit: Annotated[Text, option("Start no new training after this time: 90s, 30m, 2h.", "TIME")] = None,
+    trial_timeout: Annotated[Text, option("Stop a single training after this time; it fails.", "TIME")] = None,
+    run: Annotated[Text, option("Name of the new run. [default: STUDY-DATA-N]", "NAME", "--run", "-r")] = None,
+    profile: Profile = None,
+    runs: Runs = "runs",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Train every member of a study with every seed, and report. 'nasctl resume' goes on with one that stopped."""
+    flags = dict(locals())
+    from nas.cli.commands.baseline import run_command
+
+    run_command(flags)
+
+
+@baseline.command("report")
+def report(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name or folder. [default: the newest]")] = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """The table of a baseline run; pictures go to its folder report/."""
+    from nas.cli.commands.baseline import report_command
+
+    report_command(run, runs, as_json=json)
+
+
+def compare(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished search.")],
+    others: Annotated[
+        list[str] | None, typer.Argument(metavar="BASELINE_RUN...", help="Baseline runs, or other searches.")
+    ] = None,
+    plot: Annotated[Text, option("Draw parameters against the test figure into this PNG.", "FILE")] = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """A search's winner against baselines, and against other searches, on the same splits."""
+    from nas.cli.commands.baseline import compare_command
+
+    compare_command(run, others or [], runs, plot, as_json=json)

@@ -1,0 +1,1 @@
+"""What each command does, a file each; imported when its command runs, so that --help stays instant."""

@@ -1,0 +1,89 @@
+"""The commands about baselines: lists, a study's training, its report, and the comparison with a search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from baselines.hand_nets import HAND_NETS
+from baselines.registry import network_names
+from baselines.studies import STUDIES
+from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
+from nas.cli.commands.search import carry_out
+from nas.cli.parsing import Flags, study_request
+from nas.cli.terminal import decoding
+from nas.config.validation import raise_all
+from nas.engine.study_plan import plan_study
+from nas.errors import UsageError, attempt
+from nas.runs.folders import create_run, load_run, name_faults, under_free_name
+
+
+def list_command(*, as_json: bool) -> None:
+    """Every study with its members, and the networks."""
+    from nas.report.tables.study import print_studies
+
+    if not as_json:
+        print_studies(console)
+        return
+    studies = [
+        {
+            "name": study.name, "sentence": study.sentence, "seeds": study.seeds, "data": study.data,
+            "members": [
+                {"name": m.name, "label": m.label, "network": m.network or study.network, "recipe": dict(m.recipe)}
+                for m in study.members
+            ],
+        }
+        for study in STUDIES.values()
+    ]  # fmt: skip
+    print_json({"studies": studies, "networks": [*network_names(), *HAND_NETS]})
+
+
+def run_command(flags: Flags) -> None:
+    """Check everything, create the run, train every member with every seed, report."""
+    from nas.report.tables.study import print_study_plan
+
+    faults = name_faults(flags["run"], Path(flags["runs"]))
+    request = attempt(lambda: study_request(flags), faults)
+    raise_all(faults)
+    assert request is not None
+    quiet = flags["quiet"] or flags["json"]
+    with decoding(console, quiet) as progress:
+        plan = plan_study(request, runs=Path(flags["runs"]), progress=progress)
+    config, facts = plan.config, plan.facts
+    store = under_free_name(
+        lambda folder: create_run(folder, config, facts), config.study, config.data.source,
+        name=flags["run"], runs=Path(flags["runs"]),
+    )  # fmt: skip
+    if not quiet:
+        devices = ", ".join(sorted({slot.device for slot in plan.slots}))
+        places = f", {len(plan.slots)} at once on {devices}"
+        print_study_plan(console, store.folder.name, config, facts, places)
+    carry_out(store, plan.slots, quiet=quiet, as_json=flags["json"])
+
+
+def report_command(name: str | None, runs: str, *, as_json: bool) -> None:
+    """The report of a baseline run, also of one that is not finished. Pictures are drawn anew."""
+    run = load_run(name, Path(runs))
+    _ = run.study
+    if as_json:
+        print_json(outcome_document(run))
+    else:
+        show_outcome(run)
+
+
+def compare_command(name: str, others: list[str], runs: str, plot: str | None, *, as_json: bool) -> None:
+    """A search's winner against baseline runs and other searches on the same splits."""
+    from nas.report.comparison import compare, draw
+    from nas.report.tables.comparison import print_comparison
+
+    if not others:
+        raise UsageError("Say with what: nasctl compare RUN BASELINE_RUN... ('nasctl status' lists the runs).")
+    faults: list[str] = []
+    loaded = [attempt(lambda n=n: load_run(n, Path(runs)), faults) for n in [name, *others]]  # type: ignore[misc]
+    raise_all(faults)
+    document = compare([run for run in loaded if run is not None])
+    if plot is not None:
+        document["plot"] = str(draw(document, Path(plot)))
+    if as_json:
+        print_json(document)
+    else:
+        print_comparison(console, document)

@@ -1,0 +1,57 @@
+"""What several commands share: where they print, and how a run's outcome is shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nas.cli.parsing import Flags
+from nas.cli.terminal import Terminal
+from nas.errors import attempt
+from nas.report.documents import run_document
+from nas.runs.run import Run
+
+console = Terminal()
+
+
+def outcome_document(run: Run) -> dict[str, Any]:
+    """What a run found, as JSON; of a study with its pictures drawn."""
+    if not run.is_study:
+        return run_document(run)
+    from nas.report.study import study_document, write_pictures
+
+    return study_document(run) | {"pictures": [str(path) for path in write_pictures(run)]}
+
+
+def show_outcome(run: Run) -> None:
+    """What a run found, in words and tables; of a study with its pictures drawn."""
+    from nas.report.tables.profile import print_profile
+    from nas.report.tables.search import print_outcome
+    from nas.report.tables.supernet import print_supernet
+
+    if run.is_study:
+        from nas.report.study import write_pictures
+        from nas.report.tables.study import print_study
+
+        print_study(console, run, write_pictures(run))
+    else:
+        print_supernet(console, run)
+        print_outcome(console, run)
+    print_profile(console, run)
+
+
+def print_json(document: Any) -> None:
+    """One document on standard output."""
+    print(json.dumps(document, indent=2))
+
+
+def other_faults(flags: Flags) -> list[str]:
+    """What else is wrong besides the settings, so that one message tells it all. Reads no image."""
+    from nas.data.cache import cache_root
+    from nas.data.sources.find import find_source
+    from nas.executors import plan_slots
+
+    faults: list[str] = []
+    attempt(lambda: find_source(flags["data"] or "digits", cache_root(None)).fingerprint(), faults)
+    attempt(lambda: plan_slots(flags["device"], None, None), faults)
+    return faults

@@ -1,0 +1,106 @@
+"""The command that lists a run's trials: a table that ends, however many there are, or JSON printed as it goes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nas.cli.commands.output import console, print_json, show_outcome
+from nas.errors import UsageError, attempt
+from nas.report.documents import run_document, trial_document
+from nas.runs.folders import load_run, run_folders
+from nas.runs.hints import typed
+from nas.runs.log import stream_events
+from nas.runs.run import fold
+
+MOST_ROWS = 1000  # of a table that nobody asked to be longer
+
+
+def trials_command(name: str | None, runs: str, top: str | None, *, as_json: bool) -> None:
+    """The trials of a run, all in their order or the best N; of many, the newest in the table."""
+    from nas.report.tables.search import trials_table
+
+    if top is not None and not (top.isascii() and top.isdigit() and int(top) >= 1):
+        raise UsageError(f"--top {top!r} cannot be used: give a whole number of at least 1.")
+    run = load_run(name, Path(runs))
+    chosen = run.best(int(top)) if top else list(run.trials.values())
+    if as_json:
+        print_json_list(trial_document(run, trial) for trial in chosen)
+        return
+    earlier = 0 if top else max(0, len(chosen) - MOST_ROWS)
+    console.print(trials_table(run, chosen[earlier:]))
+    if earlier:
+        console.print(
+            f"{earlier:,} earlier trials are not shown. The N best of all: --top N. All: --json.",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+def print_json_list(documents: Iterable[Any]) -> None:
+    """One list on standard output, a line for each of its documents, each forgotten once it is printed."""
+    between = "[\n"
+    for document in documents:
+        print(between + json.dumps(document), end="")
+        between = ",\n"
+    print("[]" if between == "[\n" else "\n]")
+
+
+def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
+    """All runs in a table, or one run."""
+    from nas.report.live import standing
+    from nas.report.tables.search import print_run
+
+    if name is None:
+        _all_runs(Path(runs), as_json=as_json)
+        return
+    run = load_run(name, Path(runs))
+    if as_json:
+        print_json(run_document(run))
+        return
+    print_run(console, run)
+    active = run.state == "running"
+    console.print(f"State   {run.state}: {standing(run, active=active)}", highlight=False, soft_wrap=True)
+    if run.state == "stopped":
+        why = f"Stopped: {run.stopped or 'killed, it seems'}. To go on: {typed('resume', run.folder)}"
+        console.print(why, highlight=False, markup=False, soft_wrap=True)
+    if run.is_study:
+        from nas.report.study import study_document
+        from nas.report.tables.profile import print_profile
+        from nas.report.tables.study import study_table
+
+        console.print(study_table(run, study_document(run)))
+        print_profile(console, run)
+    else:
+        show_outcome(run)
+
+
+def _all_runs(runs: Path, *, as_json: bool) -> None:
+    """Every run in a table, and those that cannot be read by name."""
+    from nas.report.tables.search import runs_table
+
+    faults: list[str] = []
+    folders = run_folders(runs)
+    loaded = [run for f in folders if (run := attempt(lambda f=f: fold(f, stream_events(f)), faults)) is not None]  # type: ignore[misc]
+    if as_json:
+        print_json([run_document(run) for run in loaded])
+    elif loaded:
+        console.print(runs_table(loaded))
+    elif not folders:
+        console.print(f"There is no run in {runs}/ yet. Start one: nasctl search --space densenet --max-params 150k")
+    for fault in faults:
+        print(f"Unreadable: {fault}", file=sys.stderr)
+
+
+def show_command(trial_id: str, name: str | None, runs: str, *, as_json: bool) -> None:
+    """One trial's network, layer by layer."""
+    from nas.report.tables.search import layers_table
+
+    run = load_run(name, Path(runs))
+    trial = run.trial(trial_id)
+    if as_json:
+        print_json(trial_document(run, trial))
+    else:
+        console.print(layers_table(run, trial))

@@ -1,0 +1,23 @@
+"""``nasctl space``."""
+
+from __future__ import annotations
+
+from nas.cli.commands.output import console, other_faults
+from nas.cli.parsing import Flags, search_config
+from nas.config.validation import raise_all
+from nas.errors import attempt
+
+
+def space_command(flags: Flags) -> None:
+    """What a space holds under a budget."""
+    from nas.report.tables.space import print_spaces, space_report
+
+    if flags["name"] is None:
+        print_spaces(console)
+        return
+    faults: list[str] = []
+    config = attempt(lambda: search_config({**flags, "space": flags["name"]}), faults)
+    if faults:
+        raise_all(faults + other_faults(flags))
+    assert config is not None
+    space_report(console, config, timing=not flags["no_timing"], as_json=flags["json"])

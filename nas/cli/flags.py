@@ -1,0 +1,127 @@
+"""The flags of commands: their types, and a line about each in --help.
+
+Values are checked all together by ``nas.cli.parsing``, not one by one here; nothing heavy may be imported.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Text = str | None
+
+
+def option(help_text: str, metavar: str, *names: str) -> typer.models.OptionInfo:
+    return typer.Option(*names, help=help_text, metavar=metavar, show_default=False)  # type: ignore[no-any-return]
+
+
+Space = Annotated[Text, option("vgg, resnet, densenet, mobilenet or cell.", "NAME", "--space", "-s")]
+MaxParams = Annotated[Text, option("Most parameters: 150k, 150000, 1.5M.", "SIZE")]
+MaxMacs = Annotated[Text, option("Most multiply-accumulates for one image.", "SIZE")]
+MaxBytes = Annotated[Text, option("Most bytes of float32 weights: 600k, 512KiB.", "SIZE")]
+MaxPeakMemory = Annotated[Text, option("Most bytes of activations alive at once, one float32 image.", "SIZE")]
+MinParams = Annotated[Text, option("Fewest parameters. [default: half of --max-params; 1 for no least]", "SIZE")]
+Data = Annotated[
+    Text, option("digits, a folder, an .npz file, or cifar10, emnist-byclass... [default: digits]", "DATA")
+]
+Imbalance = Annotated[
+    Text, option("Make the training split long-tailed by this factor. [default: 20 for digits, else 1]", "F")
+]
+ImageSize = Annotated[Text, option("Side in pixels that images are brought to. [default: their own]", "N")]
+Fit = Annotated[Text, option("resize or pad, to reach --image-size. [default: resize]", "HOW")]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Go on without images that cannot be read.")]
+Strategy = Annotated[
+    Text,
+    option(
+        "evolution, random; or darts, gumbel-darts, random-oneshot: train one supernet that holds every "
+        "architecture with shared weights, then the best found in it as trials. [default: evolution]",
+        "NAME",
+    ),
+]
+Penalty = Annotated[
+    Text, option("Weight of the budget in the loss of darts and gumbel-darts. [default: 1; 0: none]", "X")
+]
+AlphaLearningRate = Annotated[
+    Text, option("Learning rate of what darts and gumbel-darts learn of the choices. [default: 0.1]", "X")
+]
+Candidates = Annotated[
+    Text, option("Architectures that the supernet ranks; the best become trials. [default: 32]", "K")
+]
+Recipe = Annotated[
+    Text,
+    option(
+        "How to train: custom-ce, ce, focal, ce+l2-norms, custom-ce+srip, custom-ce+borderline-smote, "
+        "balanced-softmax, ldam-drw... A wrong name lists all. [default: custom-ce]",
+        "NAME",
+    ),
+]
+Epochs = Annotated[Text, option("Epochs of a trial.", "N")]
+BatchSize = Annotated[Text, option("Images of a training step.", "N")]
+LearningRate = Annotated[Text, option("Highest learning rate of the schedule.", "X")]
+Optimizer = Annotated[Text, option("adam or sgd. [default: adam]", "NAME")]
+Schedule = Annotated[Text, option("one-cycle, cosine, step or constant. [default: one-cycle]", "NAME")]
+WeightDecay = Annotated[Text, option("Weight decay of the optimizer. [default: 0]", "X")]
+Patience = Annotated[Text, option("Stop a trial after N epochs without a lower loss on select. [default: never]", "N")]
+Loss = Annotated[
+    Text,
+    option(
+        "ce, weighted-ce, custom-ce, focal, cb-ce, cb-focal, ldam, balanced-softmax or logit-adjustment; this and "
+        "what follows change the recipe.",
+        "NAME",
+    ),
+]
+LabelSmoothing = Annotated[Text, option("Of ce, weighted-ce and cb-ce. [default: 0]", "X")]
+Gamma = Annotated[Text, option("Exponent of focal and cb-focal. [default: 2]", "X")]
+DeferredReweighting = Annotated[
+    Text, option("Weigh rare classes more after this share of the epochs: 0.8. [default: never]", "SHARE")
+]
+Regularizer = Annotated[
+    Text, option("none, l2-norms, soft-orthogonality or srip, added to the loss. [default: none]", "NAME")
+]
+RegularizerWeight = Annotated[Text, option("Its weight. [default: 0.01; 1e-4 of soft-orthogonality]", "X")]
+Oversample = Annotated[
+    Text, option("Fill up rare classes: none, random, smote, borderline-smote... [default: none]", "NAME")
+]
+OversampledShare = Annotated[Text, option("Share of the filled-up images that an epoch sees. [default: 0.5]", "X")]
+Sampler = Annotated[
+    Text, option("uniform, or class-balanced: draw every class equally often. [default: uniform]", "NAME")
+]
+Mixup = Annotated[Text, option("Mix pairs of images: none, mixup or class-aware-mixup. [default: none]", "NAME")]
+Flip = Annotated[
+    bool | None,
+    typer.Option("--flip/--no-flip", help="Mirror images in training. [default: if in colour]", show_default=False),
+]
+Cutout = Annotated[Text, option("Side of a square erased from each image in training, as a share. [default: 0]", "X")]
+Prune = Annotated[
+    bool | None,
+    typer.Option(
+        "--prune/--no-prune", help="Stop trials early that others clearly beat. [default: --prune]", show_default=False
+    ),
+]
+Workers = Annotated[
+    Text, option("Trials at once. [default: 4 a GPU, one a CPU core; measured before a long search]", "N")
+]
+TrialsPerGpu = Annotated[Text, option("Trials at once on each GPU. [default: 4; measured before a long search]", "N")]
+Device = Annotated[Text, option("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
+Precision = Annotated[
+    Text,
+    option(
+        "What is multiplied: float32, bfloat16, or auto: bfloat16 on GPUs that have it; on a CPU, before a long "
+        "search, the faster by measurement. [default: auto]",
+        "NAME",
+    ),
+]
+Profile = Annotated[
+    bool | None,
+    typer.Option(
+        "--profile/--no-profile",
+        help="Measure where the time goes; 'nasctl status' shows it. Slows trials on a GPU a little. "
+        "[default: --no-profile]",
+        show_default=False,
+    ),
+]
+RunName = Annotated[Text, option("The run's name. [default: the newest run]", "NAME", "--run", "-r")]
+Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]

@@ -1,0 +1,195 @@
+"""From what was typed to checked settings. Flags arrive as text, so that one message can name every fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from baselines.studies import get_study
+from budgets import parse_size
+from nas.config.data import DataConfig
+from nas.config.recipe import Recipe, named_recipe
+from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
+from nas.config.run import ONE_SHOT, STRATEGIES, BudgetConfig, SearchConfig, SupernetConfig
+from nas.config.validation import checked, raise_all
+from nas.data.sources.torchvision_sets import NAMED
+from nas.errors import attempt, find_named
+from nas.units import parse_duration
+from search_spaces import get_space
+
+if TYPE_CHECKING:
+    from nas.engine.study_plan import StudyRequest
+
+Flags = dict[str, Any]  # by name with underscores; None: not given
+
+SIZES = ("max_params", "max_macs", "max_bytes", "max_peak_memory", "min_params")
+DATA_FLAGS = ("imbalance", "image_size", "fit", "skip_broken")
+RECIPE_FLAGS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "optimizer",
+    "schedule",
+    "cutout",
+    "flip",
+    "weight_decay",
+    "patience",
+)
+SUPERNET_FLAGS = {  # by the setting's name
+    "epochs": "supernet_epochs",
+    "penalty": "penalty",
+    "alpha_learning_rate": "alpha_learning_rate",
+    "candidates": "candidates",
+}
+ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
+ONE_SHOT_TRIALS = 4
+SEARCH_FLAGS = (
+    "space", "trials", "workers", "trials_per_gpu", "device", "precision", "seed", "objective", "keep",
+    "confirm", "confirm_seeds", "profile", "prune",
+)  # fmt: skip
+
+
+def search_config(flags: Flags) -> SearchConfig:
+    """The settings of a search. UsageError with every fault found in the flags."""
+    faults: list[str] = []
+    if not flags.get("space"):
+        faults.append("--space is missing: nasctl search --space densenet --max-params 150k")
+    else:
+        attempt(lambda: get_space(flags["space"]), faults)
+    budget = budget_config(flags, faults)
+    data = data_config(flags, faults)
+    recipe = _recipe(flags, faults)
+    strategy, supernet = _strategy(flags, faults), _supernet(flags, faults)
+    if recipe is not None and recipe.regularizer != "none" and strategy in ONE_SHOT:
+        faults.append(
+            f"--strategy {strategy} cannot use the regularizer {recipe.regularizer}: the supernet's weights belong to "
+            "many networks at once. Choose --regularizer none, or --strategy evolution or random."
+        )
+    values = {name: flags.get(name) for name in SEARCH_FLAGS}
+    values["prune"] = values["prune"] is not False  # a log without the setting goes on without pruning
+    if strategy in ONE_SHOT and values["trials"] is None:
+        values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
+    for name in ("time_limit", "trial_timeout"):
+        values[name] = converted(parse_duration, name, flags, faults)
+    placeholders: dict[str, Any] = {"budget": budget or {}, "data": data or {}, "recipe": recipe or {}, "space": "?"}
+    placeholders |= {"strategy": strategy, "supernet": supernet}
+    config = checked(SearchConfig, placeholders | {k: v for k, v in values.items() if v is not None}, faults)
+    if strategy in ONE_SHOT:
+        faults += too_many_trials(str(values["trials"]), supernet.candidates)
+    raise_all(faults)
+    assert config is not None
+    return config
+
+
+def study_request(flags: Flags) -> StudyRequest:
+    """What is asked for with ``nasctl baseline run``. UsageError with every fault found in the flags."""
+    from nas.engine.study_plan import StudyRequest
+
+    faults: list[str] = []
+    values = {name: flags.get(name) for name in StudyRequest.model_fields}
+    values["members"] = [name.strip() for name in (flags["members"] or "").split(",") if name.strip()]
+    values["data"] = data_config(flags, faults)
+    for name in ("time_limit", "trial_timeout"):
+        values[name] = converted(parse_duration, name, flags, faults)
+    request = checked(StudyRequest, values, faults)
+    if request is None:
+        attempt(lambda: get_study(flags["study"]), faults)
+    raise_all(faults)
+    assert request is not None
+    return request
+
+
+def too_many_trials(trials: str, candidates: int) -> list[str]:
+    """The fault of a one-shot search that asks for more trials than it has architectures to choose them from."""
+    if not trials.isdecimal() or int(trials) <= candidates:
+        return []
+    return [
+        f"--trials {trials} cannot be used: the supernet ranks {candidates} candidates, and the best of them become "
+        f"trials. Give at most {candidates}, or rank more in a new search: --candidates {trials}."
+    ]
+
+
+def _strategy(flags: Flags, faults: list[str]) -> str:
+    """The strategy's name; "random" stands for one that there is not. Settings that it would ignore are faults."""
+    name = flags.get("strategy") or "evolution"
+    known = attempt(lambda: find_named({s: s for s in STRATEGIES}, name, "strategy", "Strategies"), faults)
+    if known is None:
+        return "random"
+    for flag in SUPERNET_FLAGS.values():
+        typed = f"--{flag.replace('_', '-')}"
+        if flags.get(flag) is None:
+            continue
+        if name not in ONE_SHOT:
+            faults.append(
+                f"{typed} belongs to a supernet, and {name} trains none: leave it out, or choose --strategy "
+                f"{', '.join(ONE_SHOT[:-1])} or {ONE_SHOT[-1]}."
+            )
+        elif name == "random-oneshot" and flag in ALPHA_FLAGS:
+            faults.append(
+                f"{typed} is about alphas, and random-oneshot has none: leave it out, or choose --strategy darts or "
+                "gumbel-darts."
+            )
+    return name
+
+
+def _supernet(flags: Flags, faults: list[str]) -> SupernetConfig:
+    """The supernet's settings; if some are wrong, the right number of candidates at least, for further checks."""
+    values = {name: flags.get(flag) for name, flag in SUPERNET_FLAGS.items()}
+    config = checked(SupernetConfig, values, faults, SUPERNET_FLAGS)
+    return config or checked(SupernetConfig, {"candidates": values["candidates"]}, []) or SupernetConfig()
+
+
+def budget_config(flags: Flags, faults: list[str]) -> BudgetConfig:
+    """The limits on architectures; what is not a size goes into ``faults``."""
+    sizes = {name: converted(parse_size, name, flags, faults) for name in SIZES}
+    least, most = sizes["min_params"], sizes["max_params"]
+    if least and most and least > most:
+        faults.append(
+            f"--min-params {flags['min_params']} is more than --max-params {flags['max_params']}: no network can "
+            "have both; lower the first or raise the second."
+        )
+        sizes["min_params"] = None
+    return BudgetConfig(**sizes)
+
+
+def data_config(flags: Flags, faults: list[str]) -> DataConfig | None:
+    """Which data; wrong values go into ``faults``. Whether it can be read shows when it is opened."""
+    values = {name: flags.get(name) for name in DATA_FLAGS}
+    return checked(DataConfig, {"source": _absolute(flags.get("data")), **values}, faults)
+
+
+def _absolute(source: str | None) -> str | None:
+    """A path as it is from anywhere, so that a run can be resumed from another folder; names stay names."""
+    if source is None or source == "digits" or source in NAMED:
+        return source
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.exists() else source
+
+
+def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
+    """The recipe called --recipe with the settings that were typed, under a name that says what it is now."""
+    recipe = attempt(lambda: named_recipe(flags.get("recipe") or "custom-ce"), faults) or Recipe()
+    changes = {name: flags[name] for name in RECIPE_FLAGS if flags.get(name) is not None}
+    methods = {name: flags[given] for name, given in METHOD_FLAGS.items() if flags.get(given) is not None}
+    unknown = [fault for name, value in methods.items() for fault in check_name(name, value)]
+    if unknown:
+        faults += unknown
+        return recipe
+    changed = checked(Recipe, {**recipe.model_dump(), **changes, **methods}, faults, METHOD_FLAGS)
+    if changed is None:
+        return None
+    faults += check_together(changed, methods)
+    return changed.model_copy(update={"name": described_name(changed)}) if methods else changed
+
+
+def converted(convert: Callable[[str], Any], name: str, flags: Flags, faults: list[str]) -> Any:
+    """The flag ``name`` converted, None if it was not given or cannot be, which goes into ``faults``."""
+    text = flags.get(name)
+    if text is None:
+        return None
+    try:
+        return convert(str(text))
+    except ValueError as error:
+        faults.append(f"--{name.replace('_', '-')}: {error}.")
+        return None

@@ -1,0 +1,9 @@
+"""What a run is asked to do: frozen settings, checked once, every fault with its cure. Reads no file, asks no device,
+loads no torch."""
+
+from nas.config.data import DataConfig
+from nas.config.recipe import Recipe
+from nas.config.run import SearchConfig, StudyConfig
+from nas.config.validation import checked, raise_all
+
+__all__ = ["DataConfig", "Recipe", "SearchConfig", "StudyConfig", "checked", "raise_all"]

@@ -1,0 +1,39 @@
+"""Which data, and how it is split: one frozen record that crosses processes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+
+class DataConfig(BaseModel):
+    """A data set as the user names it, and what is done to it before training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = "digits"  # "digits", a folder, an .npz file, or a torchvision set by name
+    imbalance: float | None = Field(
+        default=None, ge=1, allow_inf_nan=False
+    )  # None: 20 for digits, 1 for everything else
+    image_size: int | None = Field(default=None, ge=8, le=224)  # None: the images' own if all agree, else an error
+    fit: Literal["resize", "pad"] = "resize"
+    skip_broken: bool = False
+    split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images
+    # False: train on every training image, as benchmarks without a validation split do. The select and rank splits
+    # then overlap with training: they show its course, and may choose nothing.
+    hold_out: bool = True
+    cache_dir: str | None = None  # None: the user's cache folder
+
+    @field_validator("fit")
+    @classmethod
+    def _has_a_size_to_fit(cls, fit: str, info: ValidationInfo) -> str:
+        if fit == "pad" and info.data.get("image_size", 0) is None:  # 0: it has a fault of its own
+            raise PydanticCustomError("fit_without_size", "add --image-size, the size to pad to")
+        return fit
+
+    @property
+    def imbalance_factor(self) -> float:
+        """Images of the largest class for one of the smallest, in the training split."""
+        return self.imbalance or (20.0 if self.source == "digits" else 1.0)

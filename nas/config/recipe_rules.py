@@ -1,0 +1,153 @@
+"""What the parts of a recipe have to do with one another: which settings count, which exclude others, its name.
+
+Here and not in the registries of losses and regularizers, so that checking a command needs no torch; tests hold both
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, get_args
+
+from nas.config.recipe import RECIPES, Recipe
+from nas.errors import nearest
+
+LOSS_SETTINGS: dict[str, tuple[str, ...]] = {  # the fields of a recipe that a loss reads
+    "ce": ("label_smoothing",),
+    "weighted-ce": ("label_smoothing",),
+    "custom-ce": ("wrong_class_weight",),
+    "focal": ("gamma",),
+    "cb-ce": ("beta", "label_smoothing"),
+    "cb-focal": ("beta", "gamma"),
+    "ldam": ("margin", "scale"),
+    "balanced-softmax": (),
+    "logit-adjustment": ("tau",),
+}
+OVERSAMPLERS = ("none", "random", "augment", "smote", "borderline-smote")
+REGULARIZERS = ("none", "l2-norms", "soft-orthogonality", "srip")
+SAMPLERS: tuple[str, ...] = get_args(Recipe.model_fields["sampler"].annotation)
+MIXINGS: tuple[str, ...] = get_args(Recipe.model_fields["mixing"].annotation)
+# Losses that correct for the frequency of classes; without a difference in frequency they are the other loss.
+CORRECTING = {
+    "weighted-ce": "ce", "cb-ce": "ce", "cb-focal": "focal", "balanced-softmax": "ce", "logit-adjustment": "ce",
+}  # fmt: skip
+
+METHOD_FLAGS = {  # what a recipe's name stands for, by the setting's name
+    "loss": "loss",
+    "label_smoothing": "label_smoothing",
+    "gamma": "gamma",
+    "deferred_reweighting": "deferred_reweighting",
+    "regularizer": "regularizer",
+    "regularizer_weight": "regularizer_weight",
+    "oversampling": "oversample",
+    "oversampled_share": "oversampled_share",
+    "sampler": "sampler",
+    "mixing": "mixup",
+}
+
+
+def flag(setting: str) -> str:
+    """The flag of a setting of the recipe: ``--oversample`` of "oversampling"."""
+    return "--" + METHOD_FLAGS.get(setting, setting).replace("_", "-")
+
+
+def known_names(setting: str) -> Collection[str]:
+    """What a setting that is chosen by name may be; empty for any other setting."""
+    tables = {"loss": LOSS_SETTINGS, "regularizer": REGULARIZERS, "sampler": SAMPLERS, "mixing": MIXINGS}
+    tables["oversampling"] = OVERSAMPLERS
+    return tables.get(setting, ())
+
+
+def check_name(setting: str, name: str) -> list[str]:
+    """A sentence with the nearest name if ``setting`` is chosen by name and there is no such one."""
+    known = known_names(setting)
+    if not known or name in known:
+        return []
+    return [f"There is no {setting} {name!r}.{nearest(name, list(known))} {flag(setting)}: {', '.join(known)}."]
+
+
+def check_together(recipe: Recipe, typed: Collection[str]) -> list[str]:
+    """What does not go together in a recipe with known names, a sentence each with its cure.
+
+    ``typed`` are the settings that were asked for one by one: those may not be ignored.
+    """
+    return [*_ignored(recipe, typed), *_corrected_twice(recipe)]
+
+
+def _ignored(recipe: Recipe, typed: Collection[str]) -> list[str]:
+    faults = []
+    of_losses = {setting for settings in LOSS_SETTINGS.values() for setting in settings}
+    for setting in sorted(of_losses.intersection(typed) - set(LOSS_SETTINGS[recipe.loss])):
+        if setting == "beta" and recipe.deferred_reweighting is not None:
+            continue
+        using = [name for name, settings in LOSS_SETTINGS.items() if setting in settings]
+        faults.append(
+            f"{flag(setting)} is ignored by the loss {recipe.loss}: leave it out, or choose --loss "
+            f"{' or '.join(using)}."
+        )
+    for setting, owner in (("regularizer_weight", "regularizer"), ("oversampled_share", "oversampling")):
+        if setting in typed and getattr(recipe, owner) == "none":
+            faults.append(f"{flag(setting)} belongs to {flag(owner)} NAME, which is missing: give both or neither.")
+    return faults
+
+
+def _corrected_twice(recipe: Recipe) -> list[str]:
+    """Corrections for frequencies that the recipe itself makes equal, which would do nothing."""
+    faults = []
+    even = "--sampler class-balanced" if recipe.sampler == "class-balanced" else f"--oversample {recipe.oversampling}"
+    if recipe.sampler == "class-balanced" or recipe.oversampling != "none":
+        if plain := CORRECTING.get(recipe.loss):
+            faults.append(
+                f"The loss {recipe.loss} corrects for classes that are drawn unequally often, and {even} draws them "
+                f"equally, so that it would be {plain}: leave out {even}, or choose --loss {plain}."
+            )
+        for setting, used in (
+            ("deferred_reweighting", recipe.deferred_reweighting is not None),
+            ("post_hoc_tau", recipe.post_hoc_tau > 0),
+        ):
+            if used:
+                faults.append(
+                    f"{setting.replace('_', ' ').capitalize()} corrects for classes that are drawn unequally often, "
+                    f"and {even} draws them equally, so that it would do nothing: leave out one of the two."
+                )
+    if recipe.loss == "ldam" and recipe.post_hoc_tau > 0:
+        faults.append(
+            "The loss ldam gives cosines instead of logits, which a prior cannot be taken from: choose --loss ce, or "
+            "another --recipe."
+        )
+    return faults
+
+
+def described_name(recipe: Recipe) -> str:
+    """A name that says what a recipe does, after settings of it were changed; that of a named recipe if there is one.
+
+    Of optimizer, schedule, epochs and augmentation it says nothing.
+    """
+    parts = _parts(recipe)
+    known = next((name for name, named in RECIPES.items() if _parts(named) == parts), None)
+    return known or "+".join(parts)
+
+
+def _parts(recipe: Recipe) -> list[str]:
+    parts = [recipe.loss + ("-drw" if recipe.deferred_reweighting is not None else "")]
+    parts += [name for name in (recipe.regularizer, recipe.oversampling, recipe.mixing) if name != "none"]
+    parts += ["class-balanced-sampler"] if recipe.sampler == "class-balanced" else []
+    parts += ["label-smoothing"] if recipe.label_smoothing else []
+    return parts + (["post-hoc-logit-adjustment"] if recipe.post_hoc_tau else [])
+
+
+def active_settings(recipe: Recipe) -> dict[str, Any]:
+    """The settings that decide a training by this recipe, in order; those that it ignores are left out."""
+    values = recipe.model_dump()
+    of_losses = {setting for settings in LOSS_SETTINGS.values() for setting in settings}
+    ignored = of_losses - set(LOSS_SETTINGS.get(recipe.loss, ()))
+    if recipe.deferred_reweighting is not None:
+        ignored.discard("beta")
+    ignored.add("name")
+    for owner, setting in (
+        ("regularizer", "regularizer_weight"), ("oversampling", "oversampled_share"), ("mixing", "mixing_alpha"),
+    ):  # fmt: skip
+        if values[owner] == "none":
+            ignored |= {owner, setting}
+    off = {name for name in ("label_smoothing", "post_hoc_tau", "weight_decay", "cutout") if not values[name]}
+    return {name: value for name, value in values.items() if name not in ignored | off and value is not None}

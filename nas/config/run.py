@@ -1,0 +1,116 @@
+"""A search's settings: checked once, every fault reported together, frozen afterwards."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nas.config.data import DataConfig
+from nas.config.recipe import Objective, Recipe
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+Strategy = Literal["evolution", "random", "darts", "gumbel-darts", "random-oneshot"]
+STRATEGIES: tuple[str, ...] = get_args(Strategy)
+ONE_SHOT = ("darts", "gumbel-darts", "random-oneshot")  # the strategies that train one supernet first
+
+
+class BudgetConfig(BaseModel):
+    """Limits on every architecture, as ``budgets.Budget`` holds them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    max_params: int | None = None
+    max_macs: int | None = None
+    max_bytes: int | None = None
+    max_peak_memory: int | None = None
+    min_params: int | None = None
+
+
+class SupernetConfig(BaseModel):
+    """How a one-shot strategy trains its supernet; loss, sampling, augmentation and optimizer are the recipe's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: int | None = Field(default=None, ge=1)  # None: half of the recipe's
+    learning_rate: float = Field(default=0.3, gt=0, le=1)  # of the weights, as a share of the recipe's
+    warm_up: float = Field(default=0.25, ge=0, lt=1)  # share of the epochs in which only weights learn
+    alpha_learning_rate: float = Field(default=0.1, gt=0)
+    penalty: float = Field(default=1.0, ge=0)  # weight of the budget in the alphas' loss; 0: none
+    candidates: int = Field(default=32, ge=1)  # architectures that are ranked with inherited weights
+
+
+class RunConfig(BaseModel):
+    """What decides any run. Recorded in its log; a resumed run reads it from there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    data: DataConfig
+    time_limit: float | None = Field(default=None, gt=0)  # seconds
+    trial_timeout: float | None = Field(default=None, gt=0)  # seconds
+    workers: int | None = Field(default=None, ge=1)
+    trials_per_gpu: int | None = Field(default=None, ge=1)
+    device: str | None = None
+    precision: Precision = "auto"
+    seed: int = Field(default=0, ge=0, lt=2**32)  # what numpy's generators take
+    objective: Objective = "balanced_accuracy"
+    profile: bool = False  # measure where the time goes
+
+
+class MemberConfig(BaseModel):
+    """A row of a study, settled: one network (fixed, or of a space), one recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    label: str
+    recipe: Recipe
+    network: str | None = None  # a fixed network, with ``settings``; None: the architecture ``sample`` of ``space``
+    settings: dict[str, Any] = {}
+    space: str | None = None
+    sample: dict[str, int | str] = {}
+    published: float | None = None  # test accuracy in per cent, on the same data at the same imbalance
+
+
+class StudyConfig(RunConfig):
+    """Everything that decides a baseline run: a study's members, each trained once with each seed."""
+
+    study: str
+    sentence: str
+    members: tuple[MemberConfig, ...]
+    seeds: int = Field(default=3, ge=1)
+
+    def member(self, name: str) -> MemberConfig:
+        """The member called ``name``."""
+        return next(member for member in self.members if member.name == name)
+
+
+class SearchConfig(RunConfig):
+    """Everything that decides a search."""
+
+    space: str
+    budget: BudgetConfig
+    recipe: Recipe
+    strategy: Strategy = "evolution"
+    supernet: SupernetConfig = SupernetConfig()
+    trials: int = Field(default=12, ge=1)
+    keep: int = Field(default=3, ge=1)  # trials whose weights stay on disk
+    confirm: int = Field(default=3, ge=0)
+    confirm_seeds: int = Field(default=3, ge=1)
+    prune: bool = False  # stop weak trials early; the command line's default is True, which old logs lack
+
+    @property
+    def one_shot(self) -> bool:
+        """Whether one supernet is trained before any trial."""
+        return self.strategy in ONE_SHOT
+
+    @property
+    def supernet_epochs(self) -> int:
+        return self.supernet.epochs or math.ceil(self.recipe.epochs / 2)
+
+    @property
+    def population(self) -> int:
+        """Individuals of the evolution: a third of the trials, 4 to 50."""
+        return max(4, min(50, self.trials // 3))

@@ -1,0 +1,55 @@
+"""Settings checked once: every fault becomes a sentence with its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from nas.errors import UsageError
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def checked(
+    kind: type[Settings], values: dict[str, Any], faults: list[str], flags: Mapping[str, str] = MappingProxyType({})
+) -> Settings | None:
+    """``kind`` made from ``values``; what is wrong goes into ``faults``, a sentence each with its cure.
+
+    ``flags`` names the flags of settings that are not called as their flag is.
+    """
+    try:
+        return kind.model_validate({key: value for key, value in values.items() if value is not None})
+    except ValidationError as error:
+        for fault in error.errors():
+            setting = str(fault["loc"][-1])
+            name = "--" + flags.get(setting, setting).replace("_", "-")
+            faults.append(f"{name} {fault.get('input')!r} cannot be used: {_cure(dict(fault))}.")
+        return None
+
+
+def raise_all(faults: list[str]) -> None:
+    """UsageError with every fault, if there is any."""
+    if faults:
+        raise UsageError(*dict.fromkeys(faults))
+
+
+def _cure(fault: dict[str, Any]) -> str:
+    context = fault.get("ctx", {})
+    if "ge" in context:
+        return f"give a number of at least {context['ge']}"
+    if "gt" in context:
+        return f"give a number above {context['gt']}"
+    if "le" in context:
+        return f"give a number of at most {context['le']}"
+    if "lt" in context:
+        return f"give a number below {context['lt']}"
+    if fault["type"].startswith("int"):
+        return "give a whole number"
+    if fault["type"].startswith("float"):
+        return "give a number"
+    if fault["type"] == "literal_error":
+        return f"choose {context['expected']}"
+    return str(fault["msg"])

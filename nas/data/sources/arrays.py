@@ -1,0 +1,56 @@
+"""What sources whose images are arrays already have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.data.dataset import Target
+from nas.data.sources.base import PARTS, Found
+
+
+def found_in_arrays(
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    *,
+    parts: npt.NDArray[np.uint8],
+    classes: Sequence[str],
+    origin: str,
+) -> Found:
+    """Found for images (N, H, W) or (N, H, W, 3) and labels (N,), indices into ``classes``.
+
+    Classes without any image are dropped. ``origin`` is what reports give as the images' format.
+    """
+    used = np.unique(labels)
+    labels = np.searchsorted(used, labels).astype(np.int64)
+    present = np.zeros((len(PARTS), len(used)), dtype=np.int64)
+    np.add.at(present, (parts, labels), 1)
+    grey = images.ndim == 3
+    height, width = images.shape[1:3]
+
+    def read(row: int, target: Target) -> npt.NDArray[np.uint8]:
+        from nas.data.images import decode_array
+
+        return decode_array(images[row], target)
+
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{images.shape}{[classes[label] for label in used]}".encode(errors="surrogateescape"))
+    for array in (images, labels, parts):
+        digest.update(np.ascontiguousarray(array).data)
+    return Found(
+        classes=tuple(classes[label] for label in used),
+        labels=labels,
+        parts=parts,
+        names=[f"image {row}" for row in range(len(images))],
+        sizes=np.tile(np.array([[height, width]], dtype=np.int64), (len(images), 1)),
+        grey=grey,
+        digest=digest.hexdigest(),
+        read=read,
+        present=present,
+        modes=Counter({"L" if grey else "RGB": len(images)}),
+        formats=Counter({origin: len(images)}),
+    )

@@ -1,0 +1,61 @@
+"""What a source of images is. Each kind of source has a file of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.data.dataset import Broken, Target
+
+Progress = Callable[[int, int], None]
+PARTS = ("train", "val", "test")  # what a source may have of its own; an image's part is an index into this
+TRAIN, VAL, TEST = range(3)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything about a source's images but their pixels, from one look at each.
+
+    ``labels``, ``parts``, ``names`` and ``sizes`` (height, width) have one entry for each readable image;
+    ``read(index, target)`` decodes one as uint8 (C, H, W), raising anything if it is broken after all.
+    ``present`` (3, number of classes) counts images of each part, broken ones included. Names are as they are
+    found, and may hold what cannot be printed.
+    """
+
+    classes: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    parts: npt.NDArray[np.uint8]
+    names: Sequence[str]
+    sizes: npt.NDArray[np.int64]
+    grey: bool
+    digest: str  # of the content: file bytes or pixels, labels, names
+    read: Callable[[int, Target], npt.NDArray[np.uint8]]
+    present: npt.NDArray[np.int64]
+    modes: Counter[str]
+    formats: Counter[str]
+    broken: tuple[Broken, ...] = ()
+    num_ignored: int = 0
+    repeatable: bool = True  # False: some file could not be read just now, so look again next time
+    hint: str = ""  # added to the message that there are too few classes
+
+
+class Source(Protocol):
+    """A place where labelled images come from."""
+
+    @property
+    def name(self) -> str:
+        """What the data set is called in reports."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Something cheap that changes when the content may have. DataError if there is nothing."""
+        ...
+
+    def look(self, progress: Progress | None) -> Found:
+        """Look at every image once. DataError if the source cannot be read at all."""
+        ...

@@ -1,0 +1,91 @@
+"""A search that is checked and not yet begun: data opened, budget settled, devices found, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from budgets import Budget
+from budgets.draw import settle
+from nas.config.run import SearchConfig
+from nas.data import Dataset, open_data
+from nas.errors import RunError, UsageError, attempt
+from nas.executors import WorkerSlot, plan_slots
+from nas.runs.folders import create_run
+from nas.runs.log import RunStore
+from nas.runs.run import Run
+from search_spaces import SearchSpace, Task, get_space
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known before the first trial: everything here is checked, and nothing is written yet."""
+
+    config: SearchConfig
+    space: SearchSpace
+    task: Task
+    budget: Budget
+    note: str  # what was settled about the budget
+    classes: tuple[str, ...]
+    slots: list[WorkerSlot]
+    counts: dict[str, list[int]]
+    data_name: str
+    data_key: str  # of the images and their splits
+    packing: dict[str, Any] | None = None  # how many trials share a GPU, if measured (see ``nas.autotune.gpu``)
+    training: dict[str, Any] | None = None  # how trials are carried out, where that was measured (``nas.autotune.cpu``)
+
+
+def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
+    """Open the data, settle the budget, find the devices. UsageError with every fault found."""
+    faults: list[str] = []
+    space = attempt(lambda: get_space(config.space), faults)
+    asked = attempt(lambda: Budget(**config.budget.model_dump()), faults)
+    slots = attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu), faults)
+    data = attempt(lambda: open_data(config.data, progress=progress), faults)
+    task = attempt(lambda: Task(data.input_shape, len(data.classes)), faults) if data else None
+    settled = attempt(lambda: settle(space, task, asked), faults) if space and task and asked else None
+    if faults:
+        raise UsageError(*faults)
+    assert space and task and settled and slots and data
+    budget, note = settled
+    if config.one_shot:
+        from nas.strategies.oneshot.checks import check_plan
+
+        check_plan(config, space, task, budget, device=slots[0].device, train_counts=data.counts["train"])
+    return Plan(config, space, task, budget, note, data.classes, slots, counts_by_split(data), data.name, data.key)
+
+
+def start(plan: Plan, folder: Path) -> RunStore:
+    """Create the run's folder and log. RunError if the run exists or its folder cannot be made."""
+    facts = {
+        "input_shape": list(plan.task.input_shape),
+        "classes": list(plan.classes),
+        "budget": asdict(plan.budget),
+        "note": plan.note,
+        "counts": plan.counts,
+        "data_name": plan.data_name,
+        "data_key": plan.data_key,
+        "packing": plan.packing,
+        "population": plan.config.population,  # a resumed search may get more trials, but no other population
+        "keeps_rare": True,  # see Proposer; runs recorded without it go on as they began
+    }
+    if plan.training is not None:
+        facts["training"] = plan.training
+    return create_run(folder, plan.config, facts)
+
+
+def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) -> None:
+    """RunError if the data of a recorded run are not what they were, DataError if they cannot be read."""
+    data = open_data(run.config.data, progress=progress)
+    if data.key != run.facts["data_key"] or list(data.classes) != run.facts["classes"]:
+        raise RunError(
+            f"The data {run.config.data.source} changed since run {run.name!r} began: its trials would be ranked on "
+            "other images. Put the data back as they were, or start a new run."
+        )
+
+
+def counts_by_split(data: Dataset) -> dict[str, list[int]]:
+    """How many images of each class a split has, as JSON holds it."""
+    return {str(name): list(map(int, counts)) for name, counts in data.counts.items()}

@@ -1,0 +1,254 @@
+"""From a study as data and what was typed to a plan: data opened, every network settled, counted and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from baselines import FixedNetwork, get_network, network_names
+from baselines.hand_nets import HAND_NETS, hand_net
+from baselines.registry import SMALL
+from baselines.studies import Member, Study, get_members, get_study
+from budgets import cost_of
+from nas.config.data import DataConfig
+from nas.config.recipe import Objective, Recipe
+from nas.config.recipe_rules import METHOD_FLAGS, check_together
+from nas.config.run import MemberConfig, StudyConfig
+from nas.config.validation import checked, raise_all
+from nas.data import Dataset, open_data
+from nas.engine.plan import counts_by_split
+from nas.errors import UsageError, attempt, nearest
+from nas.executors import WorkerSlot, plan_slots
+from nas.runs.folders import load_run
+from nas.runs.hints import RUNS
+from nas.runs.run import Run
+from search_spaces import Task, get_space
+
+RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
+RUN_SETTINGS = (
+    "workers", "trials_per_gpu", "device", "seed", "objective", "profile", "time_limit", "trial_timeout"
+)  # fmt: skip
+RECIPE_SETTINGS = ("epochs", "batch_size")
+
+
+class StudyRequest(BaseModel):
+    """A baseline run as it is asked for: what is left out (None, or not set in ``data``) is the study's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    study: str
+    members: tuple[str, ...] = ()  # all if empty
+    network: str | None = None  # of members that name none
+    arch: str | None = None  # "RUN:TRIAL", a trial of a search, or "RUN", its winner: instead of a network
+    weights: str | None = None  # a file of ImageNet weights of ResNet-18; None: download them
+    from_scratch: bool = False  # ResNet-18 with random weights
+    input_size: int | None = Field(default=None, ge=8, le=512)  # side that ResNet-18 resizes to
+    data: DataConfig = DataConfig()
+    hold_out: bool | None = None
+    seeds: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=2)
+    workers: int | None = Field(default=None, ge=1)
+    trials_per_gpu: int | None = Field(default=None, ge=1)
+    device: str | None = None
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    objective: Objective = "balanced_accuracy"
+    profile: bool = False
+    time_limit: float | None = Field(default=None, gt=0)  # seconds
+    trial_timeout: float | None = Field(default=None, gt=0)  # seconds
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What is known before the first training: everything is checked, and nothing is written yet."""
+
+    config: StudyConfig
+    facts: dict[str, Any]
+    slots: list[WorkerSlot]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was typed, as far as it could be read."""
+
+    study: Study
+    members: tuple[Member, ...]
+    network: str  # of members that name none
+    arch: tuple[Run, str] | None  # a trial of a search, instead of it
+    settings: dict[str, Any]  # of a ResNet-18
+
+
+def plan_study(
+    request: StudyRequest, *, runs: Path = RUNS, progress: Callable[[int, int], None] | None = None
+) -> StudyPlan:
+    """Everything about a baseline run. UsageError with every fault found in the request and the data.
+
+    ``runs``: where the run lies that ``request.arch`` names.
+    """
+    faults: list[str] = []
+    asked = _asked(request, runs, faults)
+    slots = attempt(lambda: plan_slots(request.device, request.workers, None), faults)
+    data_settings = _data(request, asked, faults)
+    data = attempt(lambda: open_data(data_settings, progress=progress), faults) if data_settings else None
+    raise_all(faults)
+    assert asked and slots and data and data_settings
+    task = Task(data.input_shape, len(data.classes))
+    members = [_settled(member, asked, request, task, data, data_settings, faults) for member in asked.members]
+    raise_all(faults)
+    study = asked.study
+    config = StudyConfig(
+        study=study.name,
+        sentence=study.sentence,
+        data=data_settings,
+        members=tuple(member for member in members if member),
+        seeds=request.seeds or study.seeds,
+        **request.model_dump(include=set(RUN_SETTINGS)),
+    )
+    facts = {
+        "input_shape": list(data.input_shape),
+        "classes": list(data.classes),
+        "budget": {},
+        "note": "",
+        "counts": counts_by_split(data),
+        "data_name": data.name,
+        "data_key": data.key,
+        "members": {member.name: _counted(member, task) for member in config.members},
+    }
+    return StudyPlan(config, facts, slots)
+
+
+def _asked(request: StudyRequest, runs: Path, faults: list[str]) -> _Asked | None:
+    study = attempt(lambda: get_study(request.study), faults)
+    if study is None:
+        return None
+    members = attempt(lambda: get_members(study, request.members), faults) or ()
+    network = request.network or study.network
+    attempt(lambda: _known_network(network), faults)
+    if request.network and request.arch:
+        faults.append("--network and --arch both say what is trained: give one of them.")
+    if (request.network or request.arch) and study.members[0].network:
+        faults.append(f"{study.name} has its own networks: leave out --network and --arch.")
+    found = request.arch
+    arch = attempt(lambda: _found(found, runs), faults) if found else None
+    networks = {member.network or network for member in members or study.members}
+    uses_resnet18 = "resnet18" in networks and not request.arch
+    for setting in RESNET18_SETTINGS:
+        if getattr(request, setting) and not uses_resnet18:
+            faults.append(
+                f"--{setting.replace('_', '-')} belongs to resnet18, which is not trained here: leave it out."
+            )
+    settings = attempt(lambda: _resnet18_settings(request, may_download=not faults), faults) if uses_resnet18 else {}
+    return _Asked(study, members, network, arch, settings or {})
+
+
+def _known_network(name: str) -> None:
+    known = [*network_names(), *HAND_NETS]
+    if name not in known:
+        raise UsageError(f"There is no network {name!r}.{nearest(name, known)} Networks: {', '.join(known)}.")
+
+
+def _found(text: str, runs: Path) -> tuple[Run, str]:
+    """The run and the trial that ``RUN:TRIAL`` names; only RUN: its winner, or the best so far."""
+    name, _, trial_id = text.partition(":")
+    run = load_run(name, runs)
+    best = [run.winner["trial"]] if run.winner else [trial.id for trial in run.best(1)]
+    if run.search and not trial_id and not best:
+        raise UsageError(f"--arch {text}: run {name!r} has no finished trial yet.")
+    return run, run.trial(trial_id or best[0]).id
+
+
+def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str, Any]:
+    """Where the weights of a ResNet-18 come from, and the size of its input; the file is checked here. Nothing is
+    downloaded for a command that is refused anyway."""
+    from baselines.imagenet import check_weights, downloaded_weights, sha256
+
+    settings: dict[str, Any] = {"input_size": request.input_size} if request.input_size else {}
+    if request.from_scratch and request.weights:
+        raise UsageError("--weights and --from-scratch exclude each other: give one of them.")
+    if request.from_scratch or (not request.weights and not may_download):
+        return settings
+    if request.weights and not Path(request.weights).expanduser().is_file():
+        raise UsageError(f"--weights {request.weights}: there is no such file.")
+    path = Path(request.weights).expanduser().resolve() if request.weights else downloaded_weights()
+    check_weights(path)
+    return {**settings, "weights": str(path), "weights_sha256": sha256(path)}
+
+
+def _data(request: StudyRequest, asked: _Asked | None, faults: list[str]) -> DataConfig | None:
+    """What was asked for; else the data of the found architecture, else those of the study."""
+    asked_for = request.data.model_dump(include=request.data.model_fields_set)
+    hold_out = request.hold_out if request.hold_out is not None else asked is None or asked.study.hold_out
+    if asked and asked.arch and not {"source", "imbalance", "image_size"} & asked_for.keys():
+        return asked.arch[0].config.data.model_copy(update={"hold_out": hold_out})
+    of_study = {"source": asked.study.data, "imbalance": asked.study.imbalance} if asked else {}
+    return checked(DataConfig, {**of_study, **asked_for, "hold_out": hold_out}, faults)
+
+
+def _settled(
+    member: Member, asked: _Asked, request: StudyRequest, task: Task, data: Dataset, source: DataConfig,
+    faults: list[str],
+) -> MemberConfig | None:  # fmt: skip
+    """A member with its network for this task and its whole recipe; None if something is wrong, see ``faults``."""
+    name = member.network or asked.network
+    network: dict[str, Any] = {}
+    base: dict[str, Any] = {}
+    if asked.arch:
+        run, trial_id = asked.arch
+        network = {"space": run.search.space, "sample": run.trials[trial_id].sample}
+        ours = {"name", "post_hoc_tau", *METHOD_FLAGS}  # methods are the study's matter
+        base = run.search.recipe.model_dump(exclude=ours)
+    elif name in HAND_NETS:
+        found = attempt(lambda: hand_net(name, task), faults)
+        if found is None:
+            return None
+        network = {"space": found[0].name, "sample": found[1]}
+    else:
+        kind = get_network(name)
+        base = {**kind.recipe, **(kind.recipe_when_small if sum(data.counts["train"]) < SMALL else {})}
+        network = {"network": name, "settings": _network_settings(name, asked, task)}
+    typed = request.model_dump(include=set(RECIPE_SETTINGS), exclude_none=True)
+    recipe = checked(Recipe, {**base, "name": member.name, **asked.study.recipe, **member.recipe, **typed}, faults)
+    if recipe is None:
+        return None
+    faults += check_together(recipe, ())
+    if not source.hold_out and (recipe.keep_epoch != "last" or recipe.patience is not None):
+        faults.append(
+            f"{member.name} chooses an epoch by validation images, and --train-on-all keeps none: leave it out, or "
+            "choose the study long-tail, which keeps the last epoch."
+        )
+    published = member.published.get(round(source.imbalance_factor)) if name == "resnet32" else None
+    return MemberConfig(name=member.name, label=member.label, recipe=recipe, published=published, **network)
+
+
+def _network_settings(name: str, asked: _Asked, task: Task) -> dict[str, Any]:
+    if name != "resnet18":
+        return {}
+    from baselines.networks.resnet18 import default_input_size
+
+    return {"input_size": default_input_size(task.input_shape)} | asked.settings
+
+
+def _counted(member: MemberConfig, task: Task) -> dict[str, Any]:
+    """What a member's network costs and how it is called in tables."""
+    if member.network:
+        from baselines.counting import count
+
+        network = FixedNetwork(member.network, member.settings)
+        counted = count(network, task.input_shape, task.num_classes)
+        text = get_network(member.network).text(member.settings)
+        return {
+            "cost": asdict(counted.cost), "trainable": counted.trainable, "text": text, "architecture": member.network
+        }  # fmt: skip
+    assert member.space
+    space = get_space(member.space)
+    cost = cost_of(space, member.sample, task)
+    return {
+        "cost": asdict(cost),
+        "trainable": cost.params,
+        "text": space.text(member.sample),
+        "architecture": space.architecture_id(member.sample, task),
+    }

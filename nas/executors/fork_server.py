@@ -1,0 +1,76 @@
+"""How worker processes begin: forked, in milliseconds, from a server process that imported torch once.
+
+Workers on a CPU share what the server imported, in time and in memory. It trains nothing, starts no thread, and ends
+with this process. Workers on a GPU are spawned instead and import for themselves: whether CUDA works in a process that
+was forked depends on what the libraries did before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.context import ForkServerContext, SpawnContext
+
+from nas.executors.base import WorkerSlot
+from nas.executors.devices import worker_environment
+
+TRAINING = "nas.trials.run_trial:run_trial"
+
+
+def start_server(slots: Sequence[WorkerSlot], run: str = TRAINING) -> None:
+    """Let the server import in the background what ``run`` needs, if workers in ``slots`` will be forked from it.
+
+    Returns at once. A server that runs already is left as it is.
+    """
+    slot = next((slot for slot in slots if slot.device == "cpu"), None)
+    if slot is None:
+        return
+    if run == TRAINING:
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["nas.executors.preload"])
+    resource_tracker.ensure_running()  # the server would start it, and it unblocks the interrupt signal
+    # It looks for modules where this process does; by itself it would look in the working folder first.
+    path = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+    with inherited(worker_environment(slot, os.environ) | path):
+        forkserver.ensure_running()
+
+
+def context_of(slot: WorkerSlot) -> ForkServerContext | SpawnContext:
+    """How processes in ``slot`` are started."""
+    if slot.device == "cpu":
+        return multiprocessing.get_context("forkserver")
+    return multiprocessing.get_context("spawn")
+
+
+def settle_in(variables: Mapping[str, str], num_threads: int) -> None:
+    """Inside a new worker: the environment of its parent and slot, which a forked process does not have."""
+    os.environ.clear()
+    os.environ.update(variables)
+    torch = sys.modules.get("torch")
+    if torch is not None:  # imported in the server, which read its variables
+        torch.set_num_threads(num_threads)
+
+
+@contextlib.contextmanager
+def inherited(variables: Mapping[str, str]) -> Iterator[None]:
+    """Processes started inside find ``variables`` in their environment and the interrupt signal blocked.
+
+    Set from outside, since a new process imports modules, and may read the variables, before any code of ours.
+    Likewise a Ctrl-C in that time would print a traceback for each worker.
+    """
+    before = {name: os.environ.get(name) for name in variables}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -1,0 +1,95 @@
+"""From a run to an exported network: which trial, which weights, and everything known of them."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from nas import __version__
+from nas.config.recipe_rules import active_settings
+from nas.errors import RunError
+from nas.runs.hints import typed
+from nas.runs.run import Run, Trial
+from search_spaces import get_space
+
+
+def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
+    """Export a trial, or for None the winner (the best so far if there is none yet); the files written.
+
+    UsageError if the folder is taken, RunError if there is nothing to export, ExportError if a check fails.
+    """
+    from nas.export.write import ExportRequest, export
+    from nas.trials.weights import load_weights
+
+    _ = run.search  # a baseline run keeps no weights, and says so
+    trial = run.trial(trial_id) if trial_id else _best(run)
+    weights = run.weights(trial.id)
+    if not weights.is_file():
+        kept = sorted(path.stem for path in weights.parent.glob("*.safetensors"))
+        raise RunError(
+            f"The weights of trial {trial.id} of run {run.name!r} were not kept"
+            + (f" ({trial.status})" if trial.status != "finished" else "")
+            + f". Kept: {', '.join(kept) or 'none'}. A search with a larger --keep keeps more."
+        )
+    space = get_space(run.search.space)
+    _, (mean, std) = load_weights(weights)
+    request = ExportRequest(
+        out=out,
+        space=space.name,
+        sample=trial.sample,
+        text=space.text(trial.sample),
+        input_shape=tuple(run.facts["input_shape"]),
+        num_classes=len(run.facts["classes"]),
+        classes=tuple(run.facts["classes"]),
+        mean=list(mean),
+        std=list(std),
+        weights=weights,
+        metrics=_metrics(run, trial),
+        params=trial.cost.params,
+        macs=trial.cost.macs,
+        size_bytes=trial.cost.size_bytes,
+        peak_memory=trial.cost.peak_memory,
+        budget={n: v for n, v in run.facts["budget"].items() if v is not None and n.startswith("max")},
+        provenance=_provenance(run, trial),
+    )
+    return export(request)
+
+
+def _best(run: Run) -> Trial:
+    if run.winner:
+        return run.trials[run.winner["weights"]]
+    ranked = run.ranked()
+    if not ranked:
+        raise RunError(f"Run {run.name!r} has no finished trial to export yet: '{typed('status --run', run.folder)}'.")
+    return ranked[0]
+
+
+def _metrics(run: Run, trial: Trial) -> dict[str, dict[str, Any]]:
+    metrics = dict(trial.metrics)
+    if run.winner and trial.id in run.winner["test"]:
+        metrics["test"] = run.winner["test"][trial.id]
+    return metrics
+
+
+def _provenance(run: Run, trial: Trial) -> dict[str, Any]:
+    config = run.search
+    provenance: dict[str, Any] = {
+        "run": run.name,
+        "trial": trial.id,
+        "data": run.facts["data_name"],
+        "imbalance of the training split": config.data.imbalance_factor,
+        "recipe": config.recipe.name,
+        "training": active_settings(config.recipe),
+        "strategy": config.strategy,
+        "seed": config.seed,
+        "trials": len(run.stage("search")),
+        "nasctl": __version__,
+    }
+    scores = [s for t in run.confirmations(trial.of) if (s := t.score(config.objective)) is not None]
+    if len(scores) > 1:
+        provenance["confirm"] = {
+            "split": "rank", "metric": config.objective, "mean": statistics.fmean(scores),
+            "std": statistics.stdev(scores), "runs": len(scores),
+        }  # fmt: skip
+    return provenance

@@ -1,0 +1,182 @@
+"""What an exported model says about itself: ``model.json`` for programs, ``README.md`` for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from nas.export.request import ExportRequest
+
+
+def description(request: ExportRequest) -> dict[str, Any]:
+    """The content of ``model.json``: enough to prepare an image, run the model and name its answer."""
+    return {
+        "format": 1,
+        "space": request.space,
+        "sample": request.sample,
+        "architecture": request.text,
+        "input": {
+            "name": "images",
+            "shape": ["batch", *request.input_shape],
+            "layout": "NCHW",
+            "dtype": "float32",
+            "normalization": {
+                "mean": request.mean,
+                "std": request.std,
+                "apply": "(pixel / 255 - mean) / std, channel by channel, for pixels of 0 to 255",
+            },
+        },
+        "output": {"name": "logits", "shape": ["batch", request.num_classes], "dtype": "float32"},
+        "classes": list(request.classes),
+        "cost": {
+            "params": request.params,
+            "macs": request.macs,
+            "size_bytes": request.size_bytes,
+            "peak_memory": request.peak_memory,
+        },
+        "budget": request.budget,
+        "metrics": _without_nan(request.metrics),
+        "provenance": _without_nan(request.provenance),
+    }
+
+
+def _without_nan(value: Any) -> Any:
+    """``value`` with null where a number is not finite (the recall of a class without images): JSON has none."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def model_card(request: ExportRequest) -> str:
+    """The content of ``README.md``."""
+    channels, height, width = request.input_shape
+    colour = "grey" if channels == 1 else "colour"
+    data = request.provenance.get("data", "its data set")
+    sections = [
+        f"# A {request.space} network for {request.num_classes} classes",
+        f"An image classifier with {request.params:,} parameters for {colour} images of {height}x{width} "
+        f"pixels, trained on {data}. Its architecture was found by a search under a budget (nasctl).",
+        f"`{request.text}`",
+        "## Size",
+        _size_table(request),
+        "## Quality",
+        _metrics_table(request.metrics),
+        _confirmation(request.provenance.get("confirm")),
+        "The search used `select` to choose the epoch and `rank` to choose the architecture: figures on "
+        "these two are optimistic. Only `test`, where there is one, was not looked at before.",
+        "### Recall by class",
+        _recall_table(request.classes, request.metrics),
+        "## Use",
+        "`model.json` holds the classes, the normalization and all figures, for programs.",
+        _code(request),
+        "## Origin",
+        _table(
+            ["what", "value"],
+            ([key, _words(value)] for key, value in request.provenance.items() if key != "confirm"),
+        ),
+        "## Limits and intended use",
+        "Meant for images like those it was trained on, prepared in the same way; on others its answers mean "
+        "nothing, and it cannot say that it does not know: the softmax of its logits is not a calibrated "
+        "probability. Classes with few images have recalls with wide errors. It was not tested for "
+        "robustness or fairness, nor for any use in which a wrong answer harms somebody.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _size_table(request: ExportRequest) -> str:
+    values = {
+        "max_params": ("parameters", request.params),
+        "max_macs": ("MACs for one image", request.macs),
+        "max_bytes": ("bytes of weights (the tensors; the file's header is not counted)", request.size_bytes),
+        "max_peak_memory": ("bytes of activations at the peak, for one image", request.peak_memory),
+    }
+    limits = {name: f"{limit:,}" for name, limit in request.budget.items()}
+    return _table(
+        ["what", "is", "budget"],
+        ([what, f"{value:,}", limits.get(name, "-")] for name, (what, value) in values.items()),
+    )
+
+
+def _metrics_table(metrics: dict[str, dict[str, Any]]) -> str:
+    names = dict.fromkeys(
+        name for figures in metrics.values() for name, value in figures.items() if isinstance(value, int | float)
+    )
+    return _table(
+        ["figure", *metrics],
+        ([name.replace("_", " "), *(_figure(figures.get(name)) for figures in metrics.values())] for name in names),
+    )
+
+
+def _recall_table(classes: Sequence[str], metrics: dict[str, dict[str, Any]]) -> str:
+    splits = {split: figures["recall_by_class"] for split, figures in metrics.items() if "recall_by_class" in figures}
+    if not splits:
+        return "Not recorded."
+    return _table(
+        ["class", *splits],
+        ([name, *(_figure(recalls[index]) for recalls in splits.values())] for index, name in enumerate(classes)),
+    )
+
+
+def _confirmation(confirm: dict[str, Any] | None) -> str:
+    if not confirm or "mean" not in confirm:
+        return ""
+    metric = str(confirm.get("metric", "objective")).replace("_", " ")
+    spread = f" ± {confirm['std']:.4f} (standard deviation)" if confirm.get("std") is not None else ""
+    runs = f"{confirm['runs']} times" if "runs" in confirm else "several times"
+    return (
+        f"Trained again {runs} with different seeds: {metric} on `{confirm.get('split', 'rank')}` "
+        f"{confirm['mean']:.4f}{spread}. The figures above are those of the exported weights."
+    )
+
+
+def _code(request: ExportRequest) -> str:
+    channels, height, width = request.input_shape
+    mode = "L" if channels == 1 else "RGB"
+    return f"""With onnxruntime:
+
+```python
+import json
+import numpy as np, onnxruntime
+from PIL import Image
+
+card = json.load(open("model.json", encoding="utf-8"))
+normal = card["input"]["normalization"]
+image = Image.open("image.png").convert("{mode}").resize(({width}, {height}))
+pixels = np.asarray(image, np.float32).reshape({height}, {width}, {channels}) / 255
+images = ((pixels - normal["mean"]) / normal["std"]).transpose(2, 0, 1)[None].astype(np.float32)
+session = onnxruntime.InferenceSession("model.onnx")
+(logits,) = session.run(["logits"], {{"images": images}})
+print(card["classes"][logits[0].argmax()])
+```
+
+With torch alone, `images` prepared in the same way:
+
+```python
+import torch
+
+model = torch.export.load("model.pt2").module()
+logits = model(torch.from_numpy(images))
+```
+
+`weights.safetensors` is the state dict, for `search_spaces.get_space({request.space!r}).build(...)`."""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    # A bar or a line break in a class name must not become a column or a row.
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
+    )
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, int | float) and math.isfinite(value) else "-"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items())
+    return ", ".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)

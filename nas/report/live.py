@@ -1,0 +1,211 @@
+"""What is seen while a search runs: a live line in a terminal, plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from nas.report.supernet_lines import begin_line, candidates_line, epoch_line, learning, sizes
+from nas.runs.log import Event
+from nas.runs.run import Run, Trial
+from nas.units import clock
+
+
+class Display(Protocol):
+    """Told of events and epochs by the process that searches."""
+
+    def on_event(self, event: Event, run: Run) -> None: ...
+
+    def on_epoch(self, trial_id: str, row: dict[str, float]) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def on_event(self, event: Event, run: Run) -> None: ...
+
+    def on_epoch(self, trial_id: str, row: dict[str, float]) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Plain(Silent):
+    """One line for each trial that ends, and for each epoch of a supernet, for logs and pipes."""
+
+    def __init__(self, console: Console, num_slots: int) -> None:
+        self.console, self.num_slots = console, num_slots
+        self._began = time.monotonic()
+
+    def on_event(self, event: Event, run: Run) -> None:
+        """Print a finished or failed trial, or what became of a supernet, and how far the search is."""
+        if event.kind == "result":
+            self.say(f"{trial_line(run, run.trials[event.body['id']])}  [{standing(run)}; {eta(run, self.num_slots)}]")
+        elif event.kind == "supernet_epoch":
+            self.say(f"{epoch_line(run, event.body)}  [{supernet_eta(run)}]")
+        else:
+            self.say(*rare_lines(event, run))
+
+    def say(self, *lines: str, style: str = "default") -> None:
+        """Print lines as they are, above the bars if there are any."""
+        for line in lines:
+            self.console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)
+
+
+class Live(Plain):
+    """Bars that stay at the bottom, one for the search or its supernet and one for each trial; what ended above."""
+
+    def __init__(self, console: Console, num_slots: int) -> None:
+        super().__init__(console, num_slots)
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=12), MofNCompleteColumn(),
+            TextColumn("{task.fields[standing]}"), console=console,
+        )  # fmt: skip
+        self._search = self._progress.add_task("search", total=None, standing="starting workers")
+        self._supernet: TaskID | None = None
+        self._trials: dict[str, TaskID] = {}
+
+    def on_event(self, event: Event, run: Run) -> None:
+        """Print a trial that ended, and bring the bars up to date."""
+        self.say(*rare_lines(event, run))
+        if event.kind in ("supernet", "supernet_epoch", "candidates"):
+            self._on_supernet(event, run)
+        if event.kind == "submitted":
+            name = f"  trial {event.body['id']}"
+            task = self._progress.add_task(name, total=run.recipe(event.body["id"]).epochs, standing="epochs")
+            self._trials[event.body["id"]] = task
+        if event.kind == "result":
+            if event.body["id"] in self._trials:
+                self._progress.remove_task(self._trials.pop(event.body["id"]))
+            color = {"failed": "red", "pruned": "dim"}.get(event.body["status"], "default")
+            self.say(trial_line(run, run.trials[event.body["id"]]), style=color)
+        confirming = run.tally.count(stage="confirm") > 0
+        stage = "confirm" if confirming else run.main_stage
+        self._progress.update(
+            self._search, description=stage,
+            total=planned_confirmations(run) if confirming else run.planned_trials,
+            completed=run.tally.count(stage=stage) - run.tally.count("running", stage=stage),
+            standing=f"{standing(run)}; {eta(run, self.num_slots)}",
+        )  # fmt: skip
+
+    def _on_supernet(self, event: Event, run: Run) -> None:
+        """A bar in place of the search's while a supernet trains."""
+        if self._supernet is None:
+            self._supernet = self._progress.add_task(
+                "supernet", total=(run.supernet or {})["epochs"], standing="epochs"
+            )
+        if event.kind == "supernet_epoch":
+            first = f"{', '.join(learning(run, event.body))}; {supernet_eta(run)}"
+            self._progress.update(
+                self._supernet, completed=event.body["epoch"], standing=f"{first}\n{', '.join(sizes(run, event.body))}"
+            )
+        ended = event.kind == "candidates"
+        self._progress.update(self._supernet, visible=not ended)
+        self._progress.update(self._search, visible=ended)
+
+    def on_epoch(self, trial_id: str, row: dict[str, float]) -> None:
+        """Move the bar of a trial on."""
+        if trial_id in self._trials:
+            self._progress.update(
+                self._trials[trial_id], completed=row["epoch"], standing=f"epochs, loss {row['train_loss']:.3f}"
+            )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+def trial_line(run: Run, trial: Trial) -> str:
+    """One trial that ended, in one line."""
+    name = f"trial {trial.id:>4}" if trial.stage != "confirm" else f"seed {trial.id.split('.')[-1]} of trial {trial.of}"
+    score = trial.score(run.config.objective)
+    if trial.status == "pruned":
+        return f"{name}  pruned {trial.error}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
+    if score is None:
+        return f"{name} {trial.status}: {trial.error}"
+    figure = f"{run.config.objective.replace('_', ' ')} {score:.3f}" + (" on rank" if run.is_study else "")
+    return f"{name}  {figure}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
+
+
+def rare_lines(event: Event, run: Run) -> list[str]:
+    """What happens once in a search or so: a supernet begins, its candidates are ranked, something to know."""
+    if event.kind == "supernet":
+        return [begin_line(run)]
+    if event.kind == "candidates":
+        return [candidates_line(run)]
+    return [f"note: {event.body['text']}"] if event.kind == "note" else []
+
+
+def standing(run: Run, *, active: bool = True) -> str:
+    """Done, pruned, failed, running (or interrupted, if nobody works on the run), and the best with its size."""
+    counts = {status: run.tally.count(status) for status in ("finished", "pruned", "failed", "running")}
+    best = run.best(1)
+    if run.supernet and not run.candidates:
+        return f"supernet {len(run.supernet_epochs)} of {run.supernet['epochs']} epochs"
+    pruned = f", {counts['pruned']} pruned" if counts["pruned"] else ""
+    words = f"{counts['finished']} done{pruned}, {counts['failed']} failed"
+    if active or counts["running"]:
+        words += f", {counts['running']} {'running' if active else 'interrupted'}"
+    if best and not run.is_study:
+        words += f"; best {best[0].score(run.config.objective):.3f} at {best[0].cost.params:,} (trial {best[0].id})"
+    return words
+
+
+def planned_confirmations(run: Run) -> int:
+    """Trainings of the confirmation: as many as the trials that finished allow, once the search is over."""
+    if run.is_study:
+        return 0
+    return min(run.search.confirm, run.num_ranked or run.planned_trials) * run.search.confirm_seeds
+
+
+def eta(run: Run, num_slots: int) -> str:
+    """How long the rest will take, confirmations included, if trials go on as they did."""
+    whole = run.tally.mean_seconds()
+    if whole is None:
+        return "time left unknown"
+    each = run.tally.mean_seconds("finished", "pruned", stage=run.main_stage) or whole
+    searching = max(0, run.planned_trials - run.num_ended(run.main_stage)) * each
+    confirming = max(0, planned_confirmations(run) - run.num_ended("confirm")) * whole
+    return _left(run, (searching + confirming) / num_slots)
+
+
+def supernet_eta(run: Run) -> str:
+    """How long the supernet's other epochs will take. Epochs with alphas take longer than those of the warm-up,
+    so from the first of these on they alone are counted."""
+    assert run.supernet is not None
+    rows = run.supernet_epochs
+    later = [row for row in rows if row["epoch"] > run.supernet["warm_up_epochs"]] or rows
+    mean = sum(row["seconds"] for row in later) / len(later)
+    return _left(run, max(0, run.supernet["epochs"] - rows[-1]["epoch"]) * mean)
+
+
+def _left(run: Run, seconds: float) -> str:
+    if run.config.time_limit:
+        seconds = min(seconds, max(0.0, run.config.time_limit - run.elapsed))
+    return f"{clock(seconds)} left"
+
+
+def open_display(console: Console, num_slots: int, *, quiet: bool) -> Display:
+    """The display that fits: none if ``quiet``, live in a terminal, else plain lines."""
+    if quiet:
+        return Silent()
+    return Live(console, num_slots) if console.is_terminal else Plain(console, num_slots)

@@ -1,0 +1,41 @@
+"""Numbers and tables as every report writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+
+def decimal(value: float | None) -> str:
+    """A share as 0.943, or a dash."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def percent(figure: Mapping[str, Any]) -> str:
+    """Mean and, if there is one, standard deviation of shares in per cent: 86.7 ±2.5; a dash without a mean."""
+    if figure["mean"] is None:
+        return "-"
+    return f"{100 * figure['mean']:.1f}" + ("" if figure["std"] is None else f" ±{100 * figure['std']:.1f}")
+
+
+def compact(value: float) -> str:
+    """A large number in four characters or so: 642k, 1.36M."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{unit}"
+    return f"{value:.0f}"
+
+
+def make_table(title: str, left: Sequence[str], right: Sequence[str] = (), text: str = "") -> Table:
+    """Columns of words, of numbers, and at the end one of long text that wraps."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in left:
+        table.add_column(heading, no_wrap=True)
+    for heading in right:
+        table.add_column(heading, justify="right", no_wrap=True)
+    if text:
+        table.add_column(text, overflow="fold")
+    return table

@@ -1,0 +1,200 @@
+"""Results as people read them in a terminal: tables, and the words around them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from budgets import Budget
+from nas.config.run import SearchConfig
+from nas.engine.plan import Plan
+from nas.report.tables.format import compact, decimal, make_table
+from nas.runs.hints import typed
+from nas.runs.run import Run, Trial
+from nas.units import clock
+from search_spaces import Task, get_space
+from search_spaces.structure import leaves
+
+
+def print_plan(console: Console, plan: Plan, name: str) -> None:
+    """What is about to happen, before the first trial."""
+    devices = ", ".join(sorted({slot.device for slot in plan.slots}))
+    places = f", {len(plan.slots)} at once on {devices}"
+    facts = {"budget": plan.budget, "note": plan.note, "data": plan.data_name, "counts": plan.counts}
+    facts["training"] = plan.training
+    console.print(_settings(name, plan.config, plan.task, facts, places), highlight=False, soft_wrap=True)
+
+
+def print_run(console: Console, run: Run) -> None:
+    """The settings of a recorded run, the versions that recorded it, and what it noted."""
+    task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
+    facts = {**run.facts, "budget": Budget(**run.facts["budget"]), "data": run.facts["data_name"]}
+    versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
+    if run.is_study:
+        text = f"[bold]{run.name}[/bold]  baseline study {run.study.study}: {run.study.sentence}"
+    else:
+        text = _settings(run.name, run.search, task, facts, f", seed {run.config.seed}")
+    console.print(f"{text}\nBy      {versions}", highlight=False, soft_wrap=True)
+    for note in run.notes:
+        console.print(f"Note    {note}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _settings(name: str, config: SearchConfig, task: Task, facts: dict[str, Any], places: str) -> str:
+    train, test = facts["counts"]["train"], sum(facts["counts"]["test"])
+    shape = "x".join(map(str, task.input_shape))
+    before = "a supernet, then " if config.one_shot else ""
+    lines = [
+        f"[bold]{name}[/bold]  {config.strategy} over {config.space}: {before}{config.trials} trials{places}",
+        f"Budget  {facts['budget']}" + (f"\n        {facts['note']}" if facts["note"] else ""),
+        f"Data    {escape(facts['data'])}: {shape}, {task.num_classes} classes; {sum(train):,} images to train "
+        f"({min(train):,} to {max(train):,} a class), {test:,} to test",
+        f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}"
+        + ("; weak trials stop early" if config.prune else ""),
+    ]
+    if facts.get("training"):
+        lines.append(f"Trains  {described(facts['training'])}")
+    elif config.precision != "auto":
+        lines.append(f"Trains  in {config.precision}")
+    if config.one_shot:
+        weight = f"{config.supernet.penalty:g}" if config.supernet.penalty else "none"
+        budget = "" if config.strategy == "random-oneshot" else f"; penalty for the budget: {weight}"
+        lines.append(
+            f"First   a supernet of {config.supernet_epochs} epochs{budget}; it ranks {config.supernet.candidates} "
+            f"candidates that fit the budget, and the best {config.trials} become trials"
+        )
+    return "\n".join(lines)
+
+
+def trials_table(run: Run, trials: Sequence[Trial]) -> Table:
+    """A row a trial: identity, size, figures, time, or why it failed."""
+    objective = run.config.objective
+    what = "what is trained" if run.is_study else f"{run.search.space} architecture"
+    title = f"Trials of {run.name}; score: {objective.replace('_', ' ')} on rank"
+    numbers = ("score", "parameters", "MACs", "seconds")
+    table = make_table(title, ("trial", "status"), numbers, f"{what}, or why it failed")
+    for trial in trials:
+        text = escape((trial.status == "failed" and trial.error) or _text(run, trial))
+        table.add_row(
+            trial.id, trial.status, decimal(trial.score_so_far(objective)), f"{trial.cost.params:,}",
+            compact(trial.cost.macs), f"{trial.seconds:.1f}", text,
+        )  # fmt: skip
+    return table
+
+
+def _text(run: Run, trial: Trial) -> str:
+    """What a trial trains, in one line: an architecture, or the network and recipe of a study's member."""
+    if run.is_study:
+        return f"{run.study.member(trial.of).label}: {run.facts['members'][trial.of]['text']}"
+    return get_space(run.search.space).line(trial.sample)
+
+
+def confirmed_table(run: Run) -> Table:
+    """The confirmed architectures: mean and spread over seeds, size."""
+    objective = run.config.objective
+    space = get_space(run.search.space)
+    title = f"Confirmed over seeds; score: {objective.replace('_', ' ')} on rank; * the winner"
+    numbers = ("seeds", "mean", "spread", "parameters", "MACs")
+    table = make_table(title, ("trial",), numbers, f"{space.name} architecture")
+    rows = []
+    confirmed = {trial.of for trial in run.stage("confirm")}
+    for trial in (trial for trial in run.ranked() if trial.id in confirmed):
+        scores = [s for t in run.confirmations(trial.id) if (s := t.score(objective)) is not None]
+        if scores:
+            rows.append((statistics.fmean(scores), scores, trial))
+    for mean, scores, trial in sorted(rows, key=lambda row: -row[0]):
+        mark = "* " if run.winner and run.winner["trial"] == trial.id else ""
+        spread = statistics.stdev(scores) if len(scores) > 1 else None
+        table.add_row(
+            mark + trial.id, str(len(scores)), decimal(mean), decimal(spread), f"{trial.cost.params:,}",
+            compact(trial.cost.macs), space.line(trial.sample),
+        )  # fmt: skip
+    return table
+
+
+def test_scores(run: Run) -> list[float]:
+    """The objective of the winner's seeds on the test split."""
+    tests = run.winner["test"] if run.winner else {}
+    return [float(figures[run.config.objective]) for figures in tests.values()]
+
+
+def print_outcome(console: Console, run: Run) -> None:
+    """The end of a search: confirmations, the winner's test score, and what to type next."""
+    if run.winner is None:
+        best = run.best(1)
+        console.print("No trial finished." if not best else f"Best so far: trial {best[0].id}.")
+        return
+    if run.stage("confirm"):
+        console.print(confirmed_table(run))
+    winner = run.trials[run.winner["trial"]]
+    console.print(f"Winner: trial {winner.id}, {winner.cost.params:,} parameters, {winner.cost.macs:,} MACs")
+    words = run.config.objective.replace("_", " ")
+    scores = test_scores(run)
+    exported = run.winner["test"][run.winner["weights"]][run.config.objective]
+    if len(scores) > 1:
+        console.print(
+            f"Test {words}: {statistics.fmean(scores):.3f} ± {statistics.stdev(scores):.3f} over {len(scores)} seeds; "
+            f"the weights that export takes (best seed on rank): {exported:.3f}"
+        )
+    else:
+        console.print(f"Test {words}: {exported:.3f} (one training; its spread over seeds is not known)")
+    console.print(f"\nTo get the network:  {typed('export --best --out model/ --run', run.folder)}", soft_wrap=True)
+    more = "   (and the supernet: tab Custom Scalars)" if run.supernet else ""
+    console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}{more}", soft_wrap=True)
+
+
+def layers_table(run: Run, trial: Trial) -> Table:
+    """The layers of one trial's network with their shapes and costs."""
+    space = get_space(run.search.space)
+    task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
+    numbers = ("output", "parameters", "MACs")
+    table = make_table(f"Trial {trial.id}: {space.text(trial.sample)}", ("layer", "what"), numbers)
+    for name, layer in leaves(space.structure(trial.sample, task)):
+        settings = dict(layer.settings)
+        shape = "x".join(map(str, layer.out_shape)) if layer.out_shape[1:] != (1, 1) else str(layer.out_shape[0])
+        table.add_row(name, _what(layer.kind, settings), shape, f"{layer.params:,}", f"{layer.macs:,}")
+    table.add_section()
+    table.add_row("total", "", "", f"{trial.cost.params:,}", f"{trial.cost.macs:,}")
+    return table
+
+
+def _what(kind: str, settings: dict[str, int | str]) -> str:
+    if kind == "conv":
+        name = "depthwise" if settings["groups"] == settings["out"] != 1 else "conv"
+        stride = f" /{settings['stride']}" if settings["stride"] != 1 else ""
+        return f"{name} {settings['kernel']}x{settings['kernel']}{stride}"
+    if kind == "pool":
+        return f"{settings['kind']} pool {settings['kernel']}x{settings['kernel']} /{settings['stride']}"
+    return {"norm": "batch norm", "act": str(settings.get("kind")), "global_pool": "global mean"}.get(kind, kind)
+
+
+def runs_table(runs: Sequence[Run]) -> Table:
+    """A row a run, the newest first."""
+    table = make_table(
+        "Runs", ("run", "space or study", "data", "state"), ("trials", "failed", "best", "parameters", "time")
+    )
+    for run in runs:
+        best = run.best(1)
+        what = f"study {run.study.study}" if run.is_study else run.search.space
+        running, failed, every = (run.tally.count(s, stage=run.main_stage) for s in ("running", "failed", None))
+        table.add_row(
+            run.name, what, Path(run.config.data.source).name, run.state,
+            f"{every - running}/{run.planned_trials}", str(failed),
+            decimal(best[0].score(run.config.objective)) if best else "-",
+            f"{best[0].cost.params:,}" if best else "-", clock(run.elapsed),
+        )  # fmt: skip
+    return table
+
+
+def described(training: dict[str, Any]) -> str:
+    """What ``tuned`` chose, in words."""
+    threads = f"{training['threads']} thread{'s' * (training['threads'] > 1)} each"
+    times = training.get("times_default")
+    gain = f", {times:g} times as fast as torch's defaults" if times else ""
+    how = f"{training['memory_format'].replace('_', ' ')}, {training['precision']}"
+    return f"{training['workers']} at once, {threads}, {how}: measured{gain}"

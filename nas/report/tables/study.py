@@ -1,0 +1,109 @@
+"""Baseline studies as people read them in a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from baselines.hand_nets import HAND_NETS
+from baselines.registry import get_network, network_names
+from baselines.studies import STUDIES
+from nas.config.run import StudyConfig
+from nas.report.study import REPORTED, study_document
+from nas.report.tables.format import compact, make_table, percent
+from nas.runs.hints import typed
+from nas.runs.run import Run
+
+HEADINGS = ("accuracy", "w. precision", "w. F1", "balanced", "macro F1", "worst class")
+
+
+def print_studies(console: Console) -> None:
+    """Every study with its members, and every network that a study can be made with."""
+    for study in STUDIES.values():
+        console.print(f"[bold]{study.name}[/bold]  {study.sentence}", highlight=False, soft_wrap=True)
+        trained = "" if study.members[0].network else f"{study.network} on "
+        factor = f", imbalance {study.imbalance:g}" if study.imbalance else ""
+        console.print(f"  by default: {trained}{study.data}{factor}, {study.seeds} seeds", highlight=False)
+        console.print(f"  members: {', '.join(member.name for member in study.members)}\n", highlight=False)
+    table = make_table("Networks for --network", ("name",), (), "what it is")
+    for name in network_names():
+        table.add_row(name, get_network(name).summary)
+    for name, net in HAND_NETS.items():
+        table.add_row(name, f"{net.space}'s canonical network, narrowed until it has {net.max_params:,} parameters")
+    console.print(table)
+
+
+def print_study_plan(console: Console, name: str, config: StudyConfig, facts: dict[str, Any], places: str) -> None:
+    """What is about to be trained, or was."""
+    train, test = facts["counts"]["train"], sum(facts["counts"]["test"])
+    shape = "x".join(map(str, facts["input_shape"]))
+    recipe = config.members[0].recipe
+    lines = [
+        f"[bold]{name}[/bold]  baseline study {config.study}: {config.sentence}",
+        f"Trains  {len(config.members)} members x {config.seeds} seeds{places}",
+        f"Data    {escape(facts['data_name'])}: {shape}, {len(facts['classes'])} classes; {sum(train):,} images to "
+        f"train ({min(train):,} to {max(train):,} a class), {test:,} to test"
+        + ("" if config.data.hold_out else "; no validation images are held out"),
+        f"Recipe  {recipe.epochs} epochs"
+        + (f", stops early after {recipe.patience} without a lower loss" if recipe.patience else "")
+        + f"; {recipe.optimizer}, {recipe.schedule}, learning rate {recipe.learning_rate:g}; "
+        + f"leaves the {recipe.keep_epoch} epoch; what differs is in each member's name",
+        "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
+    ]
+    lines += [f"Network {escape(text)}" for text in dict.fromkeys(m["text"] for m in facts["members"].values())]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def study_table(run: Run, document: dict[str, Any]) -> Table:
+    """A row a member: test figures in per cent, mean and spread over seeds."""
+    rows = document["members"]
+    one_network = len({row["network"] for row in rows}) == 1
+    published = any(row["published_accuracy"] is not None for row in rows)
+    numbers = [*HEADINGS, *(["published acc."] if published else []), *([] if one_network else ["parameters", "MACs"])]
+    title = f"{run.study.study} on {run.facts['data_name']}: test split, %, mean ± spread over seeds"
+    table = make_table(escape(title), ("member",), ("seeds", *numbers))
+    for row in rows:
+        cells = [percent(row["test"][figure]) for figure in REPORTED]
+        if published:
+            share = row["published_accuracy"]
+            cells.append("-" if share is None else f"{100 * share:.2f}")
+        if not one_network:
+            cells += [f"{row['params']:,}", compact(row["macs"])]
+        table.add_row(row["name"], f"{row['seeds']}", *cells)
+    return table
+
+
+def print_study(console: Console, run: Run, pictures: list[Path]) -> None:
+    """The report: the table, the network and its sizes, what failed, how the order agrees, where the pictures are."""
+    document = study_document(run)
+    rows = document["members"]
+    console.print(study_table(run, document))
+    if not run.config.data.hold_out:
+        console.print("Trained on every training image: no validation images were held out.", highlight=False)
+    for network in dict.fromkeys(row["network"] for row in rows):
+        row = next(row for row in rows if row["network"] == network)
+        trained = "all" if row["trainable"] == row["params"] else f"{row['trainable']:,}"
+        console.print(
+            f"{escape(network)}: {row['params']:,} parameters, {trained} of them trained, {compact(row['macs'])} MACs",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+    for row in rows:
+        for trial, error in row["failed"].items():
+            console.print(f"{trial} failed: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if document["agreement_with_published"]:
+        found = document["agreement_with_published"]
+        console.print(
+            f"Order against the published one, {found['members']} members: Spearman's rank correlation "
+            f"{found['spearman']:.2f}", highlight=False,
+        )  # fmt: skip
+    console.print(
+        f"State   {run.state}: {len(run.ranked())} of {run.planned_trials} trainings finished", highlight=False
+    )
+    if pictures:
+        console.print(f"Pictures: {len(pictures)} files in {pictures[0].parent}", highlight=False, soft_wrap=True)
+    if run.state == "stopped":
+        console.print(f"To train the rest:  {typed('resume', run.folder)}", highlight=False, soft_wrap=True)

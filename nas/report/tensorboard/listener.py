@@ -1,0 +1,115 @@
+"""What a run keeps besides its log: TensorBoard files, and the weights of the best. Derived, never needed
+to go on: what a kill left out is written when the run is resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nas.errors import RunError
+from nas.runs.hints import typed
+from nas.runs.log import Event
+from nas.runs.retention import drop_weights
+from nas.runs.run import Run, Trial
+from nas.trials.spec import Sample, TrialResult
+
+
+def keep_files(event: Event, run: Run) -> None:
+    """A listener: after a result or an epoch of the supernet, write TensorBoard files and drop weights that are
+    not needed. RunError if the disk refuses."""
+    with _told(run):
+        if event.kind == "result":
+            trial = run.trials[event.body["id"]]
+            write_tensorboard(run, trial, event.body["history"])
+            if trial.status == "failed":
+                note_failure(run, trial)
+        if event.kind in ("supernet", "supernet_epoch"):
+            write_supernet_curves(run)
+        if event.kind in ("result", "winner"):
+            drop_weights(run)
+
+
+def bring_up_to_date(run: Run) -> None:
+    """Write TensorBoard files and drop weights that a kill left out. RunError if the disk refuses."""
+    with _told(run):
+        for trial in left_out(run):
+            write_tensorboard(run, trial, run.history(trial))
+        if run.supernet:
+            write_supernet_curves(run)
+        drop_weights(run)
+
+
+@contextmanager
+def _told(run: Run) -> Iterator[None]:
+    """A disk that is full, say, in one message: the log has everything already, and resuming completes the files."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"A file of run {run.name!r} could not be written ({error.strerror}). Everything recorded is kept: make "
+            f"room on the disk of {run.folder}, then: {typed('resume', run.folder)}"
+        ) from error
+
+
+def note_failure(run: Run, trial: Trial) -> None:
+    """The reason in the trial's own log, where its worker could not write it any more."""
+    path = run.folder / "logs" / f"{trial.id}.txt"
+    line = f"failed: {trial.error}\n"
+    if not path.is_file() or not path.read_text(errors="replace").endswith(line):
+        with path.open("a") as file:
+            file.write(line)
+
+
+def left_out(run: Run) -> list[Trial]:
+    """The trials that ended and may lack their TensorBoard file; found by one listing of the folder of them all.
+
+    What a kill interrupted shows by its partial file there. The newest is looked at in any case.
+    """
+    from nas.report.tensorboard.trial import PARTIAL
+
+    folder = run.folder / "tensorboard"
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    newest = max((trial.result_number or 0 for trial in run.trials.values()), default=0)
+    return [
+        trial
+        for trial in run.trials.values()
+        if trial.result_number
+        and (trial.id not in there or PARTIAL + trial.id in there or trial.result_number == newest)
+    ]
+
+
+def write_tensorboard(run: Run, trial: Trial, history: list[dict[str, float]]) -> None:
+    """The curves and the row of hyperparameters of a trial that ended; nothing if they exist."""
+    from nas.report.tensorboard.trial import write_trial
+
+    status = trial.status
+    assert status in ("finished", "failed", "pruned")
+    result = TrialResult(trial.id, status, trial.metrics, history, trial.seconds, trial.error)  # type: ignore[arg-type]
+    write_trial(
+        run.folder / "tensorboard" / trial.id, name=f"{trial.id} {run.name}", sample=_choices(run, trial),
+        params=trial.cost.params, macs=trial.cost.macs, result=result, objective=run.config.objective,
+    )  # fmt: skip
+
+
+def _choices(run: Run, trial: Trial) -> Sample:
+    """What the HParams tab shows of a trial: the choices of its sample, or how a study's member is trained."""
+    if not run.is_study:
+        return trial.sample
+    member = run.study.member(trial.of)
+    recipe = member.recipe
+    return {
+        "member": member.name, "network": member.network or f"{member.space}", "loss": recipe.loss,
+        "oversampling": recipe.oversampling, "regularizer": recipe.regularizer, "epochs": recipe.epochs,
+    }  # fmt: skip
+
+
+def write_supernet_curves(run: Run) -> None:
+    """The curves of the supernet up to its last epoch; what is there already stays."""
+    from nas.report.tensorboard.supernet import write_supernet
+
+    limits = {name: run.facts["budget"].get(name) for name in ("max_params", "min_params")}
+    write_supernet(
+        run.folder / "tensorboard" / "supernet", run.learned_choices, run.supernet_epochs,
+        started=run.started, objective=run.config.objective,
+        limits={name: limit for name, limit in limits.items() if limit is not None},
+    )  # fmt: skip

@@ -1,0 +1,123 @@
+"""Where a run begins: its folder, its log, and the first event, which holds everything that decides it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from nas import __version__
+from nas.config.run import RunConfig
+from nas.errors import RunError, nearest
+from nas.runs.hints import RUNS, typed
+from nas.runs.log import FORMAT, LOG_NAME, RunStore, is_running, stream_events
+from nas.runs.run import Run, fold
+
+
+def create_run(folder: Path, config: RunConfig, facts: dict[str, Any]) -> RunStore:
+    """Create the run's folder and log. RunError if the run exists or its folder cannot be made."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        if not never_started(folder):
+            raise RunError(
+                f"Run {folder.name!r} exists already. To go on with it: {typed('resume', folder)}. "
+                "To start another: choose a new name with --run."
+            ) from None
+    except OSError as error:
+        raise RunError(f"The run's folder {folder} cannot be made: {error.strerror}. Choose another --runs.") from error
+    for name in ("logs", "tensorboard", "weights"):  # workers do not make them: a deleted run stays deleted
+        (folder / name).mkdir(exist_ok=True)
+    store = RunStore(folder)
+    settings = config.model_dump(mode="json")
+    store.append("run", {"format": FORMAT, "config": settings, "facts": facts, "versions": versions()})
+    return store
+
+
+def under_free_name(
+    create: Callable[[Path], RunStore], stem: str, source: str, *, name: str | None, runs: Path
+) -> RunStore:
+    """Create a run in ``runs / name``; without a name in ``STEM-SOURCE-N``, the first that is free, also if other
+    runs start at the same moment. ``create`` makes the folder and its log. RunError if it cannot."""
+    what = "".join(c if c.isalnum() else "-" for c in Path(source).stem.lower()).strip("-") or "data"
+    while True:
+        folder = runs / (name or new_name(f"{stem}-{what}", runs))
+        try:
+            return create(folder)
+        except RunError:
+            if name or not folder.exists():
+                raise
+
+
+def never_started(folder: Path) -> bool:
+    """Whether a kill left an empty log before its first event; such a folder is taken over."""
+    ours = {"log", "", "logs", "tensorboard", "weights"}  # "" for the lock
+    if any(path.name.split(".")[0] not in ours for path in folder.iterdir()) or is_running(folder):
+        return False
+    try:
+        return next(stream_events(folder), None) is None
+    except RunError:
+        return not (folder / LOG_NAME).exists() or (folder / LOG_NAME).stat().st_size == 0
+
+
+def name_faults(name: str | None, runs: Path) -> list[str]:
+    """What is wrong with a name for a new run; None, a name of our choice, never is."""
+    if name is None:
+        return []
+    if not name or name.startswith(".") or not all(c.isalnum() or c in "._-" for c in name):
+        return [f"--run {name!r} is not a name: use letters, digits, '.', '-' and '_'."]
+    if (runs / name).exists() and not never_started(runs / name):
+        return [f"Run {name!r} exists already. To go on: {typed('resume', runs / name)}. Or choose another --run."]
+    return []
+
+
+def versions() -> dict[str, str]:
+    """Of everything that decides what a search proposes and how it trains."""
+    found = {"nasctl": __version__, "python": platform.python_version()}
+    for name in ("torch", "nni", "numpy", "imbalanced-learn", "scikit-learn"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+def load_run(name: str | None, runs: Path = RUNS) -> Run:
+    """The run called ``name`` (or given as a folder), or the newest; RunError names the nearest."""
+    folder = find_run(name, runs)
+    return fold(folder, stream_events(folder))
+
+
+def find_run(name: str | None, runs: Path = RUNS) -> Path:
+    """The folder of a run; the newest for None."""
+    folders = run_folders(runs)
+    if name is None:
+        if not folders:
+            raise RunError(
+                f"There is no run in {runs}/ yet. Start one: nasctl search --space densenet --max-params 150k"
+            )
+        return folders[0]
+    for folder in (runs / name, Path(name)):
+        if (folder / LOG_NAME).is_file():
+            return folder
+    names = [folder.name for folder in folders]
+    listed = f" Runs: {', '.join(names[:10])}." if names else f" There is no run in {runs}/ yet."
+    raise RunError(f"There is no run {name!r}.{nearest(name, names)}{listed}")
+
+
+def run_folders(runs: Path = RUNS) -> list[Path]:
+    """Folders with a log, the newest first."""
+    if not runs.is_dir():
+        return []
+    found = [folder for folder in runs.iterdir() if (folder / LOG_NAME).is_file()]
+    return sorted(found, key=lambda folder: (folder / LOG_NAME).stat().st_mtime, reverse=True)
+
+
+def new_name(stem: str, runs: Path = RUNS) -> str:
+    """``stem-1``, or the first number that is free."""
+    number = 1
+    while (runs / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"

@@ -1,0 +1,14 @@
+"""What to type next about a run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+RUNS = Path("runs")  # where runs lie unless told otherwise
+
+
+def typed(command: str, folder: Path) -> str:
+    """What to type for a command about a run: ``nasctl resume NAME``, with ``--runs`` if it lies elsewhere."""
+    elsewhere = "" if folder.parent == RUNS else f" --runs {shlex.quote(str(folder.parent))}"
+    return f"nasctl {command} {folder.name}{elsewhere}"

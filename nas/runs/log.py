@@ -1,0 +1,237 @@
+"""One run's log: an append-only table of events in SQLite, with one writer and readers at any time.
+
+Everything else about a run (its trials, the best, whether it is done) is derived from the events, see
+``nas.runs.run``. An event is on the disk when ``append`` returns (write-ahead log, synchronous FULL), and a kill
+or a full disk in the middle of one leaves the log as it was before.
+
+A trial's history by epochs is most of its result. It lies in a column of its own, so that a log can be read without
+histories: most readers need none, and with 100,000 trials they would fill the memory. Logs of format 1 hold it in the
+body; they are read, and gone on with, as they are.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from nas.errors import RunError
+from nas.runs.hints import typed
+
+RENEWABLE = "submitted"  # the kind of event that costs nothing to lose: resuming records it again
+FORMAT = 2  # of the log; raise it when events change meaning
+READABLE = (1, 2)
+LOG_NAME = "log.sqlite"
+
+
+@dataclass(frozen=True)
+class Event:
+    """``elapsed``: seconds that searching had taken in all when it was recorded; ``time``: Unix time.
+
+    Read without histories, a body that had one lacks "history" and has their number, "epochs".
+    """
+
+    number: int
+    kind: str
+    body: dict[str, Any]
+    elapsed: float
+    time: float
+
+
+class RunStore:
+    """The writer of one run. Owns the run's lock while open: a second writer is a RunError."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = _take_lock(folder)
+        try:
+            self._database = sqlite3.connect(folder / LOG_NAME, isolation_level=None)
+            self._inode = (folder / LOG_NAME).stat().st_ino
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
+                "body TEXT NOT NULL, elapsed REAL NOT NULL, time REAL NOT NULL, history TEXT)"
+            )
+            self._apart = _histories_apart(self._database)
+            ((longest,),) = self._database.execute("SELECT max(elapsed) FROM events")
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise _unreadable(folder, error) from error
+        self._elapsed_before = float(longest or 0.0)
+        self._opened = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds spent on this run, by this process and those before it."""
+        return self._elapsed_before + time.monotonic() - self._opened
+
+    def append(self, kind: str, body: dict[str, Any]) -> Event:
+        """Record one event durably. RunError if the disk refuses; the log is then as before.
+
+        A power cut, though no kill, may take the trials submitted since the last other event: flushing the disk for
+        each would double its share of a trial.
+        """
+        history = None
+        if self._apart and "history" in body:
+            history = json.dumps(body["history"], allow_nan=False)
+            body = {key: value for key, value in body.items() if key != "history"} | {"epochs": len(body["history"])}
+        text = json.dumps(body, sort_keys=True, allow_nan=False)
+        self._check_it_is_there()
+        elapsed, now = self.elapsed, time.time()
+        row: dict[str, Any] = {"kind": kind, "body": text, "elapsed": elapsed, "time": now}
+        row |= {} if history is None else {"history": history}
+        try:
+            if not self._database.in_transaction:
+                self._database.execute(f"PRAGMA synchronous={'NORMAL' if kind == RENEWABLE else 'FULL'}")
+            cursor = self._database.execute(
+                f"INSERT INTO events ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
+            )
+        except sqlite3.Error as error:
+            raise RunError(
+                f"The log of run {self.folder.name!r} could not be written ({error}). Nothing recorded is lost: "
+                f"make room on the disk of {self.folder}, then: {typed('resume', self.folder)}"
+            ) from error
+        return Event(int(cursor.lastrowid or 0), kind, _whole(text, history), elapsed, now)
+
+    def _check_it_is_there(self) -> None:
+        """RunError if the log was removed: what is written to a removed file is lost without a word."""
+        path = self.folder / LOG_NAME
+        try:
+            there = path.stat().st_ino == self._inode
+        except OSError:
+            there = False
+        if not there:
+            raise RunError(f"The log {path} was removed while the search ran. What it held is lost; start a new run.")
+
+    def events(self) -> list[Event]:
+        """Every event so far, oldest first."""
+        return list(_select(self._database, self.folder))
+
+    def stream(self, *, after: int = 0) -> Iterator[Event]:
+        """Those with a number above ``after``, one at a time and without histories."""
+        return _select(self._database, self.folder, after=after, histories=False)
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and let the next writer in."""
+        self._database.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_events(folder: Path) -> list[Event]:
+    """The events of the run in ``folder``, also while a search is writing them. RunError if unreadable."""
+    with _reading(folder) as database:
+        return list(_select(database, folder))
+
+
+def stream_events(folder: Path) -> Iterator[Event]:
+    """As ``read_events``, but one at a time and without histories: as much memory for any number of trials."""
+    with _reading(folder) as database:
+        yield from _select(database, folder, histories=False)
+
+
+def read_history(folder: Path, number: int) -> list[dict[str, float]]:
+    """The history that event ``number`` recorded, one flat dictionary an epoch; empty if it recorded none."""
+    with _reading(folder) as database:
+        for event in _select(database, folder, after=number - 1, most=1):
+            return event.body.get("history", [])  # type: ignore[no-any-return]
+    return []
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
+    path = folder / LOG_NAME
+    if not path.is_file():
+        raise RunError(f"{folder} is not a run: it holds no {LOG_NAME}. 'nasctl status' lists the runs.")
+    try:
+        # Without a write-ahead log nobody is writing: read the file alone, and leave no files beside it.
+        how = "mode=ro" if path.with_name(f"{LOG_NAME}-wal").exists() else "mode=ro&immutable=1"
+        database = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)
+        try:
+            yield database
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise _unreadable(folder, error) from error
+
+
+def is_running(folder: Path) -> bool:
+    """Whether some process holds the run's lock. Writes nothing."""
+    try:
+        with (folder / ".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no lock was ever taken, or it is not ours to see
+        return False
+    return False
+
+
+def _select(
+    database: sqlite3.Connection, folder: Path, *, after: int = 0, most: int = -1, histories: bool = True
+) -> Iterator[Event]:
+    """At most ``most`` events (-1: all) with a number above ``after``."""
+    try:
+        column = "history" if histories and _histories_apart(database) else "NULL"
+        for number, kind, text, elapsed, when, history in database.execute(
+            f"SELECT number, kind, body, elapsed, time, {column} FROM events WHERE number > ? ORDER BY number LIMIT ?",
+            (after, most),
+        ):
+            body = _whole(text, history)
+            if not histories and "history" in body:
+                body["epochs"] = len(body.pop("history"))
+            yield Event(number, kind, body, elapsed, when)
+    except (sqlite3.Error, ValueError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _histories_apart(database: sqlite3.Connection) -> bool:
+    """Whether the log has the column for histories; one of format 1 has not."""
+    return any(name == "history" for _, name, *_ in database.execute("PRAGMA table_info(events)"))
+
+
+def _whole(text: str, history: str | None) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(text)
+    if history is not None:
+        body["history"] = json.loads(history)
+    return body
+
+
+def _unreadable(folder: Path, error: Exception) -> RunError:
+    return RunError(
+        f"The log {folder / LOG_NAME} cannot be read ({error}). If it is a copy, copy the whole folder again "
+        "while no search runs in it."
+    )
+
+
+def _take_lock(folder: Path) -> IO[str]:
+    try:
+        lock = (folder / ".lock").open("a")
+    except OSError as error:
+        raise RunError(f"The run's folder {folder} cannot be written: {error.strerror}.") from error
+    for _ in range(20):  # somebody who only looks whether it is taken holds it for an instant
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            time.sleep(0.05)
+    lock.close()
+    raise RunError(
+        f"Run {folder.name!r} is being worked on by another process: wait for it, or stop it first. "
+        f"'{typed('status --run', folder)}' shows how far it is."
+    )

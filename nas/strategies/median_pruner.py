@@ -1,0 +1,79 @@
+"""When a trial is stopped early: what it must have reached after each epoch, judged by the trials before it.
+
+A median rule (Golovin et al. 2017, "Google Vizier", section 3.2.2) that begins gently, since early epochs say little,
+and leaves a margin, since some of the best are late: from a third of the epochs on a trial must not be clearly below
+the worst quarter of those before it, from half on not clearly below their median. How much that saves and what it
+costs is measured by ``benchmarks/pruning.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from nas.training.early_stopping import History, curve
+
+LEAST_TRIALS = 4  # before any is judged by them
+MOST_TRIALS = 100  # that judge one: the newest, since evolution leaves the first far behind
+LEAST_EPOCHS = 3  # before any is judged
+BEGIN, FULL = 1 / 3, 1 / 2  # shares of the epochs from which on, and from which on in full, trials are judged
+FIRST_SHARE, FULL_SHARE = 1 / 4, 1 / 2  # of the earlier trials, which a trial must not be below then
+CLEAR = 0.05  # what a trial lacks of that to be stopped: on small splits less is chance
+
+Curve = Sequence[float]  # the best so far after each epoch; never falls
+
+
+def floor(curves: Sequence[Curve], epochs: int) -> tuple[float, ...]:
+    """What a trial must have reached after each of its ``epochs``, given the curves of the trials before it; 0 where
+    it goes on with anything, as after the last epoch. Empty if they are too few.
+
+    A curve that ends early counts with its last value from there on. So the median stays what it was with all
+    trials trained to the end, as long as those that were stopped had stayed below it; the median of the others
+    would rise with every trial that is stopped.
+    """
+    curves = [curve for curve in curves if curve]
+    if len(curves) < LEAST_TRIALS:
+        return ()
+    least = [0.0] * epochs
+    for epoch in range(max(LEAST_EPOCHS, math.ceil(BEGIN * epochs)), epochs):
+        bests = sorted(curve[min(epoch, len(curve)) - 1] for curve in curves)
+        progress = min(1.0, (epoch / epochs - BEGIN) / (FULL - BEGIN))
+        share = FIRST_SHARE + (FULL_SHARE - FIRST_SHARE) * progress
+        least[epoch - 1] = max(0.0, _quantile(bests, share) - CLEAR)
+    return tuple(least)
+
+
+def _quantile(values: list[float], share: float) -> float:
+    """The value that ``share`` of sorted ``values`` lie below; between two of them, on the line that joins them."""
+    place = share * (len(values) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (place - below) * (values[above] - values[below])
+
+
+class Judges:
+    """Which trials of a search judge which: all that had ended, the newest of them, when one was submitted. So a
+    trial that starts again after a kill is judged as it was before it.
+
+    ``read`` gives the history of a trial that ended; it is asked for those that judge alone.
+    """
+
+    def __init__(self, read: Callable[[str], History], objective: str, epochs: int) -> None:
+        self._curve = lru_cache(2 * MOST_TRIALS)(lambda trial_id: curve(read(trial_id), objective))
+        self._epochs = epochs
+        self._ended: list[str] = []
+        self._before: dict[str, int] = {}  # by trial: how many had ended when it was submitted
+
+    def submitted(self, trial_id: str) -> None:
+        """From now on those that end are too late to judge it."""
+        self._before[trial_id] = len(self._ended)
+
+    def ended(self, trial_id: str) -> None:
+        """It judges those that are submitted from now on. Not for trials that failed."""
+        self._ended.append(trial_id)
+
+    def floor(self, trial_id: str) -> tuple[float, ...]:
+        """What a trial must have reached after each epoch."""
+        before = self._before[trial_id]
+        return floor([self._curve(judge) for judge in self._ended[max(0, before - MOST_TRIALS) : before]], self._epochs)

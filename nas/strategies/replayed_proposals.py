@@ -1,0 +1,46 @@
+"""Proposing again what a recorded search proposed, without drawing all of it again.
+
+A mutant is drawn from a generator of its own, and leaves nothing behind but its architecture. So when a search is
+replayed, a mutant that the log holds can be taken from there, which is a hundred times as fast. What is drawn fresh is
+drawn again, since the samples in store depend on it; and every ``CHECKED``-th mutant is, so that a search that another
+version recorded is still noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nas.runs.trial_record import Trial
+from nas.strategies.proposals import Proposer
+from search_spaces import Sample
+
+CHECKED = 50
+MOST_CHANGES = 3  # of a mutant, see SearchSpace.mutants
+
+
+class RecallingProposer(Proposer):
+    """Proposes what a ``Proposer`` does. ``recorded`` are the trials of the search in the log, in their order.
+
+    ``was_mutant``: whether the last proposal was drawn as a mutant, without a fresh draw.
+    """
+
+    recorded: Sequence[Trial] = ()
+    was_mutant = False
+
+    def fresh(self, rng: np.random.Generator) -> Sample | None:
+        """As in ``Proposer``."""
+        self.was_mutant = False
+        return super().fresh(rng)
+
+    def mutant(self, parent: Sample, rng: np.random.Generator) -> Sample | None:
+        """As in ``Proposer``."""
+        self.was_mutant = True  # until it turns out to be fresh
+        number = len(self._proposed)
+        if number < len(self.recorded) and number % CHECKED:
+            trial = self.recorded[number]
+            if trial.mutant and sum(parent[label] != value for label, value in trial.sample.items()) <= MOST_CHANGES:
+                self._proposed.add(trial.architecture)
+                return dict(trial.sample)
+        return super().mutant(parent, rng)

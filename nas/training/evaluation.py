@@ -1,0 +1,41 @@
+"""Figures of a network on a split, and whether they are numbers at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from nas.errors import TrialError
+from nas.training.metrics import Figures, evaluate
+from nas.training.tensor_split import TensorSplit
+
+
+def evaluate_split(
+    model: nn.Module,
+    split: TensorSplit,
+    normalization: tuple[Sequence[float], Sequence[float]],
+    *,
+    num_classes: int,
+    device: torch.device | str,
+    batch_size: int | None = None,
+    confusion: bool = False,
+) -> Figures:
+    """The figures of ``model`` on a split, which is read a batch at a time (see ``nas.training.metrics.evaluate``)."""
+    images = cast(Tensor, split)  # all that is asked of the images is their number, and slices of them
+    return evaluate(
+        model, images, split.labels, normalization, num_classes=num_classes, device=device, batch_size=batch_size,
+        confusion=confusion,
+    )  # fmt: skip
+
+
+def check_finite(record: dict[str, float], name: str) -> None:
+    """TrialError with the epoch and the learning rate if ``record[name]`` is not a finite number."""
+    if not math.isfinite(record[name]):
+        raise TrialError(
+            f"{name} is {record[name]} in epoch {record['epoch']:.0f}, "
+            f"where the learning rate reached {record['learning_rate']:.3g}"
+        )

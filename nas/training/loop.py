@@ -1,0 +1,140 @@
+"""The training of one network, from data on the device to the weights of its best epoch.
+
+No files, no printing, no global state but torch's default generator; runs on a CPU as on a GPU.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from nas.config.recipe import Recipe
+from nas.stopwatch import OFF, Watch
+from nas.training.classifier_head import Classifier
+from nas.training.cuda_graphs import Step
+from nas.training.early_stopping import why_pruned
+from nas.training.evaluation import check_finite, evaluate_split
+from nas.training.precision import Execution, usual_execution
+from nas.training.sampling import epoch_plan
+from nas.training.schedules import learning_rates
+from nas.training.step import Learning, Phase, class_counts, make_step, notes_on
+from nas.training.tensor_split import TensorSplit
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training leaves: the weights of the epoch it keeps, its curves, and its normalization."""
+
+    best_state: dict[str, Tensor]  # on the CPU, contiguous; by ``recipe.keep_epoch`` of the best or the last epoch
+    best_epoch: int  # from 1; the one that is kept
+    history: list[dict[str, float]]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    notes: tuple[str, ...] = ()  # what the user may want to know of how it ran; nothing about the result
+
+
+def train(
+    model: nn.Module,
+    train_split: TensorSplit,
+    select_split: TensorSplit,
+    recipe: Recipe,
+    *,
+    num_classes: int,
+    device: torch.device | str,
+    seed: int,
+    objective: str = "balanced_accuracy",
+    synthetic: TensorSplit | None = None,
+    execution: Execution | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    watch: Watch = OFF,
+    floor: Sequence[float] = (),
+) -> Training:
+    """Train ``model`` in place by ``recipe``; keep the epoch with the best ``objective`` on ``select_split``.
+
+    ``synthetic`` is what an oversampler adds to ``train_split``; each epoch then sees a random
+    ``recipe.oversampled_share`` of both together, while the normalization comes from ``train_split`` alone.
+    ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's
+    penalty), learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar of
+    ``nas.training.metrics.evaluate``. The training stops early after ``recipe.patience`` epochs without a lower
+    select_loss, and when it falls below ``floor`` (see ``early_stopping``). With ``keep_epoch`` "last" the last trained
+    epoch is kept instead of the best. The weights that are kept need nothing of the recipe (see ``classifier_head``).
+    TrialError if a loss is not finite. Equal seeds, equal bits on a CPU with equal threads.
+    """
+    device = torch.device(device)
+    torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator
+    generator = torch.Generator(device).manual_seed(seed)
+    mean, std = train_split.mean_and_std
+    images, sizes = epoch_plan(train_split, synthetic, recipe)
+    counts = class_counts(train_split, images, recipe, num_classes)
+    execution = execution or usual_execution(device)
+    execution.place(model, device)
+    normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
+    learning = Learning.of(model, images, recipe, counts, normal, generator, execution=execution, watch=watch)
+    classifier, kept = Classifier.of(recipe, counts), Kept(objective)
+    history: list[dict[str, float]] = []
+    step = make_step(learning, sizes)
+
+    with classifier.attached(model, num_classes):
+        for epoch in range(1, recipe.epochs + 1):
+            started = time.perf_counter()
+            rates = learning_rates(recipe, epoch, len(sizes))
+            train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)), step)
+            record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
+            check_finite(record, "train_loss")
+            watch.switch("evaluation")
+            figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
+            record |= {f"select_{name}": figure for name, figure in figures.items() if isinstance(figure, float)}
+            check_finite(record, "select_loss")
+            watch.switch("rest")
+            kept.see(record, model, always=recipe.keep_epoch == "last")
+            record["seconds"] = time.perf_counter() - started
+            history.append(record)
+            if on_epoch is not None:
+                on_epoch(record)
+            patient = recipe.patience is None or kept.epochs_without_lower_loss < recipe.patience
+            if not patient or why_pruned(history, objective, floor):
+                break
+
+    state = classifier.folded(kept.state, model, num_classes)
+    state = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
+    return Training(state, kept.epoch, history, mean, std, notes_on(step))
+
+
+@dataclass
+class Kept:
+    """The weights to keep, as epochs come."""
+
+    objective: str
+    epoch: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
+    epochs_without_lower_loss: int = 0
+    _best: tuple[float, float] = (-math.inf, -math.inf)
+    _lowest_loss: float = math.inf
+
+    def see(self, record: dict[str, float], model: nn.Module, *, always: bool) -> None:
+        """Copy the weights of ``model`` if they are the best so far, or ``always``."""
+        loss = record["select_loss"]
+        score = (record[f"select_{self.objective}"], -loss)  # small splits tie: then the surer
+        if score > self._best or always:
+            self._best, self.epoch = score, int(record["epoch"])
+            self.state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.epochs_without_lower_loss = 0 if loss < self._lowest_loss else self.epochs_without_lower_loss + 1
+        self._lowest_loss = min(loss, self._lowest_loss)
+
+
+def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]], step: Step) -> float:
+    """Epoch ``epoch``, from 1: ``plan`` has each batch's learning rate and size. Returns the mean loss."""
+    phase, sizes = Phase.of(learning, epoch), [size for _, size in plan]
+    loss_sum = torch.zeros((), device=learning.generator.device)  # there: reading it at every step would stall a GPU
+    learning.watch.switch("data")
+    order = learning.sample(sum(sizes), learning.generator)
+    learning.watch.switch("forward/backward")  # with its data, where a step is replayed whole from a recording
+    learning.model.train()
+    for (rate, _), index_N in zip(plan, torch.split(order, sizes), strict=True):
+        loss_sum += step(phase, index_N, rate)
+    return loss_sum.item() / sum(sizes)

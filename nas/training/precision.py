@@ -1,0 +1,59 @@
+"""How the arithmetic of a training is carried out; what is computed is the recipe's. Imports no torch by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from nas.config.run import Precision
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Order of the pixels in memory, and the type that is multiplied; the number of threads is the worker's.
+
+    bfloat16 is torch's autocast: weights, sums over batches, losses and every evaluation stay float32.
+    """
+
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __str__(self) -> str:
+        return f"{self.memory_format}, {self.precision}"
+
+    def place(self, model: nn.Module, device: torch.device | str) -> None:
+        """Move ``model`` to ``device``, its weights in this order."""
+        import torch
+
+        model.to(device)
+        if self.memory_format == "channels_last":
+            model.to(memory_format=torch.channels_last)
+
+
+BFLOAT16 = Execution("channels_last", "bfloat16")  # the order that tensor cores read
+
+
+def usual_execution(device: torch.device) -> Execution:
+    """What ``device`` trains with if nothing was measured and nothing asked for."""
+    return BFLOAT16 if use_bfloat16(device) else Execution()
+
+
+def use_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 faster than float32: a GPU with such tensor cores."""
+    import torch
+
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def execution_of(precision: Precision, training: dict[str, Any] | None) -> Execution | None:
+    """What every trial of a run uses: what was measured when it began (``nas.autotune``), else what was asked.
+
+    None: what is usual on the worker's device.
+    """
+    if training is not None:
+        return Execution(training["memory_format"], training["precision"])
+    return {"auto": None, "float32": Execution(), "bfloat16": BFLOAT16}[precision]

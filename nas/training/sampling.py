@@ -1,0 +1,73 @@
+"""Which images an epoch draws, in which order, and how it divides into batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from nas.config.recipe import Recipe, default_batch_size
+from nas.training.tensor_split import JoinedSplit, TensorSplit
+
+# The number of images wanted and a generator to their positions, on the generator's device.
+Sampler = Callable[[int, torch.Generator], Tensor]
+
+
+def make_sampler(images: TensorSplit | JoinedSplit, recipe: Recipe) -> Sampler:
+    """The recipe's way to draw an epoch's images."""
+    if recipe.sampler == "class-balanced":
+        return class_balanced_sampler(images.labels)
+    return uniform_sampler(len(images))
+
+
+def uniform_sampler(num_images: int) -> Sampler:
+    """Each image at most once, in random order."""
+
+    def sample(count: int, generator: torch.Generator) -> Tensor:
+        return torch.randperm(num_images, generator=generator, device=generator.device)[:count]
+
+    return sample
+
+
+def class_balanced_sampler(labels_N: Tensor) -> Sampler:
+    """Each class that has images equally likely, then each of its images, with replacement (Kang et al. 2020, q = 0).
+
+    An epoch has as many draws as before: images of large classes are left out, those of small ones come again.
+    """
+    by_class_N = labels_N.argsort(stable=True)
+    counts_C = torch.bincount(labels_N)
+    starts_C = counts_C.cumsum(0) - counts_C
+    (present_K,) = counts_C.nonzero(as_tuple=True)
+
+    def sample(count: int, generator: torch.Generator) -> Tensor:
+        device = generator.device
+        class_n = present_K[torch.randint(len(present_K), (count,), generator=generator, device=device)]
+        share_n = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
+        place_n = (share_n * counts_C[class_n]).long().clamp(max=counts_C[class_n] - 1)
+        return by_class_N[starts_C[class_n] + place_n]
+
+    return sample
+
+
+def epoch_plan(
+    train_split: TensorSplit, synthetic: TensorSplit | None, recipe: Recipe
+) -> tuple[TensorSplit | JoinedSplit, list[int]]:
+    """The images that an epoch draws from, and the sizes of its batches."""
+    images: TensorSplit | JoinedSplit = train_split
+    if synthetic is not None and len(synthetic):
+        images = JoinedSplit(train_split, synthetic)
+    num_seen = images_seen(len(images), recipe, oversampled=images is not train_split)
+    return images, batch_sizes(num_seen, recipe.batch_size or default_batch_size(num_seen))
+
+
+def images_seen(num_images: int, recipe: Recipe, *, oversampled: bool) -> int:
+    """How many of the images an epoch sees: a share of an oversampled set, all of any other."""
+    return max(2, math.ceil((recipe.oversampled_share if oversampled else 1.0) * num_images))
+
+
+def batch_sizes(num_images: int, batch_size: int) -> list[int]:
+    """How an epoch divides. A last batch of one image is left out: batch normalization cannot train on it."""
+    whole, rest = divmod(num_images, batch_size)
+    return [batch_size] * whole + ([rest] if rest > 1 else [])

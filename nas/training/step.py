@@ -1,0 +1,131 @@
+"""One step of a training, and all that it works with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from nas.config.recipe import Recipe
+from nas.stopwatch import OFF, Watch
+from nas.training.augmentation import augment
+from nas.training.class_counts import ClassCounts
+from nas.training.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
+from nas.training.losses import TrainingLoss, is_reweighted, make_loss
+from nas.training.mixing import mix
+from nas.training.precision import Execution, usual_execution
+from nas.training.regularizers import Regularizer, make_regularizer
+from nas.training.sampling import Sampler, make_sampler
+from nas.training.tensor_split import JoinedSplit, TensorSplit
+
+
+def class_counts(
+    train_split: TensorSplit, images: TensorSplit | JoinedSplit, recipe: Recipe, num_classes: int
+) -> ClassCounts:
+    """The counts of the training split and of ``images``, from which the recipe draws its epochs."""
+    return ClassCounts.of(train_split.labels, images.labels, num_classes, balanced=recipe.sampler == "class-balanced")
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What a recipe makes of a network and its images: all that an epoch works with."""
+
+    model: nn.Module
+    images: TensorSplit | JoinedSplit
+    recipe: Recipe
+    counts: ClassCounts
+    loss_of: TrainingLoss
+    regularizer: Regularizer | None
+    optimizer: torch.optim.Optimizer
+    sample: Sampler
+    normal: tuple[Tensor, Tensor]  # mean and standard deviation per channel, on the device
+    generator: torch.Generator
+    execution: Execution
+    watch: Watch
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        images: TensorSplit | JoinedSplit,
+        recipe: Recipe,
+        counts: ClassCounts,
+        normal: tuple[Tensor, Tensor],
+        generator: torch.Generator,
+        *,
+        execution: Execution | None = None,
+        watch: Watch = OFF,
+    ) -> Learning:
+        """For ``model``, which lies on the generator's device. UsageError if a name in the recipe is not known."""
+        return cls(
+            model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
+            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator,
+            execution or usual_execution(generator.device), watch,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What the steps of an epoch have in common, and those of another may not."""
+
+    reweighted: bool
+    penalty_weight: float  # 0: no penalty
+
+    @classmethod
+    def of(cls, learning: Learning, epoch: int) -> Phase:
+        """Of epoch ``epoch``, from 1."""
+        recipe, regularizer = learning.recipe, learning.regularizer
+        weight = regularizer.weight_at((epoch - 1) / recipe.epochs) if regularizer is not None else 0.0
+        return cls(is_reweighted(recipe, epoch, recipe.epochs), weight)
+
+
+def make_step(learning: Learning, sizes: Sequence[int]) -> Step:
+    """``take_step``, on a GPU from a recording where that pays within the epochs, whose batches are of ``sizes``."""
+    device = learning.generator.device
+    if device.type != "cuda" or learning.recipe.epochs * len(sizes) < LEAST_STEPS:
+        return functools.partial(take_step, learning)
+    step = functools.partial(take_step, replace(learning, watch=OFF))  # a watch would wait for what is recorded
+    return RecordedStep(step, CudaRecorder(learning.generator, learning.optimizer), size=sizes[0], device=device)
+
+
+def notes_on(step: Step) -> tuple[str, ...]:
+    """What the log of a trial should say of its steps."""
+    if not isinstance(step, RecordedStep) or step.failure is None:
+        return ()
+    return (f"the steps ran one kernel at a time, since they could not be recorded as a CUDA graph: {step.failure}",)
+
+
+def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | Tensor) -> Tensor:
+    """Learn from the images at ``index_N``: the sum of their losses, without a penalty, as a tensor.
+
+    Waits for nothing on the device, and all that a step has of its own are ``index_N`` and ``rate``.
+    """
+    recipe, generator = learning.recipe, learning.generator
+    learning.watch.switch("data")
+    pixels, labels = learning.images.batch(index_N)
+    view = augment(pixels, recipe, generator, learning.normal)
+    batch, targets = mix(view, labels, recipe, learning.counts, generator)
+    in_bfloat16 = learning.execution.precision == "bfloat16"
+    learning.watch.switch("forward/backward")
+    with torch.autocast(generator.device.type, torch.bfloat16, enabled=in_bfloat16):
+        logits = learning.model(batch)
+    total = loss = learning.loss_of(logits, targets, reweighted=phase.reweighted)
+    if learning.regularizer is not None and phase.penalty_weight:
+        total = loss + phase.penalty_weight * learning.regularizer.penalty()
+    learning.optimizer.zero_grad()
+    total.backward()  # type: ignore[no-untyped-call]
+    for group in learning.optimizer.param_groups:
+        group["lr"] = rate
+    learning.optimizer.step()
+    return loss.detach() * len(index_N)
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Adam, or SGD with Nesterov momentum 0.9; fused: small nets spend their time on many small tensors."""
+    weights, rate, decay = model.parameters(), recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(weights, rate, weight_decay=decay, fused=True)
+    return torch.optim.SGD(weights, rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True)

@@ -1,0 +1,209 @@
+"""One trial, from its specification to its result: what an executor runs in its own process.
+
+Imports neither NNI nor anything of the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from baselines import build_network
+from nas.data.dataset import SplitName
+from nas.errors import NasctlError, TrialError, out_of_memory
+from nas.stopwatch import OFF, Stopwatch, Watch
+from nas.training.early_stopping import why_pruned
+from nas.training.evaluation import evaluate_split
+from nas.training.loop import train
+from nas.training.metrics import Figures
+from nas.training.precision import usual_execution
+from nas.trials.datasets import forget, open_dataset, split_on_device, synthetic_on_device
+from nas.trials.spec import TrialResult, TrialSpec
+from nas.trials.weights import Normalization, load_weights, save_weights
+from search_spaces import get_space
+
+SCORED: tuple[SplitName, ...] = ("select", "rank")  # of every trial; the test split is the winner's alone
+OnEpoch = Callable[[dict[str, float]], None]
+
+
+def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> TrialResult:
+    """Build, train and score one network on ``device``; what goes wrong is in the result, not raised.
+
+    With ``spec.test`` nothing is trained: the weights at ``spec.weights_path`` are scored on the test split,
+    which no other trial reads.
+
+    Equal specifications give equal results (bit for bit on a CPU with equal threads). Data stay open for
+    the next trial in this process. The weights of the best epoch appear at ``spec.weights_path`` whole or
+    not at all, and only if the trial finishes: one that falls below ``spec.floor`` is stopped and scored, no more.
+    ``spec.log_path`` is appended to. ``on_epoch`` receives each record of the history (see ``nas.training.train``).
+    """
+    started = time.perf_counter()
+    watch = Stopwatch("rest", settle=_settle if device.startswith("cuda") else None) if spec.profile else OFF
+    history: list[dict[str, float]] = []
+    metrics: dict[str, Figures] = {}
+    reason = None
+    try:
+        metrics = _test(spec, device) if spec.test else _train_and_score(spec, device, history, on_epoch, watch)
+    except Exception as error:
+        reason = _reason(error, device)
+        with contextlib.suppress(OSError):  # the log may be what failed
+            _log(spec, traceback.format_exc().rstrip(), f"failed: {reason}")
+    if reason is not None and reason.startswith("out of memory"):
+        torch.cuda.empty_cache()  # here, where the traceback no longer holds the tensors; nothing on a CPU
+    pruned = why_pruned(history, spec.objective, spec.floor) if reason is None else None
+    return TrialResult(
+        id=spec.id,
+        status="failed" if reason else "pruned" if pruned else "finished",
+        metrics=dict(metrics),
+        history=history,
+        seconds=time.perf_counter() - started,
+        error=reason or pruned,
+        profile=watch.read(),
+    )
+
+
+def _train_and_score(
+    spec: TrialSpec, device: str, history: list[dict[str, float]], on_epoch: OnEpoch | None, watch: Watch
+) -> dict[str, Figures]:
+    """The figures by split. Fills ``history`` as it goes, so that a failed trial keeps its curve."""
+    torch.manual_seed(spec.seed)  # before building: the first weights come from it
+    model = build(spec)
+    _log(spec, *_header(spec, device, model))
+    watch.switch("opening")
+    _check_data(spec)
+    synthetic, warnings = synthetic_on_device(spec.data, device, spec.recipe.oversampling)
+    _log(spec, *(f"warning: {warning}" for warning in warnings))
+
+    def record_epoch(record: dict[str, float]) -> None:
+        history.append(record)
+        _log(spec, "  ".join(f"{name} {figure:.5g}" for name, figure in record.items()))
+        if on_epoch is not None:
+            on_epoch(record)
+
+    training = train(
+        model,
+        split_on_device(spec.data, device, "train"),
+        split_on_device(spec.data, device, "select"),
+        spec.recipe,
+        num_classes=spec.num_classes,
+        device=device,
+        seed=spec.seed,
+        objective=spec.objective,
+        synthetic=synthetic,
+        execution=spec.execution,
+        on_epoch=record_epoch,
+        watch=watch,
+        floor=spec.floor,
+    )
+    model.load_state_dict(training.best_state)
+    normalization = Normalization(training.mean, training.std)
+    scored: tuple[SplitName, ...] = (*SCORED, "test") if spec.test_after else SCORED
+    watch.switch("evaluation")
+    metrics: dict[str, Figures] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
+    watch.switch("rest")
+    _log(spec, f"best epoch {training.best_epoch}", *training.notes)
+    _log(spec, *(f"{name} {json.dumps(metrics[name])}" for name in scored))
+    if pruned := why_pruned(history, spec.objective, spec.floor):
+        _log(spec, f"pruned {pruned}")
+    elif spec.weights_path is not None:
+        save_weights(training.best_state, normalization, Path(spec.weights_path))
+    return metrics
+
+
+def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:
+    """The figures of trained weights on the test split."""
+    assert spec.weights_path is not None
+    _check_data(spec)
+    state, normalization = load_weights(Path(spec.weights_path))
+    model = build(spec)
+    model.load_state_dict(state)
+    figures = _score(model.to(device), spec, device, normalization, "test")
+    _log(spec, f"test {json.dumps(figures)}")
+    return {"test": figures}
+
+
+def build(spec: TrialSpec) -> nn.Module:
+    """The network with its first weights: random ones from torch's generator, or those of ImageNet."""
+    if spec.network is not None:
+        return build_network(spec.network, spec.input_shape, spec.num_classes)
+    return get_space(spec.space).build(spec.sample, spec.input_shape, spec.num_classes)
+
+
+def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Figures:
+    """TrialError if a figure is not a finite number: the log of a run is JSON, which has no others."""
+    split = split_on_device(spec.data, device, name)
+    figures = evaluate_split(
+        model, split, normalization, num_classes=spec.num_classes, device=device, confusion=spec.test_after
+    )
+    for figure, value in figures.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TrialError(f"{figure} is {value} on the {name} split")
+    return figures
+
+
+def _settle() -> None:
+    """Wait for the GPU, if anything was asked of it."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
+
+
+def _check_data(spec: TrialSpec) -> None:
+    """TrialError if the data are not what the network is for; on a GPU a wrong label kills the process."""
+    if spec.data_key and open_dataset(spec.data).key != spec.data_key:
+        forget()  # what was opened may be from before the search; what is there now?
+        if open_dataset(spec.data).key != spec.data_key:
+            raise TrialError(
+                f"the data {spec.data.source} changed since the search began: its trials would be ranked on other "
+                "images; put the data back as they were, or start a new run"
+            )
+    dataset = open_dataset(spec.data)
+    if (dataset.input_shape, len(dataset.classes)) != (tuple(spec.input_shape), spec.num_classes):
+        raise TrialError(
+            f"the network takes {tuple(spec.input_shape)} images of {spec.num_classes} classes, but the data "
+            f"are {dataset.input_shape} images of {len(dataset.classes)} classes"
+        )
+
+
+def _header(spec: TrialSpec, device: str, model: nn.Module) -> list[str]:
+    return [
+        f"trial {spec.id}",
+        f"started {datetime.now().astimezone().isoformat(timespec='seconds')}",
+        f"network {spec.network}" if spec.network else f"space {spec.space}\nsample {json.dumps(spec.sample)}",
+        f"parameters {sum(parameter.numel() for parameter in model.parameters())}",
+        f"input {spec.input_shape}, {spec.num_classes} classes",
+        f"data {spec.data.model_dump_json()}",
+        f"recipe {spec.recipe.model_dump_json()}",
+        f"objective {spec.objective}",
+        f"device {device}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        f"execution {spec.execution or usual_execution(torch.device(device))}",
+        f"seed {spec.seed}",
+    ]
+
+
+def _log(spec: TrialSpec, *lines: str) -> None:
+    """Append lines to the trial's log; opened each time, so that every line is there if the process dies."""
+    if spec.log_path is None or not lines:
+        return
+    path = Path(spec.log_path)
+    path.parent.mkdir(exist_ok=True)  # not its parents: a run folder that was removed stays removed
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def _reason(error: Exception, device: str) -> str:
+    """What went wrong, in one line."""
+    message = " ".join(str(error).split())
+    if isinstance(error, NasctlError):
+        return message
+    if out_of_memory(error):
+        return f"out of memory on {device}: {message or 'no details'}"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

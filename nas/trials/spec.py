@@ -1,0 +1,69 @@
+"""What crosses a process: a trial's specification in, its result out. Plain frozen data, nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from baselines.registry import FixedNetwork
+from nas.config.data import DataConfig
+from nas.config.recipe import Recipe
+from nas.training.precision import Execution
+
+Sample = dict[str, int | str]
+Status = Literal["finished", "failed", "pruned"]
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One training: which architecture, on which data, how, and where its files go.
+
+    The network is the architecture ``sample`` of ``space``, unless a fixed ``network`` is named.
+    """
+
+    id: str
+    space: str
+    sample: Sample
+    input_shape: tuple[int, int, int]  # channels, height, width
+    num_classes: int
+    data: DataConfig
+    recipe: Recipe
+    seed: int
+    data_key: str = ""  # of the data that the search began with; other data fail the trial; "": not checked
+    objective: str = "balanced_accuracy"
+    weights_path: str | None = None  # safetensors file, written only if the trial finishes
+    log_path: str | None = None  # text log of this trial, appended to
+    test: bool = False  # do not train: load the weights and score the test split alone
+    network: FixedNetwork | None = None
+    execution: Execution | None = None  # None: what is usual on the device
+    test_after: bool = False  # score the test split after training: only where nothing is chosen by it
+    profile: bool = False  # measure what the time goes to
+    floor: tuple[
+        float, ...
+    ] = ()  # of ``nas.strategies.median_pruner``: below it after an epoch, the trial is pruned; empty: never
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What became of a trial. ``metrics`` is empty and ``error`` is set when it failed.
+
+    A pruned trial was stopped since others were clearly better by then: ``error`` says so, ``metrics`` are those
+    of its best epoch.
+
+    ``metrics`` maps split name ("select", "rank", "test") to figures (see ``nas.training.metrics``);
+    ``history`` holds one flat dictionary an epoch.
+    """
+
+    id: str
+    status: Status
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    error: str | None = None
+    profile: dict[str, float] = field(default_factory=dict)  # seconds by ``nas.stopwatch.TRIAL_PARTS``, if measured
+
+
+def derived_seed(seed: int, name: str) -> int:
+    """The seed, below 2**31, of one part of a search: of a trial by its id, say. Other names, other randomness."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") % 2**31

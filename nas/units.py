@@ -1,0 +1,27 @@
+"""Durations and sizes as people write and read them."""
+
+from __future__ import annotations
+
+import re
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def memory(num_bytes: float) -> str:
+    """Bytes as a person says them: 640 MB, 1.3 GB."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{max(1, round(num_bytes / 1e6))} MB"
+
+
+def parse_duration(text: str) -> float:
+    """``90``, ``90s``, ``10m`` or ``1.5h`` in seconds; ValueError says what is accepted."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
+    if not match or match[2] not in _SECONDS or not 0 < float(match[1]) < 1e9:
+        raise ValueError(f"{text!r} is not a time: write seconds, or a number with s, m or h, such as 90s or 1.5h")
+    return float(match[1]) * _SECONDS[match[2]]

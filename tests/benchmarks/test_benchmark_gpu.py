@@ -1,0 +1,42 @@
+"""The benchmark of a GPU: what its workers measure, on the CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from nas.autotune.gpu import MEASURE
+from nas.config.recipe import Recipe
+from nas.data import DataConfig
+from nas.executors import InlineExecutor
+from nas.trials.spec import TrialSpec
+from search_spaces import get_space
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SAMPLE = {choice.label: choice.values[0] for choice in get_space("vgg").choices}
+SPEC = TrialSpec(MEASURE, "vgg", SAMPLE, (1, 8, 8), 10, DataConfig(), Recipe(batch_size=16), seed=1)
+
+
+@pytest.fixture
+def gpu_work() -> ModuleType:
+    """What the script's workers do, as a module."""
+    path = Path(__file__).parents[2] / "benchmarks" / "gpu_work.py"
+    spec = importlib.util.spec_from_file_location("gpu_work", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_figures_of_a_step(gpu_work: ModuleType) -> None:
+    with InlineExecutor(gpu_work.limits) as executor:
+        executor.submit(SPEC)
+        (result,) = executor.wait()
+    assert result.status == "finished", result.error
+    figures = result.metrics["rank"]
+    weights = 4 * sum(parameter.numel() for parameter in get_space("vgg").build(SAMPLE, (1, 8, 8), 10).parameters())
+    assert figures["kernels"] > 20 and figures["alone"] > 0
+    assert figures["bytes"] > 9 * weights  # Adam alone reads a weight, its gradient and two averages, and writes three

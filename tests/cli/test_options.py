@@ -1,0 +1,79 @@
+"""Flags of one-shot strategies: what they become, and every fault in one message with its cure."""
+
+from __future__ import annotations
+
+import pytest
+from supernet_log import Log
+
+from nas.cli.commands.search import resume_command
+from nas.cli.parsing import search_config
+from nas.config.run import ONE_SHOT, STRATEGIES
+from nas.errors import UsageError
+
+FLAGS = {"supernet_epochs": "3", "penalty": "0.5", "alpha_learning_rate": "0.2", "candidates": "8"}
+
+
+def faults(**flags: str) -> tuple[str, ...]:
+    with pytest.raises(UsageError) as caught:
+        search_config({"space": "vgg", **flags})
+    return caught.value.faults
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_defaults_follow_the_strategy(strategy):
+    config = search_config({"space": "vgg", "strategy": strategy, "epochs": "7"})
+    assert config.one_shot == (strategy in ONE_SHOT)
+    assert config.trials == (4 if config.one_shot else 12)
+    assert config.supernet_epochs == 4  # half, rounded up
+    assert (config.supernet.penalty, config.supernet.candidates) == (1.0, 32)
+
+
+def test_flags_reach_the_settings():
+    config = search_config({"space": "vgg", "strategy": "gumbel-darts", **FLAGS})
+    assert config.supernet_epochs == 3
+    assert config.supernet.model_dump(exclude={"warm_up", "learning_rate"}) == {
+        "epochs": 3, "penalty": 0.5, "alpha_learning_rate": 0.2, "candidates": 8,
+    }  # fmt: skip
+    assert search_config({"space": "vgg", "strategy": "darts", "candidates": "2"}).trials == 2
+    assert search_config({"space": "vgg", "strategy": "darts", "penalty": "0"}).supernet.penalty == 0
+
+
+@pytest.mark.parametrize("strategy", [None, "evolution", "random"])
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_setting_that_would_be_ignored_is_a_fault(strategy, flag):
+    (fault,) = faults(**({"strategy": strategy} if strategy else {}), **{flag: FLAGS[flag]})
+    assert f"--{flag.replace('_', '-')} belongs to a supernet, and {strategy or 'evolution'} trains none" in fault
+    assert "--strategy darts, gumbel-darts or random-oneshot" in fault
+
+
+@pytest.mark.parametrize("flag", ["penalty", "alpha_learning_rate"])
+def test_what_is_about_alphas_is_a_fault_without_alphas(flag):
+    (fault,) = faults(strategy="random-oneshot", **{flag: FLAGS[flag]})
+    assert "random-oneshot has none" in fault
+    assert search_config({"space": "vgg", "strategy": "random-oneshot", "candidates": "8"}).supernet.candidates == 8
+
+
+def test_an_unknown_strategy_names_the_nearest_and_all():
+    (fault,) = faults(strategy="gumble-darts")
+    assert "Did you mean 'gumbel-darts'?" in fault
+    assert ", ".join(STRATEGIES) in fault
+
+
+def test_every_fault_is_told_at_once_under_the_name_of_its_flag():
+    found = faults(
+        strategy="darts", supernet_epochs="0", penalty="-1", alpha_learning_rate="0", candidates="3", trials="9",
+        epochs="x", workers="many",
+    )  # fmt: skip
+    assert [fault.split()[0] for fault in found] == [
+        "--epochs", "--supernet-epochs", "--alpha-learning-rate", "--penalty", "--workers", "--trials",
+    ]  # fmt: skip
+    assert "--candidates 9" in found[-1]
+
+
+def test_a_resumed_search_cannot_have_more_trials_than_candidates(tmp_path):
+    log = Log(tmp_path / "r")
+    log.close()
+    flags = dict.fromkeys(("time_limit", "workers", "trials_per_gpu", "device"))
+    asked = {**flags, "run": "r", "runs": str(tmp_path), "trials": "9", "quiet": True, "json": False}
+    with pytest.raises(UsageError, match="the supernet ranks 8 candidates"):
+        resume_command(asked)

@@ -1,0 +1,151 @@
+"""Which settings of a recipe go together, what it is called, and that its tables say what the registries hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from baselines.networks.resnet32 import LDAM_DRW
+from nas.cli.parsing import RECIPE_FLAGS, search_config
+from nas.config.recipe import RECIPES, Recipe, named_recipe
+from nas.config.recipe_rules import (
+    LOSS_SETTINGS,
+    METHOD_FLAGS,
+    active_settings,
+    check_together,
+    described_name,
+    known_names,
+)
+from nas.config.recipe_rules import (
+    MIXINGS as KNOWN_MIXINGS,
+)
+from nas.config.recipe_rules import (
+    REGULARIZERS as KNOWN_REGULARIZERS,
+)
+from nas.errors import UsageError
+from nas.training.losses import LOSSES, make_loss
+from nas.training.mixing import MIXINGS
+from nas.training.regularizers import REGULARIZERS
+
+
+def recipe_of(**flags: str) -> Recipe:
+    return search_config({"space": "vgg", **flags}).recipe
+
+
+def fault_of(**flags: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        recipe_of(**flags)
+    assert len(caught.value.faults) == 1
+    return caught.value.faults[0]
+
+
+def test_tables_without_torch_are_those_of_the_registries() -> None:
+    assert set(LOSS_SETTINGS) == set(LOSSES)
+    assert set(KNOWN_REGULARIZERS) == set(REGULARIZERS)
+    assert set(KNOWN_MIXINGS) == set(MIXINGS)
+    assert {setting for settings in LOSS_SETTINGS.values() for setting in settings} <= set(Recipe.model_fields)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_reads_the_settings_that_the_table_says_and_no_others(name: str) -> None:
+    import torch
+
+    from nas.training.class_counts import ClassCounts
+
+    class Watched:
+        """A recipe that remembers what was asked of it."""
+
+        def __init__(self) -> None:
+            self.asked: set[str] = set()
+
+        def __getattr__(self, field: str) -> object:
+            self.asked.add(field)
+            return getattr(Recipe(loss=name), field)
+
+    watched, number = Watched(), torch.tensor([5.0, 3.0], dtype=torch.float64)
+    make_loss(watched, ClassCounts(number, number))(torch.zeros(1, 2), torch.tensor([0]))  # type: ignore[arg-type]
+    fields = watched.asked - {"loss", "deferred_reweighting"}
+    # LDAM's scale is also of the classifier; all it reads of it is asked here too.
+    assert fields == set(LOSS_SETTINGS[name])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_named_recipes_go_together_and_are_called_what_they_are(name: str) -> None:
+    recipe = named_recipe(name)
+    assert recipe.name == name
+    assert check_together(recipe, ()) == []
+    assert described_name(recipe) == name
+    for setting in ("loss", "regularizer", "sampler", "mixing"):
+        assert getattr(recipe, setting) in known_names(setting)
+
+
+def test_the_six_settings_of_the_study() -> None:
+    for name in (
+        "ce+l2-norms",
+        "custom-ce",
+        "focal",
+        "custom-ce+srip",
+        "custom-ce+smote",
+        "custom-ce+borderline-smote",
+    ):
+        assert name in RECIPES
+    assert RECIPES["custom-ce+smote"].oversampled_share == 0.5
+
+
+def test_flags_change_a_recipe_and_its_name() -> None:
+    recipe = recipe_of(
+        loss="cb-focal", gamma="1", regularizer="srip", regularizer_weight="0.1", mixup="mixup",
+        weight_decay="1e-4", patience="3", epochs="7",
+    )  # fmt: skip
+    assert (recipe.loss, recipe.gamma, recipe.regularizer, recipe.regularizer_weight) == ("cb-focal", 1, "srip", 0.1)
+    assert (recipe.mixing, recipe.weight_decay, recipe.patience, recipe.epochs) == ("mixup", 1e-4, 3, 7)
+    assert recipe.name == "cb-focal+srip+mixup"
+    assert recipe_of(loss="ldam", deferred_reweighting="0.7").name == "ldam-drw"
+    assert recipe_of(recipe="ldam-drw", sampler="uniform").deferred_reweighting == 0.8
+    assert recipe_of(sampler="class-balanced").name == "custom-ce+class-balanced-sampler"
+    assert recipe_of(oversample="borderline-smote", oversampled_share="1").oversampled_share == 1
+    assert recipe_of() == Recipe()
+    assert recipe_of(epochs="3", weight_decay="0.1").name == "custom-ce"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"loss": "ce", "gamma": "2"}, "--gamma is ignored by the loss ce: leave it out, or choose --loss focal"),
+        ({"label_smoothing": "0.1"}, "--label-smoothing is ignored by the loss custom-ce"),
+        ({"regularizer_weight": "1"}, "--regularizer-weight belongs to --regularizer NAME"),
+        ({"oversampled_share": "1"}, "--oversampled-share belongs to --oversample NAME"),
+        ({"sampler": "class-balanced", "loss": "balanced-softmax"}, "so that it would be ce"),
+        ({"oversample": "borderline-smote", "loss": "cb-focal"}, "so that it would be focal"),
+        ({"sampler": "class-balanced", "deferred_reweighting": "0.8"}, "Deferred reweighting corrects"),
+        ({"recipe": "post-hoc-logit-adjustment", "sampler": "class-balanced"}, "Post hoc tau corrects"),
+        ({"recipe": "post-hoc-logit-adjustment", "loss": "ldam"}, "gives cosines"),
+        ({"loss": "focl"}, "Did you mean 'focal'?"),
+        ({"regularizer": "l2"}, "There is no regularizer 'l2'"),
+        ({"sampler": "balanced"}, "Did you mean 'class-balanced'?"),
+        ({"mixup": "class-aware"}, "Did you mean 'class-aware-mixup'?"),
+        ({"oversample": "borderline-smot"}, "Did you mean 'borderline-smote'?"),
+        ({"deferred_reweighting": "1"}, "give a number below 1"),
+        ({"patience": "0"}, "--patience '0' cannot be used: give a number of at least 1"),
+        ({"strategy": "darts", "regularizer": "srip"}, "--strategy darts cannot use the regularizer srip"),
+    ],
+)  # fmt: skip
+def test_settings_that_do_nothing_or_exclude_each_other_are_one_sentence(flags: dict[str, str], words: str) -> None:
+    assert words in fault_of(**flags)
+
+
+def test_every_flag_is_a_field() -> None:
+    assert {*METHOD_FLAGS, *RECIPE_FLAGS} <= set(Recipe.model_fields)
+
+
+def test_settings_that_count_are_told_and_others_are_not() -> None:
+    told = active_settings(RECIPES["ldam-drw"])
+    assert (told["loss"], told["margin"], told["scale"], told["beta"]) == ("ldam", 0.5, 30, 0.9999)
+    assert told["deferred_reweighting"] == 0.8
+    assert not {"gamma", "tau", "wrong_class_weight", "regularizer", "oversampled_share", "mixing"} & set(told)
+    assert "gamma" in active_settings(RECIPES["focal"]) and "beta" not in active_settings(RECIPES["focal"])
+    assert active_settings(RECIPES["ce+l2-norms"])["regularizer"] == "l2-norms"
+
+
+def test_the_training_of_long_tail_studies_is_a_recipe() -> None:
+    recipe = RECIPES["ldam-drw"].model_copy(update=LDAM_DRW)
+    assert Recipe.model_validate(recipe.model_dump()) == recipe

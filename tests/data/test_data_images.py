@@ -1,0 +1,151 @@
+"""Every kind of image file, decoded by the program and compared with pixels known by hand."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.data import DataConfig, Dataset, open_data
+from nas.data.dataset import Target
+from nas.data.images import decode_file, read_header
+from nas.errors import DataError
+
+RGB = Target(3, 12, 10, "resize")
+GREY = Target(1, 12, 10, "resize")
+
+
+def encode(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def gradient(mode: str = "RGB") -> Image.Image:
+    """12 high, 10 wide; red grows to the right, green downwards."""
+    rows, columns = np.mgrid[0:12, 0:10]
+    pixels = np.stack([columns * 20, rows * 20, np.full((12, 10), 60)], axis=2).astype(np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+@pytest.mark.parametrize(
+    "format", ["PNG", "BMP", "TIFF", "PPM", "TGA", "PCX", "WEBP", "GIF", "JPEG", "JPEG2000", "ICO"]
+)
+def test_formats_agree_with_the_original(format: str) -> None:
+    options: dict[str, Any] = {"lossless": True} if format == "WEBP" else {}
+    source = gradient().resize((16, 16)) if format == "ICO" else gradient()
+    content = encode(source, format, **options)
+    header = read_header(content)
+    assert (header.width, header.height) == source.size and not header.grey
+    pixels = decode_file(content, Target(3, source.height, source.width, "resize"))
+    assert pixels.shape == (3, source.height, source.width) and pixels.dtype == np.uint8
+    loss = 40 if format in ("JPEG", "GIF") else 0
+    assert np.abs(pixels.transpose(1, 2, 0).astype(int) - np.asarray(source)).max() <= loss
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"])
+def test_modes(mode: str) -> None:
+    grey = mode in ("1", "L", "LA", "I;16", "I", "F")
+    if mode in ("I;16", "I"):
+        levels = (np.asarray(gradient("L")).astype(np.uint16) * 257).astype(np.uint16 if mode == "I;16" else np.int32)
+        image = Image.fromarray(levels)
+    else:
+        image = gradient(mode)
+    content = encode(image, "TIFF" if mode in ("CMYK", "YCbCr", "I", "F") else "PNG")
+    assert read_header(content).grey == grey
+    expected = np.asarray(gradient("1").convert("L") if mode == "1" else gradient("L" if grey else "RGB"))
+    pixels = decode_file(content, GREY if grey else RGB).transpose(1, 2, 0).squeeze()
+    assert np.abs(pixels.astype(int) - expected).max() <= (60 if mode in ("P", "CMYK", "YCbCr") else mode == "F")
+
+
+def test_32_bits_may_hold_the_range_of_8() -> None:
+    levels = np.asarray(gradient("L")).astype(np.int32)
+    content = encode(Image.fromarray(levels), "TIFF")
+    assert Image.open(io.BytesIO(content)).mode == "I" and levels.max() > 100
+    assert (decode_file(content, GREY)[0] == levels).all()
+    dark = encode(Image.fromarray(levels.astype(np.uint16)), "TIFF")  # 16 bits have one range
+    assert decode_file(dark, GREY).max() <= 1
+
+
+def test_grey_palette_is_grey_and_transparency_turns_white() -> None:
+    grey = Image.new("P", (10, 12), 1)
+    grey.putpalette([200, 0, 0, 7, 7, 7])  # the red entry is not used
+    assert read_header(encode(grey)).grey
+    assert (decode_file(encode(grey), GREY) == 7).all()
+    assert not read_header(encode(gradient("P"))).grey
+    assert (decode_file(encode(grey, transparency=1), RGB) == 255).all()
+    assert (decode_file(encode(Image.new("RGBA", (10, 12), (9, 9, 9, 0))), RGB) == 255).all()
+    assert (decode_file(encode(Image.new("LA", (10, 12), (9, 0))), GREY) == 255).all()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_exif_orientation(format: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.new("L", (10, 12), 0)
+    stored.paste(255, (0, 0, 10, 4))  # a bright band along the top as stored
+    content = encode(stored.convert("RGB"), format, exif=exif)
+    header = read_header(content)
+    assert (header.width, header.height) == ((12, 10) if orientation >= 5 else (10, 12))
+    pixels = decode_file(content, Target(1, header.height, header.width, "resize"))[0]
+    bands = {1: pixels[:3], 3: pixels[-3:], 6: pixels[:, -3:], 8: pixels[:, :3]}
+    assert bands[orientation].mean() > 240 and pixels.mean() < 120
+
+
+def test_resize_is_antialiased_and_pad_keeps_the_aspect() -> None:
+    lines = np.zeros((64, 64), dtype=np.uint8)
+    lines[:, ::2] = 255
+    shrunk = decode_file(encode(Image.fromarray(lines)), Target(1, 8, 8, "resize"))
+    assert shrunk.min() > 115 and shrunk.max() < 140  # picking every eighth column would give 0 or 255
+    wide = encode(Image.new("L", (40, 20), 255))
+    padded = decode_file(wide, Target(1, 16, 16, "pad"))[0]
+    assert (padded[4:12] == 255).all() and (padded[:4] == 0).all() and (padded[12:] == 0).all()
+    large = decode_file(encode(gradient().resize((640, 480)), "JPEG"), Target(3, 16, 16, "resize"))
+    assert large.shape == (3, 16, 16) and large[0, 8, 15] > large[0, 8, 0] + 150
+
+
+def write_folder(path: Path, images: dict[str, Image.Image], *, copies: int = 6) -> DataConfig:
+    for name, image in images.items():
+        for copy in range(copies):
+            file = path / "data" / name / f"{copy}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(encode(image))
+    return DataConfig(source=str(path / "data"), cache_dir=str(path / "cache"))
+
+
+def opened(config: DataConfig, **changes: Any) -> Dataset:
+    return open_data(config.model_copy(update=changes))
+
+
+def test_one_channel_only_if_every_image_is_grey(tmp_path: Path) -> None:
+    grey = write_folder(tmp_path / "a", {"x": gradient("L"), "y": gradient("1")})
+    assert opened(grey).input_shape == (1, 12, 10)
+    mixed = write_folder(tmp_path / "b", {"x": gradient("L"), "y": gradient("RGB")})
+    data = opened(mixed)
+    assert data.input_shape == (3, 12, 10)
+    test = data.split("test")
+    assert (test.images[0] == np.asarray(gradient("L"))).all()  # the same grey in three channels
+    assert (test.images[-1] == np.asarray(gradient()).transpose(2, 0, 1)).all()
+
+
+def test_image_size(tmp_path: Path) -> None:
+    config = write_folder(tmp_path, {"x": gradient(), "y": gradient().resize((30, 20))})
+    with pytest.raises(DataError, match=r"10 to 30 pixels wide, 12 to 20 high.*--image-size 32"):
+        open_data(config)
+    resized = opened(config, image_size=16)
+    padded = opened(config, image_size=16, fit="pad")
+    assert resized.input_shape == padded.input_shape == (3, 16, 16)
+    assert resized.key != padded.key and resized.cache_path != padded.cache_path
+    assert resized.split("test").images[:, 2].min() > 40 and padded.split("test").images[:, 2].min() == 0
+
+
+@pytest.mark.parametrize("size", [(7, 20), (300, 300)])
+def test_sizes_no_network_takes(tmp_path: Path, size: tuple[int, int]) -> None:
+    config = write_folder(tmp_path, {"x": gradient().resize(size), "y": gradient().resize(size)})
+    with pytest.raises(DataError, match=rf"{size[0]}x{size[1]}.*8 to 224.*--image-size"):
+        open_data(config)

@@ -1,0 +1,97 @@
+"""SIGKILL at random instants, again and again: no finished trial is lost, and the log ends as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nas.errors import NasctlError
+from nas.runs.log import Event, read_events
+
+NASCTL = str(Path(sys.executable).with_name("nasctl"))
+KILLS = 10
+SEARCH = [
+    "search", "--space", "resnet", "--max-params", "12k", "--trials", "14", "--epochs", "1", "--confirm", "2",
+    "--workers", "1", "--device", "cpu", "--run", "r",
+]  # fmt: skip
+
+
+def started(arguments: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    with (folder / "output.txt").open("ab") as output:
+        return subprocess.Popen([NASCTL, *arguments], cwd=folder, stdout=output, stderr=output, start_new_session=True)
+
+
+def events(folder: Path) -> list[Event]:
+    try:
+        return read_events(folder / "runs" / "r")
+    except NasctlError:  # not there yet
+        return []
+
+
+def without_times(event: Event) -> tuple[str, dict[str, object]]:
+    body = {key: value for key, value in event.body.items() if key != "seconds"}
+    if "history" in body:
+        body["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in event.body["history"]]
+    return event.kind, body
+
+
+def story(folder: Path) -> list[tuple[str, dict[str, object]]]:
+    return [without_times(event) for event in events(folder) if event.kind != "session"]
+
+
+@pytest.mark.slow
+def test_a_search_killed_ten_times_has_the_log_of_one_that_was_not(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        folder.mkdir()
+    untroubled = started(SEARCH, whole)
+    chance = random.Random(0)
+    arguments = SEARCH
+    kills = 0
+    while kills < KILLS:
+        process = started(arguments, killed)
+        before = len(events(killed))
+        progress = before + chance.choice([1, 2, 2, 3])  # so that ten kills fall within the search
+        while len(events(killed)) < progress and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(chance.random() * 0.5)
+        assert process.poll() is None, f"it ended before kill {kills + 1}: {(killed / 'output.txt').read_text()}"
+        kept = story(killed)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert story(killed)[: len(kept)] == kept
+        kills += 1
+        if events(killed):
+            arguments = ["resume", "r"]
+    last = started(arguments, killed)
+    assert last.wait(timeout=300) == 0, (killed / "output.txt").read_text()
+    assert untroubled.wait(timeout=300) == 0
+    assert story(killed) == story(whole)
+    trained = [body["id"] for kind, body in story(killed) if kind == "result"]
+    assert len(trained) == len(set(trained)) == 14 + 6
+    for name in ("tensorboard", "logs"):
+        assert {p.name.removesuffix(".txt") for p in (killed / "runs/r" / name).iterdir()} == set(trained)
+    assert not _orphans(killed)
+
+
+def _orphans(folder: Path) -> list[str]:
+    """Worker processes that outlived the searches of ``folder``."""
+    deadline = time.monotonic() + 20
+    while True:
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if (entry / "cwd").resolve() == folder and "multiprocessing" in (entry / "cmdline").read_text():
+                    found.append(entry.name)
+            except OSError:
+                continue
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)

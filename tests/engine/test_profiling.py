@@ -1,0 +1,142 @@
+"""Where the time goes: every second of a session and of a trial belongs to one part, and the log keeps them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from simulated_search import Simulated, begin
+from small_samples import SHORT, SMALL
+
+from nas.config.recipe import Recipe
+from nas.data import DataConfig
+from nas.engine.search import search
+from nas.executors import WorkerSlot
+from nas.report.tables.profile import print_profile
+from nas.runs.log import Event, RunStore, read_events
+from nas.runs.profile import SEARCH_PARTS, Profile
+from nas.runs.run import Run, fold
+from nas.stopwatch import OFF, TRIAL_PARTS, Stopwatch, Watch
+from nas.trials.run_trial import run_trial
+from nas.trials.spec import TrialSpec
+
+SLOTS = [WorkerSlot("cpu", 1)] * 2
+
+
+def test_the_parts_of_a_stopwatch_make_the_whole() -> None:
+    started = time.perf_counter()
+    watch = Stopwatch("first", since=started)
+    with watch.span("second"):
+        watch.switch("third")
+    with pytest.raises(ValueError), watch.span("fourth"):
+        raise ValueError
+    before = time.perf_counter()
+    parts = watch.read()
+    after = time.perf_counter()
+    assert list(parts) == ["first", "second", "third", "fourth"]
+    assert before - started - 1e-5 <= sum(parts.values()) <= after - started + 1e-5
+    assert watch.read().keys() == parts.keys() and watch.read()["first"] > parts["first"]  # it goes on as before
+
+
+def test_work_that_goes_on_elsewhere_is_waited_for_at_each_switch() -> None:
+    waits: list[int] = []
+    watch = Stopwatch("first", settle=lambda: waits.append(1))
+    watch.switch("second")
+    with watch.span("third"):
+        pass
+    watch.read()  # also after a failure: then the device may never answer
+    assert len(waits) == 3
+
+
+def test_without_profile_nothing_is_measured() -> None:
+    with OFF.span("first"):
+        OFF.switch("second")
+    assert OFF.read() == {}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_trial_says_what_its_seconds_went_to(tmp_path: Path) -> None:
+    spec = TrialSpec(
+        id="1", space="vgg", sample=SMALL["vgg"], input_shape=(1, 8, 8), num_classes=10,
+        data=DataConfig(), recipe=SHORT, seed=0, profile=True,
+        weights_path=str(tmp_path / "weights.safetensors"),
+    )  # fmt: skip
+    result = run_trial(spec, "cpu")
+    assert result.profile.keys() == set(TRIAL_PARTS)
+    assert sum(result.profile.values()) == pytest.approx(result.seconds, abs=1e-3 + result.seconds / 100)
+    trained = sum(row["seconds"] for row in result.history)
+    assert 0 < result.profile["data"] + result.profile["forward/backward"] < trained
+    scored = run_trial(TrialSpec(**(vars(spec) | {"test": True})), "cpu").profile
+    assert scored.keys() <= {"rest", "opening", "evaluation"}
+    failed = run_trial(TrialSpec(**(vars(spec) | {"recipe": Recipe(optimizer="sgd", learning_rate=1e30)})), "cpu")
+    assert failed.status == "failed" and failed.profile["forward/backward"] > 0
+
+
+def go_on(folder: Path, store: RunStore, executor: Simulated, watch: Watch) -> Run:
+    with store:
+        return search(store, SLOTS[: executor.num_slots], [], lambda slots: executor, watch=watch)
+
+
+def test_sessions_are_summed_and_one_that_was_stopped_counts(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        go_on(folder, begin(folder, trials=6), Simulated(2, stop_after=3), Stopwatch("starting"))
+    assert [event.kind for event in read_events(folder)[-2:]] == ["profile", "stopped"]
+    first = fold(folder, read_events(folder)).profile
+    assert set(first.search) <= set(SEARCH_PARTS) and first.search.keys() >= {"starting", "proposing", "waiting"}
+    assert first.busy_seconds == 3.0  # a second each, says the simulation
+
+    run = go_on(folder, RunStore(folder), Simulated(1), Stopwatch("starting"))
+    sessions = [event.body for event in read_events(folder) if event.kind == "profile"]
+    wall = [sum(session["seconds"].values()) for session in sessions]
+    assert run.winner and run.profile == fold(folder, read_events(folder)).profile
+    assert run.profile.num_sessions == 2 and set(run.profile.search) <= set(SEARCH_PARTS)
+    assert sum(run.profile.search.values()) == pytest.approx(sum(wall))
+    worked = [seconds - session["seconds"]["starting"] for seconds, session in zip(wall, sessions, strict=True)]
+    assert run.profile.worker_seconds == pytest.approx(2 * worked[0] + worked[1])
+    assert run.profile.busy_seconds == sum(trial.seconds for trial in run.trials.values()) == 12.0
+
+
+def test_a_run_without_profile_says_nothing(tmp_path: Path) -> None:
+    run = go_on(tmp_path / "run", begin(tmp_path / "run", trials=4), Simulated(1), OFF)
+    assert run.profile.document() is None
+    assert "profile" not in {event.kind for event in read_events(run.folder)}
+    console = Console(record=True)
+    print_profile(console, run)
+    assert console.export_text() == ""
+
+
+def profile_of(*bodies: tuple[str, dict[str, object]]) -> Profile:
+    profile = Profile()
+    for number, (kind, body) in enumerate(bodies):
+        profile.take(Event(number, kind, body, 0.0, 0.0))
+    return profile
+
+
+def test_the_table_says_what_the_log_says(tmp_path: Path) -> None:
+    seconds = {"starting": 4.0, "waiting": 15.0, "recording": 1.0}
+    trial = {"data": 2.0, "forward/backward": 6.0, "rest": 0.5, "of another version": 1.5}
+    profile = profile_of(
+        ("result", {"id": "1", "profile": trial}),
+        ("result", {"id": "2", "profile": trial}),
+        ("result", {"id": "3"}),  # of a version that recorded none
+        ("profile", {"seconds": seconds, "workers": 2, "busy": 30.0}),
+    )
+    document = profile.document()
+    assert document is not None and document["workers_busy"] == 30 / 32
+    assert document["trials"] == {"trials": 2, "seconds": {name: 2 * value for name, value in trial.items()}}
+    run = go_on(tmp_path / "run", begin(tmp_path / "run", trials=4), Simulated(1), OFF)
+    run.profile = profile
+    console = Console(record=True, width=100)
+    print_profile(console, run)
+    text = console.export_text()
+    rows = [line.split() for line in text.splitlines()]
+    for row in ("waiting 15.0 75.0 %", "total 20.0 100.0 %", "data 4.0 20.0 % 2.000"):
+        assert row.split() in rows, text
+    assert ["of", "another", "version", "3.0", "15.0", "%", "1.500"] in rows, text
+    assert "Workers busy 94 %: 30.0 s in trials of the 32.0 s that workers had" in text
+    names = [row[0] for row in rows if row]
+    assert [name for name, _ in itertools.groupby(names) if name in SEARCH_PARTS][:3] == list(seconds)

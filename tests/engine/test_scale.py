@@ -1,0 +1,288 @@
+"""Runs of many trials: what is kept up to date equals what counting again would give, and no reader needs histories."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import statistics
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from simulated_search import Simulated, begin, config, go_on, run_all, story
+
+from budgets import Budget, Cost
+from nas.cli.commands.runs import MOST_ROWS, trials_command
+from nas.engine.search import search
+from nas.errors import ReplayError
+from nas.executors import WorkerSlot
+from nas.report.tensorboard.listener import bring_up_to_date, keep_files, left_out
+from nas.report.tensorboard.trial import PARTIAL
+from nas.runs.folders import load_run
+from nas.runs.log import FORMAT, LOG_NAME, Event, RunStore, read_events, stream_events
+from nas.runs.run import Run, Trial, fold
+from nas.strategies.proposals import Proposer
+from nas.strategies.replayed_proposals import CHECKED, RecallingProposer
+from search_spaces import Sample, Task, get_space
+
+HISTORY = [{"epoch": epoch, "train_loss": 2.0 / epoch, "select_loss": 1.0} for epoch in (1, 2, 3)]
+COUNT = 48  # proposals
+SAMPLE = get_space("resnet").canonical
+STATUSES = ("finished", "failed", "pruned")
+
+
+def submitted(trial_id: str, stage: str, params: int) -> dict[str, Any]:
+    body = {"id": trial_id, "stage": stage, "of": trial_id.split(".")[0], "sample": SAMPLE, "seed": 1}
+    return body | {"architecture": "0123456789"} | asdict(Cost(params, 2, 3, 4))
+
+
+def ended(trial_id: str, status: str = "finished", score: float = 0.5, seconds: float = 1.0) -> dict[str, Any]:
+    metrics = {"rank": {"balanced_accuracy": score}} if status == "finished" else {}
+    body = {"id": trial_id, "status": status, "metrics": metrics, "history": HISTORY, "seconds": seconds}
+    return body | {"error": None if status == "finished" else "why", "stage": "search"}
+
+
+def empty_run(folder: Path = Path("run")) -> Run:
+    return Run(folder, config(), {}, {})
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["search", "confirm"]), st.integers(1, 9), st.sampled_from(["submitted", *STATUSES]),
+            st.sampled_from([0.1, 0.5, 0.9]), st.integers(1, 3), st.booleans(),
+        ),
+        max_size=150,
+    )
+)  # fmt: skip
+def test_what_is_kept_up_to_date_is_what_counting_again_gives(steps):
+    run = empty_run()
+    for number, (stage, name, kind, score, params, look) in enumerate(steps, start=1):
+        trial_id = str(name) if stage == "search" else f"{name}.1"
+        if kind != "submitted" and trial_id not in run.trials:
+            continue
+        body = submitted(trial_id, stage, params) if kind == "submitted" else ended(trial_id, kind, score, score)
+        run.apply(Event(number, "submitted" if kind == "submitted" else "result", body, 0.0, 0.0))
+        if look:  # whether the ranking is asked for at every step, or after many
+            assert run.ranked() == ranked_again(run)
+    assert run.ranked() == ranked_again(run)
+    assert run.best(2) == ranked_again(run)[:2]
+    assert run.num_ranked == len(ranked_again(run))
+    trials = list(run.trials.values())
+    for stage in (None, "search", "confirm"):
+        chosen = [trial for trial in trials if stage in (None, trial.stage)]
+        if stage:
+            assert run.stage(stage) == chosen
+        for status in (None, "running", *STATUSES):
+            assert run.tally.count(status, stage=stage) == sum(status in (None, trial.status) for trial in chosen)
+        seconds = [trial.seconds for trial in chosen if trial.status == "finished"]
+        expected = pytest.approx(statistics.fmean(seconds)) if seconds else None
+        assert run.tally.mean_seconds(stage=stage) == expected
+
+
+def ranked_again(run: Run) -> list[Trial]:
+    """The definition: by score, then fewer parameters, then the order of submission."""
+    finished = [trial for trial in run.trials.values() if trial.stage == "search" and trial.status == "finished"]
+    return sorted(finished, key=lambda trial: (-trial.metrics["rank"]["balanced_accuracy"], trial.cost.params))
+
+
+def write_run(folder: Path, count: int = 3) -> list[Event]:
+    """A search of ``count`` trials, one after the other; what the writer was told."""
+    with begin(folder) as store:
+        store._database.execute("BEGIN")  # one for all: a commit for each takes seconds
+        for number in range(1, count + 1):
+            store.append("submitted", submitted(str(number), "search", number))
+            store.append("result", ended(str(number), score=number / count) | {"profile": {"train": 0.9}})
+        store._database.execute("COMMIT")
+        return store.events()
+
+
+def make_old(folder: Path) -> None:
+    """The log as format 1 had it: histories in the bodies, and no column for them."""
+    events = read_events(folder)
+    (folder / LOG_NAME).unlink()
+    database = sqlite3.connect(folder / LOG_NAME, isolation_level=None)
+    database.execute(
+        "CREATE TABLE events (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, "
+        "elapsed REAL NOT NULL, time REAL NOT NULL)"
+    )
+    for event in events:
+        body = {key: value for key, value in event.body.items() if key != "epochs"}
+        body |= {"format": 1} if event.kind == "run" else {}
+        row = (event.number, event.kind, json.dumps(body), event.elapsed, event.time)
+        database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", row)
+    database.close()
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_reading_without_histories_leaves_out_nothing_else(tmp_path, old):
+    write_run(tmp_path / "run")
+    if old:
+        make_old(tmp_path / "run")
+    whole, compact = read_events(tmp_path / "run"), list(stream_events(tmp_path / "run"))
+    assert whole[0].body["format"] == (1 if old else FORMAT)
+    assert len(whole) == len(compact) == 7
+    for one, other in zip(whole, compact, strict=True):
+        body = dict(one.body)
+        assert "history" not in other.body
+        if one.kind == "result":
+            assert body.pop("history") == HISTORY
+            body["epochs"] = len(HISTORY)
+        assert (body, one.number, one.kind, one.elapsed, one.time) == (
+            other.body, other.number, other.kind, other.elapsed, other.time,
+        )  # fmt: skip
+    run, again = fold(tmp_path / "run", whole), fold(tmp_path / "run", compact)
+    assert run.trials == again.trials
+    assert [trial.epochs for trial in again.ranked()] == [3, 3, 3]
+    assert again.history(again.trials["2"]) == HISTORY
+
+
+def test_an_old_log_is_gone_on_with_as_it_is(tmp_path):
+    folder = tmp_path / "run"
+    write_run(folder)
+    make_old(folder)
+    run = load_run("run", tmp_path)
+    with RunStore(folder) as store:
+        store.append("submitted", submitted("4", "search", 4))
+        event = store.append("result", ended("4", score=2.0))
+        run.catch_up(store)
+        assert store.events()[-1] == event
+    assert event.body["history"] == HISTORY
+    assert run.best(1) == [run.trials["4"]]
+    assert run.history(run.trials["4"]) == HISTORY
+    assert run.trials == load_run("run", tmp_path).trials
+    database = sqlite3.connect(folder / LOG_NAME)  # the version that began it reads on
+    bodies = [json.loads(body) for (body,) in database.execute("SELECT body FROM events WHERE kind = 'result'")]
+    assert [body["history"] for body in bodies] == [HISTORY] * 4
+
+
+def test_tensorboard_files_that_a_kill_left_out_are_found_by_one_listing(tmp_path):
+    folder = tmp_path / "run"
+    write_run(folder, 5)
+    run = load_run("run", tmp_path)
+    assert [trial.id for trial in left_out(run)] == ["1", "2", "3", "4", "5"]
+    bring_up_to_date(run)
+    assert [trial.id for trial in left_out(run)] == ["5"]  # the newest is looked at in any case
+    files = sorted((folder / "tensorboard").glob("*/*"))
+    files[1].unlink()
+    (folder / "tensorboard" / f"{PARTIAL}2").write_bytes(b"half")  # killed before it was moved
+    assert [trial.id for trial in left_out(run)] == ["2", "5"]
+    bring_up_to_date(run)
+    assert sorted((folder / "tensorboard").glob("*")) == [file.parent for file in files]  # nothing partial is left
+    assert [len(list(file.parent.iterdir())) for file in files] == [1] * 5
+
+
+def test_a_replay_takes_mutants_from_the_log_and_goes_on_the_same(tmp_path, monkeypatch):
+    changes = {"trials": 30, "confirm": 0}
+    run_all(tmp_path / "whole", Simulated(), **changes)
+    with pytest.raises(KeyboardInterrupt):
+        run_all(tmp_path / "stopped", Simulated(stop_after=25), **changes)
+    drawn = counted(monkeypatch)
+    go_on(tmp_path / "stopped", Simulated())
+    assert story(tmp_path / "stopped") == story(tmp_path / "whole")
+    mutants = [event.body["mutant"] for event in read_events(tmp_path / "whole") if event.kind == "submitted"]
+    assert mutants == [False] * 10 + [True] * 20
+    assert len(drawn) == 4  # the last of 30; one more was submitted when it was stopped
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
+    """A list that fills with the parents whose mutants are drawn."""
+    drawn: list[Sample] = []
+    draw = Proposer.mutant
+
+    def watched(proposer: Proposer, parent: Sample, rng: np.random.Generator) -> Sample | None:
+        drawn.append(parent)
+        return draw(proposer, parent, rng)
+
+    monkeypatch.setattr(Proposer, "mutant", watched)
+    return drawn
+
+
+def test_where_mutants_run_out_fresh_draws_are_recalled_too(monkeypatch):
+    """Two values of six choices: all that differ from one parent in up to three choices are soon proposed."""
+    space, task = get_space("vgg"), Task((1, 8, 8), 10)
+    few = tuple(replace(choice, values=choice.values[: 2 if n < 6 else 1]) for n, choice in enumerate(space.choices))
+    space = replace(space, choices=few, _definitions={})
+
+    def propose(recorded: list[Trial]) -> list[tuple[Sample, bool]]:
+        proposer = RecallingProposer(space, task, Budget(max_params=10**9, min_params=1))
+        proposer.recorded = recorded
+        parent = space.decode(np.zeros(len(space.choices), np.int16))
+        found = [(proposer.mutant(parent, np.random.default_rng(n)), proposer.was_mutant) for n in range(COUNT)]
+        return [(sample, mutant) for sample, mutant in found if sample]
+
+    whole = propose([])
+    assert {mutant for _, mutant in whole} == {True, False}
+    trials = [
+        Trial(str(n), "search", str(n), space.architecture_id(sample, task), sample, Cost(1, 1, 1, 1), 0, mutant)
+        for n, (sample, mutant) in enumerate(whole)
+    ]
+    for known in (COUNT // 2, COUNT - 2):
+        drawn = counted(monkeypatch)
+        assert propose(trials[:known]) == whole
+        checked = sum(mutant and number % CHECKED > 0 for number, (_, mutant) in enumerate(whole[:known]))
+        assert len(drawn) == COUNT - checked
+        monkeypatch.undo()
+
+
+def test_a_recorded_mutant_that_is_none_is_drawn_and_noticed(tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_all(folder, Simulated(stop_after=28))
+    bodies = {event.number: event.body for event in read_events(folder) if event.kind == "submitted"}
+    number, body = next((n, b) for n, b in bodies.items() if b["mutant"])
+    other = next(b["sample"] for n, b in bodies.items() if differences(b["sample"], body["sample"]) > 8)
+    database = sqlite3.connect(folder / LOG_NAME)
+    database.execute("UPDATE events SET body = ? WHERE number = ?", (json.dumps(body | {"sample": other}), number))
+    database.commit()
+    database.close()
+    with pytest.raises(ReplayError, match=f"at trial {body['id']} "):
+        go_on(folder, Simulated())
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> int:
+    return sum(one[label] != other[label] for label in one)
+
+
+def test_files_kept_are_those_of_a_plain_count_at_every_result(tmp_path):
+    """Weights: those of the best ``keep`` and of trials that run; one TensorBoard folder for each that ended."""
+    folder = tmp_path / "run"
+
+    def check(event: Event, run: Run) -> None:
+        if event.kind == "result" and event.body["stage"] == "search":
+            left = {path.stem for path in (folder / "weights").iterdir()}
+            assert left == {trial.id for trial in ranked_again(run)[:3]}
+            assert len(list((folder / "tensorboard").iterdir())) == run.tally.count("finished")
+
+    with begin(folder, trials=12, confirm=1) as store:
+        run = search(store, [WorkerSlot("cpu", 1)], [keep_files, check], lambda slots: Simulated())
+    assert {path.stem for path in (folder / "weights").iterdir()} == {t.id for t in run.best(3)} | set(
+        run.winner["test"]
+    )
+
+
+def test_many_trials_are_a_table_that_ends_and_json_that_does_not(tmp_path, capsys, monkeypatch):
+    write_run(tmp_path / "run", MOST_ROWS + 5)
+    monkeypatch.setattr("nas.cli.commands.runs.console", Console(width=132))
+    trials_command("run", str(tmp_path), None, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split()[0] for line in lines if "finished" in line]
+    assert rows == [str(number) for number in range(6, MOST_ROWS + 6)]
+    assert lines[-1].startswith("5 earlier trials are not shown.")
+    trials_command("run", str(tmp_path), str(MOST_ROWS + 5), as_json=False)
+    assert "not shown" not in capsys.readouterr().out
+    trials_command("run", str(tmp_path), None, as_json=True)
+    text = capsys.readouterr().out
+    assert [trial["id"] for trial in json.loads(text)] == [str(n) for n in range(1, MOST_ROWS + 6)]
+    assert len(text.splitlines()) == MOST_ROWS + 5 + 2  # a line a trial, for grep
+
+
+def test_no_trials_are_an_empty_list(tmp_path, capsys):
+    write_run(tmp_path / "run", 0)
+    trials_command("run", str(tmp_path), None, as_json=True)
+    assert json.loads(capsys.readouterr().out) == []

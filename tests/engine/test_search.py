@@ -1,0 +1,332 @@
+"""The search itself in simulated time: real strategies, store and replay; a formula instead of training.
+
+Trials "train" by reading their score off the sample, so that hundreds run in seconds and the best is known.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+from simulated_search import MOST, TASK, Simulated, begin, config, go_on, run_all, story
+
+from budgets import Budget, cost_of, costs_of
+from nas.config.run import BudgetConfig
+from nas.engine.plan import Plan, start
+from nas.engine.search import search
+from nas.errors import ReplayError, RunError, SearchStopped
+from nas.executors import WorkerSlot
+from nas.runs.log import Event, RunStore, read_events
+from nas.runs.retention import drop_weights
+from nas.runs.run import Run, fold
+from nas.trials.spec import TrialResult
+from search_spaces import SearchSpace, get_space, space_names
+
+
+@pytest.mark.parametrize("strategy", ["evolution", "random"])
+@pytest.mark.parametrize("space", space_names())
+def test_no_trial_exceeds_its_budget_or_repeats_another(tmp_path, space, strategy):
+    run = run_all(tmp_path / "run", Simulated(3), space=space, strategy=strategy)
+    trials = run.stage("search")
+    assert len(trials) == 30
+    assert all(MOST // 2 <= trial.cost.params <= MOST for trial in trials)
+    assert all(cost_of(get_space(space), trial.sample, TASK) == trial.cost for trial in trials)
+    assert len({trial.architecture for trial in trials}) == 30
+
+
+def test_evolution_finds_better_than_random_on_a_known_landscape(tmp_path):
+    best = {
+        strategy: np.mean([
+            run_all(tmp_path / f"{strategy}{seed}", strategy=strategy, seed=seed, trials=60, confirm=0)
+            .ranked()[0].score("balanced_accuracy")
+            for seed in range(4)
+        ])
+        for strategy in ("evolution", "random")
+    }  # fmt: skip
+    assert best["evolution"] > best["random"] + 0.02
+
+
+@pytest.mark.parametrize("strategy", ["evolution", "random"])
+def test_equal_seeds_give_equal_logs_and_others_do_not(tmp_path, strategy):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run_all(tmp_path / name, strategy=strategy, seed=seed)
+    assert story(tmp_path / "a") == story(tmp_path / "b")
+    assert story(tmp_path / "a")[1:] != story(tmp_path / "c")[1:]
+
+
+@pytest.mark.parametrize("workers", [1, 3, 7])
+@pytest.mark.parametrize("strategy", ["evolution", "random"])
+def test_a_search_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strategy, workers):
+    """With one worker the whole log is equal; with several, everything that was recorded stays, and every
+    trial that had ended is not trained again."""
+    whole = run_all(tmp_path / "whole", Simulated(workers), strategy=strategy, trials=20)
+    for stop_after in (0, 1, 5, 13, 19, 20, 23, 26):
+        folder = tmp_path / f"stopped{stop_after}"
+        first = Simulated(workers, stop_after=stop_after)
+        with pytest.raises(KeyboardInterrupt):
+            run_all(folder, first, strategy=strategy, trials=20)
+        before = story(folder)
+        second = Simulated(workers)
+        run = go_on(folder, second)
+        assert story(folder)[: len(before)] == before
+        assert not set(first.trained) & set(second.trained)
+        assert len(run.stage("search")) == 20
+        assert sorted(second.tested) == sorted(run.winner["test"])
+        if workers == 1:
+            assert story(folder) == story(tmp_path / "whole")
+            assert run.winner == whole.winner
+
+
+def test_replay_is_exact_however_often_it_is_stopped(tmp_path):
+    run_all(tmp_path / "whole", trials=20)
+    folder = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        run_all(folder, Simulated(stop_after=2), trials=20)
+    for _ in range(11):
+        with pytest.raises(KeyboardInterrupt):
+            go_on(folder, Simulated(stop_after=2))
+    go_on(folder, Simulated())
+    assert story(folder) == story(tmp_path / "whole")
+
+
+def test_a_run_may_go_on_with_another_number_of_workers(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_all(tmp_path / "run", Simulated(6, stop_after=9))
+    run = go_on(tmp_path / "run", Simulated(2))
+    assert len(run.stage("search")) == 30
+    assert len({trial.architecture for trial in run.stage("search")}) == 30
+
+
+def test_a_log_that_replay_does_not_reproduce_is_a_named_error(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_all(tmp_path / "run", Simulated(stop_after=8))
+    events = read_events(tmp_path / "run")
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    with RunStore(forged) as store:
+        for event in events:
+            body = dict(event.body)
+            if event.kind == "run":
+                body["config"] = {**body["config"], "seed": 5}
+            store.append(event.kind, body)
+    before = story(forged)
+    with pytest.raises(ReplayError, match="recorded by another version"):
+        go_on(forged, Simulated())
+    assert story(forged) == before
+
+
+def test_a_run_recorded_before_rare_samples_were_kept_goes_on_as_it_began(tmp_path):
+    with begin(tmp_path / "pattern", trials=5, confirm=0) as store:
+        events = store.events()
+    for name in ("kept", "redrawn", "stopped"):
+        (tmp_path / name).mkdir()
+        with RunStore(tmp_path / name) as store:
+            for event in events:
+                facts = event.body["facts"] | {"budget": {"max_params": MOST, "min_params": MOST - 10}}
+                if name != "kept":
+                    del facts["keeps_rare"]
+                store.append(event.kind, {**event.body, "facts": facts})
+    go_on(tmp_path / "kept", Simulated())
+    go_on(tmp_path / "redrawn", Simulated())
+    with pytest.raises(KeyboardInterrupt):
+        go_on(tmp_path / "stopped", Simulated(stop_after=2))
+    go_on(tmp_path / "stopped", Simulated())
+    assert story(tmp_path / "stopped") == story(tmp_path / "redrawn")
+    assert story(tmp_path / "kept")[1:] != story(tmp_path / "redrawn")[1:]
+
+
+def test_failures_are_recorded_and_the_search_goes_on(tmp_path):
+    run = run_all(tmp_path / "run", Simulated(2, fail=["2", "3", "7"]))
+    assert [t.id for t in run.stage("search") if t.status == "failed"] == ["2", "3", "7"]
+    assert run.trials["2"].error == "simulated"
+    assert run.state == "done"
+
+
+def test_ten_failures_in_a_row_stop_it_with_the_reasons(tmp_path):
+    with pytest.raises(SearchStopped, match="10 trials in a row failed") as caught:
+        run_all(tmp_path / "run", Simulated(fail=["all"]))
+    assert str(caught.value).count("simulated") == 10
+    assert "nasctl resume run" in str(caught.value)
+    stopped = fold(tmp_path / "run", read_events(tmp_path / "run"))
+    assert (stopped.state, stopped.stopped) == ("stopped", "Stopped: 10 trials in a row failed:")
+    run = go_on(tmp_path / "run", Simulated())  # the cause is gone
+    assert run.state == "done"
+    assert sum(t.status == "failed" for t in run.stage("search")) == 10
+
+
+def test_a_score_that_is_not_a_number_fails_its_trial(tmp_path):
+    class Sick(Simulated):
+        def wait(self, timeout: float | None = None) -> list[TrialResult]:
+            (result,) = super().wait(timeout)
+            if result.id != "4":
+                return [result]
+            return [TrialResult(result.id, "finished", {"rank": {"balanced_accuracy": float("nan")}})]
+
+    run = run_all(tmp_path / "run", Sick())
+    assert run.trials["4"].status == "failed"
+    assert "nan" in (run.trials["4"].error or "")
+
+
+def test_winner_has_the_best_mean_and_alone_is_scored_on_the_test_split_once(tmp_path):
+    executor = Simulated(3)
+    run = run_all(tmp_path / "run", executor, confirm=3)
+    means = {
+        trial.id: np.mean([t.score("balanced_accuracy") for t in run.confirmations(trial.id)])
+        for trial in run.ranked()[:3]
+    }
+    assert run.winner["trial"] == max(means, key=means.__getitem__)
+    assert sorted(executor.tested) == [f"{run.winner['trial']}.{n}" for n in (1, 2, 3)]
+    assert len({t.seed for t in run.stage("confirm")}) == 9
+    go_on(tmp_path / "run", executor)  # nothing is left to do
+    assert len(executor.tested) == 3
+
+
+def test_without_confirmation_the_best_trial_is_scored_on_the_test_split_once(tmp_path):
+    executor = Simulated()
+    run = run_all(tmp_path / "run", executor, confirm=0)
+    best = run.ranked()[0].id
+    assert (run.winner["trial"], run.winner["weights"], list(run.winner["test"])) == (best, best, [best])
+    assert executor.tested == [best]
+
+
+def test_confirmations_that_all_fail_do_not_make_a_winner_and_run_again(tmp_path):
+    folder = tmp_path / "run"
+    failing = [f"{trial}.{seed}" for trial in range(1, 31) for seed in (1, 2, 3)]
+    with pytest.raises(SearchStopped, match="No confirmation finished"):
+        run_all(folder, Simulated(fail=failing))
+    assert fold(folder, read_events(folder)).winner is None
+    second = Simulated()
+    run = go_on(folder, second)
+    assert run.winner is not None
+    assert len(second.trained) == 6  # the confirmations alone
+
+
+def test_more_seeds_count_more_than_a_lucky_one(tmp_path):
+    whole = run_all(tmp_path / "whole")
+    winner = whole.winner["trial"]
+    run = run_all(tmp_path / "run", Simulated(fail=[f"{winner}.2", f"{winner}.3"]))
+    assert len(run.confirmations(winner)) == 1
+    assert run.winner["trial"] != winner
+
+
+def test_figures_that_json_cannot_hold_fail_their_trial(tmp_path):
+    class Infinite(Simulated):
+        def wait(self, timeout: float | None = None) -> list[TrialResult]:
+            (result,) = super().wait(timeout)
+            if result.id == "4":
+                result.metrics["rank"] = {**result.metrics["rank"], "loss": float("inf")}
+            return [result]
+
+    run = run_all(tmp_path / "run", Infinite())
+    assert run.trials["4"].status == "failed"
+    assert "loss" in (run.trials["4"].error or "")
+    assert run.state == "done"
+
+
+def test_a_search_whose_trials_all_fail_is_an_error(tmp_path):
+    with pytest.raises(SearchStopped, match=r"(?s)No trial finished.*simulated"):
+        run_all(tmp_path / "run", Simulated(fail=["all"]), trials=3)
+
+
+def test_a_log_that_is_removed_stops_the_search(tmp_path):
+    class Remover(Simulated):
+        def wait(self, timeout: float | None = None) -> list[TrialResult]:
+            if len(self.trained) == 3:
+                shutil.rmtree(tmp_path / "run")
+                (tmp_path / "run").mkdir()
+                self.stop_after = None
+                return [TrialResult(self.queue[0][1].id, "failed", error="folder gone")]
+            return super().wait(timeout)
+
+    with pytest.raises(RunError, match="was removed while the search ran"):
+        run_all(tmp_path / "run", Remover())
+
+
+def test_a_small_space_is_searched_to_its_end(tmp_path):
+    """With a budget that a handful of architectures fit, the search ends when all are tried."""
+    task_budget = Budget(max_params=290, min_params=1)
+    chosen = config(trials=500, confirm=0, budget=BudgetConfig(max_params=290))
+    plan = Plan(
+        chosen, get_space("resnet"), TASK, task_budget, "", tuple("0123456789"), [], {"train": [9]}, "digits", "key"
+    )
+    with start(plan, tmp_path / "run") as store:
+        run = search(store, [WorkerSlot("cpu", 1)], [], lambda slots: Simulated())
+    space = get_space("resnet")
+    rows = everything_small(space)
+    small = rows[costs_of(space, rows, TASK).params <= 290]
+    fitting = {space.architecture_id(space.decode(row), TASK) for row in small}
+    assert {trial.architecture for trial in run.stage("search")} == fitting
+    assert run.notes == [f"Every architecture found to fit the budget was tried: {len(fitting)}."]
+    assert run.state == "done"
+
+
+def everything_small(space: SearchSpace) -> np.ndarray:
+    """Rows of all samples that differ from the smallest in at most four choices, by one step each."""
+    steps = [row for row in itertools.product((0, 1), repeat=len(space.choices)) if sum(row) <= 4]
+    kinds = [row for row in itertools.product((0, 1, 2), repeat=4)]
+    rows = np.array(steps, np.int16)
+    return np.concatenate([np.concatenate([rows[:, :8], np.tile(kind, (len(rows), 1))], axis=1) for kind in kinds])
+
+
+def test_a_time_limit_starts_no_further_trial(tmp_path):
+    with pytest.raises(SearchStopped, match="none was started in the time"):
+        run_all(tmp_path / "run", time_limit=1e-9)
+
+
+def test_a_time_limit_leaves_time_to_confirm(tmp_path):
+    """Trials say that they took 1 s each: with 6 confirmations to come, 6.1 s leave 0.1 s for the search."""
+    run = run_all(tmp_path / "run", time_limit=6.1, trials=1000)
+    assert 1 <= len(run.stage("search")) < 500
+    assert len(run.stage("confirm")) == min(2, len(run.stage("search"))) * 3
+    assert run.state == "done"
+
+
+def test_only_the_best_keep_their_weights(tmp_path):
+    listeners = [lambda event, run: drop_weights(run)]
+    folder = tmp_path / "run"
+    with begin(folder, keep=2) as store:
+        run = search(store, [WorkerSlot("cpu", 1)], listeners, lambda slots: Simulated())
+    left = {path.stem for path in (folder / "weights").iterdir()}
+    assert left == {t.id for t in run.ranked()[:2]} | set(run.winner["test"])
+
+
+def test_a_run_that_exists_names_resume(tmp_path):
+    run_all(tmp_path / "run")
+    with pytest.raises(RunError, match="nasctl resume run"):
+        begin(tmp_path / "run")
+
+
+def test_a_kill_before_the_first_event_leaves_nothing_in_the_way(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    RunStore(folder).close()  # a log without an event
+    assert run_all(folder, trials=3, confirm=0).state == "done"
+    with pytest.raises(RunError, match="exists"):
+        begin(folder)
+    other = tmp_path / "photos"
+    other.mkdir()
+    (other / "cat.jpg").write_text("not ours")
+    with pytest.raises(RunError, match="exists"):
+        begin(other)
+
+
+def test_listeners_hear_of_every_event_after_it_is_on_the_disk(tmp_path):
+    heard: list[Event] = []
+
+    def listen(event: Event, run: Run) -> None:
+        assert read_events(tmp_path / "run")[-1] == event
+        heard.append(event)
+
+    with begin(tmp_path / "run", trials=5, confirm=1) as store:
+        search(store, [WorkerSlot("cpu", 1)], [listen], lambda slots: Simulated())
+    kinds = [event.kind for event in heard]
+    assert kinds.count("submitted") == kinds.count("result") == 5 + 3
+    assert kinds[-1] == "winner"
+
+
+def test_a_copied_run_folder_is_still_readable(tmp_path):
+    run_all(tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert fold(tmp_path / "copy", read_events(tmp_path / "copy")).winner is not None

@@ -1,0 +1,350 @@
+"""Studies: what is planned, trained, gone on with after an interruption, reported and compared; real trainings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from scipy.stats import permutation_test
+
+from baselines.studies import STUDIES
+from nas.config.recipe import RECIPES, Recipe
+from nas.config.recipe_rules import check_name, check_together
+from nas.config.run import BudgetConfig, SearchConfig
+from nas.data import DataConfig
+from nas.engine.plan import plan_search, start
+from nas.engine.search import search
+from nas.engine.study import run_study
+from nas.engine.study_plan import plan_study
+from nas.errors import RunError, SearchStopped, UsageError
+from nas.executors import WorkerSlot
+from nas.executors.inline import InlineExecutor
+from nas.export.from_run import export_trial
+from nas.report.comparison import compare, draw, paired
+from nas.report.study import REPORTED, agreement, study_document, write_pictures
+from nas.report.tables.search import print_run, runs_table, trials_table
+from nas.report.tensorboard.listener import keep_files
+from nas.runs.folders import create_run, load_run
+from nas.runs.log import RunStore, read_events
+from nas.runs.run import Run
+from nas.trials.run_trial import run_trial
+from nas.trials.spec import TrialResult, TrialSpec
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NO_FLAGS = dict.fromkeys((
+    "members", "network", "arch", "weights", "from_scratch", "input_size", "data", "imbalance", "image_size", "fit",
+    "skip_broken", "hold_out", "seeds", "epochs", "batch_size", "objective", "seed", "workers", "trials_per_gpu",
+    "time_limit", "trial_timeout",
+))  # fmt: skip
+SLOTS = [WorkerSlot("cpu", 1)]
+
+
+def flags(study: str, **typed: object) -> dict[str, Any]:
+    return {**NO_FLAGS, "study": study, "device": "cpu", "runs": "runs", **typed}
+
+
+def begin(folder: Path, study: str = "hand-nets", **typed: object) -> RunStore:
+    few = {"members": "model1-setting2,model2-setting6", "seeds": "2", "epochs": "1"} | typed
+    plan = plan_study(flags(study, **few))
+    return create_run(folder, plan.config, plan.facts)
+
+
+def train(store: RunStore, trained: list[str] | None = None, *, stop_after: int | None = None) -> Run:
+    """Train a study in this process; interrupted after ``stop_after`` trainings."""
+    names = trained if trained is not None else []
+
+    def run(spec: TrialSpec, device: str, report: Any) -> TrialResult:
+        if stop_after is not None and len(names) >= stop_after:
+            raise KeyboardInterrupt
+        names.append(spec.id)
+        return run_trial(spec, device, report)
+
+    with store:
+        return run_study(store, SLOTS, [keep_files], lambda slots: InlineExecutor(run))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A study of two networks with two seeds each."""
+    return train(begin(tmp_path_factory.mktemp("studies") / "hand"))
+
+
+def searched(folder: Path, **changes: Any) -> Run:
+    """A small finished search by real trainings."""
+    values: dict[str, Any] = {"strategy": "random", "trials": 2, "confirm": 1, "confirm_seeds": 2} | changes
+    values = {"recipe": Recipe(epochs=1)} | values
+    config = SearchConfig(space="vgg", budget=BudgetConfig(max_params=20_000), data=DataConfig(), **values)
+    plan = plan_search(config.model_copy(update={"device": "cpu"}))
+    with start(plan, folder) as store:
+        return search(store, SLOTS, [], lambda slots: InlineExecutor(run_trial))
+
+
+@pytest.fixture(scope="module")
+def best(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished search."""
+    return searched(tmp_path_factory.mktemp("searches") / "best")
+
+
+def story(run: Run) -> list[tuple[str, object]]:
+    """The log without times."""
+
+    def timeless(body: dict[str, Any]) -> dict[str, Any]:
+        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in body.get("history", [])]
+        return {k: v for k, v in body.items() if k not in ("seconds", "history")} | {"history": rows}
+
+    events = [event for event in read_events(run.folder) if event.kind not in ("session", "stopped")]
+    return [(event.kind, timeless(event.body)) for event in events]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_member_has_a_recipe_that_can_be_used(name: str, tmp_path: Path) -> None:
+    plan = plan_study(flags(name, data="digits", from_scratch=name in ("resnet18-settings", "regularization", "losses",
+                                                                       "oversampling")))  # fmt: skip
+    assert [member.name for member in plan.config.members] == [member.name for member in STUDIES[name].members]
+    for member in plan.config.members:
+        for setting in ("loss", "oversampling", "regularizer", "sampler", "mixing"):
+            assert check_name(setting, getattr(member.recipe, setting)) == []
+        assert check_together(member.recipe, ()) == []
+        assert member.name.replace("-", "").replace("_", "").isalnum()
+        facts = plan.facts["members"][member.name]
+        assert facts["cost"]["params"] >= facts["trainable"] > 0
+    recipes = [member.recipe.model_dump(exclude={"name"}) for member in plan.config.members]
+    networks = [(member.network, member.space, str(member.sample)) for member in plan.config.members]
+    assert len({f"{pair}" for pair in zip(recipes, networks, strict=True)}) == len(recipes)  # no row twice
+
+
+def test_the_six_settings_are_the_studys() -> None:
+    plan = plan_study(flags("resnet18-settings", from_scratch=True))
+    recipes = [member.recipe for member in plan.config.members]
+    assert all((r.optimizer, r.learning_rate, r.schedule, r.patience) == ("adam", 1e-3, "constant", 5) for r in recipes)
+    assert [(r.loss, r.regularizer, r.oversampling) for r in recipes] == [
+        ("ce", "l2-norms", "none"), ("custom-ce", "none", "none"), ("focal", "none", "none"),
+        ("custom-ce", "soft-orthogonality", "none"), ("custom-ce", "none", "smote"),
+        ("custom-ce", "none", "borderline-smote"),
+    ]  # fmt: skip
+    assert all(r.oversampled_share == 0.5 for r in recipes)
+    assert "FROM SCRATCH" in plan.facts["members"]["3-focal"]["text"]
+
+
+def test_every_fault_is_reported_together(tmp_path: Path) -> None:
+    wrong = flags(
+        "losses", members="focul", network="resnet33", arch="nothing:1", weights="x", data="/nowhere", seeds="0",
+        runs=str(tmp_path),
+    )  # fmt: skip
+    with pytest.raises(UsageError) as refused:
+        plan_study(wrong)
+    message = str(refused.value)
+    for words in ("Did you mean 'focal'", "Did you mean 'resnet32'", "give one of them", "no run", "/nowhere"):
+        assert words in message
+    for typed, words in (
+        ({"from_scratch": True, "seeds": "0"}, "--seeds"),
+        ({"weights": "/nowhere.pth"}, "no such file"),
+        ({"from_scratch": True, "weights": "x"}, "exclude each other"),
+        ({"from_scratch": True, "input_size": "4"}, "--input-size"),
+        ({"network": "model1", "input_size": "32"}, "belongs to resnet18"),
+        ({"network": "model1", "hold_out": False}, "keeps none"),
+        ({"network": "model1", "epochs": "soon"}, "--epochs"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            plan_study(flags("losses", **typed))
+    with pytest.raises(UsageError, match="Did you mean 'long-tail'"):
+        plan_study(flags("long-tai"))
+
+
+def test_members_are_trained_seed_by_seed_and_scored_on_test(done: Run) -> None:
+    assert [trial.id for trial in done.stage("study")] == [
+        "model1-setting2.1", "model2-setting6.1", "model1-setting2.2", "model2-setting6.2",
+    ]  # fmt: skip
+    assert done.state == "done" and done.planned_trials == 4
+    seeds = [trial.seed for trial in done.trials.values()]
+    assert seeds[0] == seeds[1] != seeds[2] == seeds[3]  # members share seeds: they are compared pair by pair
+    for trial in done.trials.values():
+        assert set(trial.metrics) == {"select", "rank", "test"}
+        confusion = np.array(trial.metrics["test"]["confusion"])
+        assert confusion.sum() == sum(done.facts["counts"]["test"])
+        assert np.trace(confusion) / confusion.sum() == pytest.approx(trial.metrics["test"]["accuracy"])
+        assert (done.folder / "tensorboard" / trial.id).is_dir()
+        assert not done.weights(trial.id).exists()
+
+
+def test_an_interrupted_study_goes_on_and_ends_as_if_it_had_not_been(done: Run, tmp_path: Path) -> None:
+    store, trained = begin(tmp_path / "hand"), list[str]()
+    with pytest.raises(KeyboardInterrupt):
+        train(store, trained, stop_after=2)
+    half = load_run("hand", tmp_path)
+    assert (half.state, half.stopped, len(half.ranked())) == ("stopped", "interrupted", 2)
+    run = train(RunStore(half.folder), trained)
+    assert trained == [trial.id for trial in done.trials.values()]  # none twice
+    assert story(run) == story(done)
+    again = train(RunStore(half.folder), trained)
+    assert len(trained) == 4 and again.ended
+
+
+def test_failed_trainings_are_said_and_start_again(tmp_path: Path) -> None:
+    plan = plan_study(flags("hand-nets", members="model1-setting2,model2-setting2", seeds="1", epochs="1"))
+    members = plan.config.members
+    broken = members[0].model_copy(update={"recipe": members[0].recipe.model_copy(update={"learning_rate": 1e30})})
+    config = plan.config.model_copy(update={"members": (broken, members[1])})
+    trained: list[str] = []
+    with pytest.raises(SearchStopped, match=r"(?s)1 of 2 trainings are missing.*model1-setting2\.1: .*nasctl resume"):
+        train(create_run(tmp_path / "run", config, plan.facts), trained)
+    run = load_run("run", tmp_path)
+    row = study_document(run)["members"][0]
+    assert row["seeds"] == 0 and "epoch 1" in row["failed"]["model1-setting2.1"]
+    with pytest.raises(SearchStopped):
+        train(RunStore(run.folder), trained)
+    assert trained == ["model1-setting2.1", "model2-setting2.1", "model1-setting2.1"]
+
+
+def test_the_report_has_the_studys_figures_and_pictures(done: Run) -> None:
+    document = study_document(done)
+    first = document["members"][0]
+    values = [done.trials[f"model1-setting2.{n}"].metrics["test"]["macro_f1"] for n in (1, 2)]
+    assert first["test"]["macro_f1"] == {"mean": np.mean(values), "std": pytest.approx(np.std(values, ddof=1)),
+                                         "values": values}  # fmt: skip
+    assert set(first["test"]) == set(REPORTED)
+    assert first["params"] == first["trainable"] <= 52_822
+    pictures = write_pictures(done)
+    assert {path.name for path in pictures} == {
+        "recall-by-class.png", "learning-curves.png", "confusion-model1-setting2.png", "confusion-model2-setting6.png",
+    }  # fmt: skip
+    for path in pictures:
+        with Image.open(path) as image:
+            assert min(image.size) >= 500 and len(set(image.convert("L").tobytes())) > 20  # not blank
+
+
+def test_agreement_with_published_figures_is_spearmans() -> None:
+    def row(published: float | None, ours: float) -> dict[str, Any]:
+        return {"published_accuracy": published, "test": {"accuracy": {"mean": ours}}}
+
+    rows = [row(0.7, 0.1), row(0.8, 0.3), row(0.9, 0.2), row(None, 0.9)]
+    found = agreement(rows)
+    assert found is not None and found["members"] == 3 and found["spearman"] == pytest.approx(0.5)
+    assert agreement(rows[2:]) is None
+
+
+def test_methods_of_a_found_run_do_not_reach_the_members(tmp_path: Path) -> None:
+    recipe = RECIPES["post-hoc-logit-adjustment"].model_copy(update={"epochs": 1})
+    searched(tmp_path / "found", recipe=recipe, trials=1, confirm=0)
+    plan = plan_study(flags("losses", arch="found:1", runs=str(tmp_path)))
+    assert {member.recipe.post_hoc_tau for member in plan.config.members if member.name != "post-hoc"} == {0.0}
+
+
+def test_a_found_architecture_is_trained_with_its_runs_data_and_training(best: Run) -> None:
+    assert best.winner
+    runs = str(best.folder.parent)
+    plan = plan_study(flags("oversampling", arch="best", runs=runs))
+    trial = best.trials[best.winner["trial"]]
+    assert all(member.sample == trial.sample and member.space == "vgg" for member in plan.config.members)
+    assert all(member.recipe.epochs == 1 for member in plan.config.members)
+    assert plan.facts["data_key"] == best.facts["data_key"]
+    assert plan.facts["members"]["smote"]["architecture"] == trial.architecture
+    with pytest.raises(UsageError, match=r"no trial '77'.*") as refused:
+        plan_study(flags("losses", arch="best:77", runs=runs))
+    assert len(refused.value.faults) == 1  # nothing was downloaded
+
+
+def test_a_winner_is_compared_with_baselines_on_the_same_images(done: Run, best: Run, tmp_path: Path) -> None:
+    other = searched(tmp_path / "other", seed=1, trials=1)
+    document = compare([best, done, other])
+    assert [row["name"] for row in document["others"][:2]] == ["model1-setting2", "model2-setting6"]
+    assert [row["kind"] for row in document["others"]] == ["baseline", "baseline", "random search"]
+    assert document["winner"]["params"] <= 20_000
+    row = document["others"][0]
+    differences = np.array(document["winner"]["test"]["balanced_accuracy"]["values"]) - np.array(
+        row["test"]["balanced_accuracy"]["values"]
+    )
+    assert row["against_winner"]["difference"] == pytest.approx(differences.mean())
+    assert row["against_winner"]["least_p"] == 0.5
+    assert [spent["trainings"] for spent in document["compute"]] == [4, 4, 3]
+    with Image.open(draw(document, tmp_path / "sizes.png")) as image:
+        assert min(image.size) >= 500
+    with pytest.raises(UsageError, match=r"end in \.png"):
+        draw(document, tmp_path / "sizes.pdf")
+
+
+def test_runs_on_other_data_are_not_compared(done: Run, best: Run, tmp_path: Path) -> None:
+    even = train(begin(tmp_path / "even", imbalance="1", members="model1-setting2", seeds="1"))
+    with pytest.raises(UsageError, match=r"'even' cannot be compared with 'best'.*imbalance 1,.*not .*imbalance 20,"):
+        compare([best, done, even])
+    with pytest.raises(RunError, match="'hand' is no search"):
+        compare([done, best])
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_the_paired_test_is_scipys(count: int) -> None:
+    rng = np.random.default_rng(count)
+    winner, other = rng.normal(0.5, 0.1, count), rng.normal(0.4, 0.1, count)
+    theirs = permutation_test(
+        (winner - other,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    )
+    ours = paired(list(winner), list(other))
+    assert ours["p"] == pytest.approx(theirs.pvalue) and ours["least_p"] == 2 / 2**count
+    assert ours["p"] >= ours["least_p"]
+
+
+def test_many_pairs_are_drawn_not_counted() -> None:
+    winner = [0.9 + 0.001 * n for n in range(20)]
+    found = paired(winner, [0.5] * 20)
+    assert found["p"] < 0.001
+    assert paired([0.5], []) == {"pairs": 0, "difference": None, "p": None, "least_p": None}
+
+
+def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> None:
+    for ask in (lambda: done.search, lambda: export_trial(done, None, Path("model"))):
+        with pytest.raises(RunError, match=r"'hand' is no search.*nasctl baseline report hand"):
+            ask()
+    with pytest.raises(RunError, match=r"'best' is no baseline run"):
+        _ = best.study
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(runs_table([done, best]))
+    console.print(trials_table(done, done.ranked()))
+    print_run(console, done)
+    text = console.export_text()
+    for words in (
+        "study hand-nets",
+        "4/4",
+        "model1-setting2.1",
+        "model2, after Borderline-SMOTE: resnet",
+        "baseline stu",
+    ):
+        assert words in text
+
+
+def test_a_study_on_every_training_image(tmp_path: Path) -> None:
+    """The benchmark's protocol: nothing held out, the last epoch, the tail cut from all training images."""
+    plan = plan_study(flags("long-tail", data="digits", imbalance="10", members="ce,ldam-drw", seeds="1", epochs="1"))
+    held = plan_study(flags("losses", network="model2", imbalance="10"))
+    counts, less = plan.facts["counts"], held.facts["counts"]
+    assert counts["test"] == less["test"] and max(counts["train"]) > 1.3 * max(less["train"])
+    assert plan.facts["data_key"] != held.facts["data_key"]
+    assert all(member.recipe.keep_epoch == "last" for member in plan.config.members)
+    assert [member.published for member in plan.config.members] == [86.39, 88.16]
+    assert [member.published for member in held.config.members if member.published] == []
+    assert DataConfig().hold_out
+    with pytest.raises(UsageError, match="keeps none"):
+        plan_study(flags("losses", network="model2", hold_out=False))
+
+
+def test_the_command_line_of_baselines(tmp_path: Path) -> None:
+    def nasctl(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "nas.cli", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+
+    few = ["--members", "model2-setting2", "--seeds", "2", "--epochs", "1", "--workers", "1", "--device", "cpu"]
+    done = nasctl("baseline", "run", "hand-nets", *few, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["state"] == "done" and document["members"][0]["seeds"] == 2
+    assert all(Path(tmp_path, path).is_file() for path in document["pictures"])
+    again = nasctl("resume")
+    assert "hand-nets-digits-1 is done already." in again.stdout and "model2-setting2" in again.stdout

@@ -1,0 +1,359 @@
+"""Executors with real processes, killed for real."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trial_functions
+from trial_functions import spec
+
+from nas.errors import UsageError
+from nas.executors import Executor, InlineExecutor, LocalExecutor, WorkerSlot, devices, plan_slots
+from nas.executors.devices import worker_environment
+from nas.trials.spec import TrialResult, TrialSpec
+
+CPU = WorkerSlot("cpu", num_threads=1)
+LIMIT = 30.0  # seconds nothing here comes near, so that a fault fails a test instead of hanging it
+
+
+def one(executor: Executor, trial: TrialSpec) -> TrialResult:
+    executor.submit(trial)
+    (result,) = executor.wait(LIMIT)
+    return result
+
+
+def workers(run: str, *slots: WorkerSlot, **options: object) -> LocalExecutor:
+    return LocalExecutor(slots or (CPU,), run=f"trial_functions:{run}", **options)  # type: ignore[arg-type]
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):  # the second if it goes while this is read
+        return True
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def obedient() -> Iterator[LocalExecutor]:
+    with workers("as_told") as executor:
+        yield executor
+
+
+class TestBothKinds:
+    """What any executor promises."""
+
+    @pytest.fixture(params=["inline", "local"])
+    def executor(self, request: pytest.FixtureRequest) -> Iterator[Executor]:
+        made: Executor = InlineExecutor(trial_functions.as_told) if request.param == "inline" else workers("as_told")
+        with made:
+            yield made
+
+    def test_a_result_comes_back_once(self, executor: Executor) -> None:
+        assert executor.num_running == 0
+        assert executor.wait() == []
+        executor.submit(spec("a"))
+        assert executor.num_running == 1
+        with pytest.raises(AssertionError, match="taken"):
+            executor.submit(spec("b"))
+        assert [result.id for result in executor.wait()] == ["a"]
+        assert executor.num_running == 0
+        assert executor.wait() == []
+
+    def test_an_exception_fails_its_own_trial(self, executor: Executor) -> None:
+        result = one(executor, spec(seed=1))
+        assert (result.status, result.error) == ("failed", "ValueError: the loss is made of cheese")
+        assert one(executor, spec()).status == "finished"
+
+    def test_close_twice(self, executor: Executor) -> None:
+        executor.close()
+        executor.close()
+
+    def test_epochs_are_reported_in_order(self) -> None:
+        heard: list[tuple[str, float]] = []
+
+        def listen(trial: str, row: dict[str, float]) -> None:
+            heard.append((trial, row["epoch"]))
+
+        one(InlineExecutor(trial_functions.two_epochs, on_epoch=listen), spec("a"))
+        with workers("two_epochs", on_epoch=listen) as executor:
+            one(executor, spec("b"))
+        assert heard == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+
+
+class TestWorkers:
+    def test_they_persist_and_share_the_work(self) -> None:
+        pids = set()
+        with workers("surroundings", CPU, CPU) as executor:
+            for _ in range(3):
+                executor.submit(spec("a"))
+                executor.submit(spec("b"))
+                while executor.num_running:
+                    pids |= {result.metrics["rank"]["pid"] for result in executor.wait(LIMIT)}
+        assert len(pids) == 2
+        assert os.getpid() not in pids
+        assert all(is_gone(pid) for pid in pids)
+
+    def test_device_and_threads_are_fixed_before_the_trial(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5a")
+        with workers("surroundings", WorkerSlot("cuda:1", num_threads=3)) as executor:
+            seen = one(executor, spec()).metrics["rank"]
+        assert seen["device"] == "cuda:0"
+        assert seen["CUDA_VISIBLE_DEVICES"] == "GPU-5a"
+        assert seen["OMP_NUM_THREADS"] == seen["MKL_NUM_THREADS"] == "3"
+
+    def test_torch_obeys(self) -> None:
+        with workers("threads_of_torch", WorkerSlot("cpu", num_threads=2)) as executor:
+            assert one(executor, spec()).metrics["rank"]["threads"] == 2
+
+    def test_waiting_costs_no_time_of_the_processor(self, obedient: LocalExecutor) -> None:
+        obedient.submit(spec(seed=4))
+        obedient.wait(0.5)
+        before = time.process_time()
+        assert obedient.wait(0.5) == []
+        assert time.process_time() - before < 0.05
+        assert obedient.num_running == 1
+
+
+class TestDeaths:
+    @pytest.mark.parametrize(
+        ("seed", "reason"),
+        [
+            (9, r"killed by signal 9 \(SIGKILL\); often the system ran out of memory"),
+            (11, r"killed by signal 11 \(SIGSEGV\)$"),
+            (2, r"ended by itself with exit status 7"),
+            (3, r"result cannot be sent"),
+        ],
+    )
+    def test_it_fails_its_own_trial_and_the_slot_comes_back(
+        self, obedient: LocalExecutor, seed: int, reason: str
+    ) -> None:
+        result = one(obedient, spec(seed=seed))
+        assert result.status == "failed"
+        assert re.search(reason, result.error or "")
+        assert one(obedient, spec()).status == "finished"
+
+    def test_the_neighbour_is_untouched(self, tmp_path: Path) -> None:
+        with workers("as_told", CPU, CPU) as executor:
+            executor.submit(spec("victim", seed=4, log_path=tmp_path / "pid"))
+            wait_until(lambda: (tmp_path / "pid").is_file() and bool((tmp_path / "pid").read_text()))
+            executor.submit(spec("other"))
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+            results: dict[str, TrialResult] = {}
+            while executor.num_running:
+                results |= {result.id: result for result in executor.wait(LIMIT)}
+        assert results["victim"].status == "failed"
+        assert results["other"].status == "finished"
+
+    def test_a_worker_killed_while_idle_is_replaced(self, obedient: LocalExecutor) -> None:
+        first = one(obedient, spec()).metrics["rank"]["pid"]
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{first}").exists())  # a zombie may have threads that are still ending
+        assert one(obedient, spec()).metrics["rank"]["pid"] != first
+
+    def test_a_worker_whose_gpu_is_lost_to_it_is_replaced(self) -> None:
+        with workers("lost_gpu", WorkerSlot("cuda:0", 1)) as executor:
+            before = one(executor, spec()).metrics["rank"]["pid"]
+            assert "illegal memory access" in (one(executor, spec(seed=1)).error or "")
+            assert one(executor, spec()).metrics["rank"]["pid"] != before
+
+    @pytest.mark.parametrize("run", ["no_such_module:run", "trial_functions:no_such_function"])
+    def test_a_worker_that_cannot_start_says_why(self, run: str) -> None:
+        with LocalExecutor([CPU], run=run) as executor:
+            for _ in range(2):
+                result = one(executor, spec())
+                assert result.status == "failed"
+                assert (result.error or "").startswith("worker could not start: ")
+                assert "no_such" in (result.error or "")
+
+    def test_close_ends_workers_in_the_middle_of_a_trial(self, tmp_path: Path) -> None:
+        executor = workers("as_told")
+        executor.submit(spec(seed=4, log_path=tmp_path / "pid"))
+        wait_until(lambda: (tmp_path / "pid").is_file() and bool((tmp_path / "pid").read_text()))
+        start = time.monotonic()
+        executor.close()
+        assert time.monotonic() - start < 0.5
+        assert is_gone(int((tmp_path / "pid").read_text()))
+
+
+class TestTimeLimit:
+    def test_a_hung_trial_is_stopped_and_the_slot_comes_back(self) -> None:
+        with workers("as_told", trial_timeout=0.3) as executor:
+            result = one(executor, spec(seed=4))
+            assert (result.status, result.error) == ("failed", "stopped after 0.3 s (--trial-timeout)")
+            assert 0.3 <= result.seconds < 3
+            assert one(executor, spec()).status == "finished"
+
+    def test_the_start_of_the_worker_does_not_count(self) -> None:
+        with LocalExecutor([CPU], run="starts_late:nothing", trial_timeout=0.3) as executor:
+            assert one(executor, spec()).status == "finished"
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from nas.executors import LocalExecutor, WorkerSlot
+from trial_functions import spec
+
+def main():
+    folder = Path(sys.argv[1])
+    executor = LocalExecutor([WorkerSlot("cpu", 1)] * 2, run="trial_functions:as_told")
+    executor.submit(spec("a", seed=int(sys.argv[2]), log_path=folder / "a"))
+    executor.submit(spec("b", seed=int(sys.argv[2]), log_path=folder / "b"))
+    done = []
+    while executor.num_running:
+        done += [result.id for result in executor.wait()]
+    print(sorted(done))
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+class TestPrograms:
+    """The whole program: started in each way a user starts it, and ended in each way that one ends."""
+
+    @pytest.fixture
+    def program(self, tmp_path: Path) -> Path:
+        path = tmp_path / "program.py"
+        path.write_text(PROGRAM.format(tests=str(Path(__file__).parents[1] / "support")))
+        return path
+
+    def start(self, program: Path, *command: str, seed: int = 4) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, *command, str(program.parent), str(seed)],
+            cwd=program.parent,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def pids(self, program: Path) -> list[int]:
+        files = [program.parent / "a", program.parent / "b"]
+        wait_until(lambda: all(file.is_file() and file.read_text() for file in files))
+        return [int(file.read_text()) for file in files]
+
+    @pytest.mark.parametrize("as_module", [False, True])
+    def test_it_ends_without_close(self, program: Path, as_module: bool) -> None:
+        process = self.start(program, *(["-m", "program"] if as_module else [str(program)]), seed=0)
+        out, errors = process.communicate(timeout=LIMIT)
+        assert (process.returncode, out, errors) == (0, "['a', 'b']\n", "")
+
+    def test_workers_die_with_a_killed_parent(self, program: Path) -> None:
+        process = self.start(program, str(program))
+        pids = self.pids(program)
+        process.kill()
+        process.communicate(timeout=LIMIT)
+        wait_until(lambda: all(is_gone(pid) for pid in pids))
+
+    def test_interrupting_the_group_is_left_to_the_parent(self, program: Path) -> None:
+        process = self.start(program, str(program))
+        time.sleep(0.2)  # the workers are still being imported: they must be deaf from their first instant
+        pids = self.pids(program)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=LIMIT)
+        assert errors.count("KeyboardInterrupt") == 1  # the parent's own
+        wait_until(lambda: all(is_gone(pid) for pid in pids))
+
+
+class TestDevices:
+    @pytest.mark.parametrize(
+        ("device", "visible", "expected"),
+        [
+            ("cpu", "0,1", ""),
+            ("cuda:0", None, "0"),
+            ("cuda:3", None, "3"),
+            ("cuda:0", "2", "2"),
+            ("cuda:1", "2, 7", "7"),
+            ("cuda:1", "GPU-aa,MIG-bb", "MIG-bb"),
+        ],
+    )
+    def test_the_gpu_of_a_worker(self, device: str, visible: str | None, expected: str) -> None:
+        parent = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+        assert worker_environment(WorkerSlot(device, 1), parent)["CUDA_VISIBLE_DEVICES"] == expected
+
+    def test_cpu_workers_divide_the_cores(self) -> None:
+        cores = devices.count_cores()
+        assert plan_slots("cpu", 1, None) == [WorkerSlot("cpu", cores)]
+        assert plan_slots("cpu", 2 * cores, None) == [WorkerSlot("cpu", 1)] * 2 * cores
+        slots = plan_slots("cpu", None, None)
+        assert len(slots) * slots[0].num_threads <= max(cores, 1)
+
+    def test_cpu_does_not_import_torch(self) -> None:
+        code = "import sys, nas.executors as e; e.plan_slots('cpu', 1, None); assert 'torch' not in sys.modules"
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], capture_output=True)
+
+    def test_every_fault_is_reported_together(self) -> None:
+        with pytest.raises(UsageError) as caught:
+            plan_slots("gpu", 0, -1)
+        assert [fault.split()[0] for fault in caught.value.faults] == [
+            "--workers",
+            "--trials-per-gpu",
+            "There",
+        ]
+
+    def test_trials_per_gpu_means_nothing_on_the_cpu(self) -> None:
+        with pytest.raises(UsageError, match="use --workers"):
+            plan_slots("cpu", None, 2)
+
+    @pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+    def test_no_gpu(self, device: str) -> None:
+        import torch
+
+        if torch.cuda.device_count():
+            pytest.skip("this machine has one")
+        with pytest.raises(UsageError, match=r"No CUDA GPU is visible.*use --device cpu"):
+            plan_slots(device, None, None)
+
+    def test_slots_of_several_gpus(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(devices, "_may_have_gpu", lambda: True)
+        monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+        assert [slot.device for slot in plan_slots(None, None, 2)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+        assert len(plan_slots("cuda", None, None)) == 2 * devices.TRIALS_PER_GPU
+        assert [slot.device for slot in plan_slots("cuda:1", 2, None)] == ["cuda:1", "cuda:1"]
+        assert [slot.device for slot in plan_slots("cuda", 3, None)] == ["cuda:0", "cuda:1", "cuda:0"]
+        with pytest.raises(UsageError, match="cuda:0 to cuda:1"):
+            plan_slots("cuda:2", None, None)
+
+    @pytest.mark.parametrize(
+        ("files", "expected"),
+        [
+            ({}, None),
+            ({"cpu.max": "max 100000\n"}, None),
+            ({"cpu.max": "150000 100000\n"}, 1.5),
+            ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+            ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4.0),
+        ],
+    )
+    def test_a_containers_quota(self, tmp_path: Path, files: dict[str, str], expected: float | None) -> None:
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        assert devices._container_quota(tmp_path) == expected
+
+    @pytest.mark.gpu
+    def test_a_real_gpu(self) -> None:
+        import torch
+
+        if not torch.cuda.device_count():
+            pytest.skip("no GPU")
+        slots = plan_slots("cuda:0", 2, None)
+        with workers("surroundings", *slots) as executor:
+            assert one(executor, spec()).metrics["rank"]["device"] == "cuda:0"

@@ -1,0 +1,244 @@
+"""Exports of untrained networks: what is checked does not depend on what was learned."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from budgets import cost_of
+from nas.errors import ExportError, UsageError
+from nas.export.check import FILES, check_budget, check_counts, check_files, check_logits, random_batches
+from nas.export.model_card import description, model_card
+from nas.export.write import ExportRequest, export, trained_model
+from search_spaces import Sample, Task, get_space, space_names
+
+TASK = Task((3, 12, 10), 4)
+NAMES = ("axe", "book", "hammer | tongs", "other")
+
+
+def request_for(space: str, folder: Path, sample: Sample | None = None) -> ExportRequest:
+    """A request for an untrained network whose running statistics are not the identity's."""
+    family = get_space(space)
+    sample = family.canonical if sample is None else sample
+    torch.manual_seed(0)
+    model = family.build(sample, TASK.input_shape, TASK.num_classes)
+    model(torch.randn(8, *TASK.input_shape))
+    folder.mkdir(exist_ok=True)
+    save_file(model.state_dict(), folder / "trained.safetensors")
+    cost = cost_of(family, sample, TASK)
+    return ExportRequest(
+        out=folder / "model",
+        space=space,
+        sample=sample,
+        text=family.text(sample),
+        input_shape=TASK.input_shape,
+        num_classes=TASK.num_classes,
+        classes=NAMES,
+        mean=[0.5, 0.4, 0.3],
+        std=[0.2, 0.2, 0.25],
+        weights=folder / "trained.safetensors",
+        metrics={
+            "rank": {"accuracy": 0.91, "recall_by_class": [1.0, 0.75, float("nan"), 0.5]},
+            "test": {"accuracy": 0.9, "macro_f1": 0.8, "recall_by_class": [1.0, 0.5, 0.25, 0.5]},
+        },
+        params=cost.params,
+        macs=cost.macs,
+        size_bytes=cost.size_bytes,
+        peak_memory=cost.peak_memory,
+        budget={"max_params": cost.params, "max_macs": cost.macs, "max_bytes": cost.size_bytes},
+        provenance={
+            "run": "r1",
+            "trial": 7,
+            "recipe": {"name": "ce", "epochs": 3},
+            "confirm": {"split": "rank", "metric": "balanced_accuracy", "mean": 0.9, "std": 0.01, "runs": 3},
+        },
+    )
+
+
+def small_sample(space: str) -> Sample:
+    """The shallowest of some random networks: the exporters' time grows with the number of layers."""
+    family = get_space(space)
+    rng = np.random.default_rng(1)
+    samples = [family.sample(rng) for _ in range(100)]
+    return min(samples, key=lambda sample: len(repr(family.structure(sample, TASK))))
+
+
+@pytest.fixture(scope="module")
+def request_vgg(tmp_path_factory: pytest.TempPathFactory) -> ExportRequest:
+    return request_for("vgg", tmp_path_factory.mktemp("vgg"))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportRequest:
+    request = request_for("mobilenet", tmp_path_factory.mktemp("exported"), small_sample("mobilenet"))
+    files = export(request)
+    assert sorted(file.name for file in files) == [
+        "README.md",
+        "model.json",
+        "model.onnx",
+        "model.pt2",
+        "weights.safetensors",
+    ]
+    return request
+
+
+def nothing_is_left(request: ExportRequest) -> bool:
+    return [path.name for path in request.weights.parent.iterdir()] == [request.weights.name]
+
+
+@pytest.mark.slow
+class TestWhole:
+    def test_folder_and_nothing_else(self, exported: ExportRequest) -> None:
+        assert {path.name for path in exported.weights.parent.iterdir()} == {"model", "trained.safetensors"}
+        assert sorted(exported.out.iterdir()) == sorted(
+            exported.out / name for name in ("README.md", "model.json", *FILES.values())
+        )
+        assert len({path.stat().st_mode for path in exported.out.iterdir()}) == 1
+
+    def test_the_card_is_enough_for_a_stranger(self, exported: ExportRequest, tmp_path: Path) -> None:
+        """The code in README.md, as it stands, names a class of a real image file."""
+        from PIL import Image
+
+        pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "image.png")
+        for name in ("model.json", "model.onnx", "model.pt2"):
+            shutil.copy(exported.out / name, tmp_path)
+        blocks = (exported.out / "README.md").read_text().split("```python\n")[1:]
+        code = "\n".join(block.split("```")[0] for block in blocks)
+        code += "\nprint(card['classes'][int(logits[0].argmax())])"
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        by_onnx, by_torch = done.stdout.splitlines()
+        assert by_onnx == by_torch
+        assert by_onnx in NAMES
+
+    def test_a_spoilt_file_is_noticed(self, exported: ExportRequest, tmp_path: Path) -> None:
+        spoilt = shutil.copytree(exported.out, tmp_path / "spoilt")
+        tensors = load_file(exported.weights)
+        other = {name: tensor * 1.01 for name, tensor in tensors.items() if tensor.is_floating_point()}
+        save_file(tensors | other, spoilt / "weights.safetensors")
+        batches = random_batches(exported.input_shape, exported.mean, exported.std)
+        with pytest.raises(ExportError, match=r"weights\.safetensors, loaded .* other logits"):
+            check_files(spoilt, trained_model(exported), batches)
+
+    @pytest.mark.parametrize("space", [name for name in space_names() if name != "mobilenet"])
+    def test_every_space_and_not_a_word(self, space: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        assert len(export(request_for(space, tmp_path / "in", small_sample(space)))) == 5
+        assert capfd.readouterr() == ("", "")
+
+
+class TestRefusals:
+    """Reasons to write nothing, found before anything slow."""
+
+    @pytest.fixture(autouse=True)
+    def no_programs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("nas.export.write.write_programs", lambda *arguments: None)
+
+    def test_folder_with_something_in_it(self, request_vgg: ExportRequest, tmp_path: Path) -> None:
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "precious.txt").write_text("mine")
+        with pytest.raises(UsageError, match=r"model exists and is not an empty folder"):
+            export(dataclasses.replace(request_vgg, out=tmp_path / "model"))
+        assert (tmp_path / "model" / "precious.txt").read_text() == "mine"
+
+    def test_out_is_a_file(self, request_vgg: ExportRequest, tmp_path: Path) -> None:
+        (tmp_path / "model").write_text("mine")
+        with pytest.raises(UsageError, match="not an empty folder"):
+            export(dataclasses.replace(request_vgg, out=tmp_path / "model"))
+        with pytest.raises(UsageError, match="cannot be written"):
+            export(dataclasses.replace(request_vgg, out=tmp_path / "model" / "inside"))
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (
+                lambda r: {"params": r.params + 1},
+                "parameters of the network.*parameters in.*parameters by thop",
+            ),
+            (lambda r: {"macs": r.macs + 1}, "MACs by thop"),
+            (lambda r: {"size_bytes": r.size_bytes - 4}, "bytes of tensors"),
+            (lambda r: {"budget": {"max_params": r.params - 1}}, "breaks its budget.*parameters"),
+            (lambda r: {"budget": {"max_macs": r.macs - 1}}, "breaks its budget.*MACs"),
+            (lambda r: {"budget": {"max_bytes": r.size_bytes - 1}}, "breaks its budget.*bytes of weights"),
+            (lambda r: {"budget": {"max_peak_memory": r.peak_memory - 1}}, "breaks its budget.*activations"),
+            (lambda r: {"classes": ("a", "b")}, "2 class names for 4 classes"),
+            (lambda r: {"weights": r.weights.with_name("none")}, "none cannot be used"),
+            (lambda r: {"num_classes": 5, "classes": (*NAMES, "x")}, "cannot be used"),
+        ],
+    )
+    def test_what_does_not_add_up(
+        self, request_vgg: ExportRequest, change: Callable[[ExportRequest], dict[str, object]], message: str
+    ) -> None:
+        with pytest.raises(ExportError, match=f"(?s){message}"):
+            export(dataclasses.replace(request_vgg, **change(request_vgg)))  # type: ignore[arg-type]
+        assert nothing_is_left(request_vgg)
+
+    def test_files_that_are_missing(self, request_vgg: ExportRequest) -> None:
+        out = request_vgg.weights.parent / "a" / "b" / "model"
+        with pytest.raises(ExportError, match=r"model\.onnx does not work in a fresh process"):
+            export(dataclasses.replace(request_vgg, out=out))
+        assert nothing_is_left(request_vgg)
+
+
+class TestChecks:
+    def test_logits(self) -> None:
+        one = np.array([[1.0, -2.0]], np.float32)
+        check_logits("f", [one], [one + 1e-4])
+        with pytest.raises(ExportError, match=r"f, loaded.*differ by 0\.001"):
+            check_logits("f", [one], [one + 1e-3])
+        with pytest.raises(ExportError, match="nan"):
+            check_logits("f", [one], [one * np.float32("nan")])
+        with pytest.raises(ExportError, match="shape"):
+            check_logits("f", [one], [one[0]])
+
+    def test_inputs_look_like_normalized_images(self) -> None:
+        batches = random_batches((1, 8, 8), [0.5], [0.25])
+        assert [len(batch) for batch in batches] == [1, 4, 1, 4]
+        assert all(batch.dtype == np.float32 and np.abs(batch).max() <= 2 for batch in batches)
+
+    @pytest.mark.parametrize("space", space_names())
+    def test_counts_of_random_networks(self, space: str, tmp_path: Path) -> None:
+        for seed in range(3):
+            sample = get_space(space).sample(np.random.default_rng(seed))
+            request = request_for(space, tmp_path, sample)
+            check_counts(trained_model(request), request.weights, request.input_shape, request.cost)
+
+    def test_budget_within(self, request_vgg: ExportRequest) -> None:
+        check_budget(request_vgg.cost, request_vgg.budget)
+        check_budget(request_vgg.cost, {})
+
+
+class TestCard:
+    def test_json(self, request_vgg: ExportRequest) -> None:
+        facts = json.loads(json.dumps(description(request_vgg)))
+        assert facts["input"]["shape"] == ["batch", 3, 12, 10]
+        assert facts["input"]["normalization"]["mean"] == [0.5, 0.4, 0.3]
+        assert facts["classes"] == list(NAMES)
+        assert facts["metrics"]["rank"]["recall_by_class"] == [1.0, 0.75, None, 0.5]
+        assert facts["sample"] == request_vgg.sample
+
+    def test_readme(self, request_vgg: ExportRequest) -> None:
+        card = model_card(request_vgg)
+        assert f"| parameters | {request_vgg.params:,} | {request_vgg.params:,} |" in card
+        assert "| bytes of weights (the tensors; the file's header is not counted) |" in card
+        assert "| macro f1 | - | 0.8000 |" in card
+        assert "| hammer \\| tongs | - | 0.2500 |" in card
+        assert "balanced accuracy on `rank` 0.9000 ± 0.0100" in card
+        assert "Trained again 3 times" in card
+        assert request_vgg.text in card
+
+    def test_readme_without_anything_optional(self, request_vgg: ExportRequest) -> None:
+        card = model_card(dataclasses.replace(request_vgg, metrics={}, provenance={}, budget={}))
+        assert "Not recorded." in card
+        assert "±" not in card

@@ -1,0 +1,359 @@
+"""The first stage of a one-shot search in its run: events, checkpoints, resume, limits, and what can go wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import oneshot_runs
+import pytest
+import torch
+from oneshot_runs import BUDGET, SPACE, TASK, begin, find
+from simulated_search import Simulated
+
+from budgets import cost_of
+from nas.engine import trial_loop as loop
+from nas.engine.search import search
+from nas.errors import NasctlError, RunError, SearchStopped
+from nas.executors import WorkerSlot
+from nas.runs.log import Event, RunStore, read_events
+from nas.runs.run import Run, fold
+from nas.strategies.oneshot import checkpoint, stage
+from nas.strategies.oneshot.training import SupernetTraining
+
+EPOCHS = 5
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
+    monkeypatch.setattr(stage, "get_space", lambda name: SPACE)
+    monkeypatch.setattr(loop, "get_space", lambda name: SPACE)
+
+
+def story(folder: Path) -> list[tuple[str, dict[str, Any]]]:
+    """What happened, without when."""
+    return [
+        (event.kind, {name: value for name, value in event.body.items() if name != "seconds"})
+        for event in read_events(folder)
+        if event.kind not in ("session", "stopped")
+    ]
+
+
+def stop_at(kind: str, epoch: int | None = None) -> Any:
+    """A listener that is interrupted by the user at an event."""
+
+    def listener(event: Event, run: Run) -> None:
+        if event.kind == kind and epoch in (None, event.body.get("epoch")):
+            raise KeyboardInterrupt
+
+    return listener
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stage that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    original, stage.get_space = stage.get_space, lambda name: SPACE  # type: ignore[assignment]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with begin(folder) as store:
+        find(store)
+    torch.set_num_threads(threads)
+    stage.get_space = original
+    return folder
+
+
+def test_the_log_holds_the_supernet_its_epochs_and_its_candidates(whole: Path) -> None:
+    events = [(kind, body) for kind, body in story(whole) if kind != "note"]
+    assert [kind for kind, _ in events] == ["run", "supernet", *["supernet_epoch"] * EPOCHS, "candidates"]
+    supernet = events[1][1]
+    assert supernet["choices"] == {choice.label: list(choice.values) for choice in SPACE.choices}
+    assert (supernet["epochs"], supernet["warm_up_epochs"]) == (EPOCHS, 1)
+    assert supernet["params"] > 1000 and supernet["peak_bytes"] > 16 * supernet["params"]
+    run = fold(whole, read_events(whole))
+    assert [record["epoch"] for record in run.supernet_epochs] == [1, 2, 3, 4, 5]
+    assert run.candidates is not None
+    for candidate in run.candidates["ranked"]:
+        assert not BUDGET.violations(cost_of(SPACE, candidate["sample"], TASK))
+    assert not (whole / "supernet").exists()  # nothing needs the checkpoint any more
+
+
+def test_an_interrupted_stage_ends_like_one_that_was_not(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt), begin(folder) as store:
+        find(store, [stop_at("supernet")])
+    for epoch in (1, 3, 4):
+        with pytest.raises(KeyboardInterrupt), RunStore(folder) as store:
+            find(store, [stop_at("supernet_epoch", epoch)])
+    with pytest.raises(KeyboardInterrupt), RunStore(folder) as store:
+        find(store, [stop_at("candidates")])
+    assert (folder / "supernet").exists()  # left by what seemed a kill
+    with RunStore(folder) as store:
+        find(store)
+    assert story(folder) == story(whole)
+    assert not (folder / "supernet").exists()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("strategy", ["darts", "gumbel-darts", "random-oneshot"])
+def test_every_strategy_and_optimizer_goes_on_exactly(tmp_path: Path, strategy: str, optimizer: str) -> None:
+    stories = []
+    for name in ("whole", "stopped"):
+        recipe = oneshot_runs.Recipe(batch_size=64, optimizer=optimizer)
+        options = {"strategy": strategy, "recipe": recipe, "supernet": {"epochs": 3, "candidates": 2}}
+        with begin(tmp_path / name, **options) as store:
+            if name == "stopped":
+                with pytest.raises(KeyboardInterrupt):
+                    find(store, [stop_at("supernet_epoch", 2)])
+            find(store)
+        stories.append(story(tmp_path / name))
+    assert stories[0] == stories[1]
+
+
+def test_a_kill_between_the_checkpoint_and_the_log_loses_nothing(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, save = tmp_path / "run", checkpoint.Checkpoint.save
+
+    def killed_after(self: Any, training: SupernetTraining, record: dict[str, Any]) -> None:
+        save(self, training, record)
+        if record["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", killed_after)
+    with begin(folder) as store:
+        with pytest.raises(KeyboardInterrupt):
+            find(store)
+        assert len(fold(folder, store.events()).supernet_epochs) == 2
+        trained: list[int] = []
+        monkeypatch.setattr(checkpoint.Checkpoint, "save", save)
+        original = SupernetTraining.run_epoch
+        monkeypatch.setattr(
+            SupernetTraining, "run_epoch", lambda self, epoch: (trained.append(epoch), original(self, epoch))[1]
+        )
+        find(store)
+    assert trained == [4, 5]
+    assert story(folder) == story(whole)
+
+
+def test_epochs_that_the_log_has_and_the_checkpoint_lost_are_trained_again(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with begin(folder) as store:
+        with pytest.raises(KeyboardInterrupt):
+            find(store, [stop_at("supernet_epoch", 2)])
+        (folder / "supernet" / "checkpoint.safetensors").unlink()
+        run = find(store)
+    expected = fold(whole, read_events(whole))
+    assert [{**r, "seconds": 0} for r in run.supernet_epochs] == [{**r, "seconds": 0} for r in expected.supernet_epochs]
+    assert {**(run.candidates or {}), "seconds": 0} == {**(expected.candidates or {}), "seconds": 0}
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt), begin(folder, supernet={"epochs": 2}) as store:
+        find(store, [stop_at("supernet_epoch", 1)])
+    return folder
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "other"])
+def test_a_checkpoint_that_cannot_be_used_says_what_to_do(stopped: Path, tmp_path: Path, damage: str) -> None:
+    path = stopped / "supernet" / "checkpoint.safetensors"
+    content = path.read_bytes()
+    if damage == "other":
+        other = tmp_path / "other"
+        with pytest.raises(KeyboardInterrupt), begin(other, seed=5) as store:
+            find(store, [stop_at("supernet_epoch", 1)])
+        content = (other / "supernet" / "checkpoint.safetensors").read_bytes()
+    path.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "other": content}[damage])
+    before = story(stopped)
+    cure = "Remove it to train the supernet again, then: nasctl resume run"
+    with pytest.raises(RunError, match=cure) as caught, RunStore(stopped) as store:
+        find(store)
+    assert ("is of another search" in str(caught.value)) == (damage == "other")
+    assert story(stopped) == before
+    path.unlink()
+    with RunStore(stopped) as store:
+        assert find(store).candidates is not None
+
+
+def test_limits_that_change_at_resume_leave_the_checkpoint_valid(stopped: Path) -> None:
+    with RunStore(stopped) as store:
+        config = fold(stopped, store.events()).config.model_copy(
+            update={"trials": 3, "time_limit": 9e9, "device": "cpu"}
+        )
+        store.append("changed", {"config": config.model_dump(mode="json")})
+        run = find(store)
+    assert [record["epoch"] for record in run.supernet_epochs] == [1, 2]
+
+
+def test_a_disk_that_refuses_is_told_and_nothing_is_lost(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = (stopped / "supernet" / "checkpoint.safetensors").read_bytes()
+    with RunStore(stopped) as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(checkpoint.os, "fsync", full)
+            with pytest.raises(RunError, match=r"No space left on device.*make room.*nasctl resume run"):
+                find(store)
+        assert [path.name for path in (stopped / "supernet").iterdir()] == ["checkpoint.safetensors"]
+        assert (stopped / "supernet" / "checkpoint.safetensors").read_bytes() == before
+        assert find(store).candidates is not None
+
+
+def test_a_checkpoint_holds_tensors_alone(stopped: Path) -> None:
+    content = (stopped / "supernet" / "checkpoint.safetensors").read_bytes()
+    assert b"pickle" not in content and b"__reduce__" not in content
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")].decode()
+    for part in ('"supernet.', '"choices.', '"weights_optimizer.'):
+        assert part in header
+
+
+def test_half_of_a_time_limit_is_for_the_supernet(tmp_path: Path) -> None:
+    with begin(tmp_path / "run", time_limit=0.001, supernet={"epochs": 50}) as store:
+        run = find(store)
+    assert len(run.supernet_epochs) == 1
+    assert run.candidates is not None
+    assert any(
+        "trained for 1 of 50 epochs: another would have" in note and "had not begun to learn" in note
+        for note in run.notes
+    )
+
+
+def test_a_loss_that_is_not_finite_stops_the_search_with_a_cure(tmp_path: Path) -> None:
+    recipe = oneshot_runs.Recipe(batch_size=64, optimizer="sgd", learning_rate=1e30)
+    fault = r"train_loss is (nan|inf) in epoch 1.*lower --learning-rate"
+    with begin(tmp_path / "run", recipe=recipe) as store, pytest.raises(SearchStopped, match=fault):
+        find(store)
+
+
+def test_running_out_of_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(self: SupernetTraining, epoch: int) -> Any:
+        torch.empty(1 << 60, dtype=torch.uint8)
+
+    monkeypatch.setattr(SupernetTraining, "run_epoch", greedy)
+    with begin(tmp_path / "run") as store, pytest.raises(SearchStopped, match="ran out of memory on cpu"):
+        find(store)
+
+
+def test_memory_that_does_not_suffice_is_told_before_anything_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nas.strategies.oneshot import memory
+
+    monkeypatch.setattr(memory, "free_memory", lambda device: 1000)
+    with (
+        begin(tmp_path / "run") as store,
+        pytest.raises(SearchStopped, match=r"of memory for batches of 64.*Free some.*nasctl resume"),
+    ):
+        find(store)
+    assert [kind for kind, _ in story(tmp_path / "run")] == ["run"]
+
+
+# The whole search: candidates become ordinary trials.
+
+
+@pytest.fixture
+def search_all(whole: Path) -> Any:
+    """Searches on, in a copy of the run whose supernet is trained, or where that was stopped."""
+
+    def searched(folder: Path, executor: Simulated, **changes: Any) -> Run:
+        if not folder.exists():
+            shutil.copytree(whole, folder)
+        with RunStore(folder) as store:
+            if changes:
+                config = fold(folder, store.events()).config.model_copy(update=changes)
+                store.append("changed", {"config": config.model_dump(mode="json")})
+            return search(store, [WorkerSlot("cpu", 1)] * executor.num_slots, [], lambda slots: executor)
+
+    return searched
+
+
+def test_a_search_trains_its_supernet_first_and_then_the_best_candidates(tmp_path: Path) -> None:
+    opened: list[int] = []
+
+    def open_executor(slots: Any) -> Simulated:
+        opened.append(len(read_events(tmp_path / "run")))  # after the candidates, lest workers sit idle
+        return Simulated(2)
+
+    with begin(tmp_path / "run", trials=3, confirm=1, supernet={"epochs": 1}) as store:
+        run = search(store, [WorkerSlot("cpu", 1)] * 2, [], open_executor)
+    assert run.candidates is not None
+    best = [candidate["sample"] for candidate in run.candidates["ranked"][:3]]
+    assert [trial.sample for trial in run.stage("search")] == best
+    assert len(run.confirmations(run.winner["trial"])) == 3  # type: ignore[index]
+    assert run.state == "done"
+    kinds = [event.kind for event in read_events(tmp_path / "run")]
+    assert "candidates" in kinds[: opened[0]] and "submitted" not in kinds[: opened[0]]
+
+
+def test_all_candidates_are_tried_and_then_it_ends(search_all: Any, tmp_path: Path) -> None:
+    run = search_all(tmp_path / "run", Simulated(3), trials=30)
+    assert len(run.stage("search")) == len(run.candidates["ranked"]) == 4
+    assert "Every candidate of the supernet was tried: 4." in run.notes
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("trials", [3, 30])
+def test_trials_are_replayed_and_nothing_is_trained_again(
+    search_all: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, trials: int
+) -> None:
+    monkeypatch.setattr(SupernetTraining, "run_epoch", lambda *_: pytest.fail("the supernet was trained again"))
+    whole = search_all(tmp_path / "whole", Simulated(workers), trials=trials, confirm=1)
+    for stop_after in (0, 1, 2, 3, 5):
+        folder = tmp_path / f"stopped{stop_after}"
+        first, second = Simulated(workers, stop_after=stop_after), Simulated(workers)
+        with pytest.raises(KeyboardInterrupt):
+            search_all(folder, first, trials=trials, confirm=1)
+        before = story(folder)
+        run = search_all(folder, second)
+        assert story(folder)[: len(before)] == before
+        assert not set(first.trained) & set(second.trained)
+        if workers == 1:
+            assert story(folder) == story(tmp_path / "whole")
+            assert run.winner == whole.winner
+
+
+def test_a_stopped_search_can_get_more_trials(search_all: Any, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search_all(tmp_path / "run", Simulated(stop_after=1), trials=2)
+    run = search_all(tmp_path / "run", Simulated(), trials=4)
+    assert len(run.stage("search")) == 4
+    assert [trial.sample for trial in run.stage("search")] == [c["sample"] for c in run.candidates["ranked"]]
+
+
+# A real kill.
+
+
+@pytest.mark.slow
+def test_a_killed_supernet_ends_with_the_alphas_of_one_that_was_not(tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    command = [sys.executable, str(Path(oneshot_runs.__file__)), str(folder), "gumbel-darts"]
+    process = subprocess.Popen(command)
+    with begin(tmp_path / "whole", strategy="gumbel-darts") as store:
+        find(store)
+    deadline = time.monotonic() + 60
+    while recorded(folder) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 2 <= recorded(folder) < EPOCHS, "the kill came too late to show anything"
+    kept = story(folder)
+    subprocess.run(command, check=True, timeout=60)
+    assert story(folder)[: len(kept)] == kept
+    assert story(folder) == story(tmp_path / "whole")
+
+
+def recorded(folder: Path) -> int:
+    """Epochs in the log."""
+    try:
+        return sum(event.kind == "supernet_epoch" for event in read_events(folder))
+    except NasctlError:  # not there yet
+        return 0

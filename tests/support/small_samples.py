@@ -1,0 +1,38 @@
+"""A small architecture of each space."""
+
+from __future__ import annotations
+
+from nas.config.recipe import Recipe
+
+SHORT = Recipe(epochs=2, batch_size=64)
+
+SMALL: dict[str, dict[str, int | str]] = {
+    "vgg": {
+        **{f"width{stage}": width for stage, width in enumerate((4, 12, 6, 4, 20), 1)},
+        **{f"depth{stage}": 2 if stage == 5 else 1 for stage in range(1, 6)},
+        **{f"kernel{stage}": 5 if stage == 2 else 3 for stage in range(1, 6)},
+        "head": 64,
+    },
+    "resnet": {
+        **{f"width{stage}": width for stage, width in enumerate((4, 6, 16, 12), 1)},
+        **{f"depth{stage}": 2 if stage == 1 else 1 for stage in range(1, 5)},
+        **{f"block{stage}": kind for stage, kind in enumerate(("bottleneck", "separable", "separable", "basic"), 1)},
+    },
+    "densenet": {
+        "stem": 4, "growth": 4, "bottleneck": 2, "layers1": 1, "layers2": 2, "layers3": 3, "layers4": 2,
+        "compression": 70,
+    },
+    "mobilenet": {
+        **{f"width{stage}": width for stage, width in enumerate((4, 4, 4, 8, 8, 16, 24), 1)},
+        **{f"expansion{stage}": 1 + stage % 2 for stage in range(2, 8)},
+        **{f"repeats{stage}": 2 if stage == 5 else 1 for stage in range(2, 8)},
+        **{f"kernel{stage}": 5 if stage == 4 else 3 for stage in range(1, 8)},
+        **{f"gate{stage}": "se" if stage % 2 else "none" for stage in range(1, 8)},
+        "head": 32,
+    },
+    "cell": {
+        "width": 6, "cells": 1,
+        "edge01": "conv3", "edge02": "skip", "edge12": "conv1",
+        "edge03": "pool", "edge13": "separable3", "edge23": "skip",
+    },
+}  # fmt: skip

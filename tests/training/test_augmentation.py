@@ -1,0 +1,139 @@
+"""Augmentation against its definition: what a view may contain, and how views are drawn."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nas.config.recipe import Recipe
+from nas.training.augmentation import augment, normalize
+
+PLAIN = Recipe(crop_padding=0, flip=False, cutout=0)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def numbered(n: int, channels: int, height: int, width: int) -> torch.Tensor:
+    """n equal images whose every pixel has its own value, from 1."""
+    pixels = torch.arange(1, channels * height * width + 1, dtype=torch.float32)
+    return pixels.view(1, channels, height, width).repeat(n, 1, 1, 1)
+
+
+def test_normalize_is_the_formula() -> None:
+    images = torch.randint(256, (5, 3, 4, 6), dtype=torch.uint8, generator=generator())
+    mean, std = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0.2, 0.3, 1.0])
+    expected = (images.double() / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    result = normalize(images, mean, std)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result, expected.float())
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_nothing_asked_changes_nothing(dtype: torch.dtype) -> None:
+    images = torch.randint(256, (4, 3, 8, 8), generator=generator()).to(dtype)
+    result = augment(images, PLAIN, generator())
+    assert result.dtype == torch.float32
+    assert torch.equal(result, images.float())
+
+
+@pytest.mark.parametrize(("height", "width", "padding"), [(8, 8, 1), (16, 8, 2), (8, 32, 1), (9, 13, 3)])
+def test_every_crop_is_a_window_of_the_padded_image(height: int, width: int, padding: int) -> None:
+    images = numbered(200, 2, height, width)
+    views = augment(images, PLAIN.model_copy(update={"crop_padding": padding}), generator())
+    up, across = round(padding * height / 8), round(padding * width / 8)
+    padded = torch.nn.functional.pad(images[:1], (across, across, up, up), mode="replicate")[0]
+    windows = {
+        (y, x): padded[:, y : y + height, x : x + width] for y in range(2 * up + 1) for x in range(2 * across + 1)
+    }
+    seen = [next(place for place, window in windows.items() if torch.equal(view, window)) for view in views]
+    assert len(set(seen)) > min(len(windows), 200) // 2  # drawn for each image on its own
+    assert {y for y, _ in seen} == set(range(2 * up + 1))
+
+
+def test_padding_larger_than_the_image_still_works() -> None:
+    views = augment(numbered(8, 1, 8, 8), PLAIN.model_copy(update={"crop_padding": 50}), generator())
+    assert views.min() >= 1
+    assert views.max() <= 64
+
+
+@pytest.mark.parametrize(
+    ("channels", "flip", "mirrored"), [(3, None, True), (1, None, False), (1, True, True), (3, False, False)]
+)
+def test_flip_mirrors_about_half_where_it_makes_sense(channels: int, flip: bool | None, mirrored: bool) -> None:
+    images = numbered(400, channels, 4, 5)
+    views = augment(images, PLAIN.model_copy(update={"flip": flip}), generator())
+    is_mirrored = (views == images.flip(3)).flatten(1).all(dim=1)
+    is_same = (views == images).flatten(1).all(dim=1)
+    assert (is_mirrored | is_same).all()
+    assert (150 < is_mirrored.sum() < 250) if mirrored else not is_mirrored.any()
+
+
+@pytest.mark.parametrize(("height", "width", "share", "side"), [(8, 8, 0.25, 2), (12, 8, 0.5, 4), (32, 32, 0.25, 8)])
+def test_cutout_erases_one_square_wholly_inside(height: int, width: int, share: float, side: int) -> None:
+    images = numbered(300, 3, height, width)
+    views = augment(images, PLAIN.model_copy(update={"cutout": share}), generator())
+    hole = views == 0
+    assert torch.equal(hole.any(1), hole.all(1))  # the same in every channel
+    assert torch.equal(views[~hole], images[~hole])
+    rows, columns = hole[:, 0].any(2), hole[:, 0].any(1)
+    assert (hole[:, 0].sum((1, 2)) == side * side).all()
+    assert (rows.sum(1) == side).all() and (columns.sum(1) == side).all()
+    corners = set(zip(rows.int().argmax(1).tolist(), columns.int().argmax(1).tolist(), strict=True))
+    assert len(corners) > 20  # each image has its own
+    assert max(y for y, _ in corners) == height - side and min(y for y, _ in corners) == 0
+
+
+def test_equal_seeds_give_equal_views_and_inputs_stay_as_they_are() -> None:
+    images = torch.randint(256, (32, 3, 16, 16), dtype=torch.uint8, generator=generator())
+    before = images.clone()
+    first, second = (augment(images, Recipe(), generator(7)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, augment(images, Recipe(), generator(8)))
+    assert torch.equal(images, before)
+
+
+def plain_view(
+    images: torch.Tensor, recipe: Recipe, drawing: torch.Generator, normal: tuple[torch.Tensor, torch.Tensor]
+) -> torch.Tensor:
+    """What ``augment`` does, an image at a time in float64 and in the order in which it is said: normalize, pad,
+    crop, mirror, erase. Draws the same numbers."""
+    n, channels, height, width = images.shape
+    mean, std = (figure.double().view(-1, 1, 1) for figure in normal)
+    up, across = (min(round(recipe.crop_padding * side / 8), side - 1) for side in (height, width))
+    hole = round(recipe.cutout * min(height, width))
+
+    def draw(end: int) -> list[int]:
+        return torch.randint(end, (n, 1), generator=drawing).flatten().tolist()
+
+    ys, xs = draw(2 * up + 1), draw(2 * across + 1)
+    flips = draw(2) if channels == 3 else [0] * n
+    tops, lefts = (draw(height - hole + 1), draw(width - hole + 1)) if hole else ([0] * n, [0] * n)
+    views = []
+    for image, y, x, flip, top, left in zip(images.double() / 255, ys, xs, flips, tops, lefts, strict=True):
+        padded = torch.nn.functional.pad(((image - mean) / std)[None], (across, across, up, up), mode="replicate")[0]
+        view = padded[:, y : y + height, x : x + width]
+        view = (view.flip(2) if flip else view).clone()
+        view[:, top : top + hole, left : left + hole] = 0
+        views.append(view)
+    return torch.stack(views)
+
+
+@pytest.mark.parametrize("shape", [(40, 3, 32, 32), (40, 1, 8, 8), (7, 3, 9, 14)])
+@pytest.mark.parametrize("cutout", [0, 0.25])
+def test_a_batch_is_what_the_plain_form_gives_image_by_image(shape: tuple[int, ...], cutout: float) -> None:
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=generator())
+    normal = torch.linspace(0.3, 0.6, shape[1]), torch.linspace(0.2, 0.3, shape[1])
+    recipe, drawing, again = Recipe(cutout=cutout), generator(3), generator(3)
+    view = augment(images, recipe, drawing, normal)
+    assert view.dtype == torch.float32 and view.is_contiguous()
+    torch.testing.assert_close(view, plain_view(images, recipe, again, normal).float(), rtol=1e-5, atol=1e-6)
+    assert torch.equal(drawing.get_state(), again.get_state())  # as many draws, so what follows is the same too
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_runs_on_a_gpu() -> None:
+    images = torch.randint(256, (32, 3, 16, 16), dtype=torch.uint8, device="cuda")
+    assert augment(images, Recipe(), torch.Generator("cuda").manual_seed(0)).device.type == "cuda"

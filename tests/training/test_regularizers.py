@@ -1,0 +1,188 @@
+"""Every penalty against a float64 reference on real networks, its gradient, and its schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nas.config.recipe import Recipe
+from nas.errors import UsageError
+from nas.training.regularizers import (
+    REGULARIZERS,
+    SpectralIsometry,
+    make_regularizer,
+    matrices,
+    register_regularizer,
+)
+from search_spaces import get_space, space_names
+
+NAMES = [name for name in REGULARIZERS if name != "none"]
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def network() -> nn.Sequential:
+    """Wide, narrow, depthwise and grouped convolutions, normalization, a bias of zeros."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 12, 3, bias=False), nn.BatchNorm2d(12), nn.Conv2d(12, 12, 3, groups=12, bias=False),
+        nn.Conv2d(12, 8, 1, groups=2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5),
+    ).double()  # fmt: skip
+    nn.init.zeros_(model[-1].bias)
+    return model
+
+
+def blocks(model: nn.Module) -> list[list[np.ndarray]]:
+    """By layer, the matrices of its groups."""
+    found = []
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            weight = module.weight.detach().numpy()
+            groups = getattr(module, "groups", 1)
+            found.append([part.reshape(len(part), -1) for part in np.split(weight, groups)])
+    return found
+
+
+def norms(model: nn.Module) -> float:
+    return sum(float(np.sqrt((p.detach().numpy() ** 2).sum())) for p in model.parameters())
+
+
+def orthogonality(model: nn.Module) -> float:
+    return sum(float(((w @ w.T - np.eye(len(w))) ** 2).sum()) for layer in blocks(model) for w in layer)
+
+
+def isometry(model: nn.Module) -> float:
+    def sigma(w: np.ndarray) -> float:
+        gram = w @ w.T if len(w) <= w.shape[1] else w.T @ w
+        return float(np.abs(np.linalg.eigvalsh(gram - np.eye(len(gram)))).max())
+
+    return sum(max(map(sigma, layer)) for layer in blocks(model))
+
+
+REFERENCES: dict[str, Callable[[nn.Module], float]] = {
+    "l2-norms": norms, "soft-orthogonality": orthogonality, "srip": isometry,
+}  # fmt: skip
+
+
+def test_every_regularizer_has_a_reference() -> None:
+    assert set(REFERENCES) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_agrees_with_the_formula(name: str) -> None:
+    model = network()
+    regularizer = make_regularizer(Recipe(regularizer=name, regularizer_weight=0.7), model)
+    assert regularizer is not None
+    for _ in range(100):  # power iteration goes on from its last vector; the others are what they were
+        value = regularizer(0.0)
+    assert value is not None
+    assert value.item() == pytest.approx(0.7 * REFERENCES[name](model), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_is_finite_also_at_zero_and_is_that_of_the_value(name: str) -> None:
+    model = network()
+    regularizer = make_regularizer(Recipe(regularizer=name), model)
+    assert regularizer is not None
+    with torch.no_grad():
+        model[-1].weight.zero_()
+    for _ in range(100):
+        value = regularizer(0.0)
+    assert value is not None
+    value.backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert gradients and all(torch.isfinite(gradient).all() for gradient in gradients)
+    assert model[0].weight.grad.abs().max() > 0
+    direction, step = model[0].weight.grad.clone(), 1e-6
+    references = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            model[0].weight += sign * step * direction
+        references.append(REFERENCES[name](model))
+        with torch.no_grad():
+            model[0].weight -= sign * step * direction
+    slope = regularizer.weight * (references[0] - references[1]) / (2 * step)
+    assert slope == pytest.approx(direction.square().sum().item(), rel=1e-4)
+
+
+def test_spectral_norms_by_power_iteration_are_exact_with_enough_iterations() -> None:
+    torch.manual_seed(1)
+    for shape in ((3, 7), (7, 3), (5, 5), (1, 9)):
+        layer = nn.Linear(shape[1], shape[0]).double()
+        found = SpectralIsometry(matrices(layer), iterations=500)()
+        assert found.item() == pytest.approx(isometry(layer), rel=1e-9)
+
+
+def test_an_orthogonal_matrix_costs_nothing_and_pushing_does_not_stall() -> None:
+    layer = nn.Linear(6, 4, bias=False)
+    nn.init.orthogonal_(layer.weight)
+    for name in ("soft-orthogonality", "srip"):
+        regularizer = make_regularizer(Recipe(regularizer=name, regularizer_weight=1.0), layer)
+        assert regularizer is not None and regularizer(0.0).item() == pytest.approx(0, abs=1e-5)
+        with torch.no_grad():
+            layer.weight *= 1.5
+        assert regularizer(0.0).item() > 0.5  # the vector of the power iteration did not become zero
+        with torch.no_grad():
+            layer.weight /= 1.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_descent_leads_to_less(name: str) -> None:
+    model = network()
+    regularizer = make_regularizer(Recipe(regularizer=name, regularizer_weight=1.0), model)
+    assert regularizer is not None
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    before = REFERENCES[name](model)
+    for _ in range(50):
+        optimizer.zero_grad()
+        regularizer(0.0).backward()
+        optimizer.step()
+    assert REFERENCES[name](model) < 0.9 * before
+
+
+def test_weights_over_the_training() -> None:
+    """SRIP: that of its authors for 200 epochs, in shares."""
+    srip = make_regularizer(Recipe(regularizer="srip"), nn.Linear(2, 2))
+    assert srip is not None
+    weights = {}
+    for epoch in range(200):
+        weight = srip.weight * [factor for start, factor in srip.decay if epoch / 200 >= start][-1]
+        weights.setdefault(weight, epoch)
+        assert (srip(epoch / 200) is None) == (weight == 0)
+    assert {epoch: pytest.approx(weight) for weight, epoch in weights.items()} == {
+        0: 1e-2, 20: 1e-5, 50: 1e-6, 70: 1e-8, 120: 0.0,
+    }  # fmt: skip
+    assert make_regularizer(Recipe(regularizer="l2-norms"), nn.Linear(2, 2)).weight == 0.01  # type: ignore[union-attr]
+
+
+def test_weights_that_do_not_learn_are_left_out() -> None:
+    model = network()
+    for parameter in model[0].parameters():
+        parameter.requires_grad_(False)
+    assert len(matrices(model)) == 3
+    regularizer = make_regularizer(Recipe(regularizer="l2-norms", regularizer_weight=1.0), model)
+    assert regularizer is not None
+    expected = norms(model) - float(model[0].weight.norm())
+    assert regularizer(0.0).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("space", space_names())
+@pytest.mark.parametrize("name", NAMES)
+def test_every_space_can_be_regularized(name: str, space: str) -> None:
+    model = get_space(space).build(get_space(space).canonical, (1, 8, 8), 10)
+    regularizer = make_regularizer(Recipe(regularizer=name), model)
+    assert regularizer is not None
+    value = regularizer(0.0)
+    value.backward()
+    assert torch.isfinite(value) and value > 0
+
+
+def test_names() -> None:
+    assert make_regularizer(Recipe(), network()) is None
+    with pytest.raises(UsageError, match="Did you mean 'srip'"):
+        make_regularizer(Recipe(regularizer="srp"), network())
+    with pytest.raises(ValueError, match="exists already"):
+        register_regularizer("none", 0.0)(lambda model: lambda: torch.zeros(()))
