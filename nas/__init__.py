@@ -6,7 +6,21 @@ be built (``search_spaces``), what it costs (``budgets``), which fixed networks 
 """
 
 import time
+from typing import TYPE_CHECKING
 
 STARTED = time.perf_counter()  # the program: nothing of it is imported before
 
+from nas.lazy import lazy  # noqa: E402
+
+if TYPE_CHECKING:
+    from nas.api import baseline, resume, search
+    from nas.export.from_run import export_trial
+    from nas.runs import load_run
+
 __version__ = "0.1.0"
+__all__ = ["baseline", "export_trial", "load_run", "resume", "search"]
+
+__getattr__ = lazy(
+    __name__,
+    {"nas.api": ["baseline", "resume", "search"], "nas.export.from_run": ["export_trial"], "nas.runs": ["load_run"]},
+)

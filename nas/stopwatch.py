@@ -59,7 +59,7 @@ class Stopwatch(Watch):
 
     def read(self) -> dict[str, float]:
         self._take(self._name)
-        return _rounded(self._seconds)
+        return rounded(self._seconds)
 
     def _take(self, name: str) -> None:
         now = time.perf_counter()
@@ -67,5 +67,6 @@ class Stopwatch(Watch):
         self._name, self._since = name, now
 
 
-def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+def rounded(seconds: dict[str, float]) -> dict[str, float]:
+    """To microseconds."""
     return {name: round(value, 6) for name, value in seconds.items()}

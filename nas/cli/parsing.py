@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines.studies import get_study
-from budgets import parse_size
+from budgets import Budget, parse_size
 from nas.config.data import DataConfig
 from nas.config.recipe import Recipe, named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
-from nas.config.run import ONE_SHOT, STRATEGIES, BudgetConfig, SearchConfig, SupernetConfig
+from nas.config.run import ONE_SHOT, Changes, SearchConfig, SupernetConfig, too_many_trials
 from nas.config.validation import checked, raise_all
 from nas.data.sources.torchvision_sets import NAMED
-from nas.errors import attempt, find_named
+from nas.errors import attempt
+from nas.strategies.registry import get_strategy
 from nas.units import parse_duration
 from search_spaces import get_space
 
@@ -57,7 +58,7 @@ def search_config(flags: Flags) -> SearchConfig:
         faults.append("--space is missing: nasctl search --space densenet --max-params 150k")
     else:
         attempt(lambda: get_space(flags["space"]), faults)
-    budget = budget_config(flags, faults)
+    budget = budget_of(flags, faults)
     data = data_config(flags, faults)
     recipe = _recipe(flags, faults)
     strategy, supernet = _strategy(flags, faults), _supernet(flags, faults)
@@ -67,16 +68,17 @@ def search_config(flags: Flags) -> SearchConfig:
             "many networks at once. Choose --regularizer none, or --strategy evolution or random."
         )
     values = {name: flags.get(name) for name in SEARCH_FLAGS}
-    values["prune"] = values["prune"] is not False  # a log without the setting goes on without pruning
+    values["prune"] = values["prune"] is not False
     if strategy in ONE_SHOT and values["trials"] is None:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
     for name in ("time_limit", "trial_timeout"):
         values[name] = converted(parse_duration, name, flags, faults)
-    placeholders: dict[str, Any] = {"budget": budget or {}, "data": data or {}, "recipe": recipe or {}, "space": "?"}
+    placeholders: dict[str, Any] = {"budget": budget, "data": data or {}, "recipe": recipe or {}, "space": "?"}
     placeholders |= {"strategy": strategy, "supernet": supernet}
     config = checked(SearchConfig, placeholders | {k: v for k, v in values.items() if v is not None}, faults)
-    if strategy in ONE_SHOT:
-        faults += too_many_trials(str(values["trials"]), supernet.candidates)
+    trials = str(values["trials"])
+    if strategy in ONE_SHOT and trials.isdecimal():
+        faults += too_many_trials(int(trials), supernet.candidates)
     raise_all(faults)
     assert config is not None
     return config
@@ -100,21 +102,18 @@ def study_request(flags: Flags) -> StudyRequest:
     return request
 
 
-def too_many_trials(trials: str, candidates: int) -> list[str]:
-    """The fault of a one-shot search that asks for more trials than it has architectures to choose them from."""
-    if not trials.isdecimal() or int(trials) <= candidates:
-        return []
-    return [
-        f"--trials {trials} cannot be used: the supernet ranks {candidates} candidates, and the best of them become "
-        f"trials. Give at most {candidates}, or rank more in a new search: --candidates {trials}."
-    ]
+def run_changes(flags: Flags, faults: list[str]) -> Changes | None:
+    """What ``nasctl resume`` was told; None if it cannot be, see ``faults``."""
+    values = {name: flags.get(name) for name in Changes.model_fields}
+    values["time_limit"] = converted(parse_duration, "time_limit", flags, faults)
+    changes = checked(Changes, values, faults)
+    return None if faults else changes
 
 
 def _strategy(flags: Flags, faults: list[str]) -> str:
     """The strategy's name; "random" stands for one that there is not. Settings that it would ignore are faults."""
     name = flags.get("strategy") or "evolution"
-    known = attempt(lambda: find_named({s: s for s in STRATEGIES}, name, "strategy", "Strategies"), faults)
-    if known is None:
+    if attempt(lambda: get_strategy(name), faults) is None:
         return "random"
     for flag in SUPERNET_FLAGS.values():
         typed = f"--{flag.replace('_', '-')}"
@@ -140,7 +139,7 @@ def _supernet(flags: Flags, faults: list[str]) -> SupernetConfig:
     return config or checked(SupernetConfig, {"candidates": values["candidates"]}, []) or SupernetConfig()
 
 
-def budget_config(flags: Flags, faults: list[str]) -> BudgetConfig:
+def budget_of(flags: Flags, faults: list[str]) -> Budget:
     """The limits on architectures; what is not a size goes into ``faults``."""
     sizes = {name: converted(parse_size, name, flags, faults) for name in SIZES}
     least, most = sizes["min_params"], sizes["max_params"]
@@ -150,7 +149,7 @@ def budget_config(flags: Flags, faults: list[str]) -> BudgetConfig:
             "have both; lower the first or raise the second."
         )
         sizes["min_params"] = None
-    return BudgetConfig(**sizes)
+    return Budget(**sizes)
 
 
 def data_config(flags: Flags, faults: list[str]) -> DataConfig | None:

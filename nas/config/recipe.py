@@ -12,6 +12,9 @@ from nas.errors import find_named
 Objective = Literal["balanced_accuracy", "accuracy", "macro_f1", "weighted_f1", "weighted_precision", "worst_recall"]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
+Figures = dict[str, float | list[float] | list[list[int]]]
+"""Of a network on a split: scalars, lists by class, the confusion matrix."""
+
 
 class Recipe(BaseModel):
     """Everything that decides a training besides the network, the data and the seed."""

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from budgets import Budget
 from nas.config.data import DataConfig
 from nas.config.recipe import Objective, Recipe
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
-Strategy = Literal["evolution", "random", "darts", "gumbel-darts", "random-oneshot"]
-STRATEGIES: tuple[str, ...] = get_args(Strategy)
 ONE_SHOT = ("darts", "gumbel-darts", "random-oneshot")  # the strategies that train one supernet first
-
-
-class BudgetConfig(BaseModel):
-    """Limits on every architecture, as ``budgets.Budget`` holds them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    max_params: int | None = None
-    max_macs: int | None = None
-    max_bytes: int | None = None
-    max_peak_memory: int | None = None
-    min_params: int | None = None
 
 
 class SupernetConfig(BaseModel):
@@ -91,15 +78,15 @@ class SearchConfig(RunConfig):
     """Everything that decides a search."""
 
     space: str
-    budget: BudgetConfig
+    budget: Budget
     recipe: Recipe
-    strategy: Strategy = "evolution"
+    strategy: str = "evolution"  # of ``nas.strategies.registry``
     supernet: SupernetConfig = SupernetConfig()
     trials: int = Field(default=12, ge=1)
     keep: int = Field(default=3, ge=1)  # trials whose weights stay on disk
     confirm: int = Field(default=3, ge=0)
     confirm_seeds: int = Field(default=3, ge=1)
-    prune: bool = False  # stop weak trials early; the command line's default is True, which old logs lack
+    prune: bool = False  # stop weak trials early; the command line's default is True
 
     @property
     def one_shot(self) -> bool:
@@ -114,3 +101,31 @@ class SearchConfig(RunConfig):
     def population(self) -> int:
         """Individuals of the evolution: a third of the trials, 4 to 50."""
         return max(4, min(50, self.trials // 3))
+
+
+class Changes(BaseModel):
+    """What a resumed run may do otherwise; None: as it was."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    trials: int | None = Field(default=None, ge=1)  # of a search
+    time_limit: float | None = Field(default=None, gt=0)  # seconds, for all sessions together
+    workers: int | None = Field(default=None, ge=1)
+    trials_per_gpu: int | None = Field(default=None, ge=1)
+    device: str | None = None
+    profile: bool | None = None
+
+    def of(self, config: RunConfig) -> dict[str, int | float | str | bool]:
+        """The settings that were given, by name; ``profile`` only if it differs from that of ``config``."""
+        given = self.model_dump(exclude_none=True)
+        return {name: value for name, value in given.items() if not (name == "profile" and value == config.profile)}
+
+
+def too_many_trials(trials: int, candidates: int) -> list[str]:
+    """The fault of a one-shot search that asks for more trials than it has architectures to choose them from."""
+    if trials <= candidates:
+        return []
+    return [
+        f"--trials {trials} cannot be used: the supernet ranks {candidates} candidates, and the best of them become "
+        f"trials. Give at most {candidates}, or rank more in a new search: --candidates {trials}."
+    ]

@@ -30,7 +30,6 @@ from nas.trials.spec import TrialSpec
 LEAST_PIXELS = 50_000_000
 MACS_OF_STEP = 2e9  # of a measured step, forward and backward: large networks are measured in smaller batches
 
-MEASURED = ("packing", "training")  # facts of a run: see here and ``nas.autotune.cpu``
 WORTH_IMAGES = 10_000_000  # that a search trains on, a minute or more of a fast GPU: 24 trials of 10 epochs of CIFAR-10
 
 
@@ -52,12 +51,14 @@ def packed(plan: Plan) -> Plan:
         return plan
     packing = {"trials_per_gpu": gpu.choose(loads), "loads": [asdict(load) for load in loads]}
     plan = replace(plan, packing=packing)
-    return replace(plan, slots=as_recorded(plan.slots, config, {"packing": packing}))
+    return replace(plan, slots=as_recorded(plan.slots, config, packing, None))
 
 
-def as_recorded(slots: Sequence[WorkerSlot], config: RunConfig, facts: dict[str, Any]) -> list[WorkerSlot]:
-    """As many slots on each GPU, or on the CPU, as ``facts`` say were measured to pay, unless ``config`` tells it."""
-    devices, packing, training = list(dict.fromkeys(slot.device for slot in slots)), *map(facts.get, MEASURED)
+def as_recorded(
+    slots: Sequence[WorkerSlot], config: RunConfig, packing: dict[str, Any] | None, training: dict[str, Any] | None
+) -> list[WorkerSlot]:
+    """As many slots on each GPU, or on the CPU, as were measured to pay, unless ``config`` tells it."""
+    devices = list(dict.fromkeys(slot.device for slot in slots))
     if is_told(config):
         return list(slots)
     if devices[0].startswith("cuda"):

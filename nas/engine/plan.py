@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from nas.config.run import SearchConfig
 from nas.data import Dataset, open_data
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
-from nas.runs.folders import create_run
-from nas.runs.log import RunStore
-from nas.runs.run import Run
+from nas.runs import EventLog, Run
+from nas.runs.events import SearchFacts
+from nas.runs.folders import start_search
+from nas.strategies.registry import get_strategy
 from search_spaces import SearchSpace, Task, get_space
 
 
@@ -41,11 +42,11 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     """Open the data, settle the budget, find the devices. UsageError with every fault found."""
     faults: list[str] = []
     space = attempt(lambda: get_space(config.space), faults)
-    asked = attempt(lambda: Budget(**config.budget.model_dump()), faults)
+    attempt(lambda: get_strategy(config.strategy), faults)
     slots = attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu), faults)
     data = attempt(lambda: open_data(config.data, progress=progress), faults)
     task = attempt(lambda: Task(data.input_shape, len(data.classes)), faults) if data else None
-    settled = attempt(lambda: settle(space, task, asked), faults) if space and task and asked else None
+    settled = attempt(lambda: settle(space, task, config.budget), faults) if space and task else None
     if faults:
         raise UsageError(*faults)
     assert space and task and settled and slots and data
@@ -57,29 +58,27 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     return Plan(config, space, task, budget, note, data.classes, slots, counts_by_split(data), data.name, data.key)
 
 
-def start(plan: Plan, folder: Path) -> RunStore:
+def start(plan: Plan, folder: Path) -> EventLog:
     """Create the run's folder and log. RunError if the run exists or its folder cannot be made."""
-    facts = {
-        "input_shape": list(plan.task.input_shape),
-        "classes": list(plan.classes),
-        "budget": asdict(plan.budget),
-        "note": plan.note,
-        "counts": plan.counts,
-        "data_name": plan.data_name,
-        "data_key": plan.data_key,
-        "packing": plan.packing,
-        "population": plan.config.population,  # a resumed search may get more trials, but no other population
-        "keeps_rare": True,  # see Proposer; runs recorded without it go on as they began
-    }
-    if plan.training is not None:
-        facts["training"] = plan.training
-    return create_run(folder, plan.config, facts)
+    facts = SearchFacts(
+        input_shape=plan.task.input_shape,
+        classes=plan.classes,
+        budget=plan.budget,
+        note=plan.note,
+        counts=plan.counts,
+        data_name=plan.data_name,
+        data_key=plan.data_key,
+        population=plan.config.population,
+        packing=plan.packing,
+        training=plan.training,
+    )
+    return start_search(folder, plan.config, facts)
 
 
 def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) -> None:
     """RunError if the data of a recorded run are not what they were, DataError if they cannot be read."""
     data = open_data(run.config.data, progress=progress)
-    if data.key != run.facts["data_key"] or list(data.classes) != run.facts["classes"]:
+    if data.key != run.facts.data_key or tuple(data.classes) != run.facts.classes:
         raise RunError(
             f"The data {run.config.data.source} changed since run {run.name!r} began: its trials would be ranked on "
             "other images. Put the data back as they were, or start a new run."

@@ -7,34 +7,30 @@ from contextlib import contextmanager, suppress
 
 from nas.errors import RunError, SearchStopped
 from nas.executors.base import Executor
-from nas.runs.log import RunStore
-from nas.runs.run import Run
+from nas.runs import Journal, SearchRun, StudyRun
+from nas.runs.events import SessionProfiled, SessionStarted, SessionStopped
+from nas.runs.folders import versions
 from nas.stopwatch import OFF, Watch
 from nas.trials.spec import TrialResult
 
 
 @contextmanager
-def stops_recorded(store: RunStore) -> Iterator[None]:
-    """What ends a session early is written down, and goes on its way."""
+def session(journal: Journal[SearchRun] | Journal[StudyRun], num_slots: int) -> Iterator[None]:
+    """Work on a run with ``num_slots`` workers. A kill leaves neither the reason nor the profile."""
+    run, log, watch = journal.run, journal.log, journal.watch
     try:
+        run.apply(log.append(SessionStarted(num_slots, versions())))
         yield
     except KeyboardInterrupt:
-        store.append("stopped", {"reason": "interrupted"})
+        log.append(SessionStopped("interrupted"))
         raise
     except SearchStopped as error:
-        store.append("stopped", {"reason": str(error).splitlines()[0]})
+        log.append(SessionStopped(str(error).splitlines()[0]))
         raise
-
-
-@contextmanager
-def profile_recorded(run: Run, store: RunStore, watch: Watch, num_slots: int) -> Iterator[None]:
-    """Where a session's time went is written down at its end, however it ends; a kill leaves none."""
-    try:
-        yield
     finally:
         if seconds := watch.read():
             with suppress(RunError):  # a disk that refuses was reported already
-                run.apply(store.append("profile", {"seconds": seconds, "workers": num_slots, "busy": watch.busy}))
+                run.apply(log.append(SessionProfiled(seconds, num_slots, watch.busy)))
 
 
 def wait(executor: Executor, watch: Watch, timeout: float | None = None) -> list[TrialResult]:

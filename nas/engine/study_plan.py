@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from nas.data import Dataset, open_data
 from nas.engine.plan import counts_by_split
 from nas.errors import UsageError, attempt, nearest
 from nas.executors import WorkerSlot, plan_slots
-from nas.runs.folders import load_run
+from nas.runs import SearchRun, load_search
+from nas.runs.events import MemberFacts, StudyFacts
 from nas.runs.hints import RUNS
-from nas.runs.run import Run
 from search_spaces import Task, get_space
 
 RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
@@ -67,7 +67,7 @@ class StudyPlan:
     """What is known before the first training: everything is checked, and nothing is written yet."""
 
     config: StudyConfig
-    facts: dict[str, Any]
+    facts: StudyFacts
     slots: list[WorkerSlot]
 
 
@@ -78,7 +78,7 @@ class _Asked:
     study: Study
     members: tuple[Member, ...]
     network: str  # of members that name none
-    arch: tuple[Run, str] | None  # a trial of a search, instead of it
+    arch: tuple[SearchRun, str] | None  # a trial of a search, instead of it
     settings: dict[str, Any]  # of a ResNet-18
 
 
@@ -108,16 +108,14 @@ def plan_study(
         seeds=request.seeds or study.seeds,
         **request.model_dump(include=set(RUN_SETTINGS)),
     )
-    facts = {
-        "input_shape": list(data.input_shape),
-        "classes": list(data.classes),
-        "budget": {},
-        "note": "",
-        "counts": counts_by_split(data),
-        "data_name": data.name,
-        "data_key": data.key,
-        "members": {member.name: _counted(member, task) for member in config.members},
-    }
+    facts = StudyFacts(
+        input_shape=task.input_shape,
+        classes=tuple(data.classes),
+        counts=counts_by_split(data),
+        data_name=data.name,
+        data_key=data.key,
+        members={member.name: _counted(member, task) for member in config.members},
+    )
     return StudyPlan(config, facts, slots)
 
 
@@ -151,12 +149,12 @@ def _known_network(name: str) -> None:
         raise UsageError(f"There is no network {name!r}.{nearest(name, known)} Networks: {', '.join(known)}.")
 
 
-def _found(text: str, runs: Path) -> tuple[Run, str]:
+def _found(text: str, runs: Path) -> tuple[SearchRun, str]:
     """The run and the trial that ``RUN:TRIAL`` names; only RUN: its winner, or the best so far."""
     name, _, trial_id = text.partition(":")
-    run = load_run(name, runs)
-    best = [run.winner["trial"]] if run.winner else [trial.id for trial in run.best(1)]
-    if run.search and not trial_id and not best:
+    run = load_search(name, runs)
+    best = [run.winner.trial] if run.winner else [trial.id for trial in run.best(1)]
+    if not trial_id and not best:
         raise UsageError(f"--arch {text}: run {name!r} has no finished trial yet.")
     return run, run.trial(trial_id or best[0]).id
 
@@ -198,9 +196,9 @@ def _settled(
     base: dict[str, Any] = {}
     if asked.arch:
         run, trial_id = asked.arch
-        network = {"space": run.search.space, "sample": run.trials[trial_id].sample}
+        network = {"space": run.config.space, "sample": run.trials[trial_id].sample}
         ours = {"name", "post_hoc_tau", *METHOD_FLAGS}  # methods are the study's matter
-        base = run.search.recipe.model_dump(exclude=ours)
+        base = run.config.recipe.model_dump(exclude=ours)
     elif name in HAND_NETS:
         found = attempt(lambda: hand_net(name, task), faults)
         if found is None:
@@ -232,7 +230,7 @@ def _network_settings(name: str, asked: _Asked, task: Task) -> dict[str, Any]:
     return {"input_size": default_input_size(task.input_shape)} | asked.settings
 
 
-def _counted(member: MemberConfig, task: Task) -> dict[str, Any]:
+def _counted(member: MemberConfig, task: Task) -> MemberFacts:
     """What a member's network costs and how it is called in tables."""
     if member.network:
         from baselines.counting import count
@@ -240,15 +238,8 @@ def _counted(member: MemberConfig, task: Task) -> dict[str, Any]:
         network = FixedNetwork(member.network, member.settings)
         counted = count(network, task.input_shape, task.num_classes)
         text = get_network(member.network).text(member.settings)
-        return {
-            "cost": asdict(counted.cost), "trainable": counted.trainable, "text": text, "architecture": member.network
-        }  # fmt: skip
+        return MemberFacts(counted.cost, counted.trainable, text, member.network)
     assert member.space
     space = get_space(member.space)
     cost = cost_of(space, member.sample, task)
-    return {
-        "cost": asdict(cost),
-        "trainable": cost.params,
-        "text": space.text(member.sample),
-        "architecture": space.architecture_id(member.sample, task),
-    }
+    return MemberFacts(cost, cost.params, space.text(member.sample), space.architecture_id(member.sample, task))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from nas import __version__
+from nas.config.recipe import Figures
 from nas.config.recipe_rules import active_settings
 from nas.errors import RunError
+from nas.runs import Run, SearchRun, TrialRecord, as_search
 from nas.runs.hints import typed
-from nas.runs.run import Run, Trial
-from search_spaces import get_space
 
 
 def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
@@ -22,7 +22,7 @@ def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
     from nas.export.write import ExportRequest, export
     from nas.trials.weights import load_weights
 
-    _ = run.search  # a baseline run keeps no weights, and says so
+    run = as_search(run)  # a baseline run keeps no weights, and says so
     trial = run.trial(trial_id) if trial_id else _best(run)
     weights = run.weights(trial.id)
     if not weights.is_file():
@@ -32,16 +32,16 @@ def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
             + (f" ({trial.status})" if trial.status != "finished" else "")
             + f". Kept: {', '.join(kept) or 'none'}. A search with a larger --keep keeps more."
         )
-    space = get_space(run.search.space)
+    space = run.space
     _, (mean, std) = load_weights(weights)
     request = ExportRequest(
         out=out,
         space=space.name,
         sample=trial.sample,
         text=space.text(trial.sample),
-        input_shape=tuple(run.facts["input_shape"]),
-        num_classes=len(run.facts["classes"]),
-        classes=tuple(run.facts["classes"]),
+        input_shape=run.facts.input_shape,
+        num_classes=len(run.facts.classes),
+        classes=run.facts.classes,
         mean=list(mean),
         std=list(std),
         weights=weights,
@@ -50,34 +50,34 @@ def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
         macs=trial.cost.macs,
         size_bytes=trial.cost.size_bytes,
         peak_memory=trial.cost.peak_memory,
-        budget={n: v for n, v in run.facts["budget"].items() if v is not None and n.startswith("max")},
+        budget={n: v for n, v in run.budget.limits.items() if n.startswith("max")},
         provenance=_provenance(run, trial),
     )
     return export(request)
 
 
-def _best(run: Run) -> Trial:
+def _best(run: SearchRun) -> TrialRecord:
     if run.winner:
-        return run.trials[run.winner["weights"]]
+        return run.trials[run.winner.weights]
     ranked = run.ranked()
     if not ranked:
         raise RunError(f"Run {run.name!r} has no finished trial to export yet: '{typed('status --run', run.folder)}'.")
     return ranked[0]
 
 
-def _metrics(run: Run, trial: Trial) -> dict[str, dict[str, Any]]:
+def _metrics(run: SearchRun, trial: TrialRecord) -> dict[str, Figures]:
     metrics = dict(trial.metrics)
-    if run.winner and trial.id in run.winner["test"]:
-        metrics["test"] = run.winner["test"][trial.id]
+    if run.winner and trial.id in run.winner.test:
+        metrics["test"] = run.winner.test[trial.id]
     return metrics
 
 
-def _provenance(run: Run, trial: Trial) -> dict[str, Any]:
-    config = run.search
+def _provenance(run: SearchRun, trial: TrialRecord) -> dict[str, Any]:
+    config = run.config
     provenance: dict[str, Any] = {
         "run": run.name,
         "trial": trial.id,
-        "data": run.facts["data_name"],
+        "data": run.facts.data_name,
         "imbalance of the training split": config.data.imbalance_factor,
         "recipe": config.recipe.name,
         "training": active_settings(config.recipe),

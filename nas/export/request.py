@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from budgets import Cost
+from nas.config.recipe import Figures
 from nas.trials.spec import Sample
 
 
@@ -29,7 +30,7 @@ class ExportRequest:
     mean: list[float]  # by channel, of pixels scaled to 0..1
     std: list[float]
     weights: Path
-    metrics: dict[str, dict[str, Any]]
+    metrics: dict[str, Figures]
     params: int
     macs: int
     size_bytes: int

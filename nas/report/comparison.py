@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from nas.errors import UsageError
-from nas.report.study import REPORTED, member_row, seed_number, spread
-from nas.runs.run import Run
-from search_spaces import get_space
+from nas.report.study import REPORTED, member_row, scalar, seed_number, spread
+from nas.runs import Run, SearchRun, as_search, as_study
 
 MOST_EXACT = 16  # pairs whose every assignment of signs is counted; more are drawn
 DRAWS = 100_000
@@ -26,10 +25,9 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     UsageError unless the first is a finished search, every other run has something that was scored on the test split,
     and all have the same data with the same splits.
     """
-    first, others = runs[0], runs[1:]
-    _ = first.search
+    first, others = as_search(runs[0]), runs[1:]
     faults = [fault for run in runs if (fault := _fault(run))]
-    faults += [_other_data(first, run) for run in others if run.facts["data_key"] != first.facts["data_key"]]
+    faults += [_other_data(first, run) for run in others if run.facts.data_key != first.facts.data_key]
     if faults:
         raise UsageError(*faults)
     winner = _winner_row(first)
@@ -41,7 +39,7 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
         "run": first.name,
         "objective": objective,
         "split": "test",
-        "data": {"name": first.facts["data_name"], "key": first.facts["data_key"]},
+        "data": {"name": first.facts.data_name, "key": first.facts.data_key},
         "winner": winner,
         "others": rows,
         "compute": [_compute(run) for run in runs],
@@ -89,16 +87,16 @@ def draw(document: dict[str, Any], path: Path) -> Path:
 
 
 def _fault(run: Run) -> str | None:
-    if run.is_study:
+    if not isinstance(run, SearchRun):
         return None if run.num_ranked else f"Baseline run {run.name!r} has no finished training yet."
     return None if run.winner else f"Search {run.name!r} has no winner yet: let it finish ('nasctl resume {run.name}')."
 
 
 def _other_data(first: Run, run: Run) -> str:
     def words(run: Run) -> str:
-        size = "x".join(map(str, run.facts["input_shape"]))
+        size = "x".join(map(str, run.facts.input_shape))
         factor = f"imbalance {run.config.data.imbalance_factor:g}"
-        return f"{run.facts['data_name']} ({size}, {factor}, {sum(run.facts['counts']['train']):,} images to train)"
+        return f"{run.facts.data_name} ({size}, {factor}, {sum(run.facts.counts['train']):,} images to train)"
 
     return (
         f"Run {run.name!r} cannot be compared with {first.name!r}: it was trained on other data or splits, "
@@ -108,37 +106,39 @@ def _other_data(first: Run, run: Run) -> str:
 
 def _rows(run: Run) -> list[dict[str, Any]]:
     """Every member of a baseline run with a finished training, or a search's winner."""
-    if not run.is_study:
+    if isinstance(run, SearchRun):
         return [_winner_row(run)]
-    rows = [member_row(run, member.name) | {"run": run.name, "kind": "baseline"} for member in run.study.members]
+    study = as_study(run)
+    rows = [member_row(study, member.name) | {"run": run.name, "kind": "baseline"} for member in study.config.members]
     return [row for row in rows if row["seeds"]]
 
 
-def _winner_row(run: Run) -> dict[str, Any]:
+def _winner_row(run: SearchRun) -> dict[str, Any]:
     assert run.winner
-    trial = run.trials[run.winner["trial"]]
-    tests = [run.winner["test"][name] for name in sorted(run.winner["test"], key=seed_number)]
+    trial = run.trials[run.winner.trial]
+    tests = [run.winner.test[name] for name in sorted(run.winner.test, key=seed_number)]
     return {
         "run": run.name,
-        "kind": f"{run.search.strategy} search",
+        "kind": f"{run.config.strategy} search",
         "name": f"trial {trial.id}",
-        "network": get_space(run.search.space).text(trial.sample),
+        "network": run.space.text(trial.sample),
         "params": trial.cost.params,
         "trainable": trial.cost.params,
         "macs": trial.cost.macs,
-        "recipe": run.search.recipe.model_dump(mode="json"),
+        "recipe": run.config.recipe.model_dump(mode="json"),
         "seeds": len(tests),
-        "test": {figure: spread([float(test[figure]) for test in tests]) for figure in REPORTED},
+        "test": {figure: spread([scalar(test, figure) for test in tests]) for figure in REPORTED},
     }
 
 
 def _compute(run: Run) -> dict[str, Any]:
     """What a run spent: trainings, epochs of them all, and seconds of training."""
     trials = [trial for trial in run.trials.values() if trial.status != "running"]
+    supernet = run.supernet_epochs if isinstance(run, SearchRun) else []
     return {
         "run": run.name,
         "trainings": len(trials),
-        "epochs": sum(trial.epochs for trial in trials) + len(run.supernet_epochs),
-        "seconds": sum(trial.seconds for trial in trials) + sum(row["seconds"] for row in run.supernet_epochs),
+        "epochs": sum(trial.epochs for trial in trials) + len(supernet),
+        "seconds": sum(trial.seconds for trial in trials) + sum(row.seconds for row in supernet),
         "mean_params": statistics.fmean(trial.cost.params for trial in trials) if trials else None,
     }

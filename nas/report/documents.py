@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from nas.runs.run import Run, Trial
+from nas.runs import Run, SearchRun, TrialRecord
 
 
 def run_document(run: Run) -> dict[str, Any]:
     """A run as JSON."""
-    epochs = run.supernet_epochs
-    trained = {"trained_epochs": len(epochs), "last_epoch": epochs[-1] if epochs else None}
     return {
         "run": run.name,
         "state": run.state,
         "config": run.config.model_dump(mode="json"),
-        "budget": run.facts["budget"],
+        **_search_part(run),
         "versions": run.versions,
         "trials": {s: run.tally.count(s) for s in ("finished", "failed", "pruned", "running")},
-        "supernet": {**run.supernet, **trained} if run.supernet else None,
-        "candidates": run.candidates,
         "best": [trial_document(run, trial) for trial in run.best(3)],
-        "winner": run.winner,
         "notes": run.notes,
         "seconds": run.elapsed,
         "profile": run.profile.document(),
     }
 
 
-def trial_document(run: Run, trial: Trial) -> dict[str, Any]:
+def _search_part(run: Run) -> dict[str, Any]:
+    """What a search has; of a baseline run the same names, empty."""
+    if not isinstance(run, SearchRun):
+        return {"budget": {}, "supernet": None, "candidates": None, "winner": None}
+    epochs = run.supernet_epochs
+    trained = {"trained_epochs": len(epochs), "last_epoch": asdict(epochs[-1]) if epochs else None}
+    return {
+        "budget": asdict(run.budget),
+        "supernet": {**asdict(run.supernet), **trained} if run.supernet else None,
+        "candidates": asdict(run.candidates) if run.candidates else None,
+        "winner": asdict(run.winner) if run.winner else None,
+    }
+
+
+def trial_document(run: Run, trial: TrialRecord) -> dict[str, Any]:
     """A trial as JSON."""
     return {
         "id": trial.id, "stage": trial.stage, "of": trial.of, "status": trial.status,

@@ -10,8 +10,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from nas.report.supernet_lines import begin_line, candidates_line, epoch_line, learning, sizes
-from nas.runs.log import Event
-from nas.runs.run import Run, Trial
+from nas.runs import Run, SearchRun, TrialRecord, as_search
+from nas.runs.events import (
+    CandidatesRanked,
+    Event,
+    Noted,
+    Stage,
+    SupernetEpoch,
+    SupernetStarted,
+    TrialEnded,
+    TrialSubmitted,
+)
 from nas.units import clock
 
 
@@ -53,12 +62,15 @@ class Plain(Silent):
 
     def on_event(self, event: Event, run: Run) -> None:
         """Print a finished or failed trial, or what became of a supernet, and how far the search is."""
-        if event.kind == "result":
-            self.say(f"{trial_line(run, run.trials[event.body['id']])}  [{standing(run)}; {eta(run, self.num_slots)}]")
-        elif event.kind == "supernet_epoch":
-            self.say(f"{epoch_line(run, event.body)}  [{supernet_eta(run)}]")
-        else:
-            self.say(*rare_lines(event, run))
+        match event:
+            case TrialEnded(result):
+                line = trial_line(run, run.trials[result.id])
+                self.say(f"{line}  [{standing(run)}; {eta(run, self.num_slots)}]")
+            case SupernetEpoch():
+                search = as_search(run)
+                self.say(f"{epoch_line(search, event)}  [{supernet_eta(search)}]")
+            case _:
+                self.say(*rare_lines(event, run))
 
     def say(self, *lines: str, style: str = "default") -> None:
         """Print lines as they are, above the bars if there are any."""
@@ -82,19 +94,21 @@ class Live(Plain):
     def on_event(self, event: Event, run: Run) -> None:
         """Print a trial that ended, and bring the bars up to date."""
         self.say(*rare_lines(event, run))
-        if event.kind in ("supernet", "supernet_epoch", "candidates"):
-            self._on_supernet(event, run)
-        if event.kind == "submitted":
-            name = f"  trial {event.body['id']}"
-            task = self._progress.add_task(name, total=run.recipe(event.body["id"]).epochs, standing="epochs")
-            self._trials[event.body["id"]] = task
-        if event.kind == "result":
-            if event.body["id"] in self._trials:
-                self._progress.remove_task(self._trials.pop(event.body["id"]))
-            color = {"failed": "red", "pruned": "dim"}.get(event.body["status"], "default")
-            self.say(trial_line(run, run.trials[event.body["id"]]), style=color)
+        match event:
+            case SupernetStarted() | SupernetEpoch() | CandidatesRanked():
+                self._on_supernet(event, as_search(run))
+            case TrialSubmitted(id=trial_id):
+                task = self._progress.add_task(
+                    f"  trial {trial_id}", total=run.recipe(trial_id).epochs, standing="epochs"
+                )
+                self._trials[trial_id] = task
+            case TrialEnded(result):
+                if result.id in self._trials:
+                    self._progress.remove_task(self._trials.pop(result.id))
+                color = {"failed": "red", "pruned": "dim"}.get(result.status, "default")
+                self.say(trial_line(run, run.trials[result.id]), style=color)
         confirming = run.tally.count(stage="confirm") > 0
-        stage = "confirm" if confirming else run.main_stage
+        stage: Stage = "confirm" if confirming else run.main_stage
         self._progress.update(
             self._search, description=stage,
             total=planned_confirmations(run) if confirming else run.planned_trials,
@@ -102,18 +116,17 @@ class Live(Plain):
             standing=f"{standing(run)}; {eta(run, self.num_slots)}",
         )  # fmt: skip
 
-    def _on_supernet(self, event: Event, run: Run) -> None:
+    def _on_supernet(self, event: SupernetStarted | SupernetEpoch | CandidatesRanked, run: SearchRun) -> None:
         """A bar in place of the search's while a supernet trains."""
         if self._supernet is None:
-            self._supernet = self._progress.add_task(
-                "supernet", total=(run.supernet or {})["epochs"], standing="epochs"
-            )
-        if event.kind == "supernet_epoch":
-            first = f"{', '.join(learning(run, event.body))}; {supernet_eta(run)}"
+            assert run.supernet is not None
+            self._supernet = self._progress.add_task("supernet", total=run.supernet.epochs, standing="epochs")
+        if isinstance(event, SupernetEpoch):
+            first = f"{', '.join(learning(run, event))}; {supernet_eta(run)}"
             self._progress.update(
-                self._supernet, completed=event.body["epoch"], standing=f"{first}\n{', '.join(sizes(run, event.body))}"
+                self._supernet, completed=event.epoch, standing=f"{first}\n{', '.join(sizes(run, event))}"
             )
-        ended = event.kind == "candidates"
+        ended = isinstance(event, CandidatesRanked)
         self._progress.update(self._supernet, visible=not ended)
         self._progress.update(self._search, visible=ended)
 
@@ -134,7 +147,7 @@ class Live(Plain):
         self._progress.stop()
 
 
-def trial_line(run: Run, trial: Trial) -> str:
+def trial_line(run: Run, trial: TrialRecord) -> str:
     """One trial that ended, in one line."""
     name = f"trial {trial.id:>4}" if trial.stage != "confirm" else f"seed {trial.id.split('.')[-1]} of trial {trial.of}"
     score = trial.score(run.config.objective)
@@ -142,39 +155,44 @@ def trial_line(run: Run, trial: Trial) -> str:
         return f"{name}  pruned {trial.error}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
     if score is None:
         return f"{name} {trial.status}: {trial.error}"
-    figure = f"{run.config.objective.replace('_', ' ')} {score:.3f}" + (" on rank" if run.is_study else "")
+    figure = f"{run.config.objective.replace('_', ' ')} {score:.3f}" + (
+        "" if isinstance(run, SearchRun) else " on rank"
+    )
     return f"{name}  {figure}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
 
 
 def rare_lines(event: Event, run: Run) -> list[str]:
     """What happens once in a search or so: a supernet begins, its candidates are ranked, something to know."""
-    if event.kind == "supernet":
-        return [begin_line(run)]
-    if event.kind == "candidates":
-        return [candidates_line(run)]
-    return [f"note: {event.body['text']}"] if event.kind == "note" else []
+    match event:
+        case SupernetStarted():
+            return [begin_line(as_search(run))]
+        case CandidatesRanked():
+            return [candidates_line(as_search(run))]
+        case Noted(text):
+            return [f"note: {text}"]
+    return []
 
 
 def standing(run: Run, *, active: bool = True) -> str:
     """Done, pruned, failed, running (or interrupted, if nobody works on the run), and the best with its size."""
     counts = {status: run.tally.count(status) for status in ("finished", "pruned", "failed", "running")}
     best = run.best(1)
-    if run.supernet and not run.candidates:
-        return f"supernet {len(run.supernet_epochs)} of {run.supernet['epochs']} epochs"
+    if isinstance(run, SearchRun) and run.supernet and not run.candidates:
+        return f"supernet {len(run.supernet_epochs)} of {run.supernet.epochs} epochs"
     pruned = f", {counts['pruned']} pruned" if counts["pruned"] else ""
     words = f"{counts['finished']} done{pruned}, {counts['failed']} failed"
     if active or counts["running"]:
         words += f", {counts['running']} {'running' if active else 'interrupted'}"
-    if best and not run.is_study:
+    if best and isinstance(run, SearchRun):
         words += f"; best {best[0].score(run.config.objective):.3f} at {best[0].cost.params:,} (trial {best[0].id})"
     return words
 
 
 def planned_confirmations(run: Run) -> int:
     """Trainings of the confirmation: as many as the trials that finished allow, once the search is over."""
-    if run.is_study:
+    if not isinstance(run, SearchRun):
         return 0
-    return min(run.search.confirm, run.num_ranked or run.planned_trials) * run.search.confirm_seeds
+    return min(run.config.confirm, run.num_ranked or run.planned_trials) * run.config.confirm_seeds
 
 
 def eta(run: Run, num_slots: int) -> str:
@@ -188,14 +206,14 @@ def eta(run: Run, num_slots: int) -> str:
     return _left(run, (searching + confirming) / num_slots)
 
 
-def supernet_eta(run: Run) -> str:
+def supernet_eta(run: SearchRun) -> str:
     """How long the supernet's other epochs will take. Epochs with alphas take longer than those of the warm-up,
     so from the first of these on they alone are counted."""
     assert run.supernet is not None
     rows = run.supernet_epochs
-    later = [row for row in rows if row["epoch"] > run.supernet["warm_up_epochs"]] or rows
-    mean = sum(row["seconds"] for row in later) / len(later)
-    return _left(run, max(0, run.supernet["epochs"] - rows[-1]["epoch"]) * mean)
+    later = [row for row in rows if row.epoch > run.supernet.warm_up_epochs] or rows
+    mean = sum(row.seconds for row in later) / len(later)
+    return _left(run, max(0, run.supernet.epochs - rows[-1].epoch) * mean)
 
 
 def _left(run: Run, seconds: float) -> str:

@@ -9,24 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from nas.runs.run import Run, Trial
+from nas.config.recipe import Figures
+from nas.runs import StudyRun, TrialRecord
 
 REPORTED = ("accuracy", "weighted_precision", "weighted_f1", "balanced_accuracy", "macro_f1", "worst_recall")
 
 
-def study_document(run: Run) -> dict[str, Any]:
-    """The report as JSON. RunError if the run is a search."""
-    rows = [member_row(run, member.name) for member in run.study.members]
+def study_document(run: StudyRun) -> dict[str, Any]:
+    """The report as JSON."""
+    rows = [member_row(run, member.name) for member in run.config.members]
     return {
         "run": run.name,
-        "study": run.study.study,
-        "sentence": run.study.sentence,
+        "study": run.config.study,
+        "sentence": run.config.sentence,
         "state": run.state,
         "data": {
-            "name": run.facts["data_name"], "key": run.facts["data_key"], "counts": run.facts["counts"],
-            "classes": run.facts["classes"], "imbalance": run.config.data.imbalance_factor,
+            "name": run.facts.data_name, "key": run.facts.data_key, "counts": run.facts.counts,
+            "classes": list(run.facts.classes), "imbalance": run.config.data.imbalance_factor,
         },
-        "seeds": run.study.seeds,
+        "seeds": run.config.seeds,
         "split": "test",
         "members": rows,
         "agreement_with_published": agreement(rows),
@@ -36,21 +37,21 @@ def study_document(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def member_row(run: Run, name: str) -> dict[str, Any]:
+def member_row(run: StudyRun, name: str) -> dict[str, Any]:
     """One member: its network with its sizes, its recipe, and figures on the test split over its seeds."""
-    member, facts = run.study.member(name), run.facts["members"][name]
+    member, facts = run.config.member(name), run.facts.members[name]
     trials = finished(run, name)
     failed = {t.id: t.error for t in run.stage("study") if t.of == name and t.status == "failed"}
     return {
         "name": name,
         "label": member.label,
-        "network": facts["text"],
-        "params": facts["cost"]["params"],
-        "trainable": facts["trainable"],
-        "macs": facts["cost"]["macs"],
+        "network": facts.text,
+        "params": facts.cost.params,
+        "trainable": facts.trainable,
+        "macs": facts.cost.macs,
         "recipe": member.recipe.model_dump(mode="json"),
         "seeds": len(trials),
-        "test": {figure: spread([float(t.metrics["test"][figure]) for t in trials]) for figure in REPORTED},
+        "test": {figure: spread([scalar(t.metrics["test"], figure) for t in trials]) for figure in REPORTED},
         "published_accuracy": None if member.published is None else member.published / 100,
         "epochs": [t.epochs for t in trials],
         "seconds": [t.seconds for t in trials],
@@ -58,7 +59,7 @@ def member_row(run: Run, name: str) -> dict[str, Any]:
     }
 
 
-def finished(run: Run, member: str) -> list[Trial]:
+def finished(run: StudyRun, member: str) -> list[TrialRecord]:
     """The trainings of a member that finished, by the number of their seed."""
     trials = [t for t in run.stage("study") if t.of == member and t.status == "finished"]
     return sorted(trials, key=lambda trial: seed_number(trial.id))
@@ -67,6 +68,13 @@ def finished(run: Run, member: str) -> list[Trial]:
 def seed_number(trial_id: str) -> int:
     """Which of the repeated trainings a trial is: the last part of its id."""
     return int(trial_id.rpartition(".")[2])
+
+
+def scalar(figures: Figures, name: str) -> float:
+    """One of the figures that are a number."""
+    figure = figures[name]
+    assert isinstance(figure, (int, float)), name
+    return float(figure)
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
@@ -94,19 +102,19 @@ def agreement(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return {"spearman": float(np.corrcoef(published, ours)[0, 1]), "members": len(both)}
 
 
-def write_pictures(run: Run) -> list[Path]:
+def write_pictures(run: StudyRun) -> list[Path]:
     """Draw the report's pictures into the run's folder; the files. None of a study without a finished training."""
     from nas.report.plots import confusion_plot, curves_plot, recall_plot
 
-    trials = {member.name: finished(run, member.name) for member in run.study.members}
+    trials = {member.name: finished(run, member.name) for member in run.config.members}
     trials = {name: found for name, found in trials.items() if found}
     if not trials:
         return []
     folder = run.folder / "report"
     folder.mkdir(exist_ok=True)
-    seeds = f"{run.study.seeds} seed{'s' if run.study.seeds > 1 else ''}"
-    title = f"{run.study.study} on {run.facts['data_name']}, {seeds}"
-    classes, counts = run.facts["classes"], run.facts["counts"]["train"]
+    seeds = f"{run.config.seeds} seed{'s' if run.config.seeds > 1 else ''}"
+    title = f"{run.config.study} on {run.facts.data_name}, {seeds}"
+    classes, counts = run.facts.classes, run.facts.counts["train"]
     recalls = {
         name: [float(recall) for recall in np.mean([t.metrics["test"]["recall_by_class"] for t in found], axis=0)]
         for name, found in trials.items()

@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from nas.runs.run import Run
+from nas.runs import SearchRun
+from nas.runs.events import SupernetEpoch
 from nas.units import memory
 
-Row = dict[str, Any]  # the body of an event "supernet_epoch"
 
-
-def begin_line(run: Run) -> str:
+def begin_line(run: SearchRun) -> str:
     """Its size, the memory it takes, and its epochs."""
-    facts = run.supernet or {}
-    warm_up = facts["warm_up_epochs"]
+    assert run.supernet is not None
+    facts, warm_up = run.supernet, run.supernet.warm_up_epochs
     first = "the first" if warm_up == 1 else f"the first {warm_up}"
     words = f", {first} of weights alone (warm-up)" if warm_up else ""
     return (
-        f"supernet  {facts['params']:,} weights for {len(facts['choices'])} choices, about "
-        f"{memory(facts['peak_bytes'])} at the peak; {facts['epochs']} epochs{words}"
+        f"supernet  {facts.params:,} weights for {len(facts.choices)} choices, about "
+        f"{memory(facts.peak_bytes)} at the peak; {facts.epochs} epochs{words}"
     )
 
 
-def epoch_line(run: Run, row: Row) -> str:
+def epoch_line(run: SearchRun, row: SupernetEpoch) -> str:
     """One epoch with all its figures."""
-    epochs = (run.supernet or {})["epochs"]
-    place = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"
-    return f"{place}  {'  '.join([*learning(run, row), *sizes(run, row)])}  {row['seconds']:.1f} s"
+    assert run.supernet is not None
+    epochs = run.supernet.epochs
+    place = f"epoch {row.epoch:>{len(str(epochs))}}/{epochs}"
+    return f"{place}  {'  '.join([*learning(run, row), *sizes(run, row)])}  {row.seconds:.1f} s"
 
 
-def learning(run: Run, row: Row) -> list[str]:
+def learning(run: SearchRun, row: SupernetEpoch) -> list[str]:
     """Losses, entropy of the choices and the supernet's score. Without alphas there is no loss for them to lower."""
-    has_alphas = run.search.strategy != "random-oneshot"
-    words = [f"train loss {row['train_loss']:.3f}"]
-    if row["select_loss"] is not None:
-        words.append(f"select loss {row['select_loss']:.3f}")
+    has_alphas = run.config.strategy != "random-oneshot"
+    words = [f"train loss {row.train_loss:.3f}"]
+    if row.select_loss is not None:
+        words.append(f"select loss {row.select_loss:.3f}")
     elif has_alphas:
         words.append("warm-up")
     if has_alphas:
-        words.append(f"entropy {row['entropy']:.2f}")
-    return [*words, f"score {row['score']:.3f}"]
+        words.append(f"entropy {row.entropy:.2f}")
+    return [*words, f"score {row.score:.3f}"]
 
 
-def sizes(run: Run, row: Row) -> list[str]:
+def sizes(run: SearchRun, row: SupernetEpoch) -> list[str]:
     """Parameters against the budget: what the choices make expected, and most likely."""
-    words = [f"parameters {_judged(run, row['expected_params'])} expected"]
-    if run.search.strategy != "random-oneshot":
-        words.append(f"{_judged(run, row['likeliest_params'])} likeliest")
-    words.append(f"{_percent(row['within_budget'])} fit")
-    if row["skip_share"] is not None:
-        words.append(f"skip {_percent(row['skip_share'])}")
+    words = [f"parameters {_judged(run, row.expected_params)} expected"]
+    if run.config.strategy != "random-oneshot":
+        words.append(f"{_judged(run, row.likeliest_params)} likeliest")
+    words.append(f"{_percent(row.within_budget)} fit")
+    if row.skip_share is not None:
+        words.append(f"skip {_percent(row.skip_share)}")
     return words
 
 
@@ -57,21 +55,20 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.01 or share == 0 else f"{100 * share:.1g} %"
 
 
-def _judged(run: Run, params: float) -> str:
-    budget = run.facts["budget"]
-    most, least = budget.get("max_params"), budget.get("min_params")
+def _judged(run: SearchRun, params: float) -> str:
+    most, least = run.budget.max_params, run.budget.min_params
     over = most is not None and params > most
     under = least is not None and params < least
     return f"{params:,.0f}{' (over)' if over else ' (under)' if under else ''}"
 
 
-def candidates_line(run: Run) -> str:
+def candidates_line(run: SearchRun) -> str:
     """How many were drawn, fit and were ranked, and what the best has against the supernet itself."""
-    found = run.candidates or {}
-    ranked, own = found["ranked"], found["supernet_score"]
+    found = run.candidates
+    assert found is not None
     objective = run.config.objective.replace("_", " ")
     return (
-        f"candidates  {found['drawn']:,} drawn, {found['fitting']:,} fit the budget, {len(ranked)} ranked with the "
-        f"supernet's weights in {found['seconds']:.1f} s; {objective} {ranked[0]['score']:.3f} for the best, "
-        f"{own:.3f} for the supernet itself"
+        f"candidates  {found.drawn:,} drawn, {found.fitting:,} fit the budget, {len(found.ranked)} ranked with the "
+        f"supernet's weights in {found.seconds:.1f} s; {objective} {found.ranked[0].score:.3f} for the best, "
+        f"{found.supernet_score:.3f} for the supernet itself"
     )

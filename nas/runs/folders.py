@@ -1,4 +1,4 @@
-"""Where a run begins: its folder, its log, and the first event, which holds everything that decides it."""
+"""Where runs lie: their folders and names, how one begins, and how one is found and read."""
 
 from __future__ import annotations
 
@@ -6,18 +6,27 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from nas import __version__
-from nas.config.run import RunConfig
+from nas.config.run import SearchConfig, StudyConfig
 from nas.errors import RunError, nearest
+from nas.runs.events import SearchFacts, SearchStarted, StudyFacts, StudyStarted
 from nas.runs.hints import RUNS, typed
-from nas.runs.log import FORMAT, LOG_NAME, RunStore, is_running, stream_events
-from nas.runs.run import Run, fold
+from nas.runs.log import LOG_NAME, EventLog, is_running, read_log
+from nas.runs.run import SearchRun, StudyRun, as_search, fold
 
 
-def create_run(folder: Path, config: RunConfig, facts: dict[str, Any]) -> RunStore:
-    """Create the run's folder and log. RunError if the run exists or its folder cannot be made."""
+def start_search(folder: Path, config: SearchConfig, facts: SearchFacts) -> EventLog:
+    """Create a search's folder and log. RunError if the run exists or its folder cannot be made."""
+    return _begin(folder, SearchStarted(config, facts, versions()))
+
+
+def start_study(folder: Path, config: StudyConfig, facts: StudyFacts) -> EventLog:
+    """Create a baseline run's folder and log. RunError if the run exists or its folder cannot be made."""
+    return _begin(folder, StudyStarted(config, facts, versions()))
+
+
+def _begin(folder: Path, event: SearchStarted | StudyStarted) -> EventLog:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
@@ -30,15 +39,14 @@ def create_run(folder: Path, config: RunConfig, facts: dict[str, Any]) -> RunSto
         raise RunError(f"The run's folder {folder} cannot be made: {error.strerror}. Choose another --runs.") from error
     for name in ("logs", "tensorboard", "weights"):  # workers do not make them: a deleted run stays deleted
         (folder / name).mkdir(exist_ok=True)
-    store = RunStore(folder)
-    settings = config.model_dump(mode="json")
-    store.append("run", {"format": FORMAT, "config": settings, "facts": facts, "versions": versions()})
-    return store
+    log = EventLog(folder)
+    log.append(event)
+    return log
 
 
 def under_free_name(
-    create: Callable[[Path], RunStore], stem: str, source: str, *, name: str | None, runs: Path
-) -> RunStore:
+    create: Callable[[Path], EventLog], stem: str, source: str, *, name: str | None, runs: Path
+) -> EventLog:
     """Create a run in ``runs / name``; without a name in ``STEM-SOURCE-N``, the first that is free, also if other
     runs start at the same moment. ``create`` makes the folder and its log. RunError if it cannot."""
     what = "".join(c if c.isalnum() else "-" for c in Path(source).stem.lower()).strip("-") or "data"
@@ -57,7 +65,7 @@ def never_started(folder: Path) -> bool:
     if any(path.name.split(".")[0] not in ours for path in folder.iterdir()) or is_running(folder):
         return False
     try:
-        return next(stream_events(folder), None) is None
+        return next(read_log(folder), None) is None
     except RunError:
         return not (folder / LOG_NAME).exists() or (folder / LOG_NAME).stat().st_size == 0
 
@@ -84,10 +92,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def load_run(name: str | None, runs: Path = RUNS) -> Run:
+def load_run(name: str | None, runs: Path = RUNS) -> SearchRun | StudyRun:
     """The run called ``name`` (or given as a folder), or the newest; RunError names the nearest."""
-    folder = find_run(name, runs)
-    return fold(folder, stream_events(folder))
+    return read_run(find_run(name, runs))
+
+
+def load_search(name: str | None, runs: Path = RUNS) -> SearchRun:
+    """As ``load_run``. RunError if it is a baseline run."""
+    return as_search(load_run(name, runs))
+
+
+def read_run(folder: Path) -> SearchRun | StudyRun:
+    """The run in ``folder``. RunError if there is none, or its log cannot be read."""
+    return fold(folder, read_log(folder))
 
 
 def find_run(name: str | None, runs: Path = RUNS) -> Path:

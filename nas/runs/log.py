@@ -5,14 +5,12 @@ Everything else about a run (its trials, the best, whether it is done) is derive
 or a full disk in the middle of one leaves the log as it was before.
 
 A trial's history by epochs is most of its result. It lies in a column of its own, so that a log can be read without
-histories: most readers need none, and with 100,000 trials they would fill the memory. Logs of format 1 hold it in the
-body; they are read, and gone on with, as they are.
+histories: most readers need none, and with 100,000 trials they would fill the memory.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -20,32 +18,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from nas.errors import RunError
+from nas.runs.events import Event, TrialEnded, TrialSubmitted, decode, encode
 from nas.runs.hints import typed
+from nas.trials.spec import TrialResult
 
-RENEWABLE = "submitted"  # the kind of event that costs nothing to lose: resuming records it again
-FORMAT = 2  # of the log; raise it when events change meaning
-READABLE = (1, 2)
 LOG_NAME = "log.sqlite"
 
 
 @dataclass(frozen=True)
-class Event:
-    """``elapsed``: seconds that searching had taken in all when it was recorded; ``time``: Unix time.
+class LogEntry:
+    """An event with its place. ``elapsed``: seconds that searching had taken in all when it was recorded; ``time``:
+    Unix time."""
 
-    Read without histories, a body that had one lacks "history" and has their number, "epochs".
-    """
-
-    number: int
-    kind: str
-    body: dict[str, Any]
+    number: int  # from 1
+    event: Event
     elapsed: float
     time: float
 
 
-class RunStore:
+class EventLog:
     """The writer of one run. Owns the run's lock while open: a second writer is a RunError."""
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +54,6 @@ class RunStore:
                 "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
                 "body TEXT NOT NULL, elapsed REAL NOT NULL, time REAL NOT NULL, history TEXT)"
             )
-            self._apart = _histories_apart(self._database)
             ((longest,),) = self._database.execute("SELECT max(elapsed) FROM events")
         except sqlite3.Error as error:
             self._lock.close()
@@ -73,33 +66,29 @@ class RunStore:
         """Seconds spent on this run, by this process and those before it."""
         return self._elapsed_before + time.monotonic() - self._opened
 
-    def append(self, kind: str, body: dict[str, Any]) -> Event:
+    def append(self, event: Event) -> LogEntry:
         """Record one event durably. RunError if the disk refuses; the log is then as before.
 
         A power cut, though no kill, may take the trials submitted since the last other event: flushing the disk for
-        each would double its share of a trial.
+        each would double its share of a trial. ValueError for a number that JSON does not have.
         """
-        history = None
-        if self._apart and "history" in body:
-            history = json.dumps(body["history"], allow_nan=False)
-            body = {key: value for key, value in body.items() if key != "history"} | {"epochs": len(body["history"])}
-        text = json.dumps(body, sort_keys=True, allow_nan=False)
+        kind, body, history = encode(event)
         self._check_it_is_there()
         elapsed, now = self.elapsed, time.time()
-        row: dict[str, Any] = {"kind": kind, "body": text, "elapsed": elapsed, "time": now}
-        row |= {} if history is None else {"history": history}
         try:
             if not self._database.in_transaction:
-                self._database.execute(f"PRAGMA synchronous={'NORMAL' if kind == RENEWABLE else 'FULL'}")
+                renewable = isinstance(event, TrialSubmitted)
+                self._database.execute(f"PRAGMA synchronous={'NORMAL' if renewable else 'FULL'}")
             cursor = self._database.execute(
-                f"INSERT INTO events ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
+                "INSERT INTO events (kind, body, elapsed, time, history) VALUES (?, ?, ?, ?, ?)",
+                (kind, body, elapsed, now, history),
             )
         except sqlite3.Error as error:
             raise RunError(
                 f"The log of run {self.folder.name!r} could not be written ({error}). Nothing recorded is lost: "
                 f"make room on the disk of {self.folder}, then: {typed('resume', self.folder)}"
             ) from error
-        return Event(int(cursor.lastrowid or 0), kind, _whole(text, history), elapsed, now)
+        return LogEntry(int(cursor.lastrowid or 0), event, elapsed, now)
 
     def _check_it_is_there(self) -> None:
         """RunError if the log was removed: what is written to a removed file is lost without a word."""
@@ -111,13 +100,9 @@ class RunStore:
         if not there:
             raise RunError(f"The log {path} was removed while the search ran. What it held is lost; start a new run.")
 
-    def events(self) -> list[Event]:
-        """Every event so far, oldest first."""
-        return list(_select(self._database, self.folder))
-
-    def stream(self, *, after: int = 0) -> Iterator[Event]:
-        """Those with a number above ``after``, one at a time and without histories."""
-        return _select(self._database, self.folder, after=after, histories=False)
+    def entries(self, *, after: int = 0, histories: bool = False) -> Iterator[LogEntry]:
+        """Those with a number above ``after``, oldest first, one at a time."""
+        return _select(self._database, self.folder, after=after, histories=histories)
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let the next writer in."""
@@ -133,24 +118,20 @@ class RunStore:
         self.close()
 
 
-def read_events(folder: Path) -> list[Event]:
-    """The events of the run in ``folder``, also while a search is writing them. RunError if unreadable."""
+def read_log(folder: Path, *, histories: bool = False) -> Iterator[LogEntry]:
+    """The entries of the run in ``folder``, also while a search is writing them, one at a time: without histories as
+    much memory for any number of trials. RunError if unreadable."""
     with _reading(folder) as database:
-        return list(_select(database, folder))
+        yield from _select(database, folder, histories=histories)
 
 
-def stream_events(folder: Path) -> Iterator[Event]:
-    """As ``read_events``, but one at a time and without histories: as much memory for any number of trials."""
+def read_result(folder: Path, number: int) -> TrialResult:
+    """The whole result that event ``number`` recorded. RunError if it recorded none."""
     with _reading(folder) as database:
-        yield from _select(database, folder, histories=False)
-
-
-def read_history(folder: Path, number: int) -> list[dict[str, float]]:
-    """The history that event ``number`` recorded, one flat dictionary an epoch; empty if it recorded none."""
-    with _reading(folder) as database:
-        for event in _select(database, folder, after=number - 1, most=1):
-            return event.body.get("history", [])  # type: ignore[no-any-return]
-    return []
+        for entry in _select(database, folder, after=number - 1, most=1, histories=True):
+            if isinstance(entry.event, TrialEnded):
+                return entry.event.result
+    raise RunError(f"Event {number} of run {folder.name!r} is no result.")
 
 
 @contextmanager
@@ -184,32 +165,19 @@ def is_running(folder: Path) -> bool:
 
 def _select(
     database: sqlite3.Connection, folder: Path, *, after: int = 0, most: int = -1, histories: bool = True
-) -> Iterator[Event]:
-    """At most ``most`` events (-1: all) with a number above ``after``."""
+) -> Iterator[LogEntry]:
+    """At most ``most`` entries (-1: all) with a number above ``after``."""
     try:
-        column = "history" if histories and _histories_apart(database) else "NULL"
-        for number, kind, text, elapsed, when, history in database.execute(
-            f"SELECT number, kind, body, elapsed, time, {column} FROM events WHERE number > ? ORDER BY number LIMIT ?",
+        for number, kind, body, elapsed, when, history in database.execute(
+            f"SELECT number, kind, body, elapsed, time, {'history' if histories else 'NULL'} FROM events "
+            "WHERE number > ? ORDER BY number LIMIT ?",
             (after, most),
         ):
-            body = _whole(text, history)
-            if not histories and "history" in body:
-                body["epochs"] = len(body.pop("history"))
-            yield Event(number, kind, body, elapsed, when)
+            yield LogEntry(number, decode(number, kind, body, history), elapsed, when)
+    except RunError as error:
+        raise RunError(f"The log of run {folder.name!r} cannot be read: {error}.") from error
     except (sqlite3.Error, ValueError) as error:
         raise _unreadable(folder, error) from error
-
-
-def _histories_apart(database: sqlite3.Connection) -> bool:
-    """Whether the log has the column for histories; one of format 1 has not."""
-    return any(name == "history" for _, name, *_ in database.execute("PRAGMA table_info(events)"))
-
-
-def _whole(text: str, history: str | None) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(text)
-    if history is not None:
-        body["history"] = json.loads(history)
-    return body
 
 
 def _unreadable(folder: Path, error: Exception) -> RunError:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nas.runs.log import Event
-from nas.stopwatch import _rounded
+from nas.runs.events import SessionProfiled
+from nas.stopwatch import rounded
+from nas.trials.spec import TrialResult
 
 SEARCH_PARTS = ("starting", "supernet", "proposing", "waiting", "recording", "rest")
 WITHOUT_WORKERS = ("starting", "supernet")  # of these
@@ -23,27 +24,28 @@ class Profile:
     worker_seconds: float = 0.0  # those of the sessions, times their workers
     busy_seconds: float = 0.0  # of trials that ended in them
 
-    def take(self, event: Event) -> None:
-        """Take one more event of the log into account."""
-        body = event.body
-        if event.kind == "profile":
-            self.num_sessions += 1
-            self.worker_seconds += body["workers"] * sum(
-                seconds for name, seconds in body["seconds"].items() if name not in WITHOUT_WORKERS
-            )
-            self.busy_seconds += body["busy"]
-            _add(self.search, body["seconds"])
-        elif event.kind == "result" and body.get("profile"):  # earlier versions recorded none
+    def add_session(self, event: SessionProfiled) -> None:
+        """Take in a session that ended."""
+        self.num_sessions += 1
+        self.worker_seconds += event.workers * sum(
+            seconds for name, seconds in event.seconds.items() if name not in WITHOUT_WORKERS
+        )
+        self.busy_seconds += event.busy
+        _add(self.search, event.seconds)
+
+    def add_trial(self, result: TrialResult) -> None:
+        """Take in a trial that ended; nothing if it was not measured."""
+        if result.profile:
             self.num_trials += 1
-            _add(self.trials, body["profile"])
+            _add(self.trials, result.profile)
 
     def document(self) -> dict[str, Any] | None:
         """As JSON; None if nothing was measured."""
         if not self.num_sessions and not self.num_trials:
             return None
         return {
-            "search": {"sessions": self.num_sessions, "seconds": _rounded(self.search)},
-            "trials": {"trials": self.num_trials, "seconds": _rounded(self.trials)},
+            "search": {"sessions": self.num_sessions, "seconds": rounded(self.search)},
+            "trials": {"trials": self.num_trials, "seconds": rounded(self.trials)},
             "worker_seconds": round(self.worker_seconds, 6),
             "busy_seconds": round(self.busy_seconds, 6),
             "workers_busy": self.busy_seconds / self.worker_seconds if self.worker_seconds else None,

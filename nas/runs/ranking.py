@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 from collections import Counter, defaultdict
 
-from nas.runs.trial_record import Trial
+from nas.runs.trial_record import TrialRecord
 
 Place = tuple[float, int, int, str]  # minus the score, parameters, order of submission, id: sorts from the best
 FEW = 64  # new places that are put in one by one; more are sorted in together
@@ -24,21 +24,21 @@ class Tally:
         self._ranking: list[Place] = []
         self._unsorted: list[Place] = []
 
-    def enter(self, trial: Trial) -> None:
+    def enter(self, trial: TrialRecord) -> None:
         """Count a trial as it now is."""
         self._counts[trial.stage, trial.status] += 1
         self._seconds[trial.stage, trial.status] += trial.seconds
         if (place := self._place(trial)) is not None:
             self._unsorted.append(place)
 
-    def leave(self, trial: Trial) -> None:
+    def leave(self, trial: TrialRecord) -> None:
         """Undo ``enter``."""
         self._counts[trial.stage, trial.status] -= 1
         self._seconds[trial.stage, trial.status] -= trial.seconds
         if (place := self._place(trial)) is not None:
             del self.ranking[bisect.bisect_left(self.ranking, place)]
 
-    def _place(self, trial: Trial) -> Place | None:
+    def _place(self, trial: TrialRecord) -> Place | None:
         score = trial.score(self.objective) if trial.stage == self.ranked_stage else None
         return None if score is None else (-score, trial.cost.params, trial.order, trial.id)
 

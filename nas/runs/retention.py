@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from nas.runs.run import Run
+from nas.runs.run import SearchRun
 
 
-def drop_weights(run: Run) -> None:
+def drop_weights(run: SearchRun) -> None:
     """Remove the weights of finished trials but the best ``keep`` of the search, and the confirmations; once
     there is a winner, of all confirmations but the winner's."""
-    if run.is_study:
-        return  # its trainings leave none
-    kept = {trial.id for trial in run.best(run.search.keep)}
+    kept = {trial.id for trial in run.best(run.config.keep)}
     if run.winner:
-        kept |= {run.winner["trial"], run.winner["weights"], *run.winner["test"]}
+        kept |= {run.winner.trial, run.winner.weights, *run.winner.test}
     else:
         kept |= {trial.id for trial in run.stage("confirm")}
     for path in list(run.weights("").parent.glob("*.safetensors")):  # as many as are kept, however many trials

@@ -8,113 +8,104 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-from pydantic import ValidationError
-
+from budgets import Budget
 from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig, StudyConfig
 from nas.errors import RunError, nearest
+from nas.runs.events import (
+    Candidate,
+    CandidatesRanked,
+    Event,
+    Facts,
+    Noted,
+    SearchFacts,
+    SearchStarted,
+    SessionProfiled,
+    SessionStarted,
+    SessionStopped,
+    SettingsChanged,
+    Stage,
+    StudyEnded,
+    StudyFacts,
+    StudyStarted,
+    SupernetEpoch,
+    SupernetStarted,
+    TrialEnded,
+    TrialSubmitted,
+    WinnerChosen,
+)
 from nas.runs.hints import typed
-from nas.runs.log import FORMAT, READABLE, Event, RunStore, is_running, read_history
+from nas.runs.log import EventLog, LogEntry, is_running, read_result
 from nas.runs.profile import Profile
 from nas.runs.ranking import Tally
-from nas.runs.trial_record import Trial as Trial
-from search_spaces import get_space
+from nas.runs.trial_record import TrialRecord
+from nas.trials.spec import TrialResult
+from search_spaces import SearchSpace, Task, get_space
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Run:
-    """The state of one run, folded from its events."""
+    """The state of one run, folded from its events: a ``SearchRun`` or a ``StudyRun``."""
+
+    main_stage: ClassVar[Stage]  # that every run of its kind has
 
     folder: Path
     config: SearchConfig | StudyConfig
-    facts: dict[str, Any]  # recorded at the start: input shape, classes, settled budget
+    facts: Facts
     versions: dict[str, str]  # of the programs that started it
-    trials: dict[str, Trial] = field(default_factory=dict)
-    course: list[tuple[str, Trial]] = field(default_factory=list)  # of the search: "submitted" and "result" in order
-    supernet: dict[str, Any] | None = None  # of a one-shot strategy: its size, choices and epochs to come
-    supernet_epochs: list[dict[str, Any]] = field(default_factory=list)  # by epoch, none twice
-    candidates: dict[str, Any] | None = None  # ranked by the supernet, best first
-    winner: dict[str, Any] | None = None
-    ended: bool = False  # every training of a study finished
+    started: float  # Unix time
+    trials: dict[str, TrialRecord] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     profile: Profile = field(default_factory=Profile)  # where the time went, with --profile
     stopped: str | None = None  # why the last session ended early, if it could say
-    elapsed: float = 0.0
-    started: float = 0.0
+    elapsed: float = 0.0  # seconds
     last_event: int = 0  # its number
-    _stages: dict[str, dict[str, Trial]] = field(default_factory=dict)
+    _stages: dict[str, dict[str, TrialRecord]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.main_stage, self.config.objective)
-
-    @property
-    def state(self) -> str:
-        """In one word: "running", "done", or "stopped" and to be resumed."""
-        if self.winner or self.ended:
-            return "done"
-        return "running" if is_running(self.folder) else "stopped"
 
     @property
     def name(self) -> str:
         return self.folder.name
 
     @property
-    def search(self) -> SearchConfig:
-        """The settings of a search. RunError for a baseline run, which has no space, budget or winner."""
-        if isinstance(self.config, StudyConfig):
-            raise RunError(
-                f"Run {self.name!r} is no search: it trained the baseline study {self.config.study}. See what it "
-                f"found: {typed('baseline report', self.folder)}"
-            )
-        return self.config
+    def task(self) -> Task:
+        """What its networks are for: the shape of an image, the number of classes."""
+        return Task(self.facts.input_shape, len(self.facts.classes))
 
     @property
-    def study(self) -> StudyConfig:
-        """The settings of a baseline run. RunError for a search."""
-        if isinstance(self.config, SearchConfig):
-            raise RunError(
-                f"Run {self.name!r} is no baseline run but a search. See what it found: "
-                f"{typed('status --run', self.folder)}"
-            )
-        return self.config
+    def is_done(self) -> bool:
+        """Whether it reached its end, after which it cannot change."""
+        raise NotImplementedError
 
     @property
-    def is_study(self) -> bool:
-        """Whether it is a baseline run."""
-        return isinstance(self.config, StudyConfig)
+    def state(self) -> str:
+        """In one word: "running", "done", or "stopped" and to be resumed."""
+        if self.is_done:
+            return "done"
+        return "running" if is_running(self.folder) else "stopped"
 
     @property
     def planned_trials(self) -> int:
-        """Trials of the search if no limit ends it: after a supernet, no more than it ranked. Trainings of a study."""
-        if isinstance(self.config, StudyConfig):
-            return len(self.config.members) * self.config.seeds
-        return min(self.config.trials, len(self.candidates["ranked"])) if self.candidates else self.config.trials
+        """Trials of the main stage if no limit ends it."""
+        raise NotImplementedError
 
-    @property
-    def learned_choices(self) -> dict[str, list[int | str]]:
-        """What the alphas of a supernet decide: label -> values, in the order of the space; empty without alphas."""
-        if self.supernet is None or self.search.strategy == "random-oneshot":
-            return {}
-        choices = {label: values for label, values in self.supernet["choices"].items() if len(values) > 1}
-        labels = [choice.label for choice in get_space(self.search.space).choices]  # the log sorts by name
-        return {label: choices[label] for label in labels if label in choices}
+    def recipe(self, trial_id: str) -> Recipe:
+        """How a trial is trained."""
+        raise NotImplementedError
 
-    @property
-    def main_stage(self) -> str:
-        """The stage that every run has: the trials of a search, or the trainings of a study."""
-        return "study" if self.is_study else "search"
-
-    def stage(self, stage: str) -> list[Trial]:
+    def stage(self, stage: Stage) -> list[TrialRecord]:
         """The trials of a stage, in the order in which they were first submitted."""
         return list(self._stages.get(stage, {}).values())
 
-    def ranked(self) -> list[Trial]:
-        """The finished trials of the search or study, best first; equal scores: fewer parameters first."""
+    def ranked(self) -> list[TrialRecord]:
+        """The finished trials of the main stage, best first; equal scores: fewer parameters first."""
         return self.best(self.num_ranked)
 
-    def best(self, count: int) -> list[Trial]:
+    def best(self, count: int) -> list[TrialRecord]:
         """The first ``count`` of ``ranked``, at no cost that grows with the run."""
         return [self.trials[trial_id] for *_, trial_id in self.tally.ranking[:count]]
 
@@ -123,23 +114,11 @@ class Run:
         """How many trials ``ranked`` has."""
         return len(self.tally.ranking)
 
-    def num_ended(self, stage: str) -> int:
+    def num_ended(self, stage: Stage) -> int:
         """How many trials of a stage have a result."""
         return self.tally.count(stage=stage) - self.tally.count("running", stage=stage)
 
-    def history(self, trial: Trial) -> list[dict[str, float]]:
-        """The record of every epoch of a trial that ended, read from the log."""
-        return read_history(self.folder, trial.result_number) if trial.result_number else []
-
-    def recipe(self, trial_id: str) -> Recipe:
-        """How a trial is trained."""
-        return self.study.member(self.trials[trial_id].of).recipe if self.is_study else self.search.recipe
-
-    def confirmations(self, trial_id: str) -> list[Trial]:
-        """The finished repetitions of a search trial."""
-        return [t for t in self.stage("confirm") if t.of == trial_id and t.status == "finished"]
-
-    def trial(self, trial_id: str) -> Trial:
+    def trial(self, trial_id: str) -> TrialRecord:
         """RunError names the nearest trial."""
         if trial_id not in self.trials:
             known = list(self.trials)
@@ -149,89 +128,215 @@ class Run:
             )
         return self.trials[trial_id]
 
+    def result(self, trial: TrialRecord) -> TrialResult | None:
+        """The whole result of a trial, its history included, read from the log; None if it has none yet."""
+        return read_result(self.folder, trial.result_number) if trial.result_number else None
+
+    def history(self, trial: TrialRecord) -> list[dict[str, float]]:
+        """The record of every epoch of a trial that ended, read from the log."""
+        result = self.result(trial)
+        return [] if result is None else result.history
+
     def weights(self, trial_id: str) -> Path:
         """Where the weights of a trial are, if they were kept."""
         return self.folder / "weights" / f"{trial_id}.safetensors"
 
-    def catch_up(self, store: RunStore) -> None:
+    def catch_up(self, log: EventLog) -> None:
         """Take into account what was recorded since."""
-        for event in store.stream(after=self.last_event):
-            self.apply(event)
+        for entry in log.entries(after=self.last_event):
+            self.apply(entry)
 
-    def apply(self, event: Event) -> None:
+    def apply(self, entry: LogEntry) -> None:
         """Take one more event into account."""
-        body = event.body
-        self.elapsed, self.last_event = event.elapsed, event.number
-        self.profile.take(event)
-        if event.kind in ("supernet", "supernet_epoch", "candidates"):
-            self._apply_supernet(event)
-        elif event.kind == "submitted":
-            self._submitted(body)
-        elif event.kind == "result":
-            self._ended(event)
-        elif event.kind == "winner":
-            self.winner = body
-        elif event.kind == "ended":
-            self.ended = True
-        elif event.kind == "note":
-            self.notes.append(body["text"])
-        elif event.kind == "stopped":
-            self.stopped = body["reason"]
-        elif event.kind == "changed":
-            self.config = read_config(body["config"])
-        elif event.kind == "session":
-            self.stopped = None
+        self.elapsed, self.last_event = entry.elapsed, entry.number
+        match entry.event:
+            case TrialSubmitted() as event:
+                self._take_submitted(event)
+            case TrialEnded() as event:
+                self._take_ended(event, entry.number)
+            case Noted(text):
+                self.notes.append(text)
+            case SessionStarted():
+                self.stopped = None
+            case SessionStopped(reason):
+                self.stopped = reason
+            case SessionProfiled() as event:
+                self.profile.add_session(event)
+            case event:
+                self._take(event)
 
-    def _submitted(self, body: dict[str, Any]) -> None:
+    def _take(self, event: Event) -> None:
+        """An event that only this kind of run has."""
+        raise RunError(f"The log of run {self.name!r} holds what such a run has not: {type(event).__name__}.")
+
+    def _take_submitted(self, event: TrialSubmitted) -> TrialRecord:
         """A trial starts, or starts again after it failed."""
-        known = self.trials.get(body["id"])
+        known = self.trials.get(event.id)
         if known is not None:
             self.tally.leave(known)
-        trial = Trial.submitted(body, known.order if known else len(self.trials))
+        trial = TrialRecord.submitted(event, known.order if known else len(self.trials))
         self.trials[trial.id] = self._stages.setdefault(trial.stage, {})[trial.id] = trial
         self.tally.enter(trial)
+        return trial
+
+    def _take_ended(self, event: TrialEnded, number: int) -> TrialRecord:
+        trial = self.trials[event.result.id]
+        self.tally.leave(trial)
+        trial.end(event, number)
+        self.tally.enter(trial)
+        self.profile.add_trial(event.result)
+        return trial
+
+
+@dataclass(kw_only=True)
+class SearchRun(Run):
+    """A search: trials of one space under one budget, and a winner at the end."""
+
+    main_stage = "search"
+
+    config: SearchConfig
+    facts: SearchFacts
+    course: list[tuple[str, TrialRecord]] = field(default_factory=list)  # "submitted" and "result", in order
+    supernet: SupernetStarted | None = None  # of a one-shot strategy
+    supernet_epochs: list[SupernetEpoch] = field(default_factory=list)  # by epoch, none twice
+    candidates: CandidatesRanked | None = None  # by the supernet
+    winner: WinnerChosen | None = None
+
+    @property
+    def space(self) -> SearchSpace:
+        """What it searches."""
+        return get_space(self.config.space)
+
+    @property
+    def budget(self) -> Budget:
+        """The limits on every architecture, as they were settled."""
+        return self.facts.budget
+
+    @property
+    def is_done(self) -> bool:
+        return self.winner is not None
+
+    @property
+    def planned_trials(self) -> int:
+        """After a supernet no more than it ranked."""
+        return min(self.config.trials, len(self.ranked_candidates)) if self.candidates else self.config.trials
+
+    @property
+    def ranked_candidates(self) -> list[Candidate]:
+        """Of the supernet, best first; empty before it has ranked any."""
+        return self.candidates.ranked if self.candidates else []
+
+    @property
+    def learned_choices(self) -> dict[str, list[int | str]]:
+        """What the alphas of a supernet decide: label -> values, in the order of the space; empty without alphas."""
+        if self.supernet is None or self.config.strategy == "random-oneshot":
+            return {}
+        choices = self.supernet.choices
+        return {c.label: choices[c.label] for c in self.space.choices if len(choices.get(c.label, ())) > 1}
+
+    def recipe(self, trial_id: str) -> Recipe:
+        return self.config.recipe
+
+    def confirmations(self, trial_id: str) -> list[TrialRecord]:
+        """The finished repetitions of a search trial."""
+        return [t for t in self.stage("confirm") if t.of == trial_id and t.status == "finished"]
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case WinnerChosen():
+                self.winner = event
+            case SupernetStarted():
+                self.supernet = event
+            case SupernetEpoch():  # trained again after a kill, it begins another course than the one recorded
+                self.supernet_epochs = [row for row in self.supernet_epochs if row.epoch < event.epoch] + [event]
+            case CandidatesRanked():
+                self.candidates = event
+            case SettingsChanged(SearchConfig() as config):
+                self.config = config
+            case _:
+                super()._take(event)
+
+    def _take_submitted(self, event: TrialSubmitted) -> TrialRecord:
+        trial = super()._take_submitted(event)
         if trial.stage == "search":
             self.course.append(("submitted", trial))
+        return trial
 
-    def _ended(self, event: Event) -> None:
-        trial = self.trials[event.body["id"]]
-        self.tally.leave(trial)
-        trial.end(event)
-        self.tally.enter(trial)
+    def _take_ended(self, event: TrialEnded, number: int) -> TrialRecord:
+        trial = super()._take_ended(event, number)
         if trial.stage == "search":
             self.course.append(("result", trial))
-
-    def _apply_supernet(self, event: Event) -> None:
-        body = event.body
-        if event.kind == "supernet":
-            self.supernet = body
-        elif event.kind == "candidates":
-            self.candidates = body
-        else:  # an epoch trained again, after a kill, begins another course than the one recorded from there on
-            self.supernet_epochs = [row for row in self.supernet_epochs if row["epoch"] < body["epoch"]] + [body]
+        return trial
 
 
-def fold(folder: Path, events: Iterable[Event]) -> Run:
-    """The run that ``events`` tell of. RunError if they are empty or of another version."""
-    events = iter(events)
-    first = next(events, None)
-    if first is None or first.kind != "run":
+@dataclass(kw_only=True)
+class StudyRun(Run):
+    """A baseline run: every member of a study trained with every seed, nothing chosen between them."""
+
+    main_stage = "study"
+
+    config: StudyConfig
+    facts: StudyFacts
+    ended: bool = False  # every training finished
+
+    @property
+    def is_done(self) -> bool:
+        return self.ended
+
+    @property
+    def planned_trials(self) -> int:
+        return len(self.config.members) * self.config.seeds
+
+    def recipe(self, trial_id: str) -> Recipe:
+        return self.config.member(self.trials[trial_id].of).recipe
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case StudyEnded():
+                self.ended = True
+            case SettingsChanged(StudyConfig() as config):
+                self.config = config
+            case _:
+                super()._take(event)
+
+
+def fold(folder: Path, entries: Iterable[LogEntry]) -> SearchRun | StudyRun:
+    """The run that ``entries`` tell of. RunError if they are empty, or of another version."""
+    entries = iter(entries)
+    first = next(entries, None)
+    if first is None:
         raise RunError(f"Run {folder.name!r} has an empty log: it never started. Remove {folder} and search again.")
-    if first.body.get("format") not in READABLE:
-        raise RunError(
-            f"Run {folder.name!r} was written by nasctl {first.body.get('versions', {}).get('nasctl', '?')} with log "
-            f"format {first.body.get('format')}; this version reads format {FORMAT}. Use the version that wrote it."
-        )
-    try:
-        config = read_config(first.body["config"])
-    except ValidationError as error:
-        raise RunError(f"The settings in the log of run {folder.name!r} cannot be read: {error}") from error
-    run = Run(folder, config, first.body["facts"], first.body["versions"], started=first.time, last_event=first.number)
-    for event in events:
-        run.apply(event)
+    run: SearchRun | StudyRun
+    match first.event:
+        case SearchStarted(config, facts, versions):
+            run = SearchRun(folder=folder, config=config, facts=facts, versions=versions, started=first.time)
+        case StudyStarted(config, facts, versions):
+            run = StudyRun(folder=folder, config=config, facts=facts, versions=versions, started=first.time)
+        case _:
+            raise RunError(
+                f"The log of run {folder.name!r} does not begin as a run does. Remove {folder} and start anew."
+            )
+    run.last_event = first.number
+    for entry in entries:
+        run.apply(entry)
     return run
 
 
-def read_config(recorded: dict[str, Any]) -> SearchConfig | StudyConfig:
-    """The settings as a log holds them; pydantic's ValidationError if they cannot be read."""
-    return (StudyConfig if "study" in recorded else SearchConfig).model_validate(recorded)
+def as_search(run: Run) -> SearchRun:
+    """``run``, which is to be a search. RunError for a baseline run, which has no space, budget or winner."""
+    if isinstance(run, SearchRun):
+        return run
+    assert isinstance(run, StudyRun)
+    raise RunError(
+        f"Run {run.name!r} is no search: it trained the baseline study {run.config.study}. See what it "
+        f"found: {typed('baseline report', run.folder)}"
+    )
+
+
+def as_study(run: Run) -> StudyRun:
+    """``run``, which is to be a baseline run. RunError for a search."""
+    if isinstance(run, StudyRun):
+        return run
+    raise RunError(
+        f"Run {run.name!r} is no baseline run but a search. See what it found: {typed('status --run', run.folder)}"
+    )

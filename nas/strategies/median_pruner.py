@@ -8,10 +8,13 @@ costs is measured by ``benchmarks/pruning.py``.
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
+from nas.runs.trial_record import TrialRecord
+from nas.strategies.base import StopRule
 from nas.training.early_stopping import History, curve
 
 LEAST_TRIALS = 4  # before any is judged by them
@@ -52,28 +55,41 @@ def _quantile(values: list[float], share: float) -> float:
     return values[below] + (place - below) * (values[above] - values[below])
 
 
-class Judges:
-    """Which trials of a search judge which: all that had ended, the newest of them, when one was submitted. So a
-    trial that starts again after a kill is judged as it was before it.
+class MedianPruner:
+    """A ``Pruner``: a trial is judged by all that had ended, the newest of them, when it was submitted. So a trial
+    that starts again after a kill is judged as it was before it.
 
-    ``read`` gives the history of a trial that ended; it is asked for those that judge alone.
+    ``course`` are the submissions and results of a search in their order (``SearchRun.course``), which grows. ``read``
+    gives the history of a trial that ended; it is asked for those that judge alone.
     """
 
-    def __init__(self, read: Callable[[str], History], objective: str, epochs: int) -> None:
-        self._curve = lru_cache(2 * MOST_TRIALS)(lambda trial_id: curve(read(trial_id), objective))
-        self._epochs = epochs
-        self._ended: list[str] = []
+    def __init__(
+        self, course: Sequence[tuple[str, TrialRecord]], read: Callable[[TrialRecord], History], objective: str,
+        epochs: int,
+    ) -> None:  # fmt: skip
+        self._course, self._epochs = course, epochs
+        self._curves: OrderedDict[str, Curve] = OrderedDict()
+        self._read, self._objective = read, objective
+        self._seen = 0  # of the course
+        self._ended: list[TrialRecord] = []  # those that failed judge nobody
         self._before: dict[str, int] = {}  # by trial: how many had ended when it was submitted
 
-    def submitted(self, trial_id: str) -> None:
-        """From now on those that end are too late to judge it."""
-        self._before[trial_id] = len(self._ended)
-
-    def ended(self, trial_id: str) -> None:
-        """It judges those that are submitted from now on. Not for trials that failed."""
-        self._ended.append(trial_id)
-
-    def floor(self, trial_id: str) -> tuple[float, ...]:
+    def threshold(self, trial_id: str) -> StopRule:
         """What a trial must have reached after each epoch."""
+        for what, trial in itertools.islice(self._course, self._seen, None):
+            if what == "submitted":
+                self._before[trial.id] = len(self._ended)
+            elif trial.status != "failed":
+                self._ended.append(trial)
+        self._seen = len(self._course)
         before = self._before[trial_id]
         return floor([self._curve(judge) for judge in self._ended[max(0, before - MOST_TRIALS) : before]], self._epochs)
+
+    def _curve(self, trial: TrialRecord) -> Curve:
+        """Of a trial that ended; the last ones asked for stay in memory."""
+        if trial.id not in self._curves:
+            self._curves[trial.id] = curve(self._read(trial), self._objective)
+        self._curves.move_to_end(trial.id)
+        if len(self._curves) > 2 * MOST_TRIALS:
+            self._curves.popitem(last=False)
+        return self._curves[trial.id]

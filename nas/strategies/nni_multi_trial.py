@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from nas.strategies.base import Trials
-from nas.strategies.proposals import Proposer
+from nas.runs.trial_record import TrialRecord
+from nas.strategies.base import Proposal, Trials
+from nas.strategies.proposals import MUTANT, Proposer
 from search_spaces import Sample
 
 _ONE_SHOT = "nni.nas.oneshot.pytorch.strategy"
@@ -102,9 +103,9 @@ class _Evolution(RegularizedEvolution):  # type: ignore[misc]
 class _Engine(ExecutionEngine):  # type: ignore[misc]
     """Hands NNI's models to ``Trials`` and its results back."""
 
-    def __init__(self, trials: Trials) -> None:
+    def __init__(self, trials: Trials, proposer: Proposer, objective: str) -> None:
         super().__init__()
-        self.trials = trials
+        self.trials, self.proposer, self.objective = trials, proposer, objective
         self.running: dict[str, _Space] = {}
         self.may_continue = True
         trials.attend(self.tell)
@@ -113,10 +114,13 @@ class _Engine(ExecutionEngine):  # type: ignore[misc]
         for model in models:
             assert model.sample is not None
             model.status = ModelStatus.Training
-            self.running[self.trials.submit(model.sample)] = model
+            proposal = Proposal(model.sample, MUTANT if self.proposer.was_mutant else None)
+            self.running[self.trials.submit(proposal)] = model
 
-    def tell(self, trial_id: str, score: float | None) -> None:
-        model = self.running.pop(trial_id)
+    def tell(self, trial: TrialRecord) -> None:
+        """A trial that was pruned is a weak one to NNI, one that failed is none."""
+        model = self.running.pop(trial.id)
+        score = None if trial.status == "failed" else trial.score_so_far(self.objective)
         if score is not None:
             self.dispatch_model_event(FinalMetricEvent(model, score))
         status = ModelStatus.Failed if score is None else ModelStatus.Trained
@@ -136,23 +140,26 @@ class _Engine(ExecutionEngine):  # type: ignore[misc]
         self.trials.drain()
 
 
-def run_strategy(name: str, proposer: Proposer, trials: Trials, *, seed: int, population: int) -> bool:
-    """Let NNI's strategy ``name`` propose until ``trials`` ends it, then wait for those that run.
+class NNIStrategy:
+    """A ``Strategy``: NNI's "random" or "evolution", in its own loop. ``population`` is that of the evolution."""
 
-    False if it ended because no architecture was left to propose.
-    """
-    strategy = (
-        Random(dedup=False, seed=seed)
-        if name == "random"
-        else _Evolution(population_size=population, sample_size=max(2, population // 3), dedup=False, seed=seed)
-    )
-    found_all = False
-    try:
-        strategy(_Space(proposer), _Engine(trials))
-    except _Exhausted:
-        found_all = True
-    trials.drain()
-    return not found_all
+    def __init__(self, name: str, proposer: Proposer, *, objective: str, seed: int, population: int) -> None:
+        self.proposer, self.objective = proposer, objective
+        self._strategy = (
+            Random(dedup=False, seed=seed)
+            if name == "random"
+            else _Evolution(population_size=population, sample_size=max(2, population // 3), dedup=False, seed=seed)
+        )
+
+    def run(self, trials: Trials) -> bool:
+        """Let NNI propose until ``trials`` ends it, then wait for those that run. False: nothing was left."""
+        found_all = False
+        try:
+            self._strategy(_Space(self.proposer), _Engine(trials, self.proposer, self.objective))
+        except _Exhausted:
+            found_all = True
+        trials.drain()
+        return not found_all
 
 
 def _drawn(sample: Sample | None) -> Sample:

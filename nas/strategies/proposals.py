@@ -17,6 +17,7 @@ from search_spaces.space import Rows
 REFILL = 64  # samples in store below which new ones are drawn
 MUTANTS = 256
 ROUNDS = 4  # of looking around samples that are rare
+MUTANT = "mutant"  # what is noted of a proposal that was drawn as one
 
 
 class Proposer:
@@ -24,19 +25,22 @@ class Proposer:
 
     A budget is rare if the first draw, a hundred thousand samples, finds fewer than ``REFILL`` that fit. Then
     what was found is kept, and more is looked for around it, since such a draw for every proposal would take
-    longer than all else. ``redraw`` does that nevertheless, as searches did that were recorded before.
+    longer than all else. ``was_mutant``: whether the last proposal was drawn as a mutant, without a fresh draw.
     """
 
-    def __init__(self, space: SearchSpace, task: Task, budget: Budget, *, redraw: bool = False) -> None:
+    was_mutant = False
+
+    def __init__(self, space: SearchSpace, task: Task, budget: Budget) -> None:
         self.space, self.task, self.budget = space, task, budget
         self._proposed: set[str] = set()
         self._store: Rows = np.empty((0, len(space.choices)), np.int16)
         self._known = self._store  # all rows found under a rare budget
         self._least = REFILL
-        self._rare = False if redraw else None  # None until the first draw
+        self._rare: bool | None = None  # None until the first draw
 
     def fresh(self, rng: np.random.Generator) -> Sample | None:
         """A sample from anywhere in the space; None when none is left that can be found."""
+        self.was_mutant = False
         for refill in (False, True):
             if refill or len(self._store) < self._least:
                 self._refill(rng, anywhere=refill)
@@ -47,6 +51,7 @@ class Proposer:
 
     def mutant(self, parent: Sample, rng: np.random.Generator) -> Sample | None:
         """A sample that differs from ``parent`` in one to three choices; a fresh one when all such are used."""
+        self.was_mutant = True  # until it turns out to be fresh
         rows = np.unique(self.space.mutants(self.space.encode(parent), rng, MUTANTS), axis=0)
         rows = fitting(self.space, self.task, self.budget, rows)
         sample, _ = self._take(rows, rng)

@@ -12,35 +12,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nas.runs.trial_record import Trial
-from nas.strategies.proposals import Proposer
-from search_spaces import Sample
+from budgets import Budget
+from nas.runs.trial_record import TrialRecord
+from nas.strategies.proposals import MUTANT, Proposer
+from search_spaces import Sample, SearchSpace, Task
 
 CHECKED = 50
 MOST_CHANGES = 3  # of a mutant, see SearchSpace.mutants
 
 
 class RecallingProposer(Proposer):
-    """Proposes what a ``Proposer`` does. ``recorded`` are the trials of the search in the log, in their order.
+    """Proposes what a ``Proposer`` does. ``recorded`` are the trials of the search in the log, in their order."""
 
-    ``was_mutant``: whether the last proposal was drawn as a mutant, without a fresh draw.
-    """
-
-    recorded: Sequence[Trial] = ()
-    was_mutant = False
-
-    def fresh(self, rng: np.random.Generator) -> Sample | None:
-        """As in ``Proposer``."""
-        self.was_mutant = False
-        return super().fresh(rng)
+    def __init__(self, space: SearchSpace, task: Task, budget: Budget, *, recorded: Sequence[TrialRecord] = ()) -> None:
+        super().__init__(space, task, budget)
+        self.recorded = recorded
 
     def mutant(self, parent: Sample, rng: np.random.Generator) -> Sample | None:
         """As in ``Proposer``."""
-        self.was_mutant = True  # until it turns out to be fresh
         number = len(self._proposed)
         if number < len(self.recorded) and number % CHECKED:
             trial = self.recorded[number]
-            if trial.mutant and sum(parent[label] != value for label, value in trial.sample.items()) <= MOST_CHANGES:
+            changes = sum(parent[label] != value for label, value in trial.sample.items())
+            if trial.note == MUTANT and changes <= MOST_CHANGES:
+                self.was_mutant = True
                 self._proposed.add(trial.architecture)
                 return dict(trial.sample)
         return super().mutant(parent, rng)

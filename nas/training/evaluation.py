@@ -9,8 +9,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from nas.config.recipe import Figures
 from nas.errors import TrialError
-from nas.training.metrics import Figures, evaluate
+from nas.training.metrics import evaluate
 from nas.training.tensor_split import TensorSplit
 
 

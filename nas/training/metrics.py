@@ -13,13 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.config.recipe import OBJECTIVES
+from nas.config.recipe import Figures
 from nas.training.augmentation import normalize
 from nas.training.tensor_split import CHUNK, CPU_CHUNK
 
-__all__ = ["OBJECTIVES", "Figures", "classification_figures", "evaluate"]
+__all__ = ["classification_figures", "evaluate"]
 
-Figures = dict[str, float | list[float] | list[list[int]]]
 
 MOST_CLASSES = 200  # of a confusion matrix: 40,000 numbers
 

@@ -18,13 +18,13 @@ import torch
 from torch import nn
 
 from baselines import build_network
+from nas.config.recipe import Figures
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, out_of_memory
 from nas.stopwatch import OFF, Stopwatch, Watch
 from nas.training.early_stopping import why_pruned
 from nas.training.evaluation import evaluate_split
 from nas.training.loop import train
-from nas.training.metrics import Figures
 from nas.training.precision import usual_execution
 from nas.trials.datasets import forget, open_dataset, split_on_device, synthetic_on_device
 from nas.trials.spec import TrialResult, TrialSpec

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from baselines.registry import FixedNetwork
 from nas.config.data import DataConfig
-from nas.config.recipe import Recipe
+from nas.config.recipe import Figures, Recipe
 from nas.training.precision import Execution
 
 Sample = dict[str, int | str]
@@ -57,7 +57,7 @@ class TrialResult:
 
     id: str
     status: Status
-    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    metrics: dict[str, Figures] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     error: str | None = None

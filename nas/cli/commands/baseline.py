@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from baselines.hand_nets import HAND_NETS
 from baselines.registry import network_names
 from baselines.studies import STUDIES
+from nas import api
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.commands.search import carry_out
 from nas.cli.parsing import Flags, study_request
 from nas.cli.terminal import decoding
 from nas.config.validation import raise_all
-from nas.engine.study_plan import plan_study
 from nas.errors import UsageError, attempt
-from nas.runs.folders import create_run, load_run, name_faults, under_free_name
+from nas.runs import as_study, load_run
+from nas.runs.folders import name_faults
 
 
 def list_command(*, as_json: bool) -> None:
@@ -47,23 +49,15 @@ def run_command(flags: Flags) -> None:
     assert request is not None
     quiet = flags["quiet"] or flags["json"]
     with decoding(console, quiet) as progress:
-        plan = plan_study(request, runs=Path(flags["runs"]), progress=progress)
-    config, facts = plan.config, plan.facts
-    store = under_free_name(
-        lambda folder: create_run(folder, config, facts), config.study, config.data.source,
-        name=flags["run"], runs=Path(flags["runs"]),
-    )  # fmt: skip
+        opened = api.new_baseline(request, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
     if not quiet:
-        devices = ", ".join(sorted({slot.device for slot in plan.slots}))
-        places = f", {len(plan.slots)} at once on {devices}"
-        print_study_plan(console, store.folder.name, config, facts, places)
-    carry_out(store, plan.slots, quiet=quiet, as_json=flags["json"])
+        print_study_plan(console, as_study(opened.run), opened.slots)
+    carry_out(opened, quiet=quiet, as_json=flags["json"])
 
 
 def report_command(name: str | None, runs: str, *, as_json: bool) -> None:
     """The report of a baseline run, also of one that is not finished. Pictures are drawn anew."""
-    run = load_run(name, Path(runs))
-    _ = run.study
+    run = as_study(load_run(name, Path(runs)))
     if as_json:
         print_json(outcome_document(run))
     else:
@@ -78,7 +72,7 @@ def compare_command(name: str, others: list[str], runs: str, plot: str | None, *
     if not others:
         raise UsageError("Say with what: nasctl compare RUN BASELINE_RUN... ('nasctl status' lists the runs).")
     faults: list[str] = []
-    loaded = [attempt(lambda n=n: load_run(n, Path(runs)), faults) for n in [name, *others]]  # type: ignore[misc]
+    loaded = [attempt(partial(load_run, n, Path(runs)), faults) for n in [name, *others]]
     raise_all(faults)
     document = compare([run for run in loaded if run is not None])
     if plot is not None:

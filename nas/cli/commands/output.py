@@ -9,27 +9,27 @@ from nas.cli.parsing import Flags
 from nas.cli.terminal import Terminal
 from nas.errors import attempt
 from nas.report.documents import run_document
-from nas.runs.run import Run
+from nas.runs import SearchRun, StudyRun
 
 console = Terminal()
 
 
-def outcome_document(run: Run) -> dict[str, Any]:
+def outcome_document(run: SearchRun | StudyRun) -> dict[str, Any]:
     """What a run found, as JSON; of a study with its pictures drawn."""
-    if not run.is_study:
+    if isinstance(run, SearchRun):
         return run_document(run)
     from nas.report.study import study_document, write_pictures
 
     return study_document(run) | {"pictures": [str(path) for path in write_pictures(run)]}
 
 
-def show_outcome(run: Run) -> None:
+def show_outcome(run: SearchRun | StudyRun) -> None:
     """What a run found, in words and tables; of a study with its pictures drawn."""
     from nas.report.tables.profile import print_profile
     from nas.report.tables.search import print_outcome
     from nas.report.tables.supernet import print_supernet
 
-    if run.is_study:
+    if isinstance(run, StudyRun):
         from nas.report.study import write_pictures
         from nas.report.tables.study import print_study
 

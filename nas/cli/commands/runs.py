@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nas.cli.commands.output import console, print_json, show_outcome
 from nas.errors import UsageError, attempt
 from nas.report.documents import run_document, trial_document
-from nas.runs.folders import load_run, run_folders
+from nas.runs import StudyRun, as_search, load_run
+from nas.runs.folders import read_run, run_folders
 from nas.runs.hints import typed
-from nas.runs.log import stream_events
-from nas.runs.run import fold
 
 MOST_ROWS = 1000  # of a table that nobody asked to be longer
 
@@ -66,7 +66,7 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     if run.state == "stopped":
         why = f"Stopped: {run.stopped or 'killed, it seems'}. To go on: {typed('resume', run.folder)}"
         console.print(why, highlight=False, markup=False, soft_wrap=True)
-    if run.is_study:
+    if isinstance(run, StudyRun):
         from nas.report.study import study_document
         from nas.report.tables.profile import print_profile
         from nas.report.tables.study import study_table
@@ -83,7 +83,7 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
 
     faults: list[str] = []
     folders = run_folders(runs)
-    loaded = [run for f in folders if (run := attempt(lambda f=f: fold(f, stream_events(f)), faults)) is not None]  # type: ignore[misc]
+    loaded = [run for f in folders if (run := attempt(partial(read_run, f), faults)) is not None]
     if as_json:
         print_json([run_document(run) for run in loaded])
     elif loaded:
@@ -103,4 +103,4 @@ def show_command(trial_id: str, name: str | None, runs: str, *, as_json: bool) -
     if as_json:
         print_json(trial_document(run, trial))
     else:
-        console.print(layers_table(run, trial))
+        console.print(layers_table(as_search(run), trial))

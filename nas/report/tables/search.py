@@ -11,54 +11,48 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from budgets import Budget
-from nas.config.run import SearchConfig
-from nas.engine.plan import Plan
+from nas.executors import WorkerSlot
+from nas.report.study import scalar
 from nas.report.tables.format import compact, decimal, make_table
+from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import typed
-from nas.runs.run import Run, Trial
 from nas.units import clock
-from search_spaces import Task, get_space
 from search_spaces.structure import leaves
 
 
-def print_plan(console: Console, plan: Plan, name: str) -> None:
+def print_plan(console: Console, run: SearchRun, slots: Sequence[WorkerSlot]) -> None:
     """What is about to happen, before the first trial."""
-    devices = ", ".join(sorted({slot.device for slot in plan.slots}))
-    places = f", {len(plan.slots)} at once on {devices}"
-    facts = {"budget": plan.budget, "note": plan.note, "data": plan.data_name, "counts": plan.counts}
-    facts["training"] = plan.training
-    console.print(_settings(name, plan.config, plan.task, facts, places), highlight=False, soft_wrap=True)
+    devices = ", ".join(sorted({slot.device for slot in slots}))
+    console.print(_settings(run, f", {len(slots)} at once on {devices}"), highlight=False, soft_wrap=True)
 
 
-def print_run(console: Console, run: Run) -> None:
+def print_run(console: Console, run: SearchRun | StudyRun) -> None:
     """The settings of a recorded run, the versions that recorded it, and what it noted."""
-    task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
-    facts = {**run.facts, "budget": Budget(**run.facts["budget"]), "data": run.facts["data_name"]}
     versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
-    if run.is_study:
-        text = f"[bold]{run.name}[/bold]  baseline study {run.study.study}: {run.study.sentence}"
+    if isinstance(run, StudyRun):
+        text = f"[bold]{run.name}[/bold]  baseline study {run.config.study}: {run.config.sentence}"
     else:
-        text = _settings(run.name, run.search, task, facts, f", seed {run.config.seed}")
+        text = _settings(run, f", seed {run.config.seed}")
     console.print(f"{text}\nBy      {versions}", highlight=False, soft_wrap=True)
     for note in run.notes:
         console.print(f"Note    {note}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _settings(name: str, config: SearchConfig, task: Task, facts: dict[str, Any], places: str) -> str:
-    train, test = facts["counts"]["train"], sum(facts["counts"]["test"])
-    shape = "x".join(map(str, task.input_shape))
+def _settings(run: SearchRun, places: str) -> str:
+    config, facts = run.config, run.facts
+    train, test = facts.counts["train"], sum(facts.counts["test"])
+    shape = "x".join(map(str, facts.input_shape))
     before = "a supernet, then " if config.one_shot else ""
     lines = [
-        f"[bold]{name}[/bold]  {config.strategy} over {config.space}: {before}{config.trials} trials{places}",
-        f"Budget  {facts['budget']}" + (f"\n        {facts['note']}" if facts["note"] else ""),
-        f"Data    {escape(facts['data'])}: {shape}, {task.num_classes} classes; {sum(train):,} images to train "
+        f"[bold]{run.name}[/bold]  {config.strategy} over {config.space}: {before}{config.trials} trials{places}",
+        f"Budget  {facts.budget}" + (f"\n        {facts.note}" if facts.note else ""),
+        f"Data    {escape(facts.data_name)}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",
         f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}"
         + ("; weak trials stop early" if config.prune else ""),
     ]
-    if facts.get("training"):
-        lines.append(f"Trains  {described(facts['training'])}")
+    if facts.training:
+        lines.append(f"Trains  {described(facts.training)}")
     elif config.precision != "auto":
         lines.append(f"Trains  in {config.precision}")
     if config.one_shot:
@@ -71,10 +65,10 @@ def _settings(name: str, config: SearchConfig, task: Task, facts: dict[str, Any]
     return "\n".join(lines)
 
 
-def trials_table(run: Run, trials: Sequence[Trial]) -> Table:
+def trials_table(run: SearchRun | StudyRun, trials: Sequence[TrialRecord]) -> Table:
     """A row a trial: identity, size, figures, time, or why it failed."""
     objective = run.config.objective
-    what = "what is trained" if run.is_study else f"{run.search.space} architecture"
+    what = f"{run.config.space} architecture" if isinstance(run, SearchRun) else "what is trained"
     title = f"Trials of {run.name}; score: {objective.replace('_', ' ')} on rank"
     numbers = ("score", "parameters", "MACs", "seconds")
     table = make_table(title, ("trial", "status"), numbers, f"{what}, or why it failed")
@@ -87,17 +81,17 @@ def trials_table(run: Run, trials: Sequence[Trial]) -> Table:
     return table
 
 
-def _text(run: Run, trial: Trial) -> str:
+def _text(run: SearchRun | StudyRun, trial: TrialRecord) -> str:
     """What a trial trains, in one line: an architecture, or the network and recipe of a study's member."""
-    if run.is_study:
-        return f"{run.study.member(trial.of).label}: {run.facts['members'][trial.of]['text']}"
-    return get_space(run.search.space).line(trial.sample)
+    if isinstance(run, StudyRun):
+        return f"{run.config.member(trial.of).label}: {run.facts.members[trial.of].text}"
+    return run.space.line(trial.sample)
 
 
-def confirmed_table(run: Run) -> Table:
+def confirmed_table(run: SearchRun) -> Table:
     """The confirmed architectures: mean and spread over seeds, size."""
     objective = run.config.objective
-    space = get_space(run.search.space)
+    space = run.space
     title = f"Confirmed over seeds; score: {objective.replace('_', ' ')} on rank; * the winner"
     numbers = ("seeds", "mean", "spread", "parameters", "MACs")
     table = make_table(title, ("trial",), numbers, f"{space.name} architecture")
@@ -108,7 +102,7 @@ def confirmed_table(run: Run) -> Table:
         if scores:
             rows.append((statistics.fmean(scores), scores, trial))
     for mean, scores, trial in sorted(rows, key=lambda row: -row[0]):
-        mark = "* " if run.winner and run.winner["trial"] == trial.id else ""
+        mark = "* " if run.winner and run.winner.trial == trial.id else ""
         spread = statistics.stdev(scores) if len(scores) > 1 else None
         table.add_row(
             mark + trial.id, str(len(scores)), decimal(mean), decimal(spread), f"{trial.cost.params:,}",
@@ -117,13 +111,18 @@ def confirmed_table(run: Run) -> Table:
     return table
 
 
-def test_scores(run: Run) -> list[float]:
+def test_scores(run: SearchRun) -> list[float]:
     """The objective of the winner's seeds on the test split."""
-    tests = run.winner["test"] if run.winner else {}
-    return [float(figures[run.config.objective]) for figures in tests.values()]
+    return [_figure(run, trial_id) for trial_id in run.winner.test] if run.winner else []
 
 
-def print_outcome(console: Console, run: Run) -> None:
+def _figure(run: SearchRun, trial_id: str) -> float:
+    """The objective of one of the winner's trainings on the test split."""
+    assert run.winner is not None
+    return scalar(run.winner.test[trial_id], run.config.objective)
+
+
+def print_outcome(console: Console, run: SearchRun) -> None:
     """The end of a search: confirmations, the winner's test score, and what to type next."""
     if run.winner is None:
         best = run.best(1)
@@ -131,11 +130,11 @@ def print_outcome(console: Console, run: Run) -> None:
         return
     if run.stage("confirm"):
         console.print(confirmed_table(run))
-    winner = run.trials[run.winner["trial"]]
+    winner = run.trials[run.winner.trial]
     console.print(f"Winner: trial {winner.id}, {winner.cost.params:,} parameters, {winner.cost.macs:,} MACs")
     words = run.config.objective.replace("_", " ")
     scores = test_scores(run)
-    exported = run.winner["test"][run.winner["weights"]][run.config.objective]
+    exported = _figure(run, run.winner.weights)
     if len(scores) > 1:
         console.print(
             f"Test {words}: {statistics.fmean(scores):.3f} ± {statistics.stdev(scores):.3f} over {len(scores)} seeds; "
@@ -148,13 +147,12 @@ def print_outcome(console: Console, run: Run) -> None:
     console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}{more}", soft_wrap=True)
 
 
-def layers_table(run: Run, trial: Trial) -> Table:
+def layers_table(run: SearchRun, trial: TrialRecord) -> Table:
     """The layers of one trial's network with their shapes and costs."""
-    space = get_space(run.search.space)
-    task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
+    space = run.space
     numbers = ("output", "parameters", "MACs")
     table = make_table(f"Trial {trial.id}: {space.text(trial.sample)}", ("layer", "what"), numbers)
-    for name, layer in leaves(space.structure(trial.sample, task)):
+    for name, layer in leaves(space.structure(trial.sample, run.task)):
         settings = dict(layer.settings)
         shape = "x".join(map(str, layer.out_shape)) if layer.out_shape[1:] != (1, 1) else str(layer.out_shape[0])
         table.add_row(name, _what(layer.kind, settings), shape, f"{layer.params:,}", f"{layer.macs:,}")
@@ -173,14 +171,14 @@ def _what(kind: str, settings: dict[str, int | str]) -> str:
     return {"norm": "batch norm", "act": str(settings.get("kind")), "global_pool": "global mean"}.get(kind, kind)
 
 
-def runs_table(runs: Sequence[Run]) -> Table:
+def runs_table(runs: Sequence[SearchRun | StudyRun]) -> Table:
     """A row a run, the newest first."""
     table = make_table(
         "Runs", ("run", "space or study", "data", "state"), ("trials", "failed", "best", "parameters", "time")
     )
     for run in runs:
         best = run.best(1)
-        what = f"study {run.study.study}" if run.is_study else run.search.space
+        what = f"study {run.config.study}" if isinstance(run, StudyRun) else run.config.space
         running, failed, every = (run.tally.count(s, stage=run.main_stage) for s in ("running", "failed", None))
         table.add_row(
             run.name, what, Path(run.config.data.source).name, run.state,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from rich.table import Table
 from baselines.hand_nets import HAND_NETS
 from baselines.registry import get_network, network_names
 from baselines.studies import STUDIES
-from nas.config.run import StudyConfig
+from nas.executors import WorkerSlot
 from nas.report.study import REPORTED, study_document
 from nas.report.tables.format import compact, make_table, percent
+from nas.runs import StudyRun
 from nas.runs.hints import typed
-from nas.runs.run import Run
 
 HEADINGS = ("accuracy", "w. precision", "w. F1", "balanced", "macro F1", "worst class")
 
@@ -37,15 +38,18 @@ def print_studies(console: Console) -> None:
     console.print(table)
 
 
-def print_study_plan(console: Console, name: str, config: StudyConfig, facts: dict[str, Any], places: str) -> None:
-    """What is about to be trained, or was."""
-    train, test = facts["counts"]["train"], sum(facts["counts"]["test"])
-    shape = "x".join(map(str, facts["input_shape"]))
+def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot]) -> None:
+    """What is about to be trained."""
+    config, facts = run.config, run.facts
+    devices = ", ".join(sorted({slot.device for slot in slots}))
+    places = f", {len(slots)} at once on {devices}"
+    train, test = facts.counts["train"], sum(facts.counts["test"])
+    shape = "x".join(map(str, facts.input_shape))
     recipe = config.members[0].recipe
     lines = [
-        f"[bold]{name}[/bold]  baseline study {config.study}: {config.sentence}",
+        f"[bold]{run.name}[/bold]  baseline study {config.study}: {config.sentence}",
         f"Trains  {len(config.members)} members x {config.seeds} seeds{places}",
-        f"Data    {escape(facts['data_name'])}: {shape}, {len(facts['classes'])} classes; {sum(train):,} images to "
+        f"Data    {escape(facts.data_name)}: {shape}, {len(facts.classes)} classes; {sum(train):,} images to "
         f"train ({min(train):,} to {max(train):,} a class), {test:,} to test"
         + ("" if config.data.hold_out else "; no validation images are held out"),
         f"Recipe  {recipe.epochs} epochs"
@@ -54,17 +58,17 @@ def print_study_plan(console: Console, name: str, config: StudyConfig, facts: di
         + f"leaves the {recipe.keep_epoch} epoch; what differs is in each member's name",
         "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
     ]
-    lines += [f"Network {escape(text)}" for text in dict.fromkeys(m["text"] for m in facts["members"].values())]
+    lines += [f"Network {escape(text)}" for text in dict.fromkeys(m.text for m in facts.members.values())]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
-def study_table(run: Run, document: dict[str, Any]) -> Table:
+def study_table(run: StudyRun, document: dict[str, Any]) -> Table:
     """A row a member: test figures in per cent, mean and spread over seeds."""
     rows = document["members"]
     one_network = len({row["network"] for row in rows}) == 1
     published = any(row["published_accuracy"] is not None for row in rows)
     numbers = [*HEADINGS, *(["published acc."] if published else []), *([] if one_network else ["parameters", "MACs"])]
-    title = f"{run.study.study} on {run.facts['data_name']}: test split, %, mean ± spread over seeds"
+    title = f"{run.config.study} on {run.facts.data_name}: test split, %, mean ± spread over seeds"
     table = make_table(escape(title), ("member",), ("seeds", *numbers))
     for row in rows:
         cells = [percent(row["test"][figure]) for figure in REPORTED]
@@ -77,7 +81,7 @@ def study_table(run: Run, document: dict[str, Any]) -> Table:
     return table
 
 
-def print_study(console: Console, run: Run, pictures: list[Path]) -> None:
+def print_study(console: Console, run: StudyRun, pictures: list[Path]) -> None:
     """The report: the table, the network and its sizes, what failed, how the order agrees, where the pictures are."""
     document = study_document(run)
     rows = document["members"]

@@ -7,11 +7,10 @@ from rich.table import Table
 
 from nas.report.supernet_lines import candidates_line
 from nas.report.tables.format import decimal, make_table
-from nas.runs.run import Run
-from search_spaces import get_space
+from nas.runs import SearchRun
 
 
-def print_supernet(console: Console, run: Run) -> None:
+def print_supernet(console: Console, run: SearchRun) -> None:
     """Nothing if the run has none; what there is so far if it still trains."""
     if run.supernet_epochs and run.learned_choices:
         console.print(learned(run), highlight=False, markup=False)
@@ -22,35 +21,33 @@ def print_supernet(console: Console, run: Run) -> None:
         console.print(candidates_table(run))
 
 
-def learned(run: Run) -> str:
+def learned(run: SearchRun) -> str:
     """The most likely value of every choice with its probability, and the share of skips."""
     last = run.supernet_epochs[-1]
     words = []
     for label, values in run.learned_choices.items():
-        probabilities = last["probabilities"][label]
+        probabilities = last.probabilities[label]
         best = max(range(len(values)), key=lambda index: probabilities[index])
         words.append(f"{label}={values[best]} ({probabilities[best]:.2f})")
-    skips = "" if last["skip_share"] is None else f"; share of skips {100 * last['skip_share']:.0f} %"
-    return f"Likeliest after epoch {last['epoch']}: {', '.join(words)}{skips}"
+    skips = "" if last.skip_share is None else f"; share of skips {100 * last.skip_share:.0f} %"
+    return f"Likeliest after epoch {last.epoch}: {', '.join(words)}{skips}"
 
 
-def candidates_table(run: Run) -> Table:
+def candidates_table(run: SearchRun) -> Table:
     """A row a candidate that became a trial, in the supernet's order."""
-    assert run.candidates is not None
-    objective = run.config.objective
-    space = get_space(run.search.space)
-    ranked = run.candidates["ranked"]
-    trials = [(c, trial) for c in ranked for trial in run.stage("search") if trial.sample == c["sample"]]
+    objective, space = run.config.objective, run.space
+    tried = run.stage("search")
+    trials = [(c, trial) for c in run.ranked_candidates for trial in tried if trial.sample == c.sample]
     title = f"Candidates that became trials; {objective.replace('_', ' ')} on rank, inherited and trained anew"
-    if any(candidate["far_under"] for candidate, _ in trials):
+    if any(candidate.far_under for candidate, _ in trials):
         title += "; ! far under the supernet"
     numbers = ("inherited", "own score", "log-likelihood", "parameters")
     table = make_table(title, ("trial",), numbers, f"{space.name} architecture")
     for candidate, trial in trials:
-        likelihood = candidate["log_likelihood"]
+        likelihood = candidate.log_likelihood
         table.add_row(
-            trial.id, ("! " if candidate["far_under"] else "") + decimal(candidate["score"]),
+            trial.id, ("! " if candidate.far_under else "") + decimal(candidate.score),
             decimal(trial.score(objective)), "-" if likelihood is None else f"{likelihood:.1f}",
-            f"{candidate['params']:,}", space.line(trial.sample),
+            f"{candidate.params:,}", space.line(trial.sample),
         )  # fmt: skip
     return table

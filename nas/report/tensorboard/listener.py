@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nas.errors import RunError
+from nas.runs import Run, SearchRun, TrialRecord, as_search, as_study
+from nas.runs.events import Event, SupernetEpoch, SupernetStarted, TrialEnded, WinnerChosen
 from nas.runs.hints import typed
-from nas.runs.log import Event
 from nas.runs.retention import drop_weights
-from nas.runs.run import Run, Trial
 from nas.trials.spec import Sample, TrialResult
 
 
@@ -18,25 +18,27 @@ def keep_files(event: Event, run: Run) -> None:
     """A listener: after a result or an epoch of the supernet, write TensorBoard files and drop weights that are
     not needed. RunError if the disk refuses."""
     with _told(run):
-        if event.kind == "result":
-            trial = run.trials[event.body["id"]]
-            write_tensorboard(run, trial, event.body["history"])
-            if trial.status == "failed":
-                note_failure(run, trial)
-        if event.kind in ("supernet", "supernet_epoch"):
-            write_supernet_curves(run)
-        if event.kind in ("result", "winner"):
-            drop_weights(run)
+        match event:
+            case TrialEnded(result):
+                write_tensorboard(run, run.trials[result.id], result)
+                if result.status == "failed":
+                    note_failure(run, run.trials[result.id])
+            case SupernetStarted() | SupernetEpoch():
+                write_supernet_curves(as_search(run))
+        if isinstance(run, SearchRun) and isinstance(event, TrialEnded | WinnerChosen):
+            drop_weights(run)  # the trainings of a study leave none
 
 
 def bring_up_to_date(run: Run) -> None:
     """Write TensorBoard files and drop weights that a kill left out. RunError if the disk refuses."""
     with _told(run):
         for trial in left_out(run):
-            write_tensorboard(run, trial, run.history(trial))
-        if run.supernet:
-            write_supernet_curves(run)
-        drop_weights(run)
+            if (result := run.result(trial)) is not None:
+                write_tensorboard(run, trial, result)
+        if isinstance(run, SearchRun):
+            if run.supernet:
+                write_supernet_curves(run)
+            drop_weights(run)
 
 
 @contextmanager
@@ -51,7 +53,7 @@ def _told(run: Run) -> Iterator[None]:
         ) from error
 
 
-def note_failure(run: Run, trial: Trial) -> None:
+def note_failure(run: Run, trial: TrialRecord) -> None:
     """The reason in the trial's own log, where its worker could not write it any more."""
     path = run.folder / "logs" / f"{trial.id}.txt"
     line = f"failed: {trial.error}\n"
@@ -60,7 +62,7 @@ def note_failure(run: Run, trial: Trial) -> None:
             file.write(line)
 
 
-def left_out(run: Run) -> list[Trial]:
+def left_out(run: Run) -> list[TrialRecord]:
     """The trials that ended and may lack their TensorBoard file; found by one listing of the folder of them all.
 
     What a kill interrupted shows by its partial file there. The newest is looked at in any case.
@@ -78,24 +80,21 @@ def left_out(run: Run) -> list[Trial]:
     ]
 
 
-def write_tensorboard(run: Run, trial: Trial, history: list[dict[str, float]]) -> None:
+def write_tensorboard(run: Run, trial: TrialRecord, result: TrialResult) -> None:
     """The curves and the row of hyperparameters of a trial that ended; nothing if they exist."""
     from nas.report.tensorboard.trial import write_trial
 
-    status = trial.status
-    assert status in ("finished", "failed", "pruned")
-    result = TrialResult(trial.id, status, trial.metrics, history, trial.seconds, trial.error)  # type: ignore[arg-type]
     write_trial(
         run.folder / "tensorboard" / trial.id, name=f"{trial.id} {run.name}", sample=_choices(run, trial),
         params=trial.cost.params, macs=trial.cost.macs, result=result, objective=run.config.objective,
     )  # fmt: skip
 
 
-def _choices(run: Run, trial: Trial) -> Sample:
+def _choices(run: Run, trial: TrialRecord) -> Sample:
     """What the HParams tab shows of a trial: the choices of its sample, or how a study's member is trained."""
-    if not run.is_study:
+    if isinstance(run, SearchRun):
         return trial.sample
-    member = run.study.member(trial.of)
+    member = as_study(run).config.member(trial.of)
     recipe = member.recipe
     return {
         "member": member.name, "network": member.network or f"{member.space}", "loss": recipe.loss,
@@ -103,13 +102,12 @@ def _choices(run: Run, trial: Trial) -> Sample:
     }  # fmt: skip
 
 
-def write_supernet_curves(run: Run) -> None:
+def write_supernet_curves(run: SearchRun) -> None:
     """The curves of the supernet up to its last epoch; what is there already stays."""
     from nas.report.tensorboard.supernet import write_supernet
 
-    limits = {name: run.facts["budget"].get(name) for name in ("max_params", "min_params")}
+    limits = {name: limit for name, limit in run.budget.limits.items() if name in ("max_params", "min_params")}
     write_supernet(
         run.folder / "tensorboard" / "supernet", run.learned_choices, run.supernet_epochs,
-        started=run.started, objective=run.config.objective,
-        limits={name: limit for name, limit in limits.items() if limit is not None},
+        started=run.started, objective=run.config.objective, limits=limits,
     )  # fmt: skip

@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
@@ -22,8 +21,9 @@ from tensorboard.plugins.custom_scalar import metadata
 from tensorboard.plugins.custom_scalar.layout_pb2 import Category, Chart, Layout, MultilineChartContent
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from nas.runs.events import SupernetEpoch
+
 Choices = Mapping[str, Sequence[int | str]]
-Row = Mapping[str, Any]  # what is recorded of an epoch
 
 FIGURES = {  # of a row, with what TensorBoard says about them
     "train_loss": "Mean loss of the steps that train the weights.",
@@ -40,7 +40,13 @@ FIGURES = {  # of a row, with what TensorBoard says about them
 
 
 def write_supernet(
-    folder: Path, choices: Choices, epochs: Sequence[Row], *, started: float, objective: str, limits: Mapping[str, int]
+    folder: Path,
+    choices: Choices,
+    epochs: Sequence[SupernetEpoch],
+    *,
+    started: float,
+    objective: str,
+    limits: Mapping[str, int],
 ) -> None:
     """Bring the supernet's file in ``folder`` up to date with the epochs recorded so far.
 
@@ -121,26 +127,27 @@ def _chart(title: str, *tags: str) -> Chart:
 
 
 def _epoch(
-    choices: Choices, epochs: Sequence[Row], objective: str, limits: Mapping[str, int],
+    choices: Choices, epochs: Sequence[SupernetEpoch], objective: str, limits: Mapping[str, int],
     started: float,
 ) -> bytes:  # fmt: skip
     """The record of the last of ``epochs``."""
     values = [*_figures(epochs[-1], objective), *_alphas(choices, epochs[-1])]
     values += [Summary.Value(tag=f"budget/{name}", simple_value=limit) for name, limit in limits.items()]
-    now = started + sum(row["seconds"] for row in epochs)
-    return _records(Event(wall_time=now, step=epochs[-1]["epoch"], summary=Summary(value=values)))
+    now = started + sum(row.seconds for row in epochs)
+    return _records(Event(wall_time=now, step=epochs[-1].epoch, summary=Summary(value=values)))
 
 
-def _figures(row: Row, objective: str) -> Iterator[Summary.Value]:
+def _figures(row: SupernetEpoch, objective: str) -> Iterator[Summary.Value]:
     score = {"score": f"{objective.replace('_', ' ').capitalize()} of the supernet itself, on the select split."}
     for name, text in (FIGURES | score).items():
-        if row.get(name) is not None:
+        figure = getattr(row, name)
+        if figure is not None:
             plugin = SummaryMetadata.PluginData(plugin_name="scalars")
             described = SummaryMetadata(summary_description=text, plugin_data=plugin)
-            yield Summary.Value(tag=f"supernet/{name}", simple_value=row[name], metadata=described)
+            yield Summary.Value(tag=f"supernet/{name}", simple_value=figure, metadata=described)
 
 
-def _alphas(choices: Choices, row: Row) -> Iterator[Summary.Value]:
+def _alphas(choices: Choices, row: SupernetEpoch) -> Iterator[Summary.Value]:
     for label, values in choices.items():
-        for value, probability in zip(values, row["probabilities"][label], strict=True):
+        for value, probability in zip(values, row.probabilities[label], strict=True):
             yield Summary.Value(tag=f"alphas/{label}/{value}", simple_value=probability)

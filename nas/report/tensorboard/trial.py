@@ -79,7 +79,7 @@ def _totals(result: TrialResult, params: int, macs: int, objective: str, now: fl
     """What trials are compared by: one point each, which the HParams tab shows as metrics, sorted by tag."""
     figures: dict[str, float] = {"size/parameters": params, "size/macs": macs}
     score = result.metrics.get("rank", {}).get(objective)
-    if score is not None:
+    if isinstance(score, int | float):
         figures[f"rank/{objective}"] = score
     yield Event(
         wall_time=now,

@@ -10,12 +10,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from nas.config.recipe import Recipe
+from nas.config.recipe import Figures, Recipe
 from nas.config.run import SearchConfig
 from nas.training.augmentation import augment, normalize
 from nas.training.class_counts import ClassCounts
 from nas.training.evaluation import evaluate_split
-from nas.training.metrics import Figures
 from nas.training.mixing import Mixed, mix
 from nas.training.sampling import epoch_plan, make_sampler
 from nas.training.step import class_counts

@@ -7,19 +7,18 @@ ranked by what they score with the weights that they inherit.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from budgets import Budget, costs_of
 from budgets.draw import fitting, pick
+from nas.runs.events import Candidate, CandidatesRanked
 from nas.strategies.oneshot.alphas import Probabilities, as_arrays, draw, log_likelihood
 from nas.strategies.oneshot.candidate_pool import Pool
 from nas.strategies.oneshot.training import SupernetTraining
 from nas.trials.spec import derived_seed
-from search_spaces import Sample, SearchSpace, Task
+from search_spaces import SearchSpace, Task
 from search_spaces.space import Rows
 
 DRAWS = 20_000
@@ -28,19 +27,8 @@ CLIMBERS, MUTANTS, ROUNDS = 64, 64, 8
 FAR_UNDER = 0.5  # share of what the supernet scores above guessing, below which a candidate is called far under it
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """An architecture that fits. ``score``: the objective on ``rank`` with inherited weights."""
-
-    sample: Sample
-    params: int
-    log_likelihood: float | None  # under the alphas, in nats; None where there are none
-    score: float
-    far_under: bool  # it is above guessing by less than half of what the supernet itself is
-
-
-def ranked_candidates(training: SupernetTraining) -> dict[str, Any]:
-    """The body of the event "candidates": at least one of them, the best first."""
+def ranked_candidates(training: SupernetTraining) -> CandidatesRanked:
+    """At least one candidate, the best first."""
     started = time.perf_counter()
     config, space, task = training.config, training.space, training.task
     rng = np.random.default_rng(derived_seed(config.seed, "supernet candidates"))
@@ -55,13 +43,7 @@ def ranked_candidates(training: SupernetTraining) -> dict[str, Any]:
         likelihoods, drawn, fitting = [None] * len(rows), len(training.pool.rows), len(training.pool.rows)
     supernet_score = training.score("rank")
     candidates = _ranked(training, rows, likelihoods, supernet_score)
-    return {
-        "supernet_score": supernet_score,
-        "drawn": drawn,
-        "fitting": fitting,
-        "seconds": time.perf_counter() - started,
-        "ranked": [asdict(candidate) for candidate in candidates],
-    }
+    return CandidatesRanked(supernet_score, drawn, fitting, time.perf_counter() - started, candidates)
 
 
 def likeliest_fitting(
@@ -102,15 +84,15 @@ def is_far_under(score: float, supernet_score: float, num_classes: int) -> bool:
     return score - chance < FAR_UNDER * (supernet_score - chance)
 
 
-def note_on_collapse(found: dict[str, Any]) -> str | None:
+def note_on_collapse(found: CandidatesRanked) -> str | None:
     """A sentence about candidates that are far under the supernet; None if there are none."""
-    far = [candidate["score"] for candidate in found["ranked"] if candidate["far_under"]]
+    far = [candidate.score for candidate in found.ranked if candidate.far_under]
     if not far:
         return None
     scores = ", ".join(f"{score:.3f}" for score in far[:4]) + (", ..." if len(far) > 4 else "")
     return (
-        f"{len(far)} of {len(found['ranked'])} candidates are less than half as far above guessing as the supernet's "
-        f"own {found['supernet_score']:.3f} with inherited weights ({scores}): the shared weights do not serve these "
+        f"{len(far)} of {len(found.ranked)} candidates are less than half as far above guessing as the supernet's "
+        f"own {found.supernet_score:.3f} with inherited weights ({scores}): the shared weights do not serve these "
         "alone, so their rank says little. Trials show what they are worth."
     )
 

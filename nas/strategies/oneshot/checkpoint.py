@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -17,8 +18,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from nas.errors import RunError
+from nas.runs import SearchRun
+from nas.runs.events import SupernetEpoch, decode, encode
 from nas.runs.hints import typed
-from nas.runs.run import Run
 from nas.strategies.oneshot.training import SupernetTraining
 
 FOLDER, FILE = "supernet", "checkpoint.safetensors"
@@ -28,14 +30,14 @@ FORMAT = 1  # of the file; raise it when tensors change meaning
 class Checkpoint:
     """The one checkpoint of a run."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: SearchRun) -> None:
         self._run = run
         self.path = run.folder / FOLDER / FILE
         self._settings = _settings(run)
 
-    def save(self, training: SupernetTraining, record: dict[str, Any]) -> None:
+    def save(self, training: SupernetTraining, record: SupernetEpoch) -> None:
         """Write the state after an epoch; on the disk, whole, when this returns. RunError if the disk refuses."""
-        notes = {"format": str(FORMAT), "settings": self._settings, "record": json.dumps(record)}
+        notes = {"format": str(FORMAT), "settings": self._settings, "record": encode(record)[1]}
         content = save(_tensors_of(training), notes)
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
@@ -56,7 +58,7 @@ class Checkpoint:
             if self.path.parent.is_dir():
                 temporary.unlink(missing_ok=True)
 
-    def load(self, training: SupernetTraining) -> dict[str, Any] | None:
+    def load(self, training: SupernetTraining) -> SupernetEpoch | None:
         """Put ``training`` where the last saved epoch left it; that epoch's record, None if there is no file.
 
         RunError if the file is damaged or of other settings.
@@ -69,7 +71,8 @@ class Checkpoint:
                 notes = file.metadata() or {}
             if (notes["format"], notes["settings"]) != (str(FORMAT), self._settings):
                 raise RunError(f"The checkpoint {self.path} is of another search or version. {again}")
-            record: dict[str, Any] = json.loads(notes["record"])
+            record = decode(0, "supernet_epoch", notes["record"], None)
+            assert isinstance(record, SupernetEpoch)
             _restore(training, load_file(self.path))
             return record
         except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
@@ -82,14 +85,15 @@ class Checkpoint:
         shutil.rmtree(self.path.parent, ignore_errors=True)
 
 
-def _settings(run: Run) -> str:
+def _settings(run: SearchRun) -> str:
     """A hash of everything that decides a supernet's training. Limits of the search and devices do not."""
-    config = run.search
+    config, facts = run.config, run.facts
     parts: dict[str, Any] = {
         name: getattr(config, name).model_dump(mode="json") for name in ("recipe", "supernet", "data")
     }
     parts |= {name: getattr(config, name) for name in ("space", "strategy", "seed", "objective")}
-    parts |= {name: run.facts[name] for name in ("budget", "data_key", "input_shape", "classes")}
+    parts |= {name: getattr(facts, name) for name in ("data_key", "input_shape", "classes")}
+    parts["budget"] = asdict(facts.budget)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

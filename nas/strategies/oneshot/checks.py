@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from budgets import Budget
 from nas.config.recipe import default_batch_size
-from nas.config.run import ONE_SHOT, STRATEGIES, SearchConfig
+from nas.config.run import ONE_SHOT, SearchConfig
 from nas.errors import UsageError
 from nas.strategies.oneshot.memory import check_memory, memory_need
 from nas.training.sampling import images_seen
@@ -25,7 +25,7 @@ def check_plan(
     try:
         check_memory(config, space, task, budget, device=device, batch_size=batch_size)
     except NotRepresentable as error:
-        known = [name for name in STRATEGIES if _can(config, name, space, task, budget)]
+        known = [name for name in ("evolution", "random", *ONE_SHOT) if _can(config, name, space, task, budget)]
         raise UsageError(
             f"--strategy {config.strategy} cannot search {space.name}: {error}. It can be searched with: "
             f"{', '.join(known)}."

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import gc
-from typing import Any
 
 import torch
 
-from budgets import Budget
 from nas.errors import SearchStopped, TrialError, out_of_memory
+from nas.runs import Journal, SearchRun
+from nas.runs.events import SupernetStarted
 from nas.runs.hints import typed
-from nas.runs.journal import Journal
 from nas.strategies.oneshot.batches import Images
 from nas.strategies.oneshot.candidates import note_on_collapse, ranked_candidates
 from nas.strategies.oneshot.checkpoint import Checkpoint
 from nas.strategies.oneshot.memory import Need, memory_need, shortage
 from nas.strategies.oneshot.training import SupernetTraining
 from nas.trials.datasets import forget
-from search_spaces import Task, get_space
 
 TIME_SHARE = 0.5  # of a time limit, for the supernet; the rest is for trials and their confirmation
 
 
-def find_candidates(journal: Journal, device: str) -> None:
+def find_candidates(journal: Journal[SearchRun], device: str) -> None:
     """Train the supernet of a run on ``device``, or go on with it, and record the candidates; nothing if they are
     recorded already. Memory and data are let go of at the end.
 
@@ -56,49 +54,47 @@ def find_candidates(journal: Journal, device: str) -> None:
     checkpoint.remove()
 
 
-def _train_and_choose(journal: Journal, checkpoint: Checkpoint, device: str) -> None:
+def _train_and_choose(journal: Journal[SearchRun], checkpoint: Checkpoint, device: str) -> None:
     run = journal.run
-    space, task = get_space(run.search.space), Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
-    budget = Budget(**run.facts["budget"])
-    images = Images.of(run.search, task.num_classes, device)
-    need = memory_need(run.search, space, task, budget, device=device)
+    space, task, budget = run.space, run.task, run.budget
+    images = Images.of(run.config, task.num_classes, device)
+    need = memory_need(run.config, space, task, budget, device=device)
     if lack := shortage(need, space, task, device=device, batch_size=max(images.sizes)):
         # It fitted when the search began, and how it trains cannot change any more.
         raise SearchStopped(
             f"{lack} Free some, then: {typed('resume', run.folder)}. Or go on elsewhere with --device NAME."
         )
-    training = SupernetTraining(run.search, space, task, budget, images)
+    training = SupernetTraining(run.config, space, task, budget, images)
     if run.supernet is None:
-        journal.append("supernet", _description(training, need))
+        journal.append(_description(training, need))
     record = checkpoint.load(training)
-    if record is not None and all(known["epoch"] != record["epoch"] for known in run.supernet_epochs):
-        journal.append("supernet_epoch", record)  # a kill came between the checkpoint and the log
-    for epoch in range(1 + (record["epoch"] if record else 0), training.epochs + 1):
-        if record is not None and _out_of_time(journal, record["seconds"]):
+    if record is not None and all(known.epoch != record.epoch for known in run.supernet_epochs):
+        journal.append(record)  # a kill came between the checkpoint and the log
+    for epoch in range(1 + (record.epoch if record else 0), training.epochs + 1):
+        if record is not None and _out_of_time(journal, record.seconds):
             journal.note(_cut_short(training, epoch - 1))
             break
         record = training.run_epoch(epoch)
         checkpoint.save(training, record)
-        journal.append("supernet_epoch", record)
-    journal.append("candidates", ranked_candidates(training))
+        journal.append(record)
+    journal.append(ranked_candidates(training))
 
 
-def _description(training: SupernetTraining, need: Need) -> dict[str, Any]:
-    """The body of the event "supernet"."""
-    return {
-        "params": need.num_params,
-        "peak_bytes": need.peak(max(training.images.sizes)),
-        "epochs": training.epochs,
-        "warm_up_epochs": training.warm_up if training.alphas else 0,
-        "choices": {choice.label: list(choice.values) for choice in training.space.choices},
-        "skip_choices": list(training.supernet.skip_choices),
-    }
+def _description(training: SupernetTraining, need: Need) -> SupernetStarted:
+    return SupernetStarted(
+        params=need.num_params,
+        peak_bytes=need.peak(max(training.images.sizes)),
+        epochs=training.epochs,
+        warm_up_epochs=training.warm_up if training.alphas else 0,
+        choices={choice.label: list(choice.values) for choice in training.space.choices},
+        skip_choices=list(training.supernet.skip_choices),
+    )
 
 
-def _out_of_time(journal: Journal, seconds: float) -> bool:
+def _out_of_time(journal: Journal[SearchRun], seconds: float) -> bool:
     """Whether one more epoch of ``seconds`` would take more than the supernet's share of the time limit."""
     limit = journal.run.config.time_limit
-    return limit is not None and journal.store.elapsed + seconds > TIME_SHARE * limit
+    return limit is not None and journal.log.elapsed + seconds > TIME_SHARE * limit
 
 
 def _cut_short(training: SupernetTraining, epochs: int) -> str:

@@ -17,7 +17,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from budgets import Budget, costs_of
 from nas.config.run import SearchConfig
+from nas.runs.events import SupernetEpoch
 from nas.strategies.nni_one_shot import Choices
 from nas.strategies.oneshot.alphas import as_arrays, draw, entropy, likeliest
 from nas.strategies.oneshot.batches import Batch, Images, calibrate
@@ -45,6 +46,19 @@ STEPS_PER_ALPHA_STEP = 2  # of the weights
 DRAWS = 4096  # architectures for an epoch's figures about what the alphas prefer
 PATHS_COUNTED = 512  # and without alphas: of the paths that are trained
 PATHS_SCORED = 4  # architectures whose mean is the score of a supernet without alphas
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the alphas prefer, or what the trained paths are: those fields of ``SupernetEpoch``."""
+
+    penalty: float | None
+    entropy: float
+    expected_params: float
+    likeliest_params: int
+    within_budget: float
+    skip_share: float | None
+    probabilities: dict[str, list[float]]
 
 
 class SupernetTraining:
@@ -68,27 +82,32 @@ class SupernetTraining:
         self.in_bfloat16 = execution.precision == "bfloat16"
         self.pool = None if self.choices.weighted else Pool(space, task, budget, seed=self._seed("pool"))
 
-    def run_epoch(self, epoch: int) -> dict[str, Any]:
-        """One epoch, from 1, of ``self.epochs``; its record as the run's log holds it.
-
-        TrialError if a loss is not finite.
-        """
+    def run_epoch(self, epoch: int) -> SupernetEpoch:
+        """One epoch, from 1, of ``self.epochs``. TrialError if a loss is not finite."""
         started = time.perf_counter()
         seed = self._seed(f"epoch {epoch}")
         torch.manual_seed(seed)  # for the noise of Gumbel-DARTS
         generator = torch.Generator(self.images.device).manual_seed(seed)
         rng = np.random.default_rng(seed)
         temperature = self.choices.cool((epoch - 1) / max(1, self.epochs - 1))
-        record: dict[str, Any] = {"epoch": epoch, "learning_rate": max(self._rates(epoch))}
+        rate = max(self._rates(epoch))
         with self._with_classifier(self.supernet):
-            record |= self._losses(epoch, generator, rng)
-        check_finite(record, "train_loss")
-        if record["select_loss"] is not None:
-            check_finite(record, "select_loss")
-        record |= self._preferences(rng) | {"temperature": temperature}
-        record["score"] = self.score("select")
-        record["seconds"] = time.perf_counter() - started
-        return record
+            train_loss, select_loss = self._losses(epoch, generator, rng)
+        for name, loss in (("train_loss", train_loss), ("select_loss", select_loss)):
+            if loss is not None:
+                check_finite({"epoch": epoch, "learning_rate": rate, name: loss}, name)
+        preferences = self._preferences(rng)
+        score = self.score("select")
+        return SupernetEpoch(
+            epoch=epoch,
+            learning_rate=rate,
+            train_loss=train_loss,
+            select_loss=select_loss,
+            **vars(preferences),
+            temperature=temperature,
+            score=score,
+            seconds=time.perf_counter() - started,
+        )
 
     def score(self, split: str) -> float:
         """The objective of the supernet itself on "select" or "rank".
@@ -127,8 +146,8 @@ class SupernetTraining:
         rates = learning_rates(self.config.recipe, epoch, len(self.images.sizes), epochs=self.epochs)
         return [self.config.supernet.learning_rate * rate for rate in rates]
 
-    def _losses(self, epoch: int, generator: torch.Generator, rng: np.random.Generator) -> dict[str, float | None]:
-        """Train for one epoch; the mean losses of both kinds of steps."""
+    def _losses(self, epoch: int, generator: torch.Generator, rng: np.random.Generator) -> tuple[float, float | None]:
+        """Train for one epoch; the mean losses of the steps of the weights, and of the alphas if they learn."""
         learns = bool(self.alphas) and epoch > self.warm_up
         weight_loss, alpha_loss = (torch.zeros((), device=self.images.device) for _ in range(2))
         select = self.images.batches(self.images.select, generator) if learns else None
@@ -146,10 +165,7 @@ class SupernetTraining:
                 self.choices.take(self.pool.sample(rng))
             weight_loss += self._weight_step(batch, rate, reweighted=reweighted) * len(batch[0])
         seen = sum(self.images.sizes)
-        return {
-            "train_loss": weight_loss.item() / seen,
-            "select_loss": alpha_loss.item() / seen_by_alphas if learns else None,
-        }
+        return weight_loss.item() / seen, alpha_loss.item() / seen_by_alphas if learns else None
 
     def _weight_step(self, batch: Batch, rate: float, *, reweighted: bool = False) -> Tensor:
         _learn(self.weights, instead_of=self.alphas)
@@ -179,7 +195,7 @@ class SupernetTraining:
             logits = self.supernet(images)
         return self.loss_of(without_scale(logits) if for_alphas else logits, labels, reweighted=reweighted)
 
-    def _preferences(self, rng: np.random.Generator) -> dict[str, Any]:
+    def _preferences(self, rng: np.random.Generator) -> Preferences:
         """What the alphas prefer, against the budget; without alphas: what the trained paths are."""
         probabilities = self.choices.probabilities()
         arrays = as_arrays(self.space, probabilities)
@@ -188,15 +204,15 @@ class SupernetTraining:
         top = likeliest(arrays)[None] if self.pool is None else rows[[np.argsort(costs.params)[len(rows) // 2]]]
         skips = [float(probabilities[label][index]) for label, index in self.supernet.skip_choices.items()]
         excess = self.budget.excess(costs)
-        return {
-            "penalty": float(np.log1p(excess).mean()) if self.alphas else None,
-            "entropy": entropy(arrays),
-            "expected_params": float(costs.params.mean()),
-            "likeliest_params": int(costs_of(self.space, top, self.task).params[0]),
-            "within_budget": float(self.budget.admits(costs).mean()),
-            "skip_share": math.fsum(skips) / len(skips) if skips else None,
-            "probabilities": {c.label: a.tolist() for c, a in zip(self.space.choices, arrays, strict=True)},
-        }
+        return Preferences(
+            penalty=float(np.log1p(excess).mean()) if self.alphas else None,
+            entropy=entropy(arrays),
+            expected_params=float(costs.params.mean()),
+            likeliest_params=int(costs_of(self.space, top, self.task).params[0]),
+            within_budget=float(self.budget.admits(costs).mean()),
+            skip_share=math.fsum(skips) / len(skips) if skips else None,
+            probabilities={c.label: a.tolist() for c, a in zip(self.space.choices, arrays, strict=True)},
+        )
 
 
 def warm_up_epochs(config: SearchConfig) -> int:

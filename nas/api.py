@@ -1,0 +1,155 @@
+"""The one place that wires engine, executors and listeners together; the command line is its first user.
+
+Nothing here prints, ends the process or handles signals: what is to be seen goes through a ``Display``.
+
+    opened = new_search(config)
+    run = carry_out(opened)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas import STARTED
+from nas.config import SearchConfig
+from nas.config.run import Changes, too_many_trials
+from nas.config.validation import checked, raise_all
+from nas.engine.placement import as_recorded, packed, tuned
+from nas.engine.plan import check_data, plan_search, start
+from nas.engine.runner import local_executor
+from nas.engine.study_plan import StudyRequest, plan_study
+from nas.errors import RunError, attempt
+from nas.executors import WorkerSlot, plan_slots, start_server
+from nas.report.live import Display, Silent
+from nas.runs import EventLog, SearchRun, StudyRun
+from nas.runs.events import SettingsChanged
+from nas.runs.folders import name_faults, read_run, start_study, under_free_name
+from nas.runs.hints import RUNS
+from nas.runs.run import fold
+from nas.stopwatch import OFF, Stopwatch
+
+UNCHANGED = Changes()
+
+Progress = Callable[[int, int], None]
+"""Told how many images are decoded, and of how many."""
+
+
+@dataclass
+class OpenRun:
+    """A run that is ready to be carried out. Owns its log, which holds the run's lock until ``carry_out`` ends."""
+
+    log: EventLog
+    run: SearchRun | StudyRun
+    slots: list[WorkerSlot]
+
+    @property
+    def name(self) -> str:
+        return self.run.name
+
+
+def new_search(
+    config: SearchConfig, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
+) -> OpenRun:
+    """Check everything, find out how trials run fastest here, create the run. Trains nothing yet.
+
+    UsageError with every fault; then nothing was written. Without ``name`` the run is called SPACE-DATA-N.
+    """
+    raise_all(name_faults(name, runs))
+    plan = tuned(packed(plan_search(config, progress=progress)))
+    log = under_free_name(lambda folder: start(plan, folder), plan.space.name, config.data.source, name=name, runs=runs)
+    return OpenRun(log, fold(log.folder, log.entries()), plan.slots)
+
+
+def new_baseline(
+    request: StudyRequest, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
+) -> OpenRun:
+    """As ``new_search``, for a study of fixed networks; without ``name`` it is called STUDY-DATA-N."""
+    raise_all(name_faults(name, runs))
+    plan = plan_study(request, runs=runs, progress=progress)
+    config, facts = plan.config, plan.facts
+    log = under_free_name(
+        lambda folder: start_study(folder, config, facts), config.study, config.data.source, name=name, runs=runs
+    )
+    return OpenRun(log, fold(log.folder, log.entries()), plan.slots)
+
+
+def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress: Progress | None = None) -> OpenRun:
+    """Open a run that is not done, to go on with it: what was recorded is replayed, not trained again.
+
+    UsageError with every fault: other data, impossible settings, a run that is done or that another process works on.
+    """
+    faults = [] if changes.trials is None else trials_faults(run, changes.trials)
+    different = changes.of(run.config)
+    if run.is_done:
+        raise_all(faults)
+        raise RunError(
+            f"Run {run.name!r} is done and its winner was scored on the test split: searching on would choose with "
+            "that knowledge. Start a new run (another --run, another --seed)."
+        )
+    values = {**run.config.model_dump(), **different}
+    settings = checked(type(run.config), values, faults) or run.config
+    attempt(lambda: check_data(run, progress=progress), faults)
+    found = attempt(lambda: plan_slots(settings.device, settings.workers, settings.trials_per_gpu), faults)
+    raise_all(faults)
+    assert found is not None
+    slots = as_recorded(found, settings, run.facts.packing, run.facts.training) if isinstance(run, SearchRun) else found
+    log = EventLog(run.folder)
+    if different:
+        log.append(SettingsChanged(settings))
+    run.catch_up(log)
+    return OpenRun(log, run, slots)
+
+
+def trials_faults(run: SearchRun | StudyRun, trials: int) -> list[str]:
+    """What is wrong with a new number of trials for a run."""
+    if isinstance(run, StudyRun):
+        return [f"--trials {trials} cannot be used: the trainings of a baseline run are those of its study."]
+    return too_many_trials(trials, run.config.supernet.candidates) if run.config.one_shot else []
+
+
+def carry_out(opened: OpenRun, display: Display | None = None) -> SearchRun | StudyRun:
+    """Search, or train a study, to the end; the run as it then stands. TensorBoard's files are written on the way.
+
+    A KeyboardInterrupt passes through after workers are ended. SearchStopped, RunError: see ``engine``. Whatever ends
+    it, what was recorded is kept, and ``reopen`` goes on from there.
+    """
+    start_server(opened.slots)  # first: it imports in the background
+    from nas.engine.search import run_search
+    from nas.engine.study import run_study
+    from nas.report.tensorboard.listener import bring_up_to_date, keep_files
+
+    run, log, slots = opened.run, opened.log, opened.slots
+    watch = Stopwatch("starting", since=STARTED) if run.config.profile else OFF
+    with log, display or Silent() as shown:
+        bring_up_to_date(run)
+        listeners = [keep_files, shown.on_event]
+        open_executor = local_executor(run.config, shown.on_epoch)
+        if isinstance(run, StudyRun):
+            return run_study(run, log, slots, listeners, open_executor, watch=watch)
+        return run_search(run, log, slots, listeners, open_executor, watch=watch)
+
+
+def search(
+    config: SearchConfig, *, name: str | None = None, runs: Path = RUNS, display: Display | None = None
+) -> SearchRun:
+    """Find the best network of a family within a budget, confirm it, and score it on the test split."""
+    run = carry_out(new_search(config, name=name, runs=runs), display)
+    assert isinstance(run, SearchRun)
+    return run
+
+
+def baseline(
+    request: StudyRequest, *, name: str | None = None, runs: Path = RUNS, display: Display | None = None
+) -> StudyRun:
+    """Train every member of a study with every seed."""
+    run = carry_out(new_baseline(request, name=name, runs=runs), display)
+    assert isinstance(run, StudyRun)
+    return run
+
+
+def resume(folder: Path, changes: Changes = UNCHANGED, *, display: Display | None = None) -> SearchRun | StudyRun:
+    """Go on with a run that was stopped, killed or failed. One that is done is given back as it is."""
+    run = read_run(folder)
+    return run if run.is_done else carry_out(reopen(run, changes), display)

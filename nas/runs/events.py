@@ -1,0 +1,300 @@
+"""What a run's log records: one frozen dataclass an event, checked when it is written and when it is read.
+
+A new fact about a run is a field here; what follows from events is derived in ``nas.runs.run``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from budgets import Budget, Cost
+from nas.config.recipe import Figures
+from nas.config.run import SearchConfig, StudyConfig
+from nas.errors import RunError
+from nas.trials.spec import Sample, TrialResult
+
+FORMAT = 3  # of the log; raise it when events change meaning
+FIRST_RELEASED = 3  # formats before it were never released
+
+Stage = Literal["search", "confirm", "study"]
+"""Of a trial: proposed by the strategy; trained again with another seed; a training of a baseline run."""
+
+
+class Event:
+    """Something that happened in a run."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What was found out about the data before the first trial."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    input_shape: tuple[int, int, int]  # channels, height, width
+    classes: tuple[str, ...]
+    counts: dict[str, list[int]]  # by split, how many images of each class
+    data_name: str
+    data_key: str  # of the images and their splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchFacts(Facts):
+    """And about a search: its budget as it was settled, and what a resumed search may not change."""
+
+    budget: Budget
+    note: str  # what was settled about the budget
+    population: int  # of an evolution: a resumed search may get more trials, but no other population
+    packing: dict[str, Any] | None = None
+    training: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class MemberFacts:
+    """What the network of a study's member costs, and how it is called in tables."""
+
+    cost: Cost
+    trainable: int  # parameters
+    text: str
+    architecture: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFacts(Facts):
+    """And about a baseline run: its networks, by member."""
+
+    members: dict[str, MemberFacts]
+
+
+@dataclass(frozen=True)
+class SearchStarted(Event):
+    """The first event of a search: everything that decides it."""
+
+    config: SearchConfig
+    facts: SearchFacts
+    versions: dict[str, str]  # of the programs that started it
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class StudyStarted(Event):
+    """The first event of a baseline run."""
+
+    config: StudyConfig
+    facts: StudyFacts
+    versions: dict[str, str]
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class SessionStarted(Event):
+    """A process began to work on the run."""
+
+    workers: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SettingsChanged(Event):
+    """``nasctl resume`` was given other limits."""
+
+    config: SearchConfig | StudyConfig
+
+
+@dataclass(frozen=True)
+class TrialSubmitted(Event):
+    """A trial starts, or starts again after it failed. Costs nothing to lose: resuming records it again."""
+
+    id: str
+    stage: Stage
+    of: str  # the search trial that a confirmation repeats, its own id in the search, the member of a study
+    architecture: str
+    sample: Sample
+    cost: Cost
+    seed: int
+    note: str | None = None  # what the strategy says of its proposal, see ``strategies.base.Proposal``
+
+
+@dataclass(frozen=True)
+class TrialEnded(Event):
+    """A trial has a result. Read without histories, ``result.history`` is empty; ``epochs`` is its length."""
+
+    result: TrialResult
+    stage: Stage
+    epochs: int
+
+    @classmethod
+    def of(cls, result: TrialResult, stage: Stage) -> TrialEnded:
+        """The event of a trial of ``stage``."""
+        return cls(result, stage, len(result.history))
+
+
+@dataclass(frozen=True)
+class SupernetStarted(Event):
+    """The supernet of a one-shot strategy, before its first epoch."""
+
+    params: int
+    peak_bytes: int
+    epochs: int
+    warm_up_epochs: int
+    choices: dict[str, list[int | str]]
+    skip_choices: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupernetEpoch(Event):
+    """One epoch of the supernet."""
+
+    epoch: int  # from 1
+    train_loss: float
+    select_loss: float | None  # None in the warm-up, and without alphas
+    penalty: float | None  # how far outside the budget architectures drawn from the alphas are; None without alphas
+    entropy: float  # mean over the choices: 1 is undecided, 0 decided
+    expected_params: float
+    likeliest_params: int
+    within_budget: float  # share of the architectures drawn from the alphas
+    skip_share: float | None  # mean probability of the values that skip; None where there are none
+    probabilities: dict[str, list[float]]  # by choice
+    temperature: float | None  # of the Gumbel softmax
+    learning_rate: float  # of the weights, the largest of the epoch
+    score: float  # the objective of the supernet itself on select
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture that fits. ``score``: the objective on ``rank`` with inherited weights."""
+
+    sample: Sample
+    params: int
+    log_likelihood: float | None  # under the alphas, in nats; None where there are none
+    score: float
+    far_under: bool  # it is above guessing by less than half of what the supernet itself is
+
+
+@dataclass(frozen=True)
+class CandidatesRanked(Event):
+    """What the supernet answers: at least one candidate, the best first."""
+
+    supernet_score: float
+    drawn: int
+    fitting: int
+    seconds: float
+    ranked: list[Candidate]
+
+
+@dataclass(frozen=True)
+class WinnerChosen(Event):
+    """The end of a search: the one time that the test split is read. ``test``: figures by id of a training."""
+
+    trial: str  # of the search
+    weights: str  # the training whose weights are exported
+    test: dict[str, Figures]
+
+
+@dataclass(frozen=True)
+class StudyEnded(Event):
+    """Every training of a baseline run finished."""
+
+
+@dataclass(frozen=True)
+class Noted(Event):
+    """Something that the user should know."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class SessionStopped(Event):
+    """A session ended early, and could say why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class SessionProfiled(Event):
+    """Where a session's time went, with --profile."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    workers: int = 1
+    busy: float = 0.0  # seconds of the trials that ended in it
+
+
+KINDS: dict[str, type[Event]] = {  # as the log names them
+    "search": SearchStarted,
+    "study": StudyStarted,
+    "session": SessionStarted,
+    "changed": SettingsChanged,
+    "submitted": TrialSubmitted,
+    "result": TrialEnded,
+    "supernet": SupernetStarted,
+    "supernet_epoch": SupernetEpoch,
+    "candidates": CandidatesRanked,
+    "winner": WinnerChosen,
+    "ended": StudyEnded,
+    "note": Noted,
+    "stopped": SessionStopped,
+    "profile": SessionProfiled,
+}
+_NAMES = {kind: name for name, kind in KINDS.items()}
+
+
+def encode(event: Event) -> tuple[str, str, str | None]:
+    """Name, JSON body, and apart from it the JSON history of a trial, which is most of its result.
+
+    ValueError for a number that JSON does not have, such as NaN.
+    """
+    body = _adapter(type(event)).dump_python(event, mode="json")
+    history = None
+    if isinstance(event, TrialEnded):
+        history = json.dumps(body["result"].pop("history"), allow_nan=False)
+    return _NAMES[type(event)], json.dumps(body, allow_nan=False), history
+
+
+def decode(number: int, name: str, body: str, history: str | None) -> Event:
+    """The event that ``encode`` made these of. RunError names the event's number and its faults."""
+    _check_format(name, body)
+    kind = KINDS.get(name)
+    if kind is None:
+        raise RunError(f"event {number} is of a kind that this version does not know: {name!r}")
+    try:
+        if history is not None:
+            whole = json.loads(body)
+            whole["result"]["history"] = json.loads(history)
+            body = json.dumps(whole)
+        return _adapter(kind).validate_json(body, strict=True)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()[:5])
+        raise RunError(f"event {number} ({name}) is not as this version records it: {faults}") from error
+
+
+def _check_format(name: str, body: str) -> None:
+    """RunError if a log begins as another version begins it."""
+    if name not in ("search", "study", "run"):  # the last: formats 1 and 2
+        return
+    try:
+        first = json.loads(body)
+        found, wrote = first["format"], first["versions"]["nasctl"]
+    except (ValueError, KeyError, TypeError):
+        return  # not a first event at all, which is a fault of its own
+    if found != FORMAT:
+        early = " before its first release" if found < FIRST_RELEASED else ""
+        raise RunError(
+            f"it was written by nasctl {wrote}{early} with log format {found}, and this version reads format {FORMAT}: "
+            "use the version that wrote it"
+        )
+
+
+_ADAPTERS: dict[type[Event], TypeAdapter[Event]] = {}
+
+
+def _adapter(kind: type[Event]) -> TypeAdapter[Event]:
+    """What checks events of a kind; made when the first is met, since most commands meet few."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]

@@ -1,0 +1,93 @@
+"""The strategies by name: how each is prepared before workers start, and made for a search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nas.config.run import ONE_SHOT
+from nas.runs import Journal, SearchRun
+from nas.strategies.base import Driven, Proposal, Strategy
+from search_spaces.errors import add_named, find_named
+
+MakeStrategy = Callable[[SearchRun], Strategy]
+Prepare = Callable[[Journal[SearchRun], str], None]
+
+
+def _nothing(journal: Journal[SearchRun], device: str) -> None:
+    """Most strategies need no preparation."""
+
+
+@dataclass(frozen=True)
+class StrategyKind:
+    """A registered strategy. ``prepare`` does on a device what comes before trials; ``make`` gives it for a run."""
+
+    make: MakeStrategy
+    prepare: Prepare
+
+
+STRATEGIES: dict[str, StrategyKind] = {}
+
+
+def register_strategy(name: str, *, prepare: Prepare = _nothing) -> Callable[[MakeStrategy], MakeStrategy]:
+    """Make a strategy known as ``name``; ValueError if the name is taken."""
+
+    def register(make: MakeStrategy) -> MakeStrategy:
+        add_named(STRATEGIES, name, StrategyKind(make, prepare), "a strategy")
+        return make
+
+    return register
+
+
+def get_strategy(name: str) -> StrategyKind:
+    """The strategy called ``name``; UsageError names the nearest one."""
+    return find_named(STRATEGIES, name, "strategy", "Strategies")
+
+
+def strategy_names() -> list[str]:
+    """Every registered strategy."""
+    return list(STRATEGIES)
+
+
+def _import_nni(journal: Journal[SearchRun], device: str) -> None:
+    """It takes a second, in which the workers' server imports torch."""
+    import nas.strategies.nni_multi_trial  # noqa: F401
+
+
+@register_strategy("evolution", prepare=_import_nni)
+@register_strategy("random", prepare=_import_nni)
+def _nni(run: SearchRun) -> Strategy:
+    """NNI's regularized evolution or random search, proposing under the budget."""
+    from nas.strategies.nni_multi_trial import NNIStrategy
+    from nas.strategies.replayed_proposals import RecallingProposer
+
+    proposer = RecallingProposer(run.space, run.task, run.budget, recorded=run.stage("search"))
+    return NNIStrategy(
+        run.config.strategy, proposer, objective=run.config.objective, seed=run.config.seed,
+        population=run.facts.population,
+    )  # fmt: skip
+
+
+def _train_supernet(journal: Journal[SearchRun], device: str) -> None:
+    from nas.strategies.oneshot.stage import find_candidates
+
+    with journal.watch.span("supernet"):
+        find_candidates(journal, device)
+
+
+class RankedCandidates:
+    """An ``AskTell``: what a supernet ranked, the best first."""
+
+    def __init__(self, run: SearchRun) -> None:
+        self._left = iter(run.ranked_candidates)
+
+    def ask(self) -> Proposal | None:
+        candidate = next(self._left, None)
+        return None if candidate is None else Proposal(candidate.sample)
+
+    def tell(self, trial: object) -> None:
+        """Results change nothing: the order was decided by the supernet."""
+
+
+for _name in ONE_SHOT:
+    register_strategy(_name, prepare=_train_supernet)(lambda run: Driven(RankedCandidates(run)))
