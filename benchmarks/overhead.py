@@ -22,11 +22,12 @@ from pathlib import Path
 
 from hardware import hardware
 
+from budgets import Budget
 from nas.config.recipe import Recipe
-from nas.config.run import BudgetConfig, SearchConfig
+from nas.config.run import SearchConfig
 from nas.data import DataConfig
 from nas.engine.plan import plan_search, start
-from nas.engine.search import search
+from nas.engine.search import run_search
 from nas.executors import EpochReport, LocalExecutor
 from nas.report.tensorboard.listener import keep_files
 from nas.runs.run import Run
@@ -42,7 +43,7 @@ def nothing(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
 def ours(trials: int, workers: int, folder: Path) -> tuple[list[float], float]:
     """Seconds of each trial from proposal to recorded result, and of all together."""
     config = SearchConfig(
-        data=DataConfig(), space="densenet", budget=BudgetConfig(max_params=150_000), recipe=Recipe(),
+        data=DataConfig(), space="densenet", budget=Budget(max_params=150_000), recipe=Recipe(),
         strategy="random", trials=trials, confirm=0, workers=workers, device="cpu",
     )  # fmt: skip
     plan = plan_search(config)
@@ -68,7 +69,7 @@ def ours(trials: int, workers: int, folder: Path) -> tuple[list[float], float]:
         return executor
 
     with start(plan, folder) as store:
-        run = search(store, plan.slots, [keep_files, listen], open_executor)
+        run = run_search(store, plan.slots, [keep_files, listen], open_executor)
     assert len(run.stage("search")) == trials
     return seconds, last - min(since.values())
 

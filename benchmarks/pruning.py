@@ -116,12 +116,12 @@ def replay(folders: Sequence[Path], num_orders: int) -> None:
         run = load_run(str(folder))
         trials = [trial for trial in run.stage("search") if trial.status == "finished"]
         histories = {trial.id: run.history(trial) for trial in trials}
-        orders = 1 if run.search.strategy == "evolution" else num_orders  # its order is no accident
+        orders = 1 if run.config.strategy == "evolution" else num_orders  # its order is no accident
         drawn = random.Random(0)
         rows = []
         for number in range(orders):
             order = trials if number == 0 else drawn.sample(trials, len(trials))
-            ends = replayed([histories[trial.id] for trial in order], run.config.objective, run.search.recipe.epochs)
+            ends = replayed([histories[trial.id] for trial in order], run.config.objective, run.config.recipe.epochs)
             stopped = {t.id for t, end in zip(order, ends, strict=True) if end < t.epochs}
             ranked = run.ranked()
             position = next(p for p, trial in enumerate(ranked) if trial.id not in stopped)

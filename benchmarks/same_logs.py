@@ -57,9 +57,8 @@ def record(out: Path) -> None:
     for name, words in RUNS.items():
         print(f"{name} ...", flush=True)
         subprocess.run([*nasctl, *words.split(), "--run", name], cwd=out, env=environment, check=True)
-    subprocess.run(
-        [*nasctl, *"export --best --run evolution --out exported".split()], cwd=out, env=environment, check=True
-    )
+    export = ["export", "--best", "--run", "evolution", "--out", "exported"]
+    subprocess.run([*nasctl, *export], cwd=out, env=environment, check=True)
 
 
 def events(folder: Path) -> list[tuple[str, dict[str, Any]]]:

@@ -43,11 +43,11 @@ from budgets import cost_of
 from nas.config.recipe import OBJECTIVES, Recipe
 from nas.config.run import SearchConfig
 from nas.engine.plan import Plan, plan_search, start
-from nas.engine.search import search
+from nas.engine.search import run_search
 from nas.executors import WorkerSlot
 from nas.report.live import Plain
 from nas.report.tensorboard.listener import bring_up_to_date, keep_files
-from nas.runs.log import LOG_NAME, RunStore, stream_events
+from nas.runs.log import LOG_NAME, EventLog, stream_events
 from nas.runs.run import fold
 from nas.strategies.base import Tell
 from nas.strategies.replayed_proposals import RecallingProposer
@@ -97,7 +97,7 @@ def hash_of(label: str, value: int | str) -> float:
 class Recorder:
     """``nas.strategies.nni_multi_trial.Trials`` that writes the log of a search and carries out nothing."""
 
-    def __init__(self, store: RunStore, plan: Plan, count: int) -> None:
+    def __init__(self, store: EventLog, plan: Plan, count: int) -> None:
         self.store, self.plan, self.count = store, plan, count
         self.proposer = RecallingProposer(plan.space, plan.task, plan.budget)
         self.tell: Tell = lambda trial_id, score: None
@@ -229,10 +229,10 @@ def measure_results(folder: Path) -> dict[str, float]:
     """Milliseconds a result, and its parts."""
     files, display = Timed(keep_files), Timed(Plain(Console(file=io.StringIO()), SLOTS).on_event)
     executor = Instant()
-    with RunStore(folder) as store:
+    with EventLog(folder) as store:
         append = store.append = Timed(store.append)  # type: ignore[method-assign, assignment]
         try:
-            search(store, [WorkerSlot("cpu", 1)] * SLOTS, [files, display], lambda slots: executor)
+            run_search(store, [WorkerSlot("cpu", 1)] * SLOTS, [files, display], lambda slots: executor)
         except KeyboardInterrupt:
             seconds = time.perf_counter() - executor.began
     parts = {"append": append.seconds, "files": files.seconds, "display": display.seconds}

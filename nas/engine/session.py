@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from nas.errors import RunError, SearchStopped
 from nas.executors.base import Executor
-from nas.runs import Journal, SearchRun, StudyRun
+from nas.runs import EventLog, Journal, Run, SearchRun, StudyRun
 from nas.runs.events import SessionProfiled, SessionStarted, SessionStopped
 from nas.runs.folders import versions
 from nas.stopwatch import OFF, Watch
@@ -20,13 +20,21 @@ def session(journal: Journal[SearchRun] | Journal[StudyRun], num_slots: int) -> 
     run, log, watch = journal.run, journal.log, journal.watch
     try:
         run.apply(log.append(SessionStarted(num_slots, versions())))
-        yield
+        with _profiled(run, log, watch, num_slots):
+            yield
     except KeyboardInterrupt:
         log.append(SessionStopped("interrupted"))
         raise
     except SearchStopped as error:
         log.append(SessionStopped(str(error).splitlines()[0]))
         raise
+
+
+@contextmanager
+def _profiled(run: Run, log: EventLog, watch: Watch, num_slots: int) -> Iterator[None]:
+    """Where the time went is written down however it ends."""
+    try:
+        yield
     finally:
         if seconds := watch.read():
             with suppress(RunError):  # a disk that refuses was reported already

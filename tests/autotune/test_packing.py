@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from budgets import Budget
 from nas.autotune import gpu as packing
 from nas.autotune.gpu import FIRST_WORKER, Load, Remembered, choose, measure, next_count
 from nas.autotune.probe import train_for_a_while
 from nas.config.recipe import Recipe
-from nas.config.run import BudgetConfig, SearchConfig
+from nas.config.run import SearchConfig
 from nas.data import DataConfig
 from nas.engine import placement
 from nas.engine.placement import as_recorded, packed
@@ -78,7 +79,7 @@ def test_what_fails_ends_the_measurement() -> None:
 
 
 def config(**changes: Any) -> SearchConfig:
-    settings = {"space": "vgg", "budget": BudgetConfig(), "recipe": Recipe(), "data": DataConfig(), "device": "cpu"}
+    settings = {"space": "vgg", "budget": Budget(), "recipe": Recipe(), "data": DataConfig(), "device": "cpu"}
     return SearchConfig(**(settings | changes))
 
 

@@ -15,7 +15,7 @@ from nas.autotune.cpu import Rate, choose, recall, remember
 from nas.autotune.measuring import measure
 from nas.cli.parsing import search_config
 from nas.config.recipe import Recipe
-from nas.config.run import BudgetConfig, SearchConfig
+from nas.config.run import SearchConfig
 from nas.data import DataConfig
 from nas.engine import placement
 from nas.engine.plan import Plan, start
@@ -38,7 +38,7 @@ def plan(*, trials: int = 2000, workers: int | None = 2, cache: Path | None = No
     """A search of digits that is long enough to be worth measuring."""
     data = DataConfig(cache_dir=str(cache) if cache else None)
     config = SearchConfig(
-        space="vgg", budget=BudgetConfig(max_params=20_000), data=data, recipe=Recipe(), trials=trials,
+        space="vgg", budget=Budget(max_params=20_000), data=data, recipe=Recipe(), trials=trials,
         workers=workers, **settings,
     )  # fmt: skip
     slots = [WorkerSlot("cpu", 1)] * 2

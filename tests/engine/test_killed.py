@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from simulated_search import events_of, timeless
 
 from nas.errors import NasctlError
-from nas.runs.log import Event, read_events
+from nas.runs.events import Event, SessionStarted, TrialEnded
 
 NASCTL = str(Path(sys.executable).with_name("nasctl"))
 KILLS = 10
@@ -30,20 +31,13 @@ def started(arguments: list[str], folder: Path) -> subprocess.Popen[bytes]:
 
 def events(folder: Path) -> list[Event]:
     try:
-        return read_events(folder / "runs" / "r")
+        return events_of(folder / "runs" / "r")
     except NasctlError:  # not there yet
         return []
 
 
-def without_times(event: Event) -> tuple[str, dict[str, object]]:
-    body = {key: value for key, value in event.body.items() if key != "seconds"}
-    if "history" in body:
-        body["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in event.body["history"]]
-    return event.kind, body
-
-
-def story(folder: Path) -> list[tuple[str, dict[str, object]]]:
-    return [without_times(event) for event in events(folder) if event.kind != "session"]
+def story(folder: Path) -> list[Event]:
+    return [timeless(event) for event in events(folder) if not isinstance(event, SessionStarted)]
 
 
 @pytest.mark.slow
@@ -74,7 +68,7 @@ def test_a_search_killed_ten_times_has_the_log_of_one_that_was_not(tmp_path):
     assert last.wait(timeout=300) == 0, (killed / "output.txt").read_text()
     assert untroubled.wait(timeout=300) == 0
     assert story(killed) == story(whole)
-    trained = [body["id"] for kind, body in story(killed) if kind == "result"]
+    trained = [event.result.id for event in story(killed) if isinstance(event, TrialEnded)]
     assert len(trained) == len(set(trained)) == 14 + 6
     for name in ("tensorboard", "logs"):
         assert {p.name.removesuffix(".txt") for p in (killed / "runs/r" / name).iterdir()} == set(trained)

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from simulated_search import Simulated, begin
+from simulated_search import Simulated, begin, events_of, recorded
 from small_samples import SHORT, SMALL
 
 from nas.config.recipe import Recipe
 from nas.data import DataConfig
-from nas.engine.search import search
+from nas.engine.search import run_search
 from nas.executors import WorkerSlot
 from nas.report.tables.profile import print_profile
-from nas.runs.log import Event, RunStore, read_events
+from nas.runs import EventLog, SearchRun, load_run
+from nas.runs.events import SessionProfiled, SessionStopped
 from nas.runs.profile import SEARCH_PARTS, Profile
-from nas.runs.run import Run, fold
 from nas.stopwatch import OFF, TRIAL_PARTS, Stopwatch, Watch
 from nas.trials.run_trial import run_trial
-from nas.trials.spec import TrialSpec
+from nas.trials.spec import TrialResult, TrialSpec
 
 SLOTS = [WorkerSlot("cpu", 1)] * 2
 
@@ -75,27 +75,27 @@ def test_a_trial_says_what_its_seconds_went_to(tmp_path: Path) -> None:
     assert failed.status == "failed" and failed.profile["forward/backward"] > 0
 
 
-def go_on(folder: Path, store: RunStore, executor: Simulated, watch: Watch) -> Run:
+def go_on(folder: Path, store: EventLog, executor: Simulated, watch: Watch) -> SearchRun:
     with store:
-        return search(store, SLOTS[: executor.num_slots], [], lambda slots: executor, watch=watch)
+        return run_search(recorded(store), store, SLOTS[: executor.num_slots], [], lambda slots: executor, watch=watch)
 
 
 def test_sessions_are_summed_and_one_that_was_stopped_counts(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         go_on(folder, begin(folder, trials=6), Simulated(2, stop_after=3), Stopwatch("starting"))
-    assert [event.kind for event in read_events(folder)[-2:]] == ["profile", "stopped"]
-    first = fold(folder, read_events(folder)).profile
+    assert [type(event) for event in events_of(folder)[-2:]] == [SessionProfiled, SessionStopped]
+    first = load_run("run", tmp_path).profile
     assert set(first.search) <= set(SEARCH_PARTS) and first.search.keys() >= {"starting", "proposing", "waiting"}
     assert first.busy_seconds == 3.0  # a second each, says the simulation
 
-    run = go_on(folder, RunStore(folder), Simulated(1), Stopwatch("starting"))
-    sessions = [event.body for event in read_events(folder) if event.kind == "profile"]
-    wall = [sum(session["seconds"].values()) for session in sessions]
-    assert run.winner and run.profile == fold(folder, read_events(folder)).profile
+    run = go_on(folder, EventLog(folder), Simulated(1), Stopwatch("starting"))
+    sessions = [event for event in events_of(folder) if isinstance(event, SessionProfiled)]
+    wall = [sum(session.seconds.values()) for session in sessions]
+    assert run.winner and run.profile == load_run("run", tmp_path).profile
     assert run.profile.num_sessions == 2 and set(run.profile.search) <= set(SEARCH_PARTS)
     assert sum(run.profile.search.values()) == pytest.approx(sum(wall))
-    worked = [seconds - session["seconds"]["starting"] for seconds, session in zip(wall, sessions, strict=True)]
+    worked = [seconds - session.seconds["starting"] for seconds, session in zip(wall, sessions, strict=True)]
     assert run.profile.worker_seconds == pytest.approx(2 * worked[0] + worked[1])
     assert run.profile.busy_seconds == sum(trial.seconds for trial in run.trials.values()) == 12.0
 
@@ -103,28 +103,19 @@ def test_sessions_are_summed_and_one_that_was_stopped_counts(tmp_path: Path) -> 
 def test_a_run_without_profile_says_nothing(tmp_path: Path) -> None:
     run = go_on(tmp_path / "run", begin(tmp_path / "run", trials=4), Simulated(1), OFF)
     assert run.profile.document() is None
-    assert "profile" not in {event.kind for event in read_events(run.folder)}
+    assert not any(isinstance(event, SessionProfiled) for event in events_of(run.folder))
     console = Console(record=True)
     print_profile(console, run)
     assert console.export_text() == ""
 
 
-def profile_of(*bodies: tuple[str, dict[str, object]]) -> Profile:
-    profile = Profile()
-    for number, (kind, body) in enumerate(bodies):
-        profile.take(Event(number, kind, body, 0.0, 0.0))
-    return profile
-
-
 def test_the_table_says_what_the_log_says(tmp_path: Path) -> None:
     seconds = {"starting": 4.0, "waiting": 15.0, "recording": 1.0}
     trial = {"data": 2.0, "forward/backward": 6.0, "rest": 0.5, "of another version": 1.5}
-    profile = profile_of(
-        ("result", {"id": "1", "profile": trial}),
-        ("result", {"id": "2", "profile": trial}),
-        ("result", {"id": "3"}),  # of a version that recorded none
-        ("profile", {"seconds": seconds, "workers": 2, "busy": 30.0}),
-    )
+    profile = Profile()
+    for number, parts in enumerate((trial, trial, {}), start=1):  # the last was not measured
+        profile.add_trial(TrialResult(str(number), "finished", profile=parts))
+    profile.add_session(SessionProfiled(seconds, workers=2, busy=30.0))
     document = profile.document()
     assert document is not None and document["workers_busy"] == 30 / 32
     assert document["trials"] == {"trials": 2, "seconds": {name: 2 * value for name, value in trial.items()}}

@@ -5,29 +5,31 @@ from __future__ import annotations
 import json
 import sqlite3
 import statistics
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from simulated_search import Simulated, begin, config, go_on, run_all, story
+from simulated_search import Simulated, begin, config, events_of, go_on, recorded, run_all, story
 
 from budgets import Budget, Cost
 from nas.cli.commands.runs import MOST_ROWS, trials_command
-from nas.engine.search import search
+from nas.config.recipe import Figures
+from nas.engine.search import run_search
 from nas.errors import ReplayError
 from nas.executors import WorkerSlot
 from nas.report.tensorboard.listener import bring_up_to_date, keep_files, left_out
 from nas.report.tensorboard.trial import PARTIAL
-from nas.runs.folders import load_run
-from nas.runs.log import FORMAT, LOG_NAME, Event, RunStore, read_events, stream_events
-from nas.runs.run import Run, Trial, fold
-from nas.strategies.proposals import Proposer
+from nas.runs import LogEntry, Run, SearchRun, TrialRecord, load_run
+from nas.runs.events import Event, SearchFacts, Stage, TrialEnded, TrialSubmitted, encode
+from nas.runs.log import LOG_NAME, read_log
+from nas.runs.run import fold
+from nas.strategies.proposals import MUTANT, Proposer
 from nas.strategies.replayed_proposals import CHECKED, RecallingProposer
+from nas.trials.spec import Status, TrialResult
 from search_spaces import Sample, Task, get_space
 
 HISTORY = [{"epoch": epoch, "train_loss": 2.0 / epoch, "select_loss": 1.0} for epoch in (1, 2, 3)]
@@ -36,19 +38,24 @@ SAMPLE = get_space("resnet").canonical
 STATUSES = ("finished", "failed", "pruned")
 
 
-def submitted(trial_id: str, stage: str, params: int) -> dict[str, Any]:
-    body = {"id": trial_id, "stage": stage, "of": trial_id.split(".")[0], "sample": SAMPLE, "seed": 1}
-    return body | {"architecture": "0123456789"} | asdict(Cost(params, 2, 3, 4))
+def submitted(trial_id: str, stage: Stage, params: int) -> TrialSubmitted:
+    of, cost = trial_id.split(".")[0], Cost(params, 2, 3, 4)
+    return TrialSubmitted(trial_id, stage, of, architecture="0123456789", sample=SAMPLE, cost=cost, seed=1)
 
 
-def ended(trial_id: str, status: str = "finished", score: float = 0.5, seconds: float = 1.0) -> dict[str, Any]:
-    metrics = {"rank": {"balanced_accuracy": score}} if status == "finished" else {}
-    body = {"id": trial_id, "status": status, "metrics": metrics, "history": HISTORY, "seconds": seconds}
-    return body | {"error": None if status == "finished" else "why", "stage": "search"}
+def ended(trial_id: str, status: Status = "finished", score: float = 0.5, seconds: float = 1.0) -> TrialEnded:
+    metrics: dict[str, Figures] = {"rank": {"balanced_accuracy": score}} if status == "finished" else {}
+    error = None if status == "finished" else "why"
+    profile = {"train": 0.9} if status == "finished" else {}
+    return TrialEnded.of(TrialResult(trial_id, status, metrics, HISTORY, seconds, error, profile), "search")
 
 
-def empty_run(folder: Path = Path("run")) -> Run:
-    return Run(folder, config(), {}, {})
+def empty_run(folder: Path = Path("run")) -> SearchRun:
+    facts = SearchFacts(
+        input_shape=(1, 8, 8), classes=("a", "b"), counts={}, data_name="digits", data_key="key", budget=Budget(),
+        note="", population=4,
+    )  # fmt: skip
+    return SearchRun(folder=folder, config=config(), facts=facts, versions={}, started=0.0)
 
 
 @given(
@@ -66,8 +73,8 @@ def test_what_is_kept_up_to_date_is_what_counting_again_gives(steps):
         trial_id = str(name) if stage == "search" else f"{name}.1"
         if kind != "submitted" and trial_id not in run.trials:
             continue
-        body = submitted(trial_id, stage, params) if kind == "submitted" else ended(trial_id, kind, score, score)
-        run.apply(Event(number, "submitted" if kind == "submitted" else "result", body, 0.0, 0.0))
+        event = submitted(trial_id, stage, params) if kind == "submitted" else ended(trial_id, kind, score, score)
+        run.apply(LogEntry(number, event, 0.0, 0.0))
         if look:  # whether the ranking is asked for at every step, or after many
             assert run.ranked() == ranked_again(run)
     assert run.ranked() == ranked_again(run)
@@ -85,80 +92,37 @@ def test_what_is_kept_up_to_date_is_what_counting_again_gives(steps):
         assert run.tally.mean_seconds(stage=stage) == expected
 
 
-def ranked_again(run: Run) -> list[Trial]:
+def ranked_again(run: SearchRun) -> list[TrialRecord]:
     """The definition: by score, then fewer parameters, then the order of submission."""
     finished = [trial for trial in run.trials.values() if trial.stage == "search" and trial.status == "finished"]
     return sorted(finished, key=lambda trial: (-trial.metrics["rank"]["balanced_accuracy"], trial.cost.params))
 
 
-def write_run(folder: Path, count: int = 3) -> list[Event]:
-    """A search of ``count`` trials, one after the other; what the writer was told."""
+def write_run(folder: Path, count: int = 3) -> None:
+    """A search of ``count`` trials, one after the other."""
     with begin(folder) as store:
         store._database.execute("BEGIN")  # one for all: a commit for each takes seconds
         for number in range(1, count + 1):
-            store.append("submitted", submitted(str(number), "search", number))
-            store.append("result", ended(str(number), score=number / count) | {"profile": {"train": 0.9}})
+            store.append(submitted(str(number), "search", number))
+            store.append(ended(str(number), score=number / count))
         store._database.execute("COMMIT")
-        return store.events()
 
 
-def make_old(folder: Path) -> None:
-    """The log as format 1 had it: histories in the bodies, and no column for them."""
-    events = read_events(folder)
-    (folder / LOG_NAME).unlink()
-    database = sqlite3.connect(folder / LOG_NAME, isolation_level=None)
-    database.execute(
-        "CREATE TABLE events (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, "
-        "elapsed REAL NOT NULL, time REAL NOT NULL)"
-    )
-    for event in events:
-        body = {key: value for key, value in event.body.items() if key != "epochs"}
-        body |= {"format": 1} if event.kind == "run" else {}
-        row = (event.number, event.kind, json.dumps(body), event.elapsed, event.time)
-        database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", row)
-    database.close()
-
-
-@pytest.mark.parametrize("old", [False, True])
-def test_reading_without_histories_leaves_out_nothing_else(tmp_path, old):
+def test_reading_without_histories_leaves_out_nothing_else(tmp_path):
     write_run(tmp_path / "run")
-    if old:
-        make_old(tmp_path / "run")
-    whole, compact = read_events(tmp_path / "run"), list(stream_events(tmp_path / "run"))
-    assert whole[0].body["format"] == (1 if old else FORMAT)
+    whole, compact = list(read_log(tmp_path / "run", histories=True)), list(read_log(tmp_path / "run"))
     assert len(whole) == len(compact) == 7
     for one, other in zip(whole, compact, strict=True):
-        body = dict(one.body)
-        assert "history" not in other.body
-        if one.kind == "result":
-            assert body.pop("history") == HISTORY
-            body["epochs"] = len(HISTORY)
-        assert (body, one.number, one.kind, one.elapsed, one.time) == (
-            other.body, other.number, other.kind, other.elapsed, other.time,
-        )  # fmt: skip
+        if isinstance(one.event, TrialEnded):
+            assert one.event.result.history == HISTORY and one.event.epochs == len(HISTORY)
+            event = replace(one.event, result=replace(one.event.result, history=[]))
+            assert replace(one, event=event) == other
+        else:
+            assert one == other
     run, again = fold(tmp_path / "run", whole), fold(tmp_path / "run", compact)
     assert run.trials == again.trials
     assert [trial.epochs for trial in again.ranked()] == [3, 3, 3]
     assert again.history(again.trials["2"]) == HISTORY
-
-
-def test_an_old_log_is_gone_on_with_as_it_is(tmp_path):
-    folder = tmp_path / "run"
-    write_run(folder)
-    make_old(folder)
-    run = load_run("run", tmp_path)
-    with RunStore(folder) as store:
-        store.append("submitted", submitted("4", "search", 4))
-        event = store.append("result", ended("4", score=2.0))
-        run.catch_up(store)
-        assert store.events()[-1] == event
-    assert event.body["history"] == HISTORY
-    assert run.best(1) == [run.trials["4"]]
-    assert run.history(run.trials["4"]) == HISTORY
-    assert run.trials == load_run("run", tmp_path).trials
-    database = sqlite3.connect(folder / LOG_NAME)  # the version that began it reads on
-    bodies = [json.loads(body) for (body,) in database.execute("SELECT body FROM events WHERE kind = 'result'")]
-    assert [body["history"] for body in bodies] == [HISTORY] * 4
 
 
 def test_tensorboard_files_that_a_kill_left_out_are_found_by_one_listing(tmp_path):
@@ -185,8 +149,8 @@ def test_a_replay_takes_mutants_from_the_log_and_goes_on_the_same(tmp_path, monk
     drawn = counted(monkeypatch)
     go_on(tmp_path / "stopped", Simulated())
     assert story(tmp_path / "stopped") == story(tmp_path / "whole")
-    mutants = [event.body["mutant"] for event in read_events(tmp_path / "whole") if event.kind == "submitted"]
-    assert mutants == [False] * 10 + [True] * 20
+    notes = [event.note for event in events_of(tmp_path / "whole") if isinstance(event, TrialSubmitted)]
+    assert notes == [None] * 10 + [MUTANT] * 20
     assert len(drawn) == 4  # the last of 30; one more was submitted when it was stopped
 
 
@@ -209,9 +173,8 @@ def test_where_mutants_run_out_fresh_draws_are_recalled_too(monkeypatch):
     few = tuple(replace(choice, values=choice.values[: 2 if n < 6 else 1]) for n, choice in enumerate(space.choices))
     space = replace(space, choices=few, _definitions={})
 
-    def propose(recorded: list[Trial]) -> list[tuple[Sample, bool]]:
-        proposer = RecallingProposer(space, task, Budget(max_params=10**9, min_params=1))
-        proposer.recorded = recorded
+    def propose(recorded: list[TrialRecord]) -> list[tuple[Sample, bool]]:
+        proposer = RecallingProposer(space, task, Budget(max_params=10**9, min_params=1), recorded=recorded)
         parent = space.decode(np.zeros(len(space.choices), np.int16))
         found = [(proposer.mutant(parent, np.random.default_rng(n)), proposer.was_mutant) for n in range(COUNT)]
         return [(sample, mutant) for sample, mutant in found if sample]
@@ -219,7 +182,16 @@ def test_where_mutants_run_out_fresh_draws_are_recalled_too(monkeypatch):
     whole = propose([])
     assert {mutant for _, mutant in whole} == {True, False}
     trials = [
-        Trial(str(n), "search", str(n), space.architecture_id(sample, task), sample, Cost(1, 1, 1, 1), 0, mutant)
+        TrialRecord(
+            str(n),
+            "search",
+            str(n),
+            space.architecture_id(sample, task),
+            sample,
+            Cost(1, 1, 1, 1),
+            0,
+            note=MUTANT if mutant else None,
+        )
         for n, (sample, mutant) in enumerate(whole)
     ]
     for known in (COUNT // 2, COUNT - 2):
@@ -234,18 +206,19 @@ def test_a_recorded_mutant_that_is_none_is_drawn_and_noticed(tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         run_all(folder, Simulated(stop_after=28))
-    bodies = {event.number: event.body for event in read_events(folder) if event.kind == "submitted"}
-    number, body = next((n, b) for n, b in bodies.items() if b["mutant"])
-    other = next(b["sample"] for n, b in bodies.items() if differences(b["sample"], body["sample"]) > 8)
+    entries = [e for e in read_log(folder) if isinstance(e.event, TrialSubmitted)]
+    number, event = next((e.number, e.event) for e in entries if e.event.note == MUTANT)
+    other = next(e.event.sample for e in entries if differences(e.event.sample, event.sample) > 8)
     database = sqlite3.connect(folder / LOG_NAME)
-    database.execute("UPDATE events SET body = ? WHERE number = ?", (json.dumps(body | {"sample": other}), number))
+    _, body, _ = encode(replace(event, sample=other))
+    database.execute("UPDATE events SET body = ? WHERE number = ?", (body, number))
     database.commit()
     database.close()
-    with pytest.raises(ReplayError, match=f"at trial {body['id']} "):
+    with pytest.raises(ReplayError, match=f"at trial {event.id} "):
         go_on(folder, Simulated())
 
 
-def differences(one: dict[str, Any], other: dict[str, Any]) -> int:
+def differences(one: Sample, other: Sample) -> int:
     return sum(one[label] != other[label] for label in one)
 
 
@@ -254,16 +227,14 @@ def test_files_kept_are_those_of_a_plain_count_at_every_result(tmp_path):
     folder = tmp_path / "run"
 
     def check(event: Event, run: Run) -> None:
-        if event.kind == "result" and event.body["stage"] == "search":
+        if isinstance(event, TrialEnded) and event.stage == "search":
             left = {path.stem for path in (folder / "weights").iterdir()}
             assert left == {trial.id for trial in ranked_again(run)[:3]}
             assert len(list((folder / "tensorboard").iterdir())) == run.tally.count("finished")
 
     with begin(folder, trials=12, confirm=1) as store:
-        run = search(store, [WorkerSlot("cpu", 1)], [keep_files, check], lambda slots: Simulated())
-    assert {path.stem for path in (folder / "weights").iterdir()} == {t.id for t in run.best(3)} | set(
-        run.winner["test"]
-    )
+        run = run_search(recorded(store), store, [WorkerSlot("cpu", 1)], [keep_files, check], lambda slots: Simulated())
+    assert {path.stem for path in (folder / "weights").iterdir()} == {t.id for t in run.best(3)} | set(run.winner.test)
 
 
 def test_many_trials_are_a_table_that_ends_and_json_that_does_not(tmp_path, capsys, monkeypatch):

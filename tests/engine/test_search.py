@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulated_search import MOST, TASK, Simulated, begin, config, go_on, run_all, story
+from simulated_search import MOST, TASK, Simulated, begin, config, events_of, go_on, recorded, run_all, story
 
 from budgets import Budget, cost_of, costs_of
-from nas.config.run import BudgetConfig
 from nas.engine.plan import Plan, start
-from nas.engine.search import search
+from nas.engine.search import run_search
 from nas.errors import ReplayError, RunError, SearchStopped
 from nas.executors import WorkerSlot
-from nas.runs.log import Event, RunStore, read_events
+from nas.runs import EventLog, Run, load_run, load_search
+from nas.runs.events import Event, SearchStarted, TrialEnded, TrialSubmitted, WinnerChosen
 from nas.runs.retention import drop_weights
-from nas.runs.run import Run, fold
 from nas.trials.spec import TrialResult
 from search_spaces import SearchSpace, get_space, space_names
 
@@ -73,7 +73,7 @@ def test_a_search_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strat
         assert story(folder)[: len(before)] == before
         assert not set(first.trained) & set(second.trained)
         assert len(run.stage("search")) == 20
-        assert sorted(second.tested) == sorted(run.winner["test"])
+        assert sorted(second.tested) == sorted(run.winner.test)
         if workers == 1:
             assert story(folder) == story(tmp_path / "whole")
             assert run.winner == whole.winner
@@ -102,39 +102,17 @@ def test_a_run_may_go_on_with_another_number_of_workers(tmp_path):
 def test_a_log_that_replay_does_not_reproduce_is_a_named_error(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "run", Simulated(stop_after=8))
-    events = read_events(tmp_path / "run")
     forged = tmp_path / "forged"
     forged.mkdir()
-    with RunStore(forged) as store:
-        for event in events:
-            body = dict(event.body)
-            if event.kind == "run":
-                body["config"] = {**body["config"], "seed": 5}
-            store.append(event.kind, body)
+    with EventLog(forged) as store:
+        for event in events_of(tmp_path / "run"):
+            if isinstance(event, SearchStarted):
+                event = replace(event, config=event.config.model_copy(update={"seed": 5}))
+            store.append(event)
     before = story(forged)
     with pytest.raises(ReplayError, match="recorded by another version"):
         go_on(forged, Simulated())
     assert story(forged) == before
-
-
-def test_a_run_recorded_before_rare_samples_were_kept_goes_on_as_it_began(tmp_path):
-    with begin(tmp_path / "pattern", trials=5, confirm=0) as store:
-        events = store.events()
-    for name in ("kept", "redrawn", "stopped"):
-        (tmp_path / name).mkdir()
-        with RunStore(tmp_path / name) as store:
-            for event in events:
-                facts = event.body["facts"] | {"budget": {"max_params": MOST, "min_params": MOST - 10}}
-                if name != "kept":
-                    del facts["keeps_rare"]
-                store.append(event.kind, {**event.body, "facts": facts})
-    go_on(tmp_path / "kept", Simulated())
-    go_on(tmp_path / "redrawn", Simulated())
-    with pytest.raises(KeyboardInterrupt):
-        go_on(tmp_path / "stopped", Simulated(stop_after=2))
-    go_on(tmp_path / "stopped", Simulated())
-    assert story(tmp_path / "stopped") == story(tmp_path / "redrawn")
-    assert story(tmp_path / "kept")[1:] != story(tmp_path / "redrawn")[1:]
 
 
 def test_failures_are_recorded_and_the_search_goes_on(tmp_path):
@@ -149,7 +127,7 @@ def test_ten_failures_in_a_row_stop_it_with_the_reasons(tmp_path):
         run_all(tmp_path / "run", Simulated(fail=["all"]))
     assert str(caught.value).count("simulated") == 10
     assert "nasctl resume run" in str(caught.value)
-    stopped = fold(tmp_path / "run", read_events(tmp_path / "run"))
+    stopped = load_run("run", tmp_path)
     assert (stopped.state, stopped.stopped) == ("stopped", "Stopped: 10 trials in a row failed:")
     run = go_on(tmp_path / "run", Simulated())  # the cause is gone
     assert run.state == "done"
@@ -176,8 +154,8 @@ def test_winner_has_the_best_mean_and_alone_is_scored_on_the_test_split_once(tmp
         trial.id: np.mean([t.score("balanced_accuracy") for t in run.confirmations(trial.id)])
         for trial in run.ranked()[:3]
     }
-    assert run.winner["trial"] == max(means, key=means.__getitem__)
-    assert sorted(executor.tested) == [f"{run.winner['trial']}.{n}" for n in (1, 2, 3)]
+    assert run.winner.trial == max(means, key=means.__getitem__)
+    assert sorted(executor.tested) == [f"{run.winner.trial}.{n}" for n in (1, 2, 3)]
     assert len({t.seed for t in run.stage("confirm")}) == 9
     go_on(tmp_path / "run", executor)  # nothing is left to do
     assert len(executor.tested) == 3
@@ -187,7 +165,7 @@ def test_without_confirmation_the_best_trial_is_scored_on_the_test_split_once(tm
     executor = Simulated()
     run = run_all(tmp_path / "run", executor, confirm=0)
     best = run.ranked()[0].id
-    assert (run.winner["trial"], run.winner["weights"], list(run.winner["test"])) == (best, best, [best])
+    assert (run.winner.trial, run.winner.weights, list(run.winner.test)) == (best, best, [best])
     assert executor.tested == [best]
 
 
@@ -196,7 +174,7 @@ def test_confirmations_that_all_fail_do_not_make_a_winner_and_run_again(tmp_path
     failing = [f"{trial}.{seed}" for trial in range(1, 31) for seed in (1, 2, 3)]
     with pytest.raises(SearchStopped, match="No confirmation finished"):
         run_all(folder, Simulated(fail=failing))
-    assert fold(folder, read_events(folder)).winner is None
+    assert load_search("run", tmp_path).winner is None
     second = Simulated()
     run = go_on(folder, second)
     assert run.winner is not None
@@ -205,10 +183,10 @@ def test_confirmations_that_all_fail_do_not_make_a_winner_and_run_again(tmp_path
 
 def test_more_seeds_count_more_than_a_lucky_one(tmp_path):
     whole = run_all(tmp_path / "whole")
-    winner = whole.winner["trial"]
+    winner = whole.winner.trial
     run = run_all(tmp_path / "run", Simulated(fail=[f"{winner}.2", f"{winner}.3"]))
     assert len(run.confirmations(winner)) == 1
-    assert run.winner["trial"] != winner
+    assert run.winner.trial != winner
 
 
 def test_figures_that_json_cannot_hold_fail_their_trial(tmp_path):
@@ -247,12 +225,12 @@ def test_a_log_that_is_removed_stops_the_search(tmp_path):
 def test_a_small_space_is_searched_to_its_end(tmp_path):
     """With a budget that a handful of architectures fit, the search ends when all are tried."""
     task_budget = Budget(max_params=290, min_params=1)
-    chosen = config(trials=500, confirm=0, budget=BudgetConfig(max_params=290))
+    chosen = config(trials=500, confirm=0, budget=Budget(max_params=290))
     plan = Plan(
         chosen, get_space("resnet"), TASK, task_budget, "", tuple("0123456789"), [], {"train": [9]}, "digits", "key"
     )
     with start(plan, tmp_path / "run") as store:
-        run = search(store, [WorkerSlot("cpu", 1)], [], lambda slots: Simulated())
+        run = run_search(recorded(store), store, [WorkerSlot("cpu", 1)], [], lambda slots: Simulated())
     space = get_space("resnet")
     rows = everything_small(space)
     small = rows[costs_of(space, rows, TASK).params <= 290]
@@ -287,9 +265,9 @@ def test_only_the_best_keep_their_weights(tmp_path):
     listeners = [lambda event, run: drop_weights(run)]
     folder = tmp_path / "run"
     with begin(folder, keep=2) as store:
-        run = search(store, [WorkerSlot("cpu", 1)], listeners, lambda slots: Simulated())
+        run = run_search(recorded(store), store, [WorkerSlot("cpu", 1)], listeners, lambda slots: Simulated())
     left = {path.stem for path in (folder / "weights").iterdir()}
-    assert left == {t.id for t in run.ranked()[:2]} | set(run.winner["test"])
+    assert left == {t.id for t in run.ranked()[:2]} | set(run.winner.test)
 
 
 def test_a_run_that_exists_names_resume(tmp_path):
@@ -301,7 +279,7 @@ def test_a_run_that_exists_names_resume(tmp_path):
 def test_a_kill_before_the_first_event_leaves_nothing_in_the_way(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    RunStore(folder).close()  # a log without an event
+    EventLog(folder).close()  # a log without an event
     assert run_all(folder, trials=3, confirm=0).state == "done"
     with pytest.raises(RunError, match="exists"):
         begin(folder)
@@ -316,17 +294,17 @@ def test_listeners_hear_of_every_event_after_it_is_on_the_disk(tmp_path):
     heard: list[Event] = []
 
     def listen(event: Event, run: Run) -> None:
-        assert read_events(tmp_path / "run")[-1] == event
+        assert events_of(tmp_path / "run")[-1] == event
         heard.append(event)
 
     with begin(tmp_path / "run", trials=5, confirm=1) as store:
-        search(store, [WorkerSlot("cpu", 1)], [listen], lambda slots: Simulated())
-    kinds = [event.kind for event in heard]
-    assert kinds.count("submitted") == kinds.count("result") == 5 + 3
-    assert kinds[-1] == "winner"
+        run_search(recorded(store), store, [WorkerSlot("cpu", 1)], [listen], lambda slots: Simulated())
+    kinds = [type(event) for event in heard]
+    assert kinds.count(TrialSubmitted) == kinds.count(TrialEnded) == 5 + 3
+    assert kinds[-1] is WinnerChosen
 
 
 def test_a_copied_run_folder_is_still_readable(tmp_path):
     run_all(tmp_path / "run")
     shutil.copytree(tmp_path / "run", tmp_path / "copy")
-    assert fold(tmp_path / "copy", read_events(tmp_path / "copy")).winner is not None
+    assert load_search("copy", tmp_path).winner is not None

@@ -14,16 +14,19 @@ import pytest
 from PIL import Image
 from rich.console import Console
 from scipy.stats import permutation_test
+from simulated_search import events_of, timeless
 
 from baselines.studies import STUDIES
+from budgets import Budget
+from nas.cli.parsing import study_request
 from nas.config.recipe import RECIPES, Recipe
 from nas.config.recipe_rules import check_name, check_together
-from nas.config.run import BudgetConfig, SearchConfig
+from nas.config.run import SearchConfig
 from nas.data import DataConfig
 from nas.engine.plan import plan_search, start
-from nas.engine.search import search
+from nas.engine.search import run_search
 from nas.engine.study import run_study
-from nas.engine.study_plan import plan_study
+from nas.engine.study_plan import StudyRequest, plan_study
 from nas.errors import RunError, SearchStopped, UsageError
 from nas.executors import WorkerSlot
 from nas.executors.inline import InlineExecutor
@@ -32,9 +35,10 @@ from nas.report.comparison import compare, draw, paired
 from nas.report.study import REPORTED, agreement, study_document, write_pictures
 from nas.report.tables.search import print_run, runs_table, trials_table
 from nas.report.tensorboard.listener import keep_files
-from nas.runs.folders import create_run, load_run
-from nas.runs.log import RunStore, read_events
-from nas.runs.run import Run
+from nas.runs import EventLog, Run, SearchRun, StudyRun, as_search, as_study, load_run
+from nas.runs.events import Event, SessionStarted, SessionStopped
+from nas.runs.folders import start_study
+from nas.runs.run import fold
 from nas.trials.run_trial import run_trial
 from nas.trials.spec import TrialResult, TrialSpec
 
@@ -52,13 +56,21 @@ def flags(study: str, **typed: object) -> dict[str, Any]:
     return {**NO_FLAGS, "study": study, "device": "cpu", "runs": "runs", **typed}
 
 
-def begin(folder: Path, study: str = "hand-nets", **typed: object) -> RunStore:
+def request(study: str, **typed: object) -> StudyRequest:
+    return study_request(flags(study, **typed))
+
+
+def begin(folder: Path, study: str = "hand-nets", **typed: object) -> EventLog:
     few = {"members": "model1-setting2,model2-setting6", "seeds": "2", "epochs": "1"} | typed
-    plan = plan_study(flags(study, **few))
-    return create_run(folder, plan.config, plan.facts)
+    plan = plan_study(request(study, **few))
+    return start_study(folder, plan.config, plan.facts)
 
 
-def train(store: RunStore, trained: list[str] | None = None, *, stop_after: int | None = None) -> Run:
+def recorded(store: EventLog) -> SearchRun | StudyRun:
+    return fold(store.folder, store.entries())
+
+
+def train(store: EventLog, trained: list[str] | None = None, *, stop_after: int | None = None) -> Run:
     """Train a study in this process; interrupted after ``stop_after`` trainings."""
     names = trained if trained is not None else []
 
@@ -69,7 +81,7 @@ def train(store: RunStore, trained: list[str] | None = None, *, stop_after: int 
         return run_trial(spec, device, report)
 
     with store:
-        return run_study(store, SLOTS, [keep_files], lambda slots: InlineExecutor(run))
+        return run_study(recorded(store), store, SLOTS, [keep_files], lambda slots: InlineExecutor(run))
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +94,10 @@ def searched(folder: Path, **changes: Any) -> Run:
     """A small finished search by real trainings."""
     values: dict[str, Any] = {"strategy": "random", "trials": 2, "confirm": 1, "confirm_seeds": 2} | changes
     values = {"recipe": Recipe(epochs=1)} | values
-    config = SearchConfig(space="vgg", budget=BudgetConfig(max_params=20_000), data=DataConfig(), **values)
+    config = SearchConfig(space="vgg", budget=Budget(max_params=20_000), data=DataConfig(), **values)
     plan = plan_search(config.model_copy(update={"device": "cpu"}))
     with start(plan, folder) as store:
-        return search(store, SLOTS, [], lambda slots: InlineExecutor(run_trial))
+        return run_search(as_search(recorded(store)), store, SLOTS, [], lambda slots: InlineExecutor(run_trial))
 
 
 @pytest.fixture(scope="module")
@@ -94,36 +106,31 @@ def best(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return searched(tmp_path_factory.mktemp("searches") / "best")
 
 
-def story(run: Run) -> list[tuple[str, object]]:
+def story(run: Run) -> list[Event]:
     """The log without times."""
-
-    def timeless(body: dict[str, Any]) -> dict[str, Any]:
-        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in body.get("history", [])]
-        return {k: v for k, v in body.items() if k not in ("seconds", "history")} | {"history": rows}
-
-    events = [event for event in read_events(run.folder) if event.kind not in ("session", "stopped")]
-    return [(event.kind, timeless(event.body)) for event in events]
+    events = [event for event in events_of(run.folder) if not isinstance(event, SessionStarted | SessionStopped)]
+    return [timeless(event) for event in events]
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_member_has_a_recipe_that_can_be_used(name: str, tmp_path: Path) -> None:
-    plan = plan_study(flags(name, data="digits", from_scratch=name in ("resnet18-settings", "regularization", "losses",
-                                                                       "oversampling")))  # fmt: skip
+    of_resnet18 = name in ("resnet18-settings", "regularization", "losses", "oversampling")
+    plan = plan_study(request(name, data="digits", from_scratch=of_resnet18))
     assert [member.name for member in plan.config.members] == [member.name for member in STUDIES[name].members]
     for member in plan.config.members:
         for setting in ("loss", "oversampling", "regularizer", "sampler", "mixing"):
             assert check_name(setting, getattr(member.recipe, setting)) == []
         assert check_together(member.recipe, ()) == []
         assert member.name.replace("-", "").replace("_", "").isalnum()
-        facts = plan.facts["members"][member.name]
-        assert facts["cost"]["params"] >= facts["trainable"] > 0
+        facts = plan.facts.members[member.name]
+        assert facts.cost.params >= facts.trainable > 0
     recipes = [member.recipe.model_dump(exclude={"name"}) for member in plan.config.members]
     networks = [(member.network, member.space, str(member.sample)) for member in plan.config.members]
     assert len({f"{pair}" for pair in zip(recipes, networks, strict=True)}) == len(recipes)  # no row twice
 
 
 def test_the_six_settings_are_the_studys() -> None:
-    plan = plan_study(flags("resnet18-settings", from_scratch=True))
+    plan = plan_study(request("resnet18-settings", from_scratch=True))
     recipes = [member.recipe for member in plan.config.members]
     assert all((r.optimizer, r.learning_rate, r.schedule, r.patience) == ("adam", 1e-3, "constant", 5) for r in recipes)
     assert [(r.loss, r.regularizer, r.oversampling) for r in recipes] == [
@@ -132,16 +139,15 @@ def test_the_six_settings_are_the_studys() -> None:
         ("custom-ce", "none", "borderline-smote"),
     ]  # fmt: skip
     assert all(r.oversampled_share == 0.5 for r in recipes)
-    assert "FROM SCRATCH" in plan.facts["members"]["3-focal"]["text"]
+    assert "FROM SCRATCH" in plan.facts.members["3-focal"].text
 
 
 def test_every_fault_is_reported_together(tmp_path: Path) -> None:
     wrong = flags(
-        "losses", members="focul", network="resnet33", arch="nothing:1", weights="x", data="/nowhere", seeds="0",
-        runs=str(tmp_path),
+        "losses", members="focul", network="resnet33", arch="nothing:1", weights="x", data="/nowhere",
     )  # fmt: skip
     with pytest.raises(UsageError) as refused:
-        plan_study(wrong)
+        plan_study(study_request(wrong), runs=tmp_path)
     message = str(refused.value)
     for words in ("Did you mean 'focal'", "Did you mean 'resnet32'", "give one of them", "no run", "/nowhere"):
         assert words in message
@@ -155,9 +161,9 @@ def test_every_fault_is_reported_together(tmp_path: Path) -> None:
         ({"network": "model1", "epochs": "soon"}, "--epochs"),
     ):
         with pytest.raises(UsageError, match=words):
-            plan_study(flags("losses", **typed))
+            plan_study(request("losses", **typed))
     with pytest.raises(UsageError, match="Did you mean 'long-tail'"):
-        plan_study(flags("long-tai"))
+        plan_study(request("long-tai"))
 
 
 def test_members_are_trained_seed_by_seed_and_scored_on_test(done: Run) -> None:
@@ -170,7 +176,7 @@ def test_members_are_trained_seed_by_seed_and_scored_on_test(done: Run) -> None:
     for trial in done.trials.values():
         assert set(trial.metrics) == {"select", "rank", "test"}
         confusion = np.array(trial.metrics["test"]["confusion"])
-        assert confusion.sum() == sum(done.facts["counts"]["test"])
+        assert confusion.sum() == sum(done.facts.counts["test"])
         assert np.trace(confusion) / confusion.sum() == pytest.approx(trial.metrics["test"]["accuracy"])
         assert (done.folder / "tensorboard" / trial.id).is_dir()
         assert not done.weights(trial.id).exists()
@@ -182,26 +188,26 @@ def test_an_interrupted_study_goes_on_and_ends_as_if_it_had_not_been(done: Run, 
         train(store, trained, stop_after=2)
     half = load_run("hand", tmp_path)
     assert (half.state, half.stopped, len(half.ranked())) == ("stopped", "interrupted", 2)
-    run = train(RunStore(half.folder), trained)
+    run = train(EventLog(half.folder), trained)
     assert trained == [trial.id for trial in done.trials.values()]  # none twice
     assert story(run) == story(done)
-    again = train(RunStore(half.folder), trained)
+    again = train(EventLog(half.folder), trained)
     assert len(trained) == 4 and again.ended
 
 
 def test_failed_trainings_are_said_and_start_again(tmp_path: Path) -> None:
-    plan = plan_study(flags("hand-nets", members="model1-setting2,model2-setting2", seeds="1", epochs="1"))
+    plan = plan_study(request("hand-nets", members="model1-setting2,model2-setting2", seeds="1", epochs="1"))
     members = plan.config.members
     broken = members[0].model_copy(update={"recipe": members[0].recipe.model_copy(update={"learning_rate": 1e30})})
     config = plan.config.model_copy(update={"members": (broken, members[1])})
     trained: list[str] = []
     with pytest.raises(SearchStopped, match=r"(?s)1 of 2 trainings are missing.*model1-setting2\.1: .*nasctl resume"):
-        train(create_run(tmp_path / "run", config, plan.facts), trained)
+        train(start_study(tmp_path / "run", config, plan.facts), trained)
     run = load_run("run", tmp_path)
     row = study_document(run)["members"][0]
     assert row["seeds"] == 0 and "epoch 1" in row["failed"]["model1-setting2.1"]
     with pytest.raises(SearchStopped):
-        train(RunStore(run.folder), trained)
+        train(EventLog(run.folder), trained)
     assert trained == ["model1-setting2.1", "model2-setting2.1", "model1-setting2.1"]
 
 
@@ -235,21 +241,21 @@ def test_agreement_with_published_figures_is_spearmans() -> None:
 def test_methods_of_a_found_run_do_not_reach_the_members(tmp_path: Path) -> None:
     recipe = RECIPES["post-hoc-logit-adjustment"].model_copy(update={"epochs": 1})
     searched(tmp_path / "found", recipe=recipe, trials=1, confirm=0)
-    plan = plan_study(flags("losses", arch="found:1", runs=str(tmp_path)))
+    plan = plan_study(request("losses", arch="found:1"), runs=Path(str(tmp_path)))
     assert {member.recipe.post_hoc_tau for member in plan.config.members if member.name != "post-hoc"} == {0.0}
 
 
 def test_a_found_architecture_is_trained_with_its_runs_data_and_training(best: Run) -> None:
     assert best.winner
     runs = str(best.folder.parent)
-    plan = plan_study(flags("oversampling", arch="best", runs=runs))
-    trial = best.trials[best.winner["trial"]]
+    plan = plan_study(request("oversampling", arch="best"), runs=Path(runs))
+    trial = best.trials[best.winner.trial]
     assert all(member.sample == trial.sample and member.space == "vgg" for member in plan.config.members)
     assert all(member.recipe.epochs == 1 for member in plan.config.members)
-    assert plan.facts["data_key"] == best.facts["data_key"]
-    assert plan.facts["members"]["smote"]["architecture"] == trial.architecture
+    assert plan.facts.data_key == best.facts.data_key
+    assert plan.facts.members["smote"].architecture == trial.architecture
     with pytest.raises(UsageError, match=r"no trial '77'.*") as refused:
-        plan_study(flags("losses", arch="best:77", runs=runs))
+        plan_study(request("losses", arch="best:77"), runs=Path(runs))
     assert len(refused.value.faults) == 1  # nothing was downloaded
 
 
@@ -300,11 +306,11 @@ def test_many_pairs_are_drawn_not_counted() -> None:
 
 
 def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> None:
-    for ask in (lambda: done.search, lambda: export_trial(done, None, Path("model"))):
+    for ask in (lambda: as_search(done), lambda: export_trial(done, None, Path("model"))):
         with pytest.raises(RunError, match=r"'hand' is no search.*nasctl baseline report hand"):
             ask()
     with pytest.raises(RunError, match=r"'best' is no baseline run"):
-        _ = best.study
+        as_study(best)
     console = Console(width=200, record=True, file=StringIO())
     console.print(runs_table([done, best]))
     console.print(trials_table(done, done.ranked()))
@@ -322,17 +328,17 @@ def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> No
 
 def test_a_study_on_every_training_image(tmp_path: Path) -> None:
     """The benchmark's protocol: nothing held out, the last epoch, the tail cut from all training images."""
-    plan = plan_study(flags("long-tail", data="digits", imbalance="10", members="ce,ldam-drw", seeds="1", epochs="1"))
-    held = plan_study(flags("losses", network="model2", imbalance="10"))
-    counts, less = plan.facts["counts"], held.facts["counts"]
+    plan = plan_study(request("long-tail", data="digits", imbalance="10", members="ce,ldam-drw", seeds="1", epochs="1"))
+    held = plan_study(request("losses", network="model2", imbalance="10"))
+    counts, less = plan.facts.counts, held.facts.counts
     assert counts["test"] == less["test"] and max(counts["train"]) > 1.3 * max(less["train"])
-    assert plan.facts["data_key"] != held.facts["data_key"]
+    assert plan.facts.data_key != held.facts.data_key
     assert all(member.recipe.keep_epoch == "last" for member in plan.config.members)
     assert [member.published for member in plan.config.members] == [86.39, 88.16]
     assert [member.published for member in held.config.members if member.published] == []
     assert DataConfig().hold_out
     with pytest.raises(UsageError, match="keeps none"):
-        plan_study(flags("losses", network="model2", hold_out=False))
+        plan_study(request("losses", network="model2", hold_out=False))
 
 
 def test_the_command_line_of_baselines(tmp_path: Path) -> None:

@@ -14,24 +14,55 @@ from pathlib import Path
 
 import pytest
 
+from budgets import Budget, Cost
+from nas.config.data import DataConfig
+from nas.config.recipe import Recipe
+from nas.config.run import SearchConfig, StudyConfig
 from nas.errors import RunError
+from nas.runs.events import (
+    KINDS,
+    Candidate,
+    CandidatesRanked,
+    MemberFacts,
+    Noted,
+    SearchFacts,
+    SearchStarted,
+    SessionProfiled,
+    SessionStarted,
+    SessionStopped,
+    SettingsChanged,
+    StudyEnded,
+    StudyFacts,
+    StudyStarted,
+    SupernetEpoch,
+    SupernetStarted,
+    TrialEnded,
+    TrialSubmitted,
+    WinnerChosen,
+)
 from nas.runs.folders import find_run, load_run, new_name, run_folders
-from nas.runs.log import LOG_NAME, RunStore, is_running, read_events
+from nas.runs.log import LOG_NAME, EventLog, LogEntry, is_running, read_log, read_result
 from nas.runs.run import fold
+from nas.trials.spec import TrialResult
+
+
+def read_entries(folder: Path) -> list[LogEntry]:
+    return list(read_log(folder))
+
 
 SPAWN = multiprocessing.get_context("spawn")
 
 
 def append_forever(folder: Path) -> None:
-    with RunStore(folder) as store:
+    with EventLog(folder) as store:
         for number in range(10**9):
-            store.append("step", {"n": number})
+            store.append(Noted(str(number)))
             print(number, flush=True, file=(folder / "told.txt").open("a"))
 
 
 def hold(folder: Path, channel: object) -> None:
-    with RunStore(folder) as store:
-        store.append("step", {"n": 0})
+    with EventLog(folder) as store:
+        store.append(Noted(str(0)))
         channel.send("open")  # type: ignore[attr-defined]
         channel.recv()  # type: ignore[attr-defined]
 
@@ -40,31 +71,31 @@ def append_with_small_files(folder: Path, channel: object) -> None:
     """A file size limit stands for a full disk: writes fail in the middle."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
-    with RunStore(folder) as store:
+    with EventLog(folder) as store:
         try:
             for number in range(10_000):
-                store.append("step", {"n": number, "filler": "x" * 2000})
+                store.append(Noted(f"{number} " + "x" * 2000))
                 channel.send(number)  # type: ignore[attr-defined]
         except RunError as error:
             channel.send(str(error))  # type: ignore[attr-defined]
 
 
 def test_events_come_back_in_order_with_growing_time(tmp_path):
-    with RunStore(tmp_path) as store:
-        written = [store.append("step", {"n": n, "text": "ä"}) for n in range(20)]
-        assert store.events() == written
-    assert read_events(tmp_path) == written
+    with EventLog(tmp_path) as store:
+        written = [store.append(Noted(f"ä{n}")) for n in range(20)]
+        assert list(store.entries()) == written
+    assert read_entries(tmp_path) == written
     assert [event.number for event in written] == list(range(1, 21))
     assert all(a.elapsed <= b.elapsed for a, b in itertools.pairwise(written))
 
 
 def test_elapsed_goes_on_where_the_last_session_ended(tmp_path):
-    with RunStore(tmp_path) as store:
+    with EventLog(tmp_path) as store:
         time.sleep(0.05)
-        first = store.append("step", {})
+        first = store.append(Noted(""))
     time.sleep(0.1)  # does not count: nobody worked on the run
-    with RunStore(tmp_path) as store:
-        second = store.append("step", {})
+    with EventLog(tmp_path) as store:
+        second = store.append(Noted(""))
     assert first.elapsed <= second.elapsed < first.elapsed + 0.09
 
 
@@ -72,7 +103,7 @@ def test_nothing_recorded_is_lost_by_a_kill(tmp_path):
     for _ in range(5):
         process = SPAWN.Process(target=append_forever, args=(tmp_path,))
         process.start()
-        target = len(read_events(tmp_path)) + 20 if (tmp_path / LOG_NAME).exists() else 20
+        target = len(read_entries(tmp_path)) + 20 if (tmp_path / LOG_NAME).exists() else 20
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             if (tmp_path / LOG_NAME).exists() and len(_events(tmp_path)) >= target:
@@ -80,14 +111,14 @@ def test_nothing_recorded_is_lost_by_a_kill(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     told = len((tmp_path / "told.txt").read_text().split())
-    events = read_events(tmp_path)
+    events = read_entries(tmp_path)
     assert len(events) >= told >= 95
     assert [event.number for event in events] == list(range(1, len(events) + 1))
 
 
 def _events(folder: Path) -> list:
     try:
-        return read_events(folder)
+        return read_entries(folder)
     except RunError:  # its table is not there yet
         return []
 
@@ -99,12 +130,12 @@ def test_a_second_writer_is_refused_and_readers_are_not(tmp_path):
     assert here.recv() == "open"
     assert is_running(tmp_path)
     with pytest.raises(RunError, match="another process"):
-        RunStore(tmp_path)
-    assert len(read_events(tmp_path)) == 1
+        EventLog(tmp_path)
+    assert len(read_entries(tmp_path)) == 1
     here.send("end")
     process.join()
     assert not is_running(tmp_path)
-    RunStore(tmp_path).close()
+    EventLog(tmp_path).close()
 
 
 def test_a_full_disk_is_named_and_the_log_stays_whole(tmp_path):
@@ -116,10 +147,10 @@ def test_a_full_disk_is_named_and_the_log_stays_whole(tmp_path):
     while here.poll():
         messages.append(here.recv())
     assert "nasctl resume" in messages[-1]
-    events = read_events(tmp_path)
-    assert [event.body["n"] for event in events] == messages[:-1]
-    with RunStore(tmp_path) as store:  # with room again, it goes on
-        assert store.append("step", {}).number == len(events) + 1
+    events = read_entries(tmp_path)
+    assert [int(event.event.text.split()[0]) for event in events] == messages[:-1]
+    with EventLog(tmp_path) as store:  # with room again, it goes on
+        assert store.append(Noted("")).number == len(events) + 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database at all, but long enough to be one" * 100])
@@ -128,19 +159,92 @@ def test_a_damaged_log_is_an_error_that_says_so(tmp_path, damage):
     folder.mkdir()
     (folder / LOG_NAME).write_bytes(damage)
     with pytest.raises(RunError, match="broken"):
-        fold(folder, read_events(folder))
+        fold(folder, read_entries(folder))
 
 
 def test_not_a_number_is_never_written(tmp_path):
-    with RunStore(tmp_path) as store, pytest.raises(ValueError, match="JSON"):
-        store.append("step", {"n": float("nan")})
+    with EventLog(tmp_path) as store, pytest.raises(ValueError, match="JSON"):
+        store.append(SessionProfiled({"rest": float("nan")}))
 
 
-def test_a_run_of_another_format_names_the_version_that_wrote_it(tmp_path):
-    with RunStore(tmp_path) as store:
-        store.append("run", {"format": 99, "versions": {"nasctl": "7.1"}})
-    with pytest.raises(RunError, match=r"7\.1.*format 99"):
-        fold(tmp_path, read_events(tmp_path))
+@pytest.mark.parametrize(("kind", "number", "early"), [("run", 2, True), ("search", 99, False)])
+def test_a_run_of_another_format_names_the_version_that_wrote_it(tmp_path, kind, number, early):
+    written(tmp_path, kind, {"format": number, "versions": {"nasctl": "7.1"}})
+    with pytest.raises(RunError, match=rf"7\.1.*format {number}.*use the version that wrote it") as refused:
+        fold(tmp_path, read_entries(tmp_path))
+    assert ("before its first release" in str(refused.value)) == early
+
+
+def written(folder: Path, kind: str, body: dict) -> None:
+    """Put an event into the log as another program might have."""
+    EventLog(folder).close()
+    database = sqlite3.connect(folder / LOG_NAME)
+    row = (kind, json.dumps(body), 0.0, 0.0)
+    database.execute("INSERT INTO events (kind, body, elapsed, time) VALUES (?, ?, ?, ?)", row)
+    database.commit()
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "fault"),
+    [
+        ("note", {"text": 7}, r"event 2 \(note\).*text.*string"),
+        ("note", {}, r"event 2 \(note\).*text.*required"),
+        ("note", {"text": "a", "colour": "red"}, r"event 2 \(note\).*colour"),
+        ("session", {"workers": "two", "versions": {}}, r"event 2 \(session\).*workers"),
+        ("wedding", {}, "event 2 is of a kind that this version does not know: 'wedding'"),
+    ],
+)
+def test_an_event_that_is_not_as_it_should_be_is_named_with_its_number(tmp_path, kind, body, fault):
+    with EventLog(tmp_path) as store:
+        store.append(Noted("first"))
+    written(tmp_path, kind, body)
+    with pytest.raises(RunError, match=fault):
+        read_entries(tmp_path)
+
+
+def test_every_kind_of_event_comes_back_as_it_was(tmp_path):
+    cost, sample = Cost(10, 20, 30, 40), {"width": 8, "block": "basic"}
+    config = SearchConfig(space="vgg", budget=Budget(max_params=100), data=DataConfig(), recipe=Recipe())
+    facts = {
+        "input_shape": (1, 8, 8),
+        "classes": ("a", "b"),
+        "counts": {"train": [3, 4]},
+        "data_name": "d",
+        "data_key": "k",
+    }
+    study = StudyConfig(data=DataConfig(), study="s", sentence="t", members=(), seeds=2)
+    result = TrialResult("1", "finished", {"rank": {"accuracy": 0.5, "by_class": [0.5, 1.0], "confusion": [[1, 0], [0, 2]]}},
+                         [{"epoch": 1, "train_loss": 0.3}], 2.5)  # fmt: skip
+    events = [
+        SearchStarted(config, SearchFacts(**facts, budget=Budget(max_params=100), note="n", population=4), {"nasctl": "1"}),
+        StudyStarted(study, StudyFacts(**facts, members={"m": MemberFacts(cost, 5, "text", "id")}), {}),
+        SessionStarted(2, {"torch": "2"}),
+        SettingsChanged(config),
+        SettingsChanged(study),
+        TrialSubmitted("1", "search", "1", "id", sample, cost, 7, "mutant"),
+        TrialEnded.of(result, "search"),
+        SupernetStarted(1, 2, 3, 1, {"width": [4, 8]}, ["edge"]),
+        SupernetEpoch(
+            epoch=1, train_loss=1.0, select_loss=None, penalty=0.5, entropy=1.0, expected_params=10.5,
+            likeliest_params=11, within_budget=0.5, skip_share=None, probabilities={"width": [0.4, 0.6]},
+            temperature=None, learning_rate=0.1, score=0.2, seconds=3.0,
+        ),
+        CandidatesRanked(0.5, 10, 4, 1.5, [Candidate(sample, 10, None, 0.4, False)]),
+        WinnerChosen("1", "1.2", {"1.2": {"accuracy": 0.5}}),
+        StudyEnded(),
+        Noted("ä"),
+        SessionStopped("interrupted"),
+        SessionProfiled({"rest": 1.0}, 2, 0.5),
+    ]  # fmt: skip
+    assert {type(event) for event in events} == set(KINDS.values())
+    with EventLog(tmp_path) as store:
+        for event in events:
+            store.append(event)
+    assert [entry.event for entry in read_log(tmp_path, histories=True)] == events
+    assert read_result(tmp_path, 7) == result
+    with pytest.raises(RunError, match="no result"):
+        read_result(tmp_path, 1)
 
 
 def test_runs_are_found_by_name_folder_or_age(tmp_path):
@@ -148,7 +252,7 @@ def test_runs_are_found_by_name_folder_or_age(tmp_path):
         find_run(None, tmp_path / "nothing")
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
-        RunStore(tmp_path / name).close()
+        EventLog(tmp_path / name).close()
     os.utime(tmp_path / "old" / LOG_NAME, (1, 1))
     assert [folder.name for folder in run_folders(tmp_path)] == ["new", "old"]
     assert find_run(None, tmp_path).name == "new"
@@ -162,8 +266,8 @@ def test_runs_are_found_by_name_folder_or_age(tmp_path):
 
 
 def test_the_log_can_be_read_with_any_sqlite(tmp_path):
-    with RunStore(tmp_path) as store:
-        store.append("step", {"n": 1})
+    with EventLog(tmp_path) as store:
+        store.append(Noted(str(1)))
     database = sqlite3.connect(tmp_path / LOG_NAME)
     ((body,),) = database.execute("SELECT body FROM events").fetchall()
-    assert json.loads(body) == {"n": 1}
+    assert json.loads(body) == {"text": "1"}

@@ -15,16 +15,29 @@ import oneshot_runs
 import pytest
 import torch
 from oneshot_runs import BUDGET, SPACE, TASK, begin, find
-from simulated_search import Simulated
+from simulated_search import Simulated, events_of, timeless
+from simulated_search import recorded as recorded_search
 
 from budgets import cost_of
-from nas.engine import trial_loop as loop
-from nas.engine.search import search
+from nas.engine.search import run_search
 from nas.errors import NasctlError, RunError, SearchStopped
 from nas.executors import WorkerSlot
-from nas.runs.log import Event, RunStore, read_events
-from nas.runs.run import Run, fold
-from nas.strategies.oneshot import checkpoint, stage
+from nas.runs import EventLog, Run, SearchRun, as_search
+from nas.runs import run as runs_module
+from nas.runs.events import (
+    CandidatesRanked,
+    Event,
+    Noted,
+    SearchStarted,
+    SessionStarted,
+    SessionStopped,
+    SettingsChanged,
+    SupernetEpoch,
+    SupernetStarted,
+    TrialSubmitted,
+)
+from nas.runs.folders import read_run
+from nas.strategies.oneshot import checkpoint
 from nas.strategies.oneshot.training import SupernetTraining
 
 EPOCHS = 5
@@ -32,24 +45,24 @@ EPOCHS = 5
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
-    monkeypatch.setattr(stage, "get_space", lambda name: SPACE)
-    monkeypatch.setattr(loop, "get_space", lambda name: SPACE)
+    monkeypatch.setattr(runs_module, "get_space", lambda name: SPACE)
 
 
-def story(folder: Path) -> list[tuple[str, dict[str, Any]]]:
+def read_search(folder: Path) -> SearchRun:
+    return as_search(read_run(folder))
+
+
+def story(folder: Path) -> list[Event]:
     """What happened, without when."""
-    return [
-        (event.kind, {name: value for name, value in event.body.items() if name != "seconds"})
-        for event in read_events(folder)
-        if event.kind not in ("session", "stopped")
-    ]
+    events = [event for event in events_of(folder) if not isinstance(event, SessionStarted | SessionStopped)]
+    return [timeless(event) for event in events]
 
 
-def stop_at(kind: str, epoch: int | None = None) -> Any:
+def stop_at(kind: type[Event], epoch: int | None = None) -> Any:
     """A listener that is interrupted by the user at an event."""
 
     def listener(event: Event, run: Run) -> None:
-        if event.kind == kind and epoch in (None, event.body.get("epoch")):
+        if isinstance(event, kind) and epoch in (None, getattr(event, "epoch", None)):
             raise KeyboardInterrupt
 
     return listener
@@ -59,42 +72,43 @@ def stop_at(kind: str, epoch: int | None = None) -> Any:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stage that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    original, stage.get_space = stage.get_space, lambda name: SPACE  # type: ignore[assignment]
+    original, runs_module.get_space = runs_module.get_space, lambda name: SPACE  # type: ignore[assignment]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with begin(folder) as store:
         find(store)
     torch.set_num_threads(threads)
-    stage.get_space = original
+    runs_module.get_space = original  # type: ignore[attr-defined]
     return folder
 
 
 def test_the_log_holds_the_supernet_its_epochs_and_its_candidates(whole: Path) -> None:
-    events = [(kind, body) for kind, body in story(whole) if kind != "note"]
-    assert [kind for kind, _ in events] == ["run", "supernet", *["supernet_epoch"] * EPOCHS, "candidates"]
-    supernet = events[1][1]
-    assert supernet["choices"] == {choice.label: list(choice.values) for choice in SPACE.choices}
-    assert (supernet["epochs"], supernet["warm_up_epochs"]) == (EPOCHS, 1)
-    assert supernet["params"] > 1000 and supernet["peak_bytes"] > 16 * supernet["params"]
-    run = fold(whole, read_events(whole))
-    assert [record["epoch"] for record in run.supernet_epochs] == [1, 2, 3, 4, 5]
-    assert run.candidates is not None
-    for candidate in run.candidates["ranked"]:
-        assert not BUDGET.violations(cost_of(SPACE, candidate["sample"], TASK))
+    events = [event for event in story(whole) if not isinstance(event, Noted)]
+    kinds = [SearchStarted, SupernetStarted, *[SupernetEpoch] * EPOCHS, CandidatesRanked]
+    assert [type(event) for event in events] == kinds
+    run = read_search(whole)
+    supernet = run.supernet
+    assert supernet is not None
+    assert supernet.choices == {choice.label: list(choice.values) for choice in SPACE.choices}
+    assert (supernet.epochs, supernet.warm_up_epochs) == (EPOCHS, 1)
+    assert supernet.params > 1000 and supernet.peak_bytes > 16 * supernet.params
+    assert [record.epoch for record in run.supernet_epochs] == [1, 2, 3, 4, 5]
+    for candidate in run.ranked_candidates:
+        assert not BUDGET.violations(cost_of(SPACE, candidate.sample, TASK))
     assert not (whole / "supernet").exists()  # nothing needs the checkpoint any more
 
 
 def test_an_interrupted_stage_ends_like_one_that_was_not(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt), begin(folder) as store:
-        find(store, [stop_at("supernet")])
+        find(store, [stop_at(SupernetStarted)])
     for epoch in (1, 3, 4):
-        with pytest.raises(KeyboardInterrupt), RunStore(folder) as store:
-            find(store, [stop_at("supernet_epoch", epoch)])
-    with pytest.raises(KeyboardInterrupt), RunStore(folder) as store:
-        find(store, [stop_at("candidates")])
+        with pytest.raises(KeyboardInterrupt), EventLog(folder) as store:
+            find(store, [stop_at(SupernetEpoch, epoch)])
+    with pytest.raises(KeyboardInterrupt), EventLog(folder) as store:
+        find(store, [stop_at(CandidatesRanked)])
     assert (folder / "supernet").exists()  # left by what seemed a kill
-    with RunStore(folder) as store:
+    with EventLog(folder) as store:
         find(store)
     assert story(folder) == story(whole)
     assert not (folder / "supernet").exists()
@@ -110,7 +124,7 @@ def test_every_strategy_and_optimizer_goes_on_exactly(tmp_path: Path, strategy: 
         with begin(tmp_path / name, **options) as store:
             if name == "stopped":
                 with pytest.raises(KeyboardInterrupt):
-                    find(store, [stop_at("supernet_epoch", 2)])
+                    find(store, [stop_at(SupernetEpoch, 2)])
             find(store)
         stories.append(story(tmp_path / name))
     assert stories[0] == stories[1]
@@ -121,16 +135,16 @@ def test_a_kill_between_the_checkpoint_and_the_log_loses_nothing(
 ) -> None:
     folder, save = tmp_path / "run", checkpoint.Checkpoint.save
 
-    def killed_after(self: Any, training: SupernetTraining, record: dict[str, Any]) -> None:
+    def killed_after(self: Any, training: SupernetTraining, record: SupernetEpoch) -> None:
         save(self, training, record)
-        if record["epoch"] == 3:
+        if record.epoch == 3:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(checkpoint.Checkpoint, "save", killed_after)
     with begin(folder) as store:
         with pytest.raises(KeyboardInterrupt):
             find(store)
-        assert len(fold(folder, store.events()).supernet_epochs) == 2
+        assert len(recorded_search(store).supernet_epochs) == 2
         trained: list[int] = []
         monkeypatch.setattr(checkpoint.Checkpoint, "save", save)
         original = SupernetTraining.run_epoch
@@ -146,19 +160,20 @@ def test_epochs_that_the_log_has_and_the_checkpoint_lost_are_trained_again(whole
     folder = tmp_path / "run"
     with begin(folder) as store:
         with pytest.raises(KeyboardInterrupt):
-            find(store, [stop_at("supernet_epoch", 2)])
+            find(store, [stop_at(SupernetEpoch, 2)])
         (folder / "supernet" / "checkpoint.safetensors").unlink()
         run = find(store)
-    expected = fold(whole, read_events(whole))
-    assert [{**r, "seconds": 0} for r in run.supernet_epochs] == [{**r, "seconds": 0} for r in expected.supernet_epochs]
-    assert {**(run.candidates or {}), "seconds": 0} == {**(expected.candidates or {}), "seconds": 0}
+    expected = read_search(whole)
+    assert [timeless(r) for r in run.supernet_epochs] == [timeless(r) for r in expected.supernet_epochs]
+    assert run.candidates is not None and expected.candidates is not None
+    assert timeless(run.candidates) == timeless(expected.candidates)
 
 
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt), begin(folder, supernet={"epochs": 2}) as store:
-        find(store, [stop_at("supernet_epoch", 1)])
+        find(store, [stop_at(SupernetEpoch, 1)])
     return folder
 
 
@@ -169,28 +184,26 @@ def test_a_checkpoint_that_cannot_be_used_says_what_to_do(stopped: Path, tmp_pat
     if damage == "other":
         other = tmp_path / "other"
         with pytest.raises(KeyboardInterrupt), begin(other, seed=5) as store:
-            find(store, [stop_at("supernet_epoch", 1)])
+            find(store, [stop_at(SupernetEpoch, 1)])
         content = (other / "supernet" / "checkpoint.safetensors").read_bytes()
     path.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "other": content}[damage])
     before = story(stopped)
     cure = "Remove it to train the supernet again, then: nasctl resume run"
-    with pytest.raises(RunError, match=cure) as caught, RunStore(stopped) as store:
+    with pytest.raises(RunError, match=cure) as caught, EventLog(stopped) as store:
         find(store)
     assert ("is of another search" in str(caught.value)) == (damage == "other")
     assert story(stopped) == before
     path.unlink()
-    with RunStore(stopped) as store:
+    with EventLog(stopped) as store:
         assert find(store).candidates is not None
 
 
 def test_limits_that_change_at_resume_leave_the_checkpoint_valid(stopped: Path) -> None:
-    with RunStore(stopped) as store:
-        config = fold(stopped, store.events()).config.model_copy(
-            update={"trials": 3, "time_limit": 9e9, "device": "cpu"}
-        )
-        store.append("changed", {"config": config.model_dump(mode="json")})
+    with EventLog(stopped) as store:
+        changes = {"trials": 3, "time_limit": 9e9, "device": "cpu"}
+        store.append(SettingsChanged(recorded_search(store).config.model_copy(update=changes)))
         run = find(store)
-    assert [record["epoch"] for record in run.supernet_epochs] == [1, 2]
+    assert [record.epoch for record in run.supernet_epochs] == [1, 2]
 
 
 def test_a_disk_that_refuses_is_told_and_nothing_is_lost(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +211,7 @@ def test_a_disk_that_refuses_is_told_and_nothing_is_lost(stopped: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     before = (stopped / "supernet" / "checkpoint.safetensors").read_bytes()
-    with RunStore(stopped) as store:
+    with EventLog(stopped) as store:
         with monkeypatch.context() as patched:
             patched.setattr(checkpoint.os, "fsync", full)
             with pytest.raises(RunError, match=r"No space left on device.*make room.*nasctl resume run"):
@@ -254,7 +267,7 @@ def test_memory_that_does_not_suffice_is_told_before_anything_is_recorded(
         pytest.raises(SearchStopped, match=r"of memory for batches of 64.*Free some.*nasctl resume"),
     ):
         find(store)
-    assert [kind for kind, _ in story(tmp_path / "run")] == ["run"]
+    assert [type(event) for event in story(tmp_path / "run")] == [SearchStarted]
 
 
 # The whole search: candidates become ordinary trials.
@@ -267,11 +280,12 @@ def search_all(whole: Path) -> Any:
     def searched(folder: Path, executor: Simulated, **changes: Any) -> Run:
         if not folder.exists():
             shutil.copytree(whole, folder)
-        with RunStore(folder) as store:
+        with EventLog(folder) as store:
             if changes:
-                config = fold(folder, store.events()).config.model_copy(update=changes)
-                store.append("changed", {"config": config.model_dump(mode="json")})
-            return search(store, [WorkerSlot("cpu", 1)] * executor.num_slots, [], lambda slots: executor)
+                store.append(SettingsChanged(recorded_search(store).config.model_copy(update=changes)))
+            return run_search(
+                recorded_search(store), store, [WorkerSlot("cpu", 1)] * executor.num_slots, [], lambda slots: executor
+            )
 
     return searched
 
@@ -280,23 +294,23 @@ def test_a_search_trains_its_supernet_first_and_then_the_best_candidates(tmp_pat
     opened: list[int] = []
 
     def open_executor(slots: Any) -> Simulated:
-        opened.append(len(read_events(tmp_path / "run")))  # after the candidates, lest workers sit idle
+        opened.append(len(events_of(tmp_path / "run")))  # after the candidates, lest workers sit idle
         return Simulated(2)
 
     with begin(tmp_path / "run", trials=3, confirm=1, supernet={"epochs": 1}) as store:
-        run = search(store, [WorkerSlot("cpu", 1)] * 2, [], open_executor)
+        run = run_search(recorded_search(store), store, [WorkerSlot("cpu", 1)] * 2, [], open_executor)
     assert run.candidates is not None
-    best = [candidate["sample"] for candidate in run.candidates["ranked"][:3]]
+    best = [candidate.sample for candidate in run.ranked_candidates[:3]]
     assert [trial.sample for trial in run.stage("search")] == best
-    assert len(run.confirmations(run.winner["trial"])) == 3  # type: ignore[index]
+    assert len(run.confirmations(run.winner.trial)) == 3  # type: ignore[union-attr]
     assert run.state == "done"
-    kinds = [event.kind for event in read_events(tmp_path / "run")]
-    assert "candidates" in kinds[: opened[0]] and "submitted" not in kinds[: opened[0]]
+    before = [type(event) for event in events_of(tmp_path / "run")[: opened[0]]]
+    assert CandidatesRanked in before and TrialSubmitted not in before
 
 
 def test_all_candidates_are_tried_and_then_it_ends(search_all: Any, tmp_path: Path) -> None:
     run = search_all(tmp_path / "run", Simulated(3), trials=30)
-    assert len(run.stage("search")) == len(run.candidates["ranked"]) == 4
+    assert len(run.stage("search")) == len(run.ranked_candidates) == 4
     assert "Every candidate of the supernet was tried: 4." in run.notes
 
 
@@ -326,7 +340,7 @@ def test_a_stopped_search_can_get_more_trials(search_all: Any, tmp_path: Path) -
         search_all(tmp_path / "run", Simulated(stop_after=1), trials=2)
     run = search_all(tmp_path / "run", Simulated(), trials=4)
     assert len(run.stage("search")) == 4
-    assert [trial.sample for trial in run.stage("search")] == [c["sample"] for c in run.candidates["ranked"]]
+    assert [trial.sample for trial in run.stage("search")] == [c.sample for c in run.ranked_candidates]
 
 
 # A real kill.
@@ -354,6 +368,6 @@ def test_a_killed_supernet_ends_with_the_alphas_of_one_that_was_not(tmp_path: Pa
 def recorded(folder: Path) -> int:
     """Epochs in the log."""
     try:
-        return sum(event.kind == "supernet_epoch" for event in read_events(folder))
+        return sum(isinstance(event, SupernetEpoch) for event in events_of(folder))
     except NasctlError:  # not there yet
         return 0

@@ -10,23 +10,24 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_search import Simulated, begin, config, go_on, run_all, score_of, story
+from simulated_search import Simulated, begin, events_of, go_on, recorded, run_all, score_of, story
 
+from budgets import Budget, Cost
 from nas.cli.parsing import search_config
 from nas.config.recipe import Recipe
-from nas.config.run import BudgetConfig, SearchConfig
+from nas.config.run import SearchConfig
 from nas.data import DataConfig
 from nas.engine.plan import plan_search, start
-from nas.engine.search import search
+from nas.engine.search import run_search
 from nas.engine.trial_loop import TrialLoop
 from nas.errors import SearchStopped
 from nas.executors import InlineExecutor, WorkerSlot
 from nas.report.live import eta, standing, trial_line
 from nas.report.tables.search import trials_table
 from nas.report.tensorboard.listener import keep_files
-from nas.runs.log import RunStore, read_events
-from nas.runs.run import read_config
-from nas.strategies.median_pruner import CLEAR, LEAST_TRIALS, MOST_TRIALS, Judges, floor
+from nas.runs import TrialRecord
+from nas.runs.events import TrialEnded
+from nas.strategies.median_pruner import CLEAR, LEAST_TRIALS, MOST_TRIALS, MedianPruner, floor
 from nas.training.early_stopping import curve, why_pruned
 from nas.trials.run_trial import run_trial
 from nas.trials.spec import TrialResult, TrialSpec
@@ -104,16 +105,18 @@ def test_the_newest_that_had_ended_judge_and_each_is_read_once():
         reads.append(trial_id)
         return rows([int(trial_id) / 1000] * 24)
 
-    judges = Judges(read, "accuracy", 24)
+    course: list[tuple[str, TrialRecord]] = []
+    pruner = MedianPruner(course, lambda trial: read(trial.id), "accuracy", 24)
     for number in range(300):
-        judges.submitted(str(number))
-        if number % 10:
-            judges.ended(str(number))
-    assert judges.floor("3") == ()
+        trial = TrialRecord(str(number), "search", str(number), "a", {}, Cost(1, 1, 1, 1), 0)
+        course.append(("submitted", trial))
+        trial.status = "finished" if number % 10 else "failed"  # those judge nobody
+        course.append(("result", trial))
+    assert pruner.threshold("3") == ()
     assert reads == ["1", "2"]
     newest = [number for number in range(299) if number % 10][-MOST_TRIALS:]
     for _ in range(2):
-        assert judges.floor("299") == floor([[number / 1000] * 24 for number in newest], 24)
+        assert pruner.threshold("299") == floor([[number / 1000] * 24 for number in newest], 24)
     assert reads == ["1", "2", *map(str, newest)]
 
 
@@ -177,7 +180,7 @@ def test_pruned_trials_neither_win_nor_rank_nor_are_confirmed(tmp_path):
     assert pruned
     assert not pruned.keys() & {trial.id for trial in run.ranked()}
     assert not any(trial.status == "pruned" for trial in run.stage("confirm"))
-    assert not pruned.keys() & {run.winner["trial"], *(trial.of for trial in run.stage("confirm"))}
+    assert not pruned.keys() & {run.winner.trial, *(trial.of for trial in run.stage("confirm"))}
     assert len(run.stage("search")) == 30
     weak = next(iter(pruned.values()))
     assert weak.score("balanced_accuracy") is None
@@ -208,15 +211,15 @@ def test_the_strategy_is_told_the_score_of_a_pruned_trial(tmp_path):
 
     class Loop(TrialLoop):
         def attend(self, tell: Any) -> None:
-            def note(trial_id: str, score: float | None) -> None:
-                told[trial_id] = score
-                tell(trial_id, score)
+            def note(trial: TrialRecord) -> None:
+                told[trial.id] = trial.score_so_far("balanced_accuracy")
+                tell(trial)
 
             attend(self, note)
 
     with begin(tmp_path / "run", prune=True, confirm=0) as store, pytest.MonkeyPatch.context() as patch:
         patch.setattr("nas.engine.search.TrialLoop", Loop)
-        run = search(store, [WorkerSlot("cpu", 1)], [], lambda slots: Learning())
+        run = run_search(recorded(store), store, [WorkerSlot("cpu", 1)], [], lambda slots: Learning())
     assert told == {trial.id: trial.score_so_far("balanced_accuracy") for trial in run.stage("search")}
 
 
@@ -235,32 +238,15 @@ def test_pruned_trials_do_not_end_a_row_of_failures(tmp_path):
 
     with pytest.raises(SearchStopped, match="10 trials in a row failed"):
         run_all(tmp_path / "run", Failing(), trials=60, strategy="random", prune=True)
-    statuses = [e.body["status"] for e in read_events(tmp_path / "run") if e.kind == "result"]
+    statuses = [e.result.status for e in events_of(tmp_path / "run") if isinstance(e, TrialEnded)]
     assert "pruned" in statuses[LEAST_TRIALS:-1]
 
 
-def test_the_command_line_prunes_and_logs_of_earlier_versions_do_not(tmp_path):
+def test_the_command_line_prunes_unless_told_otherwise():
     flags = {"space": "vgg", "prune": None}
     assert search_config(flags).prune
     assert search_config(flags | {"prune": True}).prune
     assert not search_config(flags | {"prune": False}).prune
-    recorded = config(prune=True).model_dump(mode="json")
-    assert read_config(recorded) == config(prune=True)
-    del recorded["prune"]
-    assert read_config(recorded) == config(prune=False)
-
-    with pytest.raises(KeyboardInterrupt):
-        run_all(tmp_path / "new", Learning(stop_after=9), trials=20)
-    old = tmp_path / "old"
-    old.mkdir()
-    with RunStore(old) as store:
-        for event in read_events(tmp_path / "new"):
-            body = dict(event.body)
-            if event.kind == "run":
-                body["config"] = {name: value for name, value in body["config"].items() if name != "prune"}
-            store.append(event.kind, body)
-    run = go_on(old, Learning())
-    assert {trial.status for trial in run.trials.values()} == {"finished"}
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -291,15 +277,15 @@ def test_a_real_trial_is_stopped_and_scored_but_leaves_no_weights(tmp_path):
 def test_a_real_search_stops_its_weak_trials(tmp_path):
     """Unlike the simulated ones its curves are noisy, its worker judges them, and its files are kept or not."""
     settings = SearchConfig(
-        space="vgg", strategy="random", trials=6, confirm=0, budget=BudgetConfig(max_params=20_000), data=DataConfig(),
+        space="vgg", strategy="random", trials=6, confirm=0, budget=Budget(max_params=20_000), data=DataConfig(),
         recipe=Recipe(epochs=6), seed=4, keep=9, device="cpu", prune=True,
     )  # fmt: skip
     slots = [WorkerSlot("cpu", 1)]
     with start(plan_search(settings), tmp_path / "run") as store:
-        run = search(store, slots, [keep_files], lambda slots: InlineExecutor(run_trial))
+        run = run_search(recorded(store), store, slots, [keep_files], lambda slots: InlineExecutor(run_trial))
     pruned = [trial for trial in run.stage("search") if trial.status == "pruned"]
     assert pruned
     assert all(3 <= trial.epochs < 6 for trial in pruned)
-    assert run.winner["trial"] == run.ranked()[0].id
+    assert run.winner.trial == run.ranked()[0].id
     assert {path.stem for path in (tmp_path / "run" / "weights").iterdir()} == {trial.id for trial in run.ranked()}
     assert all(list((tmp_path / "run" / "tensorboard" / trial.id).glob("*tfevents*")) for trial in pruned)

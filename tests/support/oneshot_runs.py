@@ -14,12 +14,12 @@ from small_spaces import trimmed
 
 from budgets import Budget
 from nas.config.recipe import Recipe
-from nas.config.run import BudgetConfig, SearchConfig, SupernetConfig
+from nas.config.run import SearchConfig, SupernetConfig
 from nas.data import DataConfig, open_data
 from nas.engine.plan import Plan, start
-from nas.runs.journal import Journal, Listener
-from nas.runs.log import RunStore
-from nas.runs.run import Run, fold
+from nas.runs import EventLog, Journal, Listener, SearchRun, as_search
+from nas.runs import run as runs_module
+from nas.runs.run import fold
 from nas.strategies.oneshot import stage
 from search_spaces import Task
 
@@ -28,28 +28,28 @@ TASK = Task((1, 8, 8), 10)
 BUDGET = Budget(max_params=3_000, min_params=1_500)
 
 
-def begin(folder: Path, **changes: Any) -> RunStore:
+def begin(folder: Path, **changes: Any) -> EventLog:
     """A new run that searches ``SPACE`` under ``BUDGET`` on the digits."""
     data = open_data(DataConfig())
     supernet = SupernetConfig(**{"epochs": 5, "candidates": 4, **changes.pop("supernet", {})})
     values = {
-        "space": "vgg", "budget": BudgetConfig(max_params=3_000), "data": DataConfig(), "strategy": "darts",
+        "space": "vgg", "budget": Budget(max_params=3_000), "data": DataConfig(), "strategy": "darts",
         "recipe": Recipe(epochs=2, batch_size=64), "supernet": supernet, "trials": 2, "confirm": 0,
     }  # fmt: skip
     config = SearchConfig(**(values | changes))
     return start(Plan(config, SPACE, TASK, BUDGET, "", data.classes, [], data.counts, data.name, data.key), folder)
 
 
-def find(store: RunStore, listeners: Sequence[Listener] = ()) -> Run:
+def find(store: EventLog, listeners: Sequence[Listener] = ()) -> SearchRun:
     """Train the supernet of the run, or go on; the run afterwards."""
-    run = fold(store.folder, store.events())
+    run = as_search(fold(store.folder, store.entries()))
     stage.find_candidates(Journal(run, store, listeners), "cpu")
     return run
 
 
 def use_small_space() -> None:
-    """Let the stage find ``SPACE`` under the name of the whole one."""
-    stage.get_space = lambda name: SPACE  # type: ignore[assignment]
+    """Let runs find ``SPACE`` under the name of the whole one."""
+    runs_module.get_space = lambda name: SPACE  # type: ignore[assignment]
 
 
 if __name__ == "__main__":
@@ -58,5 +58,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     use_small_space()
     place = Path(sys.argv[1])
-    with RunStore(place) if place.exists() else begin(place, strategy=sys.argv[2]) as opened:
+    with EventLog(place) if place.exists() else begin(place, strategy=sys.argv[2]) as opened:
         find(opened)

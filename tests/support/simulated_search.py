@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from budgets import Budget, cost_of
 from nas.config.recipe import Recipe
-from nas.config.run import BudgetConfig, SearchConfig
+from nas.config.run import SearchConfig
 from nas.data import DataConfig
 from nas.engine.plan import Plan, start
-from nas.engine.search import search
+from nas.engine.search import run_search
 from nas.executors import WorkerSlot
-from nas.runs.log import RunStore, read_events
-from nas.runs.run import Run
+from nas.runs import EventLog, SearchRun, as_search
+from nas.runs.events import CandidatesRanked, Event, SessionStarted, SessionStopped, SupernetEpoch, TrialEnded
+from nas.runs.log import read_log
+from nas.runs.run import fold
 from nas.trials.spec import TrialResult, TrialSpec
 from search_spaces import Task, get_space
 
@@ -75,13 +78,13 @@ def score_of(spec: TrialSpec) -> float:
 
 def config(**changes: object) -> SearchConfig:
     values = {
-        "space": "resnet", "budget": BudgetConfig(max_params=MOST), "data": DataConfig(), "recipe": Recipe(),
+        "space": "resnet", "budget": Budget(max_params=MOST), "data": DataConfig(), "recipe": Recipe(),
         "trials": 30, "confirm": 2, "confirm_seeds": 3,
     }  # fmt: skip
     return SearchConfig(**(values | changes))
 
 
-def begin(folder: Path, **changes: object) -> RunStore:
+def begin(folder: Path, **changes: object) -> EventLog:
     chosen = config(**changes)
     budget = Budget(max_params=MOST, min_params=MOST // 2)
     classes = tuple("0123456789")
@@ -89,17 +92,38 @@ def begin(folder: Path, **changes: object) -> RunStore:
     return start(plan, folder)
 
 
-def run_all(folder: Path, executor: Simulated | None = None, **changes: object) -> Run:
+def recorded(log: EventLog) -> SearchRun:
+    """The search that an open log tells of."""
+    return as_search(fold(log.folder, log.entries()))
+
+
+def events_of(folder: Path) -> list[Event]:
+    """Everything that is recorded of a run."""
+    return [entry.event for entry in read_log(folder, histories=True)]
+
+
+def run_all(folder: Path, executor: Simulated | None = None, **changes: object) -> SearchRun:
     executor = executor or Simulated()
-    with begin(folder, **changes) as store:
-        return search(store, [WorkerSlot("cpu", 1)] * executor.num_slots, [], lambda slots: executor)
+    with begin(folder, **changes) as log:
+        return run_search(recorded(log), log, [WorkerSlot("cpu", 1)] * executor.num_slots, [], lambda slots: executor)
 
 
-def go_on(folder: Path, executor: Simulated) -> Run:
-    with RunStore(folder) as store:
-        return search(store, [WorkerSlot("cpu", 1)] * executor.num_slots, [], lambda slots: executor)
+def go_on(folder: Path, executor: Simulated) -> SearchRun:
+    with EventLog(folder) as log:
+        return run_search(recorded(log), log, [WorkerSlot("cpu", 1)] * executor.num_slots, [], lambda slots: executor)
 
 
-def story(folder: Path) -> list[tuple[str, object]]:
+def story(folder: Path) -> list[Event]:
     """What happened, without when: the events of trials and the end."""
-    return [(event.kind, event.body) for event in read_events(folder) if event.kind not in ("session", "stopped")]
+    return [event for event in events_of(folder) if not isinstance(event, SessionStarted | SessionStopped)]
+
+
+def timeless(event: Event) -> Event:
+    """An event without what differs from one run to the next: how long it took."""
+    match event:
+        case SupernetEpoch() | CandidatesRanked():
+            return replace(event, seconds=0.0)
+        case TrialEnded(result):
+            history = [{name: figure for name, figure in row.items() if name != "seconds"} for row in result.history]
+            return replace(event, result=replace(result, seconds=0.0, history=history))
+    return event

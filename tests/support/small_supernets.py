@@ -8,7 +8,7 @@ from small_spaces import trimmed
 
 from budgets import Budget
 from nas.config.recipe import Recipe
-from nas.config.run import BudgetConfig, SearchConfig, SupernetConfig
+from nas.config.run import SearchConfig, SupernetConfig
 from nas.data import DataConfig
 from nas.strategies.oneshot.batches import Images
 from nas.strategies.oneshot.training import SupernetTraining
@@ -21,7 +21,7 @@ BUDGET = Budget(max_params=4_000, min_params=2_000)
 def config(**changes: Any) -> SearchConfig:
     supernet = SupernetConfig(**{"epochs": 2, "warm_up": 0.5, "candidates": 4, **changes.pop("supernet", {})})
     values = {
-        "space": "vgg", "budget": BudgetConfig(max_params=4_000), "data": DataConfig(), "strategy": "darts",
+        "space": "vgg", "budget": Budget(max_params=4_000), "data": DataConfig(), "strategy": "darts",
         "recipe": Recipe(epochs=2, batch_size=64), "supernet": supernet,
     }  # fmt: skip
     return SearchConfig(**(values | changes))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +12,11 @@ from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig, SupernetConfig
 from nas.data import DataConfig
 from nas.engine.plan import Plan, start
-from nas.runs.journal import Journal, Listener
-from nas.runs.run import Run, fold
+from nas.engine.trial_loop import submission
+from nas.runs import Journal, Listener, as_search
+from nas.runs.events import Candidate, CandidatesRanked, SupernetEpoch, SupernetStarted, TrialEnded
+from nas.runs.run import fold
+from nas.trials.spec import TrialResult
 from search_spaces import Sample, Task, get_space
 
 TASK = Task((1, 8, 8), 10)
@@ -25,7 +26,7 @@ SKIP = {"cell": ["edge01", "edge02", "edge12", "edge03", "edge13", "edge23"]}
 
 def plan(**changes: object) -> Plan:
     values = {
-        "space": "cell", "budget": {"max_params": 60_000}, "data": DataConfig(), "recipe": Recipe(epochs=EPOCHS),
+        "space": "cell", "budget": Budget(max_params=60_000), "data": DataConfig(), "recipe": Recipe(epochs=EPOCHS),
         "trials": 4, "confirm": 1, "strategy": "darts", "supernet": SupernetConfig(candidates=8),
     }  # fmt: skip
     config = SearchConfig.model_validate(values | changes)
@@ -39,24 +40,28 @@ class Log:
 
     def __init__(self, folder: Path, *listeners: Listener, **changes: object) -> None:
         self.store = start(plan(**changes), folder)
-        self.run: Run = fold(folder, self.store.events())
+        self.run = as_search(fold(folder, self.store.entries()))
         self.journal = Journal(self.run, self.store, listeners)
         self.append = self.journal.append
         self.space = get_space(self.run.config.space)
 
     def supernet(self) -> None:
-        choices = {choice.label: list(choice.values) for choice in self.space.choices}
-        self.append("supernet", {
-            "params": 1_234_567, "peak_bytes": 640_000_000, "epochs": EPOCHS, "choices": choices,
-            "warm_up_epochs": WARM_UP if self.has_alphas else 0,
-            "skip_choices": SKIP.get(self.space.name, []),
-        })  # fmt: skip
+        self.append(
+            SupernetStarted(
+                params=1_234_567,
+                peak_bytes=640_000_000,
+                epochs=EPOCHS,
+                warm_up_epochs=WARM_UP if self.has_alphas else 0,
+                choices={choice.label: list(choice.values) for choice in self.space.choices},
+                skip_choices=SKIP.get(self.space.name, []),
+            )
+        )
 
     def epoch(self, number: int, *, turn: float = 1.0) -> None:
         """An epoch in which every choice leans to one of its values, the more the later."""
-        self.append("supernet_epoch", self.epoch_body(number, turn))
+        self.append(self.epoch_event(number, turn))
 
-    def epoch_body(self, number: int, turn: float = 1.0) -> dict[str, Any]:
+    def epoch_event(self, number: int, turn: float = 1.0) -> SupernetEpoch:
         lean = turn * max(0, number - WARM_UP) * 0.4 if self.has_alphas else 0.0
         probabilities = {}
         for position, choice in enumerate(self.space.choices):
@@ -65,14 +70,13 @@ class Log:
         learns = self.has_alphas and number > WARM_UP
         skips = [probabilities[label][0] for label in SKIP.get(self.space.name, [])]
         entropies = [-np.dot(p, np.log(p)) / np.log(len(p)) for p in probabilities.values()]
-        return {
-            "epoch": number, "train_loss": 2.3 / number, "select_loss": 2.0 / number if learns else None,
-            "penalty": 0.1 / number if learns else None, "entropy": float(np.mean(entropies)),
-            "expected_params": 80_000.0 - 3_000 * number, "likeliest_params": 70_000 - 3_000 * number,
-            "within_budget": min(1.0, 0.1 * number), "skip_share": float(np.mean(skips)) if skips else None,
-            "score": 1 - 0.9 / number, "temperature": None, "learning_rate": 0.01, "seconds": 2.5,
-            "probabilities": probabilities,
-        }  # fmt: skip
+        return SupernetEpoch(
+            epoch=number, train_loss=2.3 / number, select_loss=2.0 / number if learns else None,
+            penalty=0.1 / number if learns else None, entropy=float(np.mean(entropies)),
+            expected_params=80_000.0 - 3_000 * number, likeliest_params=70_000 - 3_000 * number,
+            within_budget=min(1.0, 0.1 * number), skip_share=float(np.mean(skips)) if skips else None,
+            score=1 - 0.9 / number, temperature=None, learning_rate=0.01, seconds=2.5, probabilities=probabilities,
+        )  # fmt: skip
 
     @property
     def has_alphas(self) -> bool:
@@ -80,32 +84,29 @@ class Log:
 
     def samples(self, count: int) -> list[Sample]:
         rows = self.space.draw(np.random.default_rng(0), 5_000)
-        fit = Budget(**self.run.facts["budget"]).admits(costs_of(self.space, rows, TASK))
+        fit = self.run.budget.admits(costs_of(self.space, rows, TASK))
         return [self.space.decode(row) for row in rows[fit][:count]]
 
     def candidates(self, count: int = 8) -> None:
         ranked = [
-            {
-                "sample": sample, "params": cost_of(self.space, sample, TASK).params, "score": 0.9 - 0.1 * number,
-                "log_likelihood": -10.0 - number if self.has_alphas else None, "far_under": 0.9 - 0.1 * number < 0.45,
-            }
+            Candidate(
+                sample=sample,
+                params=cost_of(self.space, sample, TASK).params,
+                score=0.9 - 0.1 * number,
+                log_likelihood=-10.0 - number if self.has_alphas else None,
+                far_under=0.9 - 0.1 * number < 0.45,
+            )
             for number, sample in enumerate(self.samples(count))
-        ]  # fmt: skip
-        found = {"supernet_score": 0.9, "drawn": 4096, "fitting": 812, "seconds": 3.2, "ranked": ranked}
-        self.append("candidates", found)
+        ]
+        self.append(CandidatesRanked(supernet_score=0.9, drawn=4096, fitting=812, seconds=3.2, ranked=ranked))
 
     def trials(self, scores: Sequence[float]) -> None:
         """The best candidates as trials, one after the other."""
-        assert self.run.candidates is not None
         for number, score in enumerate(scores, start=1):
-            sample = self.run.candidates["ranked"][number - 1]["sample"]
-            body = {"id": str(number), "stage": "search", "of": str(number), "sample": sample, "seed": number}
-            body["architecture"] = self.space.architecture_id(sample, TASK)
-            self.append("submitted", body | asdict(cost_of(self.space, sample, TASK)))
-            self.append("result", {
-                "id": str(number), "stage": "search", "status": "finished", "error": None, "seconds": 4.0,
-                "history": [], "metrics": {"rank": {"balanced_accuracy": score}},
-            })  # fmt: skip
+            name, sample = str(number), self.run.ranked_candidates[number - 1].sample
+            self.append(submission(self.run, name, sample, stage="search", of=name))
+            result = TrialResult(name, "finished", {"rank": {"balanced_accuracy": score}}, seconds=4.0)
+            self.append(TrialEnded.of(result, "search"))
 
     def close(self) -> None:
         self.store.close()
