@@ -21,6 +21,7 @@ VENDORS = {  # the only modules that may import a library
     "imblearn": {"nas.data.oversampling.smote"},
     "typer": {"nas.cli.app", "nas.cli.baseline_app", "nas.cli.flags"},
     "matplotlib": {"nas.report.plots"},
+    "filelock": {"nas.files"},
 }
 
 

@@ -6,8 +6,6 @@ import contextlib
 import io
 import json
 import logging
-import os
-import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from nas.errors import ExportError, UsageError
 from nas.export.check import check_budget, check_counts, check_files, random_batches
 from nas.export.model_card import description, model_card
 from nas.export.request import ExportRequest
+from nas.files import new_folder
 from search_spaces import get_space
 
 __all__ = ["ExportRequest", "export"]
@@ -37,21 +36,14 @@ def export(request: ExportRequest) -> list[Path]:
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{request.out} exists and is not an empty folder; give --out another name.")
     model = trained_model(request)
-    # In the nearest folder that exists, so that a failure leaves none of the missing ones behind.
-    home = next(parent for parent in out.parents if parent.exists())
-    work = home / f".{out.name}.{os.getpid()}.part"
     try:
-        work.mkdir()
-        write_files(request, model, work)
-        check_counts(model, work / "weights.safetensors", request.input_shape, request.cost)
-        check_budget(request.cost, request.budget)
-        check_files(work, model, random_batches(request.input_shape, request.mean, request.std))
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work.rename(out)
+        with new_folder(out) as work:
+            write_files(request, model, work)
+            check_counts(model, work / "weights.safetensors", request.input_shape, request.cost)
+            check_budget(request.cost, request.budget)
+            check_files(work, model, random_batches(request.input_shape, request.mean, request.std))
     except OSError as error:
         raise UsageError(f"{request.out} cannot be written: {error}. Give --out a folder that can.") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return sorted(out.iterdir())
 
 

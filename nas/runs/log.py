@@ -10,7 +10,6 @@ histories: most readers need none, and with 100,000 trials they would fill the m
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -18,14 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from nas.errors import RunError
+from nas.files import Lock, is_locked, take_lock
 from nas.runs.events import Event, TrialEnded, TrialSubmitted, decode, encode
 from nas.runs.hints import typed
 from nas.trials.spec import TrialResult
 
 LOG_NAME = "log.sqlite"
+LOCK_NAME = ".lock"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class EventLog:
             )
             ((longest,),) = self._database.execute("SELECT max(elapsed) FROM events")
         except sqlite3.Error as error:
-            self._lock.close()
+            self._lock.release()
             raise _unreadable(folder, error) from error
         self._elapsed_before = float(longest or 0.0)
         self._opened = time.monotonic()
@@ -107,7 +108,7 @@ class EventLog:
     def close(self) -> None:
         """Fold the write-ahead log into the file and let the next writer in."""
         self._database.close()
-        self._lock.close()
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -153,14 +154,7 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
 
 def is_running(folder: Path) -> bool:
     """Whether some process holds the run's lock. Writes nothing."""
-    try:
-        with (folder / ".lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no lock was ever taken, or it is not ours to see
-        return False
-    return False
+    return is_locked(folder / LOCK_NAME)
 
 
 def _select(
@@ -187,19 +181,13 @@ def _unreadable(folder: Path, error: Exception) -> RunError:
     )
 
 
-def _take_lock(folder: Path) -> IO[str]:
+def _take_lock(folder: Path) -> Lock:
     try:
-        lock = (folder / ".lock").open("a")
+        return take_lock(folder / LOCK_NAME, wait=1)  # seconds: who only looks at it has it for an instant
+    except TimeoutError as error:
+        raise RunError(
+            f"Run {folder.name!r} is being worked on by another process: wait for it, or stop it first. "
+            f"'{typed('status --run', folder)}' shows how far it is."
+        ) from error
     except OSError as error:
         raise RunError(f"The run's folder {folder} cannot be written: {error.strerror}.") from error
-    for _ in range(20):  # somebody who only looks whether it is taken holds it for an instant
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
-        except BlockingIOError:
-            time.sleep(0.05)
-    lock.close()
-    raise RunError(
-        f"Run {folder.name!r} is being worked on by another process: wait for it, or stop it first. "
-        f"'{typed('status --run', folder)}' shows how far it is."
-    )

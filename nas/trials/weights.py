@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from nas.errors import RunError
+from nas.files import write_atomically
 
 
 class Normalization(NamedTuple):
@@ -22,18 +22,12 @@ class Normalization(NamedTuple):
 
 
 def save_weights(state: dict[str, Tensor], normalization: Normalization, path: Path) -> None:
-    """Write weights beside their place and move them there whole. OSError or SafetensorError if it fails.
+    """Write weights, whole or not at all. OSError or SafetensorError if it fails.
 
-    Of the folders above, only the last is made. The file gets the usual mode: safetensors' own writing makes it
-    the owner's alone.
+    Of the folders above, only the last is made: a run folder that was removed stays removed. The file gets the usual
+    mode: safetensors' own writing makes it the owner's alone.
     """
-    path.parent.mkdir(exist_ok=True)  # not its parents: a run folder that was removed stays removed
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(save(state, {"normalization": json.dumps(normalization._asdict())}))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, save(state, {"normalization": json.dumps(normalization._asdict())}))
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], Normalization]:

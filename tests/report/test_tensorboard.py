@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
-from nas.report.tensorboard.trial import write_trial
+from nas.report.tensorboard.trial import PARTIAL, write_trial
 from nas.trials.spec import Sample, TrialResult
 
 HISTORY = [
@@ -115,8 +115,9 @@ def test_writing_again_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_kill_in_the_middle_of_writing_costs_nothing(tmp_path: Path) -> None:
     (tmp_path / "t1").mkdir()
-    (tmp_path / "t1" / "partial.1").write_bytes(b"half a record")
+    (tmp_path / f"{PARTIAL}t1").write_bytes(b"half a record")
     assert "rank/balanced_accuracy" in read(write(tmp_path / "t1")).Tags()["scalars"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "t1"]
 
 
 @pytest.mark.parametrize("history", [[], HISTORY[:1]])

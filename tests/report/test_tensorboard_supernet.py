@@ -20,6 +20,7 @@ from tensorboard.plugins.hparams.get_experiment import Handler
 
 from nas.errors import RunError
 from nas.report.tensorboard.listener import bring_up_to_date, keep_files
+from nas.report.tensorboard.trial import PARTIAL
 
 FIGURES = {
     "train_loss", "select_loss", "penalty", "entropy", "expected_params", "likeliest_params", "within_budget",
@@ -127,12 +128,13 @@ def test_a_file_that_cannot_be_written_is_told_and_completed_later(log):
         train(log, 1)
     folder.unlink()
     (folder / "supernet").mkdir(parents=True)
-    (folder / "supernet" / "partial.1").write_bytes(b"left by a kill")
+    (folder / f"{PARTIAL}supernet").write_bytes(b"left by a kill")
     file = folder / "supernet" / f"events.out.tfevents.{int(log.run.started)}.nasctl"
     file.write_bytes(b"what somebody else wrote")
     bring_up_to_date(log.run)
     assert file_of(log) == file
     assert list(file.parent.iterdir()) == [file]
+    assert list(folder.iterdir()) == [file.parent]
 
 
 def test_an_epoch_that_was_trained_again_is_there_once(log):

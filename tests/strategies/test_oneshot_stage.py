@@ -213,7 +213,7 @@ def test_a_disk_that_refuses_is_told_and_nothing_is_lost(stopped: Path, monkeypa
     before = (stopped / "supernet" / "checkpoint.safetensors").read_bytes()
     with EventLog(stopped) as store:
         with monkeypatch.context() as patched:
-            patched.setattr(checkpoint.os, "fsync", full)
+            patched.setattr("os.fsync", full)
             with pytest.raises(RunError, match=r"No space left on device.*make room.*nasctl resume run"):
                 find(store)
         assert [path.name for path in (stopped / "supernet").iterdir()] == ["checkpoint.safetensors"]

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.cache import OUR_DISK, locked, writing
+from nas.data.cache import OUR_DISK, writing
 from nas.data.sources.arrays import found_in_arrays
 from nas.data.sources.base import TEST, TRAIN, Found, Progress
 from nas.errors import DataError
+from nas.files import locked
 
 Part = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]  # images (N, H, W[, 3]), labels (N,)
 _EMNIST = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")

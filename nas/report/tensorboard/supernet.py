@@ -7,7 +7,6 @@ follows it; after a kill it is completed, or written anew where the log took ano
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +18,9 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.custom_scalar import metadata
 from tensorboard.plugins.custom_scalar.layout_pb2 import Category, Chart, Layout, MultilineChartContent
-from tensorboard.summary.writer.record_writer import RecordWriter
 
+from nas.files import write_atomically
+from nas.report.tensorboard.trial import PARTIAL, records
 from nas.runs.events import SupernetEpoch
 
 Choices = Mapping[str, Sequence[int | str]]
@@ -70,11 +70,7 @@ def write_supernet(
     if wanted.startswith(found):
         _append(path, wanted[len(found) :])
         return
-    for left in folder.glob("partial.*"):  # by a kill
-        left.unlink(missing_ok=True)
-    partial = folder / f"partial.{os.getpid()}"  # TensorBoard reads no file whose name lacks "tfevents"
-    partial.write_bytes(wanted)
-    partial.replace(path)
+    write_atomically(path, wanted, partial=folder.with_name(PARTIAL + folder.name))
 
 
 def _append(path: Path, content: bytes) -> None:
@@ -89,20 +85,12 @@ def _ends_with(path: Path, content: bytes) -> bool:
         return file.read() == content
 
 
-def _records(*events: Event) -> bytes:
-    buffer = io.BytesIO()
-    writer = RecordWriter(buffer)
-    for event in events:
-        writer.write(event.SerializeToString())
-    return buffer.getvalue()
-
-
 def _head(choices: Choices, objective: str, started: float) -> bytes:
     layout = TensorProto(dtype=DT_STRING, string_val=[_layout(choices, objective).SerializeToString()])
     layout.tensor_shape.SetInParent()  # a single string
     described: SummaryMetadata = metadata.create_summary_metadata()
     value = Summary.Value(tag=metadata.CONFIG_SUMMARY_TAG, metadata=described, tensor=layout)
-    return _records(
+    return records(
         Event(wall_time=started, file_version="brain.Event:2"),
         Event(wall_time=started, summary=Summary(value=[value])),
     )
@@ -134,7 +122,7 @@ def _epoch(
     values = [*_figures(epochs[-1], objective), *_alphas(choices, epochs[-1])]
     values += [Summary.Value(tag=f"budget/{name}", simple_value=limit) for name, limit in limits.items()]
     now = started + sum(row.seconds for row in epochs)
-    return _records(Event(wall_time=now, step=epochs[-1].epoch, summary=Summary(value=values)))
+    return records(Event(wall_time=now, step=epochs[-1].epoch, summary=Summary(value=values)))
 
 
 def _figures(row: SupernetEpoch, objective: str) -> Iterator[Summary.Value]:

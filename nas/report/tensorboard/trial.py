@@ -7,6 +7,7 @@ every trial a description of the whole experiment; TensorBoard reads one of thos
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +19,11 @@ from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from nas.files import write_atomically
 from nas.trials.spec import Sample, TrialResult
 
 PLACES = {"train_loss": "train/loss", "learning_rate": "train/learning_rate", "seconds": "train/seconds"}
-PARTIAL = "partial."  # with a trial's id: its file while it is written. TensorBoard reads no name without "tfevents"
+PARTIAL = "partial."  # with a folder's name: its file while it is written. TensorBoard reads no name without "tfevents"
 
 
 def write_trial(
@@ -38,22 +40,24 @@ def write_trial(
         partial.unlink(missing_ok=True)
         return
     start = time.time() - result.seconds
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with partial.open("wb") as file:
-        writer = RecordWriter(file)
-        writer.write(Event(wall_time=start, file_version="brain.Event:2").SerializeToString())
-        choices: dict[str, int | str] = {**sample, "parameters": params, "macs": macs}
-        for event in [
-            _session_start(name, choices, start),
-            *_curves(result.history, start),
-            *_totals(result, params, macs, objective, start + result.seconds),
-            _session_end(result, start + result.seconds),
-        ]:
-            writer.write(event.SerializeToString())
-    folder.mkdir(exist_ok=True)
-    for left in folder.glob("partial.*"):  # by a kill of an earlier version
-        left.unlink(missing_ok=True)
-    partial.replace(folder / f"events.out.tfevents.{int(start)}.nasctl")
+    choices: dict[str, int | str] = {**sample, "parameters": params, "macs": macs}
+    content = records(
+        Event(wall_time=start, file_version="brain.Event:2"),
+        _session_start(name, choices, start),
+        *_curves(result.history, start),
+        *_totals(result, params, macs, objective, start + result.seconds),
+        _session_end(result, start + result.seconds),
+    )
+    write_atomically(folder / f"events.out.tfevents.{int(start)}.nasctl", content, parents=True, partial=partial)
+
+
+def records(*events: Event) -> bytes:
+    """Events as they lie in a file."""
+    buffer = io.BytesIO()
+    writer = RecordWriter(buffer)
+    for event in events:
+        writer.write(event.SerializeToString())
+    return buffer.getvalue()
 
 
 def _curves(history: list[dict[str, float]], start: float) -> Iterator[Event]:

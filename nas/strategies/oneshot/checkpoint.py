@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from nas.errors import RunError
+from nas.files import write_atomically
 from nas.runs import SearchRun
 from nas.runs.events import SupernetEpoch, decode, encode
 from nas.runs.hints import typed
@@ -39,24 +39,13 @@ class Checkpoint:
         """Write the state after an epoch; on the disk, whole, when this returns. RunError if the disk refuses."""
         notes = {"format": str(FORMAT), "settings": self._settings, "record": encode(record)[1]}
         content = save(_tensors_of(training), notes)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            self.path.parent.mkdir(exist_ok=True)  # not its parents: a run folder that was removed stays removed
-            for left in self.path.parent.glob(f".{self.path.name}.*"):  # by a kill
-                left.unlink()
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
+            write_atomically(self.path, content, durable=True)  # a run folder that was removed stays removed
         except OSError as error:
             raise RunError(
                 f"The checkpoint {self.path} could not be written ({error.strerror}). The epochs before are kept: "
                 f"make room on the disk of {self._run.folder}, then: {typed('resume', self._run.folder)}"
             ) from error
-        finally:
-            if self.path.parent.is_dir():
-                temporary.unlink(missing_ok=True)
 
     def load(self, training: SupernetTraining) -> SupernetEpoch | None:
         """Put ``training`` where the last saved epoch left it; that epoch's record, None if there is no file.
