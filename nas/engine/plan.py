@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from budgets import Budget
 from budgets.draw import settle
+from nas.autotune import Placement
 from nas.config.run import SearchConfig
 from nas.data import Dataset, open_data
 from nas.errors import RunError, UsageError, attempt
@@ -33,8 +33,7 @@ class Plan:
     counts: dict[str, list[int]]
     data_name: str
     data_key: str  # of the images and their splits
-    packing: dict[str, Any] | None = None  # how many trials share a GPU, if measured (see ``nas.autotune.gpu``)
-    training: dict[str, Any] | None = None  # how trials are carried out, where that was measured (``nas.autotune.cpu``)
+    placement: Placement | None = None  # how trials run, where that was measured (see ``nas.engine.placement``)
 
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
@@ -67,12 +66,10 @@ def start(plan: Plan, folder: Path) -> RunStore:
         "counts": plan.counts,
         "data_name": plan.data_name,
         "data_key": plan.data_key,
-        "packing": plan.packing,
+        "placement": None if plan.placement is None else asdict(plan.placement),
         "population": plan.config.population,  # a resumed search may get more trials, but no other population
         "keeps_rare": True,  # see Proposer; runs recorded without it go on as they began
     }
-    if plan.training is not None:
-        facts["training"] = plan.training
     return create_run(folder, plan.config, facts)
 
 

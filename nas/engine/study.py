@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from baselines import FixedNetwork
+from nas.autotune import execution_of, read_placement
 from nas.engine.runner import MOST_FAILURES, OpenExecutor, unusable, why_stopped
 from nas.engine.session import profile_recorded, stops_recorded, wait
 from nas.errors import SearchStopped
@@ -18,7 +19,6 @@ from nas.runs.journal import Journal, Listener
 from nas.runs.log import RunStore
 from nas.runs.run import Run, Trial, fold
 from nas.stopwatch import OFF, Watch
-from nas.training.precision import execution_of
 from nas.trials.spec import TrialSpec, derived_seed
 
 
@@ -118,7 +118,7 @@ def _spec(run: Run, trial: Trial) -> TrialSpec:
         data_key=run.facts["data_key"],
         test_after=True,
         profile=run.config.profile,
-        execution=execution_of(run.config.precision, run.facts.get("training")),
+        execution=execution_of(run.config.precision, read_placement(run.facts.get("placement"))),
     )
 
 

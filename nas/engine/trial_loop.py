@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from budgets import Budget, cost_of
+from nas.autotune import execution_of, read_placement
 from nas.engine.runner import MOST_FAILURES, unusable, why_stopped
 from nas.engine.session import wait
 from nas.errors import ReplayError, SearchStopped
@@ -25,7 +26,6 @@ from nas.stopwatch import OFF, Watch
 from nas.strategies.base import Tell
 from nas.strategies.median_pruner import Judges
 from nas.strategies.replayed_proposals import RecallingProposer
-from nas.training.precision import execution_of
 from nas.trials.spec import TrialResult, TrialSpec, derived_seed
 from search_spaces import Sample, Task, get_space
 
@@ -182,7 +182,7 @@ class TrialLoop:
             test=test,
             profile=config.profile,
             floor=self._judges.floor(trial.id) if config.prune and trial.stage == "search" and not test else (),
-            execution=execution_of(config.precision, self.run.facts.get("training")),
+            execution=execution_of(config.precision, read_placement(self.run.facts.get("placement"))),
         )
 
     def _collect(self) -> None:

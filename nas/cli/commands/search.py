@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from nas import STARTED
+from nas.autotune import read_placement
 from nas.cli.commands.output import console, other_faults, outcome_document, print_json, show_outcome
 from nas.cli.parsing import Flags, converted, search_config, too_many_trials
 from nas.cli.terminal import decoding
 from nas.config.validation import checked, raise_all
-from nas.engine.placement import as_recorded, packed
+from nas.engine.placement import placed, slots_of
 from nas.engine.plan import Plan, check_data, plan_search, start
 from nas.engine.runner import local_executor
 from nas.engine.search import search
@@ -29,7 +30,6 @@ from nas.units import parse_duration
 
 def search_command(flags: Flags) -> None:
     """Check everything, create the run, search to the end."""
-    from nas.engine.placement import tuned
     from nas.report.tables.search import print_plan
 
     faults: list[str] = []
@@ -41,7 +41,7 @@ def search_command(flags: Flags) -> None:
     quiet = flags["quiet"] or flags["json"]
     with decoding(console, quiet) as progress:
         plan = plan_search(config, progress=progress)
-    plan = tuned(packed(plan))
+    plan = placed(plan)
     store = _started(plan, flags)
     if not quiet:
         print_plan(console, plan, store.folder.name)
@@ -80,7 +80,8 @@ def resume_command(flags: Flags) -> None:
         attempt(lambda: check_data(run, progress=progress), faults)
     settings = changed or run.config
     told = (settings.device, settings.workers, settings.trials_per_gpu)
-    slots = attempt(lambda: as_recorded(plan_slots(*told), settings, run.facts), faults)
+    placement = read_placement(run.facts.get("placement"))
+    slots = attempt(lambda: slots_of(plan_slots(*told), settings, placement), faults)
     raise_all(faults)
     assert changed is not None and slots is not None
     store = RunStore(folder)

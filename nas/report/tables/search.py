@@ -12,11 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from budgets import Budget
+from nas.autotune import Placement, read_placement
 from nas.config.run import SearchConfig
 from nas.engine.plan import Plan
 from nas.report.tables.format import compact, decimal, make_table
 from nas.runs.hints import typed
 from nas.runs.run import Run, Trial
+from nas.training.precision import Execution
 from nas.units import clock
 from search_spaces import Task, get_space
 from search_spaces.structure import leaves
@@ -27,7 +29,7 @@ def print_plan(console: Console, plan: Plan, name: str) -> None:
     devices = ", ".join(sorted({slot.device for slot in plan.slots}))
     places = f", {len(plan.slots)} at once on {devices}"
     facts = {"budget": plan.budget, "note": plan.note, "data": plan.data_name, "counts": plan.counts}
-    facts["training"] = plan.training
+    facts["placement"] = plan.placement
     console.print(_settings(name, plan.config, plan.task, facts, places), highlight=False, soft_wrap=True)
 
 
@@ -35,6 +37,7 @@ def print_run(console: Console, run: Run) -> None:
     """The settings of a recorded run, the versions that recorded it, and what it noted."""
     task = Task(tuple(run.facts["input_shape"]), len(run.facts["classes"]))
     facts = {**run.facts, "budget": Budget(**run.facts["budget"]), "data": run.facts["data_name"]}
+    facts["placement"] = read_placement(run.facts.get("placement"))
     versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
     if run.is_study:
         text = f"[bold]{run.name}[/bold]  baseline study {run.study.study}: {run.study.sentence}"
@@ -57,8 +60,9 @@ def _settings(name: str, config: SearchConfig, task: Task, facts: dict[str, Any]
         f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}"
         + ("; weak trials stop early" if config.prune else ""),
     ]
-    if facts.get("training"):
-        lines.append(f"Trains  {described(facts['training'])}")
+    placement: Placement | None = facts["placement"]
+    if placement is not None and placement.execution is not None:
+        lines.append(f"Trains  {described(placement, placement.execution)}")
     elif config.precision != "auto":
         lines.append(f"Trains  in {config.precision}")
     if config.one_shot:
@@ -191,10 +195,9 @@ def runs_table(runs: Sequence[Run]) -> Table:
     return table
 
 
-def described(training: dict[str, Any]) -> str:
-    """What ``tuned`` chose, in words."""
-    threads = f"{training['threads']} thread{'s' * (training['threads'] > 1)} each"
-    times = training.get("times_default")
-    gain = f", {times:g} times as fast as torch's defaults" if times else ""
-    how = f"{training['memory_format'].replace('_', ' ')}, {training['precision']}"
-    return f"{training['workers']} at once, {threads}, {how}: measured{gain}"
+def described(placement: Placement, execution: Execution) -> str:
+    """What was chosen by measuring, in words."""
+    threads = f"{placement.threads} thread{'s' * (placement.threads > 1)} each"
+    gain = f", {placement.times_default:g} times as fast as torch's defaults" if placement.times_default else ""
+    how = f"{execution.memory_format.replace('_', ' ')}, {execution.precision}"
+    return f"{placement.workers} at once, {threads}, {how}: measured{gain}"
