@@ -21,7 +21,7 @@ from nas.data import DataConfig
 from nas.engine import placement
 from nas.engine.plan import Plan, start
 from nas.executors import WorkerSlot
-from nas.executors.devices import count_cores
+from nas.executors.devices import count_cores, spread
 from nas.report.tables.search import described
 from nas.runs.run import fold
 from nas.training.loop import train
@@ -89,7 +89,6 @@ def test_a_search_is_measured_once_and_keeps_the_workers_that_were_typed(tmp_pat
     recorded = read_placement(run.facts["placement"])
     assert recorded == chosen  # what a resumed run goes by
     assert execution_of("auto", recorded) == Execution(chosen.execution.memory_format, "float32")
-    assert placement.slots_of([WorkerSlot("cuda:0", 2)], asked.config, recorded) == [WorkerSlot("cuda:0", 2)]
 
 
 def test_what_is_remembered_is_not_measured_again(tmp_path: Path) -> None:
@@ -102,6 +101,9 @@ def test_what_is_remembered_is_not_measured_again(tmp_path: Path) -> None:
     found = placement.placed(asked)
     assert found.placement == Placement("cpu", 2, 1, CHANNELS_LAST, 150, 2.0, tuple(known))
     assert "2 times as fast as torch's defaults" in described(found.placement, CHANNELS_LAST)
+    assert placement.slots_of([WorkerSlot("cpu", 4)], asked.config, found.placement) == spread(["cpu"], 2)
+    elsewhere = [WorkerSlot("cuda:0", 2)]  # resumed on a GPU, for which nothing was measured
+    assert placement.slots_of(elsewhere, asked.config, found.placement) == elsewhere
     other = replace(workload, precision="float32")
     assert {"version": VERSION, **cpu.identity(other)} != facts
 

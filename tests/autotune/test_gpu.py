@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nas.autotune import Measurement, Workload, gpu, read_placement
+from nas.autotune import Measurement, Workload, execution_of, gpu, read_placement
 from nas.autotune.gpu import FIRST_WORKER, choose, measure, next_count
 from nas.autotune.probe import probe
 from nas.autotune.workers import PROBE
@@ -21,6 +21,7 @@ from nas.engine import placement
 from nas.engine.placement import placed, slots_of
 from nas.engine.plan import plan_search
 from nas.executors import InlineExecutor, LocalExecutor, WorkerSlot
+from nas.training.precision import Execution
 from nas.trials.spec import TrialSpec
 from search_spaces import get_space
 
@@ -118,6 +119,8 @@ def test_a_search_on_gpus_is_packed_as_measured_and_remembers_it(
         assert [slot.device for slot in done.slots] == ["cuda:0", "cuda:1"] * 4
         assert done.placement is not None and done.placement.workers == 4
         assert done.placement.threads == done.slots[0].num_threads
+        assert execution_of("auto", done.placement) is None  # as is usual there
+        assert execution_of("float32", done.placement) == Execution()
         assert read_placement(json.loads(json.dumps(asdict(done.placement)))) == done.placement
     (asked,) = calls  # the second time it was known
     spec = asked.spec
