@@ -24,7 +24,9 @@ from hardware import hardware
 
 from budgets import Budget
 from budgets.draw import draw_fitting
-from nas.autotune.cpu import Rate, choose, rate
+from nas.autotune import Measurement
+from nas.autotune.cpu import choose, measure_one
+from nas.autotune.workers import PROBE
 from nas.config.recipe import Recipe
 from nas.data import DataConfig
 from nas.executors import LocalExecutor, WorkerSlot, start_server
@@ -34,6 +36,7 @@ from nas.trials.spec import TrialSpec
 from search_spaces import Task, get_space, space_names
 
 WAYS = (Execution(), Execution("channels_last"), Execution("contiguous", "bfloat16"), BFLOAT16)
+FLOAT32 = WAYS[:2]
 BATCHES = (32, 64, 128, 256, 512)
 
 
@@ -47,18 +50,18 @@ def specification(space: str, side: int, params: int, batch: int) -> TrialSpec:
     return TrialSpec("measured", space, sample, task.input_shape, task.num_classes, DataConfig(), recipe, seed=0)
 
 
-def measured(specs: Sequence[TrialSpec], ways: Sequence[Execution], rounds: int) -> list[list[Rate]]:
+def measured(specs: Sequence[TrialSpec], ways: Sequence[Execution], rounds: int) -> list[list[Measurement]]:
     """For each specification every way in every layout, the program's usual one first."""
     cores = count_cores()
     layouts = [[WorkerSlot("cpu", 1)] * cores, *([[WorkerSlot("cpu", cores)]] if cores > 1 else [])]
     start_server(layouts[0])
-    best: list[dict[tuple[int, Execution], Rate]] = [{} for _ in specs]
+    best: list[dict[tuple[int, Execution], Measurement]] = [{} for _ in specs]
     for _ in range(rounds):
         for slots in layouts:
-            with LocalExecutor(slots, run="nas.autotune.measuring:measure") as executor:
+            with LocalExecutor(slots, run=PROBE) as executor:
                 for spec, found in zip(specs, best, strict=True):
                     for way in ways:
-                        for one in rate(executor, spec, slots, way):
+                        for one in measure_one(executor, spec, slots, way):
                             key = (one.workers, way)
                             found[key] = max(found.get(key, one), one, key=lambda r: r.images_per_second)
     return [list(found.values()) for found in best]
@@ -88,7 +91,7 @@ def main() -> None:
     for spec, rates in zip(specs, found, strict=True):
         default = next(r for r in rates if (r.threads, r.execution) == (cores, Execution())).images_per_second
         chosen = choose(rates)
-        exact = choose([r for r in rates if r.execution.precision == "float32"]).images_per_second
+        exact = choose([r for r in rates if r.execution in FLOAT32]).images_per_second
         print(
             f"{spec.space:<10} {default:>7,.0f} {chosen.images_per_second:>7,.0f} "
             f"{chosen.images_per_second / default:>6.2f} {exact / default:>11.2f}  "
@@ -97,7 +100,7 @@ def main() -> None:
     if args.batch:
         print(f"\nImages a second by size of the batch, as chosen\n{'space':<10}" + "".join(f"{b:>8}" for b in BATCHES))
         for spec, rates in zip(specs, found, strict=True):
-            execution = choose(rates).execution
+            execution = choose(rates).execution or Execution()
             sizes = [replace(spec, recipe=spec.recipe.model_copy(update={"batch_size": size})) for size in BATCHES]
             swept = [choose(one).images_per_second for one in measured(sizes, [execution], 1)]
             print(f"{spec.space:<10}" + "".join(f"{figure:>8,.0f}" for figure in swept))

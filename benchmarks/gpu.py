@@ -36,7 +36,9 @@ import torch
 
 from budgets import Budget, costs_of
 from budgets.draw import draw_fitting
-from nas.autotune.gpu import MEASURE, PREPARE, RUN, WAKE, Load, MeasuringFailed, choose, gpus, load_of, together
+from nas.autotune import Measurement
+from nas.autotune.gpu import choose, gpus
+from nas.autotune.workers import PROBE, MeasuringFailed, measured, together
 from nas.config.data import DataConfig
 from nas.config.recipe import Recipe
 from nas.errors import UsageError
@@ -73,7 +75,7 @@ class Net:
         costs = costs_of(found, rows, TASK)
         row = int(np.argsort(costs.macs)[len(rows) // 2])
         spec = TrialSpec(
-            MEASURE, space, found.decode(rows[row]), TASK.input_shape, TASK.num_classes, DataConfig(),
+            "measured", space, found.decode(rows[row]), TASK.input_shape, TASK.num_classes, DataConfig(),
             Recipe(batch_size=batch_size), seed=0,
         )  # fmt: skip
         return cls(spec, int(costs.params[row]), int(costs.macs[row]))
@@ -87,7 +89,7 @@ class Session:
     end: float
     nets: dict[Key, Net]
     naive: dict[Key, float] = field(default_factory=dict)
-    curves: dict[tuple[str, Key], list[Load]] = field(default_factory=dict)  # by variant and network
+    curves: dict[tuple[str, Key], list[Measurement]] = field(default_factory=dict)  # by variant and network
 
     @property
     def left(self) -> float:
@@ -99,7 +101,7 @@ class Session:
         """One network a space, where all would take too long."""
         return [key for key in self.nets if key[1] == self.asked.params[0]]
 
-    def ours(self, key: Key) -> list[Load]:
+    def ours(self, key: Key) -> list[Measurement]:
         """Of the better variant."""
         found = [loads for (_, other), loads in self.curves.items() if other == key and loads]
         return max(found, key=lambda loads: max(load.images_per_second for load in loads), default=[])
@@ -114,19 +116,20 @@ class Session:
             with LocalExecutor(spread([self.asked.device], number), run=run) as executor:
                 spec = next(iter(self.nets.values())).spec
                 with contextlib.suppress(MeasuringFailed):
-                    together(executor, spec, WAKE, number, time.monotonic() + min(START_LIMIT, self.left))
+                    together(executor, spec, "wake", number, time.monotonic() + min(START_LIMIT, self.left))
                 yield executor
         finally:
             local.shared_gpus = before
 
-    def curve(self, executor: LocalExecutor, spec: TrialSpec, counts: Sequence[int]) -> list[Load]:
-        """The load of each number of workers, until one fails or time runs out."""
-        loads: list[Load] = []
+    def curve(self, executor: LocalExecutor, spec: TrialSpec, counts: Sequence[int]) -> list[Measurement]:
+        """What each number of workers reaches, until one fails or time runs out."""
+        loads: list[Measurement] = []
+        slots = spread([self.asked.device], executor.num_slots)
         try:
             for workers in counts:
                 end = time.monotonic() + min(ROUND_LIMIT, self.left)
-                together(executor, spec, PREPARE, workers, end)
-                loads.append(load_of(together(executor, spec, MEASURE, workers, end)))
+                together(executor, spec, "prepare", workers, end)
+                loads.append(measured(executor, spec, slots[:workers], end))
         except MeasuringFailed as error:
             print(f"  {spec.space}, {counts[len(loads)]} workers: {error}", flush=True)
         return loads
@@ -134,7 +137,7 @@ class Session:
     def single(self, executor: LocalExecutor, spec: TrialSpec) -> dict[str, float]:
         """What one worker measures; nothing if it fails, which is said."""
         try:
-            return together(executor, spec, spec.id, 1, time.monotonic() + self.left)[0]
+            return together(executor, spec, "measure", 1, time.monotonic() + self.left)[0]
         except MeasuringFailed as error:
             print(f"  {spec.space}: {error}", flush=True)
             return {}
@@ -177,7 +180,7 @@ def print_curves(session: Session, variant: str) -> None:
         ["space", "params", "naive", *counts, "enough", "ratio", "MiB each", "trials/h"],
         [10, 8, 8, *[8] * len(counts), 6, 7, 8, 8],
     )
-    with session.workers(RUN, max(asked.workers), shared=variant == "MPS") as executor:
+    with session.workers(PROBE, max(asked.workers), shared=variant == "MPS") as executor:
         for key, net in session.nets.items():
             if session.left < asked.reserve:
                 print(f"  {key[0]} at {key[1]:,}: no time left")
@@ -187,15 +190,17 @@ def print_curves(session: Session, variant: str) -> None:
                 continue
             naive, top = session.naive[key], max(load.images_per_second for load in loads)
             speeds = [compact(load.images_per_second) for load in loads] + ["-"] * (len(counts) - len(loads))
-            each = f"{max(load.worker_bytes for load in loads) / 2**20:,.0f}"
+            each = f"{max(load.worker_bytes or 0 for load in loads) / 2**20:,.0f}"
             ratio = f"{top / naive:.1f}x" if naive else "-"
             hourly = compact(3600 * top / IMAGES_OF_A_TRIAL)
-            made.row([key[0], compact(net.params), compact(naive), *speeds, str(choose(loads)), ratio, each, hourly])
+            made.row(
+                [key[0], compact(net.params), compact(naive), *speeds, str(choose(loads).workers), ratio, each, hourly]
+            )
 
 
 def print_eager(session: Session) -> None:
     """What CUDA graphs give."""
-    best = {key: choose(session.ours(key)) for key in session.of_each_space if session.ours(key)}
+    best = {key: choose(session.ours(key)).workers for key in session.of_each_space if session.ours(key)}
     if not best:
         return
     print("\nTable A, graphs: images a second one kernel at a time and from CUDA graphs")
@@ -224,11 +229,11 @@ def print_compiled(session: Session) -> None:
 
 def print_limits(session: Session) -> None:
     """Table B."""
+    with session.workers("gpu_work:peaks", 1) as executor:
+        peak = session.single(executor, next(iter(session.nets.values())).spec)
+    if not peak:
+        return
     with session.workers("gpu_work:limits", 1) as executor:
-        first = next(iter(session.nets.values())).spec
-        peak = session.single(executor, replace(first, id="peaks"))
-        if not peak:
-            return
         print("\nTable B, the bare step (starts: the least time its kernels need to start)")
         print(f"  a large product: {peak['flops'] / 1e12:.3g} TFLOP/s; a large copy: {peak['bytes'] / 1e9:.4g} GB/s")
         print(f"  a kernel: {1e6 * peak['launch']:.1f} us alone, {1e6 * peak['in_graph']:.1f} us in a graph")

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from nas.autotune.gpu import MEASURE, WAKE
-from nas.autotune.probe import forget, train_for_a_while, work_of
+from nas.autotune.probe import forget, probe, work_of
 from nas.executors import EpochReport
 from nas.executors.devices import count_cores
 from nas.training import step as training
@@ -28,7 +27,7 @@ TIMES = 50  # that a step is repeated to be timed
 
 def naive(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """The training loop of a tutorial, for ``spec.seed`` batches after the first."""
-    if spec.id != MEASURE:
+    if spec.probe != "measure":
         return TrialResult(spec.id, "finished")
     size = spec.recipe.batch_size or 128
     model = get_space(spec.space).build(spec.sample, spec.input_shape, spec.num_classes).to(device)
@@ -46,7 +45,7 @@ def naive(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
         optimizer.step()
         loss_sum += loss.item()
     speed = spec.seed * size / (time.perf_counter() - began)
-    return TrialResult(spec.id, "finished", {"rank": {"images_per_second": speed, "free_bytes": 0, "worker_bytes": 0}})
+    return TrialResult(spec.id, "finished", {"probe": {"images_per_second": speed}})
 
 
 @functools.cache
@@ -95,12 +94,12 @@ def endless(batches: Any) -> Iterator[Any]:
 def eager(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """Ours, one kernel at a time."""
     training.LEAST_STEPS = NEVER
-    return train_for_a_while(spec, device, report)
+    return probe(spec, device, report)
 
 
 def compiled(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """Ours, one kernel at a time, of a network that torch.compile made faster; and the seconds that took."""
-    if spec.id == WAKE:
+    if spec.probe == "wake":
         return TrialResult(spec.id, "finished")
     training.LEAST_STEPS = NEVER
     forget()
@@ -108,19 +107,23 @@ def compiled(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     work.learning.model.compile()
     work.take_steps(2)
     seconds = time.perf_counter() - began
-    figures = {"images_per_second": work.images_per_second(0.5), "seconds": seconds}
-    return TrialResult(spec.id, "finished", {"rank": figures})
+    figures = {"images_per_second": work.images_per_second(), "seconds": seconds}
+    return TrialResult(spec.id, "finished", {"probe": figures})
+
+
+def peaks(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
+    """What the device can do."""
+    figures = {} if spec.probe == "wake" else peak_figures(device)
+    return TrialResult(spec.id, "finished", {"probe": figures})
 
 
 def limits(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
-    """With the id "peaks" what the device can do, else where one step of ``spec`` stands."""
-    if spec.id == WAKE:
-        return TrialResult(spec.id, "finished")
-    figures = peaks(device) if spec.id == "peaks" else step_figures(spec, device)
-    return TrialResult(spec.id, "finished", {"rank": figures})
+    """Where one step of ``spec`` stands."""
+    figures = {} if spec.probe == "wake" else step_figures(spec, device)
+    return TrialResult(spec.id, "finished", {"probe": figures})
 
 
-def peaks(device: str) -> dict[str, float]:
+def peak_figures(device: str) -> dict[str, float]:
     """Operations and bytes a second of a large product and a large copy; seconds a kernel, alone and in a graph."""
     on_gpu = device.startswith("cuda")
     side, kind = (8192, torch.bfloat16) if on_gpu else (1024, torch.float32)

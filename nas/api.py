@@ -16,7 +16,7 @@ from nas import STARTED
 from nas.config import SearchConfig
 from nas.config.run import Changes, too_many_trials
 from nas.config.validation import checked, raise_all
-from nas.engine.placement import as_recorded, packed, tuned
+from nas.engine.placement import placed, slots_of
 from nas.engine.plan import check_data, plan_search, start
 from nas.engine.runner import local_executor
 from nas.engine.study_plan import StudyRequest, plan_study
@@ -57,7 +57,7 @@ def new_search(
     UsageError with every fault; then nothing was written. Without ``name`` the run is called SPACE-DATA-N.
     """
     raise_all(name_faults(name, runs))
-    plan = tuned(packed(plan_search(config, progress=progress)))
+    plan = placed(plan_search(config, progress=progress))
     log = under_free_name(lambda folder: start(plan, folder), plan.space.name, config.data.source, name=name, runs=runs)
     return OpenRun(log, fold(log.folder, log.entries()), plan.slots)
 
@@ -94,7 +94,7 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
     found = attempt(lambda: plan_slots(settings.device, settings.workers, settings.trials_per_gpu), faults)
     raise_all(faults)
     assert found is not None
-    slots = as_recorded(found, settings, run.facts.packing, run.facts.training) if isinstance(run, SearchRun) else found
+    slots = slots_of(found, settings, run.facts.placement) if isinstance(run, SearchRun) else found
     log = EventLog(run.folder)
     if different:
         log.append(SettingsChanged(settings))

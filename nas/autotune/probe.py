@@ -1,107 +1,149 @@
-"""How many images a second a worker trains on: its part in the measurements of ``nas.autotune.gpu`` and of benchmarks.
+"""How many images a second one worker trains: real steps on made-up images. Run by executors as a trial is.
 
-A worker keeps the network that it was last asked about, ready to train, so that several start together.
+On a CPU the fastest step counts: whatever else runs on the machine only makes steps slower. On a GPU it is steps over
+a while, which is what workers that share one compete for; they start together, each with its network ready.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import json
+import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nas.autotune.gpu import PREPARE, WAKE
-from nas.config.recipe import Recipe
+from nas.config.recipe import Figures
 from nas.executors import EpochReport
+from nas.training.classifier_head import Classifier
 from nas.training.cuda_graphs import LEAST_STEPS
 from nas.training.evaluation import evaluate_split
-from nas.training.precision import Execution, usual_execution
+from nas.training.precision import usual_execution
 from nas.training.step import Learning, Phase, class_counts, make_step
 from nas.training.tensor_split import CHUNK, TensorSplit
+from nas.trials.run_trial import build
 from nas.trials.spec import TrialResult, TrialSpec
-from search_spaces import get_space
 
-SECONDS = 0.5  # of a measurement
-NUM_IMAGES = 2048
+CPU_SECONDS = 0.2  # of a measurement: steps after the first
+GPU_SECONDS = 0.5
+NUM_IMAGES = 2048  # on a GPU; on a CPU those of a batch do
 STEPS_BETWEEN_LOOKS = 8  # at the clock, for which the GPU has to have finished
+LEARNING_RATE = 1e-4  # so small that weights stay usual over any number of steps
+MEAN, STD = 0.5, 0.25  # of the images, about
 
 
-def train_for_a_while(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
-    """A ``RunTrial``: random images, and the network, recipe and shapes of ``spec``, whose batch size is given.
+def probe(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
+    """A ``RunTrial``: what ``spec.probe`` asks for, of the network, recipe and shapes of ``spec``.
 
-    Its figures on "rank" are images_per_second, free_bytes of the device's memory, and worker_bytes that it took of
-    it. With the id "wake" nothing is done, with "prepare" all but the measurement; a worker that was not prepared
-    prepares itself.
+    "wake": nothing. "prepare": the network's first steps. "measure": metrics "probe", with images_per_second and on a
+    GPU free_bytes of its memory, and worker_bytes that this worker took of it; a worker that was not prepared for
+    ``spec`` prepares itself. Reads no data and writes nothing. ``spec.recipe.batch_size`` must be set.
     """
     began = time.perf_counter()
-    if spec.id == WAKE:
+    if spec.probe == "wake":
         return TrialResult(spec.id, "finished")
     work = work_of(spec, device)
-    figures = {} if spec.id == PREPARE else {"images_per_second": work.images_per_second(SECONDS)}
-    if device.startswith("cuda"):
-        figures |= {"free_bytes": torch.cuda.mem_get_info(device)[0], "worker_bytes": torch.cuda.max_memory_reserved()}
-    else:
-        figures |= {"free_bytes": 1 << 62, "worker_bytes": 0}
-    return TrialResult(spec.id, "finished", {"rank": figures}, seconds=time.perf_counter() - began)
+    figures: Figures = {}
+    if spec.probe == "measure":
+        figures["images_per_second"] = work.images_per_second()
+        if work.on_gpu:
+            figures["free_bytes"] = float(torch.cuda.mem_get_info(device)[0])
+            figures["worker_bytes"] = float(torch.cuda.max_memory_reserved())
+    return TrialResult(spec.id, "finished", {"probe": figures}, seconds=time.perf_counter() - began)
 
 
 class Work:
     """A network in training, on images that never end."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        images: TensorSplit,
-        recipe: Recipe,
-        num_classes: int,
-        device: str,
-        *,
-        execution: Execution | None = None,
-    ) -> None:
+    def __init__(self, spec: TrialSpec, device: str) -> None:
+        at, recipe, self.num_classes = torch.device(device), spec.recipe, spec.num_classes
         assert recipe.batch_size is not None
-        generator = torch.Generator(device).manual_seed(0)
-        normal = torch.full((images.images.shape[1],), 0.5, device=device)
-        counts = class_counts(images, images, recipe, num_classes)
-        execution = execution or usual_execution(torch.device(device))
-        execution.place(model, device)
-        self.learning = Learning.of(model, images, recipe, counts, (normal, normal), generator, execution=execution)
-        self.step = make_step(self.learning, [recipe.batch_size] * LEAST_STEPS)
-        self.size, self._batches = recipe.batch_size, self._positions()
+        self.size, self.on_gpu = recipe.batch_size, at.type == "cuda"
+        torch.manual_seed(spec.seed)
+        self.model = build(spec)
+        execution = spec.execution or usual_execution(at)
+        execution.place(self.model, at)
+        self.images = self._made_up(spec.input_shape, at)
+        counts = class_counts(self.images, self.images, recipe, self.num_classes)
+        normal = torch.full((spec.input_shape[0],), MEAN, device=at), torch.full((spec.input_shape[0],), STD, device=at)
+        generator = torch.Generator(at).manual_seed(spec.seed)
+        self.learning = Learning.of(self.model, self.images, recipe, counts, normal, generator, execution=execution)
+        self._classifier = Classifier.of(recipe, counts)
+        self._step = make_step(self.learning, [recipe.batch_size] * LEAST_STEPS)
+        self._phase, self._batches = Phase.of(self.learning, 1), self._positions()
+        self.model.train()
+
+    def _made_up(self, shape: tuple[int, int, int], at: torch.device) -> TensorSplit:
+        """Random images, of every class at least one, as losses ask for; on a CPU read by rows, as data are."""
+        number = max(self.size, self.num_classes, NUM_IMAGES if self.on_gpu else 0)
+        held = number if self.on_gpu else self.size
+        pixels = torch.randint(256, (held, *shape), dtype=torch.uint8, device=at)
+        place_N = torch.arange(number, device=at)
+        return TensorSplit(pixels, place_N % self.num_classes, None if self.on_gpu else place_N % held)
 
     def take_steps(self, number: int) -> None:
         """So many steps, and wait for them."""
-        phase = Phase.of(self.learning, 1)
-        for index_N in itertools.islice(self._batches, number):
-            self.step(phase, index_N, 1e-4)
-        self._wait()
+        with self._classifier.attached(self.model, self.num_classes):
+            self._take(number)
 
-    def images_per_second(self, seconds: float) -> float:
-        """Of steps for at least so long."""
+    def score(self) -> None:
+        """Evaluate some images: of a trial it takes the most memory."""
+        part, channels = slice(0, CHUNK), self.images.images.shape[1]
+        images = TensorSplit(self.images[part], self.images.labels[part])
+        normal, device = ([MEAN] * channels, [STD] * channels), self.images.labels.device
+        evaluate_split(self.model, images, normal, num_classes=self.num_classes, device=device)
+
+    def images_per_second(self) -> float:
+        """Of the fastest step on a CPU, of many on a GPU."""
+        with self._classifier.attached(self.model, self.num_classes):
+            return self.size / (self._seconds_of_many() if self.on_gpu else self._seconds_of_fastest())
+
+    def _seconds_of_fastest(self) -> float:
+        fastest, began = math.inf, time.perf_counter()
+        while fastest == math.inf or time.perf_counter() - began < CPU_SECONDS:
+            index_N = next(self._batches)
+            started = time.perf_counter()
+            self._step(self._phase, index_N, LEARNING_RATE)
+            fastest = min(fastest, time.perf_counter() - started)
+        return fastest
+
+    def _seconds_of_many(self) -> float:
         self._wait()
         began, steps = time.perf_counter(), 0
-        while (elapsed := time.perf_counter() - began) < seconds:
-            self.take_steps(STEPS_BETWEEN_LOOKS)
+        while (elapsed := time.perf_counter() - began) < GPU_SECONDS:
+            self._take(STEPS_BETWEEN_LOOKS)
             steps += STEPS_BETWEEN_LOOKS
-        return steps * self.size / elapsed
+        return elapsed / steps
+
+    def _take(self, number: int) -> None:
+        for index_N in itertools.islice(self._batches, number):
+            self._step(self._phase, index_N, LEARNING_RATE)
+        self._wait()
 
     def _positions(self) -> Iterator[Tensor]:
         while True:
-            order = self.learning.sample(len(self.learning.images), self.learning.generator)
+            order = self.learning.sample(len(self.images), self.learning.generator)
             yield from (part for part in torch.split(order, self.size) if len(part) == self.size)
 
     def _wait(self) -> None:
-        if self.learning.generator.device.type == "cuda":
+        if self.on_gpu:
             torch.cuda.synchronize()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a work is made of."""
+
+    spec: TrialSpec = field(hash=False)  # it holds a dictionary
+    device: str
 
 
 def work_of(spec: TrialSpec, device: str) -> Work:
     """Ready to be measured; kept until another is asked for."""
-    network = spec.space, json.dumps(spec.sample), spec.input_shape, spec.num_classes
-    return _work(*network, spec.recipe, device, execution=spec.execution)
+    return _work(_Asked(replace(spec, id="", probe=None), device))
 
 
 def forget() -> None:
@@ -110,28 +152,17 @@ def forget() -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _work(
-    space: str,
-    sample: str,
-    shape: tuple[int, int, int],
-    num_classes: int,
-    recipe: Recipe,
-    device: str,
-    *,
-    execution: Execution | None,
-) -> Work:
-    """Recorded, and with the memory that a trial takes, of which evaluation needs the most."""
-    if device.startswith("cuda"):
+def _work(asked: _Asked) -> Work:
+    """After its first step, in which libraries prepare themselves.
+
+    On a GPU also recorded, and with the memory that a trial takes.
+    """
+    on_gpu = asked.device.startswith("cuda")
+    if on_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    torch.manual_seed(0)
-    pixels = torch.randint(256, (NUM_IMAGES, *shape), dtype=torch.uint8, device=device)
-    images = TensorSplit(pixels, torch.arange(NUM_IMAGES, device=device) % num_classes)
-    model = get_space(space).build(json.loads(sample), shape, num_classes)
-    work = Work(model, images, recipe, num_classes, device, execution=execution)
-    model.train()
-    work.take_steps(STEPS_BETWEEN_LOOKS)
-    normal = [0.5] * shape[0], [0.5] * shape[0]
-    part = TensorSplit(images.images[:CHUNK], images.labels[:CHUNK])
-    evaluate_split(model, part, normal, num_classes=num_classes, device=device)
+    work = Work(asked.spec, asked.device)
+    work.take_steps(STEPS_BETWEEN_LOOKS if on_gpu else 1)
+    if on_gpu:
+        work.score()
     return work

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from budgets import Budget
 from budgets.draw import settle
+from nas.autotune import Placement
 from nas.config.run import SearchConfig
 from nas.data import Dataset, open_data
 from nas.errors import RunError, UsageError, attempt
@@ -34,8 +34,7 @@ class Plan:
     counts: dict[str, list[int]]
     data_name: str
     data_key: str  # of the images and their splits
-    packing: dict[str, Any] | None = None  # how many trials share a GPU, if measured (see ``nas.autotune.gpu``)
-    training: dict[str, Any] | None = None  # how trials are carried out, where that was measured (``nas.autotune.cpu``)
+    placement: Placement | None = None  # how trials run, where that was measured (see ``nas.engine.placement``)
 
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
@@ -69,8 +68,7 @@ def start(plan: Plan, folder: Path) -> EventLog:
         data_name=plan.data_name,
         data_key=plan.data_key,
         population=plan.config.population,
-        packing=plan.packing,
-        training=plan.training,
+        placement=plan.placement,
     )
     return start_search(folder, plan.config, facts)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from baselines import FixedNetwork
+from nas.autotune import execution_of
 from nas.config.recipe import Figures
 from nas.config.run import RunConfig
 from nas.engine.session import wait
@@ -17,7 +18,6 @@ from nas.executors import Executor, LocalExecutor, WorkerSlot
 from nas.runs import Journal, Run, SearchRun, StudyRun, TrialRecord, as_study
 from nas.runs.events import TrialEnded, TrialSubmitted
 from nas.runs.hints import typed
-from nas.training.precision import execution_of
 from nas.trials import TrialResult, TrialSpec
 
 MOST_FAILURES = 10  # in a row; pruned trials between them are neither here nor there
@@ -171,7 +171,7 @@ def spec_of(run: Run, trial: TrialRecord, *, floor: tuple[float, ...] = (), test
         test_after=not is_search,
         profile=config.profile,
         floor=floor,
-        execution=execution_of(config.precision, run.facts.training if isinstance(run, SearchRun) else None),
+        execution=execution_of(config.precision, run.facts.placement if isinstance(run, SearchRun) else None),
     )
 
 

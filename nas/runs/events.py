@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from budgets import Budget, Cost
+from nas.autotune import Placement
 from nas.config.recipe import Figures
 from nas.config.run import SearchConfig, StudyConfig
 from nas.errors import RunError
@@ -50,8 +51,7 @@ class SearchFacts(Facts):
     budget: Budget
     note: str  # what was settled about the budget
     population: int  # of an evolution: a resumed search may get more trials, but no other population
-    packing: dict[str, Any] | None = None
-    training: dict[str, Any] | None = None
+    placement: Placement | None = None  # how trials run fastest here, if that was measured
 
 
 @dataclass(frozen=True)

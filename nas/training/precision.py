@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from nas.config.run import Precision
 
@@ -49,11 +49,6 @@ def use_bfloat16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def execution_of(precision: Precision, training: dict[str, Any] | None) -> Execution | None:
-    """What every trial of a run uses: what was measured when it began (``nas.autotune``), else what was asked.
-
-    None: what is usual on the worker's device.
-    """
-    if training is not None:
-        return Execution(training["memory_format"], training["precision"])
+def asked_execution(precision: Precision) -> Execution | None:
+    """What a precision that was asked for means; None: what is usual on the worker's device."""
     return {"auto": None, "float32": Execution(), "bfloat16": BFLOAT16}[precision]

@@ -13,6 +13,7 @@ from nas.training.precision import Execution
 
 Sample = dict[str, int | str]
 Status = Literal["finished", "failed", "pruned"]
+Probe = Literal["wake", "prepare", "measure"]  # see ``nas.autotune.probe``
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class TrialSpec:
     execution: Execution | None = None  # None: what is usual on the device
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
     profile: bool = False  # measure what the time goes to
+    probe: Probe | None = None  # what a worker of ``nas.autotune`` is asked for; None: a trial
     floor: tuple[
         float, ...
     ] = ()  # of ``nas.strategies.median_pruner``: below it after an epoch, the trial is pruned; empty: never
@@ -51,8 +53,8 @@ class TrialResult:
     A pruned trial was stopped since others were clearly better by then: ``error`` says so, ``metrics`` are those
     of its best epoch.
 
-    ``metrics`` maps split name ("select", "rank", "test") to figures (see ``nas.training.metrics``);
-    ``history`` holds one flat dictionary an epoch.
+    ``metrics`` maps split name ("select", "rank", "test") to figures (see ``nas.training.metrics``), or "probe" to
+    those of ``nas.autotune.probe``; ``history`` holds one flat dictionary an epoch.
     """
 
     id: str

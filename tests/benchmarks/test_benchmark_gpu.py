@@ -8,7 +8,6 @@ from types import ModuleType
 
 import pytest
 
-from nas.autotune.gpu import MEASURE
 from nas.config.recipe import Recipe
 from nas.data import DataConfig
 from nas.executors import InlineExecutor
@@ -17,7 +16,7 @@ from search_spaces import get_space
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SAMPLE = {choice.label: choice.values[0] for choice in get_space("vgg").choices}
-SPEC = TrialSpec(MEASURE, "vgg", SAMPLE, (1, 8, 8), 10, DataConfig(), Recipe(batch_size=16), seed=1)
+SPEC = TrialSpec("1", "vgg", SAMPLE, (1, 8, 8), 10, DataConfig(), Recipe(batch_size=16), seed=1, probe="measure")
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def test_the_figures_of_a_step(gpu_work: ModuleType) -> None:
         executor.submit(SPEC)
         (result,) = executor.wait()
     assert result.status == "finished", result.error
-    figures = result.metrics["rank"]
+    figures = result.metrics["probe"]
     weights = 4 * sum(parameter.numel() for parameter in get_space("vgg").build(SAMPLE, (1, 8, 8), 10).parameters())
     assert figures["kernels"] > 20 and figures["alone"] > 0
     assert figures["bytes"] > 9 * weights  # Adam alone reads a weight, its gradient and two averages, and writes three

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from budgets import Budget, Cost
+from nas.autotune import Measurement, Placement
 from nas.config.data import DataConfig
 from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig, StudyConfig
@@ -43,6 +44,7 @@ from nas.runs.events import (
 from nas.runs.folders import find_run, load_run, new_name, run_folders
 from nas.runs.log import LOG_NAME, EventLog, LogEntry, is_running, read_log, read_result
 from nas.runs.run import fold
+from nas.training.precision import Execution
 from nas.trials.spec import TrialResult
 
 
@@ -214,10 +216,12 @@ def test_every_kind_of_event_comes_back_as_it_was(tmp_path):
         "data_key": "k",
     }
     study = StudyConfig(data=DataConfig(), study="s", sentence="t", members=(), seeds=2)
-    result = TrialResult("1", "finished", {"rank": {"accuracy": 0.5, "by_class": [0.5, 1.0], "confusion": [[1, 0], [0, 2]]}},
-                         [{"epoch": 1, "train_loss": 0.3}], 2.5)  # fmt: skip
+    figures = {"accuracy": 0.5, "by_class": [0.5, 1.0], "confusion": [[1, 0], [0, 2]]}
+    result = TrialResult("1", "finished", {"rank": figures}, [{"epoch": 1, "train_loss": 0.3}], 2.5)
+    placement = Placement("cpu", 2, 1, Execution(), 10.5, None, (Measurement(2, 1, None, 10.5),))
+    searched = SearchFacts(**facts, budget=Budget(max_params=100), note="n", population=4, placement=placement)
     events = [
-        SearchStarted(config, SearchFacts(**facts, budget=Budget(max_params=100), note="n", population=4), {"nasctl": "1"}),
+        SearchStarted(config, searched, {"nasctl": "1"}),
         StudyStarted(study, StudyFacts(**facts, members={"m": MemberFacts(cost, 5, "text", "id")}), {}),
         SessionStarted(2, {"torch": "2"}),
         SettingsChanged(config),

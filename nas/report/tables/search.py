@@ -5,17 +5,18 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nas.autotune import Placement
 from nas.executors import WorkerSlot
 from nas.report.study import scalar
 from nas.report.tables.format import compact, decimal, make_table
 from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import typed
+from nas.training.precision import Execution
 from nas.units import clock
 from search_spaces.structure import leaves
 
@@ -51,8 +52,8 @@ def _settings(run: SearchRun, places: str) -> str:
         f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}"
         + ("; weak trials stop early" if config.prune else ""),
     ]
-    if facts.training:
-        lines.append(f"Trains  {described(facts.training)}")
+    if facts.placement is not None and facts.placement.execution is not None:
+        lines.append(f"Trains  {described(facts.placement, facts.placement.execution)}")
     elif config.precision != "auto":
         lines.append(f"Trains  in {config.precision}")
     if config.one_shot:
@@ -189,10 +190,9 @@ def runs_table(runs: Sequence[SearchRun | StudyRun]) -> Table:
     return table
 
 
-def described(training: dict[str, Any]) -> str:
-    """What ``tuned`` chose, in words."""
-    threads = f"{training['threads']} thread{'s' * (training['threads'] > 1)} each"
-    times = training.get("times_default")
-    gain = f", {times:g} times as fast as torch's defaults" if times else ""
-    how = f"{training['memory_format'].replace('_', ' ')}, {training['precision']}"
-    return f"{training['workers']} at once, {threads}, {how}: measured{gain}"
+def described(placement: Placement, execution: Execution) -> str:
+    """What was chosen by measuring, in words."""
+    threads = f"{placement.threads} thread{'s' * (placement.threads > 1)} each"
+    gain = f", {placement.times_default:g} times as fast as torch's defaults" if placement.times_default else ""
+    how = f"{execution.memory_format.replace('_', ' ')}, {execution.precision}"
+    return f"{placement.workers} at once, {threads}, {how}: measured{gain}"

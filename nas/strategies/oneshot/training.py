@@ -34,7 +34,7 @@ from nas.strategies.oneshot.penalty import BudgetPenalty
 from nas.training.classifier_head import Classifier
 from nas.training.evaluation import check_finite
 from nas.training.losses import is_reweighted, make_loss
-from nas.training.precision import execution_of, usual_execution
+from nas.training.precision import asked_execution, usual_execution
 from nas.training.schedules import learning_rates
 from nas.training.step import make_optimizer
 from nas.trials.spec import derived_seed
@@ -78,7 +78,7 @@ class SupernetTraining:
         self.alpha_optimizer = _alpha_optimizer(self.alphas, config.supernet.alpha_learning_rate)
         self.loss_of, self.penalty = make_loss(config.recipe, images.counts), BudgetPenalty(space, task, budget)
         self.classifier = Classifier.of(config.recipe, images.counts)
-        execution = execution_of(config.precision, None) or usual_execution(images.device)
+        execution = asked_execution(config.precision) or usual_execution(images.device)
         self.in_bfloat16 = execution.precision == "bfloat16"
         self.pool = None if self.choices.weighted else Pool(space, task, budget, seed=self._seed("pool"))
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from budgets import Budget
-from nas.autotune import cpu as tuning
-from nas.autotune.cpu import Rate, choose, recall, remember
-from nas.autotune.measuring import measure
+from nas.autotune import Measurement, Placement, Workload, cpu, execution_of
+from nas.autotune.cache import Cache
+from nas.autotune.cpu import choose
+from nas.autotune.fastest import VERSION
+from nas.autotune.probe import probe
 from nas.cli.parsing import search_config
 from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig
@@ -20,11 +21,12 @@ from nas.data import DataConfig
 from nas.engine import placement
 from nas.engine.plan import Plan, start
 from nas.executors import WorkerSlot
-from nas.executors.devices import count_cores
+from nas.executors.devices import count_cores, spread
 from nas.report.tables.search import described
+from nas.runs import as_search
 from nas.runs.run import fold
 from nas.training.loop import train
-from nas.training.precision import BFLOAT16, Execution, execution_of
+from nas.training.precision import BFLOAT16, Execution
 from nas.training.sampling import epoch_plan
 from nas.training.tensor_split import TensorSplit
 from nas.trials.spec import TrialSpec
@@ -47,10 +49,10 @@ def plan(*, trials: int = 2000, workers: int | None = 2, cache: Path | None = No
     return Plan(config, get_space("vgg"), TASK, budget, "", classes, slots, counts, "digits", "key")
 
 
-def rates(*images_per_second: float) -> list[Rate]:
+def rates(*images_per_second: float) -> list[Measurement]:
     """Of the usual way, channels last, and that in bfloat16."""
     ways = (CONTIGUOUS, CHANNELS_LAST, BFLOAT16)
-    return [Rate(2, 1, way, figure) for way, figure in zip(ways, images_per_second, strict=False)]
+    return [Measurement(2, 1, way, figure) for way, figure in zip(ways, images_per_second, strict=False)]
 
 
 @pytest.mark.parametrize(
@@ -69,64 +71,49 @@ def test_the_usual_way_stays_unless_another_is_clearly_faster(measured: tuple[fl
 
 
 def test_one_worker_with_all_threads_is_chosen_where_it_is_faster() -> None:
-    alone = Rate(1, 2, CONTIGUOUS, 130.0)
+    alone = Measurement(1, 2, CONTIGUOUS, 130.0)
     assert choose([*rates(100, 105), alone]) == alone
-
-
-def test_what_was_measured_is_remembered_and_what_is_damaged_or_foreign_is_not(tmp_path: Path) -> None:
-    place, facts = tmp_path / "tuning" / "key.json", {"cpu": "this one"}
-    assert recall(place, facts) is None
-    remember(place, facts, rates(100, 150, 190))
-    assert recall(place, facts) == rates(100, 150, 190)
-    assert recall(place, {"cpu": "another"}) is None
-    whole = place.read_text()
-    document = json.loads(whole)
-    broken = ["", whole[:40], "[]", "null", json.dumps({**document, "rates": []}), json.dumps({**document, "rates": 3})]
-    broken += [whole.replace("100", "-1"), whole.replace("100", '"fast"'), whole.replace('"threads"', '"strings"')]
-    for text in broken:
-        place.write_text(text)
-        assert recall(place, facts) is None, text
-    assert [path.name for path in place.parent.iterdir()] == ["key.json"]
-    remember(Path("/dev/null/tuning/key.json"), facts, rates(100))  # a cache that cannot be written stops nothing
 
 
 def test_a_search_is_measured_once_and_keeps_the_workers_that_were_typed(tmp_path: Path) -> None:
     """In real processes."""
     asked = plan(cache=tmp_path, precision="float32")
-    found = placement.tuned(asked)
-    training = found.training
-    assert training is not None and placement.tuned(asked).training == training  # the second time from memory
-    assert (len(found.slots), training["workers"], training["threads"]) == (2, 2, 1)
-    assert training["precision"] == "float32"
-    assert "2 at once, 1 thread each" in described(training)
+    found = placement.placed(asked)
+    chosen = found.placement
+    assert chosen is not None and chosen.execution is not None
+    assert placement.placed(asked).placement == chosen  # the second time from memory
+    assert (len(found.slots), chosen.workers, chosen.threads) == (2, 2, 1)
+    assert chosen.execution.precision == "float32"
+    assert "2 at once, 1 thread each" in described(chosen, chosen.execution)
     with start(found, tmp_path / "run") as store:
-        run = fold(store.folder, store.events())
-    assert run.facts["training"] == training  # what a resumed run goes by
-    assert execution_of("auto", run.facts["training"]) == Execution(training["memory_format"], "float32")
+        recorded = as_search(fold(store.folder, store.entries())).facts.placement
+    assert recorded == chosen  # what a resumed run goes by
+    assert execution_of("auto", recorded) == Execution(chosen.execution.memory_format, "float32")
 
 
 def test_what_is_remembered_is_not_measured_again(tmp_path: Path) -> None:
     asked = plan(cache=tmp_path, workers=None)
     spec = placement.representative(asked)
-    facts = tuning.identity(spec, asked.slots, asked.config.workers, asked.config.precision)
-    place = tmp_path / "tuning" / f"{tuning._digest(facts)}.json"
-    remember(place, facts, [*rates(100, 150, 160), Rate(1, count_cores(), CONTIGUOUS, 75.0)])
-    found = placement.tuned(asked)
-    assert found.training == {
-        "workers": 2, "threads": 1, "memory_format": "channels_last", "precision": "float32",
-        "images_per_second": 150, "times_default": 2.0,
-    }  # fmt: skip
-    assert "2 times as fast as torch's defaults" in described(found.training)
-    other = replace(asked, config=asked.config.model_copy(update={"precision": "float32"}))
-    assert tuning.identity(spec, other.slots, other.config.workers, other.config.precision) != facts
+    workload = Workload(spec, tuple(asked.slots), asked.config.trials, None, "auto")
+    facts = {"version": VERSION, **cpu.identity(workload)}
+    known = [*rates(100, 150, 160), Measurement(1, count_cores(), CONTIGUOUS, 75.0)]
+    Cache(tmp_path / "autotune").add(facts, [asdict(one) for one in known])
+    found = placement.placed(asked)
+    assert found.placement == Placement("cpu", 2, 1, CHANNELS_LAST, 150, 2.0, tuple(known))
+    assert "2 times as fast as torch's defaults" in described(found.placement, CHANNELS_LAST)
+    assert placement.slots_of([WorkerSlot("cpu", 4)], asked.config, found.placement) == spread(["cpu"], 2)
+    elsewhere = [WorkerSlot("cuda:0", 2)]  # resumed on a GPU, for which nothing was measured
+    assert placement.slots_of(elsewhere, asked.config, found.placement) == elsewhere
+    other = replace(workload, precision="float32")
+    assert {"version": VERSION, **cpu.identity(other)} != facts
 
 
 def test_short_searches_and_those_on_a_gpu_are_left_as_they_are(tmp_path: Path) -> None:
     short = plan(trials=12, cache=tmp_path)
-    assert placement.tuned(short) is short
+    assert placement.placed(short) is short
     on_gpu = replace(plan(cache=tmp_path), slots=[WorkerSlot("cuda:0", 2)])
-    assert placement.tuned(on_gpu) is on_gpu
-    assert not (tmp_path / "tuning").exists()
+    assert placement.placed(on_gpu) is on_gpu
+    assert not (tmp_path / "autotune").exists()
 
 
 def test_a_precision_that_was_asked_for_is_what_trials_use() -> None:
@@ -171,5 +158,5 @@ def test_steps_of_any_recipe_can_be_measured(recipe: Recipe) -> None:
     sample = get_space("vgg").canonical
     recipe = recipe.model_copy(update={"batch_size": 16})
     spec = TrialSpec("1", "vgg", sample, (1, 8, 8), 40, DataConfig(), recipe, seed=0, execution=CHANNELS_LAST)
-    result = measure(spec, "cpu", lambda row: None)
-    assert result.metrics["steps"]["images_per_second"] > 0
+    result = probe(replace(spec, probe="measure"), "cpu", lambda row: None)
+    assert result.metrics["probe"]["images_per_second"] > 0

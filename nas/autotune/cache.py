@@ -1,0 +1,42 @@
+"""What was measured on this machine, on its disk: a JSON value by the facts that it depends on, a file each."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.files import write_atomically
+
+Facts = Mapping[str, object]  # of what JSON can hold
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder that several processes may use at a time. What cannot be read is not known, and stops nothing."""
+
+    folder: Path
+
+    def find(self, facts: Facts) -> object:
+        """The value that was kept under equal ``facts``, as JSON holds it; None if there is none."""
+        try:
+            document = json.loads(self.place(facts).read_text(encoding="utf-8"))
+            return document["value"] if document["facts"] == json.loads(_text(facts)) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def add(self, facts: Facts, value: object) -> None:
+        """Let ``find`` find ``value``, whole or not at all. Where the folder cannot be written, nothing is kept."""
+        with contextlib.suppress(OSError):
+            write_atomically(self.place(facts), _text({"facts": facts, "value": value}), parents=True)
+
+    def place(self, facts: Facts) -> Path:
+        """The file for ``facts``."""
+        return self.folder / f"{hashlib.blake2b(_text(facts).encode(), digest_size=16).hexdigest()}.json"
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
