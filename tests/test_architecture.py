@@ -100,7 +100,8 @@ def test_modules_do_not_import_each_other_in_a_circle():
 
 @pytest.mark.parametrize("name", modules())
 def test_a_file_can_be_read_in_one_sitting(name):
-    assert len(modules()[name].read_text().splitlines()) <= 300
+    """300 lines are a reason to look whether a file holds two things; what is read together may be longer."""
+    assert len(modules()[name].read_text().splitlines()) <= 400
 
 
 @pytest.mark.parametrize("name", modules())

@@ -19,7 +19,8 @@ import pytest
 
 from nas.errors import RunError
 from nas.files import is_locked, locked, new_folder, remove_leftovers, take_lock, write_atomically
-from nas.runs.log import RunStore, is_running
+from nas.runs.events import Noted
+from nas.runs.log import EventLog, is_running
 
 SPAWN = multiprocessing.get_context("spawn")
 OLD, NEW = b"old" * 10, b"new" * 1_000_000
@@ -388,7 +389,7 @@ class TestLock:
         process, channel = begin(look_for_ever, tmp_path / ".lock")
         assert heard(channel) == "looking"
         for _ in range(20):
-            with RunStore(tmp_path):
+            with EventLog(tmp_path):
                 assert is_running(tmp_path)
         kill(process)
 
@@ -397,11 +398,11 @@ class TestLock:
         assert heard(channel) == "held"
         assert is_running(tmp_path)
         with pytest.raises(RunError, match="being worked on by another process"):
-            RunStore(tmp_path)
+            EventLog(tmp_path)
         kill(process)
         assert not is_running(tmp_path)
         with pytest.raises(RunError, match=r"none cannot be written: No such file"):
-            RunStore(tmp_path / "none")
+            EventLog(tmp_path / "none")
 
     def test_a_folder_that_may_only_be_read(self, tmp_path: Path) -> None:
         assert not is_locked(tmp_path / ".lock")
@@ -440,5 +441,5 @@ class TestLock:
                 pass
         assert names(tmp_path) == [".lock", "file", "folder"]
         with pytest.raises(RunError, match="cannot be written: No locks available"):
-            RunStore(tmp_path)
+            EventLog(tmp_path)
         assert not is_running(tmp_path)
