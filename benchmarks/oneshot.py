@@ -30,8 +30,7 @@ from typing import Any
 
 from nas.cli.parsing import ALPHA_FLAGS, SUPERNET_FLAGS
 from nas.errors import RunError
-from nas.runs.folders import load_run
-from nas.runs.run import Run
+from nas.runs import SearchRun, load_search
 from nas.units import clock
 from search_spaces import space_names
 
@@ -58,10 +57,10 @@ def search_flags(strategy: str, extra: Sequence[str], darts_seconds: float | Non
     return [*flags, "--strategy", strategy]
 
 
-def run_search(name: str, runs: Path, flags: Sequence[str]) -> Run | None:
+def run_search(name: str, runs: Path, flags: Sequence[str]) -> SearchRun | None:
     """Search to the end under a name, going on if an earlier start was interrupted; None if it fails."""
     try:
-        load_run(name, runs)
+        load_search(name, runs)
         words = ["resume", name]
     except RunError:  # it is not there, or was killed before its first event
         words = ["search", *flags, "--run", name]
@@ -70,22 +69,22 @@ def run_search(name: str, runs: Path, flags: Sequence[str]) -> Run | None:
     if done.returncode:
         print(f"  failed: {done.stderr.strip()}", file=sys.stderr, flush=True)
         return None
-    return load_run(name, runs)
+    return load_search(name, runs)
 
 
-def measured(run: Run) -> Result:
+def measured(run: SearchRun) -> Result:
     """What is compared: the winner on rank and test, and every trial of the search on rank."""
     assert run.winner is not None
-    objective, winner = run.config.objective, run.trials[run.winner["trial"]]
+    objective, winner = run.config.objective, run.trials[run.winner.trial]
     confirmed = [trial.score(objective) for trial in run.confirmations(winner.id)] or [winner.score(objective)]
     return {
         "objective": objective,
         "rank": confirmed,
-        "test": [figures[objective] for figures in run.winner["test"].values()],
+        "test": [figures[objective] for figures in run.winner.test.values()],
         "params": winner.cost.params,
         "sample": winner.sample,
         "trials": [score for trial in run.stage("search") if (score := trial.score(objective)) is not None],
-        "supernet_seconds": sum(row["seconds"] for row in run.supernet_epochs),
+        "supernet_seconds": sum(row.seconds for row in run.supernet_epochs),
         "seconds": run.elapsed,  # all sessions; what --time-limit counts
     }
 

@@ -30,7 +30,9 @@ from nas.engine.plan import plan_search, start
 from nas.engine.search import run_search
 from nas.executors import EpochReport, LocalExecutor
 from nas.report.tensorboard.listener import keep_files
-from nas.runs.run import Run
+from nas.runs import Run, as_search
+from nas.runs.events import TrialEnded, TrialSubmitted
+from nas.runs.run import fold
 from nas.trials.spec import TrialResult, TrialSpec
 
 
@@ -52,13 +54,13 @@ def ours(trials: int, workers: int, folder: Path) -> tuple[list[float], float]:
     last = 0.0
 
     def listen(event: object, run: Run) -> None:
-        kind, body = event.kind, event.body  # type: ignore[attr-defined]
-        if kind == "submitted":
-            since[body["id"]] = time.perf_counter()
-        elif kind == "result":
-            nonlocal last
-            last = time.perf_counter()
-            seconds.append(last - since[body["id"]])
+        nonlocal last
+        match event:
+            case TrialSubmitted(id=trial_id):
+                since[trial_id] = time.perf_counter()
+            case TrialEnded(result):
+                last = time.perf_counter()
+                seconds.append(last - since[result.id])
 
     def open_executor(slots: object) -> LocalExecutor:
         executor = LocalExecutor(slots, run="overhead:nothing")  # type: ignore[arg-type]
@@ -69,7 +71,8 @@ def ours(trials: int, workers: int, folder: Path) -> tuple[list[float], float]:
         return executor
 
     with start(plan, folder) as store:
-        run = run_search(store, plan.slots, [keep_files, listen], open_executor)
+        run = as_search(fold(folder, store.entries()))
+        run = run_search(run, store, plan.slots, [keep_files, listen], open_executor)
     assert len(run.stage("search")) == trials
     return seconds, last - min(since.values())
 

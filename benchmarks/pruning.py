@@ -28,18 +28,17 @@ from pathlib import Path
 from hardware import hardware
 
 from nas.errors import RunError
-from nas.runs.folders import load_run
-from nas.runs.run import Run, Trial
+from nas.runs import SearchRun, TrialRecord, load_search
 from nas.strategies.median_pruner import MOST_TRIALS, floor
 from nas.training.early_stopping import History, curve, why_pruned
 
 FLAGS = ("--data", "digits", "--confirm", "0", "--workers", "1", "--device", "cpu")
 
 
-def searched(name: str, runs: Path, flags: Sequence[str]) -> Run:
+def searched(name: str, runs: Path, flags: Sequence[str]) -> SearchRun:
     """The search of this name, run to its end if it has not been."""
     try:
-        done = load_run(name, runs)
+        done = load_search(name, runs)
         if done.winner:
             return done
         words = ["resume", name]
@@ -48,15 +47,15 @@ def searched(name: str, runs: Path, flags: Sequence[str]) -> Run:
     print(f"running {name}", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "nas.cli", *words, "--runs", str(runs), "--json"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return load_run(name, runs)
+    return load_search(name, runs)
 
 
-def epochs(run: Run) -> int:
+def epochs(run: SearchRun) -> int:
     """Epochs trained in the search."""
     return sum(trial.epochs for trial in run.stage("search"))
 
 
-def place(winner: Trial, run: Run) -> int | None:
+def place(winner: TrialRecord, run: SearchRun) -> int | None:
     """The rank, from 1, of an architecture in a search; None if it was not tried there."""
     ranked = [trial.architecture for trial in run.ranked()]
     return ranked.index(winner.architecture) + 1 if winner.architecture in ranked else None
@@ -113,7 +112,7 @@ def replay(folders: Sequence[Path], num_orders: int) -> None:
     print(f"{'run':<40} {'trials':>6} {'orders':>6} {'saved':>6} {'same winner':>12} {'place':>6} {'lost':>6}")
     means = []
     for folder in folders:
-        run = load_run(str(folder))
+        run = load_search(str(folder))
         trials = [trial for trial in run.stage("search") if trial.status == "finished"]
         histories = {trial.id: run.history(trial) for trial in trials}
         orders = 1 if run.config.strategy == "evolution" else num_orders  # its order is no accident

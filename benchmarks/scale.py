@@ -29,7 +29,6 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +38,21 @@ import numpy as np
 from hardware import hardware
 from rich.console import Console
 
-from budgets import cost_of
 from nas.config.recipe import OBJECTIVES, Recipe
 from nas.config.run import SearchConfig
-from nas.engine.plan import Plan, plan_search, start
+from nas.engine.plan import plan_search, start
 from nas.engine.search import run_search
+from nas.engine.trial_loop import submission
 from nas.executors import WorkerSlot
 from nas.report.live import Plain
 from nas.report.tensorboard.listener import bring_up_to_date, keep_files
-from nas.runs.log import LOG_NAME, EventLog, stream_events
+from nas.runs import EventLog, as_search
+from nas.runs.events import Event, TrialEnded
+from nas.runs.folders import read_run
+from nas.runs.log import LOG_NAME
 from nas.runs.run import fold
-from nas.strategies.base import Tell
-from nas.strategies.replayed_proposals import RecallingProposer
+from nas.strategies.base import Proposal, Tell
+from nas.strategies.registry import get_strategy
 from nas.trials.spec import TrialResult, TrialSpec, derived_seed
 from search_spaces import Sample
 
@@ -95,12 +97,12 @@ def hash_of(label: str, value: int | str) -> float:
 
 
 class Recorder:
-    """``nas.strategies.nni_multi_trial.Trials`` that writes the log of a search and carries out nothing."""
+    """``strategies.base.Trials`` that writes the log of a search and carries out nothing."""
 
-    def __init__(self, store: EventLog, plan: Plan, count: int) -> None:
-        self.store, self.plan, self.count = store, plan, count
-        self.proposer = RecallingProposer(plan.space, plan.task, plan.budget)
-        self.tell: Tell = lambda trial_id, score: None
+    def __init__(self, store: EventLog, count: int) -> None:
+        self.run = as_search(fold(store.folder, store.entries()))
+        self.store, self.count = store, count
+        self.tell: Tell = lambda trial: None
         self.running: deque[tuple[str, float]] = deque()
         self.started = 0
 
@@ -112,21 +114,22 @@ class Recorder:
             self.finish()
         return self.started < self.count
 
-    def submit(self, sample: Sample) -> str:
+    def submit(self, proposal: Proposal, *, as_recorded: bool = False) -> str:
         self.started += 1
-        trial_id, space, task = str(self.started), self.plan.space, self.plan.task
-        body = {"id": trial_id, "stage": "search", "of": trial_id, "sample": sample, "seed": derived_seed(0, trial_id)}
-        body |= {"architecture": space.architecture_id(sample, task), "mutant": self.proposer.was_mutant}
-        self.store.append("submitted", body | asdict(cost_of(space, sample, task)))
-        self.running.append((trial_id, score_of(sample)))
+        trial_id = str(self.started)
+        self.record(submission(self.run, trial_id, proposal.sample, stage="search", of=trial_id, note=proposal.note))
+        self.running.append((trial_id, score_of(proposal.sample)))
         if self.started % 5000 == 0:
             print(f"  {self.started:,} trials recorded", file=sys.stderr, flush=True)
         return trial_id
 
     def finish(self) -> None:
         trial_id, score = self.running.popleft()
-        self.store.append("result", asdict(result(trial_id, score)) | {"stage": "search"})
-        self.tell(trial_id, score)
+        self.record(TrialEnded.of(result(trial_id, score), "search"))
+        self.tell(self.run.trials[trial_id])
+
+    def record(self, event: Event) -> None:
+        self.run.apply(self.store.append(event))
 
     def drain(self) -> None:
         while self.running:
@@ -135,15 +138,13 @@ class Recorder:
 
 def record(folder: Path, count: int, strategy: str) -> None:
     """The run of a search of ``count`` trials that was stopped."""
-    from nas.strategies.nni_multi_trial import run_strategy
-
     plan = plan_search(settings(strategy))
     with start(plan, folder) as store:
         database: sqlite3.Connection = store._database
         database.execute("PRAGMA synchronous=OFF")  # nobody will miss it
         database.execute("BEGIN")
-        recorder = Recorder(store, plan, count)
-        run_strategy(strategy, recorder.proposer, recorder, seed=0, population=plan.config.population)
+        recorder = Recorder(store, count)
+        get_strategy(strategy).make(recorder.run).run(recorder)
         database.execute("COMMIT")
 
 
@@ -232,7 +233,8 @@ def measure_results(folder: Path) -> dict[str, float]:
     with EventLog(folder) as store:
         append = store.append = Timed(store.append)  # type: ignore[method-assign, assignment]
         try:
-            run_search(store, [WorkerSlot("cpu", 1)] * SLOTS, [files, display], lambda slots: executor)
+            run = as_search(fold(folder, store.entries()))
+            run_search(run, store, [WorkerSlot("cpu", 1)] * SLOTS, [files, display], lambda slots: executor)
         except KeyboardInterrupt:
             seconds = time.perf_counter() - executor.began
     parts = {"append": append.seconds, "files": files.seconds, "display": display.seconds}
@@ -242,7 +244,7 @@ def measure_results(folder: Path) -> dict[str, float]:
 
 def measure_export(folder: Path) -> dict[str, float]:
     """Seconds to write all TensorBoard files, and to find that all are there."""
-    run = fold(folder, stream_events(folder))
+    run = read_run(folder)
     seconds = [Timed(bring_up_to_date) for _ in range(2)]
     for step in seconds:
         step(run)
@@ -253,7 +255,7 @@ def measure_fold(folder: Path) -> dict[str, float]:
     """Bytes a trial of a run in memory, and seconds to read it."""
     before = memory("self", "VmRSS")
     began = time.perf_counter()
-    run = fold(folder, stream_events(folder))
+    run = read_run(folder)
     seconds = time.perf_counter() - began
     return {"fold": seconds, "bytes a trial": 1e6 * (memory("self", "VmRSS") - before) / len(run.trials)}
 

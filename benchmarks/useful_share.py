@@ -27,18 +27,18 @@ def plain_loop(folder: Path, first: int, step: int, most: int, threads: int) -> 
     """Train every ``step``-th network of a run from ``first`` on; print the seconds that took."""
     import torch
 
-    from nas.runs.log import read_events
-    from nas.runs.run import fold
+    from nas.runs import as_search
+    from nas.runs.folders import read_run
     from nas.training.evaluation import evaluate_split
     from nas.training.loop import train
     from nas.trials.datasets import split_on_device
     from search_spaces import get_space
 
     torch.set_num_threads(threads)
-    run = fold(folder, read_events(folder))
-    config, shape = run.search, tuple(run.facts["input_shape"])
+    run = as_search(read_run(folder))
+    config, shape = run.config, run.facts.input_shape
     parts = {name: split_on_device(config.data, "cpu", name) for name in ("train", "select", "rank")}
-    classes = len(run.facts["classes"])
+    classes = len(run.facts.classes)
     seconds = 0.0
     for trial in list(run.stage("search"))[first::step][:most]:
         began = time.perf_counter()

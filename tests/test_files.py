@@ -19,7 +19,6 @@ import pytest
 
 from nas.errors import RunError
 from nas.files import is_locked, locked, new_folder, remove_leftovers, take_lock, write_atomically
-from nas.runs.events import Noted
 from nas.runs.log import EventLog, is_running
 
 SPAWN = multiprocessing.get_context("spawn")

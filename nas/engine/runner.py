@@ -60,7 +60,7 @@ class TrialRunner:
         """Record that a trial starts, and start it. Only while there is a free slot."""
         self.journal.append(event)
         trial = self.run.trials[event.id]
-        self.executor.submit(spec_of(self.run, trial, floor=self.stop_rule(trial)))
+        self.executor.submit(spec_of(self.run, trial, threshold=self.stop_rule(trial)))
         return trial
 
     def start_again(self, trial: TrialRecord) -> None:
@@ -78,7 +78,7 @@ class TrialRunner:
         """
         while self._waiting and self.executor.num_running < self.executor.num_slots:
             trial = self._waiting.popleft()
-            self.executor.submit(spec_of(self.run, trial, floor=self.stop_rule(trial)))
+            self.executor.submit(spec_of(self.run, trial, threshold=self.stop_rule(trial)))
         limit = self.run.config.time_limit
         time_left = limit - self.journal.log.elapsed if limit else 0.0  # past the limit, trials that run may end
         results = wait(self.executor, self.journal.watch, time_left if time_left > 0 else None)
@@ -140,7 +140,7 @@ class TrialRunner:
         return trial
 
 
-def spec_of(run: Run, trial: TrialRecord, *, floor: tuple[float, ...] = (), test: bool = False) -> TrialSpec:
+def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), test: bool = False) -> TrialSpec:
     """What a worker needs to know about a trial. ``test``: score its weights on the test split, train nothing.
 
     The trainings of a baseline run leave no weights, only figures, those on the test split among them.
@@ -170,7 +170,7 @@ def spec_of(run: Run, trial: TrialRecord, *, floor: tuple[float, ...] = (), test
         test=test,
         test_after=not is_search,
         profile=config.profile,
-        floor=floor,
+        threshold=threshold,
         execution=execution_of(config.precision, run.facts.placement if isinstance(run, SearchRun) else None),
     )
 

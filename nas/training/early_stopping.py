@@ -1,11 +1,37 @@
-"""When a training stops before its last epoch."""
+"""When a training stops before its last epoch, and why it did."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 History = Sequence[Mapping[str, float]]  # as ``nas.training.loop.Training`` has it
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a training ended before its last epoch."""
+
+    rule: Literal["patience", "pruned"]
+    reason: str
+
+
+def why_stopped(
+    history: History,
+    objective: str,
+    *,
+    patience: int | None,
+    epochs_without_lower_loss: int,
+    threshold: Sequence[float],
+) -> Stop | None:
+    """Why to stop after the last epoch of ``history``, by the recipe's patience or a pruner; None: go on."""
+    if reason := why_pruned(history, objective, threshold):
+        return Stop("pruned", reason)
+    if patience is not None and epochs_without_lower_loss >= patience:
+        return Stop("patience", f"after epoch {len(history)}: no lower select_loss for {patience} epochs")
+    return None
 
 
 def curve(history: History, objective: str) -> list[float]:
@@ -13,12 +39,15 @@ def curve(history: History, objective: str) -> list[float]:
     return list(accumulate((row[f"select_{objective}"] for row in history), max))
 
 
-def why_pruned(history: History, objective: str, floor: Sequence[float]) -> str | None:
-    """Why a trial with this history is to be stopped now, None if it is not. ``floor`` as above; empty: never."""
+def why_pruned(history: History, objective: str, threshold: Sequence[float]) -> str | None:
+    """Why a trial with this history is to be stopped now, None if it is not. ``threshold``: what it must have
+    reached after each epoch (see ``strategies.base.StopRule``); empty: never."""
     epoch = len(history)
-    if not 0 < epoch <= len(floor):
+    if not 0 < epoch <= len(threshold):
         return None
     best = curve(history, objective)[-1]
-    if best >= floor[epoch - 1]:
+    if best >= threshold[epoch - 1]:
         return None
-    return f"after epoch {epoch} of {len(floor)}: {best:.3f} on select, where {floor[epoch - 1]:.3f} was the least"
+    return (
+        f"after epoch {epoch} of {len(threshold)}: {best:.3f} on select, where {threshold[epoch - 1]:.3f} was the least"
+    )

@@ -17,7 +17,7 @@ from nas.config.recipe import Recipe
 from nas.stopwatch import OFF, Watch
 from nas.training.classifier_head import Classifier
 from nas.training.cuda_graphs import Step
-from nas.training.early_stopping import why_pruned
+from nas.training.early_stopping import Stop, why_stopped
 from nas.training.evaluation import check_finite, evaluate_split
 from nas.training.precision import Execution, usual_execution
 from nas.training.sampling import epoch_plan
@@ -35,6 +35,7 @@ class Training:
     history: list[dict[str, float]]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    stopped_by: Stop | None = None  # None: all epochs were trained
     notes: tuple[str, ...] = ()  # what the user may want to know of how it ran; nothing about the result
 
 
@@ -52,7 +53,7 @@ def train(
     execution: Execution | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     watch: Watch = OFF,
-    floor: Sequence[float] = (),
+    threshold: Sequence[float] = (),
 ) -> Training:
     """Train ``model`` in place by ``recipe``; keep the epoch with the best ``objective`` on ``select_split``.
 
@@ -61,9 +62,9 @@ def train(
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's
     penalty), learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar of
     ``nas.training.metrics.evaluate``. The training stops early after ``recipe.patience`` epochs without a lower
-    select_loss, and when it falls below ``floor`` (see ``early_stopping``). With ``keep_epoch`` "last" the last trained
-    epoch is kept instead of the best. The weights that are kept need nothing of the recipe (see ``classifier_head``).
-    TrialError if a loss is not finite. Equal seeds, equal bits on a CPU with equal threads.
+    select_loss, and when it falls below ``threshold`` (see ``early_stopping``). With ``keep_epoch`` "last" the last
+    trained epoch is kept instead of the best. The weights that are kept need nothing of the recipe. TrialError if a
+    loss is not finite. Equal seeds, equal bits on a CPU with equal threads.
     """
     device = torch.device(device)
     torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator
@@ -77,7 +78,7 @@ def train(
     learning = Learning.of(model, images, recipe, counts, normal, generator, execution=execution, watch=watch)
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
     history: list[dict[str, float]] = []
-    step = make_step(learning, sizes)
+    step, stopped_by = make_step(learning, sizes), None
 
     with classifier.attached(model, num_classes):
         for epoch in range(1, recipe.epochs + 1):
@@ -96,13 +97,16 @@ def train(
             history.append(record)
             if on_epoch is not None:
                 on_epoch(record)
-            patient = recipe.patience is None or kept.epochs_without_lower_loss < recipe.patience
-            if not patient or why_pruned(history, objective, floor):
+            stopped_by = why_stopped(
+                history, objective, patience=recipe.patience, threshold=threshold,
+                epochs_without_lower_loss=kept.epochs_without_lower_loss,
+            )  # fmt: skip
+            if stopped_by is not None:
                 break
 
     state = classifier.folded(kept.state, model, num_classes)
     state = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
-    return Training(state, kept.epoch, history, mean, std, notes_on(step))
+    return Training(state, kept.epoch, history, mean, std, stopped_by, notes_on(step))
 
 
 @dataclass

@@ -22,7 +22,6 @@ from nas.config.recipe import Figures
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, out_of_memory
 from nas.stopwatch import OFF, Stopwatch, Watch
-from nas.training.early_stopping import why_pruned
 from nas.training.evaluation import evaluate_split
 from nas.training.loop import train
 from nas.training.precision import usual_execution
@@ -43,23 +42,25 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
 
     Equal specifications give equal results (bit for bit on a CPU with equal threads). Data stay open for
     the next trial in this process. The weights of the best epoch appear at ``spec.weights_path`` whole or
-    not at all, and only if the trial finishes: one that falls below ``spec.floor`` is stopped and scored, no more.
+    not at all, and only if the trial finishes: one that falls below ``spec.threshold`` is stopped and scored, no more.
     ``spec.log_path`` is appended to. ``on_epoch`` receives each record of the history (see ``nas.training.train``).
     """
     started = time.perf_counter()
     watch = Stopwatch("rest", settle=_settle if device.startswith("cuda") else None) if spec.profile else OFF
     history: list[dict[str, float]] = []
     metrics: dict[str, Figures] = {}
-    reason = None
+    reason = pruned = None
     try:
-        metrics = _test(spec, device) if spec.test else _train_and_score(spec, device, history, on_epoch, watch)
+        if spec.test:
+            metrics = _test(spec, device)
+        else:
+            metrics, pruned = _train_and_score(spec, device, history, on_epoch, watch)
     except Exception as error:
         reason = _reason(error, device)
         with contextlib.suppress(OSError):  # the log may be what failed
             _log(spec, traceback.format_exc().rstrip(), f"failed: {reason}")
     if reason is not None and reason.startswith("out of memory"):
         torch.cuda.empty_cache()  # here, where the traceback no longer holds the tensors; nothing on a CPU
-    pruned = why_pruned(history, spec.objective, spec.floor) if reason is None else None
     return TrialResult(
         id=spec.id,
         status="failed" if reason else "pruned" if pruned else "finished",
@@ -73,8 +74,9 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
 
 def _train_and_score(
     spec: TrialSpec, device: str, history: list[dict[str, float]], on_epoch: OnEpoch | None, watch: Watch
-) -> dict[str, Figures]:
-    """The figures by split. Fills ``history`` as it goes, so that a failed trial keeps its curve."""
+) -> tuple[dict[str, Figures], str | None]:
+    """The figures by split, and why the trial was pruned, if it was. Fills ``history`` as it goes, so that a failed
+    trial keeps its curve."""
     torch.manual_seed(spec.seed)  # before building: the first weights come from it
     model = build(spec)
     _log(spec, *_header(spec, device, model))
@@ -102,7 +104,7 @@ def _train_and_score(
         execution=spec.execution,
         on_epoch=record_epoch,
         watch=watch,
-        floor=spec.floor,
+        threshold=spec.threshold,
     )
     model.load_state_dict(training.best_state)
     normalization = Normalization(training.mean, training.std)
@@ -112,11 +114,12 @@ def _train_and_score(
     watch.switch("rest")
     _log(spec, f"best epoch {training.best_epoch}", *training.notes)
     _log(spec, *(f"{name} {json.dumps(metrics[name])}" for name in scored))
-    if pruned := why_pruned(history, spec.objective, spec.floor):
-        _log(spec, f"pruned {pruned}")
-    elif spec.weights_path is not None:
+    if training.stopped_by is not None and training.stopped_by.rule == "pruned":
+        _log(spec, f"pruned {training.stopped_by.reason}")
+        return metrics, training.stopped_by.reason
+    if spec.weights_path is not None:
         save_weights(training.best_state, normalization, Path(spec.weights_path))
-    return metrics
+    return metrics, None
 
 
 def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:

@@ -41,9 +41,8 @@ class TrialSpec:
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
     profile: bool = False  # measure what the time goes to
     probe: Probe | None = None  # what a worker of ``nas.autotune`` is asked for; None: a trial
-    floor: tuple[
-        float, ...
-    ] = ()  # of ``nas.strategies.median_pruner``: below it after an epoch, the trial is pruned; empty: never
+    # What it must reach after each epoch, or it is pruned (``strategies.base.StopRule``); empty: nothing.
+    threshold: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

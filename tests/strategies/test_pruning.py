@@ -132,7 +132,7 @@ class Learning(Simulated):
         history: list[dict[str, float]] = []
         for epoch in range(1, spec.recipe.epochs + 1):
             history.append({"epoch": epoch, "select_balanced_accuracy": score_of(spec) * epoch / spec.recipe.epochs})
-            if reason := why_pruned(history, spec.objective, spec.floor):
+            if reason := why_pruned(history, spec.objective, spec.threshold):
                 Path(spec.weights_path or "").unlink()
                 figures = {"balanced_accuracy": history[-1]["select_balanced_accuracy"]}
                 return [TrialResult(spec.id, "pruned", {"rank": figures}, history, 0.1, reason)]
@@ -162,7 +162,7 @@ def test_an_interrupted_trial_is_judged_by_those_that_judged_it_before(tmp_path)
 
     class Watched(Learning):
         def submit(self, spec: TrialSpec) -> None:
-            floors.setdefault(spec.id, []).append(spec.floor)
+            floors.setdefault(spec.id, []).append(spec.threshold)
             super().submit(spec)
 
     with pytest.raises(KeyboardInterrupt):
@@ -259,10 +259,10 @@ def test_a_real_trial_is_stopped_and_scored_but_leaves_no_weights(tmp_path):
     whole = run_trial(spec, "cpu")
     best = curve(whole.history, "balanced_accuracy")[2]
     Path(spec.weights_path or "").unlink()
-    passed = run_trial(replace(spec, floor=(0.0, 0.0, best, 0.0)), "cpu")
+    passed = run_trial(replace(spec, threshold=(0.0, 0.0, best, 0.0)), "cpu")
     assert (passed.status, passed.metrics) == ("finished", whole.metrics)
     Path(spec.weights_path or "").unlink()
-    pruned = run_trial(replace(spec, floor=(0.0, 0.0, best + 0.01, 0.0)), "cpu")
+    pruned = run_trial(replace(spec, threshold=(0.0, 0.0, best + 0.01, 0.0)), "cpu")
     assert pruned.status == "pruned"
     assert pruned.error == f"after epoch 3 of 4: {best:.3f} on select, where {best + 0.01:.3f} was the least"
     timeless = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.history] for r in (pruned, whole)]

@@ -10,11 +10,12 @@ from baselines.registry import network_names
 from baselines.studies import STUDIES
 from nas import api
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
-from nas.cli.commands.search import carry_out
+from nas.cli.commands.search import stoppable, tell_outcome
 from nas.cli.parsing import Flags, study_request
 from nas.cli.terminal import decoding
 from nas.config.validation import raise_all
 from nas.errors import UsageError, attempt
+from nas.report.live import open_display
 from nas.runs import as_study, load_run
 from nas.runs.folders import name_faults
 
@@ -52,7 +53,9 @@ def run_command(flags: Flags) -> None:
         opened = api.new_baseline(request, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
     if not quiet:
         print_study_plan(console, as_study(opened.run), opened.slots)
-    carry_out(opened, quiet=quiet, as_json=flags["json"])
+    with stoppable(opened.run.folder):
+        run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
+    tell_outcome(run, quiet=quiet, as_json=flags["json"])
 
 
 def report_command(name: str | None, runs: str, *, as_json: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nas import api
@@ -34,7 +36,9 @@ def search_command(flags: Flags) -> None:
         opened = api.new_search(config, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
     if not quiet:
         print_plan(console, as_search(opened.run), opened.slots)
-    carry_out(opened, quiet=quiet, as_json=flags["json"])
+    with stoppable(opened.run.folder):
+        run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
+    tell_outcome(run, quiet=quiet, as_json=flags["json"])
 
 
 def resume_command(flags: Flags) -> None:
@@ -49,36 +53,35 @@ def resume_command(flags: Flags) -> None:
     quiet = flags["quiet"] or flags["json"]
     changed = isinstance(run, SearchRun) and changes.of(run.config).keys() - {"profile"}
     if run.is_done and not changed and not (changes.trials and api.trials_faults(run, changes.trials)):
-        _say_it_is_done(run, quiet=flags["quiet"], as_json=flags["json"])
+        if not quiet:
+            console.print(f"{run.name} is done already.")
+        tell_outcome(run, quiet=quiet, as_json=flags["json"])
         return
     with decoding(console, quiet) as progress:
         opened = api.reopen(run, changes, progress=progress)
-    carry_out(opened, quiet=quiet, as_json=flags["json"])
+    with stoppable(opened.run.folder):
+        run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
+    tell_outcome(run, quiet=quiet, as_json=flags["json"])
 
 
-def _say_it_is_done(run: SearchRun | StudyRun, *, quiet: bool, as_json: bool) -> None:
-    """A finished run is shown again."""
-    if as_json:
-        print_json(outcome_document(run))
-    elif not quiet:
-        console.print(f"{run.name} is done already.")
-        show_outcome(run)
-
-
-def carry_out(opened: api.OpenRun, *, quiet: bool, as_json: bool) -> None:
-    """Carry a run out with a display, show what came of it; say how to go on if it is stopped."""
+@contextmanager
+def stoppable(folder: Path) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end what is inside with a line that says how to go on, and exit code 130."""
 
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
     try:
-        run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
+        yield
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not garble the message
-        again = typed("resume", opened.run.folder)
-        print(f"\nStopped. Every finished trial is kept. To go on: {again}", file=sys.stderr)
+        print(f"\nStopped. Every finished trial is kept. To go on: {typed('resume', folder)}", file=sys.stderr)
         sys.exit(130)
+
+
+def tell_outcome(run: SearchRun | StudyRun, *, quiet: bool, as_json: bool) -> None:
+    """What came of a run."""
     if as_json:
         print_json(outcome_document(run))
     elif not quiet:
