@@ -35,7 +35,6 @@ def trials_of_a_search(folder: Path, *arguments: object) -> list[dict]:
     return json.loads(nasctl("trials", "--run", "one", "--json", cwd=folder).stdout)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", space_names())
 def test_every_trial_of_a_search_obeys_the_budget(name, searches, tmp_path):
     for strategy, (arguments, shape) in searches.items():
