@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, exit codes, one clear message for everything wrong."""
+"""The command line as a user meets it: exit codes, one clear message for everything wrong, signals and pipes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import NASCTL, fails, nasctl
+from command_line import NASCTL, fails, nasctl, nasctl_process
 from PIL import Image
 
 from nas.runs.log import LOG_NAME, read_events
@@ -30,7 +30,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_imports_nothing_heavy(tmp_path):
-    assert nasctl("--help", cwd=tmp_path).returncode == 0
+    assert nasctl_process("--help", cwd=tmp_path).returncode == 0
     code = "import sys; import nas.cli; print([m for m in ('torch', 'nni', 'numpy', 'pydantic') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -211,13 +211,22 @@ def test_space_tells_what_fits_before_anything_is_spent(tmp_path):
 
 
 def test_json_prints_a_document_and_nothing_else(tmp_path):
-    done = nasctl("search", *QUICK, "--trials", 2, "--confirm", 0, "--json", cwd=tmp_path)
+    done = nasctl_process("search", *QUICK, "--trials", 2, "--confirm", 0, "--json", cwd=tmp_path)
     document = json.loads(done.stdout)
     assert document["trials"]["finished"] == 2
     assert document["run"] == "vgg-digits-1"
-    quiet = nasctl("search", *QUICK, "--trials", 1, "--confirm", 0, "--quiet", cwd=tmp_path)
-    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
-    assert (tmp_path / "runs" / "vgg-digits-2").is_dir()
+
+
+def test_a_call_in_this_process_is_as_one_of_its_own(finished, tmp_path):
+    """What other tests rely on: ``nasctl`` and ``nasctl_process`` give the same, and the first leaves nothing."""
+    before = Path.cwd(), dict(os.environ), signal.getsignal(signal.SIGTERM), sys.stdout
+    for arguments in (("status", "--run", "small"), ("show", 99), ("show",)):
+        here, there = (call(*arguments, cwd=finished) for call in (nasctl, nasctl_process))
+        assert (here.returncode, here.stdout, here.stderr) == (there.returncode, there.stdout, there.stderr)
+    assert (Path.cwd(), dict(os.environ), signal.getsignal(signal.SIGTERM), sys.stdout) == before
+    with pytest.raises(subprocess.TimeoutExpired):
+        nasctl("search", *QUICK, "--trials", 100_000, "--epochs", 1000, cwd=tmp_path, timeout=1)
+    assert (Path.cwd(), signal.getsignal(signal.SIGTERM), sys.stdout) == (before[0], *before[2:])
 
 
 def test_a_search_without_a_finished_trial_fails_with_the_reasons(tmp_path):
@@ -248,10 +257,12 @@ def test_data_that_changed_or_went_away_stop_a_resume_before_it_begins(tmp_path)
     assert len(read_events(tmp_path / "runs" / "r")) == before
 
 
-def test_two_searches_at_once_get_two_names(tmp_path):
+def test_two_quiet_searches_at_once_say_nothing_and_get_two_names(tmp_path):
     arguments = [NASCTL, "search", *QUICK, "--trials", "1", "--confirm", "0", "--quiet"]
-    both = [subprocess.Popen(arguments, cwd=tmp_path) for _ in range(2)]
-    assert [process.wait(timeout=240) for process in both] == [0, 0]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen(arguments, cwd=tmp_path, **pipes) for _ in range(2)]
+    assert [process.communicate(timeout=240) for process in both] == [("", ""), ("", "")]
+    assert [process.returncode for process in both] == [0, 0]
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"vgg-digits-1", "vgg-digits-2"}
 
 
@@ -279,7 +290,7 @@ def test_a_signal_stops_cleanly_and_says_how_to_go_on(tmp_path, number):
     assert "Traceback" not in errors
     finished = _count(log, "result")
     assert "Stopped: interrupted" in nasctl("status", "--run", "long", cwd=tmp_path).stdout
-    done = nasctl("resume", "long", "--trials", finished + 2, cwd=tmp_path)
+    done = nasctl_process("resume", "long", "--trials", finished + 2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert _count(log, "result") >= finished + 2
     profile = json.loads(nasctl("status", "--run", "long", "--json", cwd=tmp_path).stdout)["profile"]

@@ -6,17 +6,16 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from command_line import NASCTL
 from simulated_search import events_of, timeless
 
 from nas.errors import NasctlError
 from nas.runs.events import Event, SessionStarted, TrialEnded
 
-NASCTL = str(Path(sys.executable).with_name("nasctl"))
 KILLS = 10
 SEARCH = [
     "search", "--space", "resnet", "--max-params", "12k", "--trials", "14", "--epochs", "1", "--confirm", "2",

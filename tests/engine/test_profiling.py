@@ -58,7 +58,8 @@ def test_without_profile_nothing_is_measured() -> None:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_trial_says_what_its_seconds_went_to(tmp_path: Path) -> None:
+def test_a_trial_says_what_its_seconds_went_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", itertools.count().__next__)  # a clock that no busy machine disturbs
     spec = TrialSpec(
         id="1", space="vgg", sample=SMALL["vgg"], input_shape=(1, 8, 8), num_classes=10,
         data=DataConfig(), recipe=SHORT, seed=0, profile=True,
@@ -66,7 +67,7 @@ def test_a_trial_says_what_its_seconds_went_to(tmp_path: Path) -> None:
     )  # fmt: skip
     result = run_trial(spec, "cpu")
     assert result.profile.keys() == set(TRIAL_PARTS)
-    assert sum(result.profile.values()) == pytest.approx(result.seconds, abs=1e-3 + result.seconds / 100)
+    assert sum(result.profile.values()) == pytest.approx(result.seconds, abs=2)
     trained = sum(row["seconds"] for row in result.history)
     assert 0 < result.profile["data"] + result.profile["forward/backward"] < trained
     scored = run_trial(TrialSpec(**(vars(spec) | {"test": True})), "cpu").profile

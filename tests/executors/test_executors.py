@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import trial_functions
 from trial_functions import spec
 
 from nas.errors import UsageError
-from nas.executors import Executor, InlineExecutor, LocalExecutor, WorkerSlot, devices, plan_slots
+from nas.executors import Executor, InlineExecutor, LocalExecutor, WorkerSlot, devices, local, plan_slots
 from nas.executors.devices import worker_environment
 from nas.trials.spec import TrialResult, TrialSpec
 
@@ -180,22 +181,24 @@ class TestDeaths:
                 assert (result.error or "").startswith("worker could not start: ")
                 assert "no_such" in (result.error or "")
 
-    def test_close_ends_workers_in_the_middle_of_a_trial(self, tmp_path: Path) -> None:
+    def test_close_ends_workers_in_the_middle_of_a_trial(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """At once: they obey, and need not be killed after a while."""
+        monkeypatch.setattr(local, "END_LIMIT", LIMIT)
+        monkeypatch.setattr(BaseProcess, "kill", lambda process: pytest.fail("it had to be killed"))
         executor = workers("as_told")
         executor.submit(spec(seed=4, log_path=tmp_path / "pid"))
         wait_until(lambda: (tmp_path / "pid").is_file() and bool((tmp_path / "pid").read_text()))
-        start = time.monotonic()
         executor.close()
-        assert time.monotonic() - start < 0.5
         assert is_gone(int((tmp_path / "pid").read_text()))
 
 
 class TestTimeLimit:
     def test_a_hung_trial_is_stopped_and_the_slot_comes_back(self) -> None:
         with workers("as_told", trial_timeout=0.3) as executor:
+            began = time.monotonic()
             result = one(executor, spec(seed=4))
             assert (result.status, result.error) == ("failed", "stopped after 0.3 s (--trial-timeout)")
-            assert 0.3 <= result.seconds < 3
+            assert 0.3 <= result.seconds <= time.monotonic() - began
             assert one(executor, spec()).status == "finished"
 
     def test_the_start_of_the_worker_does_not_count(self) -> None:
