@@ -14,9 +14,10 @@ from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, de
 from nas.config.run import ONE_SHOT, STRATEGIES, BudgetConfig, SearchConfig, SupernetConfig
 from nas.config.validation import checked, raise_all
 from nas.data.sources.torchvision_sets import NAMED
-from nas.errors import attempt, find_named
+from nas.errors import attempt
 from nas.units import parse_duration
 from search_spaces import get_space
+from search_spaces.registry import Registry
 
 if TYPE_CHECKING:
     from nas.engine.study_plan import StudyRequest
@@ -113,7 +114,8 @@ def too_many_trials(trials: str, candidates: int) -> list[str]:
 def _strategy(flags: Flags, faults: list[str]) -> str:
     """The strategy's name; "random" stands for one that there is not. Settings that it would ignore are faults."""
     name = flags.get("strategy") or "evolution"
-    known = attempt(lambda: find_named({s: s for s in STRATEGIES}, name, "strategy", "Strategies"), faults)
+    strategies = Registry("strategy", "Strategies", zip(STRATEGIES, STRATEGIES, strict=True))
+    known = attempt(lambda: strategies.find(name), faults)
     if known is None:
         return "random"
     for flag in SUPERNET_FLAGS.values():

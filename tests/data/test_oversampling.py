@@ -144,22 +144,22 @@ def test_random_copies_are_spread_evenly_and_take_no_memory() -> None:
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_cache_is_used_and_keyed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_is_used_and_keyed(name: str, tmp_path: Path) -> None:
     split = split_of(*digits([30, 12, 1]))
     first = oversample(name, split, cache=tmp_path / "new", key="a")
 
     def fails(_: Split) -> Iterator[Synthetic]:
         yield pytest.fail("made again")
 
-    monkeypatch.setitem(OVERSAMPLERS, name, fails)
-    again = oversample(name, split, cache=tmp_path / "new", key="a")
-    np.testing.assert_array_equal(first.images, again.images)
-    np.testing.assert_array_equal(first.labels, again.labels)
-    assert again.warnings == first.warnings
-    again.images[:] = 0  # as torch might: it reaches neither the file nor the next reader
-    assert oversample(name, split, cache=tmp_path / "new", key="a").images.any()
-    with pytest.raises(pytest.fail.Exception, match="made again"):
-        oversample(name, split, cache=tmp_path / "new", key="b")
+    with OVERSAMPLERS.replaced(name, fails):
+        again = oversample(name, split, cache=tmp_path / "new", key="a")
+        np.testing.assert_array_equal(first.images, again.images)
+        np.testing.assert_array_equal(first.labels, again.labels)
+        assert again.warnings == first.warnings
+        again.images[:] = 0  # as torch might: it reaches neither the file nor the next reader
+        assert oversample(name, split, cache=tmp_path / "new", key="a").images.any()
+        with pytest.raises(pytest.fail.Exception, match="made again"):
+            oversample(name, split, cache=tmp_path / "new", key="b")
 
 
 def test_what_is_read_is_a_map_of_what_was_made(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_broken_cache_file_is_replaced(tmp_path: Path, content: bytes | None) 
     assert only_file(tmp_path) == path
 
 
-def test_what_fails_on_the_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_on_the_way_leaves_nothing(tmp_path: Path) -> None:
     split = split_of(*digits([30, 12]))
     whole: Oversampler = OVERSAMPLERS["augment"]
 
@@ -218,11 +218,9 @@ def test_what_fails_on_the_way_leaves_nothing(tmp_path: Path, monkeypatch: pytes
         yield from whole(split)  # type: ignore[misc]
         raise MemoryError
 
-    monkeypatch.setitem(OVERSAMPLERS, "augment", fails)
-    with pytest.raises(MemoryError):
+    with OVERSAMPLERS.replaced("augment", fails), pytest.raises(MemoryError):
         oversample("augment", split, cache=tmp_path, key="a")
     assert not list(tmp_path.glob("oversampled/sets/*"))
-    monkeypatch.setitem(OVERSAMPLERS, "augment", whole)
     assert len(oversample("augment", split, cache=tmp_path, key="a").labels) == 18
 
 
@@ -235,9 +233,9 @@ def _oversample_many(folder: str) -> tuple[int, int]:
         times += 1
         yield from original(split)  # type: ignore[misc]
 
-    OVERSAMPLERS["borderline-smote"] = counted
     split = split_of(*digits([30, 12]))
-    made = [oversample("borderline-smote", split, cache=Path(folder), key=str(i)) for i in range(10)]
+    with OVERSAMPLERS.replaced("borderline-smote", counted):
+        made = [oversample("borderline-smote", split, cache=Path(folder), key=str(i)) for i in range(10)]
     return sum(int(one.images.sum()) for one in made), times
 
 

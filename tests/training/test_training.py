@@ -235,7 +235,7 @@ def test_schedules() -> None:
 
 def test_the_class_balanced_sampler_draws_every_class_and_every_image_of_it_equally_often() -> None:
     labels = torch.tensor([2] * 90 + [0] * 9 + [4] * 1)[torch.randperm(100)]
-    sample = class_balanced_sampler(labels)
+    sample = class_balanced_sampler(TensorSplit(torch.zeros(100, 1, 1, 1, dtype=torch.uint8), labels))
     drawn = sample(30_000, torch.Generator().manual_seed(0))
     assert torch.bincount(labels[drawn]).tolist() == pytest.approx([10_000, 0, 10_000, 0, 10_000], abs=300)
     images = torch.bincount(drawn, minlength=100)
