@@ -69,7 +69,8 @@ def _sign_flip_p(differences: npt.NDArray[np.float64]) -> float:
 
     def distance(sample: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
         # Rounded, so that means that are equal by their terms do not differ by the order of the sum.
-        return np.round(np.abs(sample.mean(axis=axis)), 12)
+        rounded: npt.NDArray[np.float64] = np.round(np.abs(sample.mean(axis=axis)), 12)
+        return rounded
 
     exact = len(differences) <= MOST_EXACT
     found = permutation_test(

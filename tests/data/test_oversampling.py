@@ -1,4 +1,4 @@
-"""Every oversampler on real and on awkward training splits, and its cache under several processes."""
+"""Every oversampler, what each makes, and its cache under several processes; promises: ``nas.testing.oversamplers``."""
 
 from __future__ import annotations
 
@@ -12,69 +12,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from nas.data import Split
 from nas.data.oversampling import OVERSAMPLERS, Synthetic, oversample, register_oversampler
 from nas.data.oversampling.registry import Oversampler
 from nas.errors import DataError, UsageError
+from nas.testing.oversamplers import LONG_TAIL as COUNTS
+from nas.testing.oversamplers import added, check_form, check_oversampler, digits, split_of, total
 
 ADDING = [name for name in OVERSAMPLERS if name != "none"]
 KEPT = [name for name in ADDING if name != "random"]  # on disk
 
 
-def digits(counts: list[int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The first images of each digit, as many as ``counts`` says, in random order."""
-    bunch = load_digits()
-    rows = np.concatenate([np.flatnonzero(bunch.target == digit)[:n] for digit, n in enumerate(counts)])
-    rows = np.random.default_rng(0).permutation(rows)
-    images = np.rint(bunch.images[rows] / 16 * 255).astype(np.uint8)[:, None]
-    return images, bunch.target[rows].astype(np.int64)
-
-
-LONG_TAIL = digits([100, 73, 52, 37, 26, 19, 13, 9, 7, 5])
-
-
-def split_of(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
-    """As a data set holds it: among other images, which are not the split's."""
-    stored = np.repeat(images, 2, axis=0)
-    stored[1::2] = 255 - stored[1::2]
-    return Split(stored, np.arange(0, len(stored), 2), labels)
+LONG_TAIL = digits(COUNTS)
 
 
 def made_by(name: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Synthetic:
-    """All that an oversampler adds, as one."""
-    made = OVERSAMPLERS[name](split_of(images, labels))
-    if isinstance(made, Synthetic):
-        return made if made.rows is None else Synthetic(made.images[made.rows], made.labels, made.warnings)
-    parts = [Synthetic(images[:0], labels[:0]), *made]
-    joined = (np.concatenate([getattr(part, field) for part in parts]) for field in ("images", "labels"))
-    return Synthetic(*joined, warnings=tuple(warning for part in parts for warning in part.warnings))
-
-
-@pytest.mark.parametrize("name", OVERSAMPLERS)
-def test_result_is_uint8_deterministic_and_leaves_its_input_alone(name: str) -> None:
-    images, labels = LONG_TAIL
-    before = images.copy(), labels.copy()
-    first, second = (made_by(name, images, labels) for _ in range(2))
-    assert first.images.dtype == np.uint8 and first.labels.dtype == np.int64
-    assert first.images.shape == (len(first.labels), *images.shape[1:])
-    np.testing.assert_array_equal(first.images, second.images)
-    np.testing.assert_array_equal(first.labels, second.labels)
-    np.testing.assert_array_equal(images, before[0])
-    np.testing.assert_array_equal(labels, before[1])
-
-
-def total(labels: NDArray[np.int64], made: Synthetic) -> list[int]:
-    return np.bincount(np.concatenate([labels, made.labels])).tolist()
+    return added(OVERSAMPLERS[name], images, labels)
 
 
 @pytest.mark.parametrize("name", ADDING)
-def test_every_class_is_evened_out(name: str) -> None:
-    images, labels = LONG_TAIL
-    made = made_by(name, images, labels)
-    assert total(labels, made) == [100] * 10
-    assert not (made.labels == 0).any()  # the majority gets nothing
+def test_keeps_its_promises(name: str) -> None:
+    check_oversampler(OVERSAMPLERS[name])
+
+
+def test_none_adds_nothing_of_the_right_form() -> None:
+    check_form(OVERSAMPLERS["none"])
+    assert len(made_by("none", *LONG_TAIL).labels) == 0
 
 
 @pytest.mark.parametrize("name", ["smote", "borderline-smote"])
@@ -115,21 +79,6 @@ def test_a_class_far_from_all_others_is_copied_with_a_warning() -> None:
     assert any("class 2 has no image at the border" in warning for warning in made.warnings)
     originals = {image.tobytes() for image in images[labels == 2]}
     assert {image.tobytes() for image in made.images[made.labels == 2]} <= originals
-
-
-@pytest.mark.parametrize("name", ADDING)
-@pytest.mark.parametrize("counts", [[30, 30, 30], [2, 1], [1, 1], [3, 2, 0, 1]])
-def test_balanced_and_minute_splits(name: str, counts: list[int]) -> None:
-    images, labels = digits(counts)
-    made = made_by(name, images, labels)
-    assert total(labels, made) == [max(counts) if count else 0 for count in counts]
-
-
-@pytest.mark.parametrize("name", ADDING)
-def test_colour_images_keep_their_shape(name: str) -> None:
-    images, labels = digits([30, 12])
-    colour = np.concatenate([images, 255 - images, images // 2], axis=1)[..., :6]
-    assert made_by(name, colour, labels).images.shape == (18, 3, 8, 6)
 
 
 def test_random_copies_are_spread_evenly_and_take_no_memory() -> None:

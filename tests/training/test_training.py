@@ -13,12 +13,13 @@ from torch import nn
 
 from nas.config.recipe import OBJECTIVES, Recipe, default_batch_size
 from nas.errors import TrialError
+from nas.testing.samplers import check_sampler
 from nas.training.loop import Training, train
 from nas.training.losses import LOSSES
 from nas.training.metrics import evaluate
 from nas.training.mixing import MIXINGS
 from nas.training.regularizers import REGULARIZERS
-from nas.training.sampling import batch_sizes, class_balanced_sampler, make_sampler
+from nas.training.sampling import SAMPLERS, batch_sizes, class_balanced_sampler, make_sampler
 from nas.training.schedules import learning_rate
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 
@@ -231,6 +232,11 @@ def test_schedules() -> None:
     rates = [learning_rate(epoch / 200, step) for epoch in range(200)]  # those of the LDAM-DRW code
     expected = [0.02, 0.04, 0.06, 0.08] + [0.1] * 156 + [1e-3] * 20 + [1e-5] * 20
     assert rates == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_keeps_its_promises(name: str) -> None:
+    check_sampler(SAMPLERS[name])
 
 
 def test_the_class_balanced_sampler_draws_every_class_and_every_image_of_it_equally_often() -> None:
