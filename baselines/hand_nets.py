@@ -10,7 +10,8 @@ import numpy as np
 
 from budgets import cost_of, params_of
 from search_spaces import Sample, SearchSpace, Task, get_space
-from search_spaces.errors import UsageError, find_named
+from search_spaces.errors import UsageError
+from search_spaces.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -21,16 +22,20 @@ class HandNet:
     max_params: int
 
 
-HAND_NETS: dict[str, HandNet] = {  # the eight architectures of the origin study
-    "model1": HandNet("vgg", 52_822),
-    "model1_heavy": HandNet("vgg", 647_934),
-    "model2": HandNet("resnet", 21_422),
-    "model2_2": HandNet("resnet", 173_214),
-    "model3": HandNet("densenet", 70_838),
-    "model3_2": HandNet("densenet", 462_638),
-    "model3_blsmote": HandNet("densenet", 119_318),
-    "model4": HandNet("mobilenet", 149_566),
-}
+HAND_NETS: Registry[HandNet] = Registry(
+    "hand-designed network",
+    "Networks",
+    (  # the eight architectures of the origin study
+        ("model1", HandNet("vgg", 52_822)),
+        ("model1_heavy", HandNet("vgg", 647_934)),
+        ("model2", HandNet("resnet", 21_422)),
+        ("model2_2", HandNet("resnet", 173_214)),
+        ("model3", HandNet("densenet", 70_838)),
+        ("model3_2", HandNet("densenet", 462_638)),
+        ("model3_blsmote", HandNet("densenet", 119_318)),
+        ("model4", HandNet("mobilenet", 149_566)),
+    ),
+)
 
 WIDTHS = ("width", "head", "stem", "growth")  # how the labels of choices begin that say a width
 DEPTHS = ("layers", "repeats", "depth")
@@ -40,7 +45,7 @@ STEPS_PER_OCTAVE = 16
 def hand_net(name: str, task: Task) -> tuple[SearchSpace, Sample]:
     """The network called ``name`` for a task, as a sample of its space; UsageError names the nearest, or says
     that none fits."""
-    net = find_named(HAND_NETS, name, "hand-designed network", "Networks")
+    net = HAND_NETS.find(name)
     space = get_space(net.space)
     for halvings in range(4):
         if (sample := scaled_to_fit(space, task, net.max_params, depth=0.5**halvings)) is not None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.errors import find_named
+from search_spaces.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +45,7 @@ class FixedNetwork:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-_NETWORKS: dict[str, NetworkKind] = {}
+NETWORKS: Registry[NetworkKind] = Registry("baseline network", "Networks", families="baselines.networks")
 
 
 def register_network(
@@ -62,11 +60,8 @@ def register_network(
     """Make a function that builds a network known under ``name``; a second network of that name is a ValueError."""
 
     def add(build: Build) -> Build:
-        if name in _NETWORKS:
-            raise ValueError(f"a network {name!r} is registered already")
-        _NETWORKS[name] = NetworkKind(
-            name, summary, build, text, MappingProxyType(dict(recipe)), recipe_when_small, pretrained
-        )
+        usual = MappingProxyType(dict(recipe))
+        NETWORKS.add(name, NetworkKind(name, summary, build, text, usual, recipe_when_small, pretrained))
         return build
 
     return add
@@ -74,14 +69,12 @@ def register_network(
 
 def network_names() -> list[str]:
     """Every registered network, sorted."""
-    _load_networks()
-    return sorted(_NETWORKS)
+    return list(NETWORKS)
 
 
 def get_network(name: str) -> NetworkKind:
     """The network called ``name``; UsageError names the nearest one."""
-    _load_networks()
-    return find_named(dict(sorted(_NETWORKS.items())), name, "baseline network", "Networks")
+    return NETWORKS.find(name)
 
 
 def build_network(network: FixedNetwork, input_shape: Shape, num_classes: int) -> nn.Module:
@@ -94,11 +87,3 @@ def build_network(network: FixedNetwork, input_shape: Shape, num_classes: int) -
     if kind.pretrained is not None:
         kind.pretrained(module, network.settings)
     return module
-
-
-def _load_networks() -> None:
-    """Import every module in ``baselines.networks``; each registers itself."""
-    from baselines import networks
-
-    for module in pkgutil.iter_modules(networks.__path__):
-        importlib.import_module(f"baselines.networks.{module.name}")

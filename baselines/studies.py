@@ -11,7 +11,7 @@ from typing import Any
 
 from baselines.hand_nets import HAND_NETS
 from baselines.networks.resnet32 import LDAM_DRW
-from search_spaces.errors import find_named
+from search_spaces.registry import Registry
 
 Settings = Mapping[str, Any]
 
@@ -146,44 +146,43 @@ def _long_tail() -> tuple[Member, ...]:
     )  # fmt: skip
 
 
-STUDIES: dict[str, Study] = {
-    study.name: study
-    for study in (
-        Study(
-            "resnet18-settings",
-            "The origin study: a ResNet-18 with three frozen stages, trained by its six settings",
-            _settings(),
-        ),
-        Study(
-            "regularization", "One network without a regularizer and with each of four", _regularizers(),
-            recipe={"loss": "custom-ce"},
-        ),
-        Study("losses", "One network with each loss for imbalanced classes", _losses()),
-        Study(
-            "oversampling", "One network with each way to fill up minority classes", _oversamplers(),
-            recipe={"loss": "custom-ce"},
-        ),
-        Study(
-            "hand-nets",
-            "For each size of the origin study, its family's network narrowed until it fits, by settings 2 and 6",
-            _hand_nets(),
-        ),
-        Study(
-            "long-tail",
-            "ResNet-32 on long-tailed CIFAR-10 by the recipe of LDAM-DRW, last epoch, against published accuracies",
-            _long_tail(), network="resnet32", recipe=LDAM_DRW, data="cifar10", imbalance=100, hold_out=False,
-        ),
-    )
-}  # fmt: skip
+_ALL = (
+    Study(
+        "resnet18-settings",
+        "The origin study: a ResNet-18 with three frozen stages, trained by its six settings",
+        _settings(),
+    ),
+    Study(
+        "regularization", "One network without a regularizer and with each of four", _regularizers(),
+        recipe={"loss": "custom-ce"},
+    ),
+    Study("losses", "One network with each loss for imbalanced classes", _losses()),
+    Study(
+        "oversampling", "One network with each way to fill up minority classes", _oversamplers(),
+        recipe={"loss": "custom-ce"},
+    ),
+    Study(
+        "hand-nets",
+        "For each size of the origin study, its family's network narrowed until it fits, by settings 2 and 6",
+        _hand_nets(),
+    ),
+    Study(
+        "long-tail",
+        "ResNet-32 on long-tailed CIFAR-10 by the recipe of LDAM-DRW, last epoch, against published accuracies",
+        _long_tail(), network="resnet32", recipe=LDAM_DRW, data="cifar10", imbalance=100, hold_out=False,
+    ),
+)  # fmt: skip
+
+STUDIES: Registry[Study] = Registry("study", "Studies", ((study.name, study) for study in _ALL))
 
 
 def get_study(name: str) -> Study:
     """The study called ``name``; UsageError names the nearest one."""
-    return find_named(STUDIES, name, "study", "Studies")
+    return STUDIES.find(name)
 
 
 def get_members(study: Study, names: Sequence[str]) -> tuple[Member, ...]:
     """The members of those names in the study's order, all for none; UsageError names the nearest of each unknown."""
-    known = {member.name: member for member in study.members}
-    chosen = [find_named(known, name, f"member of {study.name}", "Members").name for name in names]
+    known = Registry(f"member of {study.name}", "Members", ((member.name, member) for member in study.members))
+    chosen = [known.find(name).name for name in names]
     return tuple(member for member in study.members if not names or member.name in chosen)

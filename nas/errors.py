@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from search_spaces.errors import NasctlError, UsageError, add_named, find_named, nearest
+from search_spaces.errors import NasctlError, UsageError, nearest
 
 __all__ = [
     "DataError",
@@ -16,9 +16,7 @@ __all__ = [
     "SearchStopped",
     "TrialError",
     "UsageError",
-    "add_named",
     "attempt",
-    "find_named",
     "nearest",
     "out_of_memory",
 ]

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, MutableMapping, Sequence
-from typing import TypeVar
-
-Named = TypeVar("Named")
+from collections.abc import Sequence
 
 
 class NasctlError(Exception):
@@ -33,21 +30,6 @@ def nearest(word: str, names: Sequence[str]) -> str:
     """' Did you mean X?' for the closest of ``names``, or an empty string when nothing is close."""
     close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def find_named(table: Mapping[str, Named], name: str, kind: str, plural: str) -> Named:
-    """The entry of ``table`` called ``name``; UsageError names the nearest one and lists them all."""
-    if name not in table:
-        hint = nearest(name, list(table))
-        raise UsageError(f"There is no {kind} {name!r}.{hint} {plural}: {', '.join(table)}.")
-    return table[name]
-
-
-def add_named(table: MutableMapping[str, Named], name: str, entry: Named, what: str) -> None:
-    """Make ``entry`` that of ``name``; ValueError if the name is taken. ``what``: such as "a loss"."""
-    if name in table:
-        raise ValueError(f"{what} named {name!r} exists already")
-    table[name] = entry
 
 
 class NotRepresentable(UsageError):

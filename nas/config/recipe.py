@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nas.errors import find_named
+from search_spaces.registry import Registry
 
 # What a search may maximize, of the figures of ``nas.training.metrics``; here, so that checking needs no torch.
 Objective = Literal["balanced_accuracy", "accuracy", "macro_f1", "weighted_f1", "weighted_precision", "worst_recall"]
@@ -63,35 +63,34 @@ def default_batch_size(num_images: int) -> int:
     return min(max(16, 1 << (num_images // 20).bit_length() >> 1), 128)
 
 
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(name="custom-ce", loss="custom-ce"),
-        Recipe(name="custom-ce+borderline-smote", loss="custom-ce", oversampling="borderline-smote"),
-        Recipe(name="ce", loss="ce"),
-        # The rest of the origin study's six settings.
-        Recipe(name="ce+l2-norms", loss="ce", regularizer="l2-norms"),
-        Recipe(name="focal", loss="focal"),
-        Recipe(name="custom-ce+soft-orthogonality", loss="custom-ce", regularizer="soft-orthogonality"),
-        Recipe(name="custom-ce+srip", loss="custom-ce", regularizer="srip"),
-        Recipe(name="custom-ce+smote", loss="custom-ce", oversampling="smote"),
-        # For long-tailed data.
-        Recipe(name="weighted-ce", loss="weighted-ce"),
-        Recipe(name="ce+class-balanced-sampler", loss="ce", sampler="class-balanced"),
-        Recipe(name="ce-drw", loss="ce", deferred_reweighting=0.8),
-        Recipe(name="cb-ce", loss="cb-ce"),
-        Recipe(name="cb-focal", loss="cb-focal"),
-        Recipe(name="balanced-softmax", loss="balanced-softmax"),
-        Recipe(name="logit-adjustment", loss="logit-adjustment"),
-        Recipe(name="post-hoc-logit-adjustment", loss="ce", post_hoc_tau=1),
-        Recipe(name="ldam", loss="ldam"),
-        Recipe(name="ldam-drw", loss="ldam", deferred_reweighting=0.8),
-        Recipe(name="mixup-drw", loss="ce", mixing="mixup", deferred_reweighting=0.8),
-        Recipe(name="class-aware-mixup-drw", loss="ce", mixing="class-aware-mixup", deferred_reweighting=0.8),
-    )
-}
+_ALL = (
+    Recipe(name="custom-ce", loss="custom-ce"),
+    Recipe(name="custom-ce+borderline-smote", loss="custom-ce", oversampling="borderline-smote"),
+    Recipe(name="ce", loss="ce"),
+    # The rest of the origin study's six settings.
+    Recipe(name="ce+l2-norms", loss="ce", regularizer="l2-norms"),
+    Recipe(name="focal", loss="focal"),
+    Recipe(name="custom-ce+soft-orthogonality", loss="custom-ce", regularizer="soft-orthogonality"),
+    Recipe(name="custom-ce+srip", loss="custom-ce", regularizer="srip"),
+    Recipe(name="custom-ce+smote", loss="custom-ce", oversampling="smote"),
+    # For long-tailed data.
+    Recipe(name="weighted-ce", loss="weighted-ce"),
+    Recipe(name="ce+class-balanced-sampler", loss="ce", sampler="class-balanced"),
+    Recipe(name="ce-drw", loss="ce", deferred_reweighting=0.8),
+    Recipe(name="cb-ce", loss="cb-ce"),
+    Recipe(name="cb-focal", loss="cb-focal"),
+    Recipe(name="balanced-softmax", loss="balanced-softmax"),
+    Recipe(name="logit-adjustment", loss="logit-adjustment"),
+    Recipe(name="post-hoc-logit-adjustment", loss="ce", post_hoc_tau=1),
+    Recipe(name="ldam", loss="ldam"),
+    Recipe(name="ldam-drw", loss="ldam", deferred_reweighting=0.8),
+    Recipe(name="mixup-drw", loss="ce", mixing="mixup", deferred_reweighting=0.8),
+    Recipe(name="class-aware-mixup-drw", loss="ce", mixing="class-aware-mixup", deferred_reweighting=0.8),
+)
+
+RECIPES: Registry[Recipe] = Registry("recipe", "Recipes", ((recipe.name, recipe) for recipe in _ALL))
 
 
 def named_recipe(name: str) -> Recipe:
     """The recipe called ``name``; UsageError names the nearest one."""
-    return find_named(RECIPES, name, "recipe", "Recipes")
+    return RECIPES.find(name)

@@ -3,13 +3,13 @@ difference can be told from chance."""
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nas.errors import UsageError
 from nas.report.study import REPORTED, member_row, scalar, seed_number, spread
@@ -56,15 +56,32 @@ def paired(winner: Sequence[float], other: Sequence[float]) -> dict[str, Any]:
     if count == 0:
         return {"pairs": 0, "difference": None, "p": None, "least_p": None}
     differences = np.asarray(winner[:count]) - np.asarray(other[:count])
-    if count <= MOST_EXACT:
-        signs = np.array(list(itertools.product((1, -1), repeat=count)))
-    else:
-        signs = np.random.default_rng(0).choice((1, -1), (DRAWS, count))
-        signs[0] = 1  # the assignment that was seen is one of them
-    means = np.abs((signs * differences).mean(axis=1))
-    p = float((means >= abs(differences.mean()) - 1e-12).mean())
     least = 2 / 2**count if count <= MOST_EXACT else 1 / DRAWS
+    p = _sign_flip_p(differences) if count > 1 else least  # scipy takes two pairs or more
     return {"pairs": count, "difference": float(differences.mean()), "p": p, "least_p": least}
+
+
+def _sign_flip_p(differences: npt.NDArray[np.float64]) -> float:
+    """The share of the assignments of signs to ``differences`` whose mean is at least as far from 0."""
+    from scipy.stats import permutation_test  # takes a second
+
+    def distance(sample: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
+        # Rounded, so that means that are equal by their terms do not differ by the order of the sum.
+        rounded: npt.NDArray[np.float64] = np.round(np.abs(sample.mean(axis=axis)), 12)
+        return rounded
+
+    exact = len(differences) <= MOST_EXACT
+    found = permutation_test(
+        (differences,),
+        distance,
+        permutation_type="samples",
+        vectorized=True,
+        # The assignment that was seen is counted beside those that are drawn.
+        n_resamples=2**MOST_EXACT if exact else DRAWS - 1,
+        alternative="greater",  # of the distance: two-sided of the mean
+        rng=0,
+    )
+    return float(found.pvalue)
 
 
 def draw(document: dict[str, Any], path: Path) -> Path:

@@ -96,10 +96,12 @@ def agreement(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     ]
     if len(both) < 3:
         return None
-    published, ours = (_ranks([pair[side] for pair in both]) for side in (0, 1))
-    if np.std(published) == 0 or np.std(ours) == 0:
+    published, ours = zip(*both, strict=True)
+    if len(set(published)) == 1 or len(set(ours)) == 1:
         return None
-    return {"spearman": float(np.corrcoef(published, ours)[0, 1]), "members": len(both)}
+    from scipy.stats import spearmanr  # takes a second
+
+    return {"spearman": float(spearmanr(published, ours).statistic), "members": len(both)}
 
 
 def write_pictures(run: StudyRun) -> list[Path]:
@@ -134,9 +136,3 @@ def write_pictures(run: StudyRun) -> list[Path]:
             files.append(folder / f"confusion-{name}.png")
             confusion_plot(files[-1], f"{name}: {title}, test images of all seeds", classes, np.sum(matrices, axis=0))
     return files
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """From the lowest, 1; equal values share the mean of their ranks."""
-    ordered = sorted(values)
-    return [ordered.index(value) + (ordered.count(value) + 1) / 2 for value in values]

@@ -13,6 +13,8 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from nas.runs.trial_record import TrialRecord
 from nas.strategies.base import StopRule
 from nas.training.early_stopping import History, curve
@@ -40,19 +42,11 @@ def floor(curves: Sequence[Curve], epochs: int) -> tuple[float, ...]:
         return ()
     least = [0.0] * epochs
     for epoch in range(max(LEAST_EPOCHS, math.ceil(BEGIN * epochs)), epochs):
-        bests = sorted(curve[min(epoch, len(curve)) - 1] for curve in curves)
+        bests = [curve[min(epoch, len(curve)) - 1] for curve in curves]
         progress = min(1.0, (epoch / epochs - BEGIN) / (FULL - BEGIN))
         share = FIRST_SHARE + (FULL_SHARE - FIRST_SHARE) * progress
-        least[epoch - 1] = max(0.0, _quantile(bests, share) - CLEAR)
+        least[epoch - 1] = max(0.0, float(np.quantile(bests, share)) - CLEAR)
     return tuple(least)
-
-
-def _quantile(values: list[float], share: float) -> float:
-    """The value that ``share`` of sorted ``values`` lie below; between two of them, on the line that joins them."""
-    place = share * (len(values) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(values) - 1)
-    return values[below] + (place - below) * (values[above] - values[below])
 
 
 class MedianPruner:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nas.config.run import ONE_SHOT
 from nas.runs import Journal, SearchRun
 from nas.strategies.base import Driven, Proposal, Strategy
-from search_spaces.errors import add_named, find_named
+from search_spaces.registry import Registry
 
 MakeStrategy = Callable[[SearchRun], Strategy]
 Prepare = Callable[[Journal[SearchRun], str], None]
@@ -26,14 +26,14 @@ class StrategyKind:
     prepare: Prepare
 
 
-STRATEGIES: dict[str, StrategyKind] = {}
+STRATEGIES: Registry[StrategyKind] = Registry("strategy", "Strategies")
 
 
 def register_strategy(name: str, *, prepare: Prepare = _nothing) -> Callable[[MakeStrategy], MakeStrategy]:
     """Make a strategy known as ``name``; ValueError if the name is taken."""
 
     def register(make: MakeStrategy) -> MakeStrategy:
-        add_named(STRATEGIES, name, StrategyKind(make, prepare), "a strategy")
+        STRATEGIES.add(name, StrategyKind(make, prepare))
         return make
 
     return register
@@ -41,12 +41,7 @@ def register_strategy(name: str, *, prepare: Prepare = _nothing) -> Callable[[Ma
 
 def get_strategy(name: str) -> StrategyKind:
     """The strategy called ``name``; UsageError names the nearest one."""
-    return find_named(STRATEGIES, name, "strategy", "Strategies")
-
-
-def strategy_names() -> list[str]:
-    """Every registered strategy."""
-    return list(STRATEGIES)
+    return STRATEGIES.find(name)
 
 
 def _import_nni(journal: Journal[SearchRun], device: str) -> None:

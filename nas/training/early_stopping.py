@@ -19,17 +19,13 @@ class Stop:
 
 
 def why_stopped(
-    history: History,
-    objective: str,
-    *,
-    patience: int | None,
-    epochs_without_lower_loss: int,
-    threshold: Sequence[float],
+    history: History, objective: str, threshold: Sequence[float], *, patience: int | None, waited: int
 ) -> Stop | None:
-    """Why to stop after the last epoch of ``history``, by the recipe's patience or a pruner; None: go on."""
+    """Why to stop after the last epoch of ``history``: a pruner's ``threshold``, or the recipe's ``patience`` after
+    ``waited`` epochs without a lower select_loss. None: go on."""
     if reason := why_pruned(history, objective, threshold):
         return Stop("pruned", reason)
-    if patience is not None and epochs_without_lower_loss >= patience:
+    if patience is not None and waited >= patience:
         return Stop("patience", f"after epoch {len(history)}: no lower select_loss for {patience} epochs")
     return None
 

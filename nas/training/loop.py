@@ -97,11 +97,8 @@ def train(
             history.append(record)
             if on_epoch is not None:
                 on_epoch(record)
-            stopped_by = why_stopped(
-                history, objective, patience=recipe.patience, threshold=threshold,
-                epochs_without_lower_loss=kept.epochs_without_lower_loss,
-            )  # fmt: skip
-            if stopped_by is not None:
+            waited = kept.epochs_without_lower_loss
+            if stopped_by := why_stopped(history, objective, threshold, patience=recipe.patience, waited=waited):
                 break
 
     state = classifier.folded(kept.state, model, num_classes)

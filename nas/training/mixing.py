@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from nas.config.recipe import Recipe
-from nas.errors import add_named, find_named
 from nas.training.class_counts import ClassCounts
+from search_spaces.registry import Registry
 
 REMIX_KAPPA = 3.0  # times more images that make a class a majority beside another
 REMIX_TAU = 0.5  # share of the image below which a majority loses its label
@@ -33,14 +33,14 @@ class Mixed:
 # Labels of the two images (N,), share of the first image (N,), counts -> share of the first label (N,).
 LabelShare = Callable[[Tensor, Tensor, Tensor, ClassCounts], Tensor]
 
-MIXINGS: dict[str, LabelShare | None] = {"none": None}
+MIXINGS: Registry[LabelShare | None] = Registry("mixing", "Mixings", [("none", None)])
 
 
 def register_mixing(name: str) -> Callable[[LabelShare], LabelShare]:
     """Make a mixing known as ``name``; ValueError if the name is taken."""
 
     def register(label_share: LabelShare) -> LabelShare:
-        add_named(MIXINGS, name, label_share, "a mixing")
+        MIXINGS.add(name, label_share)
         return label_share
 
     return register
@@ -70,16 +70,24 @@ def mix(
 ) -> tuple[Tensor, Tensor | Mixed]:
     """Each image mixed with another of the batch by the recipe; without mixing, both as they came.
 
-    Every pair has a share of its own. UsageError if there is no such mixing.
+    UsageError if there is no such mixing.
     """
-    label_share = find_named(MIXINGS, recipe.mixing, "mixing", "Mixings")
+    label_share = MIXINGS.find(recipe.mixing)
     if label_share is None:
         return images_NCHW, labels_N
+    return mix_by(label_share, images_NCHW, labels_N, recipe.mixing_alpha, counts, generator)
+
+
+def mix_by(
+    label_share: LabelShare, images_NCHW: Tensor, labels_N: Tensor, alpha: float, counts: ClassCounts,
+    generator: torch.Generator,
+) -> tuple[Tensor, Mixed]:  # fmt: skip
+    """Each image mixed with another of the batch; every pair has a share of its own, from Beta(alpha, alpha)."""
     size, device = len(labels_N), images_NCHW.device
     other = torch.randperm(size, generator=generator, device=device)
     # Beta(a, a) as the share of one of two gamma variates: torch.distributions takes no generator.
-    alpha = torch.full((2, size), recipe.mixing_alpha, device=device, dtype=torch.float64)
-    gammas = torch._standard_gamma(alpha, generator=generator) + torch.finfo(torch.float64).tiny
+    shapes = torch.full((2, size), alpha, device=device, dtype=torch.float64)
+    gammas = torch._standard_gamma(shapes, generator=generator) + torch.finfo(torch.float64).tiny
     share_N = (gammas[0] / gammas.sum(0)).float()
     pixel_share = share_N.view(-1, 1, 1, 1)
     second_N = labels_N[other]

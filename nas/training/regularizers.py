@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.config.recipe import Recipe
-from nas.errors import add_named, find_named
+from search_spaces.registry import Registry
 
 POWER_ITERATIONS = 2  # a step, going on from the last step's vector
 TINY = 1e-12  # a norm below it is none
@@ -33,7 +33,7 @@ class Definition:
     decay: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
 
 
-REGULARIZERS: dict[str, Definition | None] = {"none": None}
+REGULARIZERS: Registry[Definition | None] = Registry("regularizer", "Regularizers", [("none", None)])
 
 
 def register_regularizer(
@@ -42,7 +42,7 @@ def register_regularizer(
     """Make a penalty known as ``name``; ValueError if the name is taken."""
 
     def register(make: Callable[[nn.Module], Penalty]) -> Callable[[nn.Module], Penalty]:
-        add_named(REGULARIZERS, name, Definition(make, weight, decay), "a regularizer")
+        REGULARIZERS.add(name, Definition(make, weight, decay))
         return make
 
     return register
@@ -68,7 +68,7 @@ class Regularizer:
 
 def make_regularizer(recipe: Recipe, model: nn.Module) -> Regularizer | None:
     """The recipe's regularizer of ``model``, None if it has none; UsageError if there is none of its name."""
-    definition = find_named(REGULARIZERS, recipe.regularizer, "regularizer", "Regularizers")
+    definition = REGULARIZERS.find(recipe.regularizer)
     if definition is None:
         return None
     weight = definition.weight if recipe.regularizer_weight is None else recipe.regularizer_weight

@@ -1,4 +1,7 @@
-"""Which images an epoch draws, in which order, and how it divides into batches."""
+"""Which images an epoch draws, in which order, and how it divides into batches.
+
+A new sampler is one decorated function here, and its name in ``Recipe.sampler``.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,35 @@ from torch import Tensor
 
 from nas.config.recipe import Recipe, default_batch_size
 from nas.training.tensor_split import JoinedSplit, TensorSplit
+from search_spaces.registry import Registry
 
 # The number of images wanted and a generator to their positions, on the generator's device.
 Sampler = Callable[[int, torch.Generator], Tensor]
+Images = TensorSplit | JoinedSplit
+MakeSampler = Callable[[Images], Sampler]
+
+SAMPLERS: Registry[MakeSampler] = Registry("sampler", "Samplers")
 
 
-def make_sampler(images: TensorSplit | JoinedSplit, recipe: Recipe) -> Sampler:
-    """The recipe's way to draw an epoch's images."""
-    if recipe.sampler == "class-balanced":
-        return class_balanced_sampler(images.labels)
-    return uniform_sampler(len(images))
+def register_sampler(name: str) -> Callable[[MakeSampler], MakeSampler]:
+    """Make a sampler known as ``name``; ValueError if the name is taken."""
+
+    def register(make: MakeSampler) -> MakeSampler:
+        SAMPLERS.add(name, make)
+        return make
+
+    return register
 
 
-def uniform_sampler(num_images: int) -> Sampler:
+def make_sampler(images: Images, recipe: Recipe) -> Sampler:
+    """The recipe's way to draw an epoch's images. UsageError if there is none of its name."""
+    return SAMPLERS.find(recipe.sampler)(images)
+
+
+@register_sampler("uniform")
+def uniform_sampler(images: Images) -> Sampler:
     """Each image at most once, in random order."""
+    num_images = len(images)
 
     def sample(count: int, generator: torch.Generator) -> Tensor:
         return torch.randperm(num_images, generator=generator, device=generator.device)[:count]
@@ -31,11 +49,13 @@ def uniform_sampler(num_images: int) -> Sampler:
     return sample
 
 
-def class_balanced_sampler(labels_N: Tensor) -> Sampler:
+@register_sampler("class-balanced")
+def class_balanced_sampler(images: Images) -> Sampler:
     """Each class that has images equally likely, then each of its images, with replacement (Kang et al. 2020, q = 0).
 
     An epoch has as many draws as before: images of large classes are left out, those of small ones come again.
     """
+    labels_N = images.labels
     by_class_N = labels_N.argsort(stable=True)
     counts_C = torch.bincount(labels_N)
     starts_C = counts_C.cumsum(0) - counts_C
@@ -51,11 +71,9 @@ def class_balanced_sampler(labels_N: Tensor) -> Sampler:
     return sample
 
 
-def epoch_plan(
-    train_split: TensorSplit, synthetic: TensorSplit | None, recipe: Recipe
-) -> tuple[TensorSplit | JoinedSplit, list[int]]:
+def epoch_plan(train_split: TensorSplit, synthetic: TensorSplit | None, recipe: Recipe) -> tuple[Images, list[int]]:
     """The images that an epoch draws from, and the sizes of its batches."""
-    images: TensorSplit | JoinedSplit = train_split
+    images: Images = train_split
     if synthetic is not None and len(synthetic):
         images = JoinedSplit(train_split, synthetic)
     num_seen = images_seen(len(images), recipe, oversampled=images is not train_split)

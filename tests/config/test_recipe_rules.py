@@ -15,16 +15,12 @@ from nas.config.recipe_rules import (
     described_name,
     known_names,
 )
-from nas.config.recipe_rules import (
-    MIXINGS as KNOWN_MIXINGS,
-)
-from nas.config.recipe_rules import (
-    REGULARIZERS as KNOWN_REGULARIZERS,
-)
+from nas.data.oversampling import OVERSAMPLERS
 from nas.errors import UsageError
 from nas.training.losses import LOSSES, make_loss
 from nas.training.mixing import MIXINGS
 from nas.training.regularizers import REGULARIZERS
+from nas.training.sampling import SAMPLERS
 
 
 def recipe_of(**flags: str) -> Recipe:
@@ -39,9 +35,12 @@ def fault_of(**flags: str) -> str:
 
 
 def test_tables_without_torch_are_those_of_the_registries() -> None:
-    assert set(LOSS_SETTINGS) == set(LOSSES)
-    assert set(KNOWN_REGULARIZERS) == set(REGULARIZERS)
-    assert set(KNOWN_MIXINGS) == set(MIXINGS)
+    registries = {
+        "loss": LOSSES, "regularizer": REGULARIZERS, "mixing": MIXINGS, "sampler": SAMPLERS,
+        "oversampling": OVERSAMPLERS,
+    }  # fmt: skip
+    for setting, registry in registries.items():
+        assert set(known_names(setting)) == set(registry), setting
     assert {setting for settings in LOSS_SETTINGS.values() for setting in settings} <= set(Recipe.model_fields)
 
 

@@ -1,4 +1,4 @@
-"""Every oversampler on real and on awkward training splits, and its cache under several processes."""
+"""Every oversampler, what each makes, and its cache under several processes; promises: ``nas.testing.oversamplers``."""
 
 from __future__ import annotations
 
@@ -12,69 +12,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from nas.data import Split
 from nas.data.oversampling import OVERSAMPLERS, Synthetic, oversample, register_oversampler
 from nas.data.oversampling.registry import Oversampler
 from nas.errors import DataError, UsageError
+from nas.testing.oversamplers import LONG_TAIL as COUNTS
+from nas.testing.oversamplers import added, check_form, check_oversampler, digits, split_of, total
 
 ADDING = [name for name in OVERSAMPLERS if name != "none"]
 KEPT = [name for name in ADDING if name != "random"]  # on disk
 
 
-def digits(counts: list[int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The first images of each digit, as many as ``counts`` says, in random order."""
-    bunch = load_digits()
-    rows = np.concatenate([np.flatnonzero(bunch.target == digit)[:n] for digit, n in enumerate(counts)])
-    rows = np.random.default_rng(0).permutation(rows)
-    images = np.rint(bunch.images[rows] / 16 * 255).astype(np.uint8)[:, None]
-    return images, bunch.target[rows].astype(np.int64)
-
-
-LONG_TAIL = digits([100, 73, 52, 37, 26, 19, 13, 9, 7, 5])
-
-
-def split_of(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
-    """As a data set holds it: among other images, which are not the split's."""
-    stored = np.repeat(images, 2, axis=0)
-    stored[1::2] = 255 - stored[1::2]
-    return Split(stored, np.arange(0, len(stored), 2), labels)
+LONG_TAIL = digits(COUNTS)
 
 
 def made_by(name: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Synthetic:
-    """All that an oversampler adds, as one."""
-    made = OVERSAMPLERS[name](split_of(images, labels))
-    if isinstance(made, Synthetic):
-        return made if made.rows is None else Synthetic(made.images[made.rows], made.labels, made.warnings)
-    parts = [Synthetic(images[:0], labels[:0]), *made]
-    joined = (np.concatenate([getattr(part, field) for part in parts]) for field in ("images", "labels"))
-    return Synthetic(*joined, warnings=tuple(warning for part in parts for warning in part.warnings))
-
-
-@pytest.mark.parametrize("name", OVERSAMPLERS)
-def test_result_is_uint8_deterministic_and_leaves_its_input_alone(name: str) -> None:
-    images, labels = LONG_TAIL
-    before = images.copy(), labels.copy()
-    first, second = (made_by(name, images, labels) for _ in range(2))
-    assert first.images.dtype == np.uint8 and first.labels.dtype == np.int64
-    assert first.images.shape == (len(first.labels), *images.shape[1:])
-    np.testing.assert_array_equal(first.images, second.images)
-    np.testing.assert_array_equal(first.labels, second.labels)
-    np.testing.assert_array_equal(images, before[0])
-    np.testing.assert_array_equal(labels, before[1])
-
-
-def total(labels: NDArray[np.int64], made: Synthetic) -> list[int]:
-    return np.bincount(np.concatenate([labels, made.labels])).tolist()
+    return added(OVERSAMPLERS[name], images, labels)
 
 
 @pytest.mark.parametrize("name", ADDING)
-def test_every_class_is_evened_out(name: str) -> None:
-    images, labels = LONG_TAIL
-    made = made_by(name, images, labels)
-    assert total(labels, made) == [100] * 10
-    assert not (made.labels == 0).any()  # the majority gets nothing
+def test_keeps_its_promises(name: str) -> None:
+    check_oversampler(OVERSAMPLERS[name])
+
+
+def test_none_adds_nothing_of_the_right_form() -> None:
+    check_form(OVERSAMPLERS["none"])
+    assert len(made_by("none", *LONG_TAIL).labels) == 0
 
 
 @pytest.mark.parametrize("name", ["smote", "borderline-smote"])
@@ -117,21 +81,6 @@ def test_a_class_far_from_all_others_is_copied_with_a_warning() -> None:
     assert {image.tobytes() for image in made.images[made.labels == 2]} <= originals
 
 
-@pytest.mark.parametrize("name", ADDING)
-@pytest.mark.parametrize("counts", [[30, 30, 30], [2, 1], [1, 1], [3, 2, 0, 1]])
-def test_balanced_and_minute_splits(name: str, counts: list[int]) -> None:
-    images, labels = digits(counts)
-    made = made_by(name, images, labels)
-    assert total(labels, made) == [max(counts) if count else 0 for count in counts]
-
-
-@pytest.mark.parametrize("name", ADDING)
-def test_colour_images_keep_their_shape(name: str) -> None:
-    images, labels = digits([30, 12])
-    colour = np.concatenate([images, 255 - images, images // 2], axis=1)[..., :6]
-    assert made_by(name, colour, labels).images.shape == (18, 3, 8, 6)
-
-
 def test_random_copies_are_spread_evenly_and_take_no_memory() -> None:
     images, labels = digits([30, 12])
     split = split_of(images, labels)
@@ -144,22 +93,22 @@ def test_random_copies_are_spread_evenly_and_take_no_memory() -> None:
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_cache_is_used_and_keyed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_is_used_and_keyed(name: str, tmp_path: Path) -> None:
     split = split_of(*digits([30, 12, 1]))
     first = oversample(name, split, cache=tmp_path / "new", key="a")
 
     def fails(_: Split) -> Iterator[Synthetic]:
         yield pytest.fail("made again")
 
-    monkeypatch.setitem(OVERSAMPLERS, name, fails)
-    again = oversample(name, split, cache=tmp_path / "new", key="a")
-    np.testing.assert_array_equal(first.images, again.images)
-    np.testing.assert_array_equal(first.labels, again.labels)
-    assert again.warnings == first.warnings
-    again.images[:] = 0  # as torch might: it reaches neither the file nor the next reader
-    assert oversample(name, split, cache=tmp_path / "new", key="a").images.any()
-    with pytest.raises(pytest.fail.Exception, match="made again"):
-        oversample(name, split, cache=tmp_path / "new", key="b")
+    with OVERSAMPLERS.replaced(name, fails):
+        again = oversample(name, split, cache=tmp_path / "new", key="a")
+        np.testing.assert_array_equal(first.images, again.images)
+        np.testing.assert_array_equal(first.labels, again.labels)
+        assert again.warnings == first.warnings
+        again.images[:] = 0  # as torch might: it reaches neither the file nor the next reader
+        assert oversample(name, split, cache=tmp_path / "new", key="a").images.any()
+        with pytest.raises(pytest.fail.Exception, match="made again"):
+            oversample(name, split, cache=tmp_path / "new", key="b")
 
 
 def test_what_is_read_is_a_map_of_what_was_made(tmp_path: Path) -> None:
@@ -210,7 +159,7 @@ def test_a_broken_cache_file_is_replaced(tmp_path: Path, content: bytes | None) 
     assert only_file(tmp_path) == path
 
 
-def test_what_fails_on_the_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_on_the_way_leaves_nothing(tmp_path: Path) -> None:
     split = split_of(*digits([30, 12]))
     whole: Oversampler = OVERSAMPLERS["augment"]
 
@@ -218,11 +167,9 @@ def test_what_fails_on_the_way_leaves_nothing(tmp_path: Path, monkeypatch: pytes
         yield from whole(split)  # type: ignore[misc]
         raise MemoryError
 
-    monkeypatch.setitem(OVERSAMPLERS, "augment", fails)
-    with pytest.raises(MemoryError):
+    with OVERSAMPLERS.replaced("augment", fails), pytest.raises(MemoryError):
         oversample("augment", split, cache=tmp_path, key="a")
     assert not list(tmp_path.glob("oversampled/sets/*"))
-    monkeypatch.setitem(OVERSAMPLERS, "augment", whole)
     assert len(oversample("augment", split, cache=tmp_path, key="a").labels) == 18
 
 
@@ -235,9 +182,9 @@ def _oversample_many(folder: str) -> tuple[int, int]:
         times += 1
         yield from original(split)  # type: ignore[misc]
 
-    OVERSAMPLERS["borderline-smote"] = counted
     split = split_of(*digits([30, 12]))
-    made = [oversample("borderline-smote", split, cache=Path(folder), key=str(i)) for i in range(10)]
+    with OVERSAMPLERS.replaced("borderline-smote", counted):
+        made = [oversample("borderline-smote", split, cache=Path(folder), key=str(i)) for i in range(10)]
     return sum(int(one.images.sum()) for one in made), times
 
 

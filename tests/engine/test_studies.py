@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
-from scipy.stats import permutation_test
 from simulated_search import events_of, timeless
 
 from baselines.studies import STUDIES
@@ -31,7 +30,7 @@ from nas.errors import RunError, SearchStopped, UsageError
 from nas.executors import WorkerSlot
 from nas.executors.inline import InlineExecutor
 from nas.export.from_run import export_trial
-from nas.report.comparison import compare, draw, paired
+from nas.report.comparison import compare, draw
 from nas.report.study import REPORTED, agreement, study_document, write_pictures
 from nas.report.tables.search import print_run, runs_table, trials_table
 from nas.report.tensorboard.listener import keep_files
@@ -284,25 +283,6 @@ def test_runs_on_other_data_are_not_compared(done: Run, best: Run, tmp_path: Pat
         compare([best, done, even])
     with pytest.raises(RunError, match="'hand' is no search"):
         compare([done, best])
-
-
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_the_paired_test_is_scipys(count: int) -> None:
-    rng = np.random.default_rng(count)
-    winner, other = rng.normal(0.5, 0.1, count), rng.normal(0.4, 0.1, count)
-    theirs = permutation_test(
-        (winner - other,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
-    )
-    ours = paired(list(winner), list(other))
-    assert ours["p"] == pytest.approx(theirs.pvalue) and ours["least_p"] == 2 / 2**count
-    assert ours["p"] >= ours["least_p"]
-
-
-def test_many_pairs_are_drawn_not_counted() -> None:
-    winner = [0.9 + 0.001 * n for n in range(20)]
-    found = paired(winner, [0.5] * 20)
-    assert found["p"] < 0.001
-    assert paired([0.5], []) == {"pairs": 0, "difference": None, "p": None, "least_p": None}
 
 
 def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> None:

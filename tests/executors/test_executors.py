@@ -9,20 +9,30 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-import trial_functions
 from trial_functions import spec
 
 from nas.errors import UsageError
-from nas.executors import Executor, InlineExecutor, LocalExecutor, WorkerSlot, devices, local, plan_slots
+from nas.executors import (
+    EpochListener,
+    Executor,
+    InlineExecutor,
+    LocalExecutor,
+    RunTrial,
+    WorkerSlot,
+    devices,
+    local,
+    plan_slots,
+)
 from nas.executors.devices import worker_environment
+from nas.testing.executors import LIMIT, MakeExecutor, check_executor
 from nas.trials.spec import TrialResult, TrialSpec
 
 CPU = WorkerSlot("cpu", num_threads=1)
-LIMIT = 30.0  # seconds nothing here comes near, so that a fault fails a test instead of hanging it
 
 
 def one(executor: Executor, trial: TrialSpec) -> TrialResult:
@@ -55,45 +65,19 @@ def obedient() -> Iterator[LocalExecutor]:
         yield executor
 
 
-class TestBothKinds:
-    """What any executor promises."""
+def inline(run: RunTrial, *, on_epoch: EpochListener | None = None) -> Executor:
+    return InlineExecutor(run, on_epoch=on_epoch)
 
-    @pytest.fixture(params=["inline", "local"])
-    def executor(self, request: pytest.FixtureRequest) -> Iterator[Executor]:
-        made: Executor = InlineExecutor(trial_functions.as_told) if request.param == "inline" else workers("as_told")
-        with made:
-            yield made
 
-    def test_a_result_comes_back_once(self, executor: Executor) -> None:
-        assert executor.num_running == 0
-        assert executor.wait() == []
-        executor.submit(spec("a"))
-        assert executor.num_running == 1
-        with pytest.raises(AssertionError, match="taken"):
-            executor.submit(spec("b"))
-        assert [result.id for result in executor.wait()] == ["a"]
-        assert executor.num_running == 0
-        assert executor.wait() == []
+def of_processes(run: RunTrial, *, on_epoch: EpochListener | None = None, num_slots: int = 1) -> Executor:
+    return LocalExecutor([CPU] * num_slots, run=f"{run.__module__}:{run.__name__}", on_epoch=on_epoch)
 
-    def test_an_exception_fails_its_own_trial(self, executor: Executor) -> None:
-        result = one(executor, spec(seed=1))
-        assert (result.status, result.error) == ("failed", "ValueError: the loss is made of cheese")
-        assert one(executor, spec()).status == "finished"
 
-    def test_close_twice(self, executor: Executor) -> None:
-        executor.close()
-        executor.close()
-
-    def test_epochs_are_reported_in_order(self) -> None:
-        heard: list[tuple[str, float]] = []
-
-        def listen(trial: str, row: dict[str, float]) -> None:
-            heard.append((trial, row["epoch"]))
-
-        one(InlineExecutor(trial_functions.two_epochs, on_epoch=listen), spec("a"))
-        with workers("two_epochs", on_epoch=listen) as executor:
-            one(executor, spec("b"))
-        assert heard == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+@pytest.mark.parametrize(
+    "make", [inline, of_processes, partial(of_processes, num_slots=2)], ids=["inline", "local", "two slots"]
+)
+def test_keeps_its_promises(make: MakeExecutor) -> None:
+    check_executor(make)
 
 
 class TestWorkers:

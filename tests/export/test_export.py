@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from budgets import cost_of
 from nas.errors import ExportError, UsageError
 from nas.export.check import FILES, check_budget, check_counts, check_files, check_logits, random_batches
+from nas.export.formats import EXPORTERS, TrainedModel, register_exporter
 from nas.export.model_card import description, model_card
 from nas.export.write import ExportRequest, export, trained_model
 from search_spaces import Sample, Task, get_space, space_names
@@ -142,8 +143,11 @@ class TestRefusals:
     """Reasons to write nothing, found before anything slow."""
 
     @pytest.fixture(autouse=True)
-    def no_programs(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("nas.export.write.write_programs", lambda *arguments: None)
+    def no_programs(self) -> Iterator[None]:
+        def nothing(request: ExportRequest, model: TrainedModel, folder: Path) -> None: ...
+
+        with EXPORTERS.replaced("pt2", nothing), EXPORTERS.replaced("onnx", nothing):
+            yield
 
     def test_folder_with_something_in_it(self, request_vgg: ExportRequest, tmp_path: Path) -> None:
         (tmp_path / "model").mkdir()
@@ -184,11 +188,38 @@ class TestRefusals:
             export(dataclasses.replace(request_vgg, **change(request_vgg)))  # type: ignore[arg-type]
         assert nothing_is_left(request_vgg)
 
+    def test_a_format_that_fails_leaves_nothing(self, request_vgg: ExportRequest) -> None:
+        def no_onnx(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+            assert (folder / "weights.safetensors").is_file() and (folder / "model.json").is_file()
+            raise ExportError("no such operator")
+
+        with EXPORTERS.replaced("onnx", no_onnx), pytest.raises(ExportError, match="no such operator"):
+            export(request_vgg)
+        assert nothing_is_left(request_vgg)
+
     def test_files_that_are_missing(self, request_vgg: ExportRequest) -> None:
         out = request_vgg.weights.parent / "a" / "b" / "model"
         with pytest.raises(ExportError, match=r"model\.onnx does not work in a fresh process"):
             export(dataclasses.replace(request_vgg, out=out))
         assert nothing_is_left(request_vgg)
+
+
+def test_formats_have_names_of_their_own() -> None:
+    assert set(FILES) <= set(EXPORTERS)
+    with pytest.raises(ValueError, match="exists already"):
+        register_exporter("onnx")(EXPORTERS["onnx"])
+
+
+@pytest.mark.slow
+def test_a_network_that_cannot_be_traced_is_named(tmp_path: Path) -> None:
+    class Reads(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images if images.sum().item() > 0 else -images
+
+    request = request_for("vgg", tmp_path)
+    for name in ("pt2", "onnx"):
+        with pytest.raises(ExportError, match="The network cannot be exported"):
+            EXPORTERS[name](request, TrainedModel(Reads(), TASK.input_shape), tmp_path)
 
 
 class TestChecks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from nas.runs import EventLog, SearchRun, TrialRecord
 from nas.strategies.base import Driven, Proposal
 from nas.strategies.proposals import Proposer
 from nas.strategies.registry import get_strategy, register_strategy
+from nas.testing import check_strategy
 from search_spaces import SearchSpace
 
 
@@ -59,6 +61,21 @@ def test_it_runs_through_a_search_and_learns_from_what_it_is_told(tmp_path):
     assert notes[0] == "new" and {"new", "climb"} == set(notes)
     scores = [trial.score("balanced_accuracy") for trial in run.stage("search")]
     assert max(scores) > scores[0] + 0.02
+
+
+@pytest.mark.parametrize("name", ["evolution", "random"])
+def test_registered_strategies_keep_their_promises(name):
+    check_strategy(get_strategy(name).make)
+
+
+def test_an_own_strategy_keeps_them_too_and_one_that_draws_from_nowhere_does_not():
+    def own(run: SearchRun, seed: int = 0) -> Driven:
+        return Driven(HillClimber(run.space, run.budget, run.config.objective, seed))
+
+    check_strategy(own)
+    seeds = itertools.count()
+    with pytest.raises(AssertionError, match="draw from the seed alone"):
+        check_strategy(lambda run: own(run, next(seeds)))
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from budgets import Budget, cost_of
+from budgets import Budget
 from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig
 from nas.data import DataConfig
@@ -19,61 +16,9 @@ from nas.runs import EventLog, SearchRun, as_search
 from nas.runs.events import CandidatesRanked, Event, SessionStarted, SessionStopped, SupernetEpoch, TrialEnded
 from nas.runs.log import read_log
 from nas.runs.run import fold
-from nas.trials.spec import TrialResult, TrialSpec
-from search_spaces import Task, get_space
-
-TASK = Task((1, 8, 8), 10)
-MOST = 60_000
-
-
-class Simulated:
-    """An executor with ``num_slots`` trials under way; a trial's length and score follow from its sample."""
-
-    def __init__(self, num_slots: int = 1, *, fail: Sequence[str] = (), stop_after: int | None = None) -> None:
-        self.num_slots, self.fail, self.stop_after = num_slots, fail, stop_after
-        self.queue: list[tuple[float, TrialSpec]] = []
-        self.clock = 0.0
-        self.trained: list[str] = []
-        self.tested: list[str] = []
-
-    @property
-    def num_running(self) -> int:
-        return len(self.queue)
-
-    def submit(self, spec: TrialSpec) -> None:
-        assert self.num_running < self.num_slots
-        self.queue.append((self.clock + 1 + spec.seed % 97, spec))
-
-    def wait(self, timeout: float | None = None) -> list[TrialResult]:
-        if self.stop_after is not None and len(self.trained) >= self.stop_after:
-            raise KeyboardInterrupt
-        self.clock, spec = min(self.queue, key=lambda entry: entry[0])
-        self.queue.remove((self.clock, spec))
-        if spec.test:
-            self.tested.append(spec.id)
-            return [TrialResult(spec.id, "finished", {"test": {"balanced_accuracy": score_of(spec)}})]
-        self.trained.append(spec.id)
-        if spec.id in self.fail or "all" in self.fail:
-            return [TrialResult(spec.id, "failed", error="simulated")]
-        Path(spec.weights_path or "").parent.mkdir(exist_ok=True)
-        Path(spec.weights_path or "").write_text("weights")
-        figures = {"balanced_accuracy": score_of(spec)}
-        return [TrialResult(spec.id, "finished", {"select": figures, "rank": figures}, seconds=1.0)]
-
-    def close(self) -> None:
-        self.queue.clear()
-
-    def __enter__(self) -> Simulated:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-
-def score_of(spec: TrialSpec) -> float:
-    """Best at many MACs for few parameters: to be found within the budget, away from its middle."""
-    cost = cost_of(get_space(spec.space), spec.sample, TASK)
-    return float(np.tanh(cost.macs / cost.params / 100)) + (spec.seed % 5) * 1e-4
+from nas.testing.strategies import MOST, TASK
+from nas.testing.strategies import SimulatedExecutor as Simulated
+from search_spaces import get_space
 
 
 def config(**changes: object) -> SearchConfig:

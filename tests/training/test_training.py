@@ -13,12 +13,13 @@ from torch import nn
 
 from nas.config.recipe import OBJECTIVES, Recipe, default_batch_size
 from nas.errors import TrialError
+from nas.testing.samplers import check_sampler
 from nas.training.loop import Training, train
 from nas.training.losses import LOSSES
 from nas.training.metrics import evaluate
 from nas.training.mixing import MIXINGS
 from nas.training.regularizers import REGULARIZERS
-from nas.training.sampling import batch_sizes, class_balanced_sampler, make_sampler
+from nas.training.sampling import SAMPLERS, batch_sizes, class_balanced_sampler, make_sampler
 from nas.training.schedules import learning_rate
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 
@@ -233,9 +234,14 @@ def test_schedules() -> None:
     assert rates == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_keeps_its_promises(name: str) -> None:
+    check_sampler(SAMPLERS[name])
+
+
 def test_the_class_balanced_sampler_draws_every_class_and_every_image_of_it_equally_often() -> None:
     labels = torch.tensor([2] * 90 + [0] * 9 + [4] * 1)[torch.randperm(100)]
-    sample = class_balanced_sampler(labels)
+    sample = class_balanced_sampler(TensorSplit(torch.zeros(100, 1, 1, 1, dtype=torch.uint8), labels))
     drawn = sample(30_000, torch.Generator().manual_seed(0))
     assert torch.bincount(labels[drawn]).tolist() == pytest.approx([10_000, 0, 10_000, 0, 10_000], abs=300)
     images = torch.bincount(drawn, minlength=100)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.data.dataset import Split
-from nas.errors import add_named
+from search_spaces.registry import Registry
 
 SEED = 0  # not the trial's: the stored result is the same for every trial on the data
 PIECE_BYTES = 4 << 20  # of pixels that an oversampler makes at once; in float64 eight times as many
@@ -31,14 +31,14 @@ class Synthetic:
 # on disk (see ``stored.oversample``). Either way every class is filled up to the count of the largest.
 Oversampler = Callable[[Split], Synthetic | Iterator[Synthetic]]
 
-OVERSAMPLERS: dict[str, Oversampler] = {}
+OVERSAMPLERS: Registry[Oversampler] = Registry("oversampling", "Known")
 
 
 def register_oversampler(name: str) -> Callable[[Oversampler], Oversampler]:
     """Make an oversampler known as ``name``; ValueError if the name is taken."""
 
     def register(oversampler: Oversampler) -> Oversampler:
-        add_named(OVERSAMPLERS, name, oversampler, "an oversampler")
+        OVERSAMPLERS.add(name, oversampler)
         return oversampler
 
     return register

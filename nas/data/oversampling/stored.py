@@ -16,7 +16,7 @@ from numpy.lib import format as npy
 from nas.data.cache import SURVEY, Cache, is_intact
 from nas.data.dataset import Split
 from nas.data.oversampling.registry import OVERSAMPLERS, SEED, Synthetic, class_counts
-from nas.errors import UsageError, find_named
+from nas.errors import UsageError
 
 VERSION = 2  # of what the oversamplers make: another one makes what is stored anew
 
@@ -30,7 +30,7 @@ def oversample(name: str, split: Split, *, cache: Path, key: str) -> Synthetic:
 
     UsageError if there is no such oversampler, all images are of one class, or the disk lacks room.
     """
-    oversampler = find_named(OVERSAMPLERS, name, "oversampling", "Known")
+    oversampler = OVERSAMPLERS.find(name)
     if name != "none" and len(counts := class_counts(split.labels)) < 2:
         raise UsageError(
             f"{name} evens out the counts of classes, but all {len(split.labels)} training images are of class "

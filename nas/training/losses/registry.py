@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from nas.config.recipe import Recipe
-from nas.errors import add_named, find_named
 from nas.training.class_counts import ClassCounts, class_balanced_weights
 from nas.training.mixing import Mixed
+from search_spaces.registry import Registry
 
 ROUNDING = 1e-9  # epochs by which a share of the epochs may miss the whole number that was meant
 
@@ -28,14 +28,14 @@ class Definition:
     cosine: bool = False
 
 
-LOSSES: dict[str, Definition] = {}
+LOSSES: Registry[Definition] = Registry("loss", "Losses")
 
 
 def register_loss(name: str, *, cosine: bool = False) -> Callable[[MakeLoss], MakeLoss]:
     """Make a loss known as ``name``; ValueError if the name is taken."""
 
     def register(make: MakeLoss) -> MakeLoss:
-        add_named(LOSSES, name, Definition(make, cosine), "a loss")
+        LOSSES.add(name, Definition(make, cosine))
         return make
 
     return register
@@ -43,7 +43,7 @@ def register_loss(name: str, *, cosine: bool = False) -> Callable[[MakeLoss], Ma
 
 def find_loss(name: str) -> Definition:
     """The loss called ``name``; UsageError names the nearest one."""
-    return find_named(LOSSES, name, "loss", "Losses")
+    return LOSSES.find(name)
 
 
 @dataclass(frozen=True)

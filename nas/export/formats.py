@@ -1,0 +1,117 @@
+"""The files of an export, each written by a function of its own: weights, programs, and what describes them.
+
+A new format is one decorated function here. If it can answer images, its name goes into ``nas.export.check.FILES`` and
+its answer into ``nas.export.loader_script``, so that it is checked in a fresh process as the others are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from nas.errors import ExportError
+from nas.export.model_card import description, model_card
+from nas.export.request import ExportRequest
+from search_spaces.registry import Registry
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network with its weights, in eval mode on the CPU."""
+
+    module: nn.Module
+    input_shape: tuple[int, int, int]
+
+    @cached_property
+    def program(self) -> torch.export.ExportedProgram:
+        """Its trace, for any batch size: made once for all formats that need one."""
+        images = torch.zeros(2, *self.input_shape)  # two: the exporter would take a batch of one for a constant
+        return torch.export.export(self.module, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+
+
+Exporter = Callable[[ExportRequest, TrainedModel, Path], None]
+"""Writes its file into a folder, which exists and is its own. ExportError if the network cannot be had in this format,
+OSError if the folder cannot be written."""
+
+EXPORTERS: Registry[Exporter] = Registry("export format", "Formats")
+
+
+def register_exporter(name: str) -> Callable[[Exporter], Exporter]:
+    """Make an exporter known as ``name``; ValueError if the name is taken. Exporters run in the order of this file."""
+
+    def register(exporter: Exporter) -> Exporter:
+        EXPORTERS.add(name, exporter)
+        return exporter
+
+    return register
+
+
+@register_exporter("weights")
+def write_weights(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``weights.safetensors``: the state dict."""
+    tensors = {name: tensor.contiguous() for name, tensor in model.module.state_dict().items()}
+    # Not by save_file, which lets only the owner read what it writes.
+    (folder / "weights.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
+
+
+@register_exporter("json")
+def write_description(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``model.json``: all that is known of the network, for programs."""
+    text = json.dumps(description(request), indent=2, default=str)
+    (folder / "model.json").write_text(text + "\n", encoding="utf-8")
+
+
+@register_exporter("card")
+def write_card(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``README.md``: the same for people."""
+    (folder / "README.md").write_text(model_card(request), encoding="utf-8")
+
+
+@register_exporter("pt2")
+def write_pt2(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``model.pt2``: torch's program, for any batch size."""
+    with _exporting():
+        torch.export.save(model.program, folder / "model.pt2")
+
+
+@register_exporter("onnx")
+def write_onnx(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``model.onnx``: from ``images`` to ``logits``, for any batch size."""
+    with _exporting():
+        torch.onnx.export(
+            model.program,
+            (),
+            folder / "model.onnx",
+            input_names=["images"],
+            output_names=["logits"],
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+@contextlib.contextmanager
+def _exporting() -> Iterator[None]:
+    """Keep what torch's exporters print, warn and log to themselves; they raise what matters, as an ExportError."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        # The exporters raise many kinds, for many causes; none of them may leave half an export behind.
+        raise ExportError(f"The network cannot be exported: {type(error).__name__}: {error}") from error
+    finally:
+        logging.disable(before)
