@@ -15,7 +15,8 @@ from budgets import Budget, Cost
 from nas.config.recipe import Figures
 from nas.config.run import SearchConfig, StudyConfig
 from nas.errors import RunError
-from nas.trials.spec import Sample, TrialResult
+from nas.trials.spec import TrialResult
+from search_spaces import Sample
 
 FORMAT = 3  # of the log; raise it when events change meaning
 FIRST_RELEASED = 3  # formats before it were never released

@@ -10,8 +10,8 @@ from baselines.registry import FixedNetwork
 from nas.config.data import DataConfig
 from nas.config.recipe import Figures, Recipe
 from nas.training.precision import Execution
+from search_spaces import Sample
 
-Sample = dict[str, int | str]
 Status = Literal["finished", "failed", "pruned"]
 
 
@@ -39,9 +39,8 @@ class TrialSpec:
     execution: Execution | None = None  # None: what is usual on the device
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
     profile: bool = False  # measure what the time goes to
-    floor: tuple[
-        float, ...
-    ] = ()  # of ``nas.strategies.median_pruner``: below it after an epoch, the trial is pruned; empty: never
+    # By epoch, of ``nas.strategies.median_pruner``: a trial that is below it after an epoch is pruned; empty: never.
+    floor: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from nas.trials.spec import Sample, TrialResult
+from nas.trials.spec import TrialResult
+from search_spaces import Sample
 
 PLACES = {"train_loss": "train/loss", "learning_rate": "train/learning_rate", "seconds": "train/seconds"}
 PARTIAL = "partial."  # with a trial's id: its file while it is written. TensorBoard reads no name without "tfevents"
