@@ -118,7 +118,8 @@ def carry_out(opened: OpenRun, display: Display | None = None) -> SearchRun | St
     start_server(opened.slots)  # first: it imports in the background
     from nas.engine.search import run_search
     from nas.engine.study import run_study
-    from nas.report.tensorboard.listener import bring_up_to_date, keep_files
+    from nas.report import keep_files
+    from nas.report.tensorboard.listener import bring_up_to_date
 
     run, log, slots = opened.run, opened.log, opened.slots
     watch = Stopwatch("starting", since=STARTED) if run.config.profile else OFF

@@ -22,7 +22,7 @@ from search_spaces import get_space
 if TYPE_CHECKING:
     from nas.engine.study_plan import StudyRequest
 
-Flags = dict[str, Any]  # by name with underscores; None: not given
+Flags = dict[str, Any]  # what was typed, as typer reads it and before ``nas.config`` checks it; None: not given
 
 SIZES = ("max_params", "max_macs", "max_bytes", "max_peak_memory", "min_params")
 DATA_FLAGS = ("imbalance", "image_size", "fit", "skip_broken")
@@ -73,7 +73,7 @@ def search_config(flags: Flags) -> SearchConfig:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
     for name in ("time_limit", "trial_timeout"):
         values[name] = converted(parse_duration, name, flags, faults)
-    placeholders: dict[str, Any] = {"budget": budget, "data": data or {}, "recipe": recipe or {}, "space": "?"}
+    placeholders: dict[str, object] = {"budget": budget, "data": data or {}, "recipe": recipe or {}, "space": "?"}
     placeholders |= {"strategy": strategy, "supernet": supernet}
     config = checked(SearchConfig, placeholders | {k: v for k, v in values.items() if v is not None}, faults)
     trials = str(values["trials"])

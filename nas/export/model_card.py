@@ -12,7 +12,7 @@ from nas.config.recipe_rules import Setting
 from nas.export.request import Confirmation, ExportRequest
 
 
-def description(request: ExportRequest) -> dict[str, Any]:  # it is JSON: written to a file, read by other programs
+def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py`` dumps it, other programs read it
     """The content of ``model.json``: enough to prepare an image, run the model and name its answer."""
     confirm = request.provenance.confirm
     return {

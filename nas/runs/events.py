@@ -296,6 +296,4 @@ _ADAPTERS: dict[type[Event], TypeAdapter[Event]] = {}
 
 def _adapter(kind: type[Event]) -> TypeAdapter[Event]:
     """What checks events of a kind; made when the first is met, since most commands meet few."""
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    return _ADAPTERS[kind]
+    return _ADAPTERS.get(kind) or _ADAPTERS.setdefault(kind, TypeAdapter(kind))

@@ -39,7 +39,7 @@ class Profile:
             self.num_trials += 1
             _add(self.trials, result.profile)
 
-    def document(self) -> dict[str, Any] | None:
+    def document(self) -> dict[str, Any] | None:  # JSON on its way to standard output
         """As JSON; None if nothing was measured."""
         if not self.num_sessions and not self.num_trials:
             return None

@@ -28,7 +28,7 @@ from nas.engine.study_plan import plan_study
 from nas.errors import RunError, SearchStopped, UsageError
 from nas.executors import WorkerSlot
 from nas.executors.inline import InlineExecutor
-from nas.export.from_run import export_trial
+from nas.export import export_trial
 from nas.report.comparison import BaselineRow, PairedTest, compare, comparison_document, draw, paired
 from nas.report.documents import document
 from nas.report.study import REPORTED, agreement, study_report, write_pictures

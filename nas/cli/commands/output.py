@@ -8,7 +8,8 @@ from typing import Any
 from nas.cli.parsing import Flags
 from nas.cli.terminal import Terminal
 from nas.errors import attempt
-from nas.report.documents import Document, document, run_document
+from nas.report import run_document
+from nas.report.documents import Document, document
 from nas.runs import SearchRun, StudyRun
 
 console = Terminal()

@@ -11,7 +11,7 @@ from typing import Any
 
 from nas.cli.commands.output import console, print_json, show_outcome
 from nas.errors import UsageError, attempt
-from nas.report.documents import run_document, trial_document
+from nas.report import run_document, trial_document
 from nas.runs import StudyRun, as_search, load_run
 from nas.runs.folders import read_run, run_folders
 from nas.runs.hints import typed
