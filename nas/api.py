@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas import STARTED
-from nas.config import SearchConfig
+from nas.config import SearchConfig, checked, raise_all
 from nas.config.run import Changes, too_many_trials
-from nas.config.validation import checked, raise_all
 from nas.engine.placement import placed, slots_of
 from nas.engine.plan import check_data, plan_search, start
 from nas.engine.runner import local_executor
@@ -118,7 +117,8 @@ def carry_out(opened: OpenRun, display: Display | None = None) -> SearchRun | St
     start_server(opened.slots)  # first: it imports in the background
     from nas.engine.search import run_search
     from nas.engine.study import run_study
-    from nas.report.tensorboard.listener import bring_up_to_date, keep_files
+    from nas.report import keep_files
+    from nas.report.tensorboard.listener import bring_up_to_date
 
     run, log, slots = opened.run, opened.log, opened.slots
     watch = Stopwatch("starting", since=STARTED) if run.config.profile else OFF

@@ -20,7 +20,7 @@ from nas.autotune.workers import PROBE, MeasuringFailed, measured
 from nas.executors import Executor, LocalExecutor, WorkerSlot, start_server
 from nas.executors.devices import count_cores
 from nas.training.precision import BFLOAT16, Execution
-from nas.trials.spec import TrialSpec
+from nas.trials import TrialSpec
 
 SECONDS = 4.0  # since the first result, after which no further measurement starts
 TIMEOUT = 10.0  # of one measurement

@@ -8,7 +8,7 @@ from typing import Literal
 from nas.config.run import Precision
 from nas.executors import WorkerSlot
 from nas.training.precision import Execution, asked_execution
-from nas.trials.spec import TrialSpec
+from nas.trials import TrialSpec
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from nas.training.evaluation import evaluate_split
 from nas.training.precision import usual_execution
 from nas.training.step import Learning, Phase, class_counts, make_step
 from nas.training.tensor_split import CHUNK, TensorSplit
+from nas.trials import TrialResult, TrialSpec
 from nas.trials.run_trial import build
-from nas.trials.spec import TrialResult, TrialSpec
 
 CPU_SECONDS = 0.2  # of a measurement: steps after the first
 GPU_SECONDS = 0.5

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from nas.autotune.placement import Measurement
 from nas.executors import Executor, WorkerSlot
-from nas.trials.spec import Probe, TrialResult, TrialSpec
+from nas.trials import TrialResult, TrialSpec
+from nas.trials.spec import Probe
 
 PROBE = "nas.autotune.probe:probe"  # what the workers run
 

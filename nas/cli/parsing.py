@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from baselines.studies import get_study
 from budgets import Budget, parse_size
-from nas.config.data import DataConfig
-from nas.config.recipe import Recipe, named_recipe
+from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
+from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
-from nas.config.run import ONE_SHOT, Changes, SearchConfig, SupernetConfig, too_many_trials
-from nas.config.validation import checked, raise_all
+from nas.config.run import ONE_SHOT, Changes, SupernetConfig, too_many_trials
 from nas.data.sources.torchvision_sets import NAMED
 from nas.errors import attempt
-from nas.strategies.registry import get_strategy
+from nas.strategies import get_strategy
 from nas.units import parse_duration
 from search_spaces import get_space
 
 if TYPE_CHECKING:
     from nas.engine.study_plan import StudyRequest
 
-Flags = dict[str, Any]  # by name with underscores; None: not given
+Flags = dict[str, Any]  # what was typed, as typer reads it and before ``nas.config`` checks it; None: not given
 
 SIZES = ("max_params", "max_macs", "max_bytes", "max_peak_memory", "min_params")
 DATA_FLAGS = ("imbalance", "image_size", "fit", "skip_broken")
@@ -73,7 +72,7 @@ def search_config(flags: Flags) -> SearchConfig:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
     for name in ("time_limit", "trial_timeout"):
         values[name] = converted(parse_duration, name, flags, faults)
-    placeholders: dict[str, Any] = {"budget": budget, "data": data or {}, "recipe": recipe or {}, "space": "?"}
+    placeholders: dict[str, object] = {"budget": budget, "data": data or {}, "recipe": recipe or {}, "space": "?"}
     placeholders |= {"strategy": strategy, "supernet": supernet}
     config = checked(SearchConfig, placeholders | {k: v for k, v in values.items() if v is not None}, faults)
     trials = str(values["trials"])

@@ -7,10 +7,13 @@ together.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, get_args
+from typing import get_args
 
 from nas.config.recipe import RECIPES, Recipe
 from nas.errors import nearest
+
+Setting = str | bool | int | float
+"""What a setting of a recipe can be, where it is not left to its default by None."""
 
 LOSS_SETTINGS: dict[str, tuple[str, ...]] = {  # the fields of a recipe that a loss reads
     "ce": ("label_smoothing",),
@@ -136,7 +139,7 @@ def _parts(recipe: Recipe) -> list[str]:
     return parts + (["post-hoc-logit-adjustment"] if recipe.post_hoc_tau else [])
 
 
-def active_settings(recipe: Recipe) -> dict[str, Any]:
+def active_settings(recipe: Recipe) -> dict[str, Setting]:
     """The settings that decide a training by this recipe, in order; those that it ignores are left out."""
     values = recipe.model_dump()
     of_losses = {setting for settings in LOSS_SETTINGS.values() for setting in settings}

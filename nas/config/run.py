@@ -55,7 +55,7 @@ class MemberConfig(BaseModel):
     label: str
     recipe: Recipe
     network: str | None = None  # a fixed network, with ``settings``; None: the architecture ``sample`` of ``space``
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {}  # JSON of the network's own, which ``baselines`` alone reads
     space: str | None = None
     sample: dict[str, int | str] = {}
     published: float | None = None  # test accuracy in per cent, on the same data at the same imbalance

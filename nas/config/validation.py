@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from nas.errors import UsageError
 
@@ -14,9 +15,11 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def checked(
-    kind: type[Settings], values: dict[str, Any], faults: list[str], flags: Mapping[str, str] = MappingProxyType({})
-) -> Settings | None:
-    """``kind`` made from ``values``; what is wrong goes into ``faults``, a sentence each with its cure.
+    kind: type[Settings], values: Mapping[str, object], faults: list[str],
+    flags: Mapping[str, str] = MappingProxyType({}),
+) -> Settings | None:  # fmt: skip
+    """``kind`` made from ``values``, None among them meaning its default; None if something is wrong, which then goes
+    into ``faults``, a sentence each with its cure.
 
     ``flags`` names the flags of settings that are not called as their flag is.
     """
@@ -26,7 +29,7 @@ def checked(
         for fault in error.errors():
             setting = str(fault["loc"][-1])
             name = "--" + flags.get(setting, setting).replace("_", "-")
-            faults.append(f"{name} {fault.get('input')!r} cannot be used: {_cure(dict(fault))}.")
+            faults.append(f"{name} {fault.get('input')!r} cannot be used: {_cure(fault)}.")
         return None
 
 
@@ -36,7 +39,7 @@ def raise_all(faults: list[str]) -> None:
         raise UsageError(*dict.fromkeys(faults))
 
 
-def _cure(fault: dict[str, Any]) -> str:
+def _cure(fault: ErrorDetails) -> str:
     context = fault.get("ctx", {})
     if "ge" in context:
         return f"give a number of at least {context['ge']}"

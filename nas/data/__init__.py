@@ -4,8 +4,16 @@ Augmentation and normalization are part of a training and do not belong here. Im
 pydantic only; Pillow, scikit-learn and torchvision are loaded when a set is decoded for the first time.
 """
 
-from nas.config.data import DataConfig
+from typing import TYPE_CHECKING
+
+from nas.config import DataConfig
 from nas.data.dataset import DataReport, Dataset, Split
 from nas.data.loading import describe_data, open_data
+from nas.lazy import lazy
 
-__all__ = ["DataConfig", "DataReport", "Dataset", "Split", "describe_data", "open_data"]
+if TYPE_CHECKING:
+    from nas.data.oversampling import register_oversampler
+
+__all__ = ["DataConfig", "DataReport", "Dataset", "Split", "describe_data", "open_data", "register_oversampler"]
+
+__getattr__ = lazy(__name__, {"nas.data.oversampling": ["register_oversampler"]})

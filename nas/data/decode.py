@@ -94,12 +94,18 @@ def write_survey(folder: Path, survey: Survey) -> None:
 
 def read_survey(folder: Path) -> Survey:
     """The survey of an undamaged folder."""
-    data: dict[str, Any] = json.loads((folder / SURVEY).read_text())
-    data.pop("files")
-    channels, height, width = data["input_shape"]
-    data["broken"] = tuple(Broken(**broken) for broken in data["broken"])
-    data["classes"] = tuple(data["classes"])
-    return Survey(**data | {"input_shape": (channels, height, width)})
+    stored = json.loads((folder / SURVEY).read_text())
+    channels, height, width = stored["input_shape"]
+    return Survey(
+        classes=tuple(stored["classes"]),
+        present=stored["present"],
+        image_sizes=stored["image_sizes"],
+        modes=stored["modes"],
+        formats=stored["formats"],
+        broken=tuple(Broken(**broken) for broken in stored["broken"]),
+        num_ignored=stored["num_ignored"],
+        input_shape=(channels, height, width),
+    )
 
 
 def _decode_one(found: Found, row: int, target: Target, images: npt.NDArray[np.uint8]) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.config.data import DataConfig
+from nas.config import DataConfig
 from nas.data.cache import Cache, cache_root
 from nas.data.dataset import DataReport, Dataset, Target
 from nas.data.decode import Survey, decode, read_survey, survey_of

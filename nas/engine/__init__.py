@@ -1,1 +1,26 @@
-"""From a plan to a finished run: sessions, trials, confirmation, studies. No flags, tables or torch."""
+"""From a plan to a finished run: sessions, trials, confirmation, studies. No flags, no tables, no torch at import.
+
+The public names are imported when they are first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from nas.lazy import lazy
+
+if TYPE_CHECKING:
+    from nas.engine.plan import Plan, plan_search
+    from nas.engine.search import run_search
+    from nas.engine.study import run_study
+    from nas.engine.study_plan import StudyPlan, StudyRequest, plan_study
+
+__all__ = ["Plan", "StudyPlan", "StudyRequest", "plan_search", "plan_study", "run_search", "run_study"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "nas.engine.plan": ["Plan", "plan_search"],
+        "nas.engine.search": ["run_search"],
+        "nas.engine.study": ["run_study"],
+        "nas.engine.study_plan": ["StudyPlan", "StudyRequest", "plan_study"],
+    },
+)

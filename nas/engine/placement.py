@@ -17,7 +17,7 @@ from nas.data.cache import cache_root
 from nas.engine.plan import Plan
 from nas.executors import WorkerSlot
 from nas.executors.devices import spread
-from nas.trials.spec import TrialSpec
+from nas.trials import TrialSpec
 
 # Pixels that all trials together see, below which nothing is measured on a CPU: such a search takes a minute or so.
 LEAST_PIXELS = 50_000_000

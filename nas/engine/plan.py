@@ -9,14 +9,14 @@ from pathlib import Path
 from budgets import Budget
 from budgets.draw import settle
 from nas.autotune import Placement
-from nas.config.run import SearchConfig
+from nas.config import SearchConfig
 from nas.data import Dataset, open_data
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.runs import EventLog, Run
 from nas.runs.events import SearchFacts
 from nas.runs.folders import start_search
-from nas.strategies.registry import get_strategy
+from nas.strategies import get_strategy
 from search_spaces import SearchSpace, Task, get_space
 
 

@@ -14,8 +14,7 @@ from nas.engine.trial_loop import TrialLoop
 from nas.executors import WorkerSlot
 from nas.runs import EventLog, Journal, Listener, SearchRun
 from nas.stopwatch import OFF, Watch
-from nas.strategies.base import Strategy
-from nas.strategies.registry import get_strategy
+from nas.strategies import Strategy, get_strategy
 
 
 def run_search(

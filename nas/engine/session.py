@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from nas.errors import RunError, SearchStopped
-from nas.executors.base import Executor
+from nas.executors import Executor
 from nas.runs import EventLog, Journal, Run, SearchRun, StudyRun
 from nas.runs.events import SessionProfiled, SessionStarted, SessionStopped
 from nas.runs.folders import versions
 from nas.stopwatch import OFF, Watch
-from nas.trials.spec import TrialResult
+from nas.trials import TrialResult
 
 
 @contextmanager

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,11 +13,10 @@ from baselines.hand_nets import HAND_NETS, hand_net
 from baselines.registry import SMALL
 from baselines.studies import Member, Study, get_members, get_study
 from budgets import cost_of
-from nas.config.data import DataConfig
-from nas.config.recipe import Objective, Recipe
+from nas.config import DataConfig, Recipe, StudyConfig, checked, raise_all
+from nas.config.recipe import Objective
 from nas.config.recipe_rules import METHOD_FLAGS, check_together
-from nas.config.run import MemberConfig, StudyConfig
-from nas.config.validation import checked, raise_all
+from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
 from nas.engine.plan import counts_by_split
 from nas.errors import UsageError, attempt, nearest
@@ -26,7 +24,7 @@ from nas.executors import WorkerSlot, plan_slots
 from nas.runs import SearchRun, load_search
 from nas.runs.events import MemberFacts, StudyFacts
 from nas.runs.hints import RUNS
-from search_spaces import Task, get_space
+from search_spaces import Sample, Task, get_space
 
 RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
 RUN_SETTINGS = (
@@ -79,7 +77,18 @@ class _Asked:
     members: tuple[Member, ...]
     network: str  # of members that name none
     arch: tuple[SearchRun, str] | None  # a trial of a search, instead of it
-    settings: dict[str, Any]  # of a ResNet-18
+    settings: dict[str, int | str]  # of a ResNet-18
+
+
+@dataclass(frozen=True)
+class _Network:
+    """What a member trains: a fixed ``network`` with its settings, or the architecture ``sample`` of ``space``."""
+
+    network: str | None = None
+    settings: dict[str, int | str] = field(default_factory=dict)
+    space: str | None = None
+    sample: Sample = field(default_factory=dict)
+    recipe: Mapping[str, object] = field(default_factory=dict)  # what it is trained with unless a study says otherwise
 
 
 def plan_study(
@@ -159,12 +168,12 @@ def _found(text: str, runs: Path) -> tuple[SearchRun, str]:
     return run, run.trial(trial_id or best[0]).id
 
 
-def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str, Any]:
+def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str, int | str]:
     """Where the weights of a ResNet-18 come from, and the size of its input; the file is checked here. Nothing is
     downloaded for a command that is refused anyway."""
     from baselines.imagenet import check_weights, downloaded_weights, sha256
 
-    settings: dict[str, Any] = {"input_size": request.input_size} if request.input_size else {}
+    settings: dict[str, int | str] = {"input_size": request.input_size} if request.input_size else {}
     if request.from_scratch and request.weights:
         raise UsageError("--weights and --from-scratch exclude each other: give one of them.")
     if request.from_scratch or (not request.weights and not may_download):
@@ -192,24 +201,12 @@ def _settled(
 ) -> MemberConfig | None:  # fmt: skip
     """A member with its network for this task and its whole recipe; None if something is wrong, see ``faults``."""
     name = member.network or asked.network
-    network: dict[str, Any] = {}
-    base: dict[str, Any] = {}
-    if asked.arch:
-        run, trial_id = asked.arch
-        network = {"space": run.config.space, "sample": run.trials[trial_id].sample}
-        ours = {"name", "post_hoc_tau", *METHOD_FLAGS}  # methods are the study's matter
-        base = run.config.recipe.model_dump(exclude=ours)
-    elif name in HAND_NETS:
-        found = attempt(lambda: hand_net(name, task), faults)
-        if found is None:
-            return None
-        network = {"space": found[0].name, "sample": found[1]}
-    else:
-        kind = get_network(name)
-        base = {**kind.recipe, **(kind.recipe_when_small if sum(data.counts["train"]) < SMALL else {})}
-        network = {"network": name, "settings": _network_settings(name, asked, task)}
+    chosen = _network(name, asked, task, sum(data.counts["train"]), faults)
+    if chosen is None:
+        return None
     typed = request.model_dump(include=set(RECIPE_SETTINGS), exclude_none=True)
-    recipe = checked(Recipe, {**base, "name": member.name, **asked.study.recipe, **member.recipe, **typed}, faults)
+    values = {**chosen.recipe, "name": member.name, **asked.study.recipe, **member.recipe, **typed}
+    recipe = checked(Recipe, values, faults)
     if recipe is None:
         return None
     faults += check_together(recipe, ())
@@ -219,10 +216,35 @@ def _settled(
             "choose the study long-tail, which keeps the last epoch."
         )
     published = member.published.get(round(source.imbalance_factor)) if name == "resnet32" else None
-    return MemberConfig(name=member.name, label=member.label, recipe=recipe, published=published, **network)
+    return MemberConfig(
+        name=member.name,
+        label=member.label,
+        recipe=recipe,
+        network=chosen.network,
+        settings=chosen.settings,
+        space=chosen.space,
+        sample=chosen.sample,
+        published=published,
+    )
 
 
-def _network_settings(name: str, asked: _Asked, task: Task) -> dict[str, Any]:
+def _network(name: str, asked: _Asked, task: Task, num_train: int, faults: list[str]) -> _Network | None:
+    """The network called ``name`` for ``num_train`` images of this task, or the found architecture in its place;
+    None if no hand-designed one fits, see ``faults``."""
+    if asked.arch:
+        run, trial_id = asked.arch
+        ours = {"name", "post_hoc_tau", *METHOD_FLAGS}  # methods are the study's matter
+        recipe = run.config.recipe.model_dump(exclude=ours)
+        return _Network(space=run.config.space, sample=run.trials[trial_id].sample, recipe=recipe)
+    if name in HAND_NETS:
+        found = attempt(lambda: hand_net(name, task), faults)
+        return _Network(space=found[0].name, sample=found[1]) if found else None
+    kind = get_network(name)
+    recipe = {**kind.recipe, **(kind.recipe_when_small if num_train < SMALL else {})}
+    return _Network(network=name, settings=_network_settings(name, asked, task), recipe=recipe)
+
+
+def _network_settings(name: str, asked: _Asked, task: Task) -> dict[str, int | str]:
     if name != "resnet18":
         return {}
     from baselines.networks.resnet18 import default_input_size

@@ -15,9 +15,11 @@ from nas.errors import ReplayError
 from nas.executors import Executor
 from nas.runs import Journal, SearchRun, TrialRecord
 from nas.runs.events import Stage, TrialSubmitted
-from nas.strategies.base import Proposal, Pruner, Tell
+from nas.strategies import Proposal, Pruner
+from nas.strategies.base import Tell
 from nas.strategies.median_pruner import MedianPruner
-from nas.trials.spec import Sample, derived_seed
+from nas.trials.spec import derived_seed
+from search_spaces import Sample
 
 
 class TrialLoop:

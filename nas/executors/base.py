@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from nas.trials.spec import TrialResult, TrialSpec
+from nas.trials import TrialResult, TrialSpec
 
 EpochReport = Callable[[dict[str, float]], None]
 """Called by a trial after each epoch with that epoch's row of its history."""

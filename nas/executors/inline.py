@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from nas.executors.base import EpochListener, RunTrial, run_guarded
-from nas.trials.spec import TrialResult, TrialSpec
+from nas.trials import TrialResult, TrialSpec
 
 
 class InlineExecutor:

@@ -21,7 +21,7 @@ from nas.executors.fork_server import TRAINING, context_of, inherited, start_ser
 from nas.executors.messages import Broken, Ended, Epoch, Message, Ready
 from nas.executors.mps import shared_gpus
 from nas.executors.worker_process import serve
-from nas.trials.spec import TrialResult, TrialSpec
+from nas.trials import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

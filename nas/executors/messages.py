@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas.trials.spec import TrialResult
+from nas.trials import TrialResult
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from nas.executors.base import RunTrial, failure, run_guarded
 from nas.executors.fork_server import settle_in
 from nas.executors.messages import Broken, Ended, Epoch, Message, Ready
-from nas.trials.spec import TrialResult, TrialSpec
+from nas.trials import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

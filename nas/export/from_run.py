@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 from pathlib import Path
-from typing import Any
 
 from nas import __version__
 from nas.config.recipe import Figures
 from nas.config.recipe_rules import active_settings
 from nas.errors import RunError
+from nas.export.request import Confirmation, ExportRequest, Provenance
 from nas.runs import Run, SearchRun, TrialRecord, as_search
 from nas.runs.hints import typed
 
@@ -17,9 +17,10 @@ from nas.runs.hints import typed
 def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
     """Export a trial, or for None the winner (the best so far if there is none yet); the files written.
 
-    UsageError if the folder is taken, RunError if there is nothing to export, ExportError if a check fails.
+    UsageError if the folder is taken, RunError if there is nothing to export or ``run`` is no search, ExportError if a
+    check fails.
     """
-    from nas.export.write import ExportRequest, export
+    from nas.export.write import export
     from nas.trials.weights import load_weights
 
     run = as_search(run)  # a baseline run keeps no weights, and says so
@@ -72,24 +73,26 @@ def _metrics(run: SearchRun, trial: TrialRecord) -> dict[str, Figures]:
     return metrics
 
 
-def _provenance(run: SearchRun, trial: TrialRecord) -> dict[str, Any]:
+def _provenance(run: SearchRun, trial: TrialRecord) -> Provenance:
     config = run.config
-    provenance: dict[str, Any] = {
-        "run": run.name,
-        "trial": trial.id,
-        "data": run.facts.data_name,
-        "imbalance of the training split": config.data.imbalance_factor,
-        "recipe": config.recipe.name,
-        "training": active_settings(config.recipe),
-        "strategy": config.strategy,
-        "seed": config.seed,
-        "trials": len(run.stage("search")),
-        "nasctl": __version__,
-    }
-    scores = [s for t in run.confirmations(trial.of) if (s := t.score(config.objective)) is not None]
-    if len(scores) > 1:
-        provenance["confirm"] = {
-            "split": "rank", "metric": config.objective, "mean": statistics.fmean(scores),
-            "std": statistics.stdev(scores), "runs": len(scores),
-        }  # fmt: skip
-    return provenance
+    return Provenance(
+        run=run.name,
+        trial=trial.id,
+        data=run.facts.data_name,
+        imbalance=config.data.imbalance_factor,
+        recipe=config.recipe.name,
+        training=active_settings(config.recipe),
+        strategy=config.strategy,
+        seed=config.seed,
+        trials=len(run.stage("search")),
+        nasctl=__version__,
+        confirm=_confirmation(run, trial),
+    )
+
+
+def _confirmation(run: SearchRun, trial: TrialRecord) -> Confirmation | None:
+    objective = run.config.objective
+    scores = [s for t in run.confirmations(trial.of) if (s := t.score(objective)) is not None]
+    if len(scores) < 2:
+        return None
+    return Confirmation("rank", objective, statistics.fmean(scores), statistics.stdev(scores), len(scores))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from nas.export.request import ExportRequest
+from nas.config.recipe import Figures
+from nas.config.recipe_rules import Setting
+from nas.export.request import Confirmation, ExportRequest
 
 
-def description(request: ExportRequest) -> dict[str, Any]:
+def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py`` dumps it, other programs read it
     """The content of ``model.json``: enough to prepare an image, run the model and name its answer."""
+    confirm = request.provenance.confirm
     return {
         "format": 1,
         "space": request.space,
@@ -37,13 +41,13 @@ def description(request: ExportRequest) -> dict[str, Any]:
         },
         "budget": request.budget,
         "metrics": _without_nan(request.metrics),
-        "provenance": _without_nan(request.provenance),
+        "provenance": _without_nan(request.provenance.facts() | ({"confirm": asdict(confirm)} if confirm else {})),
     }
 
 
-def _without_nan(value: Any) -> Any:
+def _without_nan(value: object) -> object:
     """``value`` with null where a number is not finite (the recall of a class without images): JSON has none."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_without_nan(inner) for inner in value]
@@ -54,17 +58,17 @@ def model_card(request: ExportRequest) -> str:
     """The content of ``README.md``."""
     channels, height, width = request.input_shape
     colour = "grey" if channels == 1 else "colour"
-    data = request.provenance.get("data", "its data set")
     sections = [
         f"# A {request.space} network for {request.num_classes} classes",
         f"An image classifier with {request.params:,} parameters for {colour} images of {height}x{width} "
-        f"pixels, trained on {data}. Its architecture was found by a search under a budget (nasctl).",
+        f"pixels, trained on {request.provenance.data}. Its architecture was found by a search under a budget "
+        "(nasctl).",
         f"`{request.text}`",
         "## Size",
         _size_table(request),
         "## Quality",
         _metrics_table(request.metrics),
-        _confirmation(request.provenance.get("confirm")),
+        _confirmation(request.provenance.confirm),
         "The search used `select` to choose the epoch and `rank` to choose the architecture: figures on "
         "these two are optimistic. Only `test`, where there is one, was not looked at before.",
         "### Recall by class",
@@ -73,10 +77,7 @@ def model_card(request: ExportRequest) -> str:
         "`model.json` holds the classes, the normalization and all figures, for programs.",
         _code(request),
         "## Origin",
-        _table(
-            ["what", "value"],
-            ([key, _words(value)] for key, value in request.provenance.items() if key != "confirm"),
-        ),
+        _table(["what", "value"], ([key, _words(value)] for key, value in request.provenance.facts().items())),
         "## Limits and intended use",
         "Meant for images like those it was trained on, prepared in the same way; on others its answers mean "
         "nothing, and it cannot say that it does not know: the softmax of its logits is not a calibrated "
@@ -100,7 +101,7 @@ def _size_table(request: ExportRequest) -> str:
     )
 
 
-def _metrics_table(metrics: dict[str, dict[str, Any]]) -> str:
+def _metrics_table(metrics: dict[str, Figures]) -> str:
     names = dict.fromkeys(
         name for figures in metrics.values() for name, value in figures.items() if isinstance(value, int | float)
     )
@@ -110,8 +111,9 @@ def _metrics_table(metrics: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def _recall_table(classes: Sequence[str], metrics: dict[str, dict[str, Any]]) -> str:
-    splits = {split: figures["recall_by_class"] for split, figures in metrics.items() if "recall_by_class" in figures}
+def _recall_table(classes: Sequence[str], metrics: dict[str, Figures]) -> str:
+    found = {split: figures.get("recall_by_class") for split, figures in metrics.items()}
+    splits = {split: recalls for split, recalls in found.items() if isinstance(recalls, list)}
     if not splits:
         return "Not recorded."
     return _table(
@@ -120,15 +122,13 @@ def _recall_table(classes: Sequence[str], metrics: dict[str, dict[str, Any]]) ->
     )
 
 
-def _confirmation(confirm: dict[str, Any] | None) -> str:
-    if not confirm or "mean" not in confirm:
+def _confirmation(confirm: Confirmation | None) -> str:
+    if confirm is None:
         return ""
-    metric = str(confirm.get("metric", "objective")).replace("_", " ")
-    spread = f" ± {confirm['std']:.4f} (standard deviation)" if confirm.get("std") is not None else ""
-    runs = f"{confirm['runs']} times" if "runs" in confirm else "several times"
     return (
-        f"Trained again {runs} with different seeds: {metric} on `{confirm.get('split', 'rank')}` "
-        f"{confirm['mean']:.4f}{spread}. The figures above are those of the exported weights."
+        f"Trained again {confirm.runs} times with different seeds: {confirm.metric.replace('_', ' ')} on "
+        f"`{confirm.split}` {confirm.mean:.4f} ± {confirm.std:.4f} (standard deviation). The figures above are those "
+        "of the exported weights."
     )
 
 
@@ -172,11 +172,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def _figure(value: Any) -> str:
+def _figure(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, int | float) and math.isfinite(value) else "-"
 
 
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items())
-    return ", ".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)
+def _words(value: Setting | Mapping[str, Setting]) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {inner}" for name, inner in value.items())
+    return str(value)

@@ -2,13 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from budgets import Cost
 from nas.config.recipe import Figures
-from nas.trials.spec import Sample
+from nas.config.recipe_rules import Setting
+from search_spaces import Sample
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """How the exported architecture did when it was trained again with other seeds."""
+
+    split: str
+    metric: str
+    mean: float  # a share of 1
+    std: float  # sample standard deviation
+    runs: int  # at least 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where an exported network comes from."""
+
+    run: str
+    trial: str
+    data: str
+    imbalance: float  # factor of the training split
+    recipe: str
+    training: Mapping[str, Setting]  # the settings that decided the training
+    strategy: str
+    seed: int
+    trials: int  # of the search
+    nasctl: str  # version
+    confirm: Confirmation | None = None  # None: trained again less than twice
+
+    def facts(self) -> dict[str, Setting | Mapping[str, Setting]]:
+        """Everything but ``confirm`` under the names that an exported model gives it, in their order."""
+        return {
+            "run": self.run,
+            "trial": self.trial,
+            "data": self.data,
+            "imbalance of the training split": self.imbalance,
+            "recipe": self.recipe,
+            "training": self.training,
+            "strategy": self.strategy,
+            "seed": self.seed,
+            "trials": self.trials,
+            "nasctl": self.nasctl,
+        }
 
 
 @dataclass(frozen=True)
@@ -16,8 +60,7 @@ class ExportRequest:
     """What to export and everything that is known of it.
 
     ``budget`` maps the names of limits of ``budgets.Budget`` to the limits. ``metrics`` maps a split to its
-    figures. ``provenance`` is free; ``confirm`` in it ({"split", "metric", "mean", "std", "runs"}) becomes a
-    sentence of the model card.
+    figures.
     """
 
     out: Path
@@ -34,10 +77,11 @@ class ExportRequest:
     params: int
     macs: int
     size_bytes: int
-    peak_memory: int
+    peak_memory: int  # bytes of activations, for one image
+    provenance: Provenance
     budget: dict[str, int] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def cost(self) -> Cost:
+        """What the search counted, and the exported files must have."""
         return Cost(self.params, self.macs, self.size_bytes, self.peak_memory)

@@ -5,60 +5,144 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nas.config import Recipe
 from nas.errors import UsageError
-from nas.report.study import REPORTED, member_row, scalar, seed_number, spread
+from nas.report.documents import Document, document
+from nas.report.study import MemberRow, Spread, member_row, seed_number, spreads
 from nas.runs import Run, SearchRun, as_search, as_study
 
 MOST_EXACT = 16  # pairs whose every assignment of signs is counted; more are drawn
 DRAWS = 100_000
 
 
-def compare(runs: Sequence[Run]) -> dict[str, Any]:
-    """The first run's winner against every member or winner of the others, as JSON.
+@dataclass(frozen=True, kw_only=True)
+class WinnerRow:
+    """A search's winner, with figures over the seeds that it was confirmed with."""
 
-    UsageError unless the first is a finished search, every other run has something that was scored on the test split,
-    and all have the same data with the same splits.
+    run: str
+    kind: str  # "evolution search"
+    name: str
+    network: str
+    params: int
+    trainable: int  # parameters
+    macs: int
+    recipe: Recipe
+    seeds: int
+    test: dict[str, Spread]  # by the names in ``study.REPORTED``, shares of 1 on the test split
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineRow(MemberRow):
+    """A member of a baseline run."""
+
+    run: str
+    kind: str = "baseline"
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """What ``paired`` found; None where there is no pair."""
+
+    pairs: int
+    difference: float | None  # the mean of winner minus other
+    p: float | None
+    least_p: float | None  # that so few pairs allow
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Somebody that the winner is compared with."""
+
+    row: WinnerRow | BaselineRow
+    against_winner: PairedTest  # of the objective
+
+
+@dataclass(frozen=True)
+class SharedData:
+    """The images that all were trained on."""
+
+    name: str
+    key: str  # of the images and their splits
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What a run spent."""
+
+    run: str
+    trainings: int
+    epochs: int  # of all trainings, and of a supernet
+    seconds: float  # of training
+    mean_params: float | None  # None before the first training ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A search's winner against others on the test split."""
+
+    run: str
+    objective: str
+    split: str = "test"
+    data: SharedData
+    winner: WinnerRow
+    others: tuple[Compared, ...]
+    compute: tuple[Compute, ...]
+
+    @property
+    def rows(self) -> list[WinnerRow | BaselineRow]:
+        """All that are compared, the winner first."""
+        return [self.winner, *(other.row for other in self.others)]
+
+
+def compare(runs: Sequence[Run]) -> Comparison:
+    """The first run's winner against every member or winner of the others.
+
+    UsageError unless every run has something that was scored on the test split, and all have the same data with the
+    same splits. RunError unless the first is a search.
     """
     first, others = as_search(runs[0]), runs[1:]
     faults = [fault for run in runs if (fault := _fault(run))]
     faults += [_other_data(first, run) for run in others if run.facts.data_key != first.facts.data_key]
     if faults:
         raise UsageError(*faults)
-    winner = _winner_row(first)
-    objective = first.config.objective
+    winner, objective = _winner_row(first), first.config.objective
     rows = [row for run in others for row in _rows(run)]
-    for row in rows:
-        row["against_winner"] = paired(winner["test"][objective]["values"], row["test"][objective]["values"])
-    return {
-        "run": first.name,
-        "objective": objective,
-        "split": "test",
-        "data": {"name": first.facts.data_name, "key": first.facts.data_key},
-        "winner": winner,
-        "others": rows,
-        "compute": [_compute(run) for run in runs],
-    }
+    return Comparison(
+        run=first.name,
+        objective=objective,
+        data=SharedData(first.facts.data_name, first.facts.data_key),
+        winner=winner,
+        others=tuple(Compared(row, paired(winner.test[objective].values, row.test[objective].values)) for row in rows),
+        compute=tuple(_compute(run) for run in runs),
+    )
 
 
-def paired(winner: Sequence[float], other: Sequence[float]) -> dict[str, Any]:
+def comparison_document(comparison: Comparison) -> Document:
+    """A comparison as JSON: each of the others is one object, its test against the winner among its figures."""
+    whole = document(comparison)
+    whole["others"] = [{**other["row"], "against_winner": other["against_winner"]} for other in whole["others"]]
+    return whole
+
+
+def paired(winner: Sequence[float], other: Sequence[float]) -> PairedTest:
     """The mean of winner minus other over pairs (k-th seed with k-th seed), and the two-sided p of the exact
     sign-flip permutation test (Fisher 1935): of all 2^n assignments of signs to the n differences, the share whose
     mean is at least as far from 0. Assumes differences symmetric about 0 if there is none, and nothing else; p cannot
-    be below ``least_p`` = 2 / 2^n. None where there is no pair.
+    be below ``least_p`` = 2 / 2^n.
     """
     count = min(len(winner), len(other))
     if count == 0:
-        return {"pairs": 0, "difference": None, "p": None, "least_p": None}
+        return PairedTest(0, None, None, None)
     differences = np.asarray(winner[:count]) - np.asarray(other[:count])
     least = 2 / 2**count if count <= MOST_EXACT else 1 / DRAWS
     p = _sign_flip_p(differences) if count > 1 else least  # scipy takes two pairs or more
-    return {"pairs": count, "difference": float(differences.mean()), "p": p, "least_p": least}
+    return PairedTest(count, float(differences.mean()), p, least)
 
 
 def _sign_flip_p(differences: npt.NDArray[np.float64]) -> float:
@@ -84,22 +168,19 @@ def _sign_flip_p(differences: npt.NDArray[np.float64]) -> float:
     return float(found.pvalue)
 
 
-def draw(document: dict[str, Any], path: Path) -> Path:
+def draw(comparison: Comparison, path: Path) -> Path:
     """Parameters against the objective, baselines marked; the file. UsageError if it cannot be written."""
     from nas.report.plots import Point, sizes_plot
 
-    objective = document["objective"]
+    objective = comparison.objective
     if path.suffix.lower() != ".png":
         raise UsageError(f"--plot {path} is no PNG: let its name end in .png.")
     if not path.parent.is_dir():
         raise UsageError(f"--plot {path}: there is no folder {path.parent}. Make it first, or choose another.")
-    rows = [document["winner"], *document["others"]]
-    points = [
-        Point(row["name"], row["run"], row["params"], row["test"][objective]["mean"], row["test"][objective]["std"])
-        for row in rows
-    ]
-    words = objective.replace("_", " ")
-    sizes_plot(path, f"Winner of {document['run']} against baselines on {document['data']['name']}", words, points)
+    spreads_by_row = [(row, row.test[objective]) for row in comparison.rows]
+    points = [Point(row.name, row.run, row.params, s.mean, s.std) for row, s in spreads_by_row if s.mean is not None]
+    title = f"Winner of {comparison.run} against baselines on {comparison.data.name}"
+    sizes_plot(path, title, objective.replace("_", " "), points)
     return path
 
 
@@ -121,41 +202,40 @@ def _other_data(first: Run, run: Run) -> str:
     )
 
 
-def _rows(run: Run) -> list[dict[str, Any]]:
+def _rows(run: Run) -> Sequence[WinnerRow | BaselineRow]:
     """Every member of a baseline run with a finished training, or a search's winner."""
     if isinstance(run, SearchRun):
         return [_winner_row(run)]
     study = as_study(run)
-    rows = [member_row(study, member.name) | {"run": run.name, "kind": "baseline"} for member in study.config.members]
-    return [row for row in rows if row["seeds"]]
+    rows = [BaselineRow(run=study.name, **vars(member_row(study, member.name))) for member in study.config.members]
+    return [row for row in rows if row.seeds]
 
 
-def _winner_row(run: SearchRun) -> dict[str, Any]:
+def _winner_row(run: SearchRun) -> WinnerRow:
     assert run.winner
-    trial = run.trials[run.winner.trial]
-    tests = [run.winner.test[name] for name in sorted(run.winner.test, key=seed_number)]
-    return {
-        "run": run.name,
-        "kind": f"{run.config.strategy} search",
-        "name": f"trial {trial.id}",
-        "network": run.space.text(trial.sample),
-        "params": trial.cost.params,
-        "trainable": trial.cost.params,
-        "macs": trial.cost.macs,
-        "recipe": run.config.recipe.model_dump(mode="json"),
-        "seeds": len(tests),
-        "test": {figure: spread([scalar(test, figure) for test in tests]) for figure in REPORTED},
-    }
+    trial, test = run.trials[run.winner.trial], run.winner.test
+    return WinnerRow(
+        run=run.name,
+        kind=f"{run.config.strategy} search",
+        name=f"trial {trial.id}",
+        network=run.space.text(trial.sample),
+        params=trial.cost.params,
+        trainable=trial.cost.params,
+        macs=trial.cost.macs,
+        recipe=run.config.recipe,
+        seeds=len(test),
+        test=spreads([test[trial_id] for trial_id in sorted(test, key=seed_number)]),
+    )
 
 
-def _compute(run: Run) -> dict[str, Any]:
-    """What a run spent: trainings, epochs of them all, and seconds of training."""
+def _compute(run: Run) -> Compute:
+    """Over all trials that ended, however they did."""
     trials = [trial for trial in run.trials.values() if trial.status != "running"]
     supernet = run.supernet_epochs if isinstance(run, SearchRun) else []
-    return {
-        "run": run.name,
-        "trainings": len(trials),
-        "epochs": sum(trial.epochs for trial in trials) + len(supernet),
-        "seconds": sum(trial.seconds for trial in trials) + sum(row.seconds for row in supernet),
-        "mean_params": statistics.fmean(trial.cost.params for trial in trials) if trials else None,
-    }
+    return Compute(
+        run=run.name,
+        trainings=len(trials),
+        epochs=sum(trial.epochs for trial in trials) + len(supernet),
+        seconds=sum(trial.seconds for trial in trials) + sum(row.seconds for row in supernet),
+        mean_params=statistics.fmean(trial.cost.params for trial in trials) if trials else None,
+    )

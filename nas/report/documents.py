@@ -1,14 +1,34 @@
-"""Runs and trials as JSON documents."""
+"""Runs, trials and reports as JSON documents."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from nas.runs import Run, SearchRun, TrialRecord
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-def run_document(run: Run) -> dict[str, Any]:
+# JSON on its way to standard output: it is printed, and nothing in this program reads it by name.
+Document = dict[str, Any]
+
+
+def document(report: DataclassInstance) -> Document:
+    """A report as JSON: its fields by name and in order, settings by theirs, paths as text."""
+    return asdict(report, dict_factory=lambda pairs: {name: _plain(value) for name, value in pairs})
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return str(value) if isinstance(value, Path) else value
+
+
+def run_document(run: Run) -> Document:
     """A run as JSON."""
     return {
         "run": run.name,
@@ -24,7 +44,7 @@ def run_document(run: Run) -> dict[str, Any]:
     }
 
 
-def _search_part(run: Run) -> dict[str, Any]:
+def _search_part(run: Run) -> Document:
     """What a search has; of a baseline run the same names, empty."""
     if not isinstance(run, SearchRun):
         return {"budget": {}, "supernet": None, "candidates": None, "winner": None}
@@ -38,8 +58,8 @@ def _search_part(run: Run) -> dict[str, Any]:
     }
 
 
-def trial_document(run: Run, trial: TrialRecord) -> dict[str, Any]:
-    """A trial as JSON."""
+def trial_document(run: Run, trial: TrialRecord) -> Document:
+    """A trial as JSON: ``params`` and ``macs`` are counts, ``size_bytes`` and ``peak_memory`` bytes."""
     return {
         "id": trial.id, "stage": trial.stage, "of": trial.of, "status": trial.status,
         "architecture": trial.architecture, "sample": trial.sample, "params": trial.cost.params,

@@ -6,21 +6,23 @@ import math
 import statistics
 import time
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from budgets import Budget, Cost, Costs
-from budgets.draw import pick
-from nas.config.recipe import Recipe
-from nas.config.run import SearchConfig
-from nas.data import Dataset
-from search_spaces import Sample, SearchSpace, get_space
+from budgets import Budget, Cost, Costs, costs_of
+from budgets.draw import draw_fitting, pick
+from nas.config import Recipe, SearchConfig
+from nas.data import Dataset, open_data
+from nas.engine.plan import plan_search
+from nas.executors import WorkerSlot
+from nas.report.documents import Document
+from search_spaces import Sample, SearchSpace, Task, get_space
 
 DRAWS = 100_000
 NUM_EXAMPLES = 5
 TIMED_STEPS = 6
+ENOUGH = 100  # samples of the uniform draw that fit: fewer say too little about what fits
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,104 @@ class Share:
         return f"{100 * self.share:.3g} % ± {100 * self.error:.1g} (of {self.drawn:,} drawn)"
 
 
-def examples_of(
+@dataclass(frozen=True)
+class Example:
+    """One architecture that fits."""
+
+    sample: Sample
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a search of the space takes on this machine."""
+
+    seconds: float  # of a trial, measured on a middle-sized one
+    epochs: int  # of a trial
+    trials: int
+    confirmations: int
+    num_slots: int  # trainings at once
+
+    @property
+    def total(self) -> float:
+        """Seconds of the whole search."""
+        return self.seconds * (self.trials + self.confirmations) / self.num_slots
+
+
+@dataclass(frozen=True)
+class SpaceReport:
+    """One space under one budget, for the images and classes of one data set."""
+
+    space: SearchSpace
+    task: Task
+    data_name: str
+    budget: Budget  # as a search would settle it
+    note: str  # what was settled about it
+    share: Share
+    costs: Costs  # of samples that fit
+    examples: tuple[Example, ...]  # the smallest first
+    timing: Timing | None  # None: not measured
+
+
+def space_report(config: SearchConfig, *, timing: bool) -> SpaceReport:
+    """Draw samples of the space and count what they cost; ``timing``: also train one for some steps, which takes
+    seconds. UsageError with every fault of ``config``, of its data, and if nothing fits the budget.
+    """
+    plan = plan_search(config)
+    space, task, budget = plan.space, plan.task, plan.budget
+    data = open_data(config.data)
+    rng = np.random.default_rng(0)
+    drawn = space.draw(rng, DRAWS)
+    costs = costs_of(space, drawn, task)
+    fits = budget.admits(costs)
+    share = Share(len(drawn), int(fits.sum()))
+    found, found_costs = draw_fitting(space, task, budget, rng)
+    examples = _examples(space, found, found_costs, rng)
+    measured = None
+    if timing:
+        middle = int(np.argsort(found_costs.macs)[len(found_costs) // 2])
+        measured = _timing(space.decode(found[middle]), config, data, plan.slots)
+    shown = costs.take(fits) if share.fitting >= ENOUGH else found_costs
+    return SpaceReport(space, task, data.name, budget, plan.note, share, shown, examples, measured)
+
+
+def space_document(report: SpaceReport) -> Document:
+    """A report as JSON: counts, bytes of ``peak_memory`` and ``size_bytes``, seconds."""
+
+    def spread(values: npt.NDArray[np.int64]) -> dict[str, int]:
+        return {"min": int(values.min()), "median": int(np.median(values)), "max": int(values.max())}
+
+    space, share, costs = report.space, report.share, report.costs
+    return {
+        "space": space.name,
+        "samples": space.num_samples,
+        "budget": report.budget.limits,
+        "share": {"value": share.share, "standard_error": share.error, "drawn": share.drawn},
+        "params": spread(costs.params),
+        "macs": spread(costs.macs),
+        "peak_memory": spread(costs.peak_memory),
+        "examples": [{"text": space.text(e.sample), "sample": e.sample, **asdict(e.cost)} for e in report.examples],
+        "trial_seconds": report.timing.seconds if report.timing else None,
+    }
+
+
+def _examples(
     space: SearchSpace, rows: npt.NDArray[np.int16], costs: Costs, rng: np.random.Generator
-) -> list[tuple[Sample, Cost]]:
+) -> tuple[Example, ...]:
     """Up to five samples over the whole range of sizes, the smallest first."""
     chosen: set[int] = set()
     for _ in range(50):
         if len(chosen) == min(NUM_EXAMPLES, len(rows)):
             break
         chosen.add(pick(costs.params, rng))
-    return [(space.decode(rows[i]), costs[i]) for i in sorted(chosen, key=lambda i: int(costs.params[i]))]
+    return tuple(Example(space.decode(rows[i]), costs[i]) for i in sorted(chosen, key=lambda i: int(costs.params[i])))
+
+
+def _timing(sample: Sample, config: SearchConfig, data: Dataset, slots: list[WorkerSlot]) -> Timing:
+    """The time of a search whose trials are all like ``sample``, which is measured on the first of its places."""
+    seconds = time_trial(sample, config, data, slots[0].device, slots[0].num_threads)
+    confirmations = config.confirm * config.confirm_seeds
+    return Timing(seconds, config.recipe.epochs, config.trials, confirmations, len(slots))
 
 
 def time_trial(sample: Sample, config: SearchConfig, data: Dataset, device: str, threads: int) -> float:
@@ -90,23 +180,3 @@ def _images_per_epoch(data: Dataset, recipe: Recipe) -> int:
     if recipe.oversampling == "none":
         return sum(counts)
     return math.ceil(recipe.oversampled_share * max(counts) * len(counts))
-
-
-def space_document(
-    space: SearchSpace, budget: Budget, share: Share, costs: Costs, examples: list[tuple[Sample, Cost]],
-    seconds: float | None,
-) -> dict[str, Any]:  # fmt: skip
-    def spread(values: npt.NDArray[np.int64]) -> dict[str, int]:
-        return {"min": int(values.min()), "median": int(np.median(values)), "max": int(values.max())}
-
-    return {
-        "space": space.name,
-        "samples": space.num_samples,
-        "budget": budget.limits,
-        "share": {"value": share.share, "standard_error": share.error, "drawn": share.drawn},
-        "params": spread(costs.params),
-        "macs": spread(costs.macs),
-        "peak_memory": spread(costs.peak_memory),
-        "examples": [{"text": space.text(s), "sample": s, **asdict(c)} for s, c in examples],
-        "trial_seconds": seconds,
-    }

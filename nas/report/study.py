@@ -1,62 +1,131 @@
-"""What a baseline run found: a document, and pictures, derived from its log."""
+"""What a baseline run found: its report, and pictures, derived from its log."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import numpy as np
 
+from nas.config import Recipe
 from nas.config.recipe import Figures
 from nas.runs import StudyRun, TrialRecord
 
 REPORTED = ("accuracy", "weighted_precision", "weighted_f1", "balanced_accuracy", "macro_f1", "worst_recall")
 
 
-def study_document(run: StudyRun) -> dict[str, Any]:
-    """The report as JSON."""
-    rows = [member_row(run, member.name) for member in run.config.members]
-    return {
-        "run": run.name,
-        "study": run.config.study,
-        "sentence": run.config.sentence,
-        "state": run.state,
-        "data": {
-            "name": run.facts.data_name, "key": run.facts.data_key, "counts": run.facts.counts,
-            "classes": list(run.facts.classes), "imbalance": run.config.data.imbalance_factor,
-        },
-        "seeds": run.config.seeds,
-        "split": "test",
-        "members": rows,
-        "agreement_with_published": agreement(rows),
-        "notes": run.notes,
-        "seconds": run.elapsed,
-        "versions": run.versions,
-    }  # fmt: skip
+@dataclass(frozen=True)
+class Spread:
+    """A figure over seeds: mean and sample standard deviation, None where there are too few values."""
+
+    mean: float | None
+    std: float | None
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """The spread of ``values``, one for each seed; it may be empty."""
+        mean = statistics.fmean(values) if values else None
+        return cls(mean, statistics.stdev(values) if len(values) > 1 else None, tuple(values))
 
 
-def member_row(run: StudyRun, name: str) -> dict[str, Any]:
-    """One member: its network with its sizes, its recipe, and figures on the test split over its seeds."""
+@dataclass(frozen=True, kw_only=True)
+class MemberRow:
+    """One member of a study: its network with its sizes, its recipe, and figures over its seeds."""
+
+    name: str
+    label: str
+    network: str
+    params: int
+    trainable: int  # parameters
+    macs: int
+    recipe: Recipe
+    seeds: int  # that finished
+    test: dict[str, Spread]  # by the names in ``REPORTED``, shares of 1 on the test split
+    published_accuracy: float | None  # a share of 1
+    epochs: tuple[int, ...]  # by seed, as ``seconds``
+    seconds: tuple[float, ...]
+    failed: dict[str, str | None]  # the error, by id of the training
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How our order of the members agrees with the published one."""
+
+    spearman: float  # rank correlation of mean test accuracies
+    members: int  # that have both
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """What a study was trained on."""
+
+    name: str
+    key: str  # of the images and their splits
+    counts: dict[str, list[int]]  # by split, how many images of each class
+    classes: tuple[str, ...]
+    imbalance: float  # factor of the training split
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyReport:
+    """What a baseline run found; its fields are the keys of the JSON document."""
+
+    run: str
+    study: str
+    sentence: str
+    state: str
+    data: StudyData
+    seeds: int
+    split: str = "test"
+    members: tuple[MemberRow, ...]
+    agreement_with_published: Agreement | None
+    notes: list[str]
+    seconds: float
+    versions: dict[str, str]
+
+
+def study_report(run: StudyRun) -> StudyReport:
+    """The report of a baseline run, also of one that is not finished."""
+    config, facts = run.config, run.facts
+    rows = tuple(member_row(run, member.name) for member in config.members)
+    return StudyReport(
+        run=run.name,
+        study=config.study,
+        sentence=config.sentence,
+        state=run.state,
+        data=StudyData(facts.data_name, facts.data_key, facts.counts, facts.classes, config.data.imbalance_factor),
+        seeds=config.seeds,
+        members=rows,
+        agreement_with_published=agreement([(row.published_accuracy, row.test["accuracy"].mean) for row in rows]),
+        notes=run.notes,
+        seconds=run.elapsed,
+        versions=run.versions,
+    )
+
+
+def member_row(run: StudyRun, name: str) -> MemberRow:
+    """The row of the member called ``name``, over those of its trainings that finished."""
     member, facts = run.config.member(name), run.facts.members[name]
     trials = finished(run, name)
-    failed = {t.id: t.error for t in run.stage("study") if t.of == name and t.status == "failed"}
-    return {
-        "name": name,
-        "label": member.label,
-        "network": facts.text,
-        "params": facts.cost.params,
-        "trainable": facts.trainable,
-        "macs": facts.cost.macs,
-        "recipe": member.recipe.model_dump(mode="json"),
-        "seeds": len(trials),
-        "test": {figure: spread([scalar(t.metrics["test"], figure) for t in trials]) for figure in REPORTED},
-        "published_accuracy": None if member.published is None else member.published / 100,
-        "epochs": [t.epochs for t in trials],
-        "seconds": [t.seconds for t in trials],
-        "failed": failed,
-    }
+    return MemberRow(
+        name=name,
+        label=member.label,
+        network=facts.text,
+        params=facts.cost.params,
+        trainable=facts.trainable,
+        macs=facts.cost.macs,
+        recipe=member.recipe,
+        seeds=len(trials),
+        test=spreads([trial.metrics["test"] for trial in trials]),
+        published_accuracy=None if member.published is None else member.published / 100,
+        epochs=tuple(trial.epochs for trial in trials),
+        seconds=tuple(trial.seconds for trial in trials),
+        failed={t.id: t.error for t in run.stage("study") if t.of == name and t.status == "failed"},
+    )
 
 
 def finished(run: StudyRun, member: str) -> list[TrialRecord]:
@@ -77,23 +146,17 @@ def scalar(figures: Figures, name: str) -> float:
     return float(figure)
 
 
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and sample standard deviation over seeds; None where there are too few."""
-    return {
-        "mean": statistics.fmean(values) if values else None,
-        "std": statistics.stdev(values) if len(values) > 1 else None,
-        "values": list(values),
-    }
+def spreads(figures: Sequence[Figures]) -> dict[str, Spread]:
+    """Every reported figure over seeds, from the figures of each on one split."""
+    return {name: Spread.of([scalar(one, name) for one in figures]) for name in REPORTED}
 
 
-def agreement(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """How our order of the members agrees with the published one: Spearman's rank correlation of mean test accuracy,
-    over those that have both; None below three."""
-    both = [
-        (row["published_accuracy"], row["test"]["accuracy"]["mean"])
-        for row in rows
-        if row["published_accuracy"] is not None and row["test"]["accuracy"]["mean"] is not None
-    ]
+def agreement(accuracies: Sequence[tuple[float | None, float | None]]) -> Agreement | None:
+    """Spearman's rank correlation of (published, ours) by member, over those that have both.
+
+    None below three of them, or where either side is all equal.
+    """
+    both = [(published, ours) for published, ours in accuracies if published is not None and ours is not None]
     if len(both) < 3:
         return None
     published, ours = zip(*both, strict=True)
@@ -101,7 +164,7 @@ def agreement(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         return None
     from scipy.stats import spearmanr  # takes a second
 
-    return {"spearman": float(spearmanr(published, ours).statistic), "members": len(both)}
+    return Agreement(float(spearmanr(published, ours).statistic), len(both))
 
 
 def write_pictures(run: StudyRun) -> list[Path]:

@@ -13,10 +13,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from budgets import Budget, Cost
 from nas.autotune import Placement
+from nas.config import SearchConfig, StudyConfig
 from nas.config.recipe import Figures
-from nas.config.run import SearchConfig, StudyConfig
 from nas.errors import RunError
-from nas.trials.spec import Sample, TrialResult
+from nas.trials import TrialResult
+from search_spaces import Sample
 
 FORMAT = 3  # of the log; raise it when events change meaning
 FIRST_RELEASED = 3  # formats before it were never released
@@ -295,6 +296,4 @@ _ADAPTERS: dict[type[Event], TypeAdapter[Event]] = {}
 
 def _adapter(kind: type[Event]) -> TypeAdapter[Event]:
     """What checks events of a kind; made when the first is met, since most commands meet few."""
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    return _ADAPTERS[kind]
+    return _ADAPTERS.get(kind) or _ADAPTERS.setdefault(kind, TypeAdapter(kind))

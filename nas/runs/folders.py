@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from nas import __version__
-from nas.config.run import SearchConfig, StudyConfig
+from nas.config import SearchConfig, StudyConfig
 from nas.errors import RunError, nearest
 from nas.runs.events import SearchFacts, SearchStarted, StudyFacts, StudyStarted
 from nas.runs.hints import RUNS, typed

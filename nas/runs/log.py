@@ -23,7 +23,7 @@ from nas.errors import RunError
 from nas.files import Lock, is_locked, take_lock
 from nas.runs.events import Event, TrialEnded, TrialSubmitted, decode, encode
 from nas.runs.hints import typed
-from nas.trials.spec import TrialResult
+from nas.trials import TrialResult
 
 LOG_NAME = "log.sqlite"
 LOCK_NAME = ".lock"

@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.runs.events import SessionProfiled
 from nas.stopwatch import rounded
-from nas.trials.spec import TrialResult
+from nas.trials import TrialResult
 
 SEARCH_PARTS = ("starting", "supernet", "proposing", "waiting", "recording", "rest")
 WITHOUT_WORKERS = ("starting", "supernet")  # of these
@@ -39,7 +39,7 @@ class Profile:
             self.num_trials += 1
             _add(self.trials, result.profile)
 
-    def document(self) -> dict[str, Any] | None:
+    def document(self) -> dict[str, Any] | None:  # JSON on its way to standard output
         """As JSON; None if nothing was measured."""
         if not self.num_sessions and not self.num_trials:
             return None

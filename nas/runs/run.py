@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from budgets import Budget
-from nas.config.recipe import Recipe
-from nas.config.run import SearchConfig, StudyConfig
+from nas.config import Recipe, SearchConfig, StudyConfig
 from nas.errors import RunError, nearest
 from nas.runs.events import (
     Candidate,
@@ -41,7 +40,7 @@ from nas.runs.log import EventLog, LogEntry, is_running, read_result
 from nas.runs.profile import Profile
 from nas.runs.ranking import Tally
 from nas.runs.trial_record import TrialRecord
-from nas.trials.spec import TrialResult
+from nas.trials import TrialResult
 from search_spaces import SearchSpace, Task, get_space
 
 

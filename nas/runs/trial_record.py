@@ -10,7 +10,7 @@ from typing import Literal, Self
 from budgets import Cost
 from nas.config.recipe import Figures
 from nas.runs.events import Stage, TrialEnded, TrialSubmitted
-from nas.trials.spec import Sample
+from search_spaces import Sample
 
 NOTHING = marshal.dumps({})
 

@@ -1,1 +1,16 @@
-"""Which architecture is tried next, and which trial stops early; NNI in two files. No processes here."""
+"""Which architecture is tried next, and which trial stops early; NNI in two files. No processes, no printing."""
+
+from nas.strategies.base import AskTell, Driven, Proposal, Pruner, Strategy, Trials, drive
+from nas.strategies.registry import get_strategy, register_strategy
+
+__all__ = [
+    "AskTell",
+    "Driven",
+    "Proposal",
+    "Pruner",
+    "Strategy",
+    "Trials",
+    "drive",
+    "get_strategy",
+    "register_strategy",
+]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from nas.runs.trial_record import TrialRecord
+from nas.runs import TrialRecord
 from search_spaces import Sample
 
 Tell = Callable[[TrialRecord], None]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from nas.runs.trial_record import TrialRecord
+from nas.runs import TrialRecord
 from nas.strategies.base import StopRule
 from nas.training.early_stopping import History, curve
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.runs.trial_record import TrialRecord
+from nas.runs import TrialRecord
 from nas.strategies.base import Proposal, Trials
 from nas.strategies.proposals import MUTANT, Proposer
 from search_spaces import Sample

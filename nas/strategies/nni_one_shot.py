@@ -16,7 +16,8 @@ import contextlib
 import io
 import logging
 import warnings
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -72,9 +73,8 @@ class Choices(nn.Module):
 
     def take(self, sample: Sample) -> None:
         """The path of the next passes. NNI's modules resample themselves, with a memo that holds every choice."""
-        memo: dict[str, Any] = dict(sample)
         for module in self._modules_by_label.values():
-            module.resample(memo)
+            module.resample(sample)
 
     def cool(self, progress: float) -> float | None:
         """Set the temperature of the Gumbel noise at ``progress``, 0 to 1, of a training; None if there is none."""
@@ -121,12 +121,14 @@ class _Weighted(_Choice, BaseSuperNetModule):  # type: ignore[misc]
         probabilities: Tensor = self.softmax(self.alpha) if self.training else self.alpha.softmax(-1)
         return probabilities
 
-    def resample(self, memo: dict[str, Any]) -> dict[str, Any]:
+    def resample(self, memo: Sample) -> Sample:
         return {}
 
     @classmethod
-    def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
-        """NNI's hook: the replacement of a choice."""
+    def mutate(
+        cls, module: nn.Module, name: str, memo: Mapping[str, nn.Parameter], mutate_kwargs: Mapping[str, nn.Module]
+    ) -> Self | None:
+        """NNI's hook: the replacement of a choice. ``memo`` holds the alphas by label."""
         if type(module) is not _Choice:
             return None
         return cls(module, memo[module.choice.label], mutate_kwargs["softmax"])
@@ -143,13 +145,13 @@ class _Path(_Choice, BaseSuperNetModule):  # type: ignore[misc]
         """The index of the value."""
         return self.index
 
-    def resample(self, memo: dict[str, Any]) -> dict[str, Any]:
+    def resample(self, memo: Sample) -> Sample:
         label = self.choice.label
         value = memo[label] if label in memo else self.choice.random()
         self.index = self.choice.values.index(value)
         return {label: value}
 
     @classmethod
-    def mutate(cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]) -> Any:
+    def mutate(cls, module: nn.Module, name: str, memo: object, mutate_kwargs: object) -> Self | None:
         """NNI's hook: the replacement of a choice."""
         return cls(module) if type(module) is _Choice else None

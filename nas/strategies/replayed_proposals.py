@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from budgets import Budget
-from nas.runs.trial_record import TrialRecord
+from nas.runs import TrialRecord
 from nas.strategies.proposals import MUTANT, Proposer
 from search_spaces import Sample, SearchSpace, Task
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from nas.config.data import DataConfig
-from nas.config.recipe import Recipe
+from nas.config import DataConfig, Recipe
 from nas.executors import EpochListener, EpochReport, Executor, RunTrial
-from nas.trials.spec import TrialResult, TrialSpec
+from nas.trials import TrialResult, TrialSpec
 
 LIMIT = 30.0  # seconds that nothing here comes near, so that a fault fails a test instead of hanging it
 FAILING = 1  # the seed of a trial that raises

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.config.recipe import Recipe
+from nas.config import Recipe
 from nas.training.class_counts import ClassCounts, class_balanced_weights
 from nas.training.losses.registry import MakeLoss, TrainingLoss
 from nas.training.mixing import Mixed

@@ -16,9 +16,8 @@ from typing import Self
 import numpy as np
 
 from budgets import Budget, cost_of
-from nas.config.data import DataConfig
-from nas.config.recipe import Figures, Recipe
-from nas.config.run import SearchConfig
+from nas.config import DataConfig, Recipe, SearchConfig
+from nas.config.recipe import Figures
 from nas.engine.plan import Plan, start
 from nas.engine.search import run_search
 from nas.executors import WorkerSlot
@@ -27,8 +26,8 @@ from nas.runs.events import Event, SessionStarted, SessionStopped, TrialEnded
 from nas.runs.folders import read_run
 from nas.runs.log import read_log
 from nas.runs.run import fold
-from nas.strategies.base import Strategy
-from nas.trials.spec import TrialResult, TrialSpec
+from nas.strategies import Strategy
+from nas.trials import TrialResult, TrialSpec
 from search_spaces import Task, get_space
 
 TASK = Task((1, 8, 8), 10)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nas.config.recipe import Recipe
+from nas.config import Recipe
 
 
 def normalize(images_NCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:

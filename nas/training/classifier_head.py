@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.config.recipe import Recipe
+from nas.config import Recipe
 from nas.errors import TrialError
 from nas.training.class_counts import ClassCounts
 from nas.training.losses import find_loss

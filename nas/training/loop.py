@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from nas.config.recipe import Recipe
+from nas.config import Recipe
 from nas.stopwatch import OFF, Watch
 from nas.training.classifier_head import Classifier
 from nas.training.cuda_graphs import Step

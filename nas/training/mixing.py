@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas.config.recipe import Recipe
+from nas.config import Recipe
 from nas.training.class_counts import ClassCounts
 from search_spaces.registry import Registry
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.config.recipe import Recipe
+from nas.config import Recipe
 from search_spaces.registry import Registry
 
 POWER_ITERATIONS = 2  # a step, going on from the last step's vector

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nas.config.recipe import Recipe, default_batch_size
+from nas.config import Recipe
+from nas.config.recipe import default_batch_size
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 from search_spaces.registry import Registry
 

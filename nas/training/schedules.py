@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nas.config.recipe import Recipe
+from nas.config import Recipe
 
 WARM_UP = 0.25  # share of a one-cycle schedule in which the learning rate rises
 START = 0.1  # of the maximum learning rate, where a one-cycle schedule begins

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from nas.config.recipe import Recipe
+from nas.config import Recipe
 from nas.stopwatch import OFF, Watch
 from nas.training.augmentation import augment
 from nas.training.class_counts import ClassCounts

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from baselines.registry import FixedNetwork
-from nas.config.data import DataConfig
-from nas.config.recipe import Figures, Recipe
+from nas.config import DataConfig, Recipe
+from nas.config.recipe import Figures
 from nas.training.precision import Execution
+from search_spaces import Sample
 
-Sample = dict[str, int | str]
 Status = Literal["finished", "failed", "pruned"]
 Probe = Literal["wake", "prepare", "measure"]  # see ``nas.autotune.probe``
 

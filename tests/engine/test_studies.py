@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,10 @@ from nas.engine.study_plan import StudyRequest, plan_study
 from nas.errors import RunError, SearchStopped, UsageError
 from nas.executors import WorkerSlot
 from nas.executors.inline import InlineExecutor
-from nas.export.from_run import export_trial
-from nas.report.comparison import compare, draw
-from nas.report.study import REPORTED, agreement, study_document, write_pictures
+from nas.export import export_trial
+from nas.report.comparison import BaselineRow, compare, comparison_document, draw
+from nas.report.documents import document
+from nas.report.study import REPORTED, agreement, study_report, write_pictures
 from nas.report.tables.search import print_run, runs_table, trials_table
 from nas.report.tensorboard.listener import keep_files
 from nas.runs import EventLog, Run, SearchRun, StudyRun, as_search, as_study, load_run
@@ -203,21 +205,23 @@ def test_failed_trainings_are_said_and_start_again(tmp_path: Path) -> None:
     with pytest.raises(SearchStopped, match=r"(?s)1 of 2 trainings are missing.*model1-setting2\.1: .*nasctl resume"):
         train(start_study(tmp_path / "run", config, plan.facts), trained)
     run = load_run("run", tmp_path)
-    row = study_document(run)["members"][0]
-    assert row["seeds"] == 0 and "epoch 1" in row["failed"]["model1-setting2.1"]
+    row = study_report(run).members[0]
+    assert row.seeds == 0 and "epoch 1" in (row.failed["model1-setting2.1"] or "")
     with pytest.raises(SearchStopped):
         train(EventLog(run.folder), trained)
     assert trained == ["model1-setting2.1", "model2-setting2.1", "model1-setting2.1"]
 
 
 def test_the_report_has_the_studys_figures_and_pictures(done: Run) -> None:
-    document = study_document(done)
-    first = document["members"][0]
+    report = study_report(done)
+    first = report.members[0]
     values = [done.trials[f"model1-setting2.{n}"].metrics["test"]["macro_f1"] for n in (1, 2)]
-    assert first["test"]["macro_f1"] == {"mean": np.mean(values), "std": pytest.approx(np.std(values, ddof=1)),
-                                         "values": values}  # fmt: skip
-    assert set(first["test"]) == set(REPORTED)
-    assert first["params"] == first["trainable"] <= 52_822
+    told = json.loads(json.dumps(document(report)))["members"][0]
+    assert told["test"]["macro_f1"] == {"mean": np.mean(values), "std": pytest.approx(np.std(values, ddof=1)),
+                                        "values": values}  # fmt: skip
+    assert told["recipe"]["epochs"] == 1
+    assert set(first.test) == set(REPORTED)
+    assert first.params == first.trainable <= 52_822
     pictures = write_pictures(done)
     assert {path.name for path in pictures} == {
         "recall-by-class.png", "learning-curves.png", "confusion-model1-setting2.png", "confusion-model2-setting6.png",
@@ -228,13 +232,10 @@ def test_the_report_has_the_studys_figures_and_pictures(done: Run) -> None:
 
 
 def test_agreement_with_published_figures_is_spearmans() -> None:
-    def row(published: float | None, ours: float) -> dict[str, Any]:
-        return {"published_accuracy": published, "test": {"accuracy": {"mean": ours}}}
-
-    rows = [row(0.7, 0.1), row(0.8, 0.3), row(0.9, 0.2), row(None, 0.9)]
-    found = agreement(rows)
-    assert found is not None and found["members"] == 3 and found["spearman"] == pytest.approx(0.5)
-    assert agreement(rows[2:]) is None
+    pairs = [(0.7, 0.1), (0.8, 0.3), (0.9, 0.2), (None, 0.9), (0.6, None)]
+    found = agreement(pairs)
+    assert found is not None and found.members == 3 and found.spearman == pytest.approx(0.5)
+    assert agreement(pairs[1:]) is None
 
 
 def test_methods_of_a_found_run_do_not_reach_the_members(tmp_path: Path) -> None:
@@ -260,21 +261,23 @@ def test_a_found_architecture_is_trained_with_its_runs_data_and_training(best: R
 
 def test_a_winner_is_compared_with_baselines_on_the_same_images(done: Run, best: Run, tmp_path: Path) -> None:
     other = searched(tmp_path / "other", seed=1, trials=1)
-    document = compare([best, done, other])
-    assert [row["name"] for row in document["others"][:2]] == ["model1-setting2", "model2-setting6"]
-    assert [row["kind"] for row in document["others"]] == ["baseline", "baseline", "random search"]
-    assert document["winner"]["params"] <= 20_000
-    row = document["others"][0]
-    differences = np.array(document["winner"]["test"]["balanced_accuracy"]["values"]) - np.array(
-        row["test"]["balanced_accuracy"]["values"]
-    )
-    assert row["against_winner"]["difference"] == pytest.approx(differences.mean())
-    assert row["against_winner"]["least_p"] == 0.5
-    assert [spent["trainings"] for spent in document["compute"]] == [4, 4, 3]
-    with Image.open(draw(document, tmp_path / "sizes.png")) as image:
+    comparison = compare([best, done, other])
+    winner, *rows = comparison.rows
+    assert [row.name for row in rows[:2]] == ["model1-setting2", "model2-setting6"]
+    assert [row.kind for row in rows] == ["baseline", "baseline", "random search"]
+    assert winner.params <= 20_000
+    differences = np.subtract(winner.test["balanced_accuracy"].values, rows[0].test["balanced_accuracy"].values)
+    against = comparison.others[0].against_winner
+    assert against.difference == pytest.approx(differences.mean())
+    assert against.least_p == 0.5
+    assert [spent.trainings for spent in comparison.compute] == [4, 4, 3]
+    told = comparison_document(comparison)
+    assert "against_winner" not in told["winner"]
+    assert set(told["others"][0]) == {field.name for field in fields(BaselineRow)} | {"against_winner"}
+    with Image.open(draw(comparison, tmp_path / "sizes.png")) as image:
         assert min(image.size) >= 500
     with pytest.raises(UsageError, match=r"end in \.png"):
-        draw(document, tmp_path / "sizes.pdf")
+        draw(comparison, tmp_path / "sizes.pdf")
 
 
 def test_runs_on_other_data_are_not_compared(done: Run, best: Run, tmp_path: Path) -> None:

@@ -20,11 +20,17 @@ from nas.errors import ExportError, UsageError
 from nas.export.check import FILES, check_budget, check_counts, check_files, check_logits, random_batches
 from nas.export.formats import EXPORTERS, TrainedModel, register_exporter
 from nas.export.model_card import description, model_card
-from nas.export.write import ExportRequest, export, trained_model
+from nas.export.request import Confirmation, ExportRequest, Provenance
+from nas.export.write import export, trained_model
 from search_spaces import Sample, Task, get_space, space_names
 
 TASK = Task((3, 12, 10), 4)
 NAMES = ("axe", "book", "hammer | tongs", "other")
+PROVENANCE = Provenance(
+    run="r1", trial="7", data="tools", imbalance=5.0, recipe="ce", training={"loss": "ce", "epochs": 3, "flip": True},
+    strategy="evolution", seed=0, trials=12, nasctl="0.1",
+    confirm=Confirmation("rank", "balanced_accuracy", mean=0.9, std=0.01, runs=3),
+)  # fmt: skip
 
 
 def request_for(space: str, folder: Path, sample: Sample | None = None) -> ExportRequest:
@@ -57,12 +63,7 @@ def request_for(space: str, folder: Path, sample: Sample | None = None) -> Expor
         size_bytes=cost.size_bytes,
         peak_memory=cost.peak_memory,
         budget={"max_params": cost.params, "max_macs": cost.macs, "max_bytes": cost.size_bytes},
-        provenance={
-            "run": "r1",
-            "trial": 7,
-            "recipe": {"name": "ce", "epochs": 3},
-            "confirm": {"split": "rank", "metric": "balanced_accuracy", "mean": 0.9, "std": 0.01, "runs": 3},
-        },
+        provenance=PROVENANCE,
     )
 
 
@@ -258,6 +259,12 @@ class TestCard:
         assert facts["classes"] == list(NAMES)
         assert facts["metrics"]["rank"]["recall_by_class"] == [1.0, 0.75, None, 0.5]
         assert facts["sample"] == request_vgg.sample
+        assert list(facts["provenance"].items()) == [
+            ("run", "r1"), ("trial", "7"), ("data", "tools"), ("imbalance of the training split", 5.0),
+            ("recipe", "ce"), ("training", {"loss": "ce", "epochs": 3, "flip": True}), ("strategy", "evolution"),
+            ("seed", 0), ("trials", 12), ("nasctl", "0.1"),
+            ("confirm", {"split": "rank", "metric": "balanced_accuracy", "mean": 0.9, "std": 0.01, "runs": 3}),
+        ]  # fmt: skip
 
     def test_readme(self, request_vgg: ExportRequest) -> None:
         card = model_card(request_vgg)
@@ -267,9 +274,15 @@ class TestCard:
         assert "| hammer \\| tongs | - | 0.2500 |" in card
         assert "balanced accuracy on `rank` 0.9000 ± 0.0100" in card
         assert "Trained again 3 times" in card
+        assert "| training | loss ce, epochs 3, flip True |" in card
+        assert "| imbalance of the training split | 5.0 |" in card
+        assert "| confirm" not in card
         assert request_vgg.text in card
 
     def test_readme_without_anything_optional(self, request_vgg: ExportRequest) -> None:
-        card = model_card(dataclasses.replace(request_vgg, metrics={}, provenance={}, budget={}))
+        once = dataclasses.replace(PROVENANCE, confirm=None)
+        request = dataclasses.replace(request_vgg, metrics={}, provenance=once, budget={})
+        assert "confirm" not in description(request)["provenance"]
+        card = model_card(request)
         assert "Not recorded." in card
         assert "±" not in card

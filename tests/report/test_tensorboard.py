@@ -11,7 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 from nas.report.tensorboard.trial import PARTIAL, write_trial
-from nas.trials.spec import Sample, TrialResult
+from nas.trials.spec import TrialResult
+from search_spaces import Sample
 
 HISTORY = [
     {

@@ -13,7 +13,7 @@ from nas.cli.commands.output import console, outcome_document, print_json, show_
 from nas.cli.commands.search import stoppable, tell_outcome
 from nas.cli.parsing import Flags, study_request
 from nas.cli.terminal import decoding
-from nas.config.validation import raise_all
+from nas.config import raise_all
 from nas.errors import UsageError, attempt
 from nas.report.live import open_display
 from nas.runs import as_study, load_run
@@ -69,7 +69,7 @@ def report_command(name: str | None, runs: str, *, as_json: bool) -> None:
 
 def compare_command(name: str, others: list[str], runs: str, plot: str | None, *, as_json: bool) -> None:
     """A search's winner against baseline runs and other searches on the same splits."""
-    from nas.report.comparison import compare, draw
+    from nas.report.comparison import compare, comparison_document, draw
     from nas.report.tables.comparison import print_comparison
 
     if not others:
@@ -77,10 +77,9 @@ def compare_command(name: str, others: list[str], runs: str, plot: str | None, *
     faults: list[str] = []
     loaded = [attempt(partial(load_run, n, Path(runs)), faults) for n in [name, *others]]
     raise_all(faults)
-    document = compare([run for run in loaded if run is not None])
-    if plot is not None:
-        document["plot"] = str(draw(document, Path(plot)))
+    comparison = compare([run for run in loaded if run is not None])
+    picture = None if plot is None else draw(comparison, Path(plot))
     if as_json:
-        print_json(document)
+        print_json(comparison_document(comparison) | ({"plot": str(picture)} if picture else {}))
     else:
-        print_comparison(console, document)
+        print_comparison(console, comparison, picture)

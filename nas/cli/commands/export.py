@@ -6,12 +6,12 @@ from pathlib import Path
 
 from nas.cli.commands.output import console, print_json
 from nas.errors import UsageError
-from nas.runs.folders import load_run
+from nas.runs import load_run
 
 
 def export_command(out: str, name: str | None, runs: str, *, trial: str | None, best: bool, as_json: bool) -> None:
     """Write a trial's network to a folder."""
-    from nas.export.from_run import export_trial
+    from nas.export import export_trial
 
     if best == (trial is not None):
         raise UsageError("Say which network: either --best, or --trial ID ('nasctl trials' lists them).")

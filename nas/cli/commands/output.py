@@ -8,19 +8,20 @@ from typing import Any
 from nas.cli.parsing import Flags
 from nas.cli.terminal import Terminal
 from nas.errors import attempt
-from nas.report.documents import run_document
+from nas.report import run_document
+from nas.report.documents import Document, document
 from nas.runs import SearchRun, StudyRun
 
 console = Terminal()
 
 
-def outcome_document(run: SearchRun | StudyRun) -> dict[str, Any]:
+def outcome_document(run: SearchRun | StudyRun) -> Document:
     """What a run found, as JSON; of a study with its pictures drawn."""
     if isinstance(run, SearchRun):
         return run_document(run)
-    from nas.report.study import study_document, write_pictures
+    from nas.report.study import study_report, write_pictures
 
-    return study_document(run) | {"pictures": [str(path) for path in write_pictures(run)]}
+    return document(study_report(run)) | {"pictures": [str(path) for path in write_pictures(run)]}
 
 
 def show_outcome(run: SearchRun | StudyRun) -> None:
@@ -40,9 +41,9 @@ def show_outcome(run: SearchRun | StudyRun) -> None:
     print_profile(console, run)
 
 
-def print_json(document: Any) -> None:
+def print_json(whole: Any) -> None:
     """One document on standard output."""
-    print(json.dumps(document, indent=2))
+    print(json.dumps(whole, indent=2))
 
 
 def other_faults(flags: Flags) -> list[str]:

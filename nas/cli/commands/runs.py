@@ -11,7 +11,7 @@ from typing import Any
 
 from nas.cli.commands.output import console, print_json, show_outcome
 from nas.errors import UsageError, attempt
-from nas.report.documents import run_document, trial_document
+from nas.report import run_document, trial_document
 from nas.runs import StudyRun, as_search, load_run
 from nas.runs.folders import read_run, run_folders
 from nas.runs.hints import typed
@@ -67,11 +67,11 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
         why = f"Stopped: {run.stopped or 'killed, it seems'}. To go on: {typed('resume', run.folder)}"
         console.print(why, highlight=False, markup=False, soft_wrap=True)
     if isinstance(run, StudyRun):
-        from nas.report.study import study_document
+        from nas.report.study import study_report
         from nas.report.tables.profile import print_profile
         from nas.report.tables.study import study_table
 
-        console.print(study_table(run, study_document(run)))
+        console.print(study_table(study_report(run)))
         print_profile(console, run)
     else:
         show_outcome(run)

@@ -12,7 +12,7 @@ from nas import api
 from nas.cli.commands.output import console, other_faults, outcome_document, print_json, show_outcome
 from nas.cli.parsing import Flags, run_changes, search_config
 from nas.cli.terminal import decoding
-from nas.config.validation import raise_all
+from nas.config import raise_all
 from nas.engine.plan import check_data
 from nas.errors import attempt
 from nas.report.live import open_display

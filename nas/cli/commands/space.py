@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from nas.cli.commands.output import console, other_faults
+from nas.cli.commands.output import console, other_faults, print_json
 from nas.cli.parsing import Flags, search_config
-from nas.config.validation import raise_all
+from nas.config import raise_all
 from nas.errors import attempt
 
 
 def space_command(flags: Flags) -> None:
     """What a space holds under a budget."""
-    from nas.report.tables.space import print_spaces, space_report
+    from nas.report.space import space_document, space_report
+    from nas.report.tables.space import print_space, print_spaces
 
     if flags["name"] is None:
         print_spaces(console)
@@ -20,4 +21,8 @@ def space_command(flags: Flags) -> None:
     if faults:
         raise_all(faults + other_faults(flags))
     assert config is not None
-    space_report(console, config, timing=not flags["no_timing"], as_json=flags["json"])
+    report = space_report(config, timing=not flags["no_timing"])
+    if flags["json"]:
+        print_json(space_document(report))
+    else:
+        print_space(console, report)

@@ -76,7 +76,7 @@ class Named:
 
         class_name, takes_split = NAMED[self.name]
         build: Callable[..., Any] = getattr(torchvision.datasets, class_name)
-        options: dict[str, Any] = {"split": "train" if train else "test"} if takes_split else {"train": train}
+        options: dict[str, str | bool] = {"split": "train" if train else "test"} if takes_split else {"train": train}
         if class_name == "EMNIST":
             options["split"] = self.name.removeprefix("emnist-")
         try:

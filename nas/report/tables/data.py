@@ -1,9 +1,6 @@
-"""``nasctl data``: what is in a data set, as a table or a document."""
+"""``nasctl data``: what is in a data set, as a table."""
 
 from __future__ import annotations
-
-from dataclasses import asdict
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,11 +11,6 @@ from nas.report.tables.format import make_table
 
 MOST_CLASSES = 100  # rows of the table; a set with more shows the first and last of them
 MOST_BROKEN = 20
-
-
-def data_document(report: DataReport) -> dict[str, Any]:
-    """The report as JSON."""
-    return asdict(report) | {"cache_path": str(report.cache_path) if report.cache_path else None}
 
 
 def print_data(console: Console, report: DataReport) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
+
+from nas.report.study import Spread
 
 
 def decimal(value: float | None) -> str:
@@ -14,11 +15,11 @@ def decimal(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def percent(figure: Mapping[str, Any]) -> str:
+def percent(figure: Spread) -> str:
     """Mean and, if there is one, standard deviation of shares in per cent: 86.7 ±2.5; a dash without a mean."""
-    if figure["mean"] is None:
+    if figure.mean is None:
         return "-"
-    return f"{100 * figure['mean']:.1f}" + ("" if figure["std"] is None else f" ±{100 * figure['std']:.1f}")
+    return f"{100 * figure.mean:.1f}" + ("" if figure.std is None else f" ±{100 * figure.std:.1f}")
 
 
 def compact(value: float) -> str:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.report.tables.format import make_table
+from nas.runs import Run
 from nas.runs.profile import SEARCH_PARTS
-from nas.runs.run import Run
 from nas.stopwatch import TRIAL_PARTS
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,7 +13,7 @@ from baselines.hand_nets import HAND_NETS
 from baselines.registry import get_network, network_names
 from baselines.studies import STUDIES
 from nas.executors import WorkerSlot
-from nas.report.study import REPORTED, study_document
+from nas.report.study import REPORTED, StudyReport, study_report
 from nas.report.tables.format import compact, make_table, percent
 from nas.runs import StudyRun
 from nas.runs.hints import typed
@@ -62,48 +61,48 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
-def study_table(run: StudyRun, document: dict[str, Any]) -> Table:
+def study_table(report: StudyReport) -> Table:
     """A row a member: test figures in per cent, mean and spread over seeds."""
-    rows = document["members"]
-    one_network = len({row["network"] for row in rows}) == 1
-    published = any(row["published_accuracy"] is not None for row in rows)
+    rows = report.members
+    one_network = len({row.network for row in rows}) == 1
+    published = any(row.published_accuracy is not None for row in rows)
     numbers = [*HEADINGS, *(["published acc."] if published else []), *([] if one_network else ["parameters", "MACs"])]
-    title = f"{run.config.study} on {run.facts.data_name}: test split, %, mean ± spread over seeds"
+    title = f"{report.study} on {report.data.name}: test split, %, mean ± spread over seeds"
     table = make_table(escape(title), ("member",), ("seeds", *numbers))
     for row in rows:
-        cells = [percent(row["test"][figure]) for figure in REPORTED]
+        cells = [percent(row.test[figure]) for figure in REPORTED]
         if published:
-            share = row["published_accuracy"]
+            share = row.published_accuracy
             cells.append("-" if share is None else f"{100 * share:.2f}")
         if not one_network:
-            cells += [f"{row['params']:,}", compact(row["macs"])]
-        table.add_row(row["name"], f"{row['seeds']}", *cells)
+            cells += [f"{row.params:,}", compact(row.macs)]
+        table.add_row(row.name, f"{row.seeds}", *cells)
     return table
 
 
 def print_study(console: Console, run: StudyRun, pictures: list[Path]) -> None:
     """The report: the table, the network and its sizes, what failed, how the order agrees, where the pictures are."""
-    document = study_document(run)
-    rows = document["members"]
-    console.print(study_table(run, document))
+    report = study_report(run)
+    rows = report.members
+    console.print(study_table(report))
     if not run.config.data.hold_out:
         console.print("Trained on every training image: no validation images were held out.", highlight=False)
-    for network in dict.fromkeys(row["network"] for row in rows):
-        row = next(row for row in rows if row["network"] == network)
-        trained = "all" if row["trainable"] == row["params"] else f"{row['trainable']:,}"
+    for network in dict.fromkeys(row.network for row in rows):
+        row = next(row for row in rows if row.network == network)
+        trained = "all" if row.trainable == row.params else f"{row.trainable:,}"
         console.print(
-            f"{escape(network)}: {row['params']:,} parameters, {trained} of them trained, {compact(row['macs'])} MACs",
+            f"{escape(network)}: {row.params:,} parameters, {trained} of them trained, {compact(row.macs)} MACs",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
     for row in rows:
-        for trial, error in row["failed"].items():
+        for trial, error in row.failed.items():
             console.print(f"{trial} failed: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-    if document["agreement_with_published"]:
-        found = document["agreement_with_published"]
+    if found := report.agreement_with_published:
         console.print(
-            f"Order against the published one, {found['members']} members: Spearman's rank correlation "
-            f"{found['spearman']:.2f}", highlight=False,
-        )  # fmt: skip
+            f"Order against the published one, {found.members} members: Spearman's rank correlation "
+            f"{found.spearman:.2f}",
+            highlight=False,
+        )
     console.print(
         f"State   {run.state}: {len(run.ranked())} of {run.planned_trials} trainings finished", highlight=False
     )

@@ -11,7 +11,8 @@ from nas.runs import Run, SearchRun, TrialRecord, as_search, as_study
 from nas.runs.events import Event, SupernetEpoch, SupernetStarted, TrialEnded, WinnerChosen
 from nas.runs.hints import typed
 from nas.runs.retention import drop_weights
-from nas.trials.spec import Sample, TrialResult
+from nas.trials import TrialResult
+from search_spaces import Sample
 
 
 def keep_files(event: Event, run: Run) -> None:

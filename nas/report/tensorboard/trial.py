@@ -20,7 +20,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from nas.files import write_atomically
-from nas.trials.spec import Sample, TrialResult
+from nas.trials import TrialResult
+from search_spaces import Sample
 
 PLACES = {"train_loss": "train/loss", "learning_rate": "train/learning_rate", "seconds": "train/seconds"}
 PARTIAL = "partial."  # with a folder's name: its file while it is written. TensorBoard reads no name without "tfevents"

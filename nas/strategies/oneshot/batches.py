@@ -10,8 +10,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from nas.config.recipe import Figures, Recipe
-from nas.config.run import SearchConfig
+from nas.config import Recipe, SearchConfig
+from nas.config.recipe import Figures
 from nas.training.augmentation import augment, normalize
 from nas.training.class_counts import ClassCounts
 from nas.training.evaluation import evaluate_split

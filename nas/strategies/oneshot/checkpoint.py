@@ -9,7 +9,6 @@ import hashlib
 import json
 import shutil
 from dataclasses import asdict
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -77,7 +76,7 @@ class Checkpoint:
 def _settings(run: SearchRun) -> str:
     """A hash of everything that decides a supernet's training. Limits of the search and devices do not."""
     config, facts = run.config, run.facts
-    parts: dict[str, Any] = {
+    parts: dict[str, object] = {
         name: getattr(config, name).model_dump(mode="json") for name in ("recipe", "supernet", "data")
     }
     parts |= {name: getattr(config, name) for name in ("space", "strategy", "seed", "objective")}

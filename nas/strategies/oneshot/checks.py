@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from budgets import Budget
+from nas.config import SearchConfig
 from nas.config.recipe import default_batch_size
-from nas.config.run import ONE_SHOT, SearchConfig
+from nas.config.run import ONE_SHOT
 from nas.errors import UsageError
 from nas.strategies.oneshot.memory import check_memory, memory_need
 from nas.training.sampling import images_seen

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from budgets import Budget
 from budgets.draw import draw_fitting
-from nas.config.run import SearchConfig
+from nas.config import SearchConfig
 from nas.errors import UsageError
 from nas.units import memory
 from search_spaces import SearchSpace, Task

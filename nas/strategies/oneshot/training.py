@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from budgets import Budget, costs_of
-from nas.config.run import SearchConfig
+from nas.config import SearchConfig
 from nas.runs.events import SupernetEpoch
 from nas.strategies.nni_one_shot import Choices
 from nas.strategies.oneshot.alphas import as_arrays, draw, entropy, likeliest

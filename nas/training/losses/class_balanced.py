@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas.config.recipe import Recipe
+from nas.config import Recipe
 from nas.training.class_counts import ClassCounts, class_balanced_weights
 from nas.training.losses.cross_entropy import cross_entropy, weighted
 from nas.training.losses.focal import focal

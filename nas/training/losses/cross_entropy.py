@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.config.recipe import Recipe
+from nas.config import Recipe
 from nas.training.class_counts import ClassCounts
 from nas.training.losses.registry import PerImage, needed, register_loss
 
