@@ -2,11 +2,10 @@
 proposal takes, also under budgets that about one draw in 10,000 meets. One core.
 
 .venv/bin/python benchmarks/costing.py                     about two minutes
-.venv/bin/python benchmarks/costing.py --rows 20000 --modules 3 --proposals 20 --redrawn 2
+.venv/bin/python benchmarks/costing.py --rows 20000 --modules 3 --proposals 20
 
 In the second table a search proposes as evolution does: a population of fresh samples, then mutants of its members.
-"fresh" are searches of fresh samples alone (random search). "redrawn" are fresh ones as searches drew them that were
-recorded before rare samples were kept: under a rare budget, a hundred thousand draws for nearly every proposal.
+"fresh" are searches of fresh samples alone (random search).
 """
 
 from __future__ import annotations
@@ -100,9 +99,9 @@ def propose(proposer: Proposer, count: int, *, mutants: bool) -> list[float]:
     return times
 
 
-def print_proposals(count: int, redrawn: int) -> None:
+def print_proposals(count: int) -> None:
     print("\nms a proposal: mean, worst")
-    print(f"{'space':<10} {'fits 1 in':>9} {'fresh':>13} {'mutants':>13} {'redrawn':>15}  budget")
+    print(f"{'space':<10} {'fits 1 in':>9} {'fresh':>13} {'mutants':>13}  budget")
     for name in space_names():
         space = get_space(name)
         for budget, share in budgets_of(space):
@@ -110,8 +109,6 @@ def print_proposals(count: int, redrawn: int) -> None:
             for mutants in (False, True):
                 times = propose(Proposer(space, TASK, budget), count, mutants=mutants)
                 cells.append(f"{np.mean(times):>6.1f} {max(times):>6.0f}")
-            times = propose(Proposer(space, TASK, budget, redraw=True), redrawn, mutants=False)
-            cells.append(f"{np.mean(times):>8.1f} {max(times):>6.0f}")
             print(f"{name:<10} {1 / share:>9,.0f} {' '.join(cells)}  {budget}", flush=True)
 
 
@@ -120,12 +117,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000, help="candidates costed")
     parser.add_argument("--modules", type=int, default=20, help="modules built")
     parser.add_argument("--proposals", type=int, default=200, help="of each search")
-    parser.add_argument("--redrawn", type=int, default=20, help="proposals of the former rule")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(hardware())
     print_costing(arguments.rows, arguments.modules)
-    print_proposals(arguments.proposals, arguments.redrawn)
+    print_proposals(arguments.proposals)
 
 
 if __name__ == "__main__":

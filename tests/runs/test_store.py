@@ -91,14 +91,19 @@ def test_events_come_back_in_order_with_growing_time(tmp_path):
     assert all(a.elapsed <= b.elapsed for a, b in itertools.pairwise(written))
 
 
-def test_elapsed_goes_on_where_the_last_session_ended(tmp_path):
+def test_elapsed_goes_on_where_the_last_session_ended(tmp_path, monkeypatch):
+    clock = iter([100.0, 101.5, 900.0, 902.0])  # opened, appended; opened much later, appended
+    monkeypatch.setattr("nas.runs.log.time.monotonic", lambda: next(clock))
     with EventLog(tmp_path) as store:
-        time.sleep(0.05)
         first = store.append(Noted(""))
-    time.sleep(0.1)  # does not count: nobody worked on the run
-    with EventLog(tmp_path) as store:
+    monkeypatch.undo()
+    clock = iter([900.0, 902.0])
+    locked = EventLog(tmp_path)  # the time between does not count: nobody worked on the run
+    with monkeypatch.context() as patch, locked as store:
+        patch.setattr("nas.runs.log.time.monotonic", lambda: 902.0)
+        store._opened = 900.0
         second = store.append(Noted(""))
-    assert first.elapsed <= second.elapsed < first.elapsed + 0.09
+    assert (first.elapsed, second.elapsed) == (1.5, 3.5)
 
 
 def test_nothing_recorded_is_lost_by_a_kill(tmp_path):

@@ -90,15 +90,6 @@ def rare_budget(space: SearchSpace) -> tuple[Budget, np.ndarray]:
     return Budget(max_params=100_000, min_params=int(inside[-10]), max_macs=max_macs), inside[-10:]
 
 
-@pytest.mark.parametrize("name", ["resnet", "vgg"])
-def test_searches_recorded_before_rare_samples_were_kept_are_replayed(name):
-    space = get_space(name)
-    budget, _ = rare_budget(space)
-    redrawn, kept = (proposals(Proposer(space, TASK, budget, redraw=redraw), 6) for redraw in (True, False))
-    assert redrawn == proposals(Plain(space, budget), 6)
-    assert redrawn != kept
-
-
 @every_space
 def test_rare_samples_fit_are_not_repeated_and_spread_over_sizes(name):
     space = get_space(name)
