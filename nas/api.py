@@ -25,7 +25,7 @@ from nas.report.live import Display, Silent
 from nas.runs import EventLog, SearchRun, StudyRun
 from nas.runs.events import SettingsChanged
 from nas.runs.folders import name_faults, read_run, start_study, under_free_name
-from nas.runs.hints import RUNS
+from nas.runs.hints import RUNS, typed
 from nas.runs.run import fold
 from nas.stopwatch import OFF, Stopwatch
 
@@ -81,12 +81,11 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
     """
     faults = [] if changes.trials is None else trials_faults(run, changes.trials)
     different = changes.of(run.config)
+    if isinstance(run, StudyRun):
+        different.pop("trials", None)  # a fault of its own
     if run.is_done:
         raise_all(faults)
-        raise RunError(
-            f"Run {run.name!r} is done and its winner was scored on the test split: searching on would choose with "
-            "that knowledge. Start a new run (another --run, another --seed)."
-        )
+        raise RunError(_why_not_again(run))
     values = {**run.config.model_dump(), **different}
     settings = checked(type(run.config), values, faults) or run.config
     attempt(lambda: check_data(run, progress=progress), faults)
@@ -99,6 +98,15 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
         log.append(SettingsChanged(settings))
     run.catch_up(log)
     return OpenRun(log, run, slots)
+
+
+def _why_not_again(run: SearchRun | StudyRun) -> str:
+    if isinstance(run, StudyRun):
+        return f"Run {run.name!r} is done: every training finished. See: {typed('baseline report', run.folder)}"
+    return (
+        f"Run {run.name!r} is done and its winner was scored on the test split: searching on would choose with "
+        "that knowledge. Start a new run (another --run, another --seed)."
+    )
 
 
 def trials_faults(run: SearchRun | StudyRun, trials: int) -> list[str]:

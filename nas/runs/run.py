@@ -5,6 +5,7 @@ A run in memory grows by about 2 KB a trial; histories stay in the log.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +46,7 @@ from search_spaces import SearchSpace, Task, get_space
 
 
 @dataclass(kw_only=True)
-class Run:
+class Run(ABC):
     """The state of one run, folded from its events: a ``SearchRun`` or a ``StudyRun``."""
 
     main_stage: ClassVar[Stage]  # that every run of its kind has
@@ -76,9 +77,9 @@ class Run:
         return Task(self.facts.input_shape, len(self.facts.classes))
 
     @property
+    @abstractmethod
     def is_done(self) -> bool:
         """Whether it reached its end, after which it cannot change."""
-        raise NotImplementedError
 
     @property
     def state(self) -> str:
@@ -88,13 +89,13 @@ class Run:
         return "running" if is_running(self.folder) else "stopped"
 
     @property
+    @abstractmethod
     def planned_trials(self) -> int:
         """Trials of the main stage if no limit ends it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def recipe(self, trial_id: str) -> Recipe:
         """How a trial is trained."""
-        raise NotImplementedError
 
     def stage(self, stage: Stage) -> list[TrialRecord]:
         """The trials of a stage, in the order in which they were first submitted."""

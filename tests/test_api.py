@@ -1,0 +1,94 @@
+"""The program from Python: what the command line wires, without a terminal. Real trainings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import nas
+from budgets import Budget
+from nas.api import OpenRun, carry_out, new_search, reopen
+from nas.config import DataConfig, Recipe, SearchConfig
+from nas.config.run import Changes
+from nas.engine import StudyRequest
+from nas.errors import RunError, UsageError
+from nas.report.live import Silent
+from nas.runs import Run, SearchRun, StudyRun
+from nas.runs.events import Event, TrialEnded
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def config(**changes: object) -> SearchConfig:
+    values = {
+        "space": "vgg", "strategy": "random", "budget": Budget(max_params=20_000), "data": DataConfig(),
+        "recipe": Recipe(epochs=1), "trials": 2, "confirm": 1, "confirm_seeds": 2, "workers": 1, "device": "cpu",
+    }  # fmt: skip
+    return SearchConfig(**(values | changes))
+
+
+@dataclass
+class Watching(Silent):
+    """A display that remembers, and interrupts after so many results."""
+
+    stop_after: int | None = None
+    ended: list[str] = field(default_factory=list)
+    epochs: list[str] = field(default_factory=list)
+
+    def on_event(self, event: Event, run: Run) -> None:
+        if isinstance(event, TrialEnded):
+            self.ended.append(event.result.id)
+            if len(self.ended) == self.stop_after:
+                raise KeyboardInterrupt
+
+    def on_epoch(self, trial_id: str, row: dict[str, float]) -> None:
+        self.epochs.append(trial_id)
+
+
+def test_a_search_is_carried_out_stopped_and_gone_on_with(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    watching = Watching(stop_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        nas.search(config(), name="first", runs=tmp_path, display=watching)
+    assert watching.ended == watching.epochs == ["1"]
+    stopped = nas.load_run("first", tmp_path)
+    assert (stopped.state, stopped.stopped) == ("stopped", "interrupted")
+    rest = Watching()
+    run = nas.resume(stopped.folder, display=rest)
+    assert isinstance(run, SearchRun) and run.state == "done" and run.winner is not None
+    assert rest.ended[0] == "2" and len(rest.ended) == 3  # what was recorded was not trained again
+    assert (run.folder / "tensorboard" / "2").is_dir()
+    assert nas.resume(run.folder).last_event == run.last_event  # nothing is left to do
+    with pytest.raises(RunError, match="scored on the test split"):
+        reopen(run, Changes(trials=5))
+    assert capfd.readouterr() == ("", "")  # nothing here prints
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Did you mean 'evolution'"):
+        nas.search(config(strategy="evolutoin"), runs=tmp_path)
+    with pytest.raises(UsageError, match="is not a name"):
+        nas.search(config(), name="a/b", runs=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_is_open_belongs_to_one(tmp_path: Path) -> None:
+    opened: OpenRun = new_search(config(confirm=0), name="mine", runs=tmp_path)
+    with pytest.raises(RunError, match="another process"):
+        reopen(nas.load_run("mine", tmp_path))
+    assert carry_out(opened).state == "done"
+
+
+def test_a_study_and_what_resume_may_not_change(tmp_path: Path) -> None:
+    request = StudyRequest(study="hand-nets", members=("model2-setting2",), seeds=1, epochs=1, workers=1, device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        nas.baseline(request, name="hand", runs=tmp_path, display=Watching(stop_after=1))
+    run = nas.load_run("hand", tmp_path)
+    with pytest.raises(UsageError, match="--trials 9 cannot be used") as refused:
+        reopen(run, Changes(trials=9))
+    assert len(refused.value.faults) == 1
+    done = nas.resume(run.folder)
+    assert isinstance(done, StudyRun) and done.state == "done"
+    with pytest.raises(RunError, match="every training finished"):
+        reopen(done)
