@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
-from supernet_log import EPOCHS, Log, plan
+from supernet_log import EPOCHS, Log
 
 from nas.report.documents import run_document
 from nas.report.live import Live, Plain, eta, standing, supernet_eta
 from nas.report.tables.search import print_plan, print_run
 from nas.report.tables.supernet import print_supernet
+from nas.runs import as_search
+from nas.runs.events import Noted
 from nas.runs.run import fold
 from nas.units import memory
 
@@ -37,11 +40,11 @@ def test_the_log_is_folded_and_a_later_record_of_an_epoch_counts(log):
     log.supernet()
     for number in (1, 2, 3):
         log.epoch(number)
-    assert [row["epoch"] for row in log.run.supernet_epochs] == [1, 2, 3]
-    log.append("supernet_epoch", log.epoch_body(2) | {"train_loss": 9.0})
-    assert [row["train_loss"] for row in log.run.supernet_epochs] == [2.3, 9.0]
+    assert [row.epoch for row in log.run.supernet_epochs] == [1, 2, 3]
+    log.append(replace(log.epoch_event(2), train_loss=9.0))
+    assert [row.train_loss for row in log.run.supernet_epochs] == [2.3, 9.0]
     log.candidates()
-    again = fold(log.run.folder, log.store.events())
+    again = as_search(fold(log.run.folder, log.store.entries()))
     assert again.supernet_epochs == log.run.supernet_epochs
     assert again.supernet == log.run.supernet
     assert again.candidates == log.run.candidates
@@ -131,7 +134,7 @@ def test_time_left_and_standing_follow_the_supernet(log):
     log.epoch(1)
     assert supernet_eta(log.run) == "0:28 left"
     assert standing(log.run) == "supernet 1 of 12 epochs"
-    log.append("supernet_epoch", log.epoch_body(4) | {"seconds": 10.0})
+    log.append(replace(log.epoch_event(4), seconds=10.0))
     assert supernet_eta(log.run) == "1:20 left"  # an epoch with alphas is not one of the warm-up
     log.candidates(count=2)
     assert standing(log.run) == "0 done, 0 failed, 0 running"
@@ -142,8 +145,8 @@ def test_time_left_and_standing_follow_the_supernet(log):
 
 def test_the_plan_and_a_recorded_run_say_that_a_supernet_comes_first(log):
     console = recording()
-    print_plan(console, plan(), "one")
-    log.append("note", {"text": "Something to know."})
+    print_plan(console, log.run, [])
+    log.append(Noted("Something to know."))
     print_run(console, log.run)
     lines = told(console)
     assert lines[0].startswith("one  darts over cell: a supernet, then 4 trials")

@@ -72,7 +72,7 @@ def test_every_figure_is_a_curve_and_every_value_of_a_choice_a_line(log):
     assert tags == {f"supernet/{name}" for name in FIGURES} | values | {"budget/max_params", "budget/min_params"}
     assert [point.step for point in events.Scalars("supernet/train_loss")] == list(range(1, EPOCHS + 1))
     assert [point.step for point in events.Scalars("supernet/select_loss")] == list(range(4, EPOCHS + 1))
-    last = log.run.supernet_epochs[-1]["probabilities"]["edge01"]
+    last = log.run.supernet_epochs[-1].probabilities["edge01"]
     lines = [events.Scalars(f"alphas/edge01/{value}")[-1].value for value in log.run.learned_choices["edge01"]]
     assert lines == pytest.approx(last)
     assert "Balanced accuracy" in events.SummaryMetadata("supernet/score").summary_description
@@ -142,7 +142,7 @@ def test_an_epoch_that_was_trained_again_is_there_once(log):
     log.epoch(4, turn=-1.0)
     assert steps(log, "supernet/score") == [1, 2, 3, 4]
     probability = read(log).Scalars("alphas/cells/2")[-1].value
-    assert probability == pytest.approx(log.epoch_body(4, -1.0)["probabilities"]["cells"][1])
+    assert probability == pytest.approx(log.epoch_event(4, -1.0).probabilities["cells"][1])
 
 
 def test_without_alphas_there_are_no_charts_of_them(tmp_path):
