@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from command_line import NASCTL, fails, nasctl, nasctl_process
 from PIL import Image
+from simulated_search import events_of
 
-from nas.runs.log import LOG_NAME, read_events
+from nas.runs.events import SearchStarted, TrialEnded
+from nas.runs.log import LOG_NAME
 
 QUICK = ["--space", "vgg", "--max-params", "20k", "--epochs", "1", "--workers", "1", "--device", "cpu"]
 
@@ -160,9 +162,10 @@ def test_status_trials_and_show_are_tables(finished):
 def test_a_run_folder_holds_what_it_should(finished):
     folder = finished / "runs" / "small"
     assert {path.name for path in folder.iterdir()} == {LOG_NAME, ".lock", "logs", "tensorboard", "weights"}
-    events = read_events(folder)
-    assert {"nni", "torch", "numpy", "nasctl"} <= events[0].body["versions"].keys()
-    assert events[0].body["config"]["seed"] == 0
+    first = events_of(folder)[0]
+    assert isinstance(first, SearchStarted)
+    assert {"nni", "torch", "numpy", "nasctl"} <= first.versions.keys()
+    assert first.config.seed == 0
     assert len(list((folder / "logs").iterdir())) == 8
     assert len(list((folder / "tensorboard").iterdir())) == 8
     assert len(list((folder / "weights").iterdir())) == 3 + 3
@@ -244,7 +247,7 @@ def test_data_that_changed_or_went_away_stop_a_resume_before_it_begins(tmp_path)
     np.savez(tmp_path / "set.npz", **arrays)
     arguments = ("search", *QUICK, "--data", "set.npz", "--trials", 2, "--trial-timeout", "0.01", "--run", "r")
     assert nasctl(*arguments, cwd=tmp_path).returncode == 1
-    before = len(read_events(tmp_path / "runs" / "r"))
+    before = len(events_of(tmp_path / "runs" / "r"))
     np.savez(tmp_path / "set.npz", images=arrays["images"][::-1], labels=arrays["labels"])
     changed = nasctl("resume", "r", cwd=tmp_path)
     assert changed.returncode == 2
@@ -254,7 +257,7 @@ def test_data_that_changed_or_went_away_stop_a_resume_before_it_begins(tmp_path)
     assert gone.returncode == 2
     assert "set.npz" in gone.stderr
     assert "--trials" in gone.stderr
-    assert len(read_events(tmp_path / "runs" / "r")) == before
+    assert len(events_of(tmp_path / "runs" / "r")) == before
 
 
 def test_two_quiet_searches_at_once_say_nothing_and_get_two_names(tmp_path):
@@ -281,25 +284,26 @@ def test_a_signal_stops_cleanly_and_says_how_to_go_on(tmp_path, number):
     )  # fmt: skip
     log = tmp_path / "runs" / "long"
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (log.exists() and _count(log, "result") >= 2):
+    while time.monotonic() < deadline and not (log.exists() and _count(log) >= 2):
         time.sleep(0.1)
     os.killpg(process.pid, number)  # as the terminal does: to the workers too
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "nasctl resume long" in errors
     assert "Traceback" not in errors
-    finished = _count(log, "result")
+    finished = _count(log)
     assert "Stopped: interrupted" in nasctl("status", "--run", "long", cwd=tmp_path).stdout
     done = nasctl_process("resume", "long", "--trials", finished + 2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert _count(log, "result") >= finished + 2
+    assert _count(log) >= finished + 2
     profile = json.loads(nasctl("status", "--run", "long", "--json", cwd=tmp_path).stdout)["profile"]
-    assert profile["search"]["sessions"] == 2 and profile["trials"]["trials"] == _count(log, "result")
+    assert profile["search"]["sessions"] == 2 and profile["trials"]["trials"] == _count(log)
     assert "the search itself in 2 sessions" in done.stdout and "Workers busy" in done.stdout.splitlines()[-1]
 
 
-def _count(folder: Path, kind: str) -> int:
+def _count(folder: Path) -> int:
+    """Results in the log."""
     try:
-        return sum(event.kind == kind for event in read_events(folder))
+        return sum(isinstance(event, TrialEnded) for event in events_of(folder))
     except Exception:
         return 0

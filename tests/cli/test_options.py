@@ -7,8 +7,9 @@ from supernet_log import Log
 
 from nas.cli.commands.search import resume_command
 from nas.cli.parsing import search_config
-from nas.config.run import ONE_SHOT, STRATEGIES
+from nas.config.run import ONE_SHOT
 from nas.errors import UsageError
+from nas.strategies.registry import STRATEGIES
 
 FLAGS = {"supernet_epochs": "3", "penalty": "0.5", "alpha_learning_rate": "0.2", "candidates": "8"}
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from simulated_search import timeless
 from small_spaces import trimmed
 from small_supernets import BUDGET, TASK, made
 
 from budgets import Budget, cost_of, costs_of
+from nas.runs.events import Candidate, CandidatesRanked, decode, encode
 from nas.strategies.oneshot import candidates
 from nas.strategies.oneshot.alphas import Probabilities, likeliest, log_likelihood
 from nas.strategies.oneshot.batches import calibrate
@@ -81,36 +81,35 @@ def test_candidates_are_ranked_by_their_inherited_weights(strategy: str) -> None
     for epoch in (1, 2):
         training.run_epoch(epoch)
     found = ranked_candidates(training)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert set(found) == {"supernet_score", "drawn", "fitting", "seconds", "ranked"}
-    assert len(found["ranked"]) == 6
-    scores = [candidate["score"] for candidate in found["ranked"]]
+    kind, body, _ = encode(found)
+    assert decode(1, kind, body, None) == found  # as the log holds it
+    assert len(found.ranked) == 6
+    scores = [candidate.score for candidate in found.ranked]
     assert scores == sorted(scores, reverse=True)
     identities = set()
-    for candidate in found["ranked"]:
-        assert set(candidate) == {"sample", "params", "log_likelihood", "score", "far_under"}
-        cost = cost_of(training.space, candidate["sample"], TASK)
-        assert not BUDGET.violations(cost) and cost.params == candidate["params"]
-        assert (candidate["log_likelihood"] is None) == (strategy == "random-oneshot")
-        assert candidate["far_under"] == is_far_under(candidate["score"], found["supernet_score"], 10)
-        identities.add(training.space.architecture_id(candidate["sample"], TASK))
+    for candidate in found.ranked:
+        cost = cost_of(training.space, candidate.sample, TASK)
+        assert not BUDGET.violations(cost) and cost.params == candidate.params
+        assert (candidate.log_likelihood is None) == (strategy == "random-oneshot")
+        assert candidate.far_under == is_far_under(candidate.score, found.supernet_score, 10)
+        identities.add(training.space.architecture_id(candidate.sample, TASK))
     assert len(identities) == 6
     again = ranked_candidates(training)
-    assert {**again, "seconds": 0} == {**found, "seconds": 0}
+    assert timeless(again) == timeless(found)
 
 
 def test_a_score_is_that_of_the_inherited_network_with_statistics_of_its_own() -> None:
     training = made()
     training.run_epoch(1)
-    found = ranked_candidates(training)["ranked"][0]
-    model = training.supernet.inherit(found["sample"])
+    found = ranked_candidates(training).ranked[0]
+    model = training.supernet.inherit(found.sample)
     seed = training._seed("calibration")
     calibrate(model, training.images.calibration(torch.Generator().manual_seed(seed)))
     rank = training.images.rank
     figures = evaluate(
         model, rank[0:10_000], rank.labels, training.images.normalization, num_classes=10, device="cpu"
     )  # fmt: skip
-    assert figures["balanced_accuracy"] == found["score"]
+    assert figures["balanced_accuracy"] == found.score
 
 
 def test_candidates_without_alphas_are_spread_over_sizes() -> None:
@@ -134,9 +133,9 @@ def test_fewer_architectures_than_asked_for_are_all_there_are() -> None:
     assert {space.architecture_id(space.decode(row), TASK) for row in rows} == different
 
 
-def found(scores: list[float], supernet: float = 0.9) -> dict[str, Any]:
-    ranked = [{"score": score, "far_under": is_far_under(score, supernet, 10)} for score in scores]
-    return {"supernet_score": supernet, "ranked": ranked}
+def found(scores: list[float], supernet: float = 0.9) -> CandidatesRanked:
+    ranked = [Candidate({}, 1, None, score, is_far_under(score, supernet, 10)) for score in scores]
+    return CandidatesRanked(supernet, drawn=6, fitting=6, seconds=1.0, ranked=ranked)
 
 
 def test_collapse_is_told_with_figures() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from simulated_search import timeless
 from small_spaces import trimmed
 from small_supernets import BUDGET, TASK, config, made
 from torch import Tensor, nn
@@ -32,30 +33,22 @@ def alphas(training: SupernetTraining) -> dict[str, list[float]]:
     return {label: alpha.tolist() for label, alpha in training.choices.alphas.items()}
 
 
-def without_time(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name != "seconds"}
-
-
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_an_epoch_has_the_record_that_the_log_promises(strategy: str) -> None:
     training = made(strategy=strategy)
     first, second = training.run_epoch(1), training.run_epoch(2)
-    assert set(first) == {
-        "epoch", "train_loss", "select_loss", "penalty", "entropy", "expected_params", "likeliest_params",
-        "within_budget", "skip_share", "score", "temperature", "learning_rate", "seconds", "probabilities",
-    }  # fmt: skip
-    assert first["select_loss"] is None  # the warm-up
-    assert (second["select_loss"] is None) == (strategy == "random-oneshot")
-    assert (first["penalty"] is None) == (strategy == "random-oneshot")
-    assert (first["temperature"], second["temperature"]) == ((1.0, 0.33) if strategy == "gumbel-darts" else (None,) * 2)
-    assert first["skip_share"] is None  # a VGG has no skips
-    assert {label: len(p) for label, p in second["probabilities"].items()} == {
+    assert first.select_loss is None  # the warm-up
+    assert (second.select_loss is None) == (strategy == "random-oneshot")
+    assert (first.penalty is None) == (strategy == "random-oneshot")
+    assert (first.temperature, second.temperature) == ((1.0, 0.33) if strategy == "gumbel-darts" else (None,) * 2)
+    assert first.skip_share is None  # a VGG has no skips
+    assert {label: len(p) for label, p in second.probabilities.items()} == {
         choice.label: len(choice.values) for choice in training.space.choices
     }
-    assert 0 <= second["score"] <= 1 and 0 <= second["entropy"] <= 1
+    assert 0 <= second.score <= 1 and 0 <= second.entropy <= 1
     if strategy == "random-oneshot":
-        assert second["within_budget"] == 1 and 2_000 <= second["expected_params"] <= 4_000
-        assert second["entropy"] == pytest.approx(1)
+        assert second.within_budget == 1 and 2_000 <= second.expected_params <= 4_000
+        assert second.entropy == pytest.approx(1)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -66,7 +59,7 @@ def test_equal_seeds_give_equal_weights_alphas_and_records(strategy: str) -> Non
         records = []
         for epoch in (1, 2):
             torch.rand(disturbance)  # what others draw from torch's own generator does not matter
-            records.append(without_time(training.run_epoch(epoch)))
+            records.append(timeless(training.run_epoch(epoch)))
         state = {name: tensor.clone() for name, tensor in training.supernet.state_dict().items()}
         runs.append((records, alphas(training), state))
     (records, learned, state), again, other = runs
@@ -106,7 +99,7 @@ def test_the_penalty_has_the_weight_that_was_asked_for() -> None:
     learned = {}
     for weight in (0.0, 1.0, 1000.0):
         training = made(supernet={"penalty": weight, "warm_up": 0.0, "epochs": 1, "alpha_learning_rate": 0.2})
-        learned[weight] = training.run_epoch(1)["penalty"]
+        learned[weight] = training.run_epoch(1).penalty
     assert learned[1.0] < learned[0.0]
     assert learned[1000.0] < learned[0.0]
 
@@ -146,7 +139,7 @@ def test_every_named_recipe_trains_a_supernet(name: str) -> None:
     recipe = RECIPES[name].model_copy(update={"epochs": 1, "batch_size": 64})
     training = made(recipe=recipe, supernet={"epochs": 1, "warm_up": 0.0})
     record = training.run_epoch(1)
-    assert math.isfinite(record["train_loss"]) and math.isfinite(record["select_loss"])
+    assert math.isfinite(record.train_loss) and math.isfinite(record.select_loss)
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("adam", 0.01), ("sgd", 0.05)])
@@ -155,8 +148,8 @@ def test_a_supernet_learns_to_tell_digits_apart(optimizer: str, rate: float) -> 
     supernet = {"epochs": 5, "warm_up": 0.2, "learning_rate": 1.0}
     training = made(recipe=recipe, data=DataConfig(imbalance=1), supernet=supernet)
     records = [training.run_epoch(epoch) for epoch in range(1, 6)]
-    assert records[-1]["train_loss"] < 0.9 * records[0]["train_loss"]
-    assert records[-1]["score"] > 0.2  # guessing scores 0.1; these are far smaller than the real spaces
+    assert records[-1].train_loss < 0.9 * records[0].train_loss
+    assert records[-1].score > 0.2  # guessing scores 0.1; these are far smaller than the real spaces
 
 
 @pytest.mark.parametrize("kind", ["train_loss", "select_loss"])

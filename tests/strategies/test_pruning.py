@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_search import Simulated, begin, events_of, go_on, recorded, run_all, score_of, story
+from simulated_search import Simulated, begin, events_of, go_on, recorded, run_all, story
 
 from budgets import Budget, Cost
 from nas.cli.parsing import search_config
@@ -28,6 +28,7 @@ from nas.report.tensorboard.listener import keep_files
 from nas.runs import TrialRecord
 from nas.runs.events import TrialEnded
 from nas.strategies.median_pruner import CLEAR, LEAST_TRIALS, MOST_TRIALS, MedianPruner, floor
+from nas.testing.strategies import score_of
 from nas.training.early_stopping import curve, why_pruned
 from nas.trials.run_trial import run_trial
 from nas.trials.spec import TrialResult, TrialSpec
