@@ -254,7 +254,7 @@ def encode(event: Event) -> tuple[str, str, str | None]:
     history = None
     if isinstance(event, TrialEnded):
         history = json.dumps(body["result"].pop("history"), allow_nan=False)
-    return _NAMES[type(event)], json.dumps(body, allow_nan=False), history
+    return _NAMES[type(event)], json.dumps(body, sort_keys=True, allow_nan=False), history
 
 
 def decode(number: int, name: str, body: str, history: str | None) -> Event:
