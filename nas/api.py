@@ -43,10 +43,6 @@ class OpenRun:
     run: SearchRun | StudyRun
     slots: list[WorkerSlot]
 
-    @property
-    def name(self) -> str:
-        return self.run.name
-
 
 def new_search(
     config: SearchConfig, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None

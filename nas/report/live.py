@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -58,7 +57,6 @@ class Plain(Silent):
 
     def __init__(self, console: Console, num_slots: int) -> None:
         self.console, self.num_slots = console, num_slots
-        self._began = time.monotonic()
 
     def on_event(self, event: Event, run: Run) -> None:
         """Print a finished or failed trial, or what became of a supernet, and how far the search is."""
