@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import fsum
 from typing import Any
 
 from nas.runs.events import SessionProfiled
@@ -27,7 +28,7 @@ class Profile:
     def add_session(self, event: SessionProfiled) -> None:
         """Take in a session that ended."""
         self.num_sessions += 1
-        self.worker_seconds += event.workers * sum(
+        self.worker_seconds += event.workers * fsum(  # exact in any order: the log sorts names
             seconds for name, seconds in event.seconds.items() if name not in WITHOUT_WORKERS
         )
         self.busy_seconds += event.busy

@@ -101,6 +101,14 @@ def test_sessions_are_summed_and_one_that_was_stopped_counts(tmp_path: Path) -> 
     assert run.profile.busy_seconds == sum(trial.seconds for trial in run.trials.values()) == 12.0
 
 
+def test_the_seconds_of_workers_do_not_depend_on_the_order_of_names() -> None:
+    seconds = {"waiting": 0.1, "rest": 0.2, "recording": 0.3}  # 0.1 + 0.2 + 0.3 is not 0.3 + 0.2 + 0.1
+    as_measured, as_read = Profile(), Profile()
+    as_measured.add_session(SessionProfiled(seconds, workers=1, busy=0.0))
+    as_read.add_session(SessionProfiled(dict(sorted(seconds.items())), workers=1, busy=0.0))
+    assert as_measured == as_read
+
+
 def test_a_run_without_profile_says_nothing(tmp_path: Path) -> None:
     run = go_on(tmp_path / "run", begin(tmp_path / "run", trials=4), Simulated(1), OFF)
     assert run.profile.document() is None
