@@ -83,7 +83,7 @@ def build(layer: Layer) -> nn.Module:
     """
     module: nn.Module = _BUILDERS[layer.kind](layer)
     for part in module.modules():
-        if isinstance(part, nn.Conv2d):
+        if isinstance(part, nn.Conv2d) and not part.weight.is_meta:  # nothing to draw there, and slow
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
     return module
 

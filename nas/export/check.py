@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import subprocess
 import sys
@@ -72,13 +71,15 @@ def count_by_thop(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[
         warnings.simplefilter("ignore")  # it asks distutils for torch's version
         import thop
 
-    model = copy.deepcopy(model)  # thop leaves buffers behind
     uncounted: dict[type[nn.Module], Any] = {
         type(module): lambda module, inputs, output: None
         for module in model.modules()
         if not list(module.children()) and not isinstance(module, nn.Conv2d | nn.Linear)
     }
     macs, params = thop.profile(model, (torch.zeros(1, *input_shape),), custom_ops=uncounted, verbose=False)
+    for module in model.modules():
+        for left_behind in ("total_ops", "total_params"):
+            module._buffers.pop(left_behind, None)
     return int(params), int(macs)
 
 

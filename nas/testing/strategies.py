@@ -93,14 +93,14 @@ def score_of(spec: TrialSpec) -> float:
     return float(np.tanh(cost.macs / cost.params / 100)) + (spec.seed % 5) * 1e-4
 
 
-def check_strategy(make: MakeStrategy, *, space: str = "resnet") -> None:
+def check_strategy(make: MakeStrategy, *, space: str = "vgg") -> None:
     """Every promise of this module."""
     check_proposals(make, space=space)
     check_failures(make, space=space)
     check_resume(make, space=space)
 
 
-def check_proposals(make: MakeStrategy, *, space: str = "resnet") -> None:
+def check_proposals(make: MakeStrategy, *, space: str = "vgg") -> None:
     """It keeps within the budget, trains no architecture twice, and equal seeds propose the same."""
     with tempfile.TemporaryDirectory() as folder:
         runs = [_searched(Path(folder) / name, make, SimulatedExecutor(), space) for name in "ab"]
@@ -111,7 +111,7 @@ def check_proposals(make: MakeStrategy, *, space: str = "resnet") -> None:
         assert proposed[0] == proposed[1], "equal seeds propose different architectures: draw from the seed alone"
 
 
-def check_failures(make: MakeStrategy, *, space: str = "resnet") -> None:
+def check_failures(make: MakeStrategy, *, space: str = "vgg") -> None:
     """It goes on after trials that failed, also several at once, and is told of each trial that ended."""
     with tempfile.TemporaryDirectory() as folder:
         run = _searched(Path(folder) / "run", make, SimulatedExecutor(3, fail=["2", "3", "7"]), space)
@@ -119,7 +119,7 @@ def check_failures(make: MakeStrategy, *, space: str = "resnet") -> None:
         assert len(finished) == len(run.stage("search")) - 3, "trials were lost after others failed"
 
 
-def check_resume(make: MakeStrategy, *, space: str = "resnet", stops: Sequence[int] = (0, 1, 7, TRIALS - 1)) -> None:
+def check_resume(make: MakeStrategy, *, space: str = "vgg", stops: Sequence[int] = (0, 1, 7, TRIALS - 1)) -> None:
     """Stopped after any number of results and resumed, it goes on as if it had not been: with one worker the same
     log, with several no trial is trained twice."""
     with tempfile.TemporaryDirectory() as folder:

@@ -51,7 +51,7 @@ def test_evolution_finds_better_than_random_on_a_known_landscape(tmp_path):
 @pytest.mark.parametrize("strategy", ["evolution", "random"])
 def test_equal_seeds_give_equal_logs_and_others_do_not(tmp_path, strategy):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run_all(tmp_path / name, strategy=strategy, seed=seed)
+        run_all(tmp_path / name, space="vgg", strategy=strategy, seed=seed)
     assert story(tmp_path / "a") == story(tmp_path / "b")
     assert story(tmp_path / "a")[1:] != story(tmp_path / "c")[1:]
 
@@ -61,12 +61,13 @@ def test_equal_seeds_give_equal_logs_and_others_do_not(tmp_path, strategy):
 def test_a_search_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strategy, workers):
     """With one worker the whole log is equal; with several, everything that was recorded stays, and every
     trial that had ended is not trained again."""
-    whole = run_all(tmp_path / "whole", Simulated(workers), strategy=strategy, trials=20)
+    options = {"space": "vgg", "strategy": strategy, "trials": 20}  # the space whose costs are read fastest
+    whole = run_all(tmp_path / "whole", Simulated(workers), **options)
     for stop_after in (0, 1, 5, 13, 19, 20, 23, 26):
         folder = tmp_path / f"stopped{stop_after}"
         first = Simulated(workers, stop_after=stop_after)
         with pytest.raises(KeyboardInterrupt):
-            run_all(folder, first, strategy=strategy, trials=20)
+            run_all(folder, first, **options)
         before = story(folder)
         second = Simulated(workers)
         run = go_on(folder, second)

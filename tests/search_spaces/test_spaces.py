@@ -55,7 +55,7 @@ def test_parameters_and_macs_of_the_structure_are_those_of_the_cost_reading(name
 
 @every_space
 @given(seed=seeds, shape=st.sampled_from(SHAPES[:2]), classes=st.sampled_from([2, 10, 62]))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_cost_is_that_of_the_built_module_and_of_thop(name, seed, shape, classes):
     check_built(get_space(name), spread_sample(get_space(name), seed), Task(shape, classes))
 
@@ -72,7 +72,7 @@ def test_what_is_built_takes_batches_of_every_size_of_image(name, seed, shape):
 
 @every_space
 @given(seed=seeds, shape=st.sampled_from(SHAPES[:4]))
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_peak_memory_is_that_of_the_traced_module(name, seed, shape):
     space = get_space(name)
     exact = name != "cell"  # an upper bound there: see budgets.cost

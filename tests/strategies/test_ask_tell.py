@@ -47,7 +47,7 @@ class HillClimber:
 
 
 def climb(folder: Path, executor: Simulated, *, new: bool = True) -> SearchRun:
-    with begin(folder, strategy="random", trials=25, confirm=1) if new else EventLog(folder) as log:
+    with begin(folder, space="vgg", strategy="random", trials=25, confirm=1) if new else EventLog(folder) as log:
         run = recorded(log)
         strategy = Driven(HillClimber(run.space, run.budget, run.config.objective, run.config.seed))
         slots = [WorkerSlot("cpu", 1)] * executor.num_slots
