@@ -49,7 +49,7 @@ def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
     photos = tmp_path / "photos"
     write_photos(photos)
     succeeds(
-        "search", "--space", "mobilenet", "--max-params", MOST_PARAMS, "--data", photos, "--imbalance", 5,
+        "search", "--space", "vgg", "--max-params", MOST_PARAMS, "--data", photos, "--imbalance", 5,
         "--trials", 2, "--epochs", 2, "--confirm", 1, "--device", "cpu", cwd=tmp_path,
     )  # fmt: skip
     succeeds("export", "--best", "--out", "model", cwd=tmp_path)
