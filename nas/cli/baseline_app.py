@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.flags import BatchSize, Device, Fit, ImageSize, Json, Profile, Quiet, Runs, SkipBroken, Text, option
+from nas.cli.flags import Device, Fit, ImageSize, Json, Profile, Quiet, Runs, SkipBroken, Text, option
 
 baseline = typer.Typer(
     no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
@@ -51,7 +51,7 @@ def run_study(
     ] = None,
     seeds: Annotated[Text, option("Trainings of each member. [default: 3]", "N")] = None,
     epochs: Annotated[Text, option("Epochs of every member. [default: the recipe's]", "N")] = None,
-    batch_size: BatchSize = None,
+    batch_size: Annotated[Text, option("Images of a training step. [default: the recipe's]", "N")] = None,
     objective: Annotated[Text, option("What keeps the best epoch. [default: balanced_accuracy]", "NAME")] = None,
     seed: Annotated[Text, option("That the others are derived from. [default: 0]", "N")] = None,
     workers: Annotated[Text, option("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = None,

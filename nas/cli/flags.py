@@ -52,12 +52,13 @@ Recipe = Annotated[
     Text,
     option(
         "How to train: custom-ce, ce, focal, ce+l2-norms, custom-ce+srip, custom-ce+borderline-smote, "
-        "balanced-softmax, ldam-drw... A wrong name lists all. [default: custom-ce]",
+        "balanced-softmax, ldam-drw... A wrong name lists all. [default: auto: custom-ce, with the class prior added "
+        "to the logits in training where classes are uneven and the objective counts them alike]",
         "NAME",
     ),
 ]
-Epochs = Annotated[Text, option("Epochs of a trial.", "N")]
-BatchSize = Annotated[Text, option("Images of a training step.", "N")]
+Epochs = Annotated[Text, option("Epochs of a trial. [default: 24 to 240, fewer for more images]", "N")]
+BatchSize = Annotated[Text, option("Images of a training step. [default: 64, or 128 from 20,000 images on]", "N")]
 LearningRate = Annotated[Text, option("Highest learning rate of the schedule.", "X")]
 Optimizer = Annotated[Text, option("adam or sgd. [default: adam]", "NAME")]
 Schedule = Annotated[Text, option("one-cycle, cosine, step or constant. [default: one-cycle]", "NAME")]

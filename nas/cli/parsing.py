@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from baselines.studies import get_study
 from budgets import Budget, parse_size
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
+from nas.config.auto_recipe import AUTO, meets_imbalance
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, SupernetConfig, too_many_trials
@@ -167,18 +168,21 @@ def _absolute(source: str | None) -> str | None:
 
 def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
     """The recipe called --recipe with the settings that were typed, under a name that says what it is now."""
-    recipe = attempt(lambda: named_recipe(flags.get("recipe") or "custom-ce"), faults) or Recipe()
+    recipe = attempt(lambda: named_recipe(flags.get("recipe") or AUTO), faults) or Recipe()
     changes = {name: flags[name] for name in RECIPE_FLAGS if flags.get(name) is not None}
     methods = {name: flags[given] for name, given in METHOD_FLAGS.items() if flags.get(given) is not None}
     unknown = [fault for name, value in methods.items() for fault in check_name(name, value)]
     if unknown:
         faults += unknown
         return recipe
-    changed = checked(Recipe, {**recipe.model_dump(), **changes, **methods}, faults, METHOD_FLAGS)
+    given = recipe.model_dump(exclude_unset=True)  # what was not given is chosen from the data
+    changed = checked(Recipe, {**given, **changes, **methods}, faults, METHOD_FLAGS)
     if changed is None:
         return None
     faults += check_together(changed, methods)
-    return changed.model_copy(update={"name": described_name(changed)}) if methods else changed
+    if not methods or (recipe.name == AUTO and not meets_imbalance(changed) and "loss" not in methods):
+        return changed
+    return changed.model_copy(update={"name": described_name(changed)})
 
 
 def converted(convert: Callable[[str], Any], name: str, flags: Flags, faults: list[str]) -> Any:

@@ -32,6 +32,7 @@ class Recipe(BaseModel):
     scale: float = Field(default=30.0, gt=0, description="of LDAM's cosines")
     # Share of the epochs after which every image is weighted with its class-balanced weight; None: never.
     deferred_reweighting: float | None = Field(default=None, ge=0, lt=1)
+    prior_tau: float = Field(default=0.0, ge=0, description="times the log prior is added to the logits in training")
     post_hoc_tau: float = Field(default=0.0, ge=0, description="times the log prior is taken from trained logits")
     regularizer: str = "none"  # of ``nas.training.regularizers``
     regularizer_weight: float | None = Field(default=None, ge=0)  # None: the regularizer's own
@@ -65,6 +66,7 @@ def default_batch_size(num_images: int) -> int:
 
 _ALL = (
     Recipe(name="custom-ce", loss="custom-ce"),
+    Recipe(name="custom-ce+prior", loss="custom-ce", prior_tau=1),
     Recipe(name="custom-ce+borderline-smote", loss="custom-ce", oversampling="borderline-smote"),
     Recipe(name="ce", loss="ce"),
     # The rest of the origin study's six settings.
@@ -86,6 +88,7 @@ _ALL = (
     Recipe(name="ldam-drw", loss="ldam", deferred_reweighting=0.8),
     Recipe(name="mixup-drw", loss="ce", mixing="mixup", deferred_reweighting=0.8),
     Recipe(name="class-aware-mixup-drw", loss="ce", mixing="class-aware-mixup", deferred_reweighting=0.8),
+    Recipe(name="auto"),  # custom-ce, with the prior where the data and the objective ask for it: ``auto_recipe``
 )
 
 RECIPES: Registry[Recipe] = Registry("recipe", "Recipes", ((recipe.name, recipe) for recipe in _ALL))

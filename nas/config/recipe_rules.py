@@ -107,12 +107,18 @@ def _corrected_twice(recipe: Recipe) -> list[str]:
         for setting, used in (
             ("deferred_reweighting", recipe.deferred_reweighting is not None),
             ("post_hoc_tau", recipe.post_hoc_tau > 0),
+            ("prior_tau", recipe.prior_tau > 0),
         ):
             if used:
                 faults.append(
                     f"{setting.replace('_', ' ').capitalize()} corrects for classes that are drawn unequally often, "
                     f"and {even} draws them equally, so that it would do nothing: leave out one of the two."
                 )
+    if recipe.prior_tau > 0 and (recipe.loss in CORRECTING or recipe.loss == "ldam"):
+        faults.append(
+            f"The loss {recipe.loss} corrects for classes that are drawn unequally often, and so does this recipe's "
+            "prior: choose --loss ce, custom-ce or focal, or another --recipe."
+        )
     if recipe.loss == "ldam" and recipe.post_hoc_tau > 0:
         faults.append(
             "The loss ldam gives cosines instead of logits, which a prior cannot be taken from: choose --loss ce, or "
@@ -127,12 +133,13 @@ def described_name(recipe: Recipe) -> str:
     Of optimizer, schedule, epochs and augmentation it says nothing.
     """
     parts = _parts(recipe)
-    known = next((name for name, named in RECIPES.items() if _parts(named) == parts), None)
+    known = next((name for name, named in RECIPES.items() if name != "auto" and _parts(named) == parts), None)
     return known or "+".join(parts)
 
 
 def _parts(recipe: Recipe) -> list[str]:
     parts = [recipe.loss + ("-drw" if recipe.deferred_reweighting is not None else "")]
+    parts += ["prior"] if recipe.prior_tau else []
     parts += [name for name in (recipe.regularizer, recipe.oversampling, recipe.mixing) if name != "none"]
     parts += ["class-balanced-sampler"] if recipe.sampler == "class-balanced" else []
     parts += ["label-smoothing"] if recipe.label_smoothing else []
@@ -152,5 +159,7 @@ def active_settings(recipe: Recipe) -> dict[str, Setting]:
     ):  # fmt: skip
         if values[owner] == "none":
             ignored |= {owner, setting}
-    off = {name for name in ("label_smoothing", "post_hoc_tau", "weight_decay", "cutout") if not values[name]}
+    off = {
+        name for name in ("label_smoothing", "prior_tau", "post_hoc_tau", "weight_decay", "cutout") if not values[name]
+    }
     return {name: value for name, value in values.items() if name not in ignored | off and value is not None}

@@ -10,6 +10,7 @@ from budgets import Budget
 from budgets.draw import settle
 from nas.autotune import Placement
 from nas.config import SearchConfig
+from nas.config.auto_recipe import settled
 from nas.data import Dataset, open_data
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
@@ -35,6 +36,7 @@ class Plan:
     data_name: str
     data_key: str  # of the images and their splits
     placement: Placement | None = None  # how trials run, where that was measured (see ``nas.engine.placement``)
+    recipe_note: str = ""  # what was chosen from the data, or does not suit them
 
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
@@ -45,16 +47,21 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     slots = attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu), faults)
     data = attempt(lambda: open_data(config.data, progress=progress), faults)
     task = attempt(lambda: Task(data.input_shape, len(data.classes)), faults) if data else None
-    settled = attempt(lambda: settle(space, task, config.budget), faults) if space and task else None
+    fitted = attempt(lambda: settle(space, task, config.budget), faults) if space and task else None
     if faults:
         raise UsageError(*faults)
-    assert space and task and settled and slots and data
-    budget, note = settled
+    assert space and task and fitted and slots and data
+    budget, note = fitted
+    recipe, recipe_note = settled(config.recipe, list(map(int, data.counts["train"])), config.objective)
+    config = config.model_copy(update={"recipe": recipe})
     if config.one_shot:
         from nas.strategies.oneshot.checks import check_plan
 
         check_plan(config, space, task, budget, device=slots[0].device, train_counts=data.counts["train"])
-    return Plan(config, space, task, budget, note, data.classes, slots, counts_by_split(data), data.name, data.key)
+    return Plan(
+        config, space, task, budget, note, data.classes, slots, counts_by_split(data), data.name, data.key,
+        recipe_note=recipe_note,
+    )  # fmt: skip
 
 
 def start(plan: Plan, folder: Path) -> EventLog:
@@ -69,6 +76,7 @@ def start(plan: Plan, folder: Path) -> EventLog:
         data_key=plan.data_key,
         population=plan.config.population,
         placement=plan.placement,
+        recipe_note=plan.recipe_note,
     )
     return start_search(folder, plan.config, facts)
 

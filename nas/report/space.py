@@ -13,6 +13,7 @@ import numpy.typing as npt
 from budgets import Budget, Cost, Costs, costs_of
 from budgets.draw import draw_fitting, pick
 from nas.config import Recipe, SearchConfig
+from nas.config.auto_recipe import epoch_source, images_seen
 from nas.data import Dataset, open_data
 from nas.engine.plan import plan_search
 from nas.executors import WorkerSlot
@@ -102,7 +103,7 @@ def space_report(config: SearchConfig, *, timing: bool) -> SpaceReport:
     measured = None
     if timing:
         middle = int(np.argsort(found_costs.macs)[len(found_costs) // 2])
-        measured = _timing(space.decode(found[middle]), config, data, plan.slots)
+        measured = _timing(space.decode(found[middle]), plan.config, data, plan.slots)
     shown = costs.take(fits) if share.fitting >= ENOUGH else found_costs
     return SpaceReport(space, task, data.name, budget, plan.note, share, shown, examples, measured)
 
@@ -176,7 +177,5 @@ def time_trial(sample: Sample, config: SearchConfig, data: Dataset, device: str,
 
 
 def _images_per_epoch(data: Dataset, recipe: Recipe) -> int:
-    counts = data.counts["train"]
-    if recipe.oversampling == "none":
-        return sum(counts)
-    return math.ceil(recipe.oversampled_share * max(counts) * len(counts))
+    oversampled = recipe.oversampling != "none"
+    return images_seen(epoch_source(recipe, data.counts["train"]), recipe, oversampled=oversampled)

@@ -53,6 +53,7 @@ class SearchFacts(Facts):
     note: str  # what was settled about the budget
     population: int  # of an evolution: a resumed search may get more trials, but no other population
     placement: Placement | None = None  # how trials run fastest here, if that was measured
+    recipe_note: str = ""  # what the recipe was chosen by, or what does not suit the data
 
 
 @dataclass(frozen=True)

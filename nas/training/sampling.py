@@ -5,13 +5,13 @@ A new sampler is one decorated function here, and its name in ``Recipe.sampler``
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from nas.config import Recipe
+from nas.config.auto_recipe import images_seen
 from nas.config.recipe import default_batch_size
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 from search_spaces.registry import Registry
@@ -79,11 +79,6 @@ def epoch_plan(train_split: TensorSplit, synthetic: TensorSplit | None, recipe: 
         images = JoinedSplit(train_split, synthetic)
     num_seen = images_seen(len(images), recipe, oversampled=images is not train_split)
     return images, batch_sizes(num_seen, recipe.batch_size or default_batch_size(num_seen))
-
-
-def images_seen(num_images: int, recipe: Recipe, *, oversampled: bool) -> int:
-    """How many of the images an epoch sees: a share of an oversampled set, all of any other."""
-    return max(2, math.ceil((recipe.oversampled_share if oversampled else 1.0) * num_images))
 
 
 def batch_sizes(num_images: int, batch_size: int) -> list[int]:

@@ -62,12 +62,12 @@ def test_a_loss_reads_the_settings_that_the_table_says_and_no_others(name: str) 
 
     watched, number = Watched(), torch.tensor([5.0, 3.0], dtype=torch.float64)
     make_loss(watched, ClassCounts(number, number))(torch.zeros(1, 2), torch.tensor([0]))  # type: ignore[arg-type]
-    fields = watched.asked - {"loss", "deferred_reweighting"}
+    fields = watched.asked - {"loss", "prior_tau", "deferred_reweighting"}  # what goes with any loss
     # LDAM's scale is also of the classifier; all it reads of it is asked here too.
     assert fields == set(LOSS_SETTINGS[name])
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", RECIPES.keys() - {"auto"})
 def test_named_recipes_go_together_and_are_called_what_they_are(name: str) -> None:
     recipe = named_recipe(name)
     assert recipe.name == name
@@ -102,8 +102,9 @@ def test_flags_change_a_recipe_and_its_name() -> None:
     assert recipe_of(recipe="ldam-drw", sampler="uniform").deferred_reweighting == 0.8
     assert recipe_of(sampler="class-balanced").name == "custom-ce+class-balanced-sampler"
     assert recipe_of(oversample="borderline-smote", oversampled_share="1").oversampled_share == 1
-    assert recipe_of() == Recipe()
-    assert recipe_of(epochs="3", weight_decay="0.1").name == "custom-ce"
+    assert recipe_of() == RECIPES["auto"]
+    assert recipe_of(epochs="3", weight_decay="0.1", regularizer="srip").name == "auto"  # named when data are known
+    assert recipe_of(recipe="custom-ce", mixup="mixup").name == "custom-ce+mixup"
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,8 @@ def test_flags_change_a_recipe_and_its_name() -> None:
         ({"sampler": "class-balanced", "deferred_reweighting": "0.8"}, "Deferred reweighting corrects"),
         ({"recipe": "post-hoc-logit-adjustment", "sampler": "class-balanced"}, "Post hoc tau corrects"),
         ({"recipe": "post-hoc-logit-adjustment", "loss": "ldam"}, "gives cosines"),
+        ({"recipe": "custom-ce+prior", "sampler": "class-balanced"}, "Prior tau corrects"),
+        ({"recipe": "custom-ce+prior", "loss": "balanced-softmax"}, "and so does this recipe's prior"),
         ({"loss": "focl"}, "Did you mean 'focal'?"),
         ({"regularizer": "l2"}, "There is no regularizer 'l2'"),
         ({"sampler": "balanced"}, "Did you mean 'class-balanced'?"),

@@ -115,7 +115,8 @@ def test_an_interrupted_stage_ends_like_one_that_was_not(whole: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("strategy", "optimizer"), [("darts", "adam"), ("darts", "sgd"), ("gumbel-darts", "adam"), ("random-oneshot", "sgd")]
+    ("strategy", "optimizer"),
+    [("darts", "adam"), ("darts", "sgd"), ("gumbel-darts", "adam"), ("random-oneshot", "sgd")],
 )
 def test_every_strategy_and_optimizer_goes_on_exactly(tmp_path: Path, strategy: str, optimizer: str) -> None:
     stories = []

@@ -78,6 +78,18 @@ def made(name: str, num_classes: int, **settings: float) -> TrainingLoss:
     return make_loss(Recipe(loss=name, **settings), long_tail(num_classes))  # type: ignore[arg-type]
 
 
+def test_a_prior_in_training_is_the_logit_adjusted_loss_for_any_loss() -> None:
+    """Menon et al. 2021, equation 10: for cross-entropy it is balanced softmax; elsewhere the logits are shifted."""
+    logits, labels = random_batch(4, 2.0)
+    counts = long_tail(4)
+    made_so = make_loss(Recipe(loss="ce", prior_tau=1), counts)(logits, labels)
+    assert made_so == pytest.approx(make_loss(Recipe(loss="balanced-softmax"), counts)(logits, labels).item())
+    shifted = make_loss(Recipe(loss="custom-ce"))(logits + 0.7 * counts.log_prior_C, labels)
+    assert make_loss(Recipe(prior_tau=0.7), counts)(logits, labels).item() == pytest.approx(shifted.item())
+    even = ClassCounts(counts.real_C, torch.full_like(counts.real_C, 9))  # after full oversampling: no prior
+    assert make_loss(Recipe(prior_tau=1), even)(logits, labels) == pytest.approx(make_loss(Recipe())(logits, labels))
+
+
 def test_every_loss_has_a_reference() -> None:
     assert set(REFERENCES) == set(LOSSES)
 

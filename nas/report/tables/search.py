@@ -49,9 +49,11 @@ def _settings(run: SearchRun, places: str) -> str:
         f"Budget  {facts.budget}" + (f"\n        {facts.note}" if facts.note else ""),
         f"Data    {escape(facts.data_name)}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",
-        f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs; ranked by {config.objective.replace('_', ' ')}"
-        + ("; weak trials stop early" if config.prune else ""),
+        f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs in batches of {config.recipe.batch_size}; ranked "
+        f"by {config.objective.replace('_', ' ')}" + ("; weak trials stop early" if config.prune else ""),
     ]
+    if facts.recipe_note:
+        lines.append(f"        {facts.recipe_note}")
     if facts.placement is not None and facts.placement.execution is not None:
         lines.append(f"Trains  {described(facts.placement, facts.placement.execution)}")
     elif config.precision != "auto":

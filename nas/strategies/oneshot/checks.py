@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from budgets import Budget
 from nas.config import SearchConfig
+from nas.config.auto_recipe import epoch_source, images_seen
 from nas.config.recipe import default_batch_size
 from nas.config.run import ONE_SHOT
 from nas.errors import UsageError
 from nas.strategies.oneshot.memory import check_memory, memory_need
-from nas.training.sampling import images_seen
 from search_spaces import SearchSpace, Task
 from search_spaces.errors import NotRepresentable
 
@@ -36,7 +36,7 @@ def check_plan(
 def planned_batch_size(config: SearchConfig, train_counts: Sequence[int]) -> int:
     """The size of a training's batches, from the number of training images of each class."""
     oversampled = config.recipe.oversampling != "none"
-    count = max(train_counts) * len(train_counts) if oversampled else sum(train_counts)
+    count = epoch_source(config.recipe, train_counts)
     return config.recipe.batch_size or default_batch_size(images_seen(count, config.recipe, oversampled=oversampled))
 
 

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch.nn.functional as F
-from torch import Tensor
 
 from nas.config import Recipe
 from nas.training.class_counts import ClassCounts
-from nas.training.losses.registry import PerImage, needed, register_loss
+from nas.training.losses.registry import PerImage, needed, register_loss, with_prior
+
+CROSS_ENTROPY = functools.partial(F.cross_entropy, reduction="none")
 
 
 @register_loss("balanced-softmax")
 def balanced_softmax(recipe: Recipe, counts: ClassCounts | None) -> PerImage:
     """``-log(n_y e^(z_y) / sum_j n_j e^(z_j))`` for logits z (Ren et al. 2020, equation 5)."""
-    return _adjusted(needed(counts).log_prior_C)
+    return with_prior(CROSS_ENTROPY, needed(counts).log_prior_C)
 
 
 @register_loss("logit-adjustment")
 def logit_adjustment(recipe: Recipe, counts: ClassCounts | None) -> PerImage:
     """``-log softmax(z + tau log prior)_y`` for logits z (Menon et al. 2021, equation 10); tau = 1 is balanced
     softmax."""
-    return _adjusted(recipe.tau * needed(counts).log_prior_C)
-
-
-def _adjusted(shift_C: Tensor) -> PerImage:
-    def per_image(logits_NC: Tensor, labels_N: Tensor) -> Tensor:
-        return F.cross_entropy(logits_NC + shift_C.to(logits_NC.dtype), labels_N, reduction="none")
-
-    return per_image
+    return with_prior(CROSS_ENTROPY, recipe.tau * needed(counts).log_prior_C)

@@ -76,13 +76,25 @@ class TrainingLoss:
 def make_loss(recipe: Recipe, counts: ClassCounts | None = None) -> TrainingLoss:
     """The loss of a recipe. UsageError if there is none of its name.
 
-    ``counts`` may be left out for "ce", "custom-ce" and "focal" without deferred re-weighting; ValueError if
-    they are missing.
+    ``counts`` may be left out for "ce", "custom-ce" and "focal" without a prior and without deferred re-weighting;
+    ValueError if they are missing.
     """
     per_image = find_loss(recipe.loss).make(recipe, counts)
+    if recipe.prior_tau:
+        per_image = with_prior(per_image, recipe.prior_tau * needed(counts).log_prior_C)
     if recipe.deferred_reweighting is None:
         return TrainingLoss(per_image)
     return TrainingLoss(per_image, class_balanced_weights(needed(counts).drawn_C, recipe.beta))
+
+
+def with_prior(per_image: PerImage, shift_C: Tensor) -> PerImage:
+    """A loss that sees the logits plus ``shift_C``, usually the log prior: the network itself learns to do without
+    it, and answers as if all classes were equally frequent (Menon et al. 2021, equation 10)."""
+
+    def shifted(logits_NC: Tensor, labels_N: Tensor) -> Tensor:
+        return per_image(logits_NC + shift_C.to(logits_NC.dtype), labels_N)
+
+    return shifted
 
 
 def is_reweighted(recipe: Recipe, epoch: int, epochs: int) -> bool:

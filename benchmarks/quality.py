@@ -1,0 +1,212 @@
+"""What trials learn: recipes, lengths and batches side by side, on several data sets, networks and seeds.
+
+.venv/bin/python benchmarks/quality.py recipes                              ways to meet an imbalance, on the digits
+.venv/bin/python benchmarks/quality.py lengths --data digits
+.venv/bin/python benchmarks/quality.py recipes --cifar ~/data/cifar10 --data cifar-lt     5,000 images, factor 100
+.venv/bin/python benchmarks/quality.py lengths --cifar ~/data/cifar10 --data photos-300 photos-1000
+
+Every row trains the same networks, drawn at random within the budget, with the same seeds, one thread each, and gives
+the mean and the standard deviation over all of them of balanced accuracy on rank and on test. Nothing is chosen by
+test figures. What was trained once is kept in --kept and not
+trained again. Photos are images of CIFAR-10, enlarged: they stand for small folders of photos, which they are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from hardware import hardware
+
+from budgets import Budget
+from budgets.draw import draw_fitting, settle
+from nas.config import DataConfig, Recipe
+from nas.data import open_data
+from nas.trials import TrialResult, TrialSpec
+from search_spaces import Task, get_space
+
+LENGTHS = (24, 48, 96, 192)
+BATCHES = (16, 32, 64)
+RECIPES = {
+    "custom-ce": Recipe(),
+    "custom-ce + prior": Recipe(prior_tau=1),
+    "custom-ce, post hoc": Recipe(post_hoc_tau=1),
+    "balanced softmax": Recipe(loss="balanced-softmax"),
+    "custom-ce, Borderline-SMOTE": Recipe(oversampling="borderline-smote"),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a row."""
+
+    row: str
+    spec: TrialSpec
+
+    @property
+    def key(self) -> str:
+        """A name that equal trainings share, in every version of this script."""
+        spec = self.spec
+        what = [spec.space, spec.sample, spec.data.model_dump(mode="json"), spec.recipe.model_dump(), spec.seed]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def source_of(name: str, cifar: Path | None, kept: Path) -> DataConfig:
+    """The data set called ``name``; those from CIFAR-10 are cut once and kept."""
+    if name == "digits":
+        return DataConfig(imbalance=20)
+    sizes = {"cifar-lt": (5000, 32, 100), "photos-300": (300, 64, 20), "photos-1000": (1000, 48, 20)}
+    images, side, imbalance = sizes[name]
+    path = kept / f"{name}.npz"
+    if not path.exists():
+        assert cifar is not None, f"{name} is cut from CIFAR-10: give --cifar FOLDER"
+        kept.mkdir(parents=True, exist_ok=True)
+        cut(cifar, path, images=images, side=side, imbalance=imbalance)
+    return DataConfig(source=str(path))
+
+
+def cut(cifar: Path, path: Path, *, images: int, side: int, imbalance: float) -> None:
+    """Write a long-tailed part of CIFAR-10 with ``images`` to train, and 100 a class to test."""
+    from PIL import Image
+
+    classes = sorted(folder.name for folder in (cifar / "train").iterdir())
+    shares = imbalance ** (-np.arange(len(classes)) / (len(classes) - 1))
+    counts = np.maximum(2, np.round(images * shares / shares.sum())).astype(int)
+
+    def read(part: str, numbers: Sequence[int]) -> tuple[npt.NDArray[np.uint8], list[int]]:
+        pixels, labels = [], []
+        for label, (name, number) in enumerate(zip(classes, numbers, strict=True)):
+            files = sorted((cifar / part / name).iterdir())
+            for index in np.random.default_rng(label).permutation(len(files))[:number]:
+                with Image.open(files[index]) as image:
+                    pixels.append(np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)))
+                labels.append(label)
+        return np.stack(pixels), labels
+
+    train, labels = read("train", [int(count) for count in counts])
+    test, test_labels = read("test", [100] * len(classes))
+    np.savez(path, images=train, labels=labels, test_images=test, test_labels=test_labels)
+
+
+def networks(space: str, data: DataConfig, most: int, count: int) -> list[dict[str, int | str]]:
+    """``count`` samples that fit the budget, of sizes spread over its range, the same ones every time."""
+    opened = open_data(data)
+    family, task = get_space(space), Task(opened.input_shape, len(opened.classes))
+    budget, _ = settle(family, task, Budget(max_params=most))
+    rows = draw_fitting(family, task, budget, np.random.default_rng(0))[0]
+    return [family.decode(row) for row in rows[:: max(1, len(rows) // count)][:count]]
+
+
+def jobs_of(rows: dict[str, Recipe], asked: argparse.Namespace, data: DataConfig) -> list[Job]:
+    opened = open_data(data)
+    jobs = []
+    for space in asked.spaces:
+        for sample in networks(space, data, asked.max_params, asked.networks):
+            for row, recipe in rows.items():
+                for seed in range(asked.seeds):
+                    spec = TrialSpec(
+                        "1", space, sample, opened.input_shape, len(opened.classes), data, recipe, seed, test_after=True
+                    )
+                    jobs.append(Job(row, spec))
+    return jobs
+
+
+def trained(job: Job) -> TrialResult:
+    import torch
+
+    from nas.trials.run_trial import run_trial
+
+    torch.set_num_threads(1)
+    return run_trial(job.spec, "cpu")
+
+
+def results_of(jobs: list[Job], kept: Path, processes: int) -> dict[str, dict[str, float]]:
+    """Figures by the key of the job; the file in ``kept`` grows by a line a training."""
+    path = kept / "trainings.jsonl"
+    kept.mkdir(parents=True, exist_ok=True)
+    known = {}
+    if path.exists():
+        known = {row["key"]: row for row in map(json.loads, path.read_text().splitlines())}
+    missing = [job for job in jobs if job.key not in known]
+    with ProcessPoolExecutor(processes) as pool, path.open("a") as file:
+        for done, (job, result) in enumerate(zip(missing, pool.map(trained, missing), strict=True), start=1):
+            assert result.status == "finished", result.error
+            scores = {name: result.metrics[name]["balanced_accuracy"] for name in ("rank", "test")}
+            row = {"key": job.key, **scores, "seconds": result.seconds}
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            known[job.key] = row
+            print(f"\r{done} of {len(missing)} trainings", end="", flush=True)
+    print("\r", end="")
+    return known
+
+
+def show(rows: Sequence[str], jobs: list[Job], figures: dict[str, dict[str, float]]) -> None:
+    print(f"{'':<46} {'rank':>14} {'test':>14} {'worst':>6} {'seconds':>8}")
+    for row in rows:
+        mine = [figures[job.key] for job in jobs if job.row == row]
+        shown = [f"{statistics.fmean(v):.3f} ± {statistics.pstdev(v):.3f}" for v in columns(mine, "rank", "test")]
+        worst = min(figure["test"] for figure in mine)
+        seconds = statistics.fmean(figure["seconds"] for figure in mine)
+        print(f"{row:<46} {shown[0]:>14} {shown[1]:>14} {worst:>6.3f} {seconds:>8.1f}")
+
+
+def columns(figures: list[dict[str, float]], *names: str) -> list[list[float]]:
+    return [[figure[name] for figure in figures] for name in names]
+
+
+def recipes(asked: argparse.Namespace) -> dict[str, Recipe]:
+    """Ways to meet an imbalance, trained equally long."""
+    changes = {"epochs": asked.epochs, "batch_size": asked.batch_size}
+    return {name: recipe.model_copy(update=changes) for name, recipe in RECIPES.items()}
+
+
+def lengths(asked: argparse.Namespace) -> dict[str, Recipe]:
+    """Epochs and batches, with the prior in the loss."""
+    base = RECIPES["custom-ce + prior"]
+    return {
+        f"{epochs} epochs, batch {size}": base.model_copy(update={"epochs": epochs, "batch_size": size})
+        for epochs in asked.lengths
+        for size in asked.batches
+    }
+
+
+TABLES: dict[str, Callable[[argparse.Namespace], dict[str, Recipe]]] = {"recipes": recipes, "lengths": lengths}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", choices=TABLES)
+    parser.add_argument("--data", nargs="+", default=["digits"])
+    parser.add_argument("--cifar", type=Path, help="folder of CIFAR-10: train/CLASS/..., test/CLASS/...")
+    parser.add_argument("--kept", type=Path, default=Path("runs/quality"))
+    parser.add_argument("--spaces", nargs="+", default=["vgg", "mobilenet"])
+    parser.add_argument("--networks", type=int, default=2, help="of each space")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--max-params", type=int, default=150_000)
+    parser.add_argument("--epochs", type=int, default=96)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
+    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
+    parser.add_argument("--processes", type=int, default=1)
+    asked = parser.parse_args()
+    print(hardware())
+    rows = TABLES[asked.table](asked)
+    for name in asked.data:
+        data = source_of(name, asked.cifar, asked.kept)
+        jobs = jobs_of(rows, asked, data)
+        figures = results_of(jobs, asked.kept, asked.processes)
+        print(f"\n{name}: {asked.networks} networks of each of {', '.join(asked.spaces)}, {asked.seeds} seeds")
+        show(list(rows), jobs, figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What a recipe leaves open, chosen from the data: epochs, the batch, and what meets an imbalance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nas.config.recipe import Recipe
+from nas.config.recipe_rules import CORRECTING, described_name
+
+AUTO = "auto"
+BALANCED = ("balanced_accuracy", "macro_f1", "worst_recall")  # the objectives that count all classes alike
+UNEVEN = 1.5  # times the images of the smallest class that the largest must have to be called an imbalance
+
+# Epochs and batch, from trainings of random networks on sets of 143 to 13,000 images (docs/recipes.md): up to about
+# 5,000 images longer trainings were better everywhere; more images need fewer epochs, and more steps all the same.
+LEAST_EPOCHS, MOST_EPOCHS = 24, 240
+LEAST_IMAGES_SEEN = 33_000
+EPOCHS_BY_ROOT = 1_800  # epochs times the square root of the number of images
+SMALL_BATCH, LARGE_BATCH, LARGE_SET = 64, 128, 20_000
+
+
+def settled(recipe: Recipe, counts: Sequence[int], objective: str) -> tuple[Recipe, str]:
+    """``recipe`` with everything that it leaves open, and a sentence on what was chosen from the data, or warns.
+
+    Open are epochs and batch, where they were not given (``model_fields_set``), and the loss of the recipe "auto".
+    ``counts``: training images of each class.
+    """
+    changes: dict[str, int | float | str] = {}
+    seen = images_seen(epoch_source(recipe, counts), recipe, oversampled=recipe.oversampling != "none")
+    if "epochs" not in recipe.model_fields_set:
+        changes["epochs"] = default_epochs(seen)
+    if recipe.batch_size is None:
+        changes["batch_size"] = min(LARGE_BATCH if seen >= LARGE_SET else SMALL_BATCH, max(2, seen))
+    sentence = ""
+    if recipe.name == AUTO:
+        if is_imbalanced(counts) and objective in BALANCED:
+            changes["prior_tau"] = 1.0
+            sentence = f"classes are uneven, {_ratio(counts)}: training adds their log prior to the logits"
+        changes["name"] = described_name(recipe.model_copy(update=changes))
+    elif is_imbalanced(counts):
+        sentence = contradiction(recipe, counts, objective)
+    return recipe.model_copy(update=changes), sentence
+
+
+def default_epochs(num_images: int) -> int:
+    """Epochs for a training that sees ``num_images`` images in each."""
+    wanted = max(LEAST_IMAGES_SEEN / num_images, EPOCHS_BY_ROOT / math.sqrt(num_images))
+    return min(MOST_EPOCHS, max(LEAST_EPOCHS, math.ceil(wanted)))
+
+
+def contradiction(recipe: Recipe, counts: Sequence[int], objective: str) -> str:
+    """A warning if a recipe and the objective weigh the classes of an imbalanced set differently, else nothing."""
+    words = objective.replace("_", " ")
+    if objective in BALANCED and not meets_imbalance(recipe):
+        return (
+            f"{recipe.name} learns uneven classes ({_ratio(counts)}) as often as they come, but {words} counts all "
+            "alike: so does --recipe auto"
+        )
+    if objective == "accuracy" and meets_imbalance(recipe):
+        return (
+            f"{recipe.name} learns uneven classes ({_ratio(counts)}) all alike, but {words} counts them as often as "
+            "they come: so does --recipe custom-ce"
+        )
+    return ""
+
+
+def meets_imbalance(recipe: Recipe) -> bool:
+    """Whether a recipe does anything about classes that come unequally often."""
+    return (
+        recipe.loss in CORRECTING
+        or recipe.loss == "ldam"
+        or bool(recipe.prior_tau or recipe.post_hoc_tau)
+        or recipe.deferred_reweighting is not None
+        or recipe.oversampling != "none"
+        or recipe.sampler == "class-balanced"
+    )
+
+
+def is_imbalanced(counts: Sequence[int]) -> bool:
+    """Whether the largest class has clearly more training images than the smallest."""
+    return max(counts) >= UNEVEN * max(1, min(counts))
+
+
+def epoch_source(recipe: Recipe, counts: Sequence[int]) -> int:
+    """How many images an epoch draws from: oversampling fills every class up to the largest."""
+    return max(counts) * len(counts) if recipe.oversampling != "none" else sum(counts)
+
+
+def images_seen(num_images: int, recipe: Recipe, *, oversampled: bool) -> int:
+    """How many of the images an epoch sees: a share of an oversampled set, all of any other."""
+    return max(2, math.ceil((recipe.oversampled_share if oversampled else 1.0) * num_images))
+
+
+def _ratio(counts: Sequence[int]) -> str:
+    return f"{max(counts) / max(1, min(counts)):.3g} to 1"
