@@ -37,6 +37,7 @@ class Plan:
     data_key: str  # of the images and their splits
     placement: Placement | None = None  # how trials run, where that was measured (see ``nas.engine.placement``)
     recipe_note: str = ""  # what was chosen from the data, or does not suit them
+    open_epochs: bool = False  # whether the length of a training was left to the data
 
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
@@ -53,6 +54,7 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     assert space and task and fitted and slots and data
     budget, note = fitted
     recipe, recipe_note = settled(config.recipe, list(map(int, data.counts["train"])), config.objective)
+    open_epochs = "epochs" not in config.recipe.model_fields_set
     config = config.model_copy(update={"recipe": recipe})
     if config.one_shot:
         from nas.strategies.oneshot.checks import check_plan
@@ -60,7 +62,7 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
         check_plan(config, space, task, budget, device=slots[0].device, train_counts=data.counts["train"])
     return Plan(
         config, space, task, budget, note, data.classes, slots, counts_by_split(data), data.name, data.key,
-        recipe_note=recipe_note,
+        recipe_note=recipe_note, open_epochs=open_epochs,
     )  # fmt: skip
 
 
