@@ -11,8 +11,9 @@ import numpy as np
 from budgets import cost_of, costs_of
 from budgets.draw import draw_fitting
 from nas.autotune import Placement, Workload, execution_of, fastest_placement
+from nas.config.auto_recipe import epoch_source, images_seen
 from nas.config.recipe import default_batch_size
-from nas.config.run import RunConfig
+from nas.config.run import RunConfig, SearchConfig
 from nas.data.cache import cache_root
 from nas.engine.plan import Plan
 from nas.executors import WorkerSlot
@@ -60,9 +61,9 @@ def is_told(config: RunConfig) -> bool:
 def is_worth_measuring(plan: Plan) -> bool:
     """Whether the search is much longer than the measurement, which has something to find."""
     if _kind(plan.slots) == "cuda":
-        return not is_told(plan.config) and planned_images(plan) >= WORTH_IMAGES
+        return not is_told(plan.config) and planned_images(plan.config, plan.counts["train"]) >= WORTH_IMAGES
     _, height, width = plan.task.input_shape
-    return planned_images(plan) * height * width >= LEAST_PIXELS
+    return planned_images(plan.config, plan.counts["train"]) * height * width >= LEAST_PIXELS
 
 
 def _kind(slots: Sequence[WorkerSlot]) -> str:
@@ -70,11 +71,11 @@ def _kind(slots: Sequence[WorkerSlot]) -> str:
     return slots[0].device.partition(":")[0]
 
 
-def planned_images(plan: Plan) -> int:
-    """That the search's trainings see, about: all of the training split in every epoch."""
-    config = plan.config
-    trainings = config.trials + config.confirm * config.confirm_seeds
-    return trainings * config.recipe.epochs * sum(plan.counts["train"])
+def planned_images(config: SearchConfig, train_counts: Sequence[int]) -> int:
+    """That the search's trainings see if none stops early. ``train_counts``: training images of each class."""
+    recipe, trainings = config.recipe, config.trials + config.confirm * config.confirm_seeds
+    oversampled = recipe.oversampling != "none"
+    return trainings * recipe.epochs * images_seen(epoch_source(recipe, train_counts), recipe, oversampled=oversampled)
 
 
 def representative(plan: Plan) -> TrialSpec:

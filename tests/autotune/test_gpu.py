@@ -96,7 +96,7 @@ def test_what_fails_ends_the_measurement() -> None:
 
 
 def config(**changes: Any) -> SearchConfig:
-    settings = {"space": "vgg", "budget": Budget(), "recipe": Recipe(), "data": DataConfig(), "device": "cpu"}
+    settings = {"space": "vgg", "budget": Budget(), "recipe": Recipe(epochs=24), "data": DataConfig(), "device": "cpu"}
     return SearchConfig(**(settings | changes))
 
 
@@ -125,7 +125,7 @@ def test_a_search_on_gpus_is_packed_as_measured_and_remembers_it(
         json.dumps(asdict(done.placement))
     (asked,) = calls  # the second time it was known
     spec = asked.spec
-    assert gpu.most_workers(asked) == 8 and spec.recipe.batch_size == 16 and spec.input_shape == (1, 8, 8)
+    assert gpu.most_workers(asked) == 8 and spec.recipe.batch_size == 64 and spec.input_shape == (1, 8, 8)
     resumed = slots_of(plan.slots[:2], plan.config, done.placement)
     assert resumed == done.slots
     for untouched in (

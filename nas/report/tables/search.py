@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.autotune import Placement
+from nas.engine.placement import planned_images
 from nas.executors import WorkerSlot
 from nas.report.study import scalar
 from nas.report.tables.format import compact, decimal, make_table
@@ -56,6 +57,10 @@ def _settings(run: SearchRun, places: str) -> str:
         lines.append(f"        {facts.recipe_note}")
     if facts.placement is not None and facts.placement.execution is not None:
         lines.append(f"Trains  {described(facts.placement, facts.placement.execution)}")
+        trainings = f"{config.trials} trials and {config.confirm * config.confirm_seeds} confirmations"
+        seconds = planned_images(config, train) / facts.placement.images_per_second
+        where = " on one GPU" if facts.placement.device == "cuda" else ""
+        lines.append(f"Takes   about {clock(seconds)}{where}: {trainings}; less if weak trials stop early")
     elif config.precision != "auto":
         lines.append(f"Trains  in {config.precision}")
     if config.one_shot:
