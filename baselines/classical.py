@@ -7,6 +7,7 @@ imported when scores are computed.
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ MOST_IMAGES = 4_000  # that are trained on: the time of an SVM grows with their 
 MOST_NUMBERS = 500  # of an image; where there are more, principal components take their place
 COMPONENTS = 100
 MOST_SIDE = 32  # pixels; larger images are shrunk to means of blocks
-CHUNK = 500  # images that are prepared at a time
+CHUNK = 500  # images that are read or judged at a time
 
 Rows = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int64]
@@ -185,19 +186,23 @@ def _prepared(images: Images, prepare: Callable[[Matrix], Matrix]) -> Matrix:
     """All images of a split as methods see them, read piece by piece."""
     pixels, labels = images
     rows = np.arange(len(labels))
-    pieces = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    return np.concatenate([prepare(_numbers(pixels, piece)) for piece in pieces])
+    return np.concatenate([prepare(_numbers(pixels, rows[piece])) for piece in _pieces(len(rows))])
 
 
 def _numbers(pixels: Pixels, rows: Rows) -> Matrix:
     """Images as rows of numbers from 0 to 1, large ones shrunk."""
-    pieces = []
-    for start in range(0, len(rows), CHUNK):
-        images = pixels[rows[start : start + CHUNK]]
+    numbers = []
+    for piece in _pieces(len(rows)):
+        images = pixels[rows[piece]]
         scale = 255 if images.dtype == np.uint8 else 1
         shrunk = _shrunk(images) if images.ndim == 4 else images
-        pieces.append(shrunk.reshape(len(images), -1).astype(np.float32) / np.float32(scale))
-    return np.concatenate(pieces)
+        numbers.append(shrunk.reshape(len(images), -1).astype(np.float32) / np.float32(scale))
+    return np.concatenate(numbers)
+
+
+def _pieces(count: int) -> list[slice]:
+    """So many images, ``CHUNK`` at a time."""
+    return [slice(start, start + CHUNK) for start in range(0, count, CHUNK)]
 
 
 def _shrunk(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -225,7 +230,31 @@ def _rbf_svm(x: Matrix, labels: Labels, settings: Settings, seed: int) -> Predic
     spread = float(x.var()) * x.shape[1] or 1.0  # of images that are all alike: any gamma does
     gamma = settings["gamma"] / spread
     model = SVC(C=settings["C"], gamma=gamma, class_weight="balanced", cache_size=500, random_state=seed)
-    return _predict(model.fit(x, labels))
+    model.fit(x, labels)
+    return _predict(model) if len(model.classes_) == 2 else _svm_votes(model, gamma)
+
+
+def _svm_votes(model: Any, gamma: float) -> Predict:
+    """What an SVM of three classes or more predicts: for each pair of classes a vote, as its own ``predict`` has it,
+    but by products of matrices, which for 62 classes takes a tenth of the time."""
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    ends = np.cumsum(model.n_support_)
+    own = [slice(end - count, end) for end, count in zip(ends, model.n_support_, strict=True)]  # of each class
+    pairs = list(itertools.combinations(range(len(own)), 2))
+
+    def predict_piece(images: Matrix) -> Labels:
+        kernel = rbf_kernel(images, model.support_vectors_, gamma)
+        against = [kernel[:, rows] @ model.dual_coef_[:, rows].T for rows in own]  # the others, in their order
+        votes = np.zeros((len(images), len(own)), np.int64)
+        for (one, other), bias in zip(pairs, model.intercept_, strict=True):
+            won = against[one][:, other - 1] + against[other][:, one] + bias > 0
+            votes[:, one] += won
+            votes[:, other] += ~won
+        predicted: Labels = model.classes_[votes.argmax(axis=1)]
+        return predicted
+
+    return lambda images: np.concatenate([predict_piece(images[piece]) for piece in _pieces(len(images))])
 
 
 def _nearest_neighbor(x: Matrix, labels: Labels, settings: Settings, seed: int) -> Predict:

@@ -45,8 +45,11 @@ SHARE = 0.1  # of a time limit, which it waits at most
 
 
 def record_floor(journal: Journal[SearchRun], floor: Floor) -> None:
-    """Record the floor unless that was done, or confirmation began without: a log has it in one place or not at all."""
-    if _is_due(journal.run):
+    """Record the floor unless that was done, or confirmation began without: a log has it in one place or not at all.
+
+    Without a trial that finished there is nothing to set beside it, and it is not waited for.
+    """
+    if _is_due(journal.run) and journal.run.num_ranked:
         match floor():
             case Noted(text):
                 journal.note(text)
@@ -93,7 +96,11 @@ def classical_floor(dataset: Dataset, data: DataConfig, objective: str) -> Class
         return known
     splits: tuple[SplitName, ...] = ("train", "rank", "test")
     train, rank, test = (_images(dataset.split(name)) for name in splits)
-    with warnings.catch_warnings():
+    from threadpoolctl import (
+        threadpool_limits,
+    )  # after numpy; threads that wait by spinning cost others four times this
+
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, about methods that nobody chose
         scores = classical_scores(train, rank, test, len(dataset.classes), objective=objective)
     _cache(data).add(_facts(dataset.key, objective), asdict(scores))
