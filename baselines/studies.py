@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from baselines import classical
 from baselines.hand_nets import HAND_NETS
 from baselines.networks.resnet32 import LDAM_DRW
+from search_spaces.errors import UsageError, nearest
 from search_spaces.registry import Registry
 
 Settings = Mapping[str, Any]
@@ -178,7 +180,10 @@ STUDIES: Registry[Study] = Registry("study", "Studies", ((study.name, study) for
 
 def get_study(name: str) -> Study:
     """The study called ``name``; UsageError names the nearest one."""
-    return STUDIES.find(name)
+    if name not in STUDIES:
+        names = [*STUDIES, classical.NAME]  # which trains no networks and is no ``Study``, but is asked for like one
+        raise UsageError(f"There is no study {name!r}.{nearest(name, names)} Studies: {', '.join(names)}.")
+    return STUDIES[name]
 
 
 def get_members(study: Study, names: Sequence[str]) -> tuple[Member, ...]:

@@ -126,6 +126,7 @@ def carry_out(opened: OpenRun, display: Display | None = None) -> SearchRun | St
     it, what was recorded is kept, and ``reopen`` goes on from there.
     """
     start_server(opened.slots)  # first: it imports in the background
+    from nas.engine.floor import floor_beside
     from nas.engine.search import run_search
     from nas.engine.study import run_study
     from nas.report import keep_files
@@ -139,7 +140,8 @@ def carry_out(opened: OpenRun, display: Display | None = None) -> SearchRun | St
         open_executor = local_executor(run.config, shown.on_epoch)
         if isinstance(run, StudyRun):
             return run_study(run, log, slots, listeners, open_executor, watch=watch)
-        return run_search(run, log, slots, listeners, open_executor, watch=watch)
+        with floor_beside(run) as floor:
+            return run_search(run, log, slots, listeners, open_executor, floor=floor, watch=watch)
 
 
 def search(

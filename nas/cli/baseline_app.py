@@ -65,7 +65,10 @@ def run_study(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train every member of a study with every seed, and report. 'nasctl resume' goes on with one that stopped."""
+    """Train every member of a study with every seed, and report. 'nasctl resume' goes on with one that stopped.
+
+    The study 'classical' trains no network: it scores classical methods on pixels, in seconds to a minute.
+    """
     flags = dict(locals())
     from nas.cli.commands.baseline import run_command
 

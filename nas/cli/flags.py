@@ -100,6 +100,9 @@ Prune = Annotated[
         "--prune/--no-prune", help="Stop trials early that others clearly beat. [default: --prune]", show_default=False
     ),
 ]
+NoFloor = Annotated[
+    bool, typer.Option("--no-floor", help="Do not set the winner beside classical methods (SVM and others).")
+]
 Workers = Annotated[
     Text, option("Trials at once. [default: 4 a GPU, one a CPU core; measured before a long search]", "N")
 ]

@@ -20,6 +20,7 @@ from nas.units import parse_duration
 from search_spaces import get_space
 
 if TYPE_CHECKING:
+    from nas.engine.floor import ClassicalRequest
     from nas.engine.study_plan import StudyRequest
 
 Flags = dict[str, Any]  # what was typed, as typer reads it and before ``nas.config`` checks it; None: not given
@@ -45,6 +46,7 @@ SUPERNET_FLAGS = {  # by the setting's name
 }
 ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
+CLASSICAL_FLAGS = ("study", "data", *DATA_FLAGS, "objective", "runs", "quiet", "json")
 SEARCH_FLAGS = (
     "space", "trials", "workers", "trials_per_gpu", "device", "precision", "seed", "objective", "keep",
     "confirm", "confirm_seeds", "profile", "prune",
@@ -69,6 +71,7 @@ def search_config(flags: Flags) -> SearchConfig:
         )
     values = {name: flags.get(name) for name in SEARCH_FLAGS}
     values["prune"] = values["prune"] is not False
+    values["floor"] = not flags.get("no_floor")
     if strategy in ONE_SHOT and values["trials"] is None:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
     for name in ("time_limit", "trial_timeout"):
@@ -97,6 +100,24 @@ def study_request(flags: Flags) -> StudyRequest:
     request = checked(StudyRequest, values, faults)
     if request is None:
         attempt(lambda: get_study(flags["study"]), faults)
+    raise_all(faults)
+    assert request is not None
+    return request
+
+
+def classical_request(flags: Flags) -> ClassicalRequest:
+    """What is asked for with ``nasctl baseline run classical``. UsageError with every fault found in the flags."""
+    from nas.engine.floor import ClassicalRequest
+
+    off = {"from_scratch": False}  # a flag that was not given
+    given = [name for name, value in flags.items() if value is not None and off.get(name) is not value]
+    faults = [
+        f"--{name.replace('_', '-')} is about training networks, and classical trains none: leave it out."
+        for name in given
+        if name not in CLASSICAL_FLAGS
+    ]
+    values = {"data": data_config(flags, faults), "objective": flags["objective"]}
+    request = checked(ClassicalRequest, values, faults)
     raise_all(faults)
     assert request is not None
     return request

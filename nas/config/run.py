@@ -86,6 +86,7 @@ class SearchConfig(RunConfig):
     keep: int = Field(default=3, ge=1)  # trials whose weights stay on disk
     confirm: int = Field(default=3, ge=0)
     confirm_seeds: int = Field(default=3, ge=1)
+    floor: bool = True  # set the winner beside what classical methods reach on the same splits
     prune: bool = False  # stop weak trials early; the command line's default is True
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.engine.confirmation import choose_winner, confirm
+from nas.engine.floor import Floor, record_floor
 from nas.engine.runner import OpenExecutor
 from nas.engine.session import session
 from nas.engine.trial_loop import TrialLoop
@@ -25,11 +26,13 @@ def run_search(
     open_executor: OpenExecutor,
     *,
     strategy: Strategy | None = None,
+    floor: Floor | None = None,
     watch: Watch = OFF,
 ) -> SearchRun:
     """Carry out, or go on with, the search in ``log`` to its end; ``run``, which is what it says, as it then stands.
 
-    ``strategy`` proposes instead of the one that the settings name. Raises SearchStopped after too many failures in a
+    ``strategy`` proposes instead of the one that the settings name. ``floor`` is waited for before the confirmation; it
+    decides nothing. Raises SearchStopped after too many failures in a
     row. A KeyboardInterrupt passes through after workers are ended; nothing that was recorded is lost in either case.
     """
     if run.is_done:
@@ -46,6 +49,8 @@ def run_search(
             if not strategy.run(loop):
                 journal.note(_nothing_left(run))
             watch.switch("rest")
+            if floor is not None:
+                record_floor(journal, floor)
             confirm(run, loop.runner)
             choose_winner(run, loop.runner)
     return run

@@ -30,9 +30,7 @@ def serve(
     num_threads: int,
 ) -> None:
     """Run one specification after another until the parent closes the channel, ends this process, or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent handles it
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_exit_with_parent, name="exit with parent", daemon=True).start()
+    live_with_parent()
     settle_in(variables, num_threads)
     os.dup2(2, 1)  # standard output belongs to the command (--json); a library that prints goes to stderr
     with contextlib.suppress(ConnectionError):  # the parent let go of this process, or is gone: nobody listens
@@ -93,6 +91,13 @@ def _device_works(device: str) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def live_with_parent() -> None:
+    """Inside a new process: leave Ctrl-C to the parent, and end when it does, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches the whole group
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_exit_with_parent, name="exit with parent", daemon=True).start()
 
 
 def _exit_with_parent() -> None:

@@ -9,7 +9,7 @@ from nas import __version__
 from nas.config.recipe import Figures
 from nas.config.recipe_rules import active_settings
 from nas.errors import RunError
-from nas.export.request import Confirmation, ExportRequest, Provenance
+from nas.export.request import Confirmation, ExportRequest, Floor, Provenance
 from nas.runs import Run, SearchRun, TrialRecord, as_search
 from nas.runs.hints import typed
 
@@ -53,6 +53,7 @@ def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
         peak_memory=trial.cost.peak_memory,
         budget={n: v for n, v in run.budget.limits.items() if n.startswith("max")},
         provenance=_provenance(run, trial),
+        floor=_floor(run),
     )
     return export(request)
 
@@ -71,6 +72,13 @@ def _metrics(run: SearchRun, trial: TrialRecord) -> dict[str, Figures]:
     if run.winner and trial.id in run.winner.test:
         metrics["test"] = run.winner.test[trial.id]
     return metrics
+
+
+def _floor(run: SearchRun) -> Floor | None:
+    found, objective = run.floor, run.config.objective
+    if found is None:
+        return None
+    return Floor(found.method, objective, found.test[objective], found.images, found.of_images)
 
 
 def _provenance(run: SearchRun, trial: TrialRecord) -> Provenance:

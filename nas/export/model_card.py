@@ -41,6 +41,7 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
         },
         "budget": request.budget,
         "metrics": _without_nan(request.metrics),
+        "floor": asdict(request.floor) if request.floor else None,
         "provenance": _without_nan(request.provenance.facts() | ({"confirm": asdict(confirm)} if confirm else {})),
     }
 
@@ -69,6 +70,7 @@ def model_card(request: ExportRequest) -> str:
         "## Quality",
         _metrics_table(request.metrics),
         _confirmation(request.provenance.confirm),
+        _floor(request),
         "The search used `select` to choose the epoch and `rank` to choose the architecture: figures on "
         "these two are optimistic. Only `test`, where there is one, was not looked at before.",
         "### Recall by class",
@@ -129,6 +131,21 @@ def _confirmation(confirm: Confirmation | None) -> str:
         f"Trained again {confirm.runs} times with different seeds: {confirm.metric.replace('_', ' ')} on "
         f"`{confirm.split}` {confirm.mean:.4f} ± {confirm.std:.4f} (standard deviation). The figures above are those "
         "of the exported weights."
+    )
+
+
+def _floor(request: ExportRequest) -> str:
+    """What a classical method reaches, and that the network is below where it is."""
+    floor = request.floor
+    if floor is None:
+        return ""
+    words = floor.metric.replace("_", " ")
+    images = f"{floor.images:,} of the {floor.of_images:,}" if floor.images < floor.of_images else "the same"
+    reached = request.metrics.get("test", {}).get(floor.metric)
+    below = isinstance(reached, int | float) and reached < floor.test
+    return (
+        f"The floor: {floor.method}, without a network, trained on {images} images, has a {words} of {floor.test:.4f} "
+        "on `test`." + (" This network is below it." if below else "")
     )
 
 

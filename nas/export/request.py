@@ -23,6 +23,17 @@ class Confirmation:
     runs: int  # at least 2
 
 
+@dataclass(frozen=True)
+class Floor:
+    """What a classical method reaches on the same splits: a network should be above it."""
+
+    method: str
+    metric: str
+    test: float  # a share of 1
+    images: int  # that it was trained on
+    of_images: int  # that there are to train on
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
     """Where an exported network comes from."""
@@ -80,6 +91,7 @@ class ExportRequest:
     peak_memory: int  # bytes of activations, for one image
     provenance: Provenance
     budget: dict[str, int] = field(default_factory=dict)
+    floor: Floor | None = None
 
     @property
     def cost(self) -> Cost:

@@ -16,6 +16,7 @@ from nas.errors import UsageError
 from nas.report.documents import Document, document
 from nas.report.study import MemberRow, Spread, member_row, seed_number, spreads
 from nas.runs import Run, SearchRun, as_search, as_study
+from nas.runs.events import FloorMeasured
 
 MOST_EXACT = 16  # pairs whose every assignment of signs is counted; more are drawn
 DRAWS = 100_000
@@ -92,6 +93,7 @@ class Comparison:
     data: SharedData
     winner: WinnerRow
     others: tuple[Compared, ...]
+    floor: FloorMeasured | None  # what classical methods reach on these images
     compute: tuple[Compute, ...]
 
     @property
@@ -119,6 +121,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         data=SharedData(first.facts.data_name, first.facts.data_key),
         winner=winner,
         others=tuple(Compared(row, paired(winner.test[objective].values, row.test[objective].values)) for row in rows),
+        floor=next((run.floor for run in runs if isinstance(run, SearchRun) and run.floor), None),
         compute=tuple(_compute(run) for run in runs),
     )
 
@@ -169,7 +172,7 @@ def _sign_flip_p(differences: npt.NDArray[np.float64]) -> float:
 
 
 def draw(comparison: Comparison, path: Path) -> Path:
-    """Parameters against the objective, baselines marked; the file. UsageError if it cannot be written."""
+    """Parameters against the objective, the floor as a line; the file. UsageError if it cannot be written."""
     from nas.report.plots import Point, sizes_plot
 
     objective = comparison.objective
@@ -180,7 +183,9 @@ def draw(comparison: Comparison, path: Path) -> Path:
     spreads_by_row = [(row, row.test[objective]) for row in comparison.rows]
     points = [Point(row.name, row.run, row.params, s.mean, s.std) for row, s in spreads_by_row if s.mean is not None]
     title = f"Winner of {comparison.run} against baselines on {comparison.data.name}"
-    sizes_plot(path, title, objective.replace("_", " "), points)
+    floor = comparison.floor
+    line = None if floor is None else (floor.method, floor.test[objective])
+    sizes_plot(path, title, objective.replace("_", " "), points, floor=line)
     return path
 
 

@@ -47,15 +47,23 @@ def run_document(run: Run) -> Document:
 def _search_part(run: Run) -> Document:
     """What a search has; of a baseline run the same names, empty."""
     if not isinstance(run, SearchRun):
-        return {"budget": {}, "supernet": None, "candidates": None, "winner": None}
+        return {"budget": {}, "supernet": None, "candidates": None, "floor": None, "winner": None}
     epochs = run.supernet_epochs
     trained = {"trained_epochs": len(epochs), "last_epoch": asdict(epochs[-1]) if epochs else None}
     return {
         "budget": asdict(run.budget),
         "supernet": {**asdict(run.supernet), **trained} if run.supernet else None,
         "candidates": asdict(run.candidates) if run.candidates else None,
+        "floor": floor_document(run),
         "winner": asdict(run.winner) if run.winner else None,
     }
+
+
+def floor_document(run: SearchRun) -> Document | None:
+    """What classical methods reach, None where it was not measured. ``winner_is_below`` is null before there is one."""
+    if run.floor is None:
+        return None
+    return {**asdict(run.floor), "winner_is_below": run.is_below_floor if run.is_done else None}
 
 
 def trial_document(run: Run, trial: TrialRecord) -> Document:

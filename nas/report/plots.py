@@ -102,9 +102,11 @@ def curves_plot(path: Path, title: str, loss: Curves, score: Curves, score_name:
     figure.savefig(path)
 
 
-def sizes_plot(path: Path, title: str, score_name: str, points: Sequence[Point]) -> None:
+def sizes_plot(
+    path: Path, title: str, score_name: str, points: Sequence[Point], *, floor: tuple[str, float] | None = None
+) -> None:
     """Parameters, on a logarithmic scale, against test quality; numbers name the points in the legend. The first
-    group is the search's winner, a star."""
+    group is the search's winner, a star. ``floor``, a line: a method without parameters, and its share of 1."""
     figure = Figure(figsize=(10.5, 5.6), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     groups = list(dict.fromkeys(point.group for point in points))
@@ -116,6 +118,8 @@ def sizes_plot(path: Path, title: str, score_name: str, points: Sequence[Point])
             color=color(place), ecolor=(*color(place)[:3], 0.5), label=f"{number}  {point.group}: {point.name}",
         )  # fmt: skip
         axes.annotate(str(number), (x, 100 * point.mean), (6, 4), textcoords="offset points", fontsize=8)
+    if floor is not None:
+        axes.axhline(100 * floor[1], color="grey", linestyle="--", linewidth=1, label=f"floor: {floor[0]}")
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

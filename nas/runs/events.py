@@ -190,6 +190,19 @@ class CandidatesRanked(Event):
     ranked: list[Candidate]
 
 
+@dataclass(frozen=True, kw_only=True)
+class FloorMeasured(Event):
+    """What the best of some classical methods reaches, before any confirmation: what a winner should be above."""
+
+    method: str  # "RBF SVM on pixels"
+    settings: dict[str, float]
+    rank: dict[str, float]  # figures on the split that chose it
+    test: dict[str, float]  # its figures there, looked at once
+    images: int  # that it was trained on
+    of_images: int  # that there are to train on
+    components: int | None  # principal components; None: pixels as they are
+
+
 @dataclass(frozen=True)
 class WinnerChosen(Event):
     """The end of a search: the one time that the test split is read. ``test``: figures by id of a training."""
@@ -197,6 +210,12 @@ class WinnerChosen(Event):
     trial: str  # of the search
     weights: str  # the training whose weights are exported
     test: dict[str, Figures]
+
+    def score(self, trial_id: str, objective: str) -> float:
+        """The objective of one of its trainings on the test split."""
+        figure = self.test[trial_id][objective]
+        assert isinstance(figure, int | float), objective
+        return float(figure)
 
 
 @dataclass(frozen=True)
@@ -237,6 +256,7 @@ KINDS: dict[str, type[Event]] = {  # as the log names them
     "supernet": SupernetStarted,
     "supernet_epoch": SupernetEpoch,
     "candidates": CandidatesRanked,
+    "floor": FloorMeasured,
     "winner": WinnerChosen,
     "ended": StudyEnded,
     "note": Noted,

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import ClassVar
 
 from budgets import Budget
@@ -19,6 +20,7 @@ from nas.runs.events import (
     CandidatesRanked,
     Event,
     Facts,
+    FloorMeasured,
     Noted,
     SearchFacts,
     SearchStarted,
@@ -200,6 +202,7 @@ class SearchRun(Run):
     supernet: SupernetStarted | None = None  # of a one-shot strategy
     supernet_epochs: list[SupernetEpoch] = field(default_factory=list)  # by epoch, none twice
     candidates: CandidatesRanked | None = None  # by the supernet
+    floor: FloorMeasured | None = None  # what classical methods reach
     winner: WinnerChosen | None = None
 
     @property
@@ -241,8 +244,22 @@ class SearchRun(Run):
         """The finished repetitions of a search trial."""
         return [t for t in self.stage("confirm") if t.of == trial_id and t.status == "finished"]
 
+    @property
+    def test_scores(self) -> list[float]:
+        """The objective of the winner's seeds on the test split; empty before there is a winner."""
+        winner, objective = self.winner, self.config.objective
+        return [winner.score(trial_id, objective) for trial_id in winner.test] if winner else []
+
+    @property
+    def is_below_floor(self) -> bool:
+        """Whether the winner's mean on the test split is less than what classical methods reach there."""
+        scores = self.test_scores
+        return self.floor is not None and bool(scores) and fmean(scores) < self.floor.test[self.config.objective]
+
     def _take(self, event: Event) -> None:
         match event:
+            case FloorMeasured():
+                self.floor = event
             case WinnerChosen():
                 self.winner = event
             case SupernetStarted():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,11 @@ from nas.export import export_trial
 from nas.report.comparison import BaselineRow, compare, comparison_document, draw
 from nas.report.documents import document
 from nas.report.study import REPORTED, agreement, study_report, write_pictures
+from nas.report.tables.comparison import print_comparison
 from nas.report.tables.search import print_run, runs_table, trials_table
 from nas.report.tensorboard.listener import keep_files
 from nas.runs import EventLog, Run, SearchRun, StudyRun, as_search, as_study, load_run
-from nas.runs.events import Event, SessionStarted, SessionStopped
+from nas.runs.events import Event, FloorMeasured, SessionStarted, SessionStopped
 from nas.runs.folders import start_study
 from nas.runs.run import fold
 from nas.trials.run_trial import run_trial
@@ -278,6 +280,27 @@ def test_a_winner_is_compared_with_baselines_on_the_same_images(done: Run, best:
         assert min(image.size) >= 500
     with pytest.raises(UsageError, match=r"end in \.png"):
         draw(comparison, tmp_path / "sizes.pdf")
+
+
+def test_the_floor_stands_in_the_comparison(best: Run, done: Run, tmp_path: Path) -> None:
+    figures = dict.fromkeys(REPORTED, 0.875)
+    floor = FloorMeasured(
+        method="RBF SVM on pixels", settings={}, rank=figures, test=figures, images=1, of_images=1, components=None
+    )
+    assert comparison_document(compare([best, done]))["floor"] is None
+    with_floor = copy.copy(as_search(best))
+    with_floor.floor = floor
+    comparison = compare([with_floor, done])
+    assert comparison_document(comparison)["floor"]["test"] == figures
+    console = Console(width=200, record=True, file=StringIO())
+    print_comparison(console, comparison, None)
+    (row,) = (line for line in console.export_text().splitlines() if line.startswith("floor: "))
+    mean = comparison.winner.test["balanced_accuracy"].mean
+    assert mean is not None
+    assert row.split() == ["floor:", "RBF", "SVM", "on", "pixels", "-", "-", *["87.5"] * 4, f"{100 * mean - 87.5:+.1f}"]
+    pictures = [draw(of, tmp_path / f"{n}.png") for n, of in enumerate((comparison, replace(comparison, floor=None)))]
+    with Image.open(pictures[0]) as line, Image.open(pictures[1]) as none:
+        assert line.tobytes() != none.tobytes()
 
 
 def test_runs_on_other_data_are_not_compared(done: Run, best: Run, tmp_path: Path) -> None:

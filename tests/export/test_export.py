@@ -20,7 +20,7 @@ from nas.errors import ExportError, UsageError
 from nas.export.check import FILES, check_budget, check_counts, check_files, check_logits, random_batches
 from nas.export.formats import EXPORTERS, TrainedModel, register_exporter
 from nas.export.model_card import description, model_card
-from nas.export.request import Confirmation, ExportRequest, Provenance
+from nas.export.request import Confirmation, ExportRequest, Floor, Provenance
 from nas.export.write import export, trained_model
 from search_spaces import Sample, Task, get_space, space_names
 
@@ -92,6 +92,21 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportRequest:
         "weights.safetensors",
     ]
     return request
+
+
+@pytest.mark.parametrize(("metric", "reached", "below"), [("accuracy", 0.95, True), ("accuracy", 0.2, False)])
+def test_the_card_names_the_floor(request_vgg: ExportRequest, metric: str, reached: float, below: bool) -> None:
+    """The request's network has 0.9 on test."""
+    floor = Floor("RBF SVM on pixels", metric, reached, images=4000, of_images=45_000)
+    request = dataclasses.replace(request_vgg, floor=floor)
+    assert description(request)["floor"] == dataclasses.asdict(floor)
+    card = model_card(request)
+    line = f"trained on 4,000 of the 45,000 images, has a {metric} of {reached:.4f} on `test`."
+    assert line in card
+    assert (f"{line} This network is below it." in card) == below
+    untested = dataclasses.replace(request, metrics={"rank": request.metrics["rank"]})
+    assert line in model_card(untested) and "below it" not in model_card(untested)
+    assert description(request_vgg)["floor"] is None and "floor" not in model_card(request_vgg)
 
 
 def nothing_is_left(request: ExportRequest) -> bool:

@@ -9,6 +9,7 @@ from budgets import Budget
 from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig
 from nas.data import DataConfig
+from nas.engine.floor import Floor
 from nas.engine.plan import Plan, start
 from nas.engine.search import run_search
 from nas.executors import WorkerSlot
@@ -47,15 +48,21 @@ def events_of(folder: Path) -> list[Event]:
     return [entry.event for entry in read_log(folder, histories=True)]
 
 
-def run_all(folder: Path, executor: Simulated | None = None, **changes: object) -> SearchRun:
-    executor = executor or Simulated()
+def run_all(
+    folder: Path, executor: Simulated | None = None, *, floor: Floor | None = None, **changes: object
+) -> SearchRun:
     with begin(folder, **changes) as log:
-        return run_search(recorded(log), log, [WorkerSlot("cpu", 1)] * executor.num_slots, [], lambda slots: executor)
+        return _to_the_end(log, executor or Simulated(), floor)
 
 
-def go_on(folder: Path, executor: Simulated) -> SearchRun:
+def go_on(folder: Path, executor: Simulated, *, floor: Floor | None = None) -> SearchRun:
     with EventLog(folder) as log:
-        return run_search(recorded(log), log, [WorkerSlot("cpu", 1)] * executor.num_slots, [], lambda slots: executor)
+        return _to_the_end(log, executor, floor)
+
+
+def _to_the_end(log: EventLog, executor: Simulated, floor: Floor | None) -> SearchRun:
+    slots = [WorkerSlot("cpu", 1)] * executor.num_slots
+    return run_search(recorded(log), log, slots, [], lambda slots: executor, floor=floor)
 
 
 def story(folder: Path) -> list[Event]:

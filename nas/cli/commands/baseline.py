@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from baselines import classical
 from baselines.hand_nets import HAND_NETS
 from baselines.registry import network_names
 from baselines.studies import STUDIES
 from nas import api
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.commands.search import stoppable, tell_outcome
-from nas.cli.parsing import Flags, study_request
+from nas.cli.parsing import Flags, classical_request, study_request
 from nas.cli.terminal import decoding
 from nas.config import raise_all
 from nas.errors import UsageError, attempt
@@ -37,11 +38,18 @@ def list_command(*, as_json: bool) -> None:
         }
         for study in STUDIES.values()
     ]  # fmt: skip
+    studies.append({
+        "name": classical.NAME, "sentence": classical.SENTENCE, "seeds": 1, "data": "digits",
+        "members": [{"name": m.name, "label": m.label, "network": None, "recipe": {}} for m in classical.METHODS],
+    })  # fmt: skip
     print_json({"studies": studies, "networks": [*network_names(), *HAND_NETS]})
 
 
 def run_command(flags: Flags) -> None:
     """Check everything, create the run, train every member with every seed, report."""
+    if flags["study"] == classical.NAME:
+        _score_classical(flags)
+        return
     from nas.report.tables.study import print_study_plan
 
     faults = name_faults(flags["run"], Path(flags["runs"]))
@@ -56,6 +64,22 @@ def run_command(flags: Flags) -> None:
     with stoppable(opened.run.folder):
         run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
     tell_outcome(run, quiet=quiet, as_json=flags["json"])
+
+
+def _score_classical(flags: Flags) -> None:
+    """Check everything, score classical methods, show what they reach. There is no run: the data cache keeps it."""
+    from nas.data import open_data
+    from nas.engine.floor import classical_floor
+    from nas.report.tables.classical import classical_document, print_classical
+
+    request = classical_request(flags)
+    with decoding(console, flags["quiet"] or flags["json"]) as progress:
+        dataset = open_data(request.data, progress=progress)
+    scores = classical_floor(dataset, request.data, request.objective)
+    if flags["json"]:
+        print_json(classical_document(dataset, scores, request.objective))
+    elif not flags["quiet"]:
+        print_classical(console, dataset, scores, request.objective)
 
 
 def report_command(name: str | None, runs: str, *, as_json: bool) -> None:

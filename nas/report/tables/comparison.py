@@ -8,6 +8,7 @@ from rich.console import Console
 
 from nas.report.comparison import Comparison, PairedTest
 from nas.report.tables.format import compact, make_table, percent
+from nas.runs.events import FloorMeasured
 from nas.units import clock
 
 SHOWN = {"balanced_accuracy": "balanced", "accuracy": "accuracy", "macro_f1": "macro F1", "worst_recall": "worst"}
@@ -23,6 +24,8 @@ def print_comparison(console: Console, comparison: Comparison, plot: Path | None
         name = f"{'* ' if test is None else ''}{row.run}: {row.name}"
         figures = [percent(row.test[figure]) for figure in SHOWN]
         table.add_row(name, f"{row.params:,}", compact(row.macs), *figures, *_difference(test))
+    if comparison.floor is not None:
+        table.add_row(*_floor_cells(comparison, comparison.floor))
     console.print(table)
     words = comparison.objective.replace("_", " ")
     lines = [
@@ -38,6 +41,13 @@ def print_comparison(console: Console, comparison: Comparison, plot: Path | None
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     if plot:
         console.print(f"Plot: {plot}", highlight=False, soft_wrap=True)
+
+
+def _floor_cells(comparison: Comparison, floor: FloorMeasured) -> list[str]:
+    """The row of the classical method that was chosen on rank: no parameters, no seeds to pair."""
+    mean = comparison.winner.test[comparison.objective].mean
+    better = "" if mean is None else f"{100 * (mean - floor.test[comparison.objective]):+.1f}"
+    return [f"floor: {floor.method}", "-", "-", *(f"{100 * floor.test[figure]:.1f}" for figure in SHOWN), better, ""]
 
 
 def _difference(test: PairedTest | None) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from nas.autotune import Placement
 from nas.engine.placement import planned_images
 from nas.executors import WorkerSlot
-from nas.report.study import scalar
+from nas.report.floor import advice, floor_words
 from nas.report.tables.format import compact, decimal, make_table
 from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import typed
@@ -119,30 +119,20 @@ def confirmed_table(run: SearchRun) -> Table:
     return table
 
 
-def test_scores(run: SearchRun) -> list[float]:
-    """The objective of the winner's seeds on the test split."""
-    return [_figure(run, trial_id) for trial_id in run.winner.test] if run.winner else []
-
-
-def _figure(run: SearchRun, trial_id: str) -> float:
-    """The objective of one of the winner's trainings on the test split."""
-    assert run.winner is not None
-    return scalar(run.winner.test[trial_id], run.config.objective)
-
-
 def print_outcome(console: Console, run: SearchRun) -> None:
     """The end of a search: confirmations, the winner's test score, and what to type next."""
     if run.winner is None:
         best = run.best(1)
         console.print("No trial finished." if not best else f"Best so far: trial {best[0].id}.")
+        print_floor(console, run)
         return
     if run.stage("confirm"):
         console.print(confirmed_table(run))
     winner = run.trials[run.winner.trial]
     console.print(f"Winner: trial {winner.id}, {winner.cost.params:,} parameters, {winner.cost.macs:,} MACs")
     words = run.config.objective.replace("_", " ")
-    scores = test_scores(run)
-    exported = _figure(run, run.winner.weights)
+    scores = run.test_scores
+    exported = run.winner.score(run.winner.weights, run.config.objective)
     if len(scores) > 1:
         console.print(
             f"Test {words}: {statistics.fmean(scores):.3f} ± {statistics.stdev(scores):.3f} over {len(scores)} seeds; "
@@ -150,9 +140,19 @@ def print_outcome(console: Console, run: SearchRun) -> None:
         )
     else:
         console.print(f"Test {words}: {exported:.3f} (one training; its spread over seeds is not known)")
+    print_floor(console, run)
     console.print(f"\nTo get the network:  {typed('export --best --out model/ --run', run.folder)}", soft_wrap=True)
     more = "   (and the supernet: tab Custom Scalars)" if run.supernet else ""
     console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}{more}", soft_wrap=True)
+
+
+def print_floor(console: Console, run: SearchRun) -> None:
+    """What classical methods reach on the same splits; under it, that a winner is below."""
+    if run.floor is None:
+        return
+    console.print(f"Floor: {floor_words(run.floor, run.config.objective)}", highlight=False, soft_wrap=True)
+    if run.is_below_floor:
+        console.print(advice(run), highlight=False, soft_wrap=True)
 
 
 def layers_table(run: SearchRun, trial: TrialRecord) -> Table:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from baselines import classical
 from baselines.hand_nets import HAND_NETS
 from baselines.registry import get_network, network_names
 from baselines.studies import STUDIES
@@ -29,6 +30,8 @@ def print_studies(console: Console) -> None:
         factor = f", imbalance {study.imbalance:g}" if study.imbalance else ""
         console.print(f"  by default: {trained}{study.data}{factor}, {study.seeds} seeds", highlight=False)
         console.print(f"  members: {', '.join(member.name for member in study.members)}\n", highlight=False)
+    console.print(f"[bold]{classical.NAME}[/bold]  {classical.SENTENCE}", highlight=False, soft_wrap=True)
+    console.print(f"  members: {', '.join(method.name for method in classical.METHODS)}\n", highlight=False)
     table = make_table("Networks for --network", ("name",), (), "what it is")
     for name in network_names():
         table.add_row(name, get_network(name).summary)

@@ -1,0 +1,294 @@
+"""Classical methods on pixels, which any network worth its training should beat; their scores as a function of arrays.
+
+Methods and their settings are chosen on rank; only the one that is chosen meets the test split. scikit-learn is
+imported when scores are computed.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+NAME = "classical"  # as ``nasctl baseline`` knows them
+SENTENCE = "No networks: logistic regression, RBF SVM and nearest neighbours on pixels, in seconds to a minute"
+VERSION = 1  # of what is computed: other figures for the same images need another number
+
+MOST_IMAGES = 4_000  # that are trained on: the time of an SVM grows with their square
+MOST_NUMBERS = 500  # of an image; where there are more, principal components take their place
+COMPONENTS = 100
+MOST_SIDE = 32  # pixels; larger images are shrunk to means of blocks
+CHUNK = 500  # images that are read or judged at a time
+
+Rows = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.int64]
+Matrix = npt.NDArray[np.float32]  # (images, numbers)
+Predict = Callable[[Matrix], Labels]
+Settings = Mapping[str, float]
+
+
+class Pixels(Protocol):
+    """Images that are read by their rows, of any shape: uint8, or floating point from 0 to 1. Arrays are such."""
+
+    def __getitem__(self, rows: Rows, /) -> npt.NDArray[Any]: ...
+
+
+Images = tuple[Pixels, Labels]
+"""The images of one split, and for each an index into the classes."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A classical method: ``fit(x, labels, settings, seed)`` for each of its ``settings`` gives what predicts."""
+
+    name: str
+    label: str
+    settings: tuple[Settings, ...]
+    fit: Callable[[Matrix, Labels, Settings, int], Predict]
+
+
+@dataclass(frozen=True)
+class MethodScores:
+    """What a method reached on rank with the best of its settings: figures of 0 to 1 by name."""
+
+    name: str
+    label: str
+    settings: dict[str, float]
+    rank: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ClassicalScores:
+    """What all methods reached on rank, and the best of them on test."""
+
+    methods: tuple[MethodScores, ...]
+    chosen: str  # the name of the best on rank
+    test: dict[str, float]  # its figures there
+    images: int  # that were trained on
+    of_images: int  # that there are to train on
+    components: int | None  # principal components; None: pixels as they are
+
+    @property
+    def best(self) -> MethodScores:
+        """The method that was chosen on rank."""
+        return next(method for method in self.methods if method.name == self.chosen)
+
+
+def classical_scores(
+    train: Images,
+    rank: Images,
+    test: Images,
+    num_classes: int,
+    *,
+    objective: str = "balanced_accuracy",
+    seed: int = 0,
+    most: int = MOST_IMAGES,
+) -> ClassicalScores:
+    """Train every method on at most ``most`` training images, choose by ``objective`` on rank, score that on test.
+
+    Seconds for a small set, about a minute for the largest. ``objective`` is a name that ``figures`` gives. ValueError
+    if the training images are of one class.
+    """
+    pixels, labels = train
+    rows = sample_rows(labels, most, seed)
+    if len(np.unique(labels)) < 2:
+        raise ValueError("classical methods need training images of two classes or more")
+    prepare, x, components = _preparation(pixels, rows, seed)
+    x_rank, (_, rank_labels), (_, test_labels) = _prepared(rank, prepare), rank, test
+
+    def on_rank(predict: Predict) -> dict[str, float]:
+        return figures(predict(x_rank), rank_labels, num_classes)
+
+    best: dict[str, tuple[MethodScores, Predict]] = {}  # by method; of equals, the first
+    for scores, predict in _tried((x, labels[rows]), on_rank, seed):
+        if scores.name not in best or scores.rank[objective] > best[scores.name][0].rank[objective]:
+            best[scores.name] = scores, predict
+    chosen, predict = max(best.values(), key=lambda pair: pair[0].rank[objective])
+    return ClassicalScores(
+        methods=tuple(scores for scores, _ in best.values()),
+        chosen=chosen.name,
+        test=figures(predict(_prepared(test, prepare)), test_labels, num_classes),
+        images=len(rows),
+        of_images=len(labels),
+        components=components,
+    )
+
+
+def figures(predicted: Labels, labels: Labels, num_classes: int) -> dict[str, float]:
+    """What a search may maximize, by name; definitions as in scikit-learn.
+
+    Balanced accuracy and the worst recall are over the classes that have images, macro F1 over those that have images
+    or were predicted; a precision or recall that divides by zero is 0.
+    """
+    right, true, guessed = (
+        np.bincount(of, minlength=num_classes).astype(float) for of in (labels[predicted == labels], labels, predicted)
+    )
+    recall, precision = right / np.maximum(true, 1), right / np.maximum(guessed, 1)
+    f1, share = 2 * right / np.maximum(true + guessed, 1), true / true.sum()
+    values = {
+        "balanced_accuracy": recall[true > 0].mean(),
+        "accuracy": right.sum() / true.sum(),
+        "macro_f1": f1[true + guessed > 0].mean(),
+        "weighted_f1": share @ f1,
+        "weighted_precision": share @ precision,
+        "worst_recall": recall[true > 0].min(),
+    }
+    return {name: float(value) for name, value in values.items()}
+
+
+def sample_rows(labels: Labels, most: int, seed: int) -> Rows:
+    """Sorted rows of at most ``most`` images, but one a class at least: every image of the rare classes, and of each
+    of the others equally many, drawn at random."""
+    counts = np.bincount(labels)
+    caps = range(1, int(counts.max(initial=0)) + 1)
+    each = max(1, bisect.bisect_right(caps, most, key=lambda cap: int(np.minimum(counts, cap).sum())))
+    order = np.random.default_rng(seed).permutation(len(labels))
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    place = np.arange(len(labels)) - np.searchsorted(labels[by_class], labels[by_class])  # within its class
+    rows: Rows = np.sort(by_class[place < each])
+    return rows
+
+
+def _tried(
+    train: tuple[Matrix, Labels], on_rank: Callable[[Predict], dict[str, float]], seed: int
+) -> Iterator[tuple[MethodScores, Predict]]:
+    """Every method with every one of its settings: what it reaches on rank, and what predicts with it."""
+    for method in METHODS:
+        for settings in method.settings:
+            predict = method.fit(*train, settings, seed)
+            yield MethodScores(method.name, method.label, dict(settings), on_rank(predict)), predict
+
+
+def _preparation(pixels: Pixels, rows: Rows, seed: int) -> tuple[Callable[[Matrix], Matrix], Matrix, int | None]:
+    """From the numbers of an image to those that methods see, learnt on ``rows`` alone; these rows so prepared, and
+    the number of principal components, None where there are none."""
+    x = _numbers(pixels, rows)
+    if x.shape[1] <= MOST_NUMBERS:
+        return lambda numbers: numbers, x, None
+    from sklearn.decomposition import PCA
+
+    analysis = PCA(min(COMPONENTS, len(x)), svd_solver="randomized", random_state=seed).fit(x)
+
+    def project(numbers: Matrix) -> Matrix:
+        projected: Matrix = analysis.transform(numbers).astype(np.float32, copy=False)
+        return projected
+
+    return project, project(x), int(analysis.n_components_)
+
+
+def _prepared(images: Images, prepare: Callable[[Matrix], Matrix]) -> Matrix:
+    """All images of a split as methods see them, read piece by piece."""
+    pixels, labels = images
+    rows = np.arange(len(labels))
+    return np.concatenate([prepare(_numbers(pixels, rows[piece])) for piece in _pieces(len(rows))])
+
+
+def _numbers(pixels: Pixels, rows: Rows) -> Matrix:
+    """Images as rows of numbers from 0 to 1, large ones shrunk."""
+    numbers = []
+    for piece in _pieces(len(rows)):
+        images = pixels[rows[piece]]
+        scale = 255 if images.dtype == np.uint8 else 1
+        shrunk = _shrunk(images) if images.ndim == 4 else images
+        numbers.append(shrunk.reshape(len(images), -1).astype(np.float32) / np.float32(scale))
+    return np.concatenate(numbers)
+
+
+def _pieces(count: int) -> list[slice]:
+    """So many images, ``CHUNK`` at a time."""
+    return [slice(start, start + CHUNK) for start in range(0, count, CHUNK)]
+
+
+def _shrunk(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Means of square blocks, so that no side is longer than ``MOST_SIDE``; small images as they are."""
+    block = math.ceil(max(images.shape[2:]) / MOST_SIDE)
+    if block == 1:
+        return images
+    for axis in (2, 3):
+        starts = np.arange(0, images.shape[axis], block)
+        sizes = np.diff(np.append(starts, images.shape[axis])).reshape((-1, 1) if axis == 2 else (-1,))
+        images = np.add.reduceat(images, starts, axis=axis, dtype=np.float32) / sizes.astype(np.float32)
+    return images
+
+
+def _logistic_regression(x: Matrix, labels: Labels, settings: Settings, seed: int) -> Predict:
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=settings["C"], class_weight="balanced", max_iter=1000, random_state=seed)
+    return _predict(model.fit(x, labels))
+
+
+def _rbf_svm(x: Matrix, labels: Labels, settings: Settings, seed: int) -> Predict:
+    from sklearn.svm import SVC
+
+    spread = float(x.var()) * x.shape[1] or 1.0  # of images that are all alike: any gamma does
+    gamma = settings["gamma"] / spread
+    model = SVC(C=settings["C"], gamma=gamma, class_weight="balanced", cache_size=500, random_state=seed)
+    model.fit(x, labels)
+    return _predict(model) if len(model.classes_) == 2 else _svm_votes(model, gamma)
+
+
+def _svm_votes(model: Any, gamma: float) -> Predict:
+    """What an SVM of three classes or more predicts: for each pair of classes a vote, as its own ``predict`` has it,
+    but by products of matrices, which for 62 classes takes a tenth of the time."""
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    ends = np.cumsum(model.n_support_)
+    own = [slice(end - count, end) for end, count in zip(ends, model.n_support_, strict=True)]  # of each class
+    pairs = list(itertools.combinations(range(len(own)), 2))
+
+    def predict_piece(images: Matrix) -> Labels:
+        kernel = rbf_kernel(images, model.support_vectors_, gamma)
+        against = [kernel[:, rows] @ model.dual_coef_[:, rows].T for rows in own]  # the others, in their order
+        votes = np.zeros((len(images), len(own)), np.int64)
+        for (one, other), bias in zip(pairs, model.intercept_, strict=True):
+            won = against[one][:, other - 1] + against[other][:, one] + bias > 0
+            votes[:, one] += won
+            votes[:, other] += ~won
+        predicted: Labels = model.classes_[votes.argmax(axis=1)]
+        return predicted
+
+    return lambda images: np.concatenate([predict_piece(images[piece]) for piece in _pieces(len(images))])
+
+
+def _nearest_neighbor(x: Matrix, labels: Labels, settings: Settings, seed: int) -> Predict:
+    """Votes of the k nearest, each divided by its distance and by the images of its class."""
+    from sklearn.neighbors import NearestNeighbors
+
+    counts = np.bincount(labels)
+    index = NearestNeighbors(n_neighbors=min(int(settings["k"]), len(x)), algorithm="brute").fit(x)
+
+    def predict(images: Matrix) -> Labels:
+        distances, nearest = index.kneighbors(images)
+        votes = np.zeros((len(images), len(counts)))
+        weights = 1 / (np.maximum(distances, 1e-9) * counts[labels[nearest]])
+        np.add.at(votes, (np.arange(len(images))[:, None], labels[nearest]), weights)
+        voted: Labels = votes.argmax(axis=1)
+        return voted
+
+    return predict
+
+
+def _predict(model: Any) -> Predict:
+    """What a trained model of scikit-learn predicts."""
+
+    def predict(images: Matrix) -> Labels:
+        return np.asarray(model.predict(images), np.int64)
+
+    return predict
+
+
+METHODS = (
+    Method("logistic-regression", "logistic regression", ({"C": 0.1}, {"C": 1.0}), _logistic_regression),
+    # gamma: as a multiple of 1 / (numbers x their variance), scikit-learn's "scale".
+    Method(
+        "rbf-svm", "RBF SVM", tuple({"C": C, "gamma": gamma} for C in (2.0, 10.0) for gamma in (0.25, 1.0)), _rbf_svm
+    ),
+    Method("nearest-neighbor", "nearest neighbour", ({"k": 1.0}, {"k": 5.0}), _nearest_neighbor),
+)

@@ -1,0 +1,32 @@
+"""The floor under a search in words."""
+
+from __future__ import annotations
+
+from nas.runs import SearchRun
+from nas.runs.events import FloorMeasured
+
+UNEQUAL = 2  # times the smallest class of the training split: from there on a recipe against it may help
+
+
+def floor_words(floor: FloorMeasured, objective: str) -> str:
+    """The method and its figure on the test split; what it was trained on, where that is less than there is."""
+    sampled = floor.images < floor.of_images
+    trained = f"; trained on {floor.images:,} of {floor.of_images:,} images" if sampled else ""
+    return f"{floor.method} {floor.test[objective]:.3f} ({objective.replace('_', ' ')} on test{trained})"
+
+
+def advice(run: SearchRun) -> str:
+    """What is said of a winner below the floor, and what to try."""
+    train = run.facts.counts["train"]
+    unequal = max(train) >= UNEQUAL * min(train)
+    recipes = ["choose another recipe against the imbalance (--recipe)"] if unequal else []
+    ways = [
+        f"train longer (--epochs {2 * run.config.recipe.epochs})",
+        *recipes,
+        "allow a larger budget",
+        f"try more architectures (--trials {2 * run.config.trials})",
+    ]
+    return (
+        "The winner is below the floor: a classical method does better than this network. To get above it: "
+        f"{', '.join(ways[:-1])}, or {ways[-1]}."
+    )

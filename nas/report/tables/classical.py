@@ -1,0 +1,46 @@
+"""What classical methods reach, as people read it in a terminal and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.markup import escape
+
+from baselines.classical import NAME, ClassicalScores
+from nas.data import Dataset
+from nas.report.documents import Document
+from nas.report.study import REPORTED
+from nas.report.tables.format import decimal, make_table
+
+
+def print_classical(console: Console, dataset: Dataset, scores: ClassicalScores, objective: str) -> None:
+    """A row a method; under the table all test figures of the one that was chosen, and on what all were trained."""
+    title = f"Classical methods on {escape(dataset.name)}: {objective.replace('_', ' ')}"
+    table = make_table(title, ("method", "settings"), ("rank", "test"))
+    for method in scores.methods:
+        chosen = method.name == scores.chosen
+        settings = ", ".join(f"{name} {value:g}" for name, value in method.settings.items())
+        test = decimal(scores.test[objective]) if chosen else ""
+        table.add_row(f"{'* ' if chosen else ''}{method.label}", settings, decimal(method.rank[objective]), test)
+    console.print(table)
+    figures = ", ".join(f"{name.replace('_', ' ')} {scores.test[name]:.3f}" for name in REPORTED)
+    lines = [
+        "*: the best on rank, which alone is scored on test, once.",
+        f"Its test figures: {figures}",
+        f"Trained on {_trained_on(scores)}",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _trained_on(scores: ClassicalScores) -> str:
+    """How many images the methods saw, and as what."""
+    images = f"{scores.images:,} of {scores.of_images:,}" if scores.images < scores.of_images else f"{scores.images:,}"
+    seen = "their pixels" if scores.components is None else f"{scores.components} principal components of their pixels"
+    return f"{images} images, by {seen}"
+
+
+def classical_document(dataset: Dataset, scores: ClassicalScores, objective: str) -> Document:
+    """The same as JSON."""
+    data = {"name": dataset.name, "key": dataset.key, "classes": dataset.classes, "counts": dataset.counts}
+    return {"study": NAME, "data": data, "objective": objective, **asdict(scores)}
