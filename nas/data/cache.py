@@ -3,6 +3,7 @@
 sets/<content key>/     images.npy, labels.npy, parts.npy, survey.json; complete since it has its name
 sets/.tmp-<key>-<...>/  being filled by the process that holds locks/<key>, or left by a kill
 index/<quick key>.json  the content key that belongs to a source's cheap fingerprint
+floors/                 what classical methods reach on a set and its splits (see ``nas.engine.floor``)
 """
 
 from __future__ import annotations

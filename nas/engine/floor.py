@@ -40,7 +40,7 @@ Floor = Callable[[], FloorMeasured | Noted]
 """Waits for the floor; the event that records it, or a note why there is none."""
 
 NICENESS = 10  # beside workers that take all of a core it gets a tenth of it
-LONGEST = 600.0  # seconds that a search waits when its trials are done; large sets take a minute or two
+LONGEST = 600.0  # seconds that a search waits when its trials are done; large sets take half a minute
 SHARE = 0.1  # of a time limit, which it waits at most
 
 
