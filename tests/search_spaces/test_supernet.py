@@ -32,7 +32,7 @@ from search_spaces.vocabulary import (
 )
 from search_spaces.vocabulary import Choice as SpaceChoice
 
-UNSEEN = {"kernel3", "kernel4", "kernel5", "kernel6", "kernel7"}  # on 2x2 pixels, 5x5 sees no more than 3x3
+UNSEEN = {"kernel3", "kernel4", "kernel5", "kernel6", "kernel7"}  # on 2x2 pixels, 5x5 is built as 3x3
 SURE = 1e5  # an alpha so far above the others that its softmax is one, noise or not
 
 
