@@ -35,6 +35,7 @@ from nas.testing.spaces import (
 from search_spaces import Task, get_space, register, space_names
 from search_spaces.errors import UsageError
 from search_spaces.modules import Cell
+from search_spaces.structure import leaves
 from search_spaces.vocabulary import halved, kernel_in_sight
 
 SHAPES = [(1, 8, 8), (3, 9, 13), (1, 28, 28), (3, 32, 32), (3, 50, 64), (3, 97, 97)]
@@ -287,6 +288,41 @@ def test_depth_counts_even_where_nothing_else_differs():
     space, task = get_space("vgg"), Task((1, 8, 8), 10)
     ids = {space.architecture_id(space.canonical | {"depth1": depth}, task) for depth in (1, 2, 3)}
     assert len(ids) == 3
+
+
+def test_vgg_has_as_many_stages_as_the_image_can_be_halved_and_widths_that_do_not_fall():
+    space = get_space("vgg")
+    for side, stages in ((8, 3), (12, 3), (28, 4), (32, 5), (64, 5), (224, 5)):
+        layer = space.structure(space.canonical, Task((1, side, side), 10))
+        assert sum(child.name.startswith("stage") for child in layer.children) == stages
+    for row in space.draw(np.random.default_rng(0), 50):
+        layer = space.structure(space.decode(row), Task((3, 32, 32), 10))
+        widths = [leaf.out_shape[0] for _, leaf in leaves(layer) if leaf.kind == "conv"]
+        assert widths == sorted(widths)
+
+
+def test_the_canonical_vgg_is_vgg_13_at_an_eighth_of_its_width():
+    space = get_space("vgg")
+    found = leaves(space.structure(space.canonical, Task((3, 32, 32), 10)))
+    assert [leaf.out_shape[0] for _, leaf in found if leaf.kind in ("conv", "linear")] == [
+        8, 8, 16, 16, 32, 32, 64, 64, 64, 64, 512, 10
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("side", "idle"),
+    [(8, {"kernel3", *(f"{what}{i}" for what in ("growth", "depth", "kernel") for i in (4, 5))}), (32, {"kernel5"})],
+)
+def test_choices_that_change_nothing_for_small_images_are_not_counted(side, idle):
+    space, task = get_space("vgg"), Task((1, side, side), 10)
+    assert {choice.label for choice in space.choices} - {choice.label for choice in space.choices_for(task)} == idle
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        sample, other = space.sample(rng), space.sample(rng)
+        swapped = sample | {label: other[label] for label in idle}
+        assert space.architecture_id(sample, task) == space.architecture_id(swapped, task)
+    kept = [len(choice.values) for choice in space.choices if choice.label not in idle]
+    assert space.num_samples_for(task) == np.prod(kept)
 
 
 @every_space
