@@ -56,12 +56,12 @@ def hand_net(name: str, task: Task) -> tuple[SearchSpace, Sample]:
 def scaled_to_fit(space: SearchSpace, task: Task, max_params: int, *, depth: float = 1.0) -> Sample | None:
     """The canonical network with every width multiplied by one factor, the largest that fits; None if none does.
 
-    A width becomes the nearest value of its choice (by ratio). What the grid of values leaves of the budget goes to
-    the stages in turn, first to last, a step of width each, as long as it fits and none gets more than twice its
-    share. Everything else stays as it is, but for the number of layers, multiplied by ``depth`` where even the
-    narrowest network is too large.
+    A width becomes the nearest value of its choice (by ratio), one of 0 stays 0. What the grid of values leaves of the
+    budget goes to the stages in turn, first to last, a step of width each, as long as it fits and none gets more than
+    twice its share. Everything else stays as it is, but for the number of layers, multiplied by ``depth`` where even
+    the narrowest network is too large.
     """
-    labels = [choice.label for choice in space.choices if choice.label.startswith(WIDTHS)]
+    labels = [c.label for c in space.choices if c.label.startswith(WIDTHS) and space.canonical[c.label]]
     base = {**space.canonical, **_shallower(space, depth)}
     factors = [2 ** (step / STEPS_PER_OCTAVE) for step in range(-5 * STEPS_PER_OCTAVE, 4 * STEPS_PER_OCTAVE + 1)]
     samples = [

@@ -35,6 +35,7 @@ from search_spaces.vocabulary import (
     Value,
     evaluate,
     halved,
+    kernel_in_sight,
 )
 
 
@@ -107,7 +108,7 @@ class _Reader:
             if not isinstance(node.out, (int, Choice)):
                 out = np.maximum(out, 1)
             weights = state.channels * out
-        kernel = self.number(node.kernel, state)
+        kernel = self.number(kernel_in_sight(node.kernel, state.height, state.width), state)
         weights *= kernel * kernel
         self._convolve(state, out, weights, node.stride)
 

@@ -1,8 +1,9 @@
 """A cell's graph in a form that does not depend on how its nodes are numbered.
 
-Skips are contracted (a node reached by a skip is its source), parameter-free operations of the same input
-are one, and the sum at a node does not care for order. What remains is a set of operations, each with the
-multiset of operations it reads; it is written down in the numbering that gives the smallest text.
+Skips are contracted (a node reached by a skip is its source), a linear operation of a sum is the sum of that of
+each part, parameter-free operations of the same input are one, and the sum at a node does not care for order. What
+remains is a set of operations, each with the multiset of operations it reads; it is written down in the numbering that
+gives the smallest text.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 from itertools import groupby, permutations, product
+from typing import Literal
 
 Terms = tuple[tuple[int, int], ...]  # (operation, how often it is added), -1 being the cell's input
+Nature = Literal["weighted", "linear", "fixed"]  # of an operation: with weights; without and linear; without
+Edge = tuple[str, str, Nature]
 
 
 @lru_cache(maxsize=4096)
-def canonical_cell(edges: tuple[tuple[str, str, bool], ...]) -> str:
-    """``edges``: (name "edgeIJ", text of the operation, whether it has weights); an empty text is a skip."""
+def canonical_cell(edges: tuple[Edge, ...]) -> str:
+    """``edges``: (name "edgeIJ", text of the operation, its nature); an empty text is a skip."""
     operations, output = _contract(edges)
     keys: list[str] = []
     for text, terms in operations:
@@ -30,19 +34,27 @@ def canonical_cell(edges: tuple[tuple[str, str, bool], ...]) -> str:
     )
 
 
-def _contract(edges: tuple[tuple[str, str, bool], ...]) -> tuple[list[tuple[str, Terms]], Terms]:
+def _contract(edges: tuple[Edge, ...]) -> tuple[list[tuple[str, Terms]], Terms]:
     nodes: dict[int, Counter[int]] = {0: Counter({-1: 1})}
     operations: list[tuple[str, Terms]] = []
-    for name, text, has_weights in sorted(edges, key=lambda edge: (edge[0][5], edge[0][4])):
+
+    def number(text: str, terms: Terms, *, shared: bool = True) -> int:
+        if not shared or (text, terms) not in operations:
+            operations.append((text, terms))
+            return len(operations) - 1
+        return operations.index((text, terms))
+
+    for name, text, nature in sorted(edges, key=lambda edge: (edge[0][5], edge[0][4])):
         source, target = int(name[4]), int(name[5])
         total = nodes.setdefault(target, Counter())
+        terms = tuple(sorted(nodes[source].items()))
         if not text:
             total.update(nodes[source])
-            continue
-        operation = (text, tuple(sorted(nodes[source].items())))
-        if has_weights or operation not in operations:
-            operations.append(operation)
-        total[len(operations) - 1 if has_weights else operations.index(operation)] += 1
+        elif nature == "linear":
+            for index, count in terms:
+                total[number(text, ((index, 1),))] += count
+        else:
+            total[number(text, terms, shared=nature == "fixed")] += 1
     return operations, tuple(sorted(nodes[max(nodes)].items()))
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from search_spaces import elastic
 from search_spaces import vocabulary as words
 from search_spaces.channels import Channels, Decided, Mixed, Number, Scope, Segment, Segments
-from search_spaces.vocabulary import Choice, Value, evaluate, halved
+from search_spaces.vocabulary import Choice, Value, evaluate, halved, kernel_in_sight
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class Builder:
 
     @walk.register
     def _(self, node: words.Conv, signal: Signal, scope: Scope) -> Built:
-        kernel = self.number(node.kernel, signal.channels, scope)
+        seen = kernel_in_sight(node.kernel, signal.height, signal.width)
+        kernel = self.number(seen, signal.channels, scope)
         stride = node.stride if min(signal.height, signal.width) >= 4 else 1
         if node.depthwise:
             return self._conv(None, kernel, stride, signal)

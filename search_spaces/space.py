@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import UserDict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,18 @@ class Task:
 Choices = Mapping[str, Choice]
 
 
+class _Recorded(UserDict[str, "int | str"]):
+    """A sample that notes the labels whose values are asked for."""
+
+    def __init__(self, sample: Sample, read: set[str]) -> None:
+        super().__init__(sample)
+        self.read = read
+
+    def __getitem__(self, label: str) -> int | str:
+        self.read.add(label)
+        return super().__getitem__(label)
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """A family of networks. ``canonical`` is the sample of the well-known network, scaled down in width."""
@@ -62,7 +75,18 @@ class SearchSpace:
     @property
     def num_samples(self) -> int:
         """How many samples there are, all combinations of the choices."""
-        return math.prod(len(choice.values) for choice in self.choices)
+        return _combinations(self.choices)
+
+    def num_samples_for(self, task: Task) -> int:
+        """How many there are that differ in choices which networks for ``task`` depend on."""
+        return _combinations(self.choices_for(task))
+
+    def choices_for(self, task: Task) -> list[Choice]:
+        """The choices that networks for ``task`` depend on: small images have no use for some."""
+        read: set[str] = set()
+        for row in self.draw(np.random.default_rng(0), 64):  # enough to see every branch
+            resolve(self.definition(task), _Recorded(self.decode(row), read), task.input_shape)
+        return [choice for choice in self.choices if choice.label in read]
 
     def definition(self, task: Task) -> Node:
         """The tree of layers for a task, made once."""
@@ -142,3 +166,7 @@ class SearchSpace:
     @property
     def _sizes(self) -> npt.NDArray[np.int64]:
         return np.array([len(choice.values) for choice in self.choices])
+
+
+def _combinations(choices: Iterable[Choice]) -> int:
+    return math.prod(len(choice.values) for choice in choices)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import singledispatchmethod
 from typing import Any
 
-from search_spaces.canonical import canonical_cell
+from search_spaces.canonical import Nature, canonical_cell
 from search_spaces.vocabulary import (
     Act,
     Cell,
@@ -29,6 +29,7 @@ from search_spaces.vocabulary import (
     Value,
     evaluate,
     halved,
+    kernel_in_sight,
 )
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -79,12 +80,18 @@ def canonical_text(layer: Layer) -> str:
     if layer.kind == "sequence":
         return ";".join(canonical_text(child) for child in layer.children)
     if layer.kind == "cell":
-        edges = tuple((child.name, canonical_text(child), child.total_params > 0) for child in layer.children)
-        inner = canonical_cell(edges)
+        inner = canonical_cell(tuple((child.name, canonical_text(child), _nature(child)) for child in layer.children))
     else:
         inner = "|".join(canonical_text(child) for child in layer.children)
     settings = ",".join(f"{key}={value}" for key, value in layer.settings)
     return f"{layer.kind}{list(layer.in_shape)}({settings})" + (f"[{inner}]" if layer.children else "")
+
+
+def _nature(layer: Layer) -> Nature:
+    if layer.total_params:
+        return "weighted"
+    means = all(leaf.kind == "pool" and leaf["kind"] == "avg" for _, leaf in leaves(layer))
+    return "linear" if means else "fixed"
 
 
 def leaves(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
@@ -136,7 +143,8 @@ class _Resolver:
     def _(self, node: Conv, shape: Shape) -> Iterator[Layer]:
         out = shape[0] if node.out is None else max(1, self.number(node.out, shape))
         groups = shape[0] if node.depthwise else 1
-        yield conv_layer(shape, out, self.number(node.kernel, shape), node.stride, groups)
+        kernel = self.number(kernel_in_sight(node.kernel, *shape[1:]), shape)
+        yield conv_layer(shape, out, kernel, node.stride, groups)
 
     @layers.register
     def _(self, node: Norm, shape: Shape) -> Iterator[Layer]:

@@ -4,19 +4,24 @@ A definition is a tree of these nodes. Numbers in it may be plain integers, a ``
 choices, or ``INCOMING`` (the channels that arrive at that point), so that one tree stands for the whole
 space. ``search_spaces.structure`` reads it for one sample, ``budgets.reading`` for many samples at once.
 
-Two rules hold for every family:
+Three rules hold for every family:
 
 * Spatial sizes depend on the input's size only, never on a choice. Kernels are odd and padded to keep the
   size, and both branches of an ``Either`` must agree.
 * Halving stops at 2x2: a convolution or pool with stride 2 halves only sides of at least 4 pixels.
   Otherwise the convolution keeps its size and the pool is left out. So every family takes 8x8 inputs.
+* What of a kernel cannot see a pixel is left out: on a side of n pixels it has at most 2n - 1, as many as reach from
+  the first pixel to the last and back (``kernel_in_sight``).
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+import numpy as np
 
 
 class Expression:
@@ -49,7 +54,7 @@ class Choice(Expression):
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic(Expression):
-    operator: Literal["+", "*", "//"]
+    operator: Literal["+", "*", "//", "min"]
     left: Value
     right: Value
 
@@ -71,10 +76,16 @@ def evaluate(value: Value, choice: Callable[[Choice], Any], incoming: Any) -> An
     if isinstance(value, Arithmetic):
         left = evaluate(value.left, choice, incoming)
         right = evaluate(value.right, choice, incoming)
-        if value.operator == "+":
-            return left + right
-        return left * right if value.operator == "*" else left // right
+        return _OPERATIONS[value.operator](left, right)
     return incoming
+
+
+_OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "*": operator.mul,
+    "//": operator.floordiv,
+    "min": np.minimum,
+}
 
 
 def halved(size: int, stride: int, *, pool: bool = False) -> tuple[int, int]:
@@ -84,9 +95,24 @@ def halved(size: int, stride: int, *, pool: bool = False) -> tuple[int, int]:
     return (size // stride if pool else (size - 1) // stride + 1), stride
 
 
+def kernel_in_sight(kernel: Value, height: int, width: int) -> Value:
+    """``kernel``, cut to the part that sees a pixel of a map from somewhere on it.
+
+    An offset of d pixels sees one exactly if d is less than the side. This holds for every kernel with stride 1, and
+    for those up to 5 with stride 2, which needs sides of 4 and more. Kernels are square: the larger side counts.
+    """
+    most = 2 * max(height, width) - 1
+    values = kernel.values if isinstance(kernel, Choice) else (kernel,)
+    numbers = [value for value in values if isinstance(value, int)]
+    if numbers and max(numbers) <= most:
+        return kernel
+    return most if numbers and min(numbers) >= most else Arithmetic("min", kernel, most)
+
+
 @dataclass(frozen=True)
 class Conv:
-    """Convolution, padded to keep the size, without bias; ``out`` None keeps the channels."""
+    """Convolution, padded to keep the size, without bias; ``out`` None keeps the channels. ``kernel`` is the most:
+    it is cut to what the map can show."""
 
     out: Value | None
     kernel: Value = 3

@@ -117,7 +117,7 @@ def space_document(report: SpaceReport) -> Document:
     space, share, costs = report.space, report.share, report.costs
     return {
         "space": space.name,
-        "samples": space.num_samples,
+        "samples": space.num_samples_for(report.task),
         "budget": report.budget.limits,
         "share": {"value": share.share, "standard_error": share.error, "drawn": share.drawn},
         "params": spread(costs.params),

@@ -23,11 +23,19 @@ def computed_form(model: nn.Module) -> str:
 
 def _values(model: nn.Module) -> list[Value]:
     """The values that a module computes, by its trace. Each argument of an operation is a sum of values, so
-    additions and identities are none of their own; nor is the same operation without weights on the same input."""
+    additions and identities are none of their own; nor is the same operation without weights on the same input, nor
+    the mean pool of a sum, which is the sum of the mean pools."""
     traced = fx.symbolic_trace(model)
     modules = dict(traced.named_modules())
     values: list[Value] = []
     sums: dict[fx.Node, Counter[int]] = {}
+
+    def number(value: Value, *, shared: bool) -> int:
+        if not shared or value not in values:
+            values.append(value)
+            return len(values) - 1
+        return values.index(value)
+
     for node in traced.graph.nodes:
         listed: Any = node.args[0] if node.target is torch.cat else node.args
         read = [sums[source] for source in listed if isinstance(source, fx.Node)]
@@ -36,14 +44,13 @@ def _values(model: nn.Module) -> list[Value]:
             sums[node] = read[0] + read[1]
         elif isinstance(module, nn.Identity):
             sums[node] = read[0]
+        elif isinstance(module, nn.AvgPool2d):
+            parts = sorted(read[0].items())
+            sums[node] = Counter({number((str(module), ((0, i, 1),)), shared=True): count for i, count in parts})
         else:
             operation = str(module or getattr(node.target, "__name__", node.target))
             value = (operation, tuple((k, *term) for k, terms in enumerate(read) for term in sorted(terms.items())))
-            if value not in values or (module and any(True for _ in module.parameters())):
-                values.append(value)
-                sums[node] = Counter([len(values) - 1])
-            else:
-                sums[node] = Counter([values.index(value)])
+            sums[node] = Counter([number(value, shared=not (module and any(True for _ in module.parameters())))])
     return values
 
 

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import torch
+from torch import nn
 
 from budgets import cost_of, costs_of
 from nas.export.check import count_by_thop
@@ -37,6 +38,7 @@ def check_space(space: SearchSpace, *, seeds: Iterable[int] = range(4), exact_pe
         for task in TASKS:
             check_structure(space, small_or_large, task)
             check_built(space, small_or_large, task)
+        check_no_weight_is_idle(space, small_or_large, TASKS[0])
         check_peak_memory(space, small_or_large, TASKS[0], exact=exact_peak)
         check_runs(space, small_or_large, LARGE)
         check_ids(space, alike_samples(space, seed, SMALL), SMALL)
@@ -108,6 +110,39 @@ def check_every_weight_learns(space: SearchSpace, sample: Sample) -> None:
         named = {key for key, _ in model.named_parameters()}
         learnt |= {key for key, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert learnt == named, f"{space.text(sample)} has weights that never learn: {sorted(named - learnt)}"
+
+
+def check_no_weight_is_idle(space: SearchSpace, sample: Sample, task: Task) -> None:
+    """Each entry of every weight has a part in the logits: a gradient from some of 32 images, where no activation can
+    close. On maps that are not square, entries of a square kernel may see nothing above or beside the map."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = _open(space.build(sample, task.input_shape, task.num_classes).double())
+    images = torch.randn(32, *task.input_shape, generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        model.train()(images)  # running statistics that keep the signal in proportion
+    (model.eval()(images) * torch.randn(task.num_classes, generator=generator, dtype=torch.float64)).sum().backward()
+    idle = {}
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None
+        if count := int((parameter.grad == 0).sum()):
+            idle[key] = f"{count:,} of {parameter.numel():,}"
+    assert not idle, f"{space.text(sample)} has entries of weights without a part in the logits: {idle} ({task})"
+
+
+def _open(model: nn.Module) -> nn.Module:
+    """``model`` with activations of which none is flat anywhere, mean pools for max pools, and normalizations that take
+    their running statistics from one batch."""
+    for parent in list(model.modules()):
+        for name, part in list(parent.named_children()):
+            if isinstance(part, (nn.ReLU, nn.ReLU6)):
+                setattr(parent, name, nn.Softplus())
+            elif isinstance(part, nn.MaxPool2d):
+                setattr(parent, name, nn.AvgPool2d(part.kernel_size, part.stride, part.padding))
+            elif isinstance(part, nn.BatchNorm2d):
+                part.momentum = 1.0
+    return model
 
 
 def check_ids(space: SearchSpace, samples: Sequence[Sample], task: Task) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from search_spaces.registry import register
 from search_spaces.space import Choices, Sample, Task
 from search_spaces.vocabulary import (
+    INCOMING,
     Act,
     Either,
     GlobalPool,
@@ -17,43 +18,52 @@ from search_spaces.vocabulary import (
 )
 
 STAGES = range(1, 6)
-_WIDTHS = (4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
-_LARGEST = {1: 64, 2: 128, 3: 192, 4: 256, 5: 256}
+_GROWTHS = (0, 4, 8, 12, 16, 24, 32, 48)
 
 
 def _line(s: Sample) -> str:
-    stages = " | ".join(f"{s[f'depth{i}']}x{s[f'width{i}']} k{s[f'kernel{i}']}" for i in STAGES)
-    return f"{stages} | head {s['head'] or 'linear'}"
+    width, stages = 0, []
+    for i in STAGES:
+        width += int(s[f"growth{i}"] if i > 1 else s["width1"])
+        stages.append(f"{s[f'depth{i}']}x{width} k{s[f'kernel{i}']}")
+    return f"{' | '.join(stages)} | head {s['head'] or 'linear'}"
 
 
 @register(
     "vgg",
-    summary="VGG-13: width, depth and kernel per stage, classifier head",
+    summary="VGG-13: width, channels added, depth and kernel per stage, classifier head",
     choices={
-        **{f"width{i}": [w for w in _WIDTHS if w <= _LARGEST[i]] for i in STAGES},
+        "width1": (8, 12, 16, 20, 24, 32, 40, 48, 64),
+        **{f"growth{i}": _GROWTHS for i in STAGES if i > 1},
         **{f"depth{i}": (1, 2, 3) for i in STAGES},
         **{f"kernel{i}": (3, 5) for i in STAGES},
         "head": (0, 32, 64, 128, 256, 512),
     },
     line=_line,
     canonical={  # widths 64, 128, 256, 512, 512 and the 4096-wide head, all divided by 8
-        **dict(zip((f"width{i}" for i in STAGES), (8, 16, 32, 64, 64), strict=True)),
+        "width1": 8,
+        **dict(zip((f"growth{i}" for i in STAGES if i > 1), (8, 16, 32, 0), strict=True)),
         **{f"depth{i}": 2 for i in STAGES},
         **{f"kernel{i}": 3 for i in STAGES},
         "head": 512,
     },
 )
 def vgg(c: Choices, task: Task) -> Node:
-    """Stages of convolutions, each closed by a 2x2 max pool."""
+    """Stages of convolutions, each closed by a 2x2 max pool, as many as have a map of their own: three of 8x8 pixels,
+    five from 32x32 on. A stage adds channels to those of the one before. Widths that fall, or convolutions without end
+    on the same few pixels, would make most random networks bad (``benchmarks/spaces.py``)."""
+    side = min(task.input_shape[1:]) >> task.stem_halvings
 
     def stage(i: int) -> Node:
-        conv = conv_norm_act(c[f"width{i}"], c[f"kernel{i}"])
-        return sequence(repeat(lambda _: conv, c[f"depth{i}"]), Pool("max"), name=f"stage{i}")
+        kernel = c[f"kernel{i}"]
+        first = conv_norm_act(INCOMING + c[f"growth{i}"] if i > 1 else c["width1"], kernel)
+        other = conv_norm_act(INCOMING, kernel)
+        return sequence(repeat(lambda n: other if n else first, c[f"depth{i}"]), Pool("max"), name=f"stage{i}")
 
     head = Either(c["head"], {0: sequence()}, otherwise=sequence(Linear(c["head"]), Act()))
     return sequence(
         *(Pool("max") for _ in range(task.stem_halvings)),
-        *(stage(i) for i in STAGES),
+        *(stage(i) for i in STAGES if side >> (i - 1) >= 2),
         GlobalPool(),
         sequence(head, Linear(task.num_classes), name="head"),
     )

@@ -8,8 +8,9 @@ SHORT = Recipe(epochs=2, batch_size=64)
 
 SMALL: dict[str, dict[str, int | str]] = {
     "vgg": {
-        **{f"width{stage}": width for stage, width in enumerate((4, 12, 6, 4, 20), 1)},
-        **{f"depth{stage}": 2 if stage == 5 else 1 for stage in range(1, 6)},
+        "width1": 8,
+        **{f"growth{stage}": growth for stage, growth in enumerate((4, 0, 8, 4), 2)},
+        **{f"depth{stage}": 2 if stage == 3 else 1 for stage in range(1, 6)},
         **{f"kernel{stage}": 5 if stage == 2 else 3 for stage in range(1, 6)},
         "head": 64,
     },

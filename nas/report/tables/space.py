@@ -27,11 +27,12 @@ def print_spaces(console: Console) -> None:
 def print_space(console: Console, report: SpaceReport) -> None:
     """Everything about one space under one budget, for one data set."""
     space, task = report.space, report.task
+    used = space.choices_for(task)
     lines = [
         f"[bold]{space.name}[/bold]  {space.summary}",
         f"Input:   {'x'.join(map(str, task.input_shape))}, {task.num_classes} classes ({report.data_name})",
         f"Budget:  {report.budget}" + (f"\n         {report.note}" if report.note else ""),
-        f"Samples: {space.num_samples:,} from {len(space.choices)} choices",
+        f"Samples: {space.num_samples_for(task):,} from {len(used)} choices" + _unused(len(space.choices) - len(used)),
         f"Fit:     {report.share}",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
@@ -40,6 +41,10 @@ def print_space(console: Console, report: SpaceReport) -> None:
     console.print(_examples_table(report))
     if report.timing is not None:
         console.print(_timing(report.timing), highlight=False, soft_wrap=True)
+
+
+def _unused(number: int) -> str:
+    return f" ({number} more change nothing for images of this size)" if number else ""
 
 
 def _timing(timing: Timing) -> str:
