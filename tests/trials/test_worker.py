@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from small_samples import SHORT
 from torch import nn
 
+from nas.config.auto_recipe import settled
 from nas.config.recipe import OBJECTIVES, RECIPES, Recipe
 from nas.data import DataConfig, open_data
 from nas.data.dataset import SPLIT_NAMES
@@ -317,12 +318,11 @@ def test_imports_neither_nni_nor_the_command_line() -> None:
 
 @pytest.mark.slow
 def test_default_recipe_learns_the_long_tailed_digits(spec: TrialSpec) -> None:
-    sample = get_space("densenet").canonical | {f"layers{block}": 4 for block in (1, 2, 3, 4)}
-    dense = replace(spec, space="densenet", sample=sample, recipe=RECIPES["custom-ce"])
-    scores = []
-    for seed in (spec.seed, spec.seed + 1):  # one alone may fall short, by how a processor rounds
-        assert run_trial(replace(dense, seed=seed), "cpu").status == "finished"
-        figures = run_trial(replace(dense, test=True), "cpu").metrics["test"]
-        assert math.isfinite(figures["loss"])
-        scores.append(figures["balanced_accuracy"])
-    assert np.mean(scores) > 0.88
+    """About as an RBF SVM on pixels (0.94) or better; the bound leaves room for other processors."""
+    data = DataConfig(imbalance=20)
+    recipe, _ = settled(RECIPES["auto"], list(map(int, open_data(data).counts["train"])), "balanced_accuracy")
+    hand_made = replace(spec, space="vgg", sample=get_space("vgg").canonical, data=data, recipe=recipe, test_after=True)
+    result = run_trial(hand_made, "cpu")
+    assert result.status == "finished"
+    figures = result.metrics["test"]
+    assert math.isfinite(figures["loss"]) and figures["balanced_accuracy"] > 0.92
