@@ -60,7 +60,7 @@ def _settings(run: SearchRun, places: str) -> str:
         trainings = f"{config.trials} trials and {config.confirm * config.confirm_seeds} confirmations"
         seconds = planned_images(config, train) / facts.placement.images_per_second
         where = " on one GPU" if facts.placement.device == "cuda" else ""
-        lines.append(f"Takes   about {clock(seconds)}{where}: {trainings}; less if weak trials stop early")
+        lines.append(f"Takes   about {clock(seconds)}{where} with networks of middle size: {trainings}")
     elif config.precision != "auto":
         lines.append(f"Trains  in {config.precision}")
     if config.one_shot:
