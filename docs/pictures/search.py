@@ -52,7 +52,7 @@ def draw(run: dict[str, Any], trials: Sequence[dict[str, Any]], path: Path) -> N
     axes.set_ylabel(f"{run['config']['objective'].replace('_', ' ')} on the rank split")
     axes.set_title(f"{run['run']}: {run['config']['strategy']} over {run['config']['space']}, {len(searched)} trials")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="best", fontsize=8)
     axes.margins(y=0.1)
     figure.savefig(path)
 
