@@ -8,9 +8,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from nas.files import write_atomically
 
+T = TypeVar("T")
 Facts = Mapping[str, object]  # of what JSON can hold
 
 
@@ -26,6 +30,13 @@ class Cache:
             document = json.loads(self.place(facts).read_text(encoding="utf-8"))
             return document["value"] if document["facts"] == json.loads(_text(facts)) else None
         except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def find_as(self, kind: TypeAdapter[T], facts: Facts) -> T | None:
+        """The value that was kept under equal ``facts`` as a ``kind``; None if there is none such."""
+        try:
+            return kind.validate_python(self.find(facts))
+        except ValidationError:
             return None
 
     def add(self, facts: Facts, value: object) -> None:

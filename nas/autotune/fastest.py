@@ -53,9 +53,6 @@ _REMEMBERED = TypeAdapter(list[Measurement])
 
 def remembered(cache: Cache, facts: dict[str, object]) -> list[Measurement] | None:
     """What was measured before under the same ``facts``; None if there is nothing, or it makes no sense."""
-    try:
-        measurements = _REMEMBERED.validate_python(cache.find(facts))
-    except ValueError:
-        return None
+    measurements = cache.find_as(_REMEMBERED, facts) or []
     numbers = [n for one in measurements for n in (one.workers, one.threads, one.images_per_second)]
     return measurements if measurements and all(0 < number < math.inf for number in numbers) else None

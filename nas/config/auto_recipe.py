@@ -27,7 +27,7 @@ def settled(recipe: Recipe, counts: Sequence[int], objective: str) -> tuple[Reci
     ``counts``: training images of each class.
     """
     changes: dict[str, int | float | str] = {}
-    seen = images_seen(epoch_source(recipe, counts), recipe, oversampled=recipe.oversampling != "none")
+    seen = images_per_epoch(recipe, counts)
     if "epochs" not in recipe.model_fields_set:
         changes["epochs"] = default_epochs(seen)
     if recipe.batch_size is None:
@@ -82,9 +82,10 @@ def is_imbalanced(counts: Sequence[int]) -> bool:
     return max(counts) >= UNEVEN * max(1, min(counts))
 
 
-def epoch_source(recipe: Recipe, counts: Sequence[int]) -> int:
-    """How many images an epoch draws from: oversampling fills every class up to the largest."""
-    return max(counts) * len(counts) if recipe.oversampling != "none" else sum(counts)
+def images_per_epoch(recipe: Recipe, counts: Sequence[int]) -> int:
+    """How many images an epoch sees of a set with these counts: oversampling fills every class up to the largest."""
+    oversampled = recipe.oversampling != "none"
+    return images_seen(max(counts) * len(counts) if oversampled else sum(counts), recipe, oversampled=oversampled)
 
 
 def images_seen(num_images: int, recipe: Recipe, *, oversampled: bool) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from baselines.classical import VERSION, ClassicalScores, Images, classical_scores
 from nas.autotune.cache import Cache
@@ -96,10 +96,9 @@ def classical_floor(dataset: Dataset, data: DataConfig, objective: str) -> Class
         return known
     splits: tuple[SplitName, ...] = ("train", "rank", "test")
     train, rank, test = (_images(dataset.split(name)) for name in splits)
-    from threadpoolctl import (
-        threadpool_limits,
-    )  # after numpy; threads that wait by spinning cost others four times this
+    from threadpoolctl import threadpool_limits  # after numpy
 
+    # Threads that wait by spinning would cost others four times this.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, about methods that nobody chose
         scores = classical_scores(train, rank, test, len(dataset.classes), objective=objective)
@@ -109,10 +108,7 @@ def classical_floor(dataset: Dataset, data: DataConfig, objective: str) -> Class
 
 def recall(data: DataConfig, data_key: str, objective: str) -> ClassicalScores | None:
     """What ``classical_floor`` kept for equal data; None if there is nothing, or nothing that can be read."""
-    try:
-        return TypeAdapter(ClassicalScores).validate_python(_cache(data).find(_facts(data_key, objective)))
-    except ValidationError:
-        return None
+    return _cache(data).find_as(TypeAdapter(ClassicalScores), _facts(data_key, objective))
 
 
 def measured(scores: ClassicalScores) -> FloorMeasured:

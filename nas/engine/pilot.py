@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from nas.autotune import execution_of
 from nas.autotune.cache import Cache
@@ -47,8 +47,8 @@ def piloted(plan: Plan, say: Say | None = None) -> Plan:
     if not is_worth_it(plan):
         return plan
     began, cache, facts = time.monotonic(), Cache(Path(cache_root(plan.config.data.cache_dir), "pilot")), identity(plan)
-    lessons = remembered(cache, facts)
-    if lessons is None:
+    lessons = cache.find_as(TypeAdapter(list[Lesson]), facts)
+    if not lessons:
         if say is not None:
             say("Finding how long to train: the same network shorter and longer (--epochs N leaves this out)")
         try:
@@ -86,17 +86,6 @@ def identity(plan: Plan) -> dict[str, object]:
         "recipe": config.recipe.model_dump(mode="json"),
         "objective": config.objective,
     }
-
-
-_REMEMBERED = TypeAdapter(list[Lesson])
-
-
-def remembered(cache: Cache, facts: dict[str, object]) -> list[Lesson] | None:
-    """What a pilot of the same ``facts`` found before; None if there was none, or it makes no sense."""
-    try:
-        return _REMEMBERED.validate_python(cache.find(facts)) or None
-    except ValidationError:
-        return None
 
 
 class Pilot:
@@ -173,8 +162,12 @@ def better_batch(lessons: Sequence[Lesson]) -> int:
 
 
 def still_gains(lessons: Sequence[Lesson], size: int) -> bool:
-    """Whether the longest training was better than the one half as long by more than the noise of a score."""
-    shorter, longer = of_batch(lessons, size)[-2:]
+    """Whether the longest training was clearly better than the one half as long."""
+    return gains(*of_batch(lessons, size)[-2:])
+
+
+def gains(shorter: Lesson, longer: Lesson) -> bool:
+    """Whether a longer training was better by more than the noise of its score."""
     return longer.score - shorter.score > longer.noise
 
 
@@ -184,7 +177,7 @@ def choice(lessons: Sequence[Lesson]) -> Lesson:
     known = of_batch(lessons, size)
     chosen = known[1]
     for longer in known[2:]:
-        if longer.score - chosen.score > longer.noise:
+        if gains(chosen, longer):
             chosen = longer
     return chosen
 

@@ -11,7 +11,7 @@ import numpy as np
 from budgets import cost_of, costs_of
 from budgets.draw import draw_fitting
 from nas.autotune import Placement, Workload, execution_of, fastest_placement
-from nas.config.auto_recipe import epoch_source, images_seen
+from nas.config.auto_recipe import images_per_epoch
 from nas.config.recipe import default_batch_size
 from nas.config.run import RunConfig, SearchConfig
 from nas.data.cache import cache_root
@@ -74,8 +74,7 @@ def _kind(slots: Sequence[WorkerSlot]) -> str:
 def planned_images(config: SearchConfig, train_counts: Sequence[int]) -> int:
     """That the search's trainings see if none stops early. ``train_counts``: training images of each class."""
     recipe, trainings = config.recipe, config.trials + config.confirm * config.confirm_seeds
-    oversampled = recipe.oversampling != "none"
-    return trainings * recipe.epochs * images_seen(epoch_source(recipe, train_counts), recipe, oversampled=oversampled)
+    return trainings * recipe.epochs * images_per_epoch(recipe, train_counts)
 
 
 def representative(plan: Plan) -> TrialSpec:

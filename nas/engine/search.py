@@ -32,8 +32,8 @@ def run_search(
     """Carry out, or go on with, the search in ``log`` to its end; ``run``, which is what it says, as it then stands.
 
     ``strategy`` proposes instead of the one that the settings name. ``floor`` is waited for before the confirmation; it
-    decides nothing. Raises SearchStopped after too many failures in a
-    row. A KeyboardInterrupt passes through after workers are ended; nothing that was recorded is lost in either case.
+    decides nothing. Raises SearchStopped after too many failures in a row. A KeyboardInterrupt passes through after
+    workers are ended; nothing that was recorded is lost in either case.
     """
     if run.is_done:
         return run

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from budgets import Budget, Cost, Costs, costs_of
 from budgets.draw import draw_fitting, pick
-from nas.config import Recipe, SearchConfig
-from nas.config.auto_recipe import epoch_source, images_seen
+from nas.config import SearchConfig
+from nas.config.auto_recipe import images_per_epoch
 from nas.data import Dataset, open_data
 from nas.engine.plan import plan_search
 from nas.executors import WorkerSlot
@@ -158,8 +158,8 @@ def time_trial(sample: Sample, config: SearchConfig, data: Dataset, device: str,
     torch.set_num_threads(threads)
     space, recipe = get_space(config.space), config.recipe
     train_split, select_split = data.split("train"), data.split("select")
-    images_per_epoch = _images_per_epoch(data, recipe)
-    batch_size = recipe.batch_size or default_batch_size(images_per_epoch)
+    num_seen = images_per_epoch(recipe, data.counts["train"])
+    batch_size = recipe.batch_size or default_batch_size(num_seen)
     order = np.random.default_rng(0).permutation(len(train_split.labels))[: TIMED_STEPS * batch_size]
     part = TensorSplit.of(train_split.images[order], train_split.labels[order], device)
     check = TensorSplit.of(select_split.images[:256], select_split.labels[:256], device)
@@ -173,9 +173,4 @@ def time_trial(sample: Sample, config: SearchConfig, data: Dataset, device: str,
             objective=config.objective,
         )  # fmt: skip
         spent.append(time.perf_counter() - began)
-    return statistics.median(spent[1:]) / len(part) * images_per_epoch * recipe.epochs
-
-
-def _images_per_epoch(data: Dataset, recipe: Recipe) -> int:
-    oversampled = recipe.oversampling != "none"
-    return images_seen(epoch_source(recipe, data.counts["train"]), recipe, oversampled=oversampled)
+    return statistics.median(spent[1:]) / len(part) * num_seen * recipe.epochs

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from budgets import Budget
 from nas.config import SearchConfig
-from nas.config.auto_recipe import epoch_source, images_seen
+from nas.config.auto_recipe import images_per_epoch
 from nas.config.recipe import default_batch_size
 from nas.config.run import ONE_SHOT
 from nas.errors import UsageError
@@ -35,9 +35,7 @@ def check_plan(
 
 def planned_batch_size(config: SearchConfig, train_counts: Sequence[int]) -> int:
     """The size of a training's batches, from the number of training images of each class."""
-    oversampled = config.recipe.oversampling != "none"
-    count = epoch_source(config.recipe, train_counts)
-    return config.recipe.batch_size or default_batch_size(images_seen(count, config.recipe, oversampled=oversampled))
+    return config.recipe.batch_size or default_batch_size(images_per_epoch(config.recipe, train_counts))
 
 
 def _can(config: SearchConfig, strategy: str, space: SearchSpace, task: Task, budget: Budget) -> bool:
