@@ -151,7 +151,6 @@ def time_trial(sample: Sample, config: SearchConfig, data: Dataset, device: str,
     """Seconds that training ``sample`` takes on this machine, from a few measured steps."""
     import torch
 
-    from nas.config.recipe import default_batch_size
     from nas.training.loop import train
     from nas.training.tensor_split import TensorSplit
 
@@ -159,11 +158,12 @@ def time_trial(sample: Sample, config: SearchConfig, data: Dataset, device: str,
     space, recipe = get_space(config.space), config.recipe
     train_split, select_split = data.split("train"), data.split("select")
     num_seen = images_per_epoch(recipe, data.counts["train"])
-    batch_size = recipe.batch_size or default_batch_size(num_seen)
+    batch_size = recipe.batch_size
+    assert batch_size is not None, "a plan's recipe is settled"
     order = np.random.default_rng(0).permutation(len(train_split.labels))[: TIMED_STEPS * batch_size]
     part = TensorSplit.of(train_split.images[order], train_split.labels[order], device)
     check = TensorSplit.of(select_split.images[:256], select_split.labels[:256], device)
-    once = recipe.model_copy(update={"epochs": 1, "oversampling": "none", "batch_size": batch_size})
+    once = recipe.model_copy(update={"epochs": 1, "oversampling": "none"})
     spent = []
     for _ in range(3):  # the first includes what torch does once
         model = space.build(sample, data.input_shape, len(data.classes))
