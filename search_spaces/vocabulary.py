@@ -7,7 +7,8 @@ space. ``search_spaces.structure`` reads it for one sample, ``budgets.reading`` 
 Three rules hold for every family:
 
 * Spatial sizes depend on the input's size only, never on a choice. Kernels are odd and padded to keep the
-  size, and both branches of an ``Either`` must agree.
+  size, and both branches of an ``Either`` must agree. So a choice of fewer stages has the head in its branches, where
+  sizes end (``stages_and_head``).
 * Halving stops at 2x2: a convolution or pool with stride 2 halves only sides of at least 4 pixels.
   Otherwise the convolution keeps its size and the pool is left out. So every family takes 8x8 inputs.
 * What of a kernel cannot see a pixel is left out: on a side of n pixels it has at most 2n - 1, as many as reach from
@@ -241,3 +242,16 @@ def conv_norm_act(
     """The usual triple; ``act`` None leaves the activation out."""
     body: tuple[Node, ...] = (Conv(out, kernel, stride, depthwise), Norm())
     return Sequence((*body, Act(act)) if act else body)
+
+
+def stages_and_head(stages: list[Node], number: Choice, head: Node) -> Node:
+    """The first ``number`` of ``stages``, all if there are fewer, and ``head`` after the last of them.
+
+    The stages that are left out take their halving with them, and the head ends in a vector: branches agree in size.
+    """
+    built = head
+    for index in reversed(range(len(stages))):
+        built = sequence(stages[index], built)
+        if index in number.values:
+            built = Either(number, {index: head}, otherwise=built)
+    return built

@@ -23,6 +23,7 @@ from search_spaces.vocabulary import (
     conv_norm_act,
     repeat,
     sequence,
+    stages_and_head,
 )
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -33,26 +34,28 @@ def _line(s: Sample) -> str:
     nodes = " + ".join(
         "(" + " ".join(f"{_SHORT[str(s[f'edge{i}{j}'])]}:{i}" for i in range(j)) + ")" for j in range(1, 4)
     )
-    return f"width {s['width']}, 3x{s['cells']} cells {nodes}"
+    return f"width {s['width']}, {s['stages']}x{s['cells']} cells {nodes}"
 
 
 @register(
     "cell",
-    summary="Cells: an operation for each of six edges, width, number of cells",
+    summary="Cells: an operation for each of six edges, stages, width, number of cells",
     choices={
+        "stages": (2, 3),
         "width": (4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 28, 32, 36, 40, 48, 56, 64),
         "cells": (1, 2, 3, 4, 5),
         **{f"edge{i}{j}": ("skip", "pool", "conv1", "separable3", "conv3") for i, j in EDGES},
     },
     line=_line,
     canonical={
+        "stages": 3,
         "width": 16,
         "cells": 5,
         **{f"edge{i}{j}": "conv3" if j == i + 1 else "skip" for i, j in EDGES},
     },
 )
 def cell(c: Choices, task: Task) -> Node:
-    """Stem, three stages of equal cells, and between them a residual block that halves and doubles the width."""
+    """Stem, two or three stages of equal cells, and between them a residual block that halves and doubles the width."""
 
     def operation(choice: str) -> Node:
         return Either(
@@ -83,4 +86,5 @@ def cell(c: Choices, task: Task) -> Node:
         name="stem",
     )
     head = sequence(Norm(), Act(), GlobalPool(), Linear(task.num_classes), name="head")
-    return sequence(stem, stage(1), reduction(2), stage(2), reduction(4), stage(3), head)
+    stages = [stage(1), sequence(reduction(2), stage(2)), sequence(reduction(4), stage(3))]
+    return sequence(stem, stages_and_head(stages, c["stages"], head))

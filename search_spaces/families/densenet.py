@@ -17,21 +17,23 @@ from search_spaces.vocabulary import (
     conv_norm_act,
     repeat,
     sequence,
+    stages_and_head,
 )
 
 BLOCKS = range(1, 5)
 
 
 def _line(s: Sample) -> str:
-    layers = "-".join(str(s[f"layers{i}"]) for i in BLOCKS)
+    layers = "-".join(str(s[f"layers{i}"]) for i in BLOCKS[: int(s["blocks"])])
     rest = f"growth {s['growth']}, bottleneck x{s['bottleneck']}, keep {s['compression']}%"
     return f"stem {s['stem']}, layers {layers}, {rest}"
 
 
 @register(
     "densenet",
-    summary="DenseNet-121: stem, growth, bottleneck factor, layers per block, compression",
+    summary="DenseNet-121: dense blocks, stem, growth, bottleneck factor, layers per block, compression",
     choices={
+        "blocks": (2, 3, 4),
         "stem": (4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64),
         "growth": (4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32),
         "bottleneck": (1, 2, 3, 4),
@@ -43,12 +45,13 @@ def _line(s: Sample) -> str:
     },
     line=_line,
     canonical={  # growth 32 and stem 64, divided by 4
+        "blocks": 4,
         "stem": 16, "growth": 8, "bottleneck": 4, "compression": 50,
         "layers1": 6, "layers2": 12, "layers3": 24, "layers4": 16,
     },
 )  # fmt: skip
 def densenet(c: Choices, task: Task) -> Node:
-    """Four dense blocks; between them a 1x1 convolution keeps a share of the channels, and a pool halves."""
+    """Two to four dense blocks; between them a 1x1 convolution keeps a share of the channels, and a pool halves."""
     growth = c["growth"]
 
     def layer(_: int) -> Node:
@@ -61,7 +64,8 @@ def densenet(c: Choices, task: Task) -> Node:
         kept = Conv(INCOMING * c["compression"] // 100, 1)
         return sequence(Norm(), Act(), kept, Pool("avg"), name=f"transition{i}")
 
-    body = [part for i in BLOCKS for part in ((block(i), transition(i)) if i < 4 else (block(i),))]
+    blocks = [sequence(transition(i - 1), block(i)) if i > 1 else block(i) for i in BLOCKS]
+    head = sequence(Norm(), Act(), GlobalPool(), Linear(task.num_classes), name="head")
     stem_stride = 2 if task.stem_halvings else 1
     return sequence(
         sequence(
@@ -69,6 +73,5 @@ def densenet(c: Choices, task: Task) -> Node:
             *(Pool("max") for _ in range(task.stem_halvings - 1)),
             name="stem",
         ),
-        *body,
-        sequence(Norm(), Act(), GlobalPool(), Linear(task.num_classes), name="head"),
+        stages_and_head(blocks, c["blocks"], head),
     )

@@ -15,11 +15,12 @@ from search_spaces.vocabulary import (
     conv_norm_act,
     repeat,
     sequence,
+    stages_and_head,
 )
 
 STAGES = range(1, 8)  # the first has no expansion and one block, as in the paper
-_WIDTHS = (4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160)
-_LARGEST = {1: 32, 2: 32, 3: 48, 4: 80, 5: 96, 6: 128, 7: 160}
+_WIDTHS = (4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
+_LARGEST = {1: 64, 2: 128, 3: 128, 4: 256, 5: 256, 6: 256, 7: 256}
 
 
 def _line(s: Sample) -> str:
@@ -28,13 +29,15 @@ def _line(s: Sample) -> str:
         expansion = f" t{s[f'expansion{i}']}" if i > 1 else ""
         return f"{repeats}{s[f'width{i}']}{expansion} k{s[f'kernel{i}']}" + (" se" if s[f"gate{i}"] == "se" else "")
 
-    return f"{' | '.join(stage(i) for i in STAGES)} | head {s['head']}"
+    return f"stem {s['stem']} | {' | '.join(stage(i) for i in STAGES[: int(s['stages'])])} | head {s['head']}"
 
 
 @register(
     "mobilenet",
-    summary="MobileNetV2: width, expansion, repeats, kernel and squeeze-and-excitation per stage",
+    summary="MobileNetV2: stages, stem, width, expansion, repeats, kernel and squeeze-and-excitation per stage",
     choices={
+        "stages": (3, 4, 5, 6, 7),
+        "stem": (8, 12, 16, 24, 32, 48, 64),
         **{f"width{i}": [w for w in _WIDTHS if w <= _LARGEST[i]] for i in STAGES},
         **{f"expansion{i}": (1, 2, 3, 4, 6) for i in STAGES if i > 1},
         **{f"repeats{i}": (1, 2, 3, 4) for i in STAGES if i > 1},
@@ -43,7 +46,9 @@ def _line(s: Sample) -> str:
         "head": (32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 1280),
     },
     line=_line,
-    canonical={  # widths 16, 24, 32, 64, 96, 160, 320 and the head of 1280, divided by 4
+    canonical={  # a stem of 32, widths 16, 24, 32, 64, 96, 160, 320 and the head of 1280, divided by 4
+        "stages": 7,
+        "stem": 8,
         **dict(zip((f"width{i}" for i in STAGES), (4, 6, 8, 16, 24, 40, 80), strict=True)),
         **{f"expansion{i}": 6 for i in STAGES if i > 1},
         **dict(zip((f"repeats{i}" for i in STAGES if i > 1), (2, 3, 4, 3, 3, 1), strict=True)),
@@ -80,11 +85,9 @@ def mobilenet(c: Choices, task: Task) -> Node:
         return sequence(body, name=f"stage{i}")
 
     halvings = max(1, task.stem_halvings) if min(task.input_shape[1:]) > 48 else 0
-    stem = [
-        conv_norm_act(c["width1"] * 2, stride=2 if n < halvings else 1, act="relu6") for n in range(max(1, halvings))
-    ]
+    stem = [conv_norm_act(c["stem"], stride=2 if n < halvings else 1, act="relu6") for n in range(max(1, halvings))]
+    head = sequence(conv_norm_act(c["head"], 1, act="relu6"), GlobalPool(), Linear(task.num_classes), name="head")
     return sequence(
         sequence(*stem, name="stem"),
-        *(stage(i) for i in STAGES),
-        sequence(conv_norm_act(c["head"], 1, act="relu6"), GlobalPool(), Linear(task.num_classes), name="head"),
+        stages_and_head([stage(i) for i in STAGES], c["stages"], head),
     )

@@ -15,6 +15,7 @@ from search_spaces.vocabulary import (
     conv_norm_act,
     repeat,
     sequence,
+    stages_and_head,
 )
 
 STAGES = range(1, 5)
@@ -24,26 +25,28 @@ _LARGEST = {1: 64, 2: 96, 3: 160, 4: 256}
 
 
 def _line(s: Sample) -> str:
-    return " | ".join(f"{s[f'depth{i}']}x{s[f'width{i}']} {s[f'block{i}']}" for i in STAGES)
+    return " | ".join(f"{s[f'depth{i}']}x{s[f'width{i}']} {s[f'block{i}']}" for i in STAGES[: int(s["stages"])])
 
 
 @register(
     "resnet",
-    summary="ResNet-18: width, depth and kind of block per stage",
+    summary="ResNet-18: stages, width, depth and kind of block per stage",
     choices={
+        "stages": (2, 3, 4),
         **{f"width{i}": [w for w in _WIDTHS if w <= _LARGEST[i]] for i in STAGES},
         **{f"depth{i}": (1, 2, 3) for i in STAGES},
         **{f"block{i}": KINDS for i in STAGES},
     },
     line=_line,
     canonical={  # widths 64, 128, 256, 512 divided by 8
+        "stages": 4,
         **dict(zip((f"width{i}" for i in STAGES), (8, 16, 32, 64), strict=True)),
         **{f"depth{i}": 2 for i in STAGES},
         **{f"block{i}": "basic" for i in STAGES},
     },
 )
 def resnet(c: Choices, task: Task) -> Node:
-    """A 3x3 stem and four stages; every stage but the first starts with stride 2."""
+    """A 3x3 stem and up to four stages; every stage but the first starts with stride 2."""
 
     def block(i: int, kind: str, stride: int) -> Node:
         width = c[f"width{i}"]
@@ -67,6 +70,7 @@ def resnet(c: Choices, task: Task) -> Node:
     def stage(i: int) -> Node:
         return sequence(Either(c[f"block{i}"], {kind: blocks(i, kind) for kind in KINDS}), name=f"stage{i}")
 
+    head = sequence(GlobalPool(), sequence(Linear(task.num_classes), name="head"))
     stem_stride = 2 if task.stem_halvings else 1
     return sequence(
         sequence(
@@ -74,7 +78,5 @@ def resnet(c: Choices, task: Task) -> Node:
             *(Pool("max") for _ in range(task.stem_halvings - 1)),
             name="stem",
         ),
-        *(stage(i) for i in STAGES),
-        GlobalPool(),
-        sequence(Linear(task.num_classes), name="head"),
+        stages_and_head([stage(i) for i in STAGES], c["stages"], head),
     )

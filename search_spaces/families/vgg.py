@@ -15,15 +15,16 @@ from search_spaces.vocabulary import (
     conv_norm_act,
     repeat,
     sequence,
+    stages_and_head,
 )
 
 STAGES = range(1, 6)
-_GROWTHS = (0, 4, 8, 12, 16, 24, 32, 48)
+_GROWTHS = (0, 4, 8, 12, 16, 24, 32, 48, 64)
 
 
 def _line(s: Sample) -> str:
     width, stages = 0, []
-    for i in STAGES:
+    for i in STAGES[: int(s["stages"])]:
         width += int(s[f"growth{i}"] if i > 1 else s["width1"])
         stages.append(f"{s[f'depth{i}']}x{width} k{s[f'kernel{i}']}")
     return f"{' | '.join(stages)} | head {s['head'] or 'linear'}"
@@ -31,8 +32,9 @@ def _line(s: Sample) -> str:
 
 @register(
     "vgg",
-    summary="VGG-13: width, channels added, depth and kernel per stage, classifier head",
+    summary="VGG-13: stages, width, channels added, depth and kernel per stage, classifier head",
     choices={
+        "stages": (2, 3, 4, 5),
         "width1": (8, 12, 16, 20, 24, 32, 40, 48, 64),
         **{f"growth{i}": _GROWTHS for i in STAGES if i > 1},
         **{f"depth{i}": (1, 2, 3) for i in STAGES},
@@ -41,6 +43,7 @@ def _line(s: Sample) -> str:
     },
     line=_line,
     canonical={  # widths 64, 128, 256, 512, 512 and the 4096-wide head, all divided by 8
+        "stages": 5,
         "width1": 8,
         **dict(zip((f"growth{i}" for i in STAGES if i > 1), (8, 16, 32, 0), strict=True)),
         **{f"depth{i}": 2 for i in STAGES},
@@ -49,9 +52,9 @@ def _line(s: Sample) -> str:
     },
 )
 def vgg(c: Choices, task: Task) -> Node:
-    """Stages of convolutions, each closed by a 2x2 max pool, as many as have a map of their own: three of 8x8 pixels,
-    five from 32x32 on. A stage adds channels to those of the one before. Widths that fall, or convolutions without end
-    on the same few pixels, would make most random networks bad (``benchmarks/spaces.py``)."""
+    """Stages of convolutions, each closed by a 2x2 max pool, at most as many as have a map of their own: three of 8x8
+    pixels, five from 32x32 on. A stage adds channels to those of the one before. Widths that fall, or convolutions
+    without end on the same few pixels, would make most random networks bad (``benchmarks/spaces.py``)."""
     side = min(task.input_shape[1:]) >> task.stem_halvings
 
     def stage(i: int) -> Node:
@@ -60,10 +63,7 @@ def vgg(c: Choices, task: Task) -> Node:
         other = conv_norm_act(INCOMING, kernel)
         return sequence(repeat(lambda n: other if n else first, c[f"depth{i}"]), Pool("max"), name=f"stage{i}")
 
-    head = Either(c["head"], {0: sequence()}, otherwise=sequence(Linear(c["head"]), Act()))
-    return sequence(
-        *(Pool("max") for _ in range(task.stem_halvings)),
-        *(stage(i) for i in STAGES if side >> (i - 1) >= 2),
-        GlobalPool(),
-        sequence(head, Linear(task.num_classes), name="head"),
-    )
+    hidden = Either(c["head"], {0: sequence()}, otherwise=sequence(Linear(c["head"]), Act()))
+    head = sequence(GlobalPool(), sequence(hidden, Linear(task.num_classes), name="head"))
+    stages = [stage(i) for i in STAGES if side >> (i - 1) >= 2]
+    return sequence(*(Pool("max") for _ in range(task.stem_halvings)), stages_and_head(stages, c["stages"], head))

@@ -201,7 +201,12 @@ def small_cells() -> list[dict[str, int | str]]:
     rng = np.random.default_rng(0)
     edges = {choice.label: choice.values for choice in space.choices if choice.label.startswith("edge")}
     return [
-        {"width": 4, "cells": 1, **{label: str(rng.choice(ops, p=[0.6, *[0.1] * 4])) for label, ops in edges.items()}}
+        {
+            "stages": 2,
+            "width": 4,
+            "cells": 1,
+            **{label: str(rng.choice(ops, p=[0.6, *[0.1] * 4])) for label, ops in edges.items()},
+        }
         for _ in range(400)
     ]
 

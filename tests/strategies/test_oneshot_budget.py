@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,8 @@ def test_probabilities_sum_to_one_in_the_order_of_the_choices() -> None:
 
 def small_space() -> SearchSpace:
     space = trimmed("resnet", 2)
+    stages = replace(get_space("resnet").choices[0], values=(4,))
+    space = replace(space, choices=(stages, *space.choices[1:]))
     assert space.num_samples == ENUMERABLE
     return space
 
