@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import UserDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import UsageError, nearest
-from search_spaces.structure import Layer, architecture_id, resolve
+from search_spaces.structure import Layer, architecture_id, canonical_text, resolve
 from search_spaces.vocabulary import Choice, Node
 
 if TYPE_CHECKING:
@@ -78,15 +78,35 @@ class SearchSpace:
         return _combinations(self.choices)
 
     def num_samples_for(self, task: Task) -> int:
-        """How many there are that differ in choices which networks for ``task`` depend on."""
-        return _combinations(self.choices_for(task))
+        """How many there are that differ in something networks for ``task`` depend on: where stages are left out, the
+        choices of those stages do not count, nor do numbers of stages that small images have no pixels for."""
+        return self._count(task, {})
+
+    def _count(self, task: Task, decided: Sample) -> int:
+        """How many differ beside the choices that are ``decided``."""
+        networks = list(self._drawn(task, decided))
+        counts = {_combinations(choice for choice in self.choices if choice.label in read) for _, read in networks}
+        common = set.intersection(*(read for _, read in networks))
+        gate = next((choice for choice in self.choices if choice.label in common and choice.label not in decided), None)
+        if len(counts) == 1 or gate is None:
+            return max(counts) // _combinations(choice for choice in self.choices if choice.label in decided)
+        different = {
+            tuple(canonical_text(layer) for layer, _ in self._drawn(task, decided | {gate.label: value}, 2)): value
+            for value in gate.values
+        }
+        return sum(self._count(task, decided | {gate.label: value}) for value in different.values())
 
     def choices_for(self, task: Task) -> list[Choice]:
         """The choices that networks for ``task`` depend on: small images have no use for some."""
-        read: set[str] = set()
-        for row in self.draw(np.random.default_rng(0), 64):  # enough to see every branch
-            resolve(self.definition(task), _Recorded(self.decode(row), read), task.input_shape)
+        read = set[str]().union(*(labels for _, labels in self._drawn(task, {})))
         return [choice for choice in self.choices if choice.label in read]
+
+    def _drawn(self, task: Task, decided: Sample, count: int = 32) -> Iterator[tuple[Layer, set[str]]]:
+        """Networks of random samples, the same ones every time but for what is ``decided``, and the labels of the
+        choices that each depends on; enough to see every branch."""
+        for row in self.draw(np.random.default_rng(0), count):
+            read: set[str] = set()
+            yield resolve(self.definition(task), _Recorded(self.decode(row) | decided, read), task.input_shape), read
 
     def definition(self, task: Task) -> Node:
         """The tree of layers for a task, made once."""

@@ -326,8 +326,17 @@ def test_choices_that_change_nothing_for_small_images_are_not_counted(side, idle
         sample, other = space.sample(rng), space.sample(rng)
         swapped = sample | {label: other[label] for label in idle}
         assert space.architecture_id(sample, task) == space.architecture_id(swapped, task)
-    kept = [len(choice.values) for choice in space.choices if choice.label not in idle]
-    assert space.num_samples_for(task) == np.prod(kept)
+
+
+def test_samples_are_counted_by_what_makes_a_difference():
+    space = get_space("vgg")
+    a_stage, head = 9 * 3 * 2, 6
+    two = 9 * 3 * 2 * a_stage * head
+    three_of_8x8 = two * 9 * 3  # a third stage works on 2x2 pixels, where both kernels are 3x3
+    assert space.num_samples_for(Task((1, 8, 8), 10)) == two + three_of_8x8
+    five_of_32x32 = two * a_stage**2 * 9 * 3
+    assert space.num_samples_for(Task((1, 32, 32), 10)) == two * (1 + a_stage + a_stage**2) + five_of_32x32
+    assert get_space("cell").num_samples_for(SMALL) == get_space("cell").num_samples
 
 
 @every_space
