@@ -1,14 +1,20 @@
-"""What trials learn: recipes, lengths and batches side by side, on several data sets, networks and seeds.
+"""What trials learn: recipes, lengths and batches side by side, on several data sets, networks and seeds; and what
+whole searches find.
 
 .venv/bin/python benchmarks/quality.py recipes                              ways to meet an imbalance, on the digits
 .venv/bin/python benchmarks/quality.py lengths --data digits
 .venv/bin/python benchmarks/quality.py recipes --cifar ~/data/cifar10 --data cifar-lt     5,000 images, factor 100
 .venv/bin/python benchmarks/quality.py lengths --cifar ~/data/cifar10 --data photos-300 photos-1000
+.venv/bin/python benchmarks/quality.py searches --spaces vgg cell --seeds 1 -- --trials 12      `nasctl search`, typed
 
 Every row trains the same networks, drawn at random within the budget, with the same seeds, one thread each, and gives
 the mean and the standard deviation over all of them of balanced accuracy on rank and on test. Nothing is chosen by
-test figures. What was trained once is kept in --kept and not
-trained again. Photos are images of CIFAR-10, enlarged: they stand for small folders of photos, which they are not.
+test figures. What was trained once is kept in --kept and not trained again. Photos are images of CIFAR-10, enlarged:
+they stand for small folders of photos, which they are not.
+
+The table of searches has a row a space: the winner over the seeds of its confirmation (without one, its only training),
+mean and standard deviation over the seeds of the search, beside the floor. Flags after -- go to `nasctl search`; a
+search that is in --kept is read, or goes on. --program starts another version of nasctl, to compare.
 """
 
 from __future__ import annotations
@@ -16,11 +22,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shlex
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +73,11 @@ def source_of(name: str, cifar: Path | None, kept: Path) -> DataConfig:
     """The data set called ``name``; those from CIFAR-10 are cut once and kept."""
     if name == "digits":
         return DataConfig(imbalance=20)
-    sizes = {"cifar-lt": (5000, 32, 100), "photos-300": (300, 64, 20), "photos-1000": (1000, 48, 20)}
+    sizes = {
+        "cifar-lt": (5000, 32, 100), "cifar-lt-1500": (1500, 32, 100),
+        "photos-300": (300, 64, 20), "photos-300-even": (300, 64, 1),
+        "photos-1000": (1000, 48, 20), "photos-1000-even": (1000, 48, 1),
+    }  # fmt: skip
     images, side, imbalance = sizes[name]
     path = kept / f"{name}.npz"
     if not path.exists():
@@ -153,7 +167,7 @@ def show(rows: Sequence[str], jobs: list[Job], figures: dict[str, dict[str, floa
     print(f"{'':<46} {'rank':>14} {'test':>14} {'worst':>6} {'seconds':>8}")
     for row in rows:
         mine = [figures[job.key] for job in jobs if job.row == row]
-        shown = [f"{statistics.fmean(v):.3f} ± {statistics.pstdev(v):.3f}" for v in columns(mine, "rank", "test")]
+        shown = [_spread(v) for v in columns(mine, "rank", "test")]
         worst = min(figure["test"] for figure in mine)
         seconds = statistics.fmean(figure["seconds"] for figure in mine)
         print(f"{row:<46} {shown[0]:>14} {shown[1]:>14} {worst:>6.3f} {seconds:>8.1f}")
@@ -182,9 +196,71 @@ def lengths(asked: argparse.Namespace) -> dict[str, Recipe]:
 TABLES: dict[str, Callable[[argparse.Namespace], dict[str, Recipe]]] = {"recipes": recipes, "lengths": lengths}
 
 
+@dataclass(frozen=True)
+class Found:
+    """What one search found: balanced accuracy, and how long it took."""
+
+    rank: float
+    test: float
+    floor: float | None
+    params: int
+    seconds: float
+    pruned: int
+
+
+def searched(asked: argparse.Namespace, space: str, data: str, seed: int) -> Found:
+    """Carry out a search as it is typed, or read it if it was done before."""
+    source = source_of(data, asked.cifar, asked.kept).source
+    name = f"{asked.label}{space}-{data}-{asked.max_params}-{seed}"
+    folder = asked.kept / "searches"
+    where = ["--run", name, "--runs", str(folder)]
+    command = ["--space", space, "--max-params", str(asked.max_params), "--data", source, "--seed", str(seed)]
+    nasctl = shlex.split(asked.program)
+    start = ["resume", *where] if (folder / name).exists() else ["search", *command, *where, *asked.flags]
+    subprocess.run([*nasctl, *start, "--quiet"], check=True)
+
+    def shown(command: str) -> Any:
+        text = subprocess.run([*nasctl, command, *where, "--json"], check=True, capture_output=True, text=True).stdout
+        return json.loads(text)
+
+    run, trials = shown("status"), {trial["id"]: trial for trial in shown("trials")["trials"]}
+    winner, floor = run["winner"], run.get("floor")
+    return Found(
+        statistics.fmean(trials[trial]["metrics"]["rank"]["balanced_accuracy"] for trial in winner["test"]),
+        statistics.fmean(figures["balanced_accuracy"] for figures in winner["test"].values()),
+        floor and floor["test"]["balanced_accuracy"],
+        trials[winner["trial"]]["params"],
+        run["seconds"],
+        run["trials"]["pruned"],
+    )
+
+
+def searches(asked: argparse.Namespace) -> None:
+    """A row a space and data set: what whole searches find, beside the floor."""
+    print(f"at most {asked.max_params:,} parameters, seeds {asked.seeds}, {' '.join(asked.flags) or 'defaults'}")
+    print(
+        f"{'data':<16} {'space':<10} {'rank':>14} {'test':>14} {'floor':>6} {'params':>8} {'minutes':>8} {'pruned':>6}"
+    )
+    for data in asked.data:
+        for space in asked.spaces:
+            found = [searched(asked, space, data, seed) for seed in range(asked.seeds)]
+            rank, test = (_spread([f.rank for f in found]), _spread([f.test for f in found]))
+            floor = "-" if found[0].floor is None else f"{found[0].floor:.3f}"
+            params, minutes, pruned = (
+                statistics.fmean(v)
+                for v in ([f.params for f in found], [f.seconds / 60 for f in found], [f.pruned for f in found])
+            )
+            scores = f"{data:<16} {space:<10} {rank:>14} {test:>14} {floor:>6}"
+            print(f"{scores} {params:>8,.0f} {minutes:>8.1f} {pruned:>6.1f}", flush=True)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.fmean(values):.3f} ± {statistics.pstdev(values):.3f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=TABLES)
+    parser.add_argument("table", choices=[*TABLES, "searches"])
     parser.add_argument("--data", nargs="+", default=["digits"])
     parser.add_argument("--cifar", type=Path, help="folder of CIFAR-10: train/CLASS/..., test/CLASS/...")
     parser.add_argument("--kept", type=Path, default=Path("runs/quality"))
@@ -197,8 +273,14 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--program", default=str(Path(sys.executable).with_name("nasctl")), help="of searches")
+    parser.add_argument("--label", default="", help="before the names of searches, to keep versions apart")
+    parser.add_argument("flags", nargs="*", help="after --: for nasctl search")
     asked = parser.parse_args()
     print(hardware())
+    if asked.table == "searches":
+        searches(asked)
+        return
     rows = TABLES[asked.table](asked)
     for name in asked.data:
         data = source_of(name, asked.cifar, asked.kept)

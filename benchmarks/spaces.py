@@ -22,11 +22,13 @@ from budgets import Budget, cost_of, parse_size
 from nas.config.recipe import named_recipe
 from nas.data import DataConfig, open_data
 from nas.strategies.proposals import Proposer
+from nas.training.precision import Execution
 from nas.trials.run_trial import run_trial
 from nas.trials.spec import TrialResult, TrialSpec
 from search_spaces import Sample, SearchSpace, Task, get_space, space_names
 
 NEAR = 0.95  # of the best score
+FASTEST = Execution("channels_last")  # as searches mostly find on CPUs
 
 
 def drawn(space: SearchSpace, task: Task, budget: Budget, count: int) -> list[Sample]:
@@ -62,7 +64,9 @@ def main() -> None:
             space = get_space(name)
             samples = drawn(space, task, budget, arguments.networks)
             specs = [
-                TrialSpec(str(i), name, sample, task.input_shape, task.num_classes, data, recipe, seed=i)
+                TrialSpec(
+                    str(i), name, sample, task.input_shape, task.num_classes, data, recipe, seed=i, execution=FASTEST
+                )
                 for i, sample in enumerate(samples)
             ]
             results = pool.map(train, specs, chunksize=1)

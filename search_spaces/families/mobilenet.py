@@ -19,15 +19,17 @@ from search_spaces.vocabulary import (
 )
 
 STAGES = range(1, 8)  # the first has no expansion and one block, as in the paper
-_WIDTHS = (4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
-_LARGEST = {1: 64, 2: 128, 3: 128, 4: 256, 5: 256, 6: 256, 7: 256}
+_WIDTHS = (8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
+_RANGE = {1: (8, 64), 2: (8, 128), 3: (12, 128), 4: (16, 256), 5: (16, 256), 6: (24, 256), 7: (32, 256)}
+_MOST_REPEATS = {2: 2, 3: 3, 4: 4, 5: 3, 6: 3, 7: 1}  # the paper's
 
 
 def _line(s: Sample) -> str:
     def stage(i: int) -> str:
-        repeats = f"{s[f'repeats{i}']}x" if i > 1 else ""
+        repeats = f"{s[f'repeats{i}']}x" if f"repeats{i}" in s else ""
         expansion = f" t{s[f'expansion{i}']}" if i > 1 else ""
-        return f"{repeats}{s[f'width{i}']}{expansion} k{s[f'kernel{i}']}" + (" se" if s[f"gate{i}"] == "se" else "")
+        gate = " se" if s[f"gate{i}"] == "se" else ""
+        return f"{repeats}{s[f'width{i}']}{expansion} k{s[f'kernel{i}']}{gate}"
 
     return f"stem {s['stem']} | {' | '.join(stage(i) for i in STAGES[: int(s['stages'])])} | head {s['head']}"
 
@@ -38,23 +40,23 @@ def _line(s: Sample) -> str:
     choices={
         "stages": (3, 4, 5, 6, 7),
         "stem": (8, 12, 16, 24, 32, 48, 64),
-        **{f"width{i}": [w for w in _WIDTHS if w <= _LARGEST[i]] for i in STAGES},
+        **{f"width{i}": [w for w in _WIDTHS if least <= w <= most] for i, (least, most) in _RANGE.items()},
         **{f"expansion{i}": (1, 2, 3, 4, 6) for i in STAGES if i > 1},
-        **{f"repeats{i}": (1, 2, 3, 4) for i in STAGES if i > 1},
+        **{f"repeats{i}": tuple(range(1, most + 1)) for i, most in _MOST_REPEATS.items() if most > 1},
         **{f"kernel{i}": (3, 5) for i in STAGES},
         **{f"gate{i}": ("none", "se") for i in STAGES},
         "head": (32, 48, 64, 96, 128, 192, 256, 320, 384, 512, 640, 1280),
     },
     line=_line,
-    canonical={  # a stem of 32, widths 16, 24, 32, 64, 96, 160, 320 and the head of 1280, divided by 4
+    canonical={  # a stem of 32, widths 16, 24, 32, 64, 96, 160, 320 and the head of 1280, divided by 2
         "stages": 7,
-        "stem": 8,
-        **dict(zip((f"width{i}" for i in STAGES), (4, 6, 8, 16, 24, 40, 80), strict=True)),
+        "stem": 16,
+        **dict(zip((f"width{i}" for i in STAGES), (8, 12, 16, 32, 48, 80, 160), strict=True)),
         **{f"expansion{i}": 6 for i in STAGES if i > 1},
-        **dict(zip((f"repeats{i}" for i in STAGES if i > 1), (2, 3, 4, 3, 3, 1), strict=True)),
+        **{f"repeats{i}": most for i, most in _MOST_REPEATS.items() if most > 1},
         **{f"kernel{i}": 3 for i in STAGES},
         **{f"gate{i}": "none" for i in STAGES},
-        "head": 320,
+        "head": 640,
     },
 )
 def mobilenet(c: Choices, task: Task) -> Node:
@@ -73,7 +75,7 @@ def mobilenet(c: Choices, task: Task) -> Node:
 
     def blocks(i: int, *, expand: bool, gate: bool) -> Node:
         first, other = (block(i, stride, expand=expand, gate=gate) for stride in (strides.get(i, 1), 1))
-        return repeat(lambda n: other if n else first, c[f"repeats{i}"] if i > 1 else 1)
+        return repeat(lambda n: other if n else first, c.get(f"repeats{i}", 1))
 
     def gated(i: int, *, expand: bool) -> Node:
         kinds = {"none": False, "se": True}

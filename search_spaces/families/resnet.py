@@ -20,8 +20,8 @@ from search_spaces.vocabulary import (
 
 STAGES = range(1, 5)
 KINDS = ("separable", "bottleneck", "basic")
-_WIDTHS = (4, 6, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
-_LARGEST = {1: 64, 2: 96, 3: 160, 4: 256}
+_WIDTHS = (8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
+_RANGE = {1: (8, 64), 2: (12, 96), 3: (16, 160), 4: (24, 256)}
 
 
 def _line(s: Sample) -> str:
@@ -33,7 +33,7 @@ def _line(s: Sample) -> str:
     summary="ResNet-18: stages, width, depth and kind of block per stage",
     choices={
         "stages": (2, 3, 4),
-        **{f"width{i}": [w for w in _WIDTHS if w <= _LARGEST[i]] for i in STAGES},
+        **{f"width{i}": [w for w in _WIDTHS if least <= w <= most] for i, (least, most) in _RANGE.items()},
         **{f"depth{i}": (1, 2, 3) for i in STAGES},
         **{f"block{i}": KINDS for i in STAGES},
     },

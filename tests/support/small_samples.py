@@ -17,7 +17,7 @@ SMALL: dict[str, dict[str, int | str]] = {
     },
     "resnet": {
         "stages": 4,
-        **{f"width{stage}": width for stage, width in enumerate((4, 6, 16, 12), 1)},
+        **{f"width{stage}": width for stage, width in enumerate((8, 12, 20, 24), 1)},
         **{f"depth{stage}": 2 if stage == 1 else 1 for stage in range(1, 5)},
         **{f"block{stage}": kind for stage, kind in enumerate(("bottleneck", "separable", "separable", "basic"), 1)},
     },
@@ -28,9 +28,9 @@ SMALL: dict[str, dict[str, int | str]] = {
     "mobilenet": {
         "stages": 7,
         "stem": 8,
-        **{f"width{stage}": width for stage, width in enumerate((4, 4, 4, 8, 8, 16, 24), 1)},
+        **{f"width{stage}": width for stage, width in enumerate((8, 8, 12, 16, 16, 24, 32), 1)},
         **{f"expansion{stage}": 1 + stage % 2 for stage in range(2, 8)},
-        **{f"repeats{stage}": 2 if stage == 5 else 1 for stage in range(2, 8)},
+        **{f"repeats{stage}": 2 if stage == 5 else 1 for stage in range(2, 7)},
         **{f"kernel{stage}": 5 if stage == 4 else 3 for stage in range(1, 8)},
         **{f"gate{stage}": "se" if stage % 2 else "none" for stage in range(1, 8)},
         "head": 32,
