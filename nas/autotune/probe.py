@@ -1,7 +1,8 @@
 """How many images a second one worker trains: real steps on made-up images. Run by executors as a trial is.
 
-On a CPU the fastest step counts: whatever else runs on the machine only makes steps slower. On a GPU it is steps over
-a while, which is what workers that share one compete for; they start together, each with its network ready.
+Where ways to train are compared, on a CPU the fastest step counts: whatever else runs on the machine only makes steps
+slower. On a GPU it is steps over a while, which is what workers that share one compete for; they start together, each
+with its network ready. Steps over a while also count where it is asked how long trials take.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from nas.training.cuda_graphs import LEAST_STEPS
 from nas.training.evaluation import evaluate_split
 from nas.training.precision import usual_execution
 from nas.training.step import Learning, Phase, class_counts, make_step
-from nas.training.tensor_split import CHUNK, TensorSplit
+from nas.training.tensor_split import CHUNK, CPU_CHUNK, TensorSplit
 from nas.trials import TrialResult, TrialSpec
 from nas.trials.run_trial import build
 
@@ -40,7 +41,8 @@ def probe(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
 
     "wake": nothing. "prepare": the network's first steps. "measure": metrics "probe", with images_per_second and on a
     GPU free_bytes of its memory, and worker_bytes that this worker took of it; a worker that was not prepared for
-    ``spec`` prepares itself. Reads no data and writes nothing. ``spec.recipe.batch_size`` must be set.
+    ``spec`` prepares itself. "time": trained_per_second and scored_per_second, in images. Reads no data and writes
+    nothing. ``spec.recipe.batch_size`` must be set.
     """
     began = time.perf_counter()
     if spec.probe == "wake":
@@ -52,6 +54,8 @@ def probe(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
         if work.on_gpu:
             figures["free_bytes"] = float(torch.cuda.mem_get_info(device)[0])
             figures["worker_bytes"] = float(torch.cuda.max_memory_reserved())
+    if spec.probe == "time":
+        figures |= {"trained_per_second": work.trained_per_second(), "scored_per_second": work.scored_per_second()}
     return TrialResult(spec.id, "finished", {"probe": figures}, seconds=time.perf_counter() - began)
 
 
@@ -89,17 +93,29 @@ class Work:
         with self._classifier.attached(self.model, self.num_classes):
             self._take(number)
 
-    def score(self) -> None:
-        """Evaluate some images: of a trial it takes the most memory."""
-        part, channels = slice(0, CHUNK), self.images.images.shape[1]
-        images = TensorSplit(self.images[part], self.images.labels[part])
-        normal, device = ([MEAN] * channels, [STD] * channels), self.images.labels.device
+    def score(self) -> int:
+        """Evaluate some images, and say how many: on a GPU it takes the most memory of a trial."""
+        number = CHUNK if self.on_gpu else min(CPU_CHUNK, 2 * self.size)  # few where a step of many would be long
+        channels, device = self.images.images.shape[1], self.images.labels.device
+        images = TensorSplit(*self.images.batch(torch.arange(number, device=device) % len(self.images)))
+        normal = [MEAN] * channels, [STD] * channels
         evaluate_split(self.model, images, normal, num_classes=self.num_classes, device=device)
+        return number
 
     def images_per_second(self) -> float:
         """Of the fastest step on a CPU, of many on a GPU."""
         with self._classifier.attached(self.model, self.num_classes):
             return self.size / (self._seconds_of_many() if self.on_gpu else self._seconds_of_fastest())
+
+    def trained_per_second(self) -> float:
+        """Images, in steps over a while."""
+        with self._classifier.attached(self.model, self.num_classes):
+            return self.size / self._seconds_of_many()
+
+    def scored_per_second(self) -> float:
+        """Images, in one evaluation."""
+        began = time.perf_counter()
+        return self.score() / (time.perf_counter() - began)
 
     def _seconds_of_fastest(self) -> float:
         fastest, began = math.inf, time.perf_counter()
@@ -112,10 +128,11 @@ class Work:
 
     def _seconds_of_many(self) -> float:
         self._wait()
+        until, at_once = (GPU_SECONDS, STEPS_BETWEEN_LOOKS) if self.on_gpu else (CPU_SECONDS, 1)
         began, steps = time.perf_counter(), 0
-        while (elapsed := time.perf_counter() - began) < GPU_SECONDS:
-            self._take(STEPS_BETWEEN_LOOKS)
-            steps += STEPS_BETWEEN_LOOKS
+        while (elapsed := time.perf_counter() - began) < until:
+            self._take(at_once)
+            steps += at_once
         return elapsed / steps
 
     def _take(self, number: int) -> None:

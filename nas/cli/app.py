@@ -94,7 +94,7 @@ def search(
     time_limit: Annotated[Text, option("Start no new trial after this time: 90s, 30m, 2h.", "TIME")] = None,
     trial_timeout: Annotated[Text, option("Stop a single trial after this time; it counts as failed.", "TIME")] = None,
     objective: Annotated[Text, option("What ranks trials. [default: balanced_accuracy]", "NAME")] = None,
-    confirm: Annotated[Text, option("Train the best K again with 3 seeds each. [default: 3; 0: none]", "K")] = None,
+    confirm: Annotated[Text, option("Train the best K again with 3 seeds each. [default: 2; 0: none]", "K")] = None,
     prune: Prune = None,
     no_floor: NoFloor = False,
     recipe: Recipe = None,

@@ -84,7 +84,7 @@ class SearchConfig(RunConfig):
     supernet: SupernetConfig = SupernetConfig()
     trials: int = Field(default=12, ge=1)
     keep: int = Field(default=3, ge=1)  # trials whose weights stay on disk
-    confirm: int = Field(default=3, ge=0)
+    confirm: int = Field(default=2, ge=0)  # trials that are trained again, with so many seeds each
     confirm_seeds: int = Field(default=3, ge=1)
     floor: bool = True  # set the winner beside what classical methods reach on the same splits
     prune: bool = False  # stop weak trials early; the command line's default is True
@@ -93,6 +93,11 @@ class SearchConfig(RunConfig):
     def one_shot(self) -> bool:
         """Whether one supernet is trained before any trial."""
         return self.strategy in ONE_SHOT
+
+    @property
+    def num_confirmations(self) -> int:
+        """Trainings that confirm the best, if as many trials finish."""
+        return min(self.confirm, self.trials) * self.confirm_seeds
 
     @property
     def supernet_epochs(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,14 +11,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from nas.autotune import execution_of
 from nas.autotune.cache import Cache
 from nas.config.auto_recipe import LEAST_EPOCHS, MOST_EPOCHS
 from nas.data.cache import cache_root
 from nas.engine.placement import typical
 from nas.engine.plan import Plan
 from nas.errors import TrialError
-from nas.executors import Executor, LocalExecutor
+from nas.executors import Executor, LocalExecutor, each_result
 from nas.trials import TrialResult, TrialSpec
 
 VERSION = 1  # of what is trained and how it is judged; another makes what was remembered unknown
@@ -66,7 +64,7 @@ def piloted(plan: Plan, say: Say | None = None) -> Plan:
 def is_worth_it(plan: Plan) -> bool:
     """Whether the length was left open, may be more than the least, and the search is long enough to pay for this."""
     config = plan.config
-    trainings = config.trials + config.confirm * config.confirm_seeds
+    trainings = config.trials + config.num_confirmations
     return (
         plan.open_epochs
         and config.recipe.epochs > LEAST_EPOCHS
@@ -93,11 +91,7 @@ class Pilot:
 
     def __init__(self, plan: Plan, executor: Executor) -> None:
         self.plan, self.executor, self.recipe = plan, executor, plan.config.recipe
-        self.spec = replace(
-            typical(plan),
-            execution=execution_of(plan.config.precision, plan.placement),
-            objective=plan.config.objective,
-        )
+        self.spec = replace(typical(plan), objective=plan.config.objective)
 
     def lessons(self) -> list[Lesson]:
         """The rule's length first, then its half with the rule's batch and with the smaller one. TrialError if a
@@ -115,15 +109,11 @@ class Pilot:
 
     def _trained(self, wanted: Sequence[tuple[int, int]]) -> list[Lesson]:
         """A training for each (epochs, batch); the results in this order. TrialError if one fails."""
-        waiting = deque(self._spec(epochs, size) for epochs, size in wanted)
         results: dict[str, TrialResult] = {}
-        while waiting or self.executor.num_running:
-            while waiting and self.executor.num_running < self.executor.num_slots:
-                self.executor.submit(waiting.popleft())
-            for result in self.executor.wait():
-                if result.status != "finished":
-                    raise TrialError(f"a training of {result.id} failed: {result.error}")
-                results[result.id] = result
+        for result in each_result(self.executor, [self._spec(epochs, size) for epochs, size in wanted]):
+            if result.status != "finished":
+                raise TrialError(f"a training of {result.id} failed: {result.error}")
+            results[result.id] = result
         return [self._lesson(epochs, size, results[f"{epochs}x{size}"]) for epochs, size in wanted]
 
     def _spec(self, epochs: int, size: int) -> TrialSpec:

@@ -19,6 +19,7 @@ from nas.engine.plan import Plan
 from nas.executors import WorkerSlot
 from nas.executors.devices import spread
 from nas.trials import TrialSpec
+from search_spaces import Sample
 
 # Pixels that all trials together see, below which nothing is measured on a CPU: such a search takes a minute or so.
 LEAST_PIXELS = 30_000_000
@@ -73,13 +74,17 @@ def _kind(slots: Sequence[WorkerSlot]) -> str:
 
 def planned_images(config: SearchConfig, train_counts: Sequence[int]) -> int:
     """That the search's trainings see if none stops early. ``train_counts``: training images of each class."""
-    recipe, trainings = config.recipe, config.trials + config.confirm * config.confirm_seeds
-    return trainings * recipe.epochs * images_per_epoch(recipe, train_counts)
+    trainings = config.trials + config.num_confirmations
+    return trainings * config.recipe.epochs * images_per_epoch(config.recipe, train_counts)
 
 
 def representative(plan: Plan) -> TrialSpec:
-    """A typical trial of the search; on a CPU in batches that take no step long."""
-    spec = typical(plan)
+    """A typical trial of the search, to be measured."""
+    return in_short_steps(plan, typical(plan))
+
+
+def in_short_steps(plan: Plan, spec: TrialSpec) -> TrialSpec:
+    """``spec``, on a CPU in batches that take no step long."""
     if _kind(plan.slots) == "cuda":
         return spec
     macs = cost_of(plan.space, spec.sample, plan.task).macs
@@ -92,11 +97,15 @@ def typical(plan: Plan) -> TrialSpec:
     """The network in the middle of what fits the budget, by multiplications, and the batch size of its training."""
     rows = draw_fitting(plan.space, plan.task, plan.budget, np.random.default_rng(0))[0]
     macs = costs_of(plan.space, rows, plan.task).macs
-    sample = plan.space.decode(rows[int(np.argsort(macs)[len(macs) // 2])])
+    return trial_of(plan, plan.space.decode(rows[int(np.argsort(macs)[len(macs) // 2])]))
+
+
+def trial_of(plan: Plan, sample: Sample) -> TrialSpec:
+    """A trial of ``sample`` as the search will train it, but without oversampling, which makes images first."""
     recipe = plan.config.recipe
     size = recipe.batch_size or default_batch_size(sum(plan.counts["train"]))
     recipe = recipe.model_copy(update={"batch_size": size, "oversampling": "none"})
-    task, execution = plan.task, execution_of(plan.config.precision, None)
+    task, execution = plan.task, execution_of(plan.config.precision, plan.placement)
     return TrialSpec(
         "typical", plan.space.name, sample, task.input_shape, task.num_classes, plan.config.data, recipe, seed=0,
         execution=execution,

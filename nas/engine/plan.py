@@ -38,6 +38,7 @@ class Plan:
     placement: Placement | None = None  # how trials run, where that was measured (see ``nas.engine.placement``)
     recipe_note: str = ""  # what was chosen from the data, or does not suit them
     open_epochs: bool = False  # whether the length of a training was left to the data
+    trial_seconds: float | None = None  # that a trial takes on average, if that was measured
 
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
@@ -79,6 +80,7 @@ def start(plan: Plan, folder: Path) -> EventLog:
         population=plan.config.population,
         placement=plan.placement,
         recipe_note=plan.recipe_note,
+        trial_seconds=plan.trial_seconds,
     )
     return start_search(folder, plan.config, facts)
 

@@ -85,7 +85,7 @@ class TrialLoop:
         """Whether no new trial may start: enough are, or the rest of the time is for confirming."""
         config = self.run.config
         mean = self.run.tally.mean_seconds(stage="search") or 0.0
-        reserve = config.confirm * config.confirm_seeds / self.runner.executor.num_slots * mean
+        reserve = config.num_confirmations / self.runner.executor.num_slots * mean
         return self._started >= config.trials or self.runner.is_out_of_time(reserve)
 
 

@@ -1,6 +1,6 @@
 """Where trials run. Processes, devices and time limits belong here; what a trial does or means, not."""
 
-from nas.executors.base import EpochListener, EpochReport, Executor, RunTrial, WorkerSlot
+from nas.executors.base import EpochListener, EpochReport, Executor, RunTrial, WorkerSlot, each_result
 from nas.executors.devices import TRIALS_PER_GPU, plan_slots
 from nas.executors.fork_server import start_server
 from nas.executors.inline import InlineExecutor
@@ -15,6 +15,7 @@ __all__ = [
     "LocalExecutor",
     "RunTrial",
     "WorkerSlot",
+    "each_result",
     "plan_slots",
     "start_server",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -57,6 +57,17 @@ class Executor(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def each_result(executor: Executor, specs: Iterable[TrialSpec]) -> Iterator[TrialResult]:
+    """The results of ``specs`` as trials end. Each is asked for when a slot is free for it, and no slot waits."""
+    waiting = iter(specs)
+    while True:
+        while executor.num_running < executor.num_slots and (spec := next(waiting, None)) is not None:
+            executor.submit(spec)
+        if not executor.num_running:
+            return
+        yield from executor.wait()
 
 
 def failure(spec: TrialSpec, reason: str, *, seconds: float = 0.0) -> TrialResult:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
-import time
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -13,16 +11,14 @@ import numpy.typing as npt
 from budgets import Budget, Cost, Costs, costs_of
 from budgets.draw import draw_fitting, pick
 from nas.config import SearchConfig
-from nas.config.auto_recipe import images_per_epoch
-from nas.data import Dataset, open_data
-from nas.engine.plan import plan_search
-from nas.executors import WorkerSlot
+from nas.engine.duration import search_seconds, trial_seconds
+from nas.engine.placement import placed
+from nas.engine.plan import Plan, plan_search
 from nas.report.documents import Document
-from search_spaces import Sample, SearchSpace, Task, get_space
+from search_spaces import Sample, SearchSpace, Task
 
 DRAWS = 100_000
 NUM_EXAMPLES = 5
-TIMED_STEPS = 6
 ENOUGH = 100  # samples of the uniform draw that fit: fewer say too little about what fits
 
 
@@ -59,16 +55,12 @@ class Example:
 class Timing:
     """What a search of the space takes on this machine."""
 
-    seconds: float  # of a trial, measured on a middle-sized one
+    seconds: float  # of a trial on average
     epochs: int  # of a trial
     trials: int
     confirmations: int
     num_slots: int  # trainings at once
-
-    @property
-    def total(self) -> float:
-        """Seconds of the whole search."""
-        return self.seconds * (self.trials + self.confirmations) / self.num_slots
+    total: float  # seconds of the whole search
 
 
 @dataclass(frozen=True)
@@ -87,12 +79,11 @@ class SpaceReport:
 
 
 def space_report(config: SearchConfig, *, timing: bool) -> SpaceReport:
-    """Draw samples of the space and count what they cost; ``timing``: also train one for some steps, which takes
-    seconds. UsageError with every fault of ``config``, of its data, and if nothing fits the budget.
+    """Draw samples of the space and count what they cost; ``timing``: also train some for a few steps, as the search
+    would, which takes seconds. UsageError with every fault of ``config``, of its data, and if nothing fits the budget.
     """
     plan = plan_search(config)
     space, task, budget = plan.space, plan.task, plan.budget
-    data = open_data(config.data)
     rng = np.random.default_rng(0)
     drawn = space.draw(rng, DRAWS)
     costs = costs_of(space, drawn, task)
@@ -100,12 +91,9 @@ def space_report(config: SearchConfig, *, timing: bool) -> SpaceReport:
     share = Share(len(drawn), int(fits.sum()))
     found, found_costs = draw_fitting(space, task, budget, rng)
     examples = _examples(space, found, found_costs, rng)
-    measured = None
-    if timing:
-        middle = int(np.argsort(found_costs.macs)[len(found_costs) // 2])
-        measured = _timing(space.decode(found[middle]), plan.config, data, plan.slots)
+    measured = _timing(placed(plan)) if timing else None
     shown = costs.take(fits) if share.fitting >= ENOUGH else found_costs
-    return SpaceReport(space, task, data.name, budget, plan.note, share, shown, examples, measured)
+    return SpaceReport(space, task, plan.data_name, budget, plan.note, share, shown, examples, measured)
 
 
 def space_document(report: SpaceReport) -> Document:
@@ -140,37 +128,10 @@ def _examples(
     return tuple(Example(space.decode(rows[i]), costs[i]) for i in sorted(chosen, key=lambda i: int(costs.params[i])))
 
 
-def _timing(sample: Sample, config: SearchConfig, data: Dataset, slots: list[WorkerSlot]) -> Timing:
-    """The time of a search whose trials are all like ``sample``, which is measured on the first of its places."""
-    seconds = time_trial(sample, config, data, slots[0].device, slots[0].num_threads)
-    confirmations = config.confirm * config.confirm_seeds
-    return Timing(seconds, config.recipe.epochs, config.trials, confirmations, len(slots))
-
-
-def time_trial(sample: Sample, config: SearchConfig, data: Dataset, device: str, threads: int) -> float:
-    """Seconds that training ``sample`` takes on this machine, from a few measured steps."""
-    import torch
-
-    from nas.training.loop import train
-    from nas.training.tensor_split import TensorSplit
-
-    torch.set_num_threads(threads)
-    space, recipe = get_space(config.space), config.recipe
-    train_split, select_split = data.split("train"), data.split("select")
-    num_seen = images_per_epoch(recipe, data.counts["train"])
-    batch_size = recipe.batch_size
-    assert batch_size is not None, "a plan's recipe is settled"
-    order = np.random.default_rng(0).permutation(len(train_split.labels))[: TIMED_STEPS * batch_size]
-    part = TensorSplit.of(train_split.images[order], train_split.labels[order], device)
-    check = TensorSplit.of(select_split.images[:256], select_split.labels[:256], device)
-    once = recipe.model_copy(update={"epochs": 1, "oversampling": "none"})
-    spent = []
-    for _ in range(3):  # the first includes what torch does once
-        model = space.build(sample, data.input_shape, len(data.classes))
-        began = time.perf_counter()
-        train(
-            model, part, check, once, num_classes=len(data.classes), device=device, seed=0,
-            objective=config.objective,
-        )  # fmt: skip
-        spent.append(time.perf_counter() - began)
-    return statistics.median(spent[1:]) / len(part) * num_seen * recipe.epochs
+def _timing(plan: Plan) -> Timing | None:
+    """None if nothing could be measured."""
+    seconds, config, num_slots = trial_seconds(plan), plan.config, len(plan.slots)
+    if seconds is None:
+        return None
+    total = search_seconds(config, seconds, num_slots)
+    return Timing(seconds, config.recipe.epochs, config.trials, config.num_confirmations, num_slots, total)

@@ -13,6 +13,7 @@ import numpy as np
 from nas.config import Recipe
 from nas.config.recipe import Figures
 from nas.runs import StudyRun, TrialRecord
+from nas.units import counted
 
 REPORTED = ("accuracy", "weighted_precision", "weighted_f1", "balanced_accuracy", "macro_f1", "worst_recall")
 
@@ -177,7 +178,7 @@ def write_pictures(run: StudyRun) -> list[Path]:
         return []
     folder = run.folder / "report"
     folder.mkdir(exist_ok=True)
-    seeds = f"{run.config.seeds} seed{'s' if run.config.seeds > 1 else ''}"
+    seeds = counted(run.config.seeds, "seed")
     title = f"{run.config.study} on {run.facts.data_name}, {seeds}"
     classes, counts = run.facts.classes, run.facts.counts["train"]
     recalls = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nas.runs import SearchRun
 from nas.runs.events import SupernetEpoch
-from nas.units import memory
+from nas.units import counted, memory
 
 
 def begin_line(run: SearchRun) -> str:
@@ -15,7 +15,7 @@ def begin_line(run: SearchRun) -> str:
     words = f", {first} of weights alone (warm-up)" if warm_up else ""
     return (
         f"supernet  {facts.params:,} weights for {len(facts.choices)} choices, about "
-        f"{memory(facts.peak_bytes)} at the peak; {facts.epochs} epochs{words}"
+        f"{memory(facts.peak_bytes)} at the peak; {counted(facts.epochs, 'epoch')}{words}"
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from nas.runs import TrialRecord
 from nas.strategies.base import Proposal, Trials
-from nas.strategies.proposals import MUTANT, Proposer
+from nas.strategies.proposals import MUTANT, Proposer, generator_of
 from search_spaces import Sample
 
 _ONE_SHOT = "nni.nas.oneshot.pytorch.strategy"
@@ -82,7 +82,7 @@ class _Space(ExecutableModelSpace):  # type: ignore[misc]
 
     def random(self, memo: Sample | None = None, random_state: np.random.RandomState | None = None) -> _Space:
         assert random_state is not None
-        frozen = self.freeze(_drawn(self.proposer.fresh(_generator(random_state))))
+        frozen = self.freeze(_drawn(self.proposer.fresh(generator_of(random_state))))
         if memo is not None and frozen.sample is not None:
             memo.update(frozen.sample)
         return frozen
@@ -97,7 +97,7 @@ class _Evolution(RegularizedEvolution):  # type: ignore[misc]
         parent = self.best_parent()
         space: _Space = self.model_space
         self._individual_counter += 1
-        return space.freeze(_drawn(space.proposer.mutant(parent, _generator(self._random_state))))
+        return space.freeze(_drawn(space.proposer.mutant(parent, generator_of(self._random_state))))
 
 
 class _Engine(ExecutionEngine):  # type: ignore[misc]
@@ -166,7 +166,3 @@ def _drawn(sample: Sample | None) -> Sample:
     if sample is None:
         raise _Exhausted
     return sample
-
-
-def _generator(state: np.random.RandomState) -> np.random.Generator:
-    return np.random.default_rng(state.randint(2**31, size=4))

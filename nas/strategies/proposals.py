@@ -20,6 +20,11 @@ ROUNDS = 4  # of looking around samples that are rare
 MUTANT = "mutant"  # what is noted of a proposal that was drawn as one
 
 
+def generator_of(state: np.random.RandomState) -> np.random.Generator:
+    """What draws a strategy's next sample, from the random state that the strategy goes by."""
+    return np.random.default_rng(state.randint(2**31, size=4))
+
+
 class Proposer:
     """Draws for one search. Stateful: remembers what it proposed, by architecture, not by sample.
 

@@ -13,7 +13,7 @@ from nas.training.precision import Execution
 from search_spaces import Sample
 
 Status = Literal["finished", "failed", "pruned"]
-Probe = Literal["wake", "prepare", "measure"]  # see ``nas.autotune.probe``
+Probe = Literal["wake", "prepare", "measure", "time"]  # see ``nas.autotune.probe``
 
 
 @dataclass(frozen=True)

@@ -160,3 +160,6 @@ def test_steps_of_any_recipe_can_be_measured(recipe: Recipe) -> None:
     spec = TrialSpec("1", "vgg", sample, (1, 8, 8), 40, DataConfig(), recipe, seed=0, execution=CHANNELS_LAST)
     result = probe(replace(spec, probe="measure"), "cpu", lambda row: None)
     assert result.metrics["probe"]["images_per_second"] > 0
+    result = probe(replace(spec, probe="time"), "cpu", lambda row: None)
+    assert result.metrics["probe"].keys() == {"trained_per_second", "scored_per_second"}
+    assert all(rate > 0 for rate in result.metrics["probe"].values())

@@ -11,21 +11,24 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.autotune import Placement
-from nas.engine.placement import planned_images
+from nas.engine.duration import search_seconds
 from nas.executors import WorkerSlot
 from nas.report.floor import advice, floor_words
 from nas.report.tables.format import compact, decimal, make_table
 from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import typed
 from nas.training.precision import Execution
-from nas.units import clock
+from nas.units import clock, counted
 from search_spaces.structure import leaves
 
 
 def print_plan(console: Console, run: SearchRun, slots: Sequence[WorkerSlot]) -> None:
     """What is about to happen, before the first trial."""
     devices = ", ".join(sorted({slot.device for slot in slots}))
-    console.print(_settings(run, f", {len(slots)} at once on {devices}"), highlight=False, soft_wrap=True)
+    lines = [_settings(run, f", {len(slots)} at once on {devices}")]
+    if run.facts.trial_seconds is not None:
+        lines.append(f"Takes   {_duration(run, run.facts.trial_seconds, len(slots))}")
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def print_run(console: Console, run: SearchRun | StudyRun) -> None:
@@ -40,35 +43,41 @@ def print_run(console: Console, run: SearchRun | StudyRun) -> None:
         console.print(f"Note    {note}", highlight=False, markup=False, soft_wrap=True)
 
 
+def _duration(run: SearchRun, trial_seconds: float, num_slots: int) -> str:
+    config = run.config
+    total = clock(search_seconds(config, trial_seconds, num_slots))
+    trainings = f"{counted(config.trials, 'trial')} and {counted(config.num_confirmations, 'confirmation')}"
+    after = " after the supernet" if config.one_shot else ""
+    return f"about {total}{after}: {trainings} of {trial_seconds:.1f} s on average"
+
+
 def _settings(run: SearchRun, places: str) -> str:
     config, facts = run.config, run.facts
     train, test = facts.counts["train"], sum(facts.counts["test"])
     shape = "x".join(map(str, facts.input_shape))
     before = "a supernet, then " if config.one_shot else ""
     lines = [
-        f"[bold]{run.name}[/bold]  {config.strategy} over {config.space}: {before}{config.trials} trials{places}",
+        f"[bold]{run.name}[/bold]  {config.strategy} over {config.space}: {before}"
+        f"{counted(config.trials, 'trial')}{places}",
         f"Budget  {facts.budget}" + (f"\n        {facts.note}" if facts.note else ""),
         f"Data    {escape(facts.data_name)}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",
-        f"Recipe  {config.recipe.name}, {config.recipe.epochs} epochs in batches of {config.recipe.batch_size}; ranked "
-        f"by {config.objective.replace('_', ' ')}" + ("; weak trials stop early" if config.prune else ""),
+        f"Recipe  {config.recipe.name}, {counted(config.recipe.epochs, 'epoch')} in batches of "
+        f"{config.recipe.batch_size}; ranked by {config.objective.replace('_', ' ')}"
+        + ("; weak trials stop early" if config.prune else ""),
     ]
     if facts.recipe_note:
         lines.append(f"        {facts.recipe_note}")
     if facts.placement is not None and facts.placement.execution is not None:
         lines.append(f"Trains  {described(facts.placement, facts.placement.execution)}")
-        trainings = f"{config.trials} trials and {config.confirm * config.confirm_seeds} confirmations"
-        seconds = planned_images(config, train) / facts.placement.images_per_second
-        where = " on one GPU" if facts.placement.device == "cuda" else ""
-        lines.append(f"Takes   about {clock(seconds)}{where} with networks of middle size: {trainings}")
     elif config.precision != "auto":
         lines.append(f"Trains  in {config.precision}")
     if config.one_shot:
         weight = f"{config.supernet.penalty:g}" if config.supernet.penalty else "none"
         budget = "" if config.strategy == "random-oneshot" else f"; penalty for the budget: {weight}"
         lines.append(
-            f"First   a supernet of {config.supernet_epochs} epochs{budget}; it ranks {config.supernet.candidates} "
-            f"candidates that fit the budget, and the best {config.trials} become trials"
+            f"First   a supernet of {counted(config.supernet_epochs, 'epoch')}{budget}; it ranks "
+            f"{config.supernet.candidates} candidates that fit the budget, and the best {config.trials} become trials"
         )
     return "\n".join(lines)
 

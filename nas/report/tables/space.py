@@ -11,7 +11,7 @@ from budgets import Costs
 from budgets.budget import format_size
 from nas.report.space import SpaceReport, Timing
 from nas.report.tables.format import compact, make_table
-from nas.units import clock
+from nas.units import clock, counted
 from search_spaces import get_space, space_names
 
 
@@ -49,9 +49,9 @@ def _unused(number: int) -> str:
 
 def _timing(timing: Timing) -> str:
     return (
-        f"A trial of {timing.epochs} epochs takes about {timing.seconds:.1f} s here (measured on a middle-sized one); "
-        f"{timing.trials} trials and {timing.confirmations} confirmations, {timing.num_slots} at once: "
-        f"about {clock(timing.total)}."
+        f"A trial of {counted(timing.epochs, 'epoch')} takes about {timing.seconds:.1f} s here (the mean of several "
+        f"drawn); {counted(timing.trials, 'trial')} and {counted(timing.confirmations, 'confirmation')}, "
+        f"{timing.num_slots} at once: about {clock(timing.total)}."
     )
 
 

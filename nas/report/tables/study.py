@@ -18,6 +18,7 @@ from nas.report.study import REPORTED, StudyReport, study_report
 from nas.report.tables.format import compact, make_table, percent
 from nas.runs import StudyRun
 from nas.runs.hints import typed
+from nas.units import counted
 
 HEADINGS = ("accuracy", "w. precision", "w. F1", "balanced", "macro F1", "worst class")
 
@@ -54,7 +55,7 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
         f"Data    {escape(facts.data_name)}: {shape}, {len(facts.classes)} classes; {sum(train):,} images to "
         f"train ({min(train):,} to {max(train):,} a class), {test:,} to test"
         + ("" if config.data.hold_out else "; no validation images are held out"),
-        f"Recipe  {recipe.epochs} epochs"
+        f"Recipe  {counted(recipe.epochs, 'epoch')}"
         + (f", stops early after {recipe.patience} without a lower loss" if recipe.patience else "")
         + f"; {recipe.optimizer}, {recipe.schedule}, learning rate {recipe.learning_rate:g}; "
         + f"leaves the {recipe.keep_epoch} epoch; what differs is in each member's name",
