@@ -147,7 +147,7 @@ def test_losses_do_not_depend_on_how_a_training_is_carried_out(space: str) -> No
 
     plain, rounded = loss(None), loss(BFLOAT16)
     threads = 2 if space == "vgg" else 1  # the others are slow by two where something else runs
-    assert loss(CHANNELS_LAST, threads=threads) == pytest.approx(plain, rel=1e-4)
+    assert loss(CHANNELS_LAST, threads=threads) == pytest.approx(plain, rel=3e-4)
     assert rounded != plain and rounded == pytest.approx(plain, rel=0.1)
 
 

@@ -39,7 +39,7 @@ def test_no_trial_exceeds_its_budget_or_repeats_another(tmp_path, space, strateg
 def test_evolution_finds_better_than_random_on_a_known_landscape(tmp_path):
     best = {
         strategy: np.mean([
-            run_all(tmp_path / f"{strategy}{seed}", strategy=strategy, seed=seed, trials=60, confirm=0)
+            run_all(tmp_path / f"{strategy}{seed}", space="vgg", strategy=strategy, seed=seed, trials=60, confirm=0)
             .ranked()[0].score("balanced_accuracy")
             for seed in range(4)
         ])
@@ -225,8 +225,8 @@ def test_a_log_that_is_removed_stops_the_search(tmp_path):
 
 def test_a_small_space_is_searched_to_its_end(tmp_path):
     """With a budget that a handful of architectures fit, the search ends when all are tried."""
-    task_budget = Budget(max_params=290, min_params=1)
-    chosen = config(trials=500, confirm=0, budget=Budget(max_params=290))
+    task_budget = Budget(max_params=640, min_params=1)
+    chosen = config(trials=500, confirm=0, budget=Budget(max_params=640))
     plan = Plan(
         chosen, get_space("resnet"), TASK, task_budget, "", tuple("0123456789"), [], {"train": [9]}, "digits", "key"
     )
@@ -234,7 +234,7 @@ def test_a_small_space_is_searched_to_its_end(tmp_path):
         run = run_search(recorded(store), store, [WorkerSlot("cpu", 1)], [], lambda slots: Simulated())
     space = get_space("resnet")
     rows = everything_small(space)
-    small = rows[costs_of(space, rows, TASK).params <= 290]
+    small = rows[costs_of(space, rows, TASK).params <= 640]
     fitting = {space.architecture_id(space.decode(row), TASK) for row in small}
     assert {trial.architecture for trial in run.stage("search")} == fitting
     assert run.notes == [f"Every architecture found to fit the budget was tried: {len(fitting)}."]
@@ -246,7 +246,7 @@ def everything_small(space: SearchSpace) -> np.ndarray:
     steps = [row for row in itertools.product((0, 1), repeat=len(space.choices)) if sum(row) <= 4]
     kinds = [row for row in itertools.product((0, 1, 2), repeat=4)]
     rows = np.array(steps, np.int16)
-    return np.concatenate([np.concatenate([rows[:, :8], np.tile(kind, (len(rows), 1))], axis=1) for kind in kinds])
+    return np.concatenate([np.concatenate([rows[:, :9], np.tile(kind, (len(rows), 1))], axis=1) for kind in kinds])
 
 
 def test_a_time_limit_starts_no_further_trial(tmp_path):

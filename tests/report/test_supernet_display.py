@@ -74,7 +74,7 @@ def test_plain_lines_tell_every_epoch(log):
     lines = told(console)
     assert len(lines) == 1 + EPOCHS + 1 + 2
     assert lines[0] == (
-        "supernet  1,234,567 weights for 8 choices, about 640 MB at the peak; 12 epochs, the first 3 of weights "
+        "supernet  1,234,567 weights for 9 choices, about 640 MB at the peak; 12 epochs, the first 3 of weights "
         "alone (warm-up)"
     )
     assert "warm-up  entropy 1.00" in lines[1]
@@ -165,7 +165,7 @@ def test_the_table_shows_candidates_that_became_trials_and_what_was_learned(log)
     console = recording()
     print_supernet(console, log.run)
     text = "\n".join(told(console))
-    assert "cells=2 (0.79)" in text
+    assert "stages=2 (0.93)" in text
     assert "share of skips 20 %" in text
     rows = [line.split() for line in text.splitlines() if re.match(r"\d ", line)]
     assert [row[:3] for row in rows[:2]] == [["1", "0.900", "0.500"], ["2", "0.800", "0.900"]]

@@ -64,7 +64,7 @@ def test_the_likeliest_that_fits_is_found() -> None:
 
 
 def test_the_climb_finds_likelier_ones_than_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    space, budget = get_space("mobilenet"), Budget(max_params=60_000, min_params=30_000)
+    space, budget = get_space("mobilenet"), Budget(max_params=25_000, min_params=12_500)
     probabilities = sharp(space)
     best = []
     for rounds in (0, candidates.ROUNDS):
@@ -123,7 +123,7 @@ def test_candidates_without_alphas_are_spread_over_sizes() -> None:
 
 
 def test_fewer_architectures_than_asked_for_are_all_there_are() -> None:
-    space, budget = trimmed("resnet", 2), Budget(max_params=330)
+    space, budget = trimmed("resnet", 2), Budget(max_params=700)
     pool = Pool(space, TASK, budget, seed=0)
     every = np.array(list(product(*(range(len(choice.values)) for choice in space.choices))), np.int16)
     fitting = every[budget.admits(costs_of(space, every, TASK))]

@@ -142,13 +142,14 @@ class Learning(Simulated):
 
 @pytest.mark.parametrize(("strategy", "workers"), [("evolution", 1), ("evolution", 3), ("random", 1)])
 def test_a_search_with_pruned_trials_goes_on_as_if_it_had_not_been_stopped(tmp_path, strategy, workers):
-    whole = run_all(tmp_path / "whole", Learning(workers), strategy=strategy, trials=16, confirm=1, prune=True)
+    options = {"strategy": strategy, "seed": 2, "trials": 16, "confirm": 1, "prune": True}
+    whole = run_all(tmp_path / "whole", Learning(workers), **options)
     assert any(trial.status == "pruned" for trial in whole.stage("search"))
     for stop_after in (5, 11, 17):
         folder = tmp_path / f"stopped{stop_after}"
         first, second = Learning(workers, stop_after=stop_after), Learning(workers)
         with pytest.raises(KeyboardInterrupt):
-            run_all(folder, first, strategy=strategy, trials=16, confirm=1, prune=True)
+            run_all(folder, first, **options)
         before = story(folder)
         go_on(folder, second)
         assert story(folder)[: len(before)] == before
