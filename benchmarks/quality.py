@@ -30,7 +30,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -215,15 +214,17 @@ def searched(asked: argparse.Namespace, space: str, data: str, seed: int) -> Fou
     folder = asked.kept / "searches"
     where = ["--run", name, "--runs", str(folder)]
     command = ["--space", space, "--max-params", str(asked.max_params), "--data", source, "--seed", str(seed)]
-    nasctl = shlex.split(asked.program)
-    start = ["resume", *where] if (folder / name).exists() else ["search", *command, *where, *asked.flags]
-    subprocess.run([*nasctl, *start, "--quiet"], check=True)
 
-    def shown(command: str) -> Any:
-        text = subprocess.run([*nasctl, command, *where, "--json"], check=True, capture_output=True, text=True).stdout
-        return json.loads(text)
+    def nasctl(*words: str) -> str:
+        line = [*shlex.split(asked.program), *words]
+        return subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True).stdout
 
-    run, trials = shown("status"), {trial["id"]: trial for trial in shown("trials")["trials"]}
+    if not (folder / name).exists():
+        nasctl("search", *command, *where, *asked.flags, "--quiet")
+    elif json.loads(nasctl("status", *where, "--json"))["state"] != "done":
+        nasctl("resume", *where, "--quiet")
+    run = json.loads(nasctl("status", *where, "--json"))
+    trials = {trial["id"]: trial for trial in json.loads(nasctl("trials", *where, "--json"))}
     winner, floor = run["winner"], run.get("floor")
     return Found(
         statistics.fmean(trials[trial]["metrics"]["rank"]["balanced_accuracy"] for trial in winner["test"]),
@@ -276,7 +277,7 @@ def main() -> None:
     parser.add_argument("--program", default=str(Path(sys.executable).with_name("nasctl")), help="of searches")
     parser.add_argument("--label", default="", help="before the names of searches, to keep versions apart")
     parser.add_argument("flags", nargs="*", help="after --: for nasctl search")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()  # the table, options, and flags after --
     print(hardware())
     if asked.table == "searches":
         searches(asked)
