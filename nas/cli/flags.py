@@ -57,7 +57,9 @@ Recipe = Annotated[
         "NAME",
     ),
 ]
-Epochs = Annotated[Text, option("Epochs of a trial. [default: 24 to 240, fewer for more images]", "N")]
+Epochs = Annotated[
+    Text, option("Epochs of every training. [default: 24 to 240, fewer for more images; trials half as many]", "N")
+]
 BatchSize = Annotated[Text, option("Images of a training step. [default: 64, or 128 from 20,000 images on]", "N")]
 LearningRate = Annotated[Text, option("Highest learning rate of the schedule.", "X")]
 Optimizer = Annotated[Text, option("adam or sgd. [default: adam]", "NAME")]

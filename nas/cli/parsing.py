@@ -49,7 +49,7 @@ ONE_SHOT_TRIALS = 4
 CLASSICAL_FLAGS = ("study", "data", *DATA_FLAGS, "objective", "runs", "quiet", "json")
 SEARCH_FLAGS = (
     "space", "trials", "workers", "trials_per_gpu", "device", "precision", "seed", "objective", "keep",
-    "confirm", "confirm_seeds", "profile", "prune",
+    "confirm", "confirm_seeds", "confirm_epochs", "profile", "prune",
 )  # fmt: skip
 
 
@@ -79,6 +79,8 @@ def search_config(flags: Flags) -> SearchConfig:
     placeholders: dict[str, object] = {"budget": budget, "data": data or {}, "recipe": recipe or {}, "space": "?"}
     placeholders |= {"strategy": strategy, "supernet": supernet}
     config = checked(SearchConfig, placeholders | {k: v for k, v in values.items() if v is not None}, faults)
+    if config is not None and config.confirm_epochs is not None and not config.confirm:
+        faults.append("--confirm-epochs is how long the best are trained again, and --confirm 0 leaves that out.")
     trials = str(values["trials"])
     if strategy in ONE_SHOT and trials.isdecimal():
         faults += too_many_trials(int(trials), supernet.candidates)

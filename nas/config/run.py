@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -86,6 +86,7 @@ class SearchConfig(RunConfig):
     keep: int = Field(default=3, ge=1)  # trials whose weights stay on disk
     confirm: int = Field(default=2, ge=0)  # trials that are trained again, with so many seeds each
     confirm_seeds: int = Field(default=3, ge=1)
+    confirm_epochs: int | None = Field(default=None, ge=1)  # None: as many as a trial
     floor: bool = True  # set the winner beside what classical methods reach on the same splits
     prune: bool = False  # stop weak trials early; the command line's default is True
 
@@ -100,8 +101,31 @@ class SearchConfig(RunConfig):
         return min(self.confirm, self.trials) * self.confirm_seeds
 
     @property
+    def confirm_recipe(self) -> Recipe:
+        """How the best are trained again."""
+        return self.recipe.model_copy(update={"epochs": self.confirm_epochs or self.recipe.epochs})
+
+    @property
+    def final_epochs(self) -> int:
+        """Epochs of the trainings that the winner comes from: confirmations, or trials where there are none."""
+        return self.confirm_recipe.epochs if self.confirm else self.recipe.epochs
+
+    @property
+    def total_epochs(self) -> int:
+        """Of all trials and confirmations, if none stops early."""
+        return self.trials * self.recipe.epochs + self.num_confirmations * self.confirm_recipe.epochs
+
+    @property
     def supernet_epochs(self) -> int:
-        return self.supernet.epochs or math.ceil(self.recipe.epochs / 2)
+        return self.supernet.epochs or math.ceil(self.final_epochs / 2)
+
+    def with_length(self, epochs: int) -> Self:
+        """With a winner that has trained for ``epochs``; where the best are confirmed, trials train half as long, which
+        is enough to rank them (benchmarks/quality.py)."""
+        short = self.recipe.model_copy(update={"epochs": math.ceil(epochs / 2)})
+        whole = self.recipe.model_copy(update={"epochs": epochs})
+        changes = {"recipe": short, "confirm_epochs": epochs} if self.confirm else {"recipe": whole}
+        return self.model_copy(update=changes)
 
     @property
     def population(self) -> int:

@@ -1,4 +1,4 @@
-"""How long trials train, measured: a middle-sized network is trained twice as long until that gains nothing."""
+"""How long a winner should train, measured: a network is trained twice as long until that gains nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from nas.errors import TrialError
 from nas.executors import Executor, LocalExecutor, each_result
 from nas.trials import TrialResult, TrialSpec
 
-VERSION = 1  # of what is trained and how it is judged; another makes what was remembered unknown
+VERSION = 2  # of what is trained and how it is judged; another makes what was remembered unknown
+MOST_PILOTED = 2 * MOST_EPOCHS  # what only the rule says ends sooner than what is seen to gain
+PLACE = 0.1  # of the network among those that fit, by multiplications: a fast one, so that the pilot stays short
 LEAST_TRAININGS = 12  # of the search; a shorter one is not worth a pilot
 
 Say = Callable[[str], None]
@@ -56,9 +58,9 @@ def piloted(plan: Plan, say: Say | None = None) -> Plan:
             return replace(plan, recipe_note=joined(plan.recipe_note, f"no pilot: {error}"))
         cache.add(facts, [asdict(lesson) for lesson in lessons])
     chosen = choice(lessons)
-    recipe = plan.config.recipe.model_copy(update={"epochs": chosen.epochs, "batch_size": chosen.batch_size})
-    note = joined(plan.recipe_note, told(lessons, time.monotonic() - began))
-    return replace(plan, config=plan.config.model_copy(update={"recipe": recipe}), recipe_note=note)
+    recipe = plan.config.recipe.model_copy(update={"batch_size": chosen.batch_size})
+    config = plan.config.model_copy(update={"recipe": recipe}).with_length(chosen.epochs)
+    return replace(plan, config=config, recipe_note=joined(plan.recipe_note, told(lessons, time.monotonic() - began)))
 
 
 def is_worth_it(plan: Plan) -> bool:
@@ -67,7 +69,7 @@ def is_worth_it(plan: Plan) -> bool:
     trainings = config.trials + config.num_confirmations
     return (
         plan.open_epochs
-        and config.recipe.epochs > LEAST_EPOCHS
+        and config.final_epochs > LEAST_EPOCHS
         and trainings >= LEAST_TRAININGS
         and config.time_limit is None
     )
@@ -81,7 +83,7 @@ def identity(plan: Plan) -> dict[str, object]:
         "data": plan.data_key,
         "space": plan.space.name,
         "budget": plan.budget.limits,
-        "recipe": config.recipe.model_dump(mode="json"),
+        "recipe": config.confirm_recipe.model_dump(mode="json"),
         "objective": config.objective,
     }
 
@@ -90,8 +92,8 @@ class Pilot:
     """The trainings: the rule's length, half of it with two batches, and doubled while that gains."""
 
     def __init__(self, plan: Plan, executor: Executor) -> None:
-        self.plan, self.executor, self.recipe = plan, executor, plan.config.recipe
-        self.spec = replace(typical(plan), objective=plan.config.objective)
+        self.plan, self.executor, self.recipe = plan, executor, plan.config.confirm_recipe
+        self.spec = replace(typical(plan, PLACE), objective=plan.config.objective)
 
     def lessons(self) -> list[Lesson]:
         """The rule's length first, then its half with the rule's batch and with the smaller one. TrialError if a
@@ -102,7 +104,7 @@ class Pilot:
         found = self._trained([(epochs, size), (half, size), (half, max(2, size // 2))])
         if (better := better_batch(found)) != size:
             found += self._trained([(epochs, better)])
-        while still_gains(found, better) and 2 * epochs <= MOST_EPOCHS:
+        while still_gains(found, better) and 2 * epochs <= MOST_PILOTED:
             epochs *= 2
             found += self._trained([(epochs, better)])
         return found

@@ -74,8 +74,7 @@ def _kind(slots: Sequence[WorkerSlot]) -> str:
 
 def planned_images(config: SearchConfig, train_counts: Sequence[int]) -> int:
     """That the search's trainings see if none stops early. ``train_counts``: training images of each class."""
-    trainings = config.trials + config.num_confirmations
-    return trainings * config.recipe.epochs * images_per_epoch(config.recipe, train_counts)
+    return config.total_epochs * images_per_epoch(config.recipe, train_counts)
 
 
 def representative(plan: Plan) -> TrialSpec:
@@ -93,11 +92,12 @@ def in_short_steps(plan: Plan, spec: TrialSpec) -> TrialSpec:
     return replace(spec, recipe=spec.recipe.model_copy(update={"batch_size": size}))
 
 
-def typical(plan: Plan) -> TrialSpec:
-    """The network in the middle of what fits the budget, by multiplications, and the batch size of its training."""
+def typical(plan: Plan, place: float = 0.5) -> TrialSpec:
+    """The network at ``place``, from 0 to 1, among those that fit the budget, by multiplications, and the batch size of
+    its training."""
     rows = draw_fitting(plan.space, plan.task, plan.budget, np.random.default_rng(0))[0]
     macs = costs_of(plan.space, rows, plan.task).macs
-    return trial_of(plan, plan.space.decode(rows[int(np.argsort(macs)[len(macs) // 2])]))
+    return trial_of(plan, plan.space.decode(rows[int(np.argsort(macs)[int(place * len(macs))])]))
 
 
 def trial_of(plan: Plan, sample: Sample) -> TrialSpec:

@@ -55,8 +55,11 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     assert space and task and fitted and slots and data
     budget, note = fitted
     recipe, recipe_note = settled(config.recipe, list(map(int, data.counts["train"])), config.objective)
-    open_epochs = "epochs" not in config.recipe.model_fields_set
+    told = "epochs" in config.recipe.model_fields_set
+    open_epochs = not told and config.confirm_epochs is None
     config = config.model_copy(update={"recipe": recipe})
+    if not told:
+        config = config.with_length(config.confirm_epochs or recipe.epochs)
     if config.one_shot:
         from nas.strategies.oneshot.checks import check_plan
 

@@ -89,7 +89,7 @@ def _provenance(run: SearchRun, trial: TrialRecord) -> Provenance:
         data=run.facts.data_name,
         imbalance=config.data.imbalance_factor,
         recipe=config.recipe.name,
-        training=active_settings(config.recipe),
+        training=active_settings(run.recipe(trial.id)),
         strategy=config.strategy,
         seed=config.seed,
         trials=len(run.stage("search")),

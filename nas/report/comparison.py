@@ -227,7 +227,7 @@ def _winner_row(run: SearchRun) -> WinnerRow:
         params=trial.cost.params,
         trainable=trial.cost.params,
         macs=trial.cost.macs,
-        recipe=run.config.recipe,
+        recipe=run.recipe(run.winner.weights),
         seeds=len(test),
         test=spreads([test[trial_id] for trial_id in sorted(test, key=seed_number)]),
     )

@@ -195,13 +195,21 @@ def planned_confirmations(run: Run) -> int:
 
 def eta(run: Run, num_slots: int) -> str:
     """How long the rest will take, confirmations included, if trials go on as they did."""
-    whole = run.tally.mean_seconds()
+    whole = run.tally.mean_seconds(stage=run.main_stage)
     if whole is None:
         return "time left unknown"
     each = run.tally.mean_seconds("finished", "pruned", stage=run.main_stage) or whole
     searching = max(0, run.planned_trials - run.num_ended(run.main_stage)) * each
-    confirming = max(0, planned_confirmations(run) - run.num_ended("confirm")) * whole
-    return _left(run, (searching + confirming) / num_slots)
+    left = max(0, planned_confirmations(run) - run.num_ended("confirm"))
+    return _left(run, (searching + left * _seconds_of_confirmation(run, whole)) / num_slots)
+
+
+def _seconds_of_confirmation(run: Run, trial_seconds: float) -> float:
+    """As those that ended took, else from the time of a trial."""
+    if not isinstance(run, SearchRun):
+        return 0.0
+    longer = run.config.confirm_recipe.epochs / run.config.recipe.epochs
+    return run.tally.mean_seconds(stage="confirm") or trial_seconds * longer
 
 
 def supernet_eta(run: SearchRun) -> str:

@@ -238,7 +238,8 @@ class SearchRun(Run):
         return {c.label: choices[c.label] for c in self.space.choices if len(choices.get(c.label, ())) > 1}
 
     def recipe(self, trial_id: str) -> Recipe:
-        return self.config.recipe
+        confirms = self.trials[trial_id].stage == "confirm"
+        return self.config.confirm_recipe if confirms else self.config.recipe
 
     def confirmations(self, trial_id: str) -> list[TrialRecord]:
         """The finished repetitions of a search trial."""

@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from budgets import Budget
+from budgets import Budget, cost_of
 from nas import api
 from nas.config import DataConfig, SearchConfig
 from nas.config.recipe import RECIPES
 from nas.engine.pilot import Lesson, Pilot, better_batch, choice, is_worth_it, piloted, standard_error, told
+from nas.engine.placement import typical
 from nas.engine.plan import Plan, plan_search
 from nas.errors import TrialError
 from nas.trials import TrialResult, TrialSpec
+from search_spaces import Sample
 
 Curve = Callable[[int, int], float]  # epochs and batch to a score
 
@@ -65,10 +67,10 @@ def planned(data: DataConfig, **changes: object) -> Plan:
     ("curve", "trained", "epochs", "batch"),
     [
         (lambda epochs, batch: 0.9, "98x64 49x64 49x32", 98, 64),  # nothing gains: the rule
-        (lambda epochs, batch: min(0.95, epochs / 200), "98x64 49x64 49x32 196x64", 196, 64),
+        (lambda epochs, batch: min(0.95, epochs / 200), "98x64 49x64 49x32 196x64 392x64", 196, 64),
         (lambda epochs, batch: 0.5 if epochs < 98 else 0.8, "98x64 49x64 49x32 196x64", 98, 64),
         (lambda epochs, batch: 0.9 if batch == 32 else 0.5, "98x64 49x64 49x32 98x32", 98, 32),
-        (lambda epochs, batch: epochs / 400 + 0.3 * (batch == 32), "98x64 49x64 49x32 98x32 196x32", 196, 32),
+        (lambda epochs, batch: epochs / 800 + 0.3 * (batch == 32), "98x64 49x64 49x32 98x32 196x32 392x32", 392, 32),
     ],
 )
 def test_it_doubles_the_length_while_that_gains_more_than_noise(plan, curve, trained, epochs, batch):
@@ -120,8 +122,7 @@ def test_it_is_left_out_where_it_is_not_worth_its_time(changes, worth):
 
 
 def test_it_is_left_out_for_large_sets(plan):
-    recipe = plan.config.recipe.model_copy(update={"epochs": 24})
-    assert not is_worth_it(replace(plan, config=plan.config.model_copy(update={"recipe": recipe})))
+    assert not is_worth_it(replace(plan, config=plan.config.with_length(24)))
 
 
 @pytest.fixture
@@ -151,3 +152,24 @@ def test_a_real_pilot_is_trained_once_and_remembered(few, tmp_path):
     with opened.log:
         assert opened.run.config.recipe == first.config.recipe  # recorded: a resumed search trains as long
         assert opened.run.facts.recipe_note == again.recipe_note
+
+
+def test_trials_train_half_as_long_as_the_confirmations_that_follow_them(few):
+    def epochs(**changes: object) -> tuple[int, int]:
+        config = planned(few, **changes).config
+        return config.recipe.epochs, config.confirm_recipe.epochs
+
+    asked = RECIPES["auto"].model_copy(update={"epochs": 10})
+    assert epochs() == (120, 240)
+    assert epochs(confirm=0) == (240, 240)  # the winner is a trial
+    assert epochs(recipe=asked) == (10, 10)
+    assert epochs(recipe=asked, confirm_epochs=30) == (10, 30)
+    assert epochs(confirm_epochs=31) == (16, 31)
+    assert not is_worth_it(planned(few, confirm_epochs=31))  # asked for
+
+
+def test_the_pilot_trains_a_faster_network_than_the_one_in_the_middle(plan):
+    def macs(sample: Sample) -> int:
+        return cost_of(plan.space, sample, plan.task).macs
+
+    assert macs(Pilot(plan, Learner(lambda epochs, batch: 0.5)).spec.sample) < 0.5 * macs(typical(plan).sample)

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.autotune import Placement
+from nas.config import SearchConfig
 from nas.engine.duration import search_seconds
 from nas.executors import WorkerSlot
 from nas.report.floor import advice, floor_words
@@ -62,8 +63,8 @@ def _settings(run: SearchRun, places: str) -> str:
         f"Budget  {facts.budget}" + (f"\n        {facts.note}" if facts.note else ""),
         f"Data    {escape(facts.data_name)}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",
-        f"Recipe  {config.recipe.name}, {counted(config.recipe.epochs, 'epoch')} in batches of "
-        f"{config.recipe.batch_size}; ranked by {config.objective.replace('_', ' ')}"
+        f"Recipe  {config.recipe.name}, {_epochs(config)} in batches of {config.recipe.batch_size}; ranked by "
+        + config.objective.replace("_", " ")
         + ("; weak trials stop early" if config.prune else ""),
     ]
     if facts.recipe_note:
@@ -80,6 +81,12 @@ def _settings(run: SearchRun, places: str) -> str:
             f"{config.supernet.candidates} candidates that fit the budget, and the best {config.trials} become trials"
         )
     return "\n".join(lines)
+
+
+def _epochs(config: SearchConfig) -> str:
+    """How long trials train, and what is trained again."""
+    longer = config.final_epochs != config.recipe.epochs
+    return counted(config.recipe.epochs, "epoch") + (f", {config.final_epochs} to confirm," if longer else "")
 
 
 def trials_table(run: SearchRun | StudyRun, trials: Sequence[TrialRecord]) -> Table:
