@@ -16,7 +16,6 @@ from nas import STARTED
 from nas.config import SearchConfig, checked, raise_all
 from nas.config.run import Changes, too_many_trials
 from nas.engine.duration import timed
-from nas.engine.pilot import Say, piloted
 from nas.engine.placement import placed, slots_of
 from nas.engine.plan import check_data, plan_search, start
 from nas.engine.runner import local_executor
@@ -52,15 +51,13 @@ def new_search(
     name: str | None = None,
     runs: Path = RUNS,
     progress: Progress | None = None,
-    say: Say | None = None,
 ) -> OpenRun:
-    """Check everything, find out how trials run fastest here, how long they should train and take, create the run.
+    """Check everything, find out how trials run fastest here and how long they take, create the run.
 
-    ``say`` is told of what takes its time before that. UsageError with every fault; then nothing was written. Without
-    ``name`` the run is called SPACE-DATA-N.
+    UsageError with every fault; then nothing was written. Without ``name`` the run is called SPACE-DATA-N.
     """
     raise_all(name_faults(name, runs))
-    plan = timed(piloted(placed(plan_search(config, progress=progress)), say))
+    plan = timed(placed(plan_search(config, progress=progress)))
     log = under_free_name(lambda folder: start(plan, folder), plan.space.name, config.data.source, name=name, runs=runs)
     return OpenRun(log, fold(log.folder, log.entries()), plan.slots)
 

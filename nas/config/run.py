@@ -87,6 +87,7 @@ class SearchConfig(RunConfig):
     confirm: int = Field(default=2, ge=0)  # trials that are trained again, with so many seeds each
     confirm_seeds: int = Field(default=3, ge=1)
     confirm_epochs: int | None = Field(default=None, ge=1)  # None: as many as a trial
+    lengthen: bool = False  # double the length of the confirmations while that gains
     floor: bool = True  # set the winner beside what classical methods reach on the same splits
     prune: bool = False  # stop weak trials early; the command line's default is True
 
@@ -107,7 +108,7 @@ class SearchConfig(RunConfig):
 
     @property
     def final_epochs(self) -> int:
-        """Epochs of the trainings that the winner comes from: confirmations, or trials where there are none."""
+        """Epochs of the trainings that the winner comes from: confirmations, if not lengthened, or without these trials."""
         return self.confirm_recipe.epochs if self.confirm else self.recipe.epochs
 
     @property

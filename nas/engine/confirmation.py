@@ -3,23 +3,69 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+
+from nas.config.auto_recipe import MOST_EPOCHS
 from nas.engine.runner import TrialRunner
 from nas.engine.trial_loop import submission
 from nas.errors import SearchStopped
 from nas.runs import SearchRun, TrialRecord
-from nas.runs.events import WinnerChosen
+from nas.runs.events import ConfirmationLengthened, TrialSubmitted, WinnerChosen
 from nas.runs.hints import typed
+
+MOST_LENGTHENED = 2 * MOST_EPOCHS  # what was seen to gain may take longer than what a rule says
 
 
 def confirm(run: SearchRun, runner: TrialRunner) -> None:
-    """Train the best again with several seeds each: one trial may have been lucky."""
+    """Train the best again with several seeds each: one trial may have been lucky.
+
+    Where the settings leave the length open, the first seed of each tells whether to train longer: while twice as many
+    epochs gain more than noise, the next are trained twice as long again. The seeds that decide are of equal length.
+    """
     best = run.best(run.config.confirm)
-    runner.train(
-        submission(run, f"{trial.id}.{n}", trial.sample, stage="confirm", of=trial.id)
+    while run.config.lengthen and 2 * run.confirm_epochs <= MOST_LENGTHENED:
+        runner.train(_confirmations(run, best, run.seeds_to_confirm[:1]))
+        longer = lengthened(run, best)
+        if longer is None:
+            break
+        runner.journal.append(longer)
+    runner.train(_confirmations(run, best, run.seeds_to_confirm))
+
+
+def _confirmations(run: SearchRun, best: Sequence[TrialRecord], seeds: Iterable[int]) -> list[TrialSubmitted]:
+    return [
+        submission(run, f"{trial.id}.{seed}", trial.sample, stage="confirm", of=trial.id)
         for trial in best
-        for n in range(1, run.config.confirm_seeds + 1)
-    )
+        for seed in seeds
+    ]
+
+
+def lengthened(run: SearchRun, best: Sequence[TrialRecord]) -> ConfirmationLengthened | None:
+    """That confirmations are to train twice as long, since their first seeds gained by it over the trainings before
+    them: the mean objective on select rose by more than its standard error. None: it did not."""
+    seed, trials = run.seeds_to_confirm[0], run.trials
+    ids = [(trial.id if seed == 1 else f"{trial.id}.{seed - 1}", f"{trial.id}.{seed}") for trial in best]
+    ended = [pair for pair in ids if all(id in trials and trials[id].status == "finished" for id in pair)]
+    if not ended:
+        return None
+    shorter, longer = ([trials[id].metrics["select"] for id in column] for column in zip(*ended, strict=True))
+    before, after = (float(np.mean([each[run.config.objective] for each in column])) for column in (shorter, longer))
+    recall_C = np.mean([each["recall_by_class"] for each in longer], axis=0)
+    noise = standard_error(recall_C, np.array(run.facts.counts["select"], float))
+    if after - before <= noise:
+        return None
+    epochs = [run.recipe(id).epochs for id in ended[0]]
+    return ConfirmationLengthened(2 * run.confirm_epochs, list(zip(epochs, (before, after), strict=True)))
+
+
+def standard_error(recall_C: np.ndarray, counts_C: np.ndarray) -> float:
+    """Of the mean recall over classes: each is a share of ``counts_C`` images, of classes that have some."""
+    present = counts_C > 0
+    shares, counts = recall_C[present], counts_C[present]
+    shares = (shares * counts + 1) / (counts + 2)  # a class that is all right or all wrong is not certain
+    return float(np.sqrt((shares * (1 - shares) / counts).sum()) / present.sum())
 
 
 def choose_winner(run: SearchRun, runner: TrialRunner) -> None:

@@ -92,12 +92,11 @@ def in_short_steps(plan: Plan, spec: TrialSpec) -> TrialSpec:
     return replace(spec, recipe=spec.recipe.model_copy(update={"batch_size": size}))
 
 
-def typical(plan: Plan, place: float = 0.5) -> TrialSpec:
-    """The network at ``place``, from 0 to 1, among those that fit the budget, by multiplications, and the batch size of
-    its training."""
+def typical(plan: Plan) -> TrialSpec:
+    """The network in the middle of what fits the budget, by multiplications, and the batch size of its training."""
     rows = draw_fitting(plan.space, plan.task, plan.budget, np.random.default_rng(0))[0]
     macs = costs_of(plan.space, rows, plan.task).macs
-    return trial_of(plan, plan.space.decode(rows[int(np.argsort(macs)[int(place * len(macs))])]))
+    return trial_of(plan, plan.space.decode(rows[int(np.argsort(macs)[len(macs) // 2])]))
 
 
 def trial_of(plan: Plan, sample: Sample) -> TrialSpec:

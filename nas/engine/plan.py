@@ -10,7 +10,7 @@ from budgets import Budget
 from budgets.draw import settle
 from nas.autotune import Placement
 from nas.config import SearchConfig
-from nas.config.auto_recipe import settled
+from nas.config.auto_recipe import LEAST_EPOCHS, settled
 from nas.data import Dataset, open_data
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
@@ -37,7 +37,6 @@ class Plan:
     data_key: str  # of the images and their splits
     placement: Placement | None = None  # how trials run, where that was measured (see ``nas.engine.placement``)
     recipe_note: str = ""  # what was chosen from the data, or does not suit them
-    open_epochs: bool = False  # whether the length of a training was left to the data
     trial_seconds: float | None = None  # that a trial takes on average, if that was measured
 
 
@@ -56,8 +55,9 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     budget, note = fitted
     recipe, recipe_note = settled(config.recipe, list(map(int, data.counts["train"])), config.objective)
     told = "epochs" in config.recipe.model_fields_set
-    open_epochs = not told and config.confirm_epochs is None
-    config = config.model_copy(update={"recipe": recipe})
+    is_open = not told and config.confirm_epochs is None and config.time_limit is None
+    lengthen = is_open and config.confirm > 0 and recipe.epochs > LEAST_EPOCHS
+    config = config.model_copy(update={"recipe": recipe, "lengthen": lengthen})
     if not told:
         config = config.with_length(config.confirm_epochs or recipe.epochs)
     if config.one_shot:
@@ -66,7 +66,7 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
         check_plan(config, space, task, budget, device=slots[0].device, train_counts=data.counts["train"])
     return Plan(
         config, space, task, budget, note, data.classes, slots, counts_by_split(data), data.name, data.key,
-        recipe_note=recipe_note, open_epochs=open_epochs,
+        recipe_note=recipe_note,
     )  # fmt: skip
 
 

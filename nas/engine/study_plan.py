@@ -234,7 +234,7 @@ def _network(name: str, asked: _Asked, task: Task, num_train: int, faults: list[
     if asked.arch:
         run, trial_id = asked.arch
         ours = {"name", "post_hoc_tau", *METHOD_FLAGS}  # methods are the study's matter
-        recipe = run.config.confirm_recipe.model_dump(exclude=ours)
+        recipe = run.config.recipe.model_dump(exclude=ours) | {"epochs": run.final_epochs}
         return _Network(space=run.config.space, sample=run.trials[trial_id].sample, recipe=recipe)
     if name in HAND_NETS:
         found = attempt(lambda: hand_net(name, task), faults)

@@ -14,9 +14,10 @@ import numpy.typing as npt
 from nas.config import Recipe
 from nas.errors import UsageError
 from nas.report.documents import Document, document
-from nas.report.study import MemberRow, Spread, member_row, seed_number, spreads
+from nas.report.study import MemberRow, Spread, member_row, spreads
 from nas.runs import Run, SearchRun, as_search, as_study
 from nas.runs.events import FloorMeasured
+from nas.runs.trial_record import seed_number
 
 MOST_EXACT = 16  # pairs whose every assignment of signs is counted; more are drawn
 DRAWS = 100_000

@@ -21,7 +21,7 @@ def advice(run: SearchRun) -> str:
     unequal = max(train) >= UNEQUAL * min(train)
     recipes = ["choose another recipe against the imbalance (--recipe)"] if unequal else []
     ways = [
-        f"train longer (--epochs {2 * run.config.final_epochs})",
+        f"train longer (--epochs {2 * run.final_epochs})",
         *recipes,
         "allow a larger budget",
         f"try more architectures (--trials {2 * run.config.trials})",

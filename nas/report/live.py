@@ -12,6 +12,7 @@ from nas.report.supernet_lines import begin_line, candidates_line, epoch_line, l
 from nas.runs import Run, SearchRun, TrialRecord, as_search
 from nas.runs.events import (
     CandidatesRanked,
+    ConfirmationLengthened,
     Event,
     Noted,
     Stage,
@@ -166,9 +167,18 @@ def rare_lines(event: Event, run: Run) -> list[str]:
             return [begin_line(as_search(run))]
         case CandidatesRanked():
             return [candidates_line(as_search(run))]
+        case ConfirmationLengthened():
+            return [lengthened_line(as_search(run), event)]
         case Noted(text):
             return [f"note: {text}"]
     return []
+
+
+def lengthened_line(run: SearchRun, event: ConfirmationLengthened) -> str:
+    """Why confirmations train longer than was said."""
+    scored = ", ".join(f"{score:.3f} after {epochs} epochs" for epochs, score in event.scored)
+    words = run.config.objective.replace("_", " ")
+    return f"longer    {words} of the best on select: {scored}; so confirmations train {event.epochs}"
 
 
 def standing(run: Run, *, active: bool = True) -> str:
@@ -190,7 +200,8 @@ def planned_confirmations(run: Run) -> int:
     """Trainings of the confirmation: as many as the trials that finished allow, once the search is over."""
     if not isinstance(run, SearchRun):
         return 0
-    return min(run.config.confirm, run.num_ranked or run.planned_trials) * run.config.confirm_seeds
+    seeds = run.config.confirm_seeds + len(run.lengthened)
+    return min(run.config.confirm, run.num_ranked or run.planned_trials) * seeds
 
 
 def eta(run: Run, num_slots: int) -> str:
@@ -208,7 +219,7 @@ def _seconds_of_confirmation(run: Run, trial_seconds: float) -> float:
     """As those that ended took, else from the time of a trial."""
     if not isinstance(run, SearchRun):
         return 0.0
-    longer = run.config.confirm_recipe.epochs / run.config.recipe.epochs
+    longer = run.confirm_epochs / run.config.recipe.epochs
     return run.tally.mean_seconds(stage="confirm") or trial_seconds * longer
 
 

@@ -59,6 +59,7 @@ class Timing:
     epochs: int  # of a trial
     trials: int
     confirmations: int
+    confirm_epochs: int
     num_slots: int  # trainings at once
     total: float  # seconds of the whole search
 
@@ -134,4 +135,5 @@ def _timing(plan: Plan) -> Timing | None:
     if seconds is None:
         return None
     total = search_seconds(config, seconds, num_slots)
-    return Timing(seconds, config.recipe.epochs, config.trials, config.num_confirmations, num_slots, total)
+    confirming = config.num_confirmations, config.confirm_recipe.epochs
+    return Timing(seconds, config.recipe.epochs, config.trials, *confirming, num_slots, total)

@@ -13,6 +13,7 @@ import numpy as np
 from nas.config import Recipe
 from nas.config.recipe import Figures
 from nas.runs import StudyRun, TrialRecord
+from nas.runs.trial_record import seed_number
 from nas.units import counted
 
 REPORTED = ("accuracy", "weighted_precision", "weighted_f1", "balanced_accuracy", "macro_f1", "worst_recall")
@@ -133,11 +134,6 @@ def finished(run: StudyRun, member: str) -> list[TrialRecord]:
     """The trainings of a member that finished, by the number of their seed."""
     trials = [t for t in run.stage("study") if t.of == member and t.status == "finished"]
     return sorted(trials, key=lambda trial: seed_number(trial.id))
-
-
-def seed_number(trial_id: str) -> int:
-    """Which of the repeated trainings a trial is: the last part of its id."""
-    return int(trial_id.rpartition(".")[2])
 
 
 def scalar(figures: Figures, name: str) -> float:

@@ -191,6 +191,14 @@ class CandidatesRanked(Event):
     ranked: list[Candidate]
 
 
+@dataclass(frozen=True)
+class ConfirmationLengthened(Event):
+    """The best gained from a longer training: from now on confirmations train for ``epochs``."""
+
+    epochs: int
+    scored: list[tuple[int, float]]  # epochs, and the mean objective on select of the best after so many
+
+
 @dataclass(frozen=True, kw_only=True)
 class FloorMeasured(Event):
     """What the best of some classical methods reaches, before any confirmation: what a winner should be above."""
@@ -257,6 +265,7 @@ KINDS: dict[str, type[Event]] = {  # as the log names them
     "supernet": SupernetStarted,
     "supernet_epoch": SupernetEpoch,
     "candidates": CandidatesRanked,
+    "lengthened": ConfirmationLengthened,
     "floor": FloorMeasured,
     "winner": WinnerChosen,
     "ended": StudyEnded,

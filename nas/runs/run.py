@@ -18,6 +18,7 @@ from nas.errors import RunError, nearest
 from nas.runs.events import (
     Candidate,
     CandidatesRanked,
+    ConfirmationLengthened,
     Event,
     Facts,
     FloorMeasured,
@@ -42,7 +43,7 @@ from nas.runs.hints import typed
 from nas.runs.log import EventLog, LogEntry, is_running, read_result
 from nas.runs.profile import Profile
 from nas.runs.ranking import Tally
-from nas.runs.trial_record import TrialRecord
+from nas.runs.trial_record import TrialRecord, seed_number
 from nas.trials import TrialResult
 from search_spaces import SearchSpace, Task, get_space
 
@@ -202,6 +203,7 @@ class SearchRun(Run):
     supernet: SupernetStarted | None = None  # of a one-shot strategy
     supernet_epochs: list[SupernetEpoch] = field(default_factory=list)  # by epoch, none twice
     candidates: CandidatesRanked | None = None  # by the supernet
+    lengthened: list[ConfirmationLengthened] = field(default_factory=list)  # in their order
     floor: FloorMeasured | None = None  # what classical methods reach
     winner: WinnerChosen | None = None
 
@@ -238,12 +240,36 @@ class SearchRun(Run):
         return {c.label: choices[c.label] for c in self.space.choices if len(choices.get(c.label, ())) > 1}
 
     def recipe(self, trial_id: str) -> Recipe:
-        confirms = self.trials[trial_id].stage == "confirm"
-        return self.config.confirm_recipe if confirms else self.config.recipe
+        """Confirmations have the length of their time: seed 1 the first, seed 2 the next, if it was lengthened."""
+        if self.trials[trial_id].stage != "confirm":
+            return self.config.recipe
+        lengths = [self.config.confirm_recipe.epochs, *(event.epochs for event in self.lengthened)]
+        epochs = lengths[min(seed_number(trial_id), len(lengths)) - 1]
+        return self.config.recipe.model_copy(update={"epochs": epochs})
+
+    @property
+    def seeds_to_confirm(self) -> range:
+        """Numbers of the seeds that decide, those of the last length; before them there is one of each shorter one."""
+        first = len(self.lengthened) + 1
+        return range(first, first + self.config.confirm_seeds)
+
+    @property
+    def final_epochs(self) -> int:
+        """Epochs of the trainings that the winner comes from."""
+        return self.confirm_epochs if self.config.confirm else self.config.recipe.epochs
+
+    @property
+    def confirm_epochs(self) -> int:
+        """Epochs of the confirmations, as they now are."""
+        return self.lengthened[-1].epochs if self.lengthened else self.config.confirm_recipe.epochs
 
     def confirmations(self, trial_id: str) -> list[TrialRecord]:
-        """The finished repetitions of a search trial."""
-        return [t for t in self.stage("confirm") if t.of == trial_id and t.status == "finished"]
+        """The finished repetitions of a search trial that decide."""
+        return [
+            trial
+            for trial in self.stage("confirm")
+            if trial.of == trial_id and trial.status == "finished" and seed_number(trial.id) in self.seeds_to_confirm
+        ]
 
     @property
     def test_scores(self) -> list[float]:
@@ -259,6 +285,8 @@ class SearchRun(Run):
 
     def _take(self, event: Event) -> None:
         match event:
+            case ConfirmationLengthened():
+                self.lengthened.append(event)
             case FloorMeasured():
                 self.floor = event
             case WinnerChosen():

@@ -78,3 +78,8 @@ class TrialRecord:
 def _sharing_names(named: Sample) -> Sample:
     """A copy whose names are the same objects in all trials; JSON makes new ones each time."""
     return {sys.intern(name): value for name, value in named.items()}
+
+
+def seed_number(trial_id: str) -> int:
+    """Which of the repeated trainings a trial is, from 1: the last part of its id."""
+    return int(trial_id.rpartition(".")[2])

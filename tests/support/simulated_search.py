@@ -34,7 +34,18 @@ def begin(folder: Path, **changes: object) -> EventLog:
     chosen = config(**changes)
     budget = Budget(max_params=MOST, min_params=MOST // 2)
     classes = tuple("0123456789")
-    plan = Plan(chosen, get_space(chosen.space), TASK, budget, "", classes, [], {"train": [9] * 10}, "digits", "key")
+    plan = Plan(
+        chosen,
+        get_space(chosen.space),
+        TASK,
+        budget,
+        "",
+        classes,
+        [],
+        {"train": [9] * 10, "select": [9] * 10},
+        "digits",
+        "key",
+    )
     return start(plan, folder)
 
 

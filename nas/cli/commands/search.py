@@ -33,9 +33,7 @@ def search_command(flags: Flags) -> None:
     assert config is not None
     quiet = flags["quiet"] or flags["json"]
     with decoding(console, quiet) as progress:
-        opened = api.new_search(
-            config, name=flags["run"], runs=Path(flags["runs"]), progress=progress, say=None if quiet else console.print
-        )
+        opened = api.new_search(config, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
     if not quiet:
         print_plan(console, as_search(opened.run), opened.slots)
     with stoppable(opened.run.folder):

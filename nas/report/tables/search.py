@@ -47,9 +47,13 @@ def print_run(console: Console, run: SearchRun | StudyRun) -> None:
 def _duration(run: SearchRun, trial_seconds: float, num_slots: int) -> str:
     config = run.config
     total = clock(search_seconds(config, trial_seconds, num_slots))
-    trainings = f"{counted(config.trials, 'trial')} and {counted(config.num_confirmations, 'confirmation')}"
+    trainings = f"{counted(config.trials, 'trial')} of {trial_seconds:.1f} s on average"
+    if config.confirm:
+        seconds = trial_seconds * config.confirm_recipe.epochs / config.recipe.epochs
+        trainings += f", {counted(config.num_confirmations, 'confirmation')} of {seconds:.1f} s"
     after = " after the supernet" if config.one_shot else ""
-    return f"about {total}{after}: {trainings} of {trial_seconds:.1f} s on average"
+    longer = "; more if the best gain from longer trainings" if config.lengthen else ""
+    return f"about {total}{after}: {trainings}{longer}"
 
 
 def _settings(run: SearchRun, places: str) -> str:
@@ -116,7 +120,8 @@ def confirmed_table(run: SearchRun) -> Table:
     """The confirmed architectures: mean and spread over seeds, size."""
     objective = run.config.objective
     space = run.space
-    title = f"Confirmed over seeds; score: {objective.replace('_', ' ')} on rank; * the winner"
+    epochs = counted(run.confirm_epochs, "epoch")
+    title = f"Confirmed over seeds, {epochs} each; score: {objective.replace('_', ' ')} on rank; * the winner"
     numbers = ("seeds", "mean", "spread", "parameters", "MACs")
     table = make_table(title, ("trial",), numbers, f"{space.name} architecture")
     rows = []
