@@ -108,7 +108,7 @@ class SearchConfig(RunConfig):
 
     @property
     def final_epochs(self) -> int:
-        """Epochs of the trainings that the winner comes from, unless they are lengthened: confirmations, else trials."""
+        """Epochs of the trainings that the winner comes from, if it is not lengthened: confirmations, else trials."""
         return self.confirm_recipe.epochs if self.confirm else self.recipe.epochs
 
     @property
