@@ -3,6 +3,7 @@ whole searches find.
 
 .venv/bin/python benchmarks/quality.py recipes                              ways to meet an imbalance, on the digits
 .venv/bin/python benchmarks/quality.py lengths --data digits
+.venv/bin/python benchmarks/quality.py precisions --data digits                 what bfloat16 costs
 .venv/bin/python benchmarks/quality.py recipes --cifar ~/data/cifar10 --data cifar-lt     5,000 images, factor 100
 .venv/bin/python benchmarks/quality.py lengths --cifar ~/data/cifar10 --data photos-300 photos-1000
 .venv/bin/python benchmarks/quality.py searches --spaces vgg cell --seeds 1 -- --trials 12      `nasctl search`, typed
@@ -39,6 +40,7 @@ from budgets import Budget
 from budgets.draw import draw_fitting, settle
 from nas.config import DataConfig, Recipe
 from nas.data import open_data
+from nas.training.precision import BFLOAT16, Execution
 from nas.trials import TrialResult, TrialSpec
 from search_spaces import Task, get_space
 
@@ -65,6 +67,7 @@ class Job:
         """A name that equal trainings share, in every version of this script."""
         spec = self.spec
         what = [spec.space, spec.sample, spec.data.model_dump(mode="json"), spec.recipe.model_dump(), spec.seed]
+        what += [str(spec.execution)] if spec.execution else []
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:20]
 
 
@@ -118,16 +121,17 @@ def networks(space: str, data: DataConfig, most: int, count: int) -> list[dict[s
     return [family.decode(row) for row in rows[:: max(1, len(rows) // count)][:count]]
 
 
-def jobs_of(rows: dict[str, Recipe], asked: argparse.Namespace, data: DataConfig) -> list[Job]:
+def jobs_of(rows: dict[str, Row], asked: argparse.Namespace, data: DataConfig) -> list[Job]:
     opened = open_data(data)
     jobs = []
     for space in asked.spaces:
         for sample in networks(space, data, asked.max_params, asked.networks):
-            for row, recipe in rows.items():
+            for row, (recipe, execution) in rows.items():
                 for seed in range(asked.seeds):
                     spec = TrialSpec(
-                        "1", space, sample, opened.input_shape, len(opened.classes), data, recipe, seed, test_after=True
-                    )
+                        "1", space, sample, opened.input_shape, len(opened.classes), data, recipe, seed,
+                        test_after=True, execution=execution,
+                    )  # fmt: skip
                     jobs.append(Job(row, spec))
     return jobs
 
@@ -176,23 +180,34 @@ def columns(figures: list[dict[str, float]], *names: str) -> list[list[float]]:
     return [[figure[name] for figure in figures] for name in names]
 
 
-def recipes(asked: argparse.Namespace) -> dict[str, Recipe]:
+Row = tuple[Recipe, Execution | None]  # None: what is usual on a CPU
+
+
+def recipes(asked: argparse.Namespace) -> dict[str, Row]:
     """Ways to meet an imbalance, trained equally long."""
     changes = {"epochs": asked.epochs, "batch_size": asked.batch_size}
-    return {name: recipe.model_copy(update=changes) for name, recipe in RECIPES.items()}
+    return {name: (recipe.model_copy(update=changes), None) for name, recipe in RECIPES.items()}
 
 
-def lengths(asked: argparse.Namespace) -> dict[str, Recipe]:
+def precisions(asked: argparse.Namespace) -> dict[str, Row]:
+    """What bfloat16 costs: the default of uneven classes in both."""
+    recipe, _ = recipes(asked)["custom-ce + prior"]
+    return {str(each): (recipe, each) for each in (Execution("channels_last"), BFLOAT16)}
+
+
+def lengths(asked: argparse.Namespace) -> dict[str, Row]:
     """Epochs and batches, with the prior in the loss."""
     base = RECIPES["custom-ce + prior"]
     return {
-        f"{epochs} epochs, batch {size}": base.model_copy(update={"epochs": epochs, "batch_size": size})
+        f"{epochs} epochs, batch {size}": (base.model_copy(update={"epochs": epochs, "batch_size": size}), None)
         for epochs in asked.lengths
         for size in asked.batches
     }
 
 
-TABLES: dict[str, Callable[[argparse.Namespace], dict[str, Recipe]]] = {"recipes": recipes, "lengths": lengths}
+TABLES: dict[str, Callable[[argparse.Namespace], dict[str, Row]]] = {
+    "recipes": recipes, "lengths": lengths, "precisions": precisions
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

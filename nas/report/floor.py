@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from nas.config.auto_recipe import is_imbalanced
 from nas.runs import SearchRun
 from nas.runs.events import FloorMeasured
-
-UNEQUAL = 2  # times the smallest class of the training split: from there on a recipe against it may help
 
 
 def floor_words(floor: FloorMeasured, objective: str) -> str:
@@ -17,9 +16,8 @@ def floor_words(floor: FloorMeasured, objective: str) -> str:
 
 def advice(run: SearchRun) -> str:
     """What is said of a winner below the floor, and what to try."""
-    train = run.facts.counts["train"]
-    unequal = max(train) >= UNEQUAL * min(train)
-    recipes = ["choose another recipe against the imbalance (--recipe)"] if unequal else []
+    uneven = is_imbalanced(run.facts.counts["train"])
+    recipes = ["choose another recipe against the imbalance (--recipe)"] if uneven else []
     ways = [
         f"train longer (--epochs {2 * run.final_epochs})",
         *recipes,
