@@ -50,10 +50,12 @@ def read_header(content: bytes) -> Header:
 
 
 def decode_file(content: bytes, target: Target) -> npt.NDArray[np.uint8]:
-    """The pixels of an image file as uint8 (C, H, W); any exception if the file is broken."""
+    """The pixels of an image file as uint8 (C, H, W); any exception if the file is broken.
+
+    JPEGs are decoded whole: Pillow's draft mode, at an eighth of the size, takes a fifth of the time and leaves a moire
+    of fine stripes that an antialiased resize does not have.
+    """
     image: Image.Image = Image.open(io.BytesIO(content), formats=_FORMATS)
-    if image.format == "JPEG" and max(image.size) > 4 * max(target.height, target.width):
-        image.draft(None, (2 * target.width, 2 * target.height))  # decodes at a fraction of its size
     upright = _orientation(image) > 1
     image.load()
     if upright:
