@@ -16,7 +16,7 @@ LAYERS = ["search_spaces", "budgets", "baselines", "nas"]  # from the lowest up;
 VENDORS = {  # the only modules that may import a library
     "nni": {"nas.strategies.nni_multi_trial", "nas.strategies.nni_one_shot"},
     "tensorboard": {"nas.report.tensorboard.trial", "nas.report.tensorboard.supernet"},
-    "onnx": set(),
+    "onnx": {"nas.export.formats"},
     "onnxruntime": {"nas.export.loader_script"},
     "thop": {"nas.export.check"},
     "imblearn": {"nas.data.oversampling.smote"},

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import onnx
 import torch
 from safetensors.torch import save
 from torch import nn
@@ -35,9 +36,12 @@ class TrainedModel:
 
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
-        """Its trace, for any batch size: made once for all formats that need one."""
+        """Its trace, for any batch size: made once for all formats that need one. Says nothing of this machine."""
         images = torch.zeros(2, *self.input_shape)  # two: the exporter would take a batch of one for a constant
-        return torch.export.export(self.module, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        program = torch.export.export(self.module, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # absolute paths of the files that built the network
+        return program
 
 
 Exporter = Callable[[ExportRequest, TrainedModel, Path], None]
@@ -89,16 +93,20 @@ def write_pt2(request: ExportRequest, model: TrainedModel, folder: Path) -> None
 def write_onnx(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
     """``model.onnx``: from ``images`` to ``logits``, for any batch size."""
     with _exporting():
-        torch.onnx.export(
-            model.program,
-            (),
-            folder / "model.onnx",
-            input_names=["images"],
-            output_names=["logits"],
-            dynamo=True,
-            external_data=False,
-            verbose=False,
+        program = torch.onnx.export(
+            model.program, (), input_names=["images"], output_names=["logits"], dynamo=True, verbose=False
         )
+        assert program is not None
+        (folder / "model.onnx").write_bytes(without_origins(program.model_proto).SerializeToString(deterministic=True))
+
+
+def without_origins(model: onnx.ModelProto) -> onnx.ModelProto:
+    """``model`` without what the exporter notes of where each node came from, up to half of the file: only what is
+    computed is left. Changes ``model``."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+    return model
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from exported_files import contents, traces_of_this_machine
 from safetensors.torch import load_file, save_file
 
 from budgets import cost_of
@@ -151,8 +152,22 @@ class TestWhole:
 
     @pytest.mark.parametrize("space", [name for name in space_names() if name != "mobilenet"])
     def test_every_space_and_not_a_word(self, space: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        assert len(export(request_for(space, tmp_path / "in", small_sample(space)))) == 5
+        request = request_for(space, tmp_path / "in", small_sample(space))
+        assert len(export(request)) == 5
         assert capfd.readouterr() == ("", "")
+        assert traces_of_this_machine(request.out) == []
+        onnx = request.out / "model.onnx"
+        assert onnx.stat().st_size < 1.25 * request.cost.size_bytes + 300 * len(load_file(request.weights))
+
+    def test_another_export_is_equal_byte_for_byte(self, exported: ExportRequest, tmp_path: Path) -> None:
+        again = dataclasses.replace(exported, out=tmp_path / "again")
+        export(again)
+        assert dict(contents(again.out)) == dict(contents(exported.out))
+
+    def test_traces_are_found(self, exported: ExportRequest, tmp_path: Path) -> None:
+        spoilt = shutil.copytree(exported.out, tmp_path / "spoilt")
+        (spoilt / "README.md").write_text(f"made in {Path.home()}/somewhere")
+        assert traces_of_this_machine(spoilt) == [f"{Path.home()} in README.md"]
 
 
 class TestRefusals:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import nasctl
+from exported_files import traces_of_this_machine
 from photos import write_photos
 from PIL import Image
 
@@ -57,6 +58,7 @@ def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
     assert {p.name for p in model.iterdir()} == {
         "README.md", "model.json", "model.onnx", "model.pt2", "weights.safetensors"
     }  # fmt: skip
+    assert traces_of_this_machine(model, photos) == []
     card = json.loads((model / "model.json").read_text())
     assert card["cost"]["params"] <= card["budget"]["max_params"] == MOST_PARAMS
 
