@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from nas.data import pixels as pixels_module
 from nas.errors import ExportError
 from nas.export.model_card import description, model_card
 from nas.export.request import ExportRequest
@@ -97,7 +98,27 @@ def write_onnx(request: ExportRequest, model: TrainedModel, folder: Path) -> Non
             model.program, (), input_names=["images"], output_names=["logits"], dynamo=True, verbose=False
         )
         assert program is not None
-        (folder / "model.onnx").write_bytes(without_origins(program.model_proto).SerializeToString(deterministic=True))
+        proto = without_origins(program.model_proto)
+        facts = {"classes": list(request.classes), "input": description(request)["input"]}
+        onnx.helper.set_model_props(proto, {name: json.dumps(fact) for name, fact in facts.items()})
+        (folder / "model.onnx").write_bytes(proto.SerializeToString(deterministic=True))
+
+
+@register_exporter("predict")
+def write_predict(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``predict.py``: names the class of pictures, prepared by the very code of training."""
+    (folder / "predict.py").write_text(predict_script(), encoding="utf-8")
+
+
+def predict_script() -> str:
+    """``nas.export.predict_script`` with the text of ``nas.data.pixels`` in the place of its import."""
+    script = Path(__file__).with_name("predict_script.py").read_text(encoding="utf-8")
+    imported = "from nas.data.pixels import SUFFIXES, decoded\n"
+    future = "from __future__ import annotations\n"
+    _, _, pixels = Path(pixels_module.__file__).read_text(encoding="utf-8").partition(future)
+    before, found, after = script.partition(imported)
+    assert found, "predict_script.py no longer imports its pixels as expected"
+    return before + pixels.strip() + "\n" + after
 
 
 def without_origins(model: onnx.ModelProto) -> onnx.ModelProto:

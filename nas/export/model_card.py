@@ -25,6 +25,7 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
             "shape": ["batch", *request.input_shape],
             "layout": "NCHW",
             "dtype": "float32",
+            "preprocessing": preprocessing(request),
             "normalization": {
                 "mean": request.mean,
                 "std": request.std,
@@ -43,6 +44,20 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
         "metrics": _without_nan(request.metrics),
         "floor": asdict(request.floor) if request.floor else None,
         "provenance": _without_nan(request.provenance.facts() | ({"confirm": asdict(confirm)} if confirm else {})),
+    }
+
+
+def preprocessing(request: ExportRequest) -> dict[str, str]:
+    """How a picture file becomes pixels, as ``nas.data.pixels`` does it in training and ``predict.py`` in use."""
+    return {
+        "colours": "grey" if request.input_shape[0] == 1 else "RGB",
+        "orientation": "upright by EXIF",
+        "transparency": "laid over white",
+        "fit": request.fit,
+        "fit means": "padded with black to the input's shape, sides in proportion"
+        if request.fit == "pad"
+        else "resized to the input's shape, whatever the sides",
+        "filter": "bicubic of Pillow, antialiased",
     }
 
 
@@ -76,8 +91,7 @@ def model_card(request: ExportRequest) -> str:
         "### Recall by class",
         _recall_table(request.classes, request.metrics),
         "## Use",
-        "`model.json` holds the classes, the normalization and all figures, for programs.",
-        _code(request),
+        _use(request),
         "## Origin",
         _table(["what", "value"], ([key, _words(value)] for key, value in request.provenance.facts().items())),
         "## Limits and intended use",
@@ -149,36 +163,33 @@ def _floor(request: ExportRequest) -> str:
     )
 
 
-def _code(request: ExportRequest) -> str:
-    channels, height, width = request.input_shape
-    mode = "L" if channels == 1 else "RGB"
-    return f"""With onnxruntime:
+def _use(request: ExportRequest) -> str:
+    return f"""With numpy, Pillow and onnxruntime, for pictures and folders of them:
 
-```python
-import json
-import numpy as np, onnxruntime
-from PIL import Image
-
-card = json.load(open("model.json", encoding="utf-8"))
-normal = card["input"]["normalization"]
-image = Image.open("image.png").convert("{mode}").resize(({width}, {height}))
-pixels = np.asarray(image, np.float32).reshape({height}, {width}, {channels}) / 255
-images = ((pixels - normal["mean"]) / normal["std"]).transpose(2, 0, 1)[None].astype(np.float32)
-session = onnxruntime.InferenceSession("model.onnx")
-(logits,) = session.run(["logits"], {{"images": images}})
-print(card["classes"][logits[0].argmax()])
+```
+python predict.py photo.jpg folder/ --csv out.csv --top 3
 ```
 
-With torch alone, `images` prepared in the same way:
+It turns pictures upright, lays transparent ones over white, brings them to {_size(request)} and normalizes them, as was
+done in training; `model.json` says how, and so do the metadata of `model.onnx`, which takes `images` and answers
+`logits`, for any batch size.
+
+With torch alone, the same pixels:
 
 ```python
-import torch
+import numpy as np, torch
+from predict import Classifier
 
-model = torch.export.load("model.pt2").module()
-logits = model(torch.from_numpy(images))
+images = np.stack([Classifier().read("photo.jpg")])
+logits = torch.export.load("model.pt2").module()(torch.from_numpy(images))
 ```
 
 `weights.safetensors` is the state dict, for `search_spaces.get_space({request.space!r}).build(...)`."""
+
+
+def _size(request: ExportRequest) -> str:
+    _, height, width = request.input_shape
+    return f"{width}x{height} pixels ({preprocessing(request)['fit means']})"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

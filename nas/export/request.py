@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from budgets import Cost
 from nas.config.recipe import Figures
@@ -90,6 +91,7 @@ class ExportRequest:
     size_bytes: int
     peak_memory: int  # bytes of activations, for one image
     provenance: Provenance
+    fit: Literal["resize", "pad"] = "resize"  # how a picture of another size was brought to the input's
     budget: dict[str, int] = field(default_factory=dict)
     floor: Floor | None = None
 

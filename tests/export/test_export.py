@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import shutil
@@ -13,67 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported_files import contents, traces_of_this_machine
+from exported_files import NAMES, PROVENANCE, TASK, contents, request_for, small_sample, traces_of_this_machine
 from safetensors.torch import load_file, save_file
 
-from budgets import cost_of
 from nas.errors import ExportError, UsageError
 from nas.export.check import FILES, check_budget, check_counts, check_files, check_logits, random_batches
 from nas.export.formats import EXPORTERS, TrainedModel, register_exporter
 from nas.export.model_card import description, model_card
-from nas.export.request import Confirmation, ExportRequest, Floor, Provenance
+from nas.export.request import ExportRequest, Floor
 from nas.export.write import export, trained_model
-from search_spaces import Sample, Task, get_space, space_names
-
-TASK = Task((3, 12, 10), 4)
-NAMES = ("axe", "book", "hammer | tongs", "other")
-PROVENANCE = Provenance(
-    run="r1", trial="7", data="tools", imbalance=5.0, recipe="ce", training={"loss": "ce", "epochs": 3, "flip": True},
-    strategy="evolution", seed=0, trials=12, nasctl="0.1",
-    confirm=Confirmation("rank", "balanced_accuracy", mean=0.9, std=0.01, runs=3),
-)  # fmt: skip
-
-
-def request_for(space: str, folder: Path, sample: Sample | None = None) -> ExportRequest:
-    """A request for an untrained network whose running statistics are not the identity's."""
-    family = get_space(space)
-    sample = family.canonical if sample is None else sample
-    torch.manual_seed(0)
-    model = family.build(sample, TASK.input_shape, TASK.num_classes)
-    model(torch.randn(8, *TASK.input_shape))
-    folder.mkdir(exist_ok=True)
-    save_file(model.state_dict(), folder / "trained.safetensors")
-    cost = cost_of(family, sample, TASK)
-    return ExportRequest(
-        out=folder / "model",
-        space=space,
-        sample=sample,
-        text=family.text(sample),
-        input_shape=TASK.input_shape,
-        num_classes=TASK.num_classes,
-        classes=NAMES,
-        mean=[0.5, 0.4, 0.3],
-        std=[0.2, 0.2, 0.25],
-        weights=folder / "trained.safetensors",
-        metrics={
-            "rank": {"accuracy": 0.91, "recall_by_class": [1.0, 0.75, float("nan"), 0.5]},
-            "test": {"accuracy": 0.9, "macro_f1": 0.8, "recall_by_class": [1.0, 0.5, 0.25, 0.5]},
-        },
-        params=cost.params,
-        macs=cost.macs,
-        size_bytes=cost.size_bytes,
-        peak_memory=cost.peak_memory,
-        budget={"max_params": cost.params, "max_macs": cost.macs, "max_bytes": cost.size_bytes},
-        provenance=PROVENANCE,
-    )
-
-
-def small_sample(space: str) -> Sample:
-    """The shallowest of some random networks: the exporters' time grows with the number of layers."""
-    family = get_space(space)
-    rng = np.random.default_rng(1)
-    samples = [family.sample(rng) for _ in range(100)]
-    return min(samples, key=lambda sample: len(repr(family.structure(sample, TASK))))
+from search_spaces import get_space, space_names
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +40,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportRequest:
         "model.json",
         "model.onnx",
         "model.pt2",
+        "predict.py",
         "weights.safetensors",
     ]
     return request
@@ -119,27 +70,28 @@ class TestWhole:
     def test_folder_and_nothing_else(self, exported: ExportRequest) -> None:
         assert {path.name for path in exported.weights.parent.iterdir()} == {"model", "trained.safetensors"}
         assert sorted(exported.out.iterdir()) == sorted(
-            exported.out / name for name in ("README.md", "model.json", *FILES.values())
+            exported.out / name for name in ("README.md", "model.json", "predict.py", *FILES.values())
         )
         assert len({path.stat().st_mode for path in exported.out.iterdir()}) == 1
 
     def test_the_card_is_enough_for_a_stranger(self, exported: ExportRequest, tmp_path: Path) -> None:
-        """The code in README.md, as it stands, names a class of a real image file."""
+        """The code in README.md, as it stands, answers as predict.py does."""
         from PIL import Image
 
-        pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 3), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "image.png")
-        for name in ("model.json", "model.onnx", "model.pt2"):
+        pixels = np.random.default_rng(0).integers(0, 256, (20, 31, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photo.jpg")
+        for name in ("model.json", "model.onnx", "model.pt2", "predict.py"):
             shutil.copy(exported.out / name, tmp_path)
-        blocks = (exported.out / "README.md").read_text().split("```python\n")[1:]
-        code = "\n".join(block.split("```")[0] for block in blocks)
-        code += "\nprint(card['classes'][int(logits[0].argmax())])"
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+        card = (exported.out / "README.md").read_text()
+        assert "python predict.py photo.jpg" in card
+        code = card.split("```python\n")[1].split("```")[0]
+        code += "\nprint(Classifier().classes[int(logits[0].argmax())])"
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
+        by_onnx = subprocess.run(
+            [sys.executable, "predict.py", "photo.jpg"], cwd=tmp_path, check=True, capture_output=True, text=True
         )
-        by_onnx, by_torch = done.stdout.splitlines()
-        assert by_onnx == by_torch
-        assert by_onnx in NAMES
+        assert done.stdout.strip() == next(csv.reader([by_onnx.stdout], delimiter="\t"))[1]
+        assert done.stdout.strip() in NAMES
 
     def test_a_spoilt_file_is_noticed(self, exported: ExportRequest, tmp_path: Path) -> None:
         spoilt = shutil.copytree(exported.out, tmp_path / "spoilt")
@@ -153,7 +105,7 @@ class TestWhole:
     @pytest.mark.parametrize("space", [name for name in space_names() if name != "mobilenet"])
     def test_every_space_and_not_a_word(self, space: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         request = request_for(space, tmp_path / "in", small_sample(space))
-        assert len(export(request)) == 5
+        assert len(export(request)) == 6
         assert capfd.readouterr() == ("", "")
         assert traces_of_this_machine(request.out) == []
         onnx = request.out / "model.onnx"

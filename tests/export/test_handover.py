@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import nasctl
-from exported_files import traces_of_this_machine
+from exported_files import predict_alone, traces_of_this_machine
 from photos import write_photos
 from PIL import Image
 
@@ -56,7 +57,7 @@ def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
     succeeds("export", "--best", "--out", "model", cwd=tmp_path)
     model = tmp_path / "model"
     assert {p.name for p in model.iterdir()} == {
-        "README.md", "model.json", "model.onnx", "model.pt2", "weights.safetensors"
+        "README.md", "model.json", "model.onnx", "model.pt2", "predict.py", "weights.safetensors"
     }  # fmt: skip
     assert traces_of_this_machine(model, photos) == []
     card = json.loads((model / "model.json").read_text())
@@ -75,6 +76,13 @@ def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
     assert found["difference"] < 1e-4
     # What the card claims of the test split is what the exported file does on the test files.
     assert found["recall"] == pytest.approx(card["metrics"]["test"]["recall_by_class"], abs=1e-6)
+    # ... and what predict.py says of them, on a machine that has neither nasctl nor torch.
+    done = predict_alone(model, photos / "test", "--csv", "out.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "out.csv").open(newline="") as table:
+        right = [row["label"] == Path(row["path"]).parent.name for row in csv.DictReader(table)]
+    assert len(right) == len(files)
+    assert np.mean(right) == pytest.approx(card["metrics"]["test"]["accuracy"], abs=1e-9)
     again = nasctl("export", "--best", "--out", "model", cwd=tmp_path)
     assert again.returncode == 2
     assert "not an empty folder" in again.stderr

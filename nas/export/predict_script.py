@@ -1,0 +1,131 @@
+"""Name the class of pictures, with the network in this folder.
+
+    python predict.py photo.jpg folder/ --csv out.csv --top 3
+
+Needs numpy, Pillow and onnxruntime, and beside this file model.json and model.onnx. As a module: ``Classifier().read``
+prepares a picture as those that the network was trained on, ``scores`` answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from nas.data.pixels import SUFFIXES, decoded
+
+BATCH = 64  # pictures in memory at once
+Picture = npt.NDArray[np.float32]  # (C, H, W), normalized
+
+
+class Classifier:
+    """The network of a folder, on the CPU."""
+
+    def __init__(self, folder: Path | str = Path(__file__).parent) -> None:
+        self.card = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+        self.classes: list[str] = self.card["classes"]
+        _, *self.shape = self.card["input"]["shape"]  # channels, height, width
+        normal = self.card["input"]["normalization"]
+        self.mean, self.std = (np.reshape(normal[key], (-1, 1, 1)) for key in ("mean", "std"))
+        self.session = onnxruntime.InferenceSession(Path(folder) / "model.onnx", providers=["CPUExecutionProvider"])
+
+    def read(self, path: Path | str) -> Picture:
+        """A picture file, prepared; any exception if it is broken."""
+        channels, height, width = self.shape
+        fit = self.card["input"]["preprocessing"]["fit"]
+        pixels = decoded(Path(path).read_bytes(), channels, height, width, fit)
+        return ((pixels / 255 - self.mean) / self.std).astype(np.float32)
+
+    def scores(self, pictures: Sequence[Picture]) -> npt.NDArray[np.float64]:
+        """(N, classes): the softmax of the network's answers, from 0 to 1."""
+        (logits,) = self.session.run(["logits"], {"images": np.stack(pictures)})
+        odds = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def pictures_in(paths: Iterable[str]) -> Iterator[str]:
+    """Files as they are, and the pictures in folders and theirs, by name. FileNotFoundError for what is not there."""
+    for path in paths:
+        if Path(path).is_dir():
+            found = sorted(each for each in Path(path).rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+            yield from map(str, found)
+        elif Path(path).is_file():
+            yield path
+        else:
+            raise FileNotFoundError(f"{path}: there is no such file or folder")
+
+
+def predictions(
+    classifier: Classifier, paths: Iterable[str], broken: list[str]
+) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
+    """(path, scores) of every picture, in this order; the names of those that cannot be read, and why, go to
+    ``broken``."""
+
+    def read(path: str) -> Picture | Exception:
+        try:
+            return classifier.read(path)
+        except Exception as error:  # Pillow raises nearly anything on damaged files
+            return error
+
+    paths = iter(paths)
+    with ThreadPoolExecutor() as pool:
+        while batch := list(itertools.islice(paths, BATCH)):
+            read_or_not = list(zip(batch, pool.map(read, batch), strict=True))
+            good = [(path, picture) for path, picture in read_or_not if not isinstance(picture, Exception)]
+            broken += [f"{path}: {error}" for path, error in read_or_not if isinstance(error, Exception)]
+            if good:
+                scores = classifier.scores([picture for _, picture in good])
+                yield from zip((path for path, _ in good), scores, strict=True)
+
+
+def row(path: str, scores: npt.NDArray[np.float64], classes: Sequence[str], top: int) -> list[str]:
+    """The path, and the ``top`` best classes with their scores."""
+    best = np.argsort(-scores, kind="stable")[:top]
+    return [path, *(word for index in best for word in (classes[index], f"{scores[index]:.6f}"))]
+
+
+def head(top: int) -> list[str]:
+    """The names of the columns: path, label, score, label2, score2, ..."""
+    numbers = ["", *map(str, range(2, top + 1))]
+    return ["path", *(f"{word}{number}" for number in numbers for word in ("label", "score"))]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, 1 if some pictures could not be read, 2 if what was typed is wrong."""
+    parser = argparse.ArgumentParser(description="Name the class of pictures.")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="pictures, or folders of them")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write path,label,score, a row a picture")
+    parser.add_argument("--top", type=int, default=1, metavar="N", help="the N best classes [default: 1]")
+    asked = parser.parse_args(arguments)
+    classifier, broken = Classifier(), list[str]()
+    top = max(1, min(asked.top, len(classifier.classes)))
+    try:
+        paths = list(pictures_in(asked.paths))
+        output = asked.csv.open("w", newline="", encoding="utf-8") if asked.csv else sys.stdout
+    except OSError as error:
+        parser.error(str(error))
+    if not paths:
+        parser.error(f"there is no picture in {', '.join(asked.paths)}")
+    with output:
+        writer = csv.writer(output, delimiter="," if asked.csv else "\t", lineterminator="\n")
+        writer.writerows([head(top)] if asked.csv else [])
+        for number, (path, scores) in enumerate(predictions(classifier, paths, broken), start=1):
+            writer.writerow(row(path, scores, classifier.classes, top))
+            if asked.csv and sys.stderr.isatty() and (number % BATCH == 0 or number == len(paths)):
+                print(f"\r{number:,} of {len(paths):,}", end="", file=sys.stderr)
+    if broken:
+        print(*broken, f"{len(broken)} of {len(paths)} pictures could not be read", sep="\n", file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
