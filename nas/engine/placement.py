@@ -22,7 +22,7 @@ from nas.trials import TrialSpec
 from search_spaces import Sample
 
 # Pixels that all trials together see, below which nothing is measured on a CPU: such a search takes a minute or so.
-LEAST_PIXELS = 30_000_000
+LEAST_PIXELS = 10_000_000
 MACS_OF_STEP = 2e9  # of a measured step, forward and backward: large networks are measured in smaller batches
 WORTH_IMAGES = 10_000_000  # that a search trains on, a minute or more of a fast GPU: 24 trials of 10 epochs of CIFAR-10
 

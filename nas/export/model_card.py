@@ -164,15 +164,17 @@ def _floor(request: ExportRequest) -> str:
 
 
 def _use(request: ExportRequest) -> str:
+    _, height, width = request.input_shape
+    fit = "resized" if request.fit == "resize" else "padded with black"
     return f"""With numpy, Pillow and onnxruntime, for pictures and folders of them:
 
 ```
 python predict.py photo.jpg folder/ --csv out.csv --top 3
 ```
 
-It turns pictures upright, lays transparent ones over white, brings them to {_size(request)} and normalizes them, as was
-done in training; `model.json` says how, and so do the metadata of `model.onnx`, which takes `images` and answers
-`logits`, for any batch size.
+Pictures are turned upright, laid over white where they are transparent, {fit} to {width}x{height} pixels and
+normalized, by the code of training. `model.json` says how, and so do the metadata of `model.onnx`, which takes `images`
+and answers `logits`, for any batch size.
 
 With torch alone, the same pixels:
 
@@ -185,11 +187,6 @@ logits = torch.export.load("model.pt2").module()(torch.from_numpy(images))
 ```
 
 `weights.safetensors` is the state dict, for `search_spaces.get_space({request.space!r}).build(...)`."""
-
-
-def _size(request: ExportRequest) -> str:
-    _, height, width = request.input_shape
-    return f"{width}x{height} pixels ({preprocessing(request)['fit means']})"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
