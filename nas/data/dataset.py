@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+Levels = tuple[float, float]  # black and white of images deeper than 8 bits
 SplitName = Literal["train", "select", "rank", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "select", "rank", "test")
 
@@ -40,6 +41,7 @@ class Dataset:
     ``key`` names the content and everything that changes the splits: equal keys mean equal splits.
     ``input_shape`` is (C, H, W). ``counts`` holds, for each split, the number of images of each class.
     ``cache_path`` is the folder of the decoded arrays; what is derived from them may be cached there too.
+    ``levels`` are black and white of images deeper than 8 bits; None where there are none.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Dataset:
     counts: dict[str, list[int]]
     cache_path: Path
     rows: dict[str, npt.NDArray[np.int64]] = field(repr=False, compare=False)  # of the cached arrays, sorted
+    levels: Levels | None = None
 
     def split(self, name: SplitName) -> Split:
         """One split; its images stay in the file, whose pages are shared, until they are read."""
@@ -90,6 +93,7 @@ class DataReport:
     num_ignored: int  # files that are no images: notes, lists, thumbnails' databases
     faults: tuple[str, ...]  # what open_data would say about this configuration
     cache_path: Path | None
+    levels: Levels | None = None  # black and white of images deeper than 8 bits, where there are any
 
 
 @dataclass(frozen=True)
@@ -100,3 +104,4 @@ class Target:
     height: int
     width: int
     fit: Literal["resize", "pad"]
+    levels: Levels = (0.0, 65535.0)  # of deep images, see ``nas.data.pixels``

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.data.cache import SURVEY
-from nas.data.dataset import Broken, Target
+from nas.data.dataset import Broken, Levels, Target
 from nas.data.sources.base import Found, Progress
 from nas.data.threads import map_chunks
 from nas.errors import DataError
@@ -33,6 +33,7 @@ class Survey:
     broken: tuple[Broken, ...]
     num_ignored: int
     input_shape: tuple[int, int, int] | None = None
+    levels: Levels | None = None  # of deep images
 
     @property
     def own_parts(self) -> list[int]:
@@ -52,6 +53,7 @@ def survey_of(found: Found) -> Survey:
         formats=dict(found.formats.most_common()),
         broken=found.broken,
         num_ignored=found.num_ignored,
+        levels=found.levels,
     )
 
 
@@ -105,6 +107,7 @@ def read_survey(folder: Path) -> Survey:
         broken=tuple(Broken(**broken) for broken in stored["broken"]),
         num_ignored=stored["num_ignored"],
         input_shape=(channels, height, width),
+        levels=tuple(stored["levels"]) if stored["levels"] else None,
     )
 
 

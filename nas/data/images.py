@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from nas.data.dataset import Target
-from nas.data.pixels import FORMATS, GREY_MODES, SUFFIXES, decoded, fitted, orientation
+from nas.data.dataset import Levels, Target
+from nas.data.pixels import FORMATS, GREY_MODES, SUFFIXES, decoded, extent, fitted, orientation
 
 __all__ = ["SUFFIXES", "Header", "decode_array", "decode_file", "read_header", "reason", "suffix_of"]
 
@@ -25,6 +25,7 @@ class Header:
     grey: bool
     mode: str
     format: str
+    extent: Levels | None = None  # of a deep image: its least and largest value
 
 
 def read_header(content: bytes) -> Header:
@@ -37,12 +38,12 @@ def read_header(content: bytes) -> Header:
         grey = _has_grey_palette(image) if image.mode in ("P", "PA") else image.mode in GREY_MODES
     if orientation(image) >= 5:
         width, height = height, width
-    return Header(height, width, grey, mode, image.format or "?")
+    return Header(height, width, grey, mode, image.format or "?", extent(image))
 
 
 def decode_file(content: bytes, target: Target) -> npt.NDArray[np.uint8]:
     """The pixels of an image file as uint8 (C, H, W); any exception if the file is broken."""
-    return decoded(content, target.channels, target.height, target.width, target.fit)
+    return decoded(content, target.channels, target.height, target.width, target.fit, target.levels)
 
 
 def decode_array(pixels: npt.NDArray[np.uint8], target: Target) -> npt.NDArray[np.uint8]:

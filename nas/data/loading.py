@@ -74,6 +74,7 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
         num_ignored=survey.num_ignored,
         faults=tuple(faults),
         cache_path=examined.folder,
+        levels=survey.levels,
     )
 
 
@@ -106,7 +107,8 @@ def _decoded(cache: Cache, found: Found, target: Target, progress: Progress | No
 def _target(found: Found, config: DataConfig) -> Target:
     size = config.image_size
     height, width = (size, size) if size else (int(side) for side in found.sizes[0])
-    return Target(1 if found.grey else 3, height, width, config.fit if size else "resize")
+    levels = found.levels or Target.levels
+    return Target(1 if found.grey else 3, height, width, config.fit if size else "resize", levels)
 
 
 def _dataset(config: DataConfig, name: str, survey: Survey, folder: Path) -> Dataset:
@@ -129,6 +131,7 @@ def _dataset(config: DataConfig, name: str, survey: Survey, folder: Path) -> Dat
         counts=counts,
         cache_path=folder,
         rows=rows,
+        levels=survey.levels,
     )
 
 

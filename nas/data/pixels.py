@@ -22,22 +22,28 @@ SUFFIXES = frozenset(suffix for suffix, name in Image.registered_extensions().it
 
 ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap height and width
 GREY_MODES = {"1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N"}
-DEEP_MODES = GREY_MODES - {"1", "L", "LA", "La", "F"}
+DEEP_MODES = GREY_MODES - {"1", "L", "LA", "La"}  # of integers, and "F" of numbers
+WHITES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # 8, 10, 12, 14 and 16 bits
+
+Levels = tuple[float, float]
+"""Black and white of images deeper than 8 bits: what becomes 0 and 255."""
 
 
-def decoded(content: bytes, channels: int, height: int, width: int, fit: str) -> npt.NDArray[np.uint8]:
+def decoded(content: bytes, channels: int, height: int, width: int, fit: str, levels: Levels) -> npt.NDArray[np.uint8]:
     """The pixels of an image file as uint8 (C, H, W); any exception if the file is broken.
 
-    ``fit``: "resize", or "pad" with black to keep the sides' ratio. JPEGs are decoded whole: Pillow's draft mode, at an
-    eighth of the size, takes a sixth of the time and leaves a moire of fine stripes that an antialiased resize does not
-    have.
+    ``fit``: "resize", or "pad" with black to keep the sides' ratio. ``levels`` are those of the whole set, and matter
+    to deep images alone: what lies outside is cut off. Of several pages or frames the first is taken.
+
+    JPEGs are decoded whole: Pillow's draft mode, at an eighth of the size, takes a sixth of the time and leaves a moire
+    of fine stripes that an antialiased resize does not have.
     """
     image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
     is_turned = orientation(image) > 1
     image.load()
     if is_turned:
         image = ImageOps.exif_transpose(image)
-    return fitted(flattened(image), channels, height, width, fit)
+    return fitted(flattened(image, levels), channels, height, width, fit)
 
 
 def fitted(image: Image.Image, channels: int, height: int, width: int, fit: str) -> npt.NDArray[np.uint8]:
@@ -61,18 +67,36 @@ def orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def flattened(image: Image.Image) -> Image.Image:
-    """Mode L or RGB: deep grey scaled to 8 bits, transparency laid over white."""
+def extent(image: Image.Image) -> Levels | None:
+    """The least and the largest value of a deep image; None for others, and where no value is finite."""
+    if image.mode not in DEEP_MODES:
+        return None
+    values = np.asarray(image)
+    values = values[np.isfinite(values)]
+    return (float(values.min()), float(values.max())) if values.size else None
+
+
+def levels_of(extents: list[Levels]) -> Levels:
+    """Black and white for images of these extents, all together.
+
+    They are 0 and 1, or the largest value of 8, 10, 12, 14 or 16 bits, whichever none exceeds. Where some are negative,
+    black is as far below 0 as white is above.
+    """
+    if not extents:
+        return (0.0, 65535.0)
+    low, high = min(low for low, _ in extents), max(high for _, high in extents)
+    most = max(high, -low)
+    white = 1.0 if most <= 1 else next((white for white in WHITES if most <= white), most)
+    return (-white if low < 0 else 0.0, white)
+
+
+def flattened(image: Image.Image, levels: Levels) -> Image.Image:
+    """Mode L or RGB: deep grey between ``levels`` brought to 8 bits, transparency laid over white."""
     mode = image.mode
     if mode in DEEP_MODES:
-        levels = np.asarray(image).clip(0, 65535)
-        # 32 bits may hold any range; nothing above 255 means that they hold one of 8 bits.
-        scale = 1 if mode == "I" and levels.max() <= 255 else 257
-        return Image.fromarray((levels / scale).round().astype(np.uint8))
-    if mode == "F":
-        values = np.nan_to_num(np.asarray(image))
-        scale = 255 if values.size and values.max() <= 1 else 1
-        return Image.fromarray((values * scale).clip(0, 255).round().astype(np.uint8))
+        black, white = levels
+        values = np.nan_to_num(np.asarray(image, np.float64), nan=black)
+        return Image.fromarray(((values - black) * (255 / (white - black))).clip(0, 255).round().astype(np.uint8))
     if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
         grey = mode in GREY_MODES
         colours = image.convert("RGBA")

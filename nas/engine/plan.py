@@ -37,6 +37,7 @@ class Plan:
     data_key: str  # of the images and their splits
     placement: Placement | None = None  # how trials run, where that was measured (see ``nas.engine.placement``)
     recipe_note: str = ""  # what was chosen from the data, or does not suit them
+    levels: tuple[float, float] | None = None  # of images deeper than 8 bits
     trial_seconds: float | None = None  # that a trial takes on average, if that was measured
 
 
@@ -66,7 +67,7 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
         check_plan(config, space, task, budget, device=slots[0].device, train_counts=data.counts["train"])
     return Plan(
         config, space, task, budget, note, data.classes, slots, counts_by_split(data), data.name, data.key,
-        recipe_note=recipe_note,
+        recipe_note=recipe_note, levels=data.levels,
     )  # fmt: skip
 
 
@@ -83,6 +84,7 @@ def start(plan: Plan, folder: Path) -> EventLog:
         population=plan.config.population,
         placement=plan.placement,
         recipe_note=plan.recipe_note,
+        levels=plan.levels,
         trial_seconds=plan.trial_seconds,
     )
     return start_search(folder, plan.config, facts)

@@ -52,6 +52,7 @@ def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
         size_bytes=trial.cost.size_bytes,
         peak_memory=trial.cost.peak_memory,
         fit=run.config.data.fit,
+        levels=run.facts.levels or ExportRequest.levels,
         budget={n: v for n, v in run.budget.limits.items() if n.startswith("max")},
         provenance=_provenance(run, trial),
         floor=_floor(run),

@@ -47,12 +47,14 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
     }
 
 
-def preprocessing(request: ExportRequest) -> dict[str, str]:
+def preprocessing(request: ExportRequest) -> dict[str, str | list[float]]:
     """How a picture file becomes pixels, as ``nas.data.pixels`` does it in training and ``predict.py`` in use."""
     return {
         "colours": "grey" if request.input_shape[0] == 1 else "RGB",
         "orientation": "upright by EXIF",
         "transparency": "laid over white",
+        "levels": list(request.levels),
+        "levels mean": "of pictures deeper than 8 bits: what becomes 0 and 255; the rest is cut off",
         "fit": request.fit,
         "fit means": "padded with black to the input's shape, sides in proportion"
         if request.fit == "pad"

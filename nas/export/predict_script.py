@@ -41,8 +41,8 @@ class Classifier:
     def read(self, path: Path | str) -> Picture:
         """A picture file, prepared; any exception if it is broken."""
         channels, height, width = self.shape
-        fit = self.card["input"]["preprocessing"]["fit"]
-        pixels = decoded(Path(path).read_bytes(), channels, height, width, fit)
+        how = self.card["input"]["preprocessing"]
+        pixels = decoded(Path(path).read_bytes(), channels, height, width, how["fit"], tuple(how["levels"]))
         return ((pixels / 255 - self.mean) / self.std).astype(np.float32)
 
     def scores(self, pictures: Sequence[Picture]) -> npt.NDArray[np.float64]:

@@ -92,6 +92,7 @@ class ExportRequest:
     peak_memory: int  # bytes of activations, for one image
     provenance: Provenance
     fit: Literal["resize", "pad"] = "resize"  # how a picture of another size was brought to the input's
+    levels: tuple[float, float] = (0.0, 65535.0)  # black and white of pictures deeper than 8 bits
     budget: dict[str, int] = field(default_factory=dict)
     floor: Floor | None = None
 

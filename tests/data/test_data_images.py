@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
-from nas.data import DataConfig, Dataset, open_data
+from nas.data import DataConfig, Dataset, describe_data, open_data
 from nas.data.dataset import Target
 from nas.data.images import decode_file, read_header
+from nas.data.pixels import levels_of
 from nas.errors import DataError
+from nas.report.tables.data import print_data
 
 RGB = Target(3, 12, 10, "resize")
 GREY = Target(1, 12, 10, "resize")
@@ -58,17 +62,65 @@ def test_modes(mode: str) -> None:
     content = encode(image, "TIFF" if mode in ("CMYK", "YCbCr", "I", "F") else "PNG")
     assert read_header(content).grey == grey
     expected = np.asarray(gradient("1").convert("L") if mode == "1" else gradient("L" if grey else "RGB"))
-    pixels = decode_file(content, GREY if grey else RGB).transpose(1, 2, 0).squeeze()
+    target = replace(GREY, levels=(0.0, 255.0)) if mode == "F" else GREY if grey else RGB
+    pixels = decode_file(content, target).transpose(1, 2, 0).squeeze()
     assert np.abs(pixels.astype(int) - expected).max() <= (60 if mode in ("P", "CMYK", "YCbCr") else mode == "F")
 
 
-def test_32_bits_may_hold_the_range_of_8() -> None:
-    levels = np.asarray(gradient("L")).astype(np.int32)
-    content = encode(Image.fromarray(levels), "TIFF")
-    assert Image.open(io.BytesIO(content)).mode == "I" and levels.max() > 100
-    assert (decode_file(content, GREY)[0] == levels).all()
-    dark = encode(Image.fromarray(levels.astype(np.uint16)), "TIFF")  # 16 bits have one range
-    assert decode_file(dark, GREY).max() <= 1
+@pytest.mark.parametrize(
+    ("extents", "levels"),
+    [
+        ([], (0, 65535)),
+        ([(0, 200.0), (3, 255)], (0, 255)),
+        ([(0, 200.0), (3, 256)], (0, 1023)),
+        ([(7, 4000)], (0, 4095)),
+        ([(0, 255), (0, 16000)], (0, 16383)),
+        ([(0, 65535)], (0, 65535)),
+        ([(0, 70000)], (0, 70000)),
+        ([(0, 0.5)], (0, 1)),
+        ([(-0.5, 1)], (-1, 1)),
+        ([(-300, 20), (0, 500)], (-1023, 1023)),
+    ],
+)
+def test_levels_are_those_of_the_fewest_bits_that_hold_all(extents: list[Any], levels: tuple[float, float]) -> None:
+    assert levels_of(extents) == levels
+
+
+def test_deep_images_are_brought_to_8_bits_by_the_levels_of_the_set() -> None:
+    values = np.linspace(-100, 5000, 120).reshape(12, 10)
+    for kind in (np.int32, np.float32):
+        content = encode(Image.fromarray(values.astype(kind)), "TIFF")
+        found = decode_file(content, Target(1, 12, 10, "resize", (0.0, 4095.0)))[0]
+        assert (found == (values.astype(kind) / 4095 * 255).clip(0, 255).round()).all()
+    holes = values.astype(np.float32)
+    holes[3, 4], holes[5, 6] = np.nan, np.inf
+    content = encode(Image.fromarray(holes), "TIFF")
+    assert read_header(content).extent == (-100, 5000)  # of what is finite
+    found = decode_file(content, Target(1, 12, 10, "resize", (0.0, 4095.0)))[0]
+    assert found[3, 4] == 0 and found[5, 6] == 255
+
+
+def test_one_range_for_a_whole_set_by_its_training_images(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    for part, name, low, high in (
+        ("train", "dark", 0, 255), ("train", "dim", 300, 600), ("train", "bright", 2000, 4000),
+        ("test", "dark", 0, 255), ("test", "dim", 300, 600), ("test", "bright", 2000, 9000),
+    ):  # fmt: skip
+        folder = tmp_path / "deep" / part / name
+        folder.mkdir(parents=True)
+        for number in range(12):
+            levels = rng.integers(low, high + 1, (16, 16)).astype(">u2").tobytes()
+            (folder / f"{number}.pgm").write_bytes(b"P5\n16 16\n65535\n" + levels)
+    config = DataConfig(source=str(tmp_path / "deep"), cache_dir=str(tmp_path / "cache"))
+    data = open_data(config)
+    assert data.levels == describe_data(config).levels == (0, 4095)
+    train, test = (data.split(name) for name in ("train", "test"))
+    means = {name: train.images[train.labels == label].mean() for label, name in enumerate(data.classes)}
+    assert means["dark"] < 10 < means["dim"] < 35 < 150 < means["bright"]
+    assert test.images.max() == 255  # cut off
+    console = Console(record=True, width=100)
+    print_data(console, describe_data(config))
+    assert "Deeper than 8 bits: 0 to 4095 become 0 to 255, for all images alike" in console.export_text()
 
 
 def test_grey_palette_is_grey_and_transparency_turns_white() -> None:

@@ -48,6 +48,7 @@ def turned(orientation: int, form: str) -> bytes:
     return encode(picture("RGB"), form, exif=exif)
 
 
+LEVELS = (0.0, 50_000.0)  # of deep images, some of which go beyond
 KINDS: dict[str, Callable[[], bytes]] = {
     **{f"jpeg turned {n}": lambda n=n: turned(n, "JPEG") for n in range(1, 9)},
     **{f"png turned {n}": lambda n=n: turned(n, "PNG") for n in (3, 6)},
@@ -71,7 +72,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``predict.py`` needs of an exported folder, of a network that was not trained."""
     folder = tmp_path_factory.mktemp("exported")
-    asked = dataclasses.replace(request_for("vgg", folder, small_sample("vgg")), fit=request.param)
+    asked = dataclasses.replace(request_for("vgg", folder, small_sample("vgg")), fit=request.param, levels=LEVELS)
     model = TrainedModel(trained_model(asked), asked.input_shape)
     for write in (write_description, write_onnx, write_predict):
         write(asked, model, folder)
@@ -92,7 +93,8 @@ def test_the_pixels_are_those_of_training_bit_for_bit(exported: Path, kind: str,
     card = json.loads((exported / "model.json").read_text())
     channels, height, width = card["input"]["shape"][1:]
     content = KINDS[kind]()
-    pixels = decode_file(content, Target(channels, height, width, card["input"]["preprocessing"]["fit"]))
+    how = card["input"]["preprocessing"]
+    pixels = decode_file(content, Target(channels, height, width, how["fit"], tuple(how["levels"])))
     normal = card["input"]["normalization"]
     trained_on = normalize(
         torch.from_numpy(pixels.copy())[None], torch.tensor(normal["mean"]), torch.tensor(normal["std"])

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.dataset import Broken, Target
+from nas.data.dataset import Broken, Levels, Target
 
 Progress = Callable[[int, int], None]
 PARTS = ("train", "val", "test")  # what a source may have of its own; an image's part is an index into this
@@ -41,7 +41,17 @@ class Found:
     broken: tuple[Broken, ...] = ()
     num_ignored: int = 0
     repeatable: bool = True  # False: some file could not be read just now, so look again next time
+    extents: Sequence[tuple[int, Levels]] = ()  # of deep images: part, least and largest value
     hint: str = ""  # added to the message that there are too few classes
+
+    @property
+    def levels(self) -> Levels | None:
+        """Black and white of its deep images, by those to train on, or by all if none of these is deep; None: it has
+        none."""
+        from nas.data.pixels import levels_of
+
+        own = [extent for part, extent in self.extents if part == TRAIN] or [extent for _, extent in self.extents]
+        return levels_of(own) if own else None
 
 
 class Source(Protocol):

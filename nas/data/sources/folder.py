@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from nas.data.dataset import Broken, Target
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress
 from nas.data.threads import map_chunks
 from nas.errors import DataError
+
+if TYPE_CHECKING:
+    from nas.data.images import Header
 
 _ALIASES = {
     "train": TRAIN,
@@ -45,7 +48,7 @@ class _Looked:
     """What one look at one file gave; exactly one of ``header`` and ``trouble`` unless it is no image."""
 
     digest: bytes
-    header: tuple[int, int, bool, str, str] | None  # height, width, grey, mode, format
+    header: Header | None
     trouble: str | None = None
     unreadable: bool = False
 
@@ -104,17 +107,18 @@ class Folder:
             labels=np.array([label_of[entry.class_name] for entry, _ in good], dtype=np.int64),
             parts=np.array([entry.part for entry, _ in good], dtype=np.uint8),
             names=names,
-            sizes=np.array([header[:2] for _, header in good], dtype=np.int64).reshape(-1, 2),
-            grey=all(header[2] for _, header in good),
+            sizes=np.array([(header.height, header.width) for _, header in good], dtype=np.int64).reshape(-1, 2),
+            grey=all(header.grey for _, header in good),
             digest=_digest(images),
             read=read,
             present=present,
-            modes=Counter(header[3] for _, header in good),
-            formats=Counter(header[4] for _, header in good),
+            modes=Counter(header.mode for _, header in good),
+            formats=Counter(header.format for _, header in good),
             broken=tuple(Broken(entry.name, one.trouble) for entry, one in images if one.trouble),
             num_ignored=len(looked) - len(images),
             repeatable=not any(one.unreadable for _, one in images),
             hint=self._hint(),
+            extents=[(entry.part, header.extent) for entry, header in good if header.extent],
         )
 
     def _hint(self) -> str:
@@ -192,7 +196,7 @@ def _look_at(root: Path, entry: Entry) -> _Looked:
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files
         why = "an empty file" if not content else reason(error)
         return _Looked(digest, None, why if must_be_image else None)
-    return _Looked(digest, (header.height, header.width, header.grey, header.mode, header.format))
+    return _Looked(digest, header)
 
 
 def _digest(images: list[tuple[Entry, _Looked]]) -> str:

@@ -35,6 +35,9 @@ def print_data(console: Console, report: DataReport) -> None:
         ("Formats", report.formats),
     ):
         console.print(f"{title}: {_listed(counts)}", highlight=False, markup=False)
+    if report.levels:
+        black, white = report.levels
+        console.print(f"Deeper than 8 bits: {black:g} to {white:g} become 0 to 255, for all images alike")
     if report.num_ignored:
         console.print(f"Files that are no images, ignored: {report.num_ignored:,}")
     if report.broken:
