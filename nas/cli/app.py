@@ -255,6 +255,21 @@ def export(
     export_command(out, run, runs, trial=trial, best=best, as_json=json)
 
 
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported folder, RUN, or RUN:TRIAL.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures, folders of them, or patterns.")],
+    csv: Annotated[Text, option("Write path,label,score, a row a picture.", "FILE")] = None,
+    top: Annotated[Text, option("The N best classes of each. [default: 1]", "N")] = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """Name the class of pictures, prepared as those that the network was trained on."""
+    from nas.cli.commands.predict import predict_command
+
+    raise typer.Exit(predict_command(model, paths, runs, csv=csv, top=top, as_json=json))
+
+
 app.add_typer(baseline, name="baseline")
 app.command(name="compare")(compare_with_baselines)
 

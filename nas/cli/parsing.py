@@ -14,7 +14,7 @@ from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, SupernetConfig, too_many_trials
 from nas.data.sources.torchvision_sets import NAMED
-from nas.errors import attempt
+from nas.errors import UsageError, attempt
 from nas.strategies import get_strategy
 from nas.units import parse_duration
 from search_spaces import get_space
@@ -218,3 +218,10 @@ def converted(convert: Callable[[str], Any], name: str, flags: Flags, faults: li
     except ValueError as error:
         faults.append(f"--{name.replace('_', '-')}: {error}.")
         return None
+
+
+def positive(name: str, text: str | None) -> int | None:
+    """The whole number that was typed after the flag ``name``; None if it was left out. UsageError if it is none."""
+    if text is not None and not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise UsageError(f"--{name} {text!r} cannot be used: give a whole number of at least 1.")
+    return int(text) if text else None

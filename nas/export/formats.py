@@ -113,7 +113,7 @@ def write_predict(request: ExportRequest, model: TrainedModel, folder: Path) -> 
 def predict_script() -> str:
     """``nas.export.predict_script`` with the text of ``nas.data.pixels`` in the place of its import."""
     script = Path(__file__).with_name("predict_script.py").read_text(encoding="utf-8")
-    imported = "from nas.data.pixels import SUFFIXES, decoded\n"
+    imported = "from nas.data.pixels import FORMATS, SUFFIXES, prepared\n"
     future = "from __future__ import annotations\n"
     _, _, pixels = Path(pixels_module.__file__).read_text(encoding="utf-8").partition(future)
     before, found, after = script.partition(imported)

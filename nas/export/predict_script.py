@@ -2,29 +2,34 @@
 
     python predict.py photo.jpg folder/ --csv out.csv --top 3
 
-Needs numpy, Pillow and onnxruntime, and beside this file model.json and model.onnx. As a module: ``Classifier().read``
-prepares a picture as those that the network was trained on, ``scores`` answers.
+Needs numpy, Pillow and onnxruntime, and beside this file model.json and model.onnx. As a module:
+``Classifier().predict(pictures)`` names classes, ``predict_proba(pictures)`` gives the scores of all.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import glob
 import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from PIL import Image
 
-from nas.data.pixels import SUFFIXES, decoded
+from nas.data.pixels import FORMATS, SUFFIXES, prepared
 
 BATCH = 64  # pictures in memory at once
-Picture = npt.NDArray[np.float32]  # (C, H, W), normalized
+Picture = Path | str | Image.Image | npt.NDArray[np.uint8]
+"""A file, or an image, or its pixels: (H, W) or (H, W, 3)."""
+Prepared = npt.NDArray[np.float32]  # (C, H, W), normalized
 
 
 class Classifier:
@@ -38,28 +43,47 @@ class Classifier:
         self.mean, self.std = (np.reshape(normal[key], (-1, 1, 1)) for key in ("mean", "std"))
         self.session = onnxruntime.InferenceSession(Path(folder) / "model.onnx", providers=["CPUExecutionProvider"])
 
-    def read(self, path: Path | str) -> Picture:
-        """A picture file, prepared; any exception if it is broken."""
+    def read(self, picture: Picture) -> Prepared:
+        """A picture, prepared as those that the network was trained on; any exception if its file is broken."""
+        if isinstance(picture, np.ndarray):
+            picture = Image.fromarray(picture)
+        if not isinstance(picture, Image.Image):
+            with Image.open(picture, formats=FORMATS) as image:
+                return self.read(image)
         channels, height, width = self.shape
         how = self.card["input"]["preprocessing"]
-        pixels = decoded(Path(path).read_bytes(), channels, height, width, how["fit"], tuple(how["levels"]))
+        pixels = prepared(picture, channels, height, width, how["fit"], tuple(how["levels"]))
         return ((pixels / 255 - self.mean) / self.std).astype(np.float32)
 
-    def scores(self, pictures: Sequence[Picture]) -> npt.NDArray[np.float64]:
-        """(N, classes): the softmax of the network's answers, from 0 to 1."""
+    def scores(self, pictures: Sequence[Prepared]) -> npt.NDArray[np.float64]:
+        """(N, classes) for up to ``BATCH`` pictures: the softmax of the network's answers, from 0 to 1."""
         (logits,) = self.session.run(["logits"], {"images": np.stack(pictures)})
         odds = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
+    def predict_proba(self, pictures: Iterable[Picture]) -> npt.NDArray[np.float64]:
+        """(N, classes), in the order of ``classes``: what the network makes of each picture, from 0 to 1."""
+        pictures, found = iter(pictures), [np.zeros((0, len(self.classes)))]
+        while batch := list(itertools.islice(pictures, BATCH)):
+            found.append(self.scores([self.read(picture) for picture in batch]))
+        return np.concatenate(found)
+
+    def predict(self, pictures: Iterable[Picture]) -> list[str]:
+        """The class of each picture."""
+        return [self.classes[index] for index in self.predict_proba(pictures).argmax(axis=1)]
+
 
 def pictures_in(paths: Iterable[str]) -> Iterator[str]:
-    """Files as they are, and the pictures in folders and theirs, by name. FileNotFoundError for what is not there."""
+    """Files as they are, the pictures in folders and theirs, and what a pattern such as "a/*.png" names, each by name.
+    FileNotFoundError for what is not there."""
     for path in paths:
         if Path(path).is_dir():
             found = sorted(each for each in Path(path).rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
             yield from map(str, found)
-        elif Path(path).is_file():
+        elif Path(path).exists():
             yield path
+        elif matching := sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
+            yield from pictures_in(matching)
         else:
             raise FileNotFoundError(f"{path}: there is no such file or folder")
 
@@ -70,7 +94,7 @@ def predictions(
     """(path, scores) of every picture, in this order; the names of those that cannot be read, and why, go to
     ``broken``."""
 
-    def read(path: str) -> Picture | Exception:
+    def read(path: str) -> Prepared | Exception:
         try:
             return classifier.read(path)
         except Exception as error:  # Pillow raises nearly anything on damaged files
@@ -99,32 +123,40 @@ def head(top: int) -> list[str]:
     return ["path", *(f"{word}{number}" for number in numbers for word in ("label", "score"))]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, 1 if some pictures could not be read, 2 if what was typed is wrong."""
-    parser = argparse.ArgumentParser(description="Name the class of pictures.")
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="pictures, or folders of them")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write path,label,score, a row a picture")
-    parser.add_argument("--top", type=int, default=1, metavar="N", help="the N best classes [default: 1]")
-    asked = parser.parse_args(arguments)
-    classifier, broken = Classifier(), list[str]()
-    top = max(1, min(asked.top, len(classifier.classes)))
-    try:
-        paths = list(pictures_in(asked.paths))
-        output = asked.csv.open("w", newline="", encoding="utf-8") if asked.csv else sys.stdout
-    except OSError as error:
-        parser.error(str(error))
-    if not paths:
-        parser.error(f"there is no picture in {', '.join(asked.paths)}")
-    with output:
-        writer = csv.writer(output, delimiter="," if asked.csv else "\t", lineterminator="\n")
-        writer.writerows([head(top)] if asked.csv else [])
-        for number, (path, scores) in enumerate(predictions(classifier, paths, broken), start=1):
-            writer.writerow(row(path, scores, classifier.classes, top))
-            if asked.csv and sys.stderr.isatty() and (number % BATCH == 0 or number == len(paths)):
-                print(f"\r{number:,} of {len(paths):,}", end="", file=sys.stderr)
+def write_predictions(classifier: Classifier, paths: Sequence[str], output: TextIO, top: int, *, as_csv: bool) -> int:
+    """A row a picture, as CSV with a head, or with tabs for people; what cannot be read is named on standard error.
+
+    The exit code: 1 if some pictures could not be read.
+    """
+    top, broken = max(1, min(top, len(classifier.classes))), list[str]()
+    writer = csv.writer(output, delimiter="," if as_csv else "\t", lineterminator="\n")
+    writer.writerows([head(top)] if as_csv else [])
+    shown = output is not sys.stdout and sys.stderr.isatty()
+    for number, (path, scores) in enumerate(predictions(classifier, paths, broken), start=1):
+        writer.writerow(row(path, scores, classifier.classes, top))
+        if shown and (number % BATCH == 0 or number == len(paths)):
+            print(f"\r{number:,} of {len(paths):,} pictures", end="\n" * (number == len(paths)), file=sys.stderr)
     if broken:
         print(*broken, f"{len(broken)} of {len(paths)} pictures could not be read", sep="\n", file=sys.stderr)
     return 1 if broken else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, 1 if some pictures could not be read, 2 if what was typed is wrong."""
+    parser = argparse.ArgumentParser(description="Name the class of pictures.")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="pictures, folders of them, or patterns")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write path,label,score, a row a picture")
+    parser.add_argument("--top", type=int, default=1, metavar="N", help="the N best classes [default: 1]")
+    asked = parser.parse_args(arguments)
+    try:
+        if not (paths := list(pictures_in(asked.paths))):
+            parser.error(f"there is no picture in {', '.join(asked.paths)}")
+        if asked.csv is None:
+            return write_predictions(Classifier(), paths, sys.stdout, asked.top, as_csv=False)
+        with asked.csv.open("w", newline="", encoding="utf-8") as output:
+            return write_predictions(Classifier(), paths, output, asked.top, as_csv=True)
+    except OSError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.cli.commands.output import console, print_json, show_outcome
-from nas.errors import UsageError, attempt
+from nas.cli.parsing import positive
+from nas.errors import attempt
 from nas.report import run_document, trial_document
 from nas.runs import StudyRun, as_search, load_run
 from nas.runs.folders import read_run, run_folders
@@ -23,10 +24,9 @@ def trials_command(name: str | None, runs: str, top: str | None, *, as_json: boo
     """The trials of a run, all in their order or the best N; of many, the newest in the table."""
     from nas.report.tables.search import trials_table
 
-    if top is not None and not (top.isascii() and top.isdigit() and int(top) >= 1):
-        raise UsageError(f"--top {top!r} cannot be used: give a whole number of at least 1.")
+    most = positive("top", top)
     run = load_run(name, Path(runs))
-    chosen = run.best(int(top)) if top else list(run.trials.values())
+    chosen = run.best(most) if most else list(run.trials.values())
     if as_json:
         print_json_list(trial_document(run, trial) for trial in chosen)
         return
