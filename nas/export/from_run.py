@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 
 from nas import __version__
+from nas.config.auto_recipe import meets_imbalance
 from nas.config.recipe import Figures
 from nas.config.recipe_rules import active_settings
 from nas.errors import RunError
@@ -52,6 +53,7 @@ def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
         size_bytes=trial.cost.size_bytes,
         peak_memory=trial.cost.peak_memory,
         fit=run.config.data.fit,
+        prior="uniform" if meets_imbalance(run.recipe(trial.id)) else "train",
         levels=run.facts.levels or ExportRequest.levels,
         budget={n: v for n, v in run.budget.limits.items() if n.startswith("max")},
         provenance=_provenance(run, trial),

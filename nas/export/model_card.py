@@ -32,7 +32,12 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
                 "apply": "(pixel / 255 - mean) / std, channel by channel, for pixels of 0 to 255",
             },
         },
-        "output": {"name": "logits", "shape": ["batch", request.num_classes], "dtype": "float32"},
+        "output": {
+            "name": "logits",
+            "shape": ["batch", request.num_classes],
+            "dtype": "float32",
+            "prior": request.prior,
+        },
         "classes": list(request.classes),
         "cost": {
             "params": request.params,
@@ -168,6 +173,7 @@ def _floor(request: ExportRequest) -> str:
 def _use(request: ExportRequest) -> str:
     _, height, width = request.input_shape
     fit = "resized" if request.fit == "resize" else "padded with black"
+    frequent = "all equally frequent" if request.prior == "uniform" else "as frequent as among the training images"
     return f"""With numpy, Pillow and onnxruntime, for pictures and folders of them:
 
 ```
@@ -176,7 +182,7 @@ python predict.py photo.jpg folder/ --csv out.csv --top 3
 
 Pictures are turned upright, laid over white where they are transparent, {fit} to {width}x{height} pixels and
 normalized, by the code of training. `model.json` says how, and so do the metadata of `model.onnx`, which takes `images`
-and answers `logits`, for any batch size.
+and answers `logits`, for any batch size. The score is their softmax, and takes the classes to be {frequent}.
 
 With torch alone, the same pixels:
 

@@ -93,6 +93,7 @@ class ExportRequest:
     provenance: Provenance
     fit: Literal["resize", "pad"] = "resize"  # how a picture of another size was brought to the input's
     levels: tuple[float, float] = (0.0, 65535.0)  # black and white of pictures deeper than 8 bits
+    prior: Literal["uniform", "train"] = "train"  # how frequent its answers take the classes to be
     budget: dict[str, int] = field(default_factory=dict)
     floor: Floor | None = None
 

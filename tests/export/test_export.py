@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -260,6 +261,16 @@ class TestCard:
         assert "| imbalance of the training split | 5.0 |" in card
         assert "| confirm" not in card
         assert request_vgg.text in card
+
+    @pytest.mark.parametrize(
+        ("prior", "words"), [("uniform", "all equally frequent"), ("train", "as frequent as among")]
+    )
+    def test_the_card_says_which_prior_a_score_assumes(
+        self, request_vgg: ExportRequest, prior: Literal["uniform", "train"], words: str
+    ) -> None:
+        request = dataclasses.replace(request_vgg, prior=prior)
+        assert description(request)["output"]["prior"] == prior
+        assert words in model_card(request)
 
     def test_readme_without_anything_optional(self, request_vgg: ExportRequest) -> None:
         once = dataclasses.replace(PROVENANCE, confirm=None)
