@@ -112,6 +112,11 @@ class SearchConfig(RunConfig):
         return self.confirm_recipe.epochs if self.confirm else self.recipe.epochs
 
     @property
+    def confirm_ratio(self) -> float:
+        """How many times as long as a trial a confirmation trains."""
+        return self.confirm_recipe.epochs / self.recipe.epochs
+
+    @property
     def total_epochs(self) -> int:
         """Of all trials and confirmations, if none stops early."""
         return self.trials * self.recipe.epochs + self.num_confirmations * self.confirm_recipe.epochs

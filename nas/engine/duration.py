@@ -97,6 +97,5 @@ def training_seconds(
 
 def search_seconds(config: SearchConfig, trial_seconds: float, num_slots: int) -> float:
     """Of trials and then confirmations, in rounds of as many as there are slots."""
-    longer = config.confirm_recipe.epochs / config.recipe.epochs
-    rounds = math.ceil(config.trials / num_slots) + math.ceil(config.num_confirmations / num_slots) * longer
-    return rounds * trial_seconds
+    trials, confirmations = math.ceil(config.trials / num_slots), math.ceil(config.num_confirmations / num_slots)
+    return (trials + confirmations * config.confirm_ratio) * trial_seconds

@@ -85,8 +85,7 @@ class TrialLoop:
         """Whether no new trial may start: enough are, or the rest of the time is for confirming."""
         config = self.run.config
         mean = self.run.tally.mean_seconds(stage="search") or 0.0
-        longer = config.confirm_recipe.epochs / config.recipe.epochs
-        reserve = config.num_confirmations / self.runner.executor.num_slots * mean * longer
+        reserve = config.num_confirmations / self.runner.executor.num_slots * mean * config.confirm_ratio
         return self._started >= config.trials or self.runner.is_out_of_time(reserve)
 
 

@@ -49,7 +49,7 @@ def _duration(run: SearchRun, trial_seconds: float, num_slots: int) -> str:
     total = clock(search_seconds(config, trial_seconds, num_slots))
     trainings = f"{counted(config.trials, 'trial')} of {trial_seconds:.1f} s on average"
     if config.confirm:
-        seconds = trial_seconds * config.confirm_recipe.epochs / config.recipe.epochs
+        seconds = trial_seconds * config.confirm_ratio
         trainings += f", {counted(config.num_confirmations, 'confirmation')} of {seconds:.1f} s"
     after = " after the supernet" if config.one_shot else ""
     longer = "; more if the best gain from longer trainings" if config.lengthen else ""
