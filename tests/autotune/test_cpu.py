@@ -109,7 +109,7 @@ def test_what_is_remembered_is_not_measured_again(tmp_path: Path) -> None:
 
 
 def test_short_searches_and_those_on_a_gpu_are_left_as_they_are(tmp_path: Path) -> None:
-    short = plan(trials=2, cache=tmp_path)
+    short = plan(trials=2, confirm=0, cache=tmp_path)
     assert placement.placed(short) is short
     on_gpu = replace(plan(cache=tmp_path), slots=[WorkerSlot("cuda:0", 2)])
     assert placement.placed(on_gpu) is on_gpu

@@ -131,7 +131,7 @@ def test_a_search_on_gpus_is_packed_as_measured_and_remembers_it(
     for untouched in (
         replace(plan, config=config(workers=3)),
         replace(plan, config=config(trials_per_gpu=1)),
-        replace(plan, slots=[WorkerSlot("cpu", 1)]),
+        replace(plan, config=config(trials=1, confirm=0), slots=[WorkerSlot("cpu", 1)]),
     ):
         assert placed(untouched) is untouched
         assert slots_of(untouched.slots, untouched.config, done.placement) == untouched.slots
