@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from nas.data.dataset import Levels, Target
-from nas.data.pixels import FORMATS, GREY_MODES, SUFFIXES, decoded, extent, fitted, orientation
+from nas.data.pixels import FORMATS, GREY_MODES, SUFFIXES, extent, fitted, orientation, prepared
 
 __all__ = ["SUFFIXES", "Header", "decode_array", "decode_file", "read_header", "reason", "suffix_of"]
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):  # one is kept for every file of a set while it is looked at
     """What an image file says of itself; ``height`` and ``width`` in pixels, upright."""
 
     height: int
@@ -43,7 +42,8 @@ def read_header(content: bytes) -> Header:
 
 def decode_file(content: bytes, target: Target) -> npt.NDArray[np.uint8]:
     """The pixels of an image file as uint8 (C, H, W); any exception if the file is broken."""
-    return decoded(content, target.channels, target.height, target.width, target.fit, target.levels)
+    image = Image.open(io.BytesIO(content), formats=FORMATS)
+    return prepared(image, target.channels, target.height, target.width, target.fit, target.levels)
 
 
 def decode_array(pixels: npt.NDArray[np.uint8], target: Target) -> npt.NDArray[np.uint8]:

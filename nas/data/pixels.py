@@ -6,8 +6,6 @@ use as they were in training.
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
@@ -29,8 +27,10 @@ Levels = tuple[float, float]
 """Black and white of images deeper than 8 bits: what becomes 0 and 255."""
 
 
-def decoded(content: bytes, channels: int, height: int, width: int, fit: str, levels: Levels) -> npt.NDArray[np.uint8]:
-    """The pixels of an image file as uint8 (C, H, W); any exception if the file is broken.
+def prepared(
+    image: Image.Image, channels: int, height: int, width: int, fit: str, levels: Levels
+) -> npt.NDArray[np.uint8]:
+    """The pixels of an image of any mode, opened and perhaps not yet loaded, as uint8 (C, H, W).
 
     ``fit``: "resize", or "pad" with black to keep the sides' ratio. ``levels`` are those of the whole set, and matter
     to deep images alone: what lies outside is cut off. Of several pages or frames the first is taken.
@@ -38,14 +38,6 @@ def decoded(content: bytes, channels: int, height: int, width: int, fit: str, le
     JPEGs are decoded whole: Pillow's draft mode, at an eighth of the size, takes a sixth of the time and leaves a moire
     of fine stripes that an antialiased resize does not have.
     """
-    image = Image.open(io.BytesIO(content), formats=FORMATS)
-    return prepared(image, channels, height, width, fit, levels)
-
-
-def prepared(
-    image: Image.Image, channels: int, height: int, width: int, fit: str, levels: Levels
-) -> npt.NDArray[np.uint8]:
-    """The same for an image of any mode that is opened, perhaps not yet loaded."""
     is_turned = orientation(image) > 1
     image.load()
     if is_turned:

@@ -88,6 +88,13 @@ def pictures_in(paths: Iterable[str]) -> Iterator[str]:
             raise FileNotFoundError(f"{path}: there is no such file or folder")
 
 
+def pictures_of(paths: Sequence[str]) -> list[str]:
+    """What ``pictures_in`` finds; FileNotFoundError too if that is nothing."""
+    if found := list(pictures_in(paths)):
+        return found
+    raise FileNotFoundError(f"there is no picture in {', '.join(paths)}")
+
+
 def predictions(
     classifier: Classifier, paths: Iterable[str], broken: list[str]
 ) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
@@ -149,8 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--top", type=int, default=1, metavar="N", help="the N best classes [default: 1]")
     asked = parser.parse_args(arguments)
     try:
-        if not (paths := list(pictures_in(asked.paths))):
-            parser.error(f"there is no picture in {', '.join(asked.paths)}")
+        paths = pictures_of(asked.paths)
         if asked.csv is None:
             return write_predictions(Classifier(), paths, sys.stdout, asked.top, as_csv=False)
         with asked.csv.open("w", newline="", encoding="utf-8") as output:

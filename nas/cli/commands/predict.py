@@ -13,17 +13,15 @@ from nas.errors import UsageError
 def predict_command(model: str, paths: list[str], runs: str, *, csv: str | None, top: str | None, as_json: bool) -> int:
     """Name the class of pictures, a row a picture; the exit code, 1 if some could not be read."""
     from nas.export.predict import classifier_of
-    from nas.export.predict_script import pictures_in, predictions, write_predictions
+    from nas.export.predict_script import pictures_of, predictions, write_predictions
 
     best = positive("top", top) or 1
     if csv and as_json:
         raise UsageError("--csv and --json are two ways to write the same: give one of them.")
     try:
-        pictures = list(pictures_in(paths))
+        pictures = pictures_of(paths)
     except OSError as error:
         raise UsageError(str(error)) from error
-    if not pictures:
-        raise UsageError(f"There is no picture in {', '.join(paths)}.")
     classifier = classifier_of(model, Path(runs))
     if as_json:
         broken: list[str] = []
