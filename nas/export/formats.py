@@ -113,12 +113,13 @@ def write_predict(request: ExportRequest, model: TrainedModel, folder: Path) -> 
 def predict_script() -> str:
     """``nas.export.predict_script`` with the text of ``nas.data.pixels`` in the place of its import."""
     script = Path(__file__).with_name("predict_script.py").read_text(encoding="utf-8")
-    imported = "from nas.data.pixels import FORMATS, SUFFIXES, prepared\n"
-    future = "from __future__ import annotations\n"
-    _, _, pixels = Path(pixels_module.__file__).read_text(encoding="utf-8").partition(future)
-    before, found, after = script.partition(imported)
-    assert found, "predict_script.py no longer imports its pixels as expected"
-    return before + pixels.strip() + "\n" + after
+    text = Path(pixels_module.__file__).read_text(encoding="utf-8")
+    _, imports, pixels = text.partition("from PIL import Image, ImageOps\n")  # all others the script has itself
+    before, found, after = script.partition(
+        "from PIL import Image\n\nfrom nas.data.pixels import FORMATS, SUFFIXES, prepared\n"
+    )
+    assert imports and found, "predict_script.py or pixels.py no longer imports what is expected here"
+    return before + imports + pixels.rstrip() + "\n\n" + after
 
 
 def without_origins(model: onnx.ModelProto) -> onnx.ModelProto:

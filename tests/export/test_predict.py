@@ -7,6 +7,8 @@ import dataclasses
 import importlib.util
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +18,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from exported_files import predict_alone, request_for, small_sample
+from exported_files import ROOT, predict_alone, request_for, small_sample
 from PIL import Image, features
 
 from nas.data.dataset import Target
@@ -147,6 +149,16 @@ def test_what_is_typed_wrong_is_one_sentence(exported: Path, arguments: list[str
         (tmp_path / "a.png").write_bytes(KINDS["RGB"]())
     done = predict_alone(exported, *arguments, cwd=tmp_path)
     assert done.returncode == 2 and said in done.stderr.splitlines()[-1]
+
+
+def test_the_script_is_a_tidy_one(exported: Path) -> None:
+    """Whoever exports into a project of their own has it among what their linter reads."""
+    ours = ["--config", str(ROOT / "pyproject.toml"), str(exported / "predict.py")]
+    for command in (["check"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, *ours]
+        done = subprocess.run(ruff, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "import nas" not in (exported / "predict.py").read_text()
 
 
 def test_the_model_alone_says_its_classes_and_how_to_prepare_images(exported: Path) -> None:
