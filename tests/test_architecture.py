@@ -17,7 +17,7 @@ VENDORS = {  # the only modules that may import a library
     "nni": {"nas.strategies.nni_multi_trial", "nas.strategies.nni_one_shot"},
     "tensorboard": {"nas.report.tensorboard.trial", "nas.report.tensorboard.supernet"},
     "onnx": {"nas.export.formats"},
-    "onnxruntime": {"nas.export.loader_script", "nas.export.predict_script"},
+    "onnxruntime": {"nas.export.loader_script", "nas.export.predict_script", "nas.export.int8"},
     "thop": {"nas.export.check"},
     "imblearn": {"nas.data.oversampling.smote"},
     "typer": {"nas.cli.app", "nas.cli.baseline_app", "nas.cli.flags"},

@@ -24,6 +24,7 @@ from nas.cli.flags import (
     Gamma,
     ImageSize,
     Imbalance,
+    Int8,
     Json,
     LabelSmoothing,
     LearningRate,
@@ -41,6 +42,7 @@ from nas.cli.flags import (
     Patience,
     Penalty,
     Precision,
+    Prior,
     Profile,
     Prune,
     Quiet,
@@ -245,14 +247,23 @@ def export(
     out: Annotated[str, typer.Option(help="New folder for the files.", metavar="DIR")],
     best: Annotated[bool, typer.Option("--best", help="The winner, or the best trial so far.")] = False,
     trial: Annotated[Text, option("A trial whose weights were kept.", "ID")] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="And model.int8.onnx, judged on rank first.")] = False,
+    int8_max_drop: Annotated[
+        Text, option("What int8 may lose of the objective on rank. [default: 0.01]", "SHARE")
+    ] = None,
+    static: Annotated[bool, typer.Option("--static", help="And model.batch1.onnx, for one image at a time.")] = False,
+    with_preprocessing: Annotated[
+        bool, typer.Option("--with-preprocessing", help="And model.uint8.onnx: pixels in, probabilities out.")
+    ] = False,
     run: RunName = None,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
     """Write a network as weights, torch.export program, ONNX and model card, each loaded again and checked."""
-    from nas.cli.commands.export import export_command
+    from nas.cli.commands.export import export_command, extras_of
 
-    export_command(out, run, runs, trial=trial, best=best, as_json=json)
+    extras = extras_of(static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop)
+    export_command(out, run, runs, extras, trial=trial, best=best, as_json=json)
 
 
 @app.command()
@@ -260,14 +271,40 @@ def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported folder, RUN, or RUN:TRIAL.")],
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures, folders of them, or patterns.")],
     csv: Annotated[Text, option("Write path,label,score, a row a picture.", "FILE")] = None,
+    csv_format: Annotated[Text, option("full, or id-label: what competitions take. [default: full]", "FORM")] = None,
     top: Annotated[Text, option("The N best classes of each. [default: 1]", "N")] = None,
+    prior: Prior = None,
+    int8: Int8 = False,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
     """Name the class of pictures, prepared as those that the network was trained on."""
     from nas.cli.commands.predict import predict_command
 
-    raise typer.Exit(predict_command(model, paths, runs, csv=csv, top=top, as_json=json))
+    code = predict_command(
+        model, paths, runs, csv=csv, csv_format=csv_format, top=top, prior=prior, int8=int8, as_json=json
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported folder, RUN, or RUN:TRIAL.")],
+    data: Annotated[
+        Text, option("A folder with a folder for each class, an .npz... [default: the run's own test split]", "DATA")
+    ] = None,
+    split: Annotated[Text, option("Of the run's own: train, select, rank or test. [default: test]", "NAME")] = None,
+    picture: Annotated[Text, option("Draw the confusion matrix: confusion.png.", "FILE")] = None,
+    prior: Prior = None,
+    int8: Int8 = False,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """Score a network on labelled images: accuracies, precision, recall and F1 by class, who is taken for whom."""
+    from nas.cli.commands.evaluate import evaluate_command
+
+    code = evaluate_command(model, runs, data=data, split=split, picture=picture, prior=prior, int8=int8, as_json=json)
+    raise typer.Exit(code)
 
 
 app.add_typer(baseline, name="baseline")

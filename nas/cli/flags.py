@@ -30,6 +30,10 @@ Imbalance = Annotated[
 ]
 ImageSize = Annotated[Text, option("Side in pixels that images are brought to. [default: their own]", "N")]
 Fit = Annotated[Text, option("resize or pad, to reach --image-size. [default: resize]", "HOW")]
+Prior = Annotated[
+    Text, option("How often classes come in use: train, uniform, or a JSON file of numbers by class.", "HOW")
+]
+Int8 = Annotated[bool, typer.Option("--int8", help="Answer by the network in 8-bit integers.")]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Go on without images that cannot be read.")]
 Strategy = Annotated[
     Text,

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,13 @@ from torch import nn
 
 from budgets import Budget, Cost
 from nas.errors import ExportError
+from nas.export.request import ExportRequest, Extras
 
 Arrays = list[npt.NDArray[np.float32]]
+Pixels = npt.NDArray[np.uint8]  # (N, C, H, W)
 
 FILES = {"onnx": "model.onnx", "pt2": "model.pt2", "weights": "weights.safetensors"}  # the quickest first
+ON_REQUEST = {"static": "model.batch1.onnx", "uint8": "model.uint8.onnx"}
 BATCH_SIZES = (1, 4, 1, 4)
 TOLERANCE = 1e-4  # largest difference of two logits, relative to the largest logit or to 1
 TIME_LIMIT = 300.0  # seconds for a file to be loaded and to answer
@@ -83,21 +85,27 @@ def count_by_thop(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[
     return int(params), int(macs)
 
 
-def random_batches(input_shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float]) -> Arrays:
-    """Normalized images of random pixels, in batches of 1 and 4."""
+def random_pixels(input_shape: tuple[int, int, int]) -> list[Pixels]:
+    """Images of random pixels, in batches of 1 and 4."""
     rng = np.random.default_rng(0)
-    shape = (-1, 1, 1)
-    offset, scale = np.reshape(mean, shape), np.reshape(std, shape)
-    return [((rng.random((size, *input_shape)) - offset) / scale).astype(np.float32) for size in BATCH_SIZES]
+    return [rng.integers(0, 256, (size, *input_shape), np.uint8) for size in BATCH_SIZES]
 
 
-def check_files(folder: Path, model: nn.Module, batches: Arrays) -> None:
+def check_files(folder: Path, request: ExportRequest, model: nn.Module, pixels: list[Pixels]) -> None:
     """ExportError unless every file, loaded in a fresh process, gives the logits of ``model``."""
     model.eval()
+    files = files_of(request.extras)
+    batches = [request.normalized(batch) for batch in pixels]
     with torch.no_grad():
         expected = [model(torch.from_numpy(batch)).numpy() for batch in batches]
-    for form, answers in answers_of_fresh_processes(folder, batches).items():
-        check_logits(FILES[form], expected, answers)
+    for form, answers in answers_of_fresh_processes(folder, files, pixels, batches).items():
+        check_logits(files[form], expected, answers)
+
+
+def files_of(extras: Extras) -> dict[str, str]:
+    """The files that answer images, by their format. That in int8 answers otherwise, and is judged by its figures."""
+    asked = {"static": extras.static, "uint8": extras.with_preprocessing}
+    return FILES | {form: name for form, name in ON_REQUEST.items() if asked[form]}
 
 
 def check_logits(name: str, expected: Arrays, answers: Arrays) -> None:
@@ -114,19 +122,26 @@ def check_logits(name: str, expected: Arrays, answers: Arrays) -> None:
             )
 
 
-def answers_of_fresh_processes(folder: Path, batches: Arrays) -> dict[str, Arrays]:
+def answers_of_fresh_processes(
+    folder: Path, files: dict[str, str], pixels: list[Pixels], batches: Arrays
+) -> dict[str, Arrays]:
     """The logits of each file, by its format; all are loaded at once. ExportError if one cannot be."""
     loader = Path(__file__).with_name("loader_script.py")
     root = str(Path(__file__).parents[2])
     with tempfile.TemporaryDirectory(prefix="nasctl-check-") as name:
         elsewhere = Path(name)
         np.savez(elsewhere / "inputs.npz", *batches)
-        outputs = {form: elsewhere / f"{form}.npz" for form in FILES}
+        np.savez(elsewhere / "pixels.npz", *pixels)
+        outputs = {form: elsewhere / f"{form}.npz" for form in files}
+
+        def inputs(form: str) -> str:
+            return "pixels.npz" if form == "uint8" else "inputs.npz"
+
         # -I: neither the working directory nor PYTHON* variables can lend what the file itself lacks.
         command = [sys.executable, "-I", "-W", "ignore", str(loader)]
         processes = {
             form: subprocess.Popen(
-                [*command, form, str(folder.absolute()), "inputs.npz", str(output), root],
+                [*command, form, str(folder.absolute()), inputs(form), str(output), root],
                 cwd=elsewhere,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},  # for four images threads only wait for one another
                 stdin=subprocess.DEVNULL,
@@ -138,7 +153,7 @@ def answers_of_fresh_processes(folder: Path, batches: Arrays) -> dict[str, Array
         }
         try:
             for form, process in processes.items():
-                _require_success(FILES[form], process)
+                _require_success(files[form], process)
             return {form: _read(output) for form, output in outputs.items()}
         finally:
             for process in processes.values():

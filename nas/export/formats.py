@@ -1,7 +1,8 @@
 """The files of an export, each written by a function of its own: weights, programs, and what describes them.
 
 A new format is one decorated function here. If it can answer images, its name goes into ``nas.export.check.FILES`` and
-its answer into ``nas.export.loader_script``, so that it is checked in a fresh process as the others are.
+its answer into ``nas.export.loader_script``, so that it is checked in a fresh process as the others are. One that is
+written only when it is asked for returns at once when it is not.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from safetensors.torch import save
@@ -23,6 +25,7 @@ from torch import nn
 
 from nas.data import pixels as pixels_module
 from nas.errors import ExportError
+from nas.export.evaluate import TRAINED_ON, trained_on
 from nas.export.model_card import description, model_card
 from nas.export.request import ExportRequest
 from search_spaces.registry import Registry
@@ -38,11 +41,34 @@ class TrainedModel:
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
         """Its trace, for any batch size: made once for all formats that need one. Says nothing of this machine."""
-        images = torch.zeros(2, *self.input_shape)  # two: the exporter would take a batch of one for a constant
-        program = torch.export.export(self.module, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-        for node in program.graph.nodes:
-            node.meta.pop("stack_trace", None)  # absolute paths of the files that built the network
-        return program
+        return traced(self.module, torch.zeros(2, *self.input_shape))
+
+
+def traced(module: nn.Module, images: torch.Tensor) -> torch.export.ExportedProgram:
+    """The trace of ``module``: for any batch size, or for one image if ``images`` is one."""
+    axes = {0: torch.export.Dim("batch")} if len(images) > 1 else None
+    program = torch.export.export(module, (images,), dynamic_shapes=(axes,))
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # absolute paths of the files that built the network
+    return program
+
+
+class WithPreprocessing(nn.Module):
+    """A network behind its normalization, with probabilities after it."""
+
+    def __init__(self, request: ExportRequest, module: nn.Module) -> None:
+        super().__init__()
+        self.network = module
+        self.mean, self.std = (torch.tensor(numbers).reshape(-1, 1, 1) for numbers in (request.mean, request.std))
+        self.temperature = request.calibration.temperature if request.calibration else 1.0
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """uint8 (N, C, H, W) to logits and probabilities, both (N, classes)."""
+        logits = self.network((pixels / 255 - self.mean) / self.std)
+        return logits, torch.softmax(logits / self.temperature, dim=1)
+
+
+IR_VERSION = 10  # at most: what onnxruntime 1.20 of November 2024 reads
 
 
 Exporter = Callable[[ExportRequest, TrainedModel, Path], None]
@@ -70,19 +96,6 @@ def write_weights(request: ExportRequest, model: TrainedModel, folder: Path) -> 
     (folder / "weights.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
 
 
-@register_exporter("json")
-def write_description(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
-    """``model.json``: all that is known of the network, for programs."""
-    text = json.dumps(description(request), indent=2, default=str)
-    (folder / "model.json").write_text(text + "\n", encoding="utf-8")
-
-
-@register_exporter("card")
-def write_card(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
-    """``README.md``: the same for people."""
-    (folder / "README.md").write_text(model_card(request), encoding="utf-8")
-
-
 @register_exporter("pt2")
 def write_pt2(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
     """``model.pt2``: torch's program, for any batch size."""
@@ -94,14 +107,79 @@ def write_pt2(request: ExportRequest, model: TrainedModel, folder: Path) -> None
 def write_onnx(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
     """``model.onnx``: from ``images`` to ``logits``, for any batch size."""
     with _exporting():
-        program = torch.onnx.export(
-            model.program, (), input_names=["images"], output_names=["logits"], dynamo=True, verbose=False
-        )
-        assert program is not None
-        proto = without_origins(program.model_proto)
-        facts = {"classes": list(request.classes), "input": description(request)["input"]}
-        onnx.helper.set_model_props(proto, {name: json.dumps(fact) for name, fact in facts.items()})
-        (folder / "model.onnx").write_bytes(proto.SerializeToString(deterministic=True))
+        write_proto(request, _onnx(model.program, ["logits"]), folder / "model.onnx")
+
+
+@register_exporter("static")
+def write_static(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``model.batch1.onnx``: the same for one image at a time, for tools that take no axis of unknown size."""
+    if request.extras.static:
+        write_one_image(request, model, folder / "model.batch1.onnx")
+
+
+@register_exporter("with-preprocessing")
+def write_with_preprocessing(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``model.uint8.onnx``: from ``images``, uint8, to ``logits`` and ``probabilities``, for any batch size."""
+    if request.extras.with_preprocessing:
+        pixels = torch.zeros(2, *model.input_shape, dtype=torch.uint8)
+        with _exporting():
+            program = traced(WithPreprocessing(request, model.module).eval(), pixels)
+            write_proto(request, _onnx(program, ["logits", "probabilities"]), folder / "model.uint8.onnx")
+
+
+def write_one_image(request: ExportRequest, model: TrainedModel, path: Path) -> None:
+    """The network as ONNX for a batch of one."""
+    with _exporting():
+        program = traced(model.module, torch.zeros(1, *model.input_shape))
+        write_proto(request, _onnx(program, ["logits"]), path)
+
+
+def _onnx(program: torch.export.ExportedProgram, outputs: list[str]) -> onnx.ModelProto:
+    """The ONNX form of a trace, in the operator set that torch writes."""
+    converted = torch.onnx.export(program, (), input_names=["images"], output_names=outputs, dynamo=True, verbose=False)
+    assert converted is not None
+    proto = converted.model_proto
+    graph = proto.graph
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param:  # torch's own name for the one size that is not known, another at every version
+                axis.dim_param = "batch"
+    return proto
+
+
+def write_proto(request: ExportRequest, proto: onnx.ModelProto, path: Path) -> None:
+    """Write an ONNX file that says which classes it names and how pictures are prepared, and nothing of this machine.
+    Changes ``proto``."""
+    proto = without_origins(proto)
+    proto.ir_version = min(proto.ir_version, IR_VERSION)
+    card = description(request)
+    facts = {name: card[name] for name in ("classes", "input", "output")}
+    onnx.helper.set_model_props(proto, {name: json.dumps(fact) for name, fact in facts.items()})
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+@register_exporter("trained-on")
+def write_trained_on(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``trained_on.npy``: a number for each image to train on, by which ``nasctl evaluate`` knows it again."""
+    if request.dataset is not None:
+        np.save(folder / TRAINED_ON, trained_on(request.dataset))
+
+
+@register_exporter("json")
+def write_description(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``model.json``: all that is known of the network, for programs."""
+    text = json.dumps(description(request), indent=2)
+    (folder / "model.json").write_text(text + "\n", encoding="utf-8")
+
+
+@register_exporter("card")
+def write_card(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``README.md``: the same for people. Looks at ``model.onnx``, if it is there."""
+    versions = None
+    if (path := folder / "model.onnx").exists():
+        proto = onnx.load(path)
+        versions = (proto.opset_import[0].version, proto.ir_version)
+    (folder / "README.md").write_text(model_card(request, versions), encoding="utf-8")
 
 
 @register_exporter("predict")
@@ -120,6 +198,11 @@ def predict_script() -> str:
     )
     assert imports and found, "predict_script.py or pixels.py no longer imports what is expected here"
     return before + imports + pixels.rstrip() + "\n\n" + after
+
+
+def finish(request: ExportRequest, path: Path) -> None:
+    """Give an ONNX file that somebody else wrote what ``write_proto`` gives ours."""
+    write_proto(request, onnx.load(path), path)
 
 
 def without_origins(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import statistics
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas import __version__
 from nas.config.auto_recipe import meets_imbalance
 from nas.config.recipe import Figures
 from nas.config.recipe_rules import active_settings
-from nas.errors import RunError
-from nas.export.request import Confirmation, ExportRequest, Floor, Provenance
+from nas.data import Dataset, open_data
+from nas.errors import NasctlError, RunError
+from nas.export.request import Confirmation, ExportRequest, Extras, Floor, Provenance
 from nas.runs import Run, SearchRun, TrialRecord, as_search
 from nas.runs.hints import typed
 
+if TYPE_CHECKING:
+    from nas.export.write import Exported
 
-def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
-    """Export a trial, or for None the winner (the best so far if there is none yet); the files written.
+NOTHING_ELSE = Extras()
+
+
+def export_trial(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHING_ELSE) -> Exported:
+    """Export a trial, or for None the winner (the best so far if there is none yet).
 
     UsageError if the folder is taken, RunError if there is nothing to export or ``run`` is no search, ExportError if a
     check fails.
     """
     from nas.export.write import export
+
+    return export(request_of(run, trial_id, out, extras))
+
+
+def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHING_ELSE) -> ExportRequest:
+    """All that is known of a trial, as ``export_trial`` chooses it, and the same errors."""
     from nas.trials.weights import load_weights
 
     run = as_search(run)  # a baseline run keeps no weights, and says so
@@ -36,7 +49,8 @@ def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
         )
     space = run.space
     _, (mean, std) = load_weights(weights)
-    request = ExportRequest(
+    dataset, no_dataset = _dataset(run)
+    return ExportRequest(
         out=out,
         space=space.name,
         sample=trial.sample,
@@ -56,10 +70,25 @@ def export_trial(run: Run, trial_id: str | None, out: Path) -> list[Path]:
         prior="uniform" if meets_imbalance(run.recipe(trial.id)) else "train",
         levels=run.facts.levels or ExportRequest.levels,
         budget={n: v for n, v in run.budget.limits.items() if n.startswith("max")},
+        train_counts=tuple(run.facts.counts["train"]),
         provenance=_provenance(run, trial),
         floor=_floor(run),
+        extras=extras,
+        objective=run.config.objective,
+        dataset=dataset,
+        no_dataset=no_dataset,
     )
-    return export(request)
+
+
+def _dataset(run: SearchRun) -> tuple[Dataset | None, str]:
+    """What the run was trained on, or why it cannot be had."""
+    try:
+        dataset = open_data(run.config.data)
+    except NasctlError as error:
+        return None, str(error).splitlines()[0]
+    if dataset.key != run.facts.data_key:
+        return None, "the data has changed since the search"
+    return dataset, ""
 
 
 def _best(run: SearchRun) -> TrialRecord:

@@ -27,11 +27,21 @@ def answer_pt2(folder: Path, batches: Arrays, root: str) -> Arrays:
         return [model(torch.from_numpy(batch)).numpy() for batch in batches]
 
 
-def answer_onnx(folder: Path, batches: Arrays, root: str) -> Arrays:
+def answer_onnx(folder: Path, batches: Arrays, root: str, file: str = "model.onnx") -> Arrays:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(folder / file, providers=["CPUExecutionProvider"])
     return [session.run(["logits"], {"images": batch})[0] for batch in batches]
+
+
+def answer_static(folder: Path, batches: Arrays, root: str) -> Arrays:
+    images = [image[None] for batch in batches for image in batch]
+    answers = np.concatenate(answer_onnx(folder, images, root, "model.batch1.onnx"))
+    return np.split(answers, np.cumsum([len(batch) for batch in batches])[:-1])
+
+
+def answer_uint8(folder: Path, batches: Arrays, root: str) -> Arrays:
+    return answer_onnx(folder, batches, root, "model.uint8.onnx")
 
 
 def answer_weights(folder: Path, batches: Arrays, root: str) -> Arrays:
@@ -50,7 +60,13 @@ def answer_weights(folder: Path, batches: Arrays, root: str) -> Arrays:
         return [model(torch.from_numpy(batch)).numpy() for batch in batches]
 
 
-ANSWERS = {"pt2": answer_pt2, "onnx": answer_onnx, "weights": answer_weights}
+ANSWERS = {
+    "pt2": answer_pt2,
+    "onnx": answer_onnx,
+    "weights": answer_weights,
+    "static": answer_static,
+    "uint8": answer_uint8,
+}
 
 
 def main(form: str, folder: str, inputs: str, outputs: str, root: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.config.recipe import Figures
 from nas.config.recipe_rules import Setting
-from nas.export.request import Confirmation, ExportRequest
+from nas.export.request import Confirmation, ExportRequest, Quantized
 
 
 def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py`` dumps it, other programs read it
@@ -37,6 +37,8 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
             "shape": ["batch", request.num_classes],
             "dtype": "float32",
             "prior": request.prior,
+            "train_frequencies": [round(float(share), 9) for share in request.train_frequencies],
+            "calibration": asdict(request.calibration) if request.calibration else None,
         },
         "classes": list(request.classes),
         "cost": {
@@ -48,6 +50,7 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
         "budget": request.budget,
         "metrics": _without_nan(request.metrics),
         "floor": asdict(request.floor) if request.floor else None,
+        "int8": asdict(request.quantized) if request.quantized else None,
         "provenance": _without_nan(request.provenance.facts() | ({"confirm": asdict(confirm)} if confirm else {})),
     }
 
@@ -77,8 +80,8 @@ def _without_nan(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def model_card(request: ExportRequest) -> str:
-    """The content of ``README.md``."""
+def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = None) -> str:
+    """The content of ``README.md``. ``onnx_versions`` are the operator set and the IR version of ``model.onnx``."""
     channels, height, width = request.input_shape
     colour = "grey" if channels == 1 else "colour"
     sections = [
@@ -97,15 +100,17 @@ def model_card(request: ExportRequest) -> str:
         "these two are optimistic. Only `test`, where there is one, was not looked at before.",
         "### Recall by class",
         _recall_table(request.classes, request.metrics),
+        "### Scores",
+        _scores(request),
+        _int8(request.quantized),
         "## Use",
-        _use(request),
+        _use(request, onnx_versions),
         "## Origin",
         _table(["what", "value"], ([key, _words(value)] for key, value in request.provenance.facts().items())),
         "## Limits and intended use",
         "Meant for images like those it was trained on, prepared in the same way; on others its answers mean "
-        "nothing, and it cannot say that it does not know: the softmax of its logits is not a calibrated "
-        "probability. Classes with few images have recalls with wide errors. It was not tested for "
-        "robustness or fairness, nor for any use in which a wrong answer harms somebody.",
+        "nothing, and it cannot say that it does not know. Classes with few images have recalls with wide errors. It "
+        "was not tested for robustness or fairness, nor for any use in which a wrong answer harms somebody.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -170,10 +175,55 @@ def _floor(request: ExportRequest) -> str:
     )
 
 
-def _use(request: ExportRequest) -> str:
+def _scores(request: ExportRequest) -> str:
+    """What a score means, and how far it can be believed."""
+    frequent = "all equally frequent" if request.prior == "uniform" else "as frequent as among the training images"
+    found = request.calibration
+    calibrated = (
+        "The data was not at hand when this was exported, so the logits are not divided by a temperature, and how far "
+        "the scores can be believed is not known."
+        if found is None
+        else f"The temperature is {found.temperature:g}, fitted on {found.images:,} images of `select`: the expected "
+        f"calibration error on `rank` is {found.error_after:.4f} with it and {found.error_before:.4f} without."
+    )
+    return (
+        f"The score of `predict.py` is the softmax of the logits divided by a temperature. It takes the classes to be "
+        f"{frequent}; where they come otherwise, `--prior train`, `--prior uniform` or `--prior FILE` (JSON, a number "
+        f"for each class) corrects scores and labels. {calibrated}"
+    )
+
+
+def _int8(found: Quantized | None) -> str:
+    """The network in int8 beside that in float."""
+    if found is None:
+        return ""
+    words = found.objective.replace("_", " ")
+    table = _table(
+        ["file", f"{words} on rank", f"{words} on test", "bytes"],
+        [
+            ["float32, for one image", _figure(found.float_rank), _figure(found.float_test), f"{found.float_bytes:,}"],
+            ["`model.int8.onnx`", _figure(found.int8_rank), _figure(found.int8_test), f"{found.num_bytes:,}"],
+        ],
+    )
+    return (
+        "### In 8-bit integers\n\n"
+        "`model.int8.onnx` (QDQ, weights by channel, one image at a time) is for processors that compute in integers: "
+        "microcontrollers, phones' accelerators. On a PC it is often slower than float32.\n\n"
+        f"{table}\n\n{found.agreement:.1%} of the images of `rank` get the same label from both. The ranges of "
+        f"activations were chosen ({found.method}) by {found.images:,} images to train on."
+    )
+
+
+def _use(request: ExportRequest, onnx_versions: tuple[int, int] | None) -> str:
+    versions = "; operator set {}, IR version {}".format(*onnx_versions) if onnx_versions else ""
     _, height, width = request.input_shape
     fit = "resized" if request.fit == "resize" else "padded with black"
-    frequent = "all equally frequent" if request.prior == "uniform" else "as frequent as among the training images"
+    others = {
+        "`model.batch1.onnx` is the same network for one image at a time.": request.extras.static,
+        "`model.uint8.onnx` takes pixels as they are (uint8, NCHW) and answers `logits` and `probabilities`, which are "
+        "the scores.": request.extras.with_preprocessing,
+    }
+    more = "".join(f"\n{sentence}" for sentence, is_there in others.items() if is_there)
     return f"""With numpy, Pillow and onnxruntime, for pictures and folders of them:
 
 ```
@@ -182,7 +232,7 @@ python predict.py photo.jpg folder/ --csv out.csv --top 3
 
 Pictures are turned upright, laid over white where they are transparent, {fit} to {width}x{height} pixels and
 normalized, by the code of training. `model.json` says how, and so do the metadata of `model.onnx`, which takes `images`
-and answers `logits`, for any batch size. The score is their softmax, and takes the classes to be {frequent}.
+and answers `logits`, for any batch size (the axis `batch`{versions}).{more}
 
 With torch alone, the same pixels:
 

@@ -2,46 +2,72 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas.errors import UsageError
-from nas.export.predict_script import Classifier
+from nas.export.predict_script import Classifier, Prior
 
-__all__ = ["Classifier", "classifier_of", "load_model"]
+if TYPE_CHECKING:
+    from nas.export.request import ExportRequest
+
+__all__ = ["Classifier", "is_exported", "load_model", "model_of_run", "request_of_run"]
 
 
-def load_model(folder: Path | str) -> Classifier:
-    """The network that ``nasctl export`` wrote to ``folder``; needs no torch. UsageError if it is not one."""
+def load_model(folder: Path | str, *, prior: Prior = None, int8: bool = False) -> Classifier:
+    """The network that ``nasctl export`` wrote to ``folder``; needs no torch. UsageError if it is not one.
+
+    ``prior``: how often the classes come where it is used (numbers by class, "train" or "uniform"), if not as it was
+    trained for. With ``int8`` the quantized file answers.
+    """
     folder = Path(folder)
     for name in ("model.json", "model.onnx"):
         if not (folder / name).is_file():
             raise UsageError(
                 f"{folder} is not an exported network: it has no {name}. Make one: nasctl export --best --out model/"
             )
+    if int8 and not (folder / "model.int8.onnx").is_file():
+        raise UsageError(f"{folder} has no file in int8: export it again, with --int8.")
     try:
-        classifier = Classifier(folder)
-        known = "preprocessing" in classifier.card["input"]
-    except Exception as error:  # of JSON, or of onnxruntime's own, which has many kinds
+        card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        is_older = "preprocessing" not in card["input"] or "calibration" not in card["output"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UsageError(f"{folder} is damaged, or not an exported network: {error}") from error
-    if not known:
+    if is_older:
         raise UsageError(
             f"{folder} was written by an older nasctl and does not say how pictures are prepared: export it again."
         )
-    return classifier
+    try:
+        return Classifier(folder, prior=prior, int8=int8)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
+    except Exception as error:  # of onnxruntime, which has many kinds
+        raise UsageError(f"{folder} is damaged, or not an exported network: {error}") from error
 
 
-def classifier_of(name: str, runs: Path) -> Classifier:
-    """The network of an exported folder, or of ``RUN`` (its winner, or its best trial so far) or ``RUN:TRIAL``.
+def is_exported(name: str) -> bool:
+    """Whether ``name`` is an exported folder; else it should be ``RUN`` or ``RUN:TRIAL``."""
+    return (Path(name) / "model.json").exists()
 
-    UsageError, RunError or ExportError if there is none such.
-    """
-    if Path(name).is_dir() and (Path(name) / "model.json").exists():
-        return load_model(name)
-    from nas.export.from_run import export_trial
+
+def request_of_run(name: str, runs: Path, *, int8: bool = False) -> ExportRequest:
+    """All that is known of ``RUN`` (its winner, or its best trial so far) or ``RUN:TRIAL``. RunError if there is none
+    such."""
+    from nas.export.from_run import request_of
+    from nas.export.request import Extras
     from nas.runs import load_run
 
     run, _, trial = name.partition(":")
+    # Asked for here, int8 is wanted whatever it costs: export judges it.
+    return request_of(load_run(run, runs), trial or None, Path(), Extras(int8=int8, int8_max_drop=1.0))
+
+
+def model_of_run(request: ExportRequest, *, prior: Prior = None, int8: bool = False) -> Classifier:
+    """The network of ``request_of_run``. UsageError or ExportError if it cannot be had."""
+    from nas.export.write import write_for_prediction
+
     with tempfile.TemporaryDirectory(prefix="nasctl-predict-") as folder:
-        export_trial(load_run(run, runs), trial or None, Path(folder, "model"))
-        return load_model(Path(folder, "model"))
+        write_for_prediction(request, Path(folder))
+        return load_model(folder, prior=prior, int8=int8)

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from budgets import Cost
 from nas.config.recipe import Figures
 from nas.config.recipe_rules import Setting
+from nas.data import Dataset
 from search_spaces import Sample
 
 
@@ -68,11 +72,48 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """The temperature of a network, and what it does to the expected calibration error (0 to 1)."""
+
+    temperature: float
+    images: int  # of the split select, on which it was fitted
+    error_before: float  # on rank, with logits as they are
+    error_after: float  # on rank, with logits divided by the temperature
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What an exported folder has only if it is asked for."""
+
+    static: bool = False  # an ONNX file for one image at a time
+    with_preprocessing: bool = False  # an ONNX file that takes uint8 pixels and gives probabilities too
+    int8: bool = False
+    int8_max_drop: float = 0.01  # of the objective on rank, a share of 1
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What became of the network in int8; figures of the objective, shares of 1."""
+
+    method: str  # how the ranges of its activations were chosen
+    images: int  # of the training split, by which they were
+    objective: str
+    float_rank: float
+    int8_rank: float
+    float_test: float | None  # None: there was no need to look at test
+    int8_test: float | None
+    agreement: float  # share of the images of rank to which both give the same label
+    num_bytes: int
+    float_bytes: int
+
+
+@dataclass(frozen=True)
 class ExportRequest:
     """What to export and everything that is known of it.
 
     ``budget`` maps the names of limits of ``budgets.Budget`` to the limits. ``metrics`` maps a split to its
-    figures.
+    figures. ``dataset`` is what the network was trained on, if it can be had: without it the scores are not
+    calibrated, and there is no int8.
     """
 
     out: Path
@@ -94,8 +135,33 @@ class ExportRequest:
     fit: Literal["resize", "pad"] = "resize"  # how a picture of another size was brought to the input's
     levels: tuple[float, float] = (0.0, 65535.0)  # black and white of pictures deeper than 8 bits
     prior: Literal["uniform", "train"] = "train"  # how frequent its answers take the classes to be
+    train_counts: tuple[int, ...] = ()  # images of each class to train on; () if it is not known
     budget: dict[str, int] = field(default_factory=dict)
     floor: Floor | None = None
+    extras: Extras = Extras()
+    objective: str = "balanced_accuracy"
+    dataset: Dataset | None = field(default=None, repr=False)
+    no_dataset: str = "it is not known"  # why there is none
+    calibration: Calibration | None = None  # measured by the export itself, and so is this:
+    quantized: Quantized | None = None
+
+    @property
+    def train_frequencies(self) -> npt.NDArray[np.float64]:
+        """(classes,), with a sum of 1: how often each came in training; all alike if it is not known."""
+        counts = np.array(self.train_counts or [1] * self.num_classes, np.float64)
+        return np.asarray(counts / counts.sum())
+
+    @property
+    def frequencies(self) -> npt.NDArray[np.float64]:
+        """(classes,), with a sum of 1: how often the network takes each class to come."""
+        if self.prior == "train":
+            return self.train_frequencies
+        return np.full(self.num_classes, 1 / self.num_classes)
+
+    def normalized(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """What the network takes, for pixels (N, C, H, W)."""
+        mean, std = (np.reshape(numbers, (-1, 1, 1)).astype(np.float32) for numbers in (self.mean, self.std))
+        return np.asarray((pixels.astype(np.float32) / 255 - mean) / std)
 
     @property
     def cost(self) -> Cost:

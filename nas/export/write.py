@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from nas.data import Dataset
+from nas.data.dataset import SplitName
 from nas.errors import ExportError, UsageError
-from nas.export.check import check_budget, check_counts, check_files, random_batches
-from nas.export.formats import EXPORTERS, TrainedModel
+from nas.export.calibration import Answers, calibrate
+from nas.export.check import check_budget, check_counts, check_files, random_pixels
+from nas.export.formats import EXPORTERS, TrainedModel, write_description, write_one_image, write_onnx
 from nas.export.request import ExportRequest
 from nas.files import new_folder
 from search_spaces import get_space
 
-__all__ = ["ExportRequest", "export"]
+__all__ = ["ExportRequest", "Exported", "export"]
+
+MOST_IMAGES = 5000  # of a split, to fit the temperature and to measure what it does
+CHUNK = 256  # images that the network answers at once
 
 
-def export(request: ExportRequest) -> list[Path]:
-    """Write ``request.out``, a new or empty folder; the files in it.
+class Exported(NamedTuple):
+    """What was written, and what was measured for it."""
+
+    files: list[Path]
+    request: ExportRequest  # with what was measured
+    milliseconds: tuple[float, float] | None  # an image in float and in int8; in no file, since it differs each time
+
+
+def export(request: ExportRequest) -> Exported:
+    """Write ``request.out``, a new or empty folder.
 
     The folder appears complete and checked, or not at all: every file is loaded again in a fresh process and
     must give the network's logits, and counts and budget must hold. UsageError if the folder cannot be
@@ -31,13 +50,15 @@ def export(request: ExportRequest) -> list[Path]:
     model = trained_model(request)
     try:
         with new_folder(out) as work:
+            request = calibrated(request, model)
+            request, milliseconds = quantized(request, model, work)
             write_files(request, model, work)
             check_counts(model, work / "weights.safetensors", request.input_shape, request.cost)
             check_budget(request.cost, request.budget)
-            check_files(work, model, random_batches(request.input_shape, request.mean, request.std))
+            check_files(work, request, model, random_pixels(request.input_shape))
     except OSError as error:
         raise UsageError(f"{request.out} cannot be written: {error}. Give --out a folder that can.") from error
-    return sorted(out.iterdir())
+    return Exported(sorted(out.iterdir()), request, milliseconds)
 
 
 def trained_model(request: ExportRequest) -> nn.Module:
@@ -50,6 +71,48 @@ def trained_model(request: ExportRequest) -> nn.Module:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ExportError(f"The weights in {request.weights} cannot be used: {error}") from error
     return model.eval()
+
+
+def calibrated(request: ExportRequest, model: nn.Module) -> ExportRequest:
+    """The request with its temperature, if the data is at hand."""
+    if request.dataset is None:
+        return request
+    select, rank = (_answers(request, model, request.dataset, name) for name in ("select", "rank"))
+    return dataclasses.replace(request, calibration=calibrate(select, rank, request.frequencies))
+
+
+def _answers(request: ExportRequest, model: nn.Module, dataset: Dataset, name: SplitName) -> Answers:
+    split = dataset.split(name)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(split.rows))[:MOST_IMAGES])
+    logits = []
+    with torch.inference_mode():
+        for rows in np.split(split.rows[chosen], range(CHUNK, len(chosen), CHUNK)):
+            logits.append(model(torch.from_numpy(request.normalized(split.stored[rows]))).numpy())
+    return Answers(np.concatenate(logits), split.labels[chosen])
+
+
+def quantized(
+    request: ExportRequest, model: nn.Module, folder: Path
+) -> tuple[ExportRequest, tuple[float, float] | None]:
+    """The request with what became of the network in int8, and milliseconds an image, if that was asked for."""
+    if not request.extras.int8:
+        return request, None
+    from nas.export.int8 import FILE, write_int8
+
+    with tempfile.TemporaryDirectory(prefix="nasctl-int8-") as elsewhere:
+        static = Path(elsewhere, "float.onnx")
+        write_one_image(request, TrainedModel(model, request.input_shape), static)
+        found, milliseconds = write_int8(request, static, folder / FILE)
+    return dataclasses.replace(request, quantized=found), milliseconds
+
+
+def write_for_prediction(request: ExportRequest, folder: Path) -> None:
+    """What ``nas.export.predict_script`` reads, unchecked; the errors of ``write_int8`` if that is asked for."""
+    model = trained_model(request)
+    request, _ = quantized(calibrated(request, model), model, folder)
+    trained = TrainedModel(model, request.input_shape)
+    write_description(request, trained, folder)
+    write_onnx(request, trained, folder)
 
 
 def write_files(request: ExportRequest, model: nn.Module, folder: Path) -> None:

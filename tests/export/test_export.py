@@ -19,10 +19,10 @@ from exported_files import NAMES, PROVENANCE, TASK, contents, request_for, small
 from safetensors.torch import load_file, save_file
 
 from nas.errors import ExportError, UsageError
-from nas.export.check import FILES, check_budget, check_counts, check_files, check_logits, random_batches
+from nas.export.check import FILES, check_budget, check_counts, check_files, check_logits, files_of, random_pixels
 from nas.export.formats import EXPORTERS, TrainedModel, register_exporter
 from nas.export.model_card import description, model_card
-from nas.export.request import ExportRequest, Floor
+from nas.export.request import ExportRequest, Extras, Floor
 from nas.export.write import export, trained_model
 from search_spaces import get_space, space_names
 
@@ -35,7 +35,7 @@ def request_vgg(tmp_path_factory: pytest.TempPathFactory) -> ExportRequest:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportRequest:
     request = request_for("mobilenet", tmp_path_factory.mktemp("exported"), small_sample("mobilenet"))
-    files = export(request)
+    files = export(request).files
     assert sorted(file.name for file in files) == [
         "README.md",
         "model.json",
@@ -99,14 +99,13 @@ class TestWhole:
         tensors = load_file(exported.weights)
         other = {name: tensor * 1.01 for name, tensor in tensors.items() if tensor.is_floating_point()}
         save_file(tensors | other, spoilt / "weights.safetensors")
-        batches = random_batches(exported.input_shape, exported.mean, exported.std)
         with pytest.raises(ExportError, match=r"weights\.safetensors, loaded .* other logits"):
-            check_files(spoilt, trained_model(exported), batches)
+            check_files(spoilt, exported, trained_model(exported), random_pixels(exported.input_shape))
 
     @pytest.mark.parametrize("space", [name for name in space_names() if name != "mobilenet"])
     def test_every_space_and_not_a_word(self, space: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         request = request_for(space, tmp_path / "in", small_sample(space))
-        assert len(export(request)) == 6
+        assert len(export(request).files) == 6
         assert capfd.readouterr() == ("", "")
         assert traces_of_this_machine(request.out) == []
         onnx = request.out / "model.onnx"
@@ -174,7 +173,7 @@ class TestRefusals:
 
     def test_a_format_that_fails_leaves_nothing(self, request_vgg: ExportRequest) -> None:
         def no_onnx(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
-            assert (folder / "weights.safetensors").is_file() and (folder / "model.json").is_file()
+            assert (folder / "weights.safetensors").is_file()
             raise ExportError("no such operator")
 
         with EXPORTERS.replaced("onnx", no_onnx), pytest.raises(ExportError, match="no such operator"):
@@ -190,6 +189,9 @@ class TestRefusals:
 
 def test_formats_have_names_of_their_own() -> None:
     assert set(FILES) <= set(EXPORTERS)
+    everything = files_of(Extras(static=True, with_preprocessing=True))
+    assert len(set(everything.values())) == len(everything) == len(FILES) + 2
+    assert files_of(Extras(int8=True)) == FILES
     with pytest.raises(ValueError, match="exists already"):
         register_exporter("onnx")(EXPORTERS["onnx"])
 
@@ -217,10 +219,12 @@ class TestChecks:
         with pytest.raises(ExportError, match="shape"):
             check_logits("f", [one], [one[0]])
 
-    def test_inputs_look_like_normalized_images(self) -> None:
-        batches = random_batches((1, 8, 8), [0.5], [0.25])
-        assert [len(batch) for batch in batches] == [1, 4, 1, 4]
-        assert all(batch.dtype == np.float32 and np.abs(batch).max() <= 2 for batch in batches)
+    def test_inputs_look_like_normalized_images(self, request_vgg: ExportRequest) -> None:
+        pixels = random_pixels((1, 8, 8))
+        assert [len(batch) for batch in pixels] == [1, 4, 1, 4]
+        request = dataclasses.replace(request_vgg, mean=[0.5], std=[0.25])
+        batches = [request.normalized(batch) for batch in pixels]
+        assert all(batch.dtype == np.float32 and 1.9 < np.abs(batch).max() <= 2 for batch in batches)
 
     @pytest.mark.parametrize("space", space_names())
     def test_counts_of_random_networks(self, space: str, tmp_path: Path) -> None:
@@ -278,4 +282,5 @@ class TestCard:
         assert "confirm" not in description(request)["provenance"]
         card = model_card(request)
         assert "Not recorded." in card
+        assert "The data was not at hand" in card and "temperature is" not in card
         assert "±" not in card

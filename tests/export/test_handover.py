@@ -57,7 +57,7 @@ def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
     succeeds("export", "--best", "--out", "model", cwd=tmp_path)
     model = tmp_path / "model"
     assert {p.name for p in model.iterdir()} == {
-        "README.md", "model.json", "model.onnx", "model.pt2", "predict.py", "weights.safetensors"
+        "README.md", "model.json", "model.onnx", "model.pt2", "predict.py", "trained_on.npy", "weights.safetensors"
     }  # fmt: skip
     assert traces_of_this_machine(model, photos) == []
     card = json.loads((model / "model.json").read_text())
@@ -83,6 +83,16 @@ def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
         right = [row["label"] == Path(row["path"]).parent.name for row in csv.DictReader(table)]
     assert len(right) == len(files)
     assert np.mean(right) == pytest.approx(card["metrics"]["test"]["accuracy"], abs=1e-9)
+    # ... and what nasctl evaluate says of the folder and of the run, image by image.
+    table = card["metrics"]["test"]
+    for arguments in (["model", "--data", photos / "test"], ["model", "--data", photos], []):
+        name = arguments or [json.loads(nasctl("status", "--json", cwd=tmp_path).stdout)["name"]]
+        done = nasctl("evaluate", *name, "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        figures = json.loads(done.stdout)
+        assert figures["figures"]["balanced_accuracy"] == pytest.approx(table["balanced_accuracy"], abs=1e-9)
+        assert [one["recall"] for one in figures["by_class"]] == pytest.approx(table["recall_by_class"], abs=1e-9)
+        assert figures["trained_on"] == 0
     again = nasctl("export", "--best", "--out", "model", cwd=tmp_path)
     assert again.returncode == 2
     assert "not an empty folder" in again.stderr

@@ -165,5 +165,5 @@ def test_the_model_alone_says_its_classes_and_how_to_prepare_images(exported: Pa
     card = json.loads((exported / "model.json").read_text())
     facts = onnxruntime.InferenceSession(exported / "model.onnx").get_modelmeta().custom_metadata_map
     assert {name: json.loads(fact) for name, fact in facts.items()} == {
-        name: card[name] for name in ("classes", "input")
+        name: card[name] for name in ("classes", "input", "output")
     }

@@ -6,19 +6,59 @@ from pathlib import Path
 
 from nas.cli.commands.output import console, print_json
 from nas.errors import UsageError
+from nas.export.request import Extras, Quantized
+from nas.report.tables.format import make_table
 from nas.runs import load_run
 
 
-def export_command(out: str, name: str | None, runs: str, *, trial: str | None, best: bool, as_json: bool) -> None:
+def extras_of(*, static: bool, with_preprocessing: bool, int8: bool, int8_max_drop: str | None) -> Extras:
+    """What is asked for besides the usual files; UsageError if the drop is no share or int8 is not asked for."""
+    if int8_max_drop is None:
+        return Extras(static, with_preprocessing, int8)
+    if not int8:
+        raise UsageError("--int8-max-drop says what --int8 may lose: give --int8 too.")
+    try:
+        drop = float(int8_max_drop)
+    except ValueError:
+        drop = -1.0
+    if not 0 <= drop <= 1:
+        raise UsageError(f"--int8-max-drop {int8_max_drop} is no share: give a number from 0 to 1, such as 0.02.")
+    return Extras(static, with_preprocessing, int8, drop)
+
+
+def export_command(
+    out: str, name: str | None, runs: str, extras: Extras, *, trial: str | None, best: bool, as_json: bool
+) -> None:
     """Write a trial's network to a folder."""
     from nas.export import export_trial
 
     if best == (trial is not None):
         raise UsageError("Say which network: either --best, or --trial ID ('nasctl trials' lists them).")
-    files = export_trial(load_run(name, Path(runs)), trial, Path(out))
+    files, request, milliseconds = export_trial(load_run(name, Path(runs)), trial, Path(out), extras)
     if as_json:
         print_json([str(path) for path in files])
         return
     console.print(f"Exported to {out}, each file loaded again and checked:")
     for path in files:
         console.print(f"  {path.name:<20} {path.stat().st_size:>12,} bytes", highlight=False)
+    if request.calibration is None:
+        console.print(f"Scores are not calibrated, since the data cannot be had: {request.no_dataset}", style="yellow")
+    if request.quantized and milliseconds:
+        _show_int8(request.quantized, milliseconds)
+
+
+def _show_int8(found: Quantized, milliseconds: tuple[float, float]) -> None:
+    """How the network in int8 does beside that in float."""
+    words = found.objective.replace("_", " ")
+    table = make_table("In int8", ["numbers"], [f"{words} on rank", "on test", "bytes", "ms an image"])
+    rows = [
+        ("float32", found.float_rank, found.float_test, found.float_bytes, milliseconds[0]),
+        ("int8", found.int8_rank, found.int8_test, found.num_bytes, milliseconds[1]),
+    ]
+    for name, rank, test, num_bytes, time in rows:
+        table.add_row(name, f"{rank:.4f}", f"{test:.4f}", f"{num_bytes:,}", f"{time:.2f}")
+    console.print(table)
+    console.print(
+        f"{found.agreement:.1%} of the images of rank get the same label. Ranges by {found.method} over {found.images} "
+        "images to train on."
+    )

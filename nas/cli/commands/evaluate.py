@@ -1,0 +1,87 @@
+"""``nasctl evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nas.cli.commands.output import console, print_json
+from nas.cli.terminal import decoding
+from nas.data.dataset import SPLIT_NAMES, SplitName
+from nas.errors import UsageError, nearest
+
+
+def evaluate_command(
+    model: str,
+    runs: str,
+    *,
+    data: str | None,
+    split: str | None,
+    picture: str | None,
+    prior: str | None,
+    int8: bool,
+    as_json: bool,
+) -> int:
+    """Score a network on labelled images; the exit code, 1 if some could not be read."""
+    from nas.export.evaluate import Evaluation, evaluate, known_images, other_data, own_split, trained_on
+    from nas.export.predict import is_exported, load_model, model_of_run, request_of_run
+    from nas.export.predict_script import prior_of
+    from nas.report.documents import document
+    from nas.report.tables.evaluation import print_evaluation
+
+    chosen = _split(split, data)
+    try:
+        wanted = prior_of(prior)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    if is_exported(model):
+        if data is None:
+            raise UsageError(f"{model} is an exported folder: say on what to evaluate it, by --data FOLDER.")
+        dataset, classifier = None, load_model(model, prior=wanted, int8=int8)
+        known = known_images(Path(model))
+    else:
+        request = request_of_run(model, Path(runs), int8=int8)
+        dataset = request.dataset
+        if data is None and dataset is None:
+            raise UsageError(f"The data of the run cannot be had: {request.no_dataset} Give other data by --data.")
+        classifier = model_of_run(request, prior=wanted, int8=int8)
+        known = trained_on(dataset) if dataset else None
+    with decoding(console, as_json) as progress:
+        if data is None:
+            assert dataset is not None
+            labelled = own_split(dataset, chosen)
+        else:
+            labelled = other_data(data, classifier, progress)
+        found: Evaluation = evaluate(classifier, labelled, known)
+    if picture is not None:
+        _draw(Path(picture), model, found)
+    if as_json:
+        print_json(document(found))
+    else:
+        print_evaluation(console, found)
+    return 1 if found.broken else 0
+
+
+def _split(split: str | None, data: str | None) -> SplitName:
+    if split is None:
+        return "test"
+    if data is not None:
+        raise UsageError("--split names a split of the run's own data: leave out --data, or --split.")
+    found = next((name for name in SPLIT_NAMES if name == split), None)
+    if found is None:
+        raise UsageError(f"There is no split {split!r}.{nearest(split, SPLIT_NAMES)} Splits: {', '.join(SPLIT_NAMES)}.")
+    return found
+
+
+def _draw(path: Path, model: str, found: object) -> None:
+    from nas.export.evaluate import Evaluation
+    from nas.report.plots import confusion_plot
+
+    assert isinstance(found, Evaluation)
+    names = [one.name for one in found.by_class]
+    title = f"{Path(model).name} on {found.data}, {found.part}: {found.images:,} images"
+    try:
+        confusion_plot(path, title, names, np.array(found.confusion))
+    except (OSError, ValueError) as error:  # a name without an ending that pictures have
+        raise UsageError(f"{path} cannot be written: {error}. Give --picture a file such as confusion.png.") from error

@@ -1,0 +1,241 @@
+"""How an exported network does on labelled images: of its own test split, or of any folder. Needs no torch.
+
+Images go the way of training's: they are read by the source that they lie in, with the size, fit and levels that the
+network was trained with. Classes are matched by name, never by their order.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+
+from nas.data import Dataset
+from nas.data.cache import cache_root
+from nas.data.dataset import SplitName, Target
+from nas.data.images import reason
+from nas.data.printable_names import printable, printable_names
+from nas.data.sources.base import TEST, Found, Progress
+from nas.data.sources.find import find_source
+from nas.errors import DataError
+from nas.export.predict_script import Classifier
+
+Pixels = npt.NDArray[np.uint8]  # (N, C, H, W)
+Labels = npt.NDArray[np.int64]
+
+RESAMPLES = 2000  # of the bootstrap
+CHUNK = 256  # images in memory at once
+TRAINED_ON = "trained_on.npy"  # of an exported folder
+AVERAGES = ("micro", "macro", "weighted")
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """How one class does; figures are shares of 1, and 0 where they divide by zero."""
+
+    name: str
+    images: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What ``nasctl evaluate`` shows."""
+
+    data: str
+    part: str  # of the data: "all", "test", ...
+    images: int
+    figures: dict[str, float]  # shares of 1
+    intervals: dict[str, tuple[float, float]]  # of some figures, 95 % by bootstrap over images
+    by_class: list[ClassFigures]
+    confusion: list[list[int]]  # images of each true class (rows) by the class that they were given
+    confused: list[tuple[str, str, int]]  # true class, given class, images: the most first
+    trained_on: int | None  # of the images; None if what it was trained on is not known
+    missing: list[str] = field(default_factory=list)  # classes of the network without images here
+    surplus: list[str] = field(default_factory=list)  # classes here that the network does not know; left out
+    broken: list[str] = field(default_factory=list)  # files that could not be read, and why
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images to evaluate on: pixels and labels in chunks, labels by the network's classes."""
+
+    data: str
+    part: str
+    chunks: Iterator[tuple[Pixels, Labels]]
+    missing: list[str]
+    surplus: list[str]
+    broken: list[str]  # filled while chunks are read
+
+
+def fingerprints(pixels: Pixels) -> npt.NDArray[np.uint32]:
+    """(N,): the CRC-32 of each image's pixels; two images in four billion agree by chance."""
+    return np.array([zlib.crc32(image.tobytes()) for image in pixels], np.uint32)
+
+
+def trained_on(dataset: Dataset) -> npt.NDArray[np.uint32]:
+    """The fingerprints of all images to train on, sorted, each once."""
+    split = dataset.split("train")
+    parts = [fingerprints(split.stored[rows]) for rows in np.array_split(split.rows, len(split.rows) // CHUNK + 1)]
+    return np.unique(np.concatenate(parts))
+
+
+def own_split(dataset: Dataset, name: SplitName) -> Labelled:
+    """A split of what the network was trained on."""
+    split = dataset.split(name)
+    bounds = range(CHUNK, len(split.rows), CHUNK)
+    rows, labels = np.split(split.rows, bounds), np.split(split.labels, bounds)
+    chunks = ((np.asarray(split.stored[which]), right) for which, right in zip(rows, labels, strict=True))
+    return Labelled(dataset.name, name, chunks, [], [], [])
+
+
+def other_data(data: str, classifier: Classifier, progress: Progress | None = None) -> Labelled:
+    """The test part of a source, or all of it if it has none. DataError if no class has a name that the network
+    knows, or there is no such source."""
+    source = find_source(data, cache_root(None))
+    source.fingerprint()  # it lists the files
+    found = printable_names(source.look(None))
+    known = {name: index for index, name in enumerate(classifier.classes)}
+    parts = found.parts == TEST if (found.parts == TEST).any() else np.full(len(found.parts), True)
+    own = np.array([known.get(name, -1) for name in found.classes])
+    labels = own[found.labels]
+    with_images = {found.classes[label] for label in np.unique(found.labels[parts])}
+    rows = np.flatnonzero(parts & (labels >= 0))
+    if not len(rows):
+        raise DataError(
+            f"No class of {printable(source.name)} is one that the network knows. It knows: "
+            f"{', '.join(classifier.classes)}. Call the class folders so."
+        )
+    broken = [f"{one.name}: {one.reason}" for one in found.broken]
+    return Labelled(
+        printable(source.name),
+        "all" if parts.all() else "test",
+        _read(found, rows, labels[rows], classifier, broken, progress),
+        [name for name in classifier.classes if name not in with_images],
+        sorted(with_images - known.keys()),
+        broken,
+    )
+
+
+def _read(
+    found: Found, rows: Labels, labels: Labels, classifier: Classifier, broken: list[str], progress: Progress | None
+) -> Iterator[tuple[Pixels, Labels]]:
+    """Images and their labels, decoded in threads, as training's were."""
+    channels, height, width = classifier.shape
+    how = classifier.card["input"]["preprocessing"]
+    target = Target(channels, height, width, how["fit"], tuple(how["levels"]))
+
+    def read(row: int) -> Pixels | str:
+        try:
+            return found.read(int(row), target)
+        except Exception as error:  # Pillow's readers raise nearly anything on damaged files
+            return f"{found.names[row]}: {reason(error)}"
+
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(rows), CHUNK):
+            images = list(pool.map(read, rows[start : start + CHUNK]))
+            good = [not isinstance(image, str) for image in images]
+            broken += [image for image in images if isinstance(image, str)]
+            if any(good):
+                pixels = np.stack([image for image in images if not isinstance(image, str)])
+                yield pixels, labels[start : start + CHUNK][good]
+            if progress:
+                progress(min(start + CHUNK, len(rows)), len(rows))
+
+
+def evaluate(classifier: Classifier, labelled: Labelled, known: npt.NDArray[np.uint32] | None) -> Evaluation:
+    """All figures. ``known`` are the fingerprints of what the network was trained on. DataError if no image can be
+    read."""
+    right, given, seen = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, about odd metadata of images that it then reads well
+        for pixels, labels in labelled.chunks:
+            scores = classifier.scores(classifier.logits(classifier.normalized(pixels)))
+            right.append(labels)
+            given.append(scores.argmax(axis=1))
+            seen += 0 if known is None else int(np.isin(fingerprints(pixels), known).sum())
+    labels, answers = np.concatenate(right), np.concatenate(given)
+    if not len(labels):
+        raise DataError(f"No image of {labelled.data} can be read.", *labelled.broken[:5])
+    names = classifier.classes
+    confusion = confusion_matrix(labels, answers, labels=range(len(names)))
+    return Evaluation(
+        data=labelled.data,
+        part=labelled.part,
+        images=len(labels),
+        figures=figures_of(labels, answers),
+        intervals=intervals(confusion),
+        by_class=_by_class(labels, answers, names),
+        confusion=confusion.tolist(),
+        confused=most_confused(confusion, names),
+        trained_on=None if known is None else seen,
+        missing=labelled.missing,
+        surplus=labelled.surplus,
+        broken=labelled.broken,
+    )
+
+
+def figures_of(labels: Labels, answers: Labels) -> dict[str, float]:
+    """Accuracy, balanced accuracy (over the classes that have images), and precision, recall and F1 in three averages
+    (over those that have images or were answered), as scikit-learn defines them."""
+    figures = {"accuracy": float(accuracy_score(labels, answers))}
+    present = np.unique(labels)
+    recalls = precision_recall_fscore_support(labels, answers, labels=present, zero_division=0)[1]
+    figures["balanced_accuracy"] = float(np.mean(recalls))
+    for average in AVERAGES:
+        found = precision_recall_fscore_support(labels, answers, average=average, zero_division=0)
+        figures |= {
+            f"{average}_{name}": float(v) for name, v in zip(("precision", "recall", "f1"), found, strict=False)
+        }
+    return figures
+
+
+def _by_class(labels: Labels, answers: Labels, names: Sequence[str]) -> list[ClassFigures]:
+    found = precision_recall_fscore_support(labels, answers, labels=range(len(names)), zero_division=0)
+    return [
+        ClassFigures(name, int(images), float(precision), float(recall), float(f1))
+        for name, precision, recall, f1, images in zip(names, *found, strict=True)
+    ]
+
+
+def intervals(confusion: Labels) -> dict[str, tuple[float, float]]:
+    """95 % of the bootstrap: images drawn again, with replacement, as often as there are (Efron 1979).
+
+    A drawing of images is one of cells of the confusion matrix, and only those with images can be drawn.
+    """
+    true, given = np.nonzero(confusion)
+    shares = confusion[true, given] / confusion.sum()
+    drawn = np.random.default_rng(0).multinomial(int(confusion.sum()), shares, RESAMPLES)
+    classes = np.unique(true)
+    of_class = (true[:, None] == classes).astype(float)  # (cells, classes)
+    totals, hits = drawn @ of_class, (drawn * (true == given)) @ of_class
+    with np.errstate(invalid="ignore"):  # a class may be drawn not once
+        recalls = hits / totals
+    resampled = {"accuracy": hits.sum(axis=1) / confusion.sum(), "balanced_accuracy": np.nanmean(recalls, axis=1)}
+    bounds = {name: np.percentile(values, (2.5, 97.5)) for name, values in resampled.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
+
+
+def most_confused(confusion: Labels, names: Sequence[str], most: int = 5) -> list[tuple[str, str, int]]:
+    """The pairs of true and given class with most images, but not one class for itself."""
+    wrong = confusion - np.diag(np.diag(confusion))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = [divmod(int(place), len(names)) for place in order]
+    return [(names[true], names[given], int(wrong[true, given])) for true, given in pairs if wrong[true, given]]
+
+
+def known_images(folder: Path) -> npt.NDArray[np.uint32] | None:
+    """What an exported folder says of the images that its network was trained on; None if it says nothing."""
+    try:
+        return np.asarray(np.load(folder / TRAINED_ON), np.uint32)
+    except (OSError, ValueError):
+        return None

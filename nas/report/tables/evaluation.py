@@ -1,0 +1,76 @@
+"""An evaluation as tables and words."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from nas.export.evaluate import AVERAGES, Evaluation
+from nas.report.tables.format import decimal, make_table
+
+MOST_CLASSES = 20  # of a confusion matrix as text
+MOST_FILES = 20  # that are named
+
+
+def print_evaluation(console: Console, found: Evaluation) -> None:
+    """Figures with their intervals, classes, who is taken for whom, and what to know of the data."""
+    console.print(f"{found.data}, {found.part}: {found.images:,} images", highlight=False)
+    console.print(_figures(found))
+    console.print(_averages(found))
+    console.print(_classes(found))
+    if len(found.by_class) <= MOST_CLASSES:
+        console.print(_confusion(found))
+    if found.confused:
+        pairs = ", ".join(f"{true} for {given} ({count:,})" for true, given, count in found.confused)
+        console.print(f"Most confused: {pairs}.", highlight=False)
+    for words in remarks(found):
+        console.print(words, style="yellow", highlight=False)
+
+
+def remarks(found: Evaluation) -> list[str]:
+    """What makes the figures say less than they seem to."""
+    said = []
+    if found.trained_on:
+        said.append(
+            f"{found.trained_on:,} of the {found.images:,} images are among those that the network was trained on: on "
+            "them it is better than on new ones."
+        )
+    if found.missing:
+        said.append(f"Without images here: {', '.join(found.missing)}. Averages leave them out.")
+    if found.surplus:
+        said.append(f"Not known to the network, and left out: {', '.join(found.surplus)}.")
+    if found.broken:
+        more = f"\n  ... and {len(found.broken) - MOST_FILES} more" if len(found.broken) > MOST_FILES else ""
+        listed = "".join(f"\n  {name}" for name in found.broken[:MOST_FILES])
+        said.append(f"{len(found.broken)} files could not be read:{listed}{more}")
+    return said
+
+
+def _figures(found: Evaluation) -> Table:
+    table = make_table("", ["figure"], ["value", "95 % interval"])
+    for name, (low, high) in found.intervals.items():
+        table.add_row(name.replace("_", " "), decimal(found.figures[name]), f"{low:.3f} to {high:.3f}")
+    return table
+
+
+def _averages(found: Evaluation) -> Table:
+    table = make_table("", ["average"], ["precision", "recall", "F1"])
+    for average in AVERAGES:
+        table.add_row(average, *(decimal(found.figures[f"{average}_{name}"]) for name in ("precision", "recall", "f1")))
+    return table
+
+
+def _classes(found: Evaluation) -> Table:
+    table = make_table("", ["class"], ["images", "precision", "recall", "F1"])
+    for one in found.by_class:
+        figures = (one.precision, one.recall, one.f1)
+        table.add_row(one.name, f"{one.images:,}", *(decimal(figure) if one.images else "-" for figure in figures))
+    return table
+
+
+def _confusion(found: Evaluation) -> Table:
+    names = [one.name for one in found.by_class]
+    table = make_table("Images of each class (rows) by the class that they were given", ["class"], names)
+    for name, counts in zip(names, found.confusion, strict=True):
+        table.add_row(name, *(f"{count:,}" if count else "·" for count in counts))
+    return table

@@ -1,0 +1,152 @@
+"""Figures of a network on labelled images: classes by name, intervals, and what was trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exported_files import request_for, small_sample
+from PIL import Image
+from sklearn.metrics import classification_report
+
+from nas.config import DataConfig
+from nas.data import open_data
+from nas.errors import DataError
+from nas.export.evaluate import (
+    evaluate,
+    figures_of,
+    fingerprints,
+    intervals,
+    most_confused,
+    other_data,
+    own_split,
+    trained_on,
+)
+from nas.export.formats import TrainedModel, write_description, write_onnx
+from nas.export.predict import load_model
+from nas.export.predict_script import Classifier
+from nas.export.write import trained_model
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    folder = tmp_path_factory.mktemp("model")
+    request = dataclasses.replace(
+        request_for("vgg", folder, small_sample("vgg")), classes=("axe", "book", "cup", "drill")
+    )
+    model = TrainedModel(trained_model(request), request.input_shape)
+    for write in (write_description, write_onnx):
+        write(request, model, folder)
+    return load_model(folder)
+
+
+def write_images(folder: Path, classes: dict[str, str], count: int = 12) -> None:
+    """Folders by the names of the values, of images that depend on the keys alone."""
+    for key, name in classes.items():
+        (folder / name).mkdir(parents=True)
+        rng = np.random.default_rng(list(key.encode()))
+        for number in range(count):
+            Image.fromarray(rng.integers(0, 256, (15, 20, 3), np.uint8)).save(folder / name / f"{number:02}.png")
+
+
+def test_classes_are_matched_by_name_whatever_else_is_there(classifier: Classifier, tmp_path: Path) -> None:
+    whole = {name: name for name in classifier.classes}
+    write_images(tmp_path / "whole", whole)
+    found = evaluate(classifier, other_data(str(tmp_path / "whole"), classifier), None)
+    answers = {name: classifier.predict(sorted((tmp_path / "whole" / name).iterdir())) for name in classifier.classes}
+    for row, name in enumerate(classifier.classes):
+        assert found.confusion[row] == [answers[name].count(other) for other in classifier.classes]
+    assert (found.images, found.missing, found.surplus, found.trained_on) == (48, [], [], None)
+
+    # One class is not there, and two are that the network does not know: the first and the last by name.
+    some = {"axe": "aaa", "book": "book", "cup": "cup", "drill": "zoo"}
+    write_images(tmp_path / "some", some)
+    (tmp_path / "some" / "cup" / "00.png").write_bytes(b"no picture")
+    other = evaluate(classifier, other_data(str(tmp_path / "some"), classifier), None)
+    assert (other.missing, other.surplus) == (["axe", "drill"], ["aaa", "zoo"])
+    assert len(other.broken) == 1 and "00.png" in other.broken[0]
+    assert other.confusion[1] == found.confusion[1] and sum(map(sum, other.confusion)) == other.images == 23
+    assert [one.images for one in other.by_class] == [0, 12, 11, 0]
+    assert other.figures["balanced_accuracy"] == pytest.approx(
+        np.mean([one.recall for one in other.by_class if one.images])
+    )
+
+
+def test_nothing_in_common_is_told_with_the_names(classifier: Classifier, tmp_path: Path) -> None:
+    write_images(tmp_path, {"a": "Axe", "b": "Book"})
+    with pytest.raises(DataError, match="It knows: axe, book, cup, drill"):
+        other_data(str(tmp_path), classifier)
+
+
+def test_of_a_source_with_parts_the_test_part_is_taken(classifier: Classifier, tmp_path: Path) -> None:
+    classes = {name: name for name in classifier.classes}
+    write_images(tmp_path / "train", classes, 9)
+    write_images(tmp_path / "test", classes, 5)
+    found = evaluate(classifier, other_data(str(tmp_path), classifier), None)
+    assert (found.part, found.images) == ("test", 20)
+
+
+def test_images_that_were_trained_on_are_known_again_by_their_pixels(tmp_path: Path) -> None:
+    """Of a network for 12x12 pixels, on the folder that it was trained on and on copies in other files."""
+    classes = {name: name for name in ("axe", "book", "cup", "drill")}
+    write_images(tmp_path / "all", classes)
+    dataset = open_data(DataConfig(source=str(tmp_path / "all"), image_size=12))
+    classifier = Classifier.__new__(Classifier)
+    classifier.classes, classifier.shape = list(dataset.classes), list(dataset.input_shape)
+    classifier.card = {"input": {"preprocessing": {"fit": "resize", "levels": [0, 65535]}}}
+    known, num_train = trained_on(dataset), sum(dataset.counts["train"])
+    assert len(known) == num_train
+    for name, trained in {"train": num_train, "rank": 0, "test": 0}.items():
+        pixels = np.concatenate([pixels for pixels, _ in own_split(dataset, name).chunks])  # type: ignore[arg-type]
+        assert len(pixels) == sum(dataset.counts[name])
+        assert np.isin(fingerprints(pixels), known).sum() == trained
+    for path in (tmp_path / "all").rglob("*.png"):
+        with Image.open(path) as image:
+            image.save(path.with_name(f"copy-{path.stem}.bmp"))
+        path.unlink()
+    pixels = np.concatenate([pixels for pixels, _ in other_data(str(tmp_path / "all"), classifier).chunks])
+    assert len(pixels) == 48 and np.isin(fingerprints(pixels), known).sum() == num_train
+
+
+def test_figures_are_scikit_learns() -> None:
+    """Also where a class is answered that has no images."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 300)
+    answers = np.where(rng.random(300) < 0.6, labels, rng.integers(0, 5, 300))
+    found = figures_of(labels, answers)
+    report = classification_report(labels, answers, output_dict=True, zero_division=0)
+    assert found["accuracy"] == found["micro_f1"] == pytest.approx((labels == answers).mean())
+    assert found["balanced_accuracy"] == pytest.approx(np.mean([(answers[labels == c] == c).mean() for c in range(4)]))
+    for average in ("macro", "weighted"):
+        row = report[f"{average} avg"]
+        assert [found[f"{average}_{name}"] for name in ("precision", "recall", "f1")] == pytest.approx(
+            [row["precision"], row["recall"], row["f1-score"]]
+        )
+
+
+def test_intervals_are_those_of_drawing_images_again() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [80, 15, 5])
+    answers = np.where(rng.random(100) < 0.7, labels, rng.integers(0, 3, 100))
+    confusion = np.zeros((3, 3), np.int64)
+    np.add.at(confusion, (labels, answers), 1)
+    found = intervals(confusion)
+    drawn = rng.integers(0, 100, (2000, 100))
+    right = labels[drawn] == answers[drawn]
+    accuracy = right.mean(axis=1)
+    recalls = [
+        np.where((labels[drawn] == c).any(axis=1), (right & (labels[drawn] == c)).sum(axis=1), np.nan)
+        / np.maximum((labels[drawn] == c).sum(axis=1), 1)
+        for c in range(3)
+    ]
+    assert found["accuracy"] == pytest.approx(np.percentile(accuracy, (2.5, 97.5)), abs=0.021)
+    assert found["balanced_accuracy"] == pytest.approx(
+        np.percentile(np.nanmean(recalls, axis=0), (2.5, 97.5)), abs=0.021
+    )
+
+
+def test_who_is_taken_for_whom() -> None:
+    confusion = np.array([[9, 3, 0], [0, 9, 7], [0, 0, 0]])
+    assert most_confused(confusion, ["a", "b", "c"]) == [("b", "c", 7), ("a", "b", 3)]
