@@ -6,11 +6,14 @@ take on some images to train on (Jacob et al. 2018; QDQ is onnxruntime's form, i
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +32,14 @@ from nas.export.request import ExportRequest, Quantized
 from nas.training.metrics import classification_figures
 
 FILE = "model.int8.onnx"
-METHODS = {
-    "min-max": CalibrationMethod.MinMax,
-    "entropy": CalibrationMethod.Entropy,
-    "percentile": CalibrationMethod.Percentile,
+METHODS: dict[str, tuple[CalibrationMethod, dict[str, Any]]] = {
+    "min-max": (CalibrationMethod.MinMax, {}),
+    "entropy": (CalibrationMethod.Entropy, {}),  # with onnxruntime's 128 bins nearly always min-max again
+    "percentile 99.999": (CalibrationMethod.Percentile, {"CalibPercentile": 99.999}),
+    "percentile 99.99": (CalibrationMethod.Percentile, {"CalibPercentile": 99.99}),
+    "percentile 99.9": (CalibrationMethod.Percentile, {"CalibPercentile": 99.9}),
 }
-METHOD = "min-max"  # RESULTS.md: no worse than the others on any of five networks, and the quickest
+METHOD = "min-max"  # see the table in benchmarks/RESULTS.md
 IMAGES = 256  # to train on, by which ranges are chosen
 TIMED = 100  # pictures, one at a time
 
@@ -60,8 +65,12 @@ def quantize(source: Path, target: Path, images: Images, method: str = METHOD) -
     """
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # it advises to do what is done here
+    calibration, options = METHODS[method]
     try:
-        with tempfile.TemporaryDirectory(prefix="nasctl-int8-") as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="nasctl-int8-") as folder,
+            contextlib.redirect_stdout(io.StringIO()),  # it tells of its steps
+        ):
             prepared = Path(folder, "prepared.onnx")
             quant_pre_process(source, prepared, skip_symbolic_shape=True)  # the symbolic one is for transformers
             quantize_static(
@@ -72,7 +81,8 @@ def quantize(source: Path, target: Path, images: Images, method: str = METHOD) -
                 per_channel=True,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
-                calibrate_method=METHODS[method],
+                calibrate_method=calibration,
+                extra_options=options,
             )
     except Exception as error:  # many kinds, for many causes
         raise ExportError(f"The network cannot be quantized: {type(error).__name__}: {error}") from error
@@ -98,9 +108,9 @@ class OneByOne:
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def labels(self, images: Images) -> npt.NDArray[np.int64]:
-        """(N,): the class of each."""
-        return np.array([self._logits(image).argmax() for image in images])
+    def logits(self, images: Images) -> Images:
+        """(N, classes)."""
+        return np.concatenate([self._logits(image) for image in images])
 
     def milliseconds(self, images: Images) -> float:
         """For an image, the median of some."""
@@ -129,33 +139,45 @@ def write_int8(request: ExportRequest, static: Path, target: Path) -> tuple[Quan
     quantize(static, target, request.normalized(images))
     finish(request, target)
     both = OneByOne(static), OneByOne(target)
-    float_rank, int8_rank, agreement = _compare(request, dataset, "rank", *both)
-    if float_rank - int8_rank > allowed:
-        words = request.objective.replace("_", " ")
+    rank = compare(request, dataset, "rank", *both)
+    if rank.first - rank.second > allowed:
+        words, lost = request.objective.replace("_", " "), rank.first - rank.second
         raise ExportError(
-            f"In int8 the network has a {words} of {int8_rank:.4f} on rank, in float {float_rank:.4f}: it loses "
-            f"{float_rank - int8_rank:.4f}, more than the {allowed:g} that are allowed. Nothing was exported. To take "
-            f"it all the same: --int8-max-drop {float_rank - int8_rank + 0.0005:.3f}; to go without: leave out --int8."
+            f"In int8 the network has a {words} of {rank.second:.4f} on rank, in float {rank.first:.4f}: it loses "
+            f"{lost:.4f}, more than the {allowed:g} that are allowed, although {rank.agreement:.1%} of the images get "
+            f"the same label. Nothing was exported. To take it all the same: --int8-max-drop {lost + 0.0005:.3f}; to "
+            "go without: leave out --int8."
         )
-    float_test, int8_test, _ = _compare(request, dataset, "test", *both)
+    test = compare(request, dataset, "test", *both)
     found = Quantized(
-        METHOD, len(images), request.objective, float_rank, int8_rank, float_test, int8_test, agreement,
+        METHOD, len(images), request.objective, rank.first, rank.second, test.first, test.second, rank.agreement,
         target.stat().st_size, static.stat().st_size,
     )  # fmt: skip
     some = request.normalized(images[:TIMED])
     return found, (both[0].milliseconds(some), both[1].milliseconds(some))
 
 
-def _compare(request: ExportRequest, dataset: Dataset, name: SplitName, *files: OneByOne) -> tuple[float, float, float]:
-    """The objective of two files on a split, and the share of images to which they give the same label."""
+@dataclass(frozen=True)
+class Compared:
+    """Two files on one split: the objective of each, a share of 1, and how near their answers are."""
+
+    first: float
+    second: float
+    agreement: float  # share of the images that get the same label
+    error: float  # of the second's logits: the root of their mean squared difference, by that of the first's
+
+
+def compare(request: ExportRequest, dataset: Dataset, name: SplitName, first: OneByOne, second: OneByOne) -> Compared:
+    """How ``second`` does where ``first`` is the measure."""
     split = dataset.split(name)
     images = request.normalized(split.images)
-    first, second = (file.labels(images) for file in files)
-    return _score(request, first, split.labels), _score(request, second, split.labels), float((first == second).mean())
-
-
-def _score(request: ExportRequest, labels: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> float:
-    figures: dict[str, Any] = classification_figures(
-        torch.from_numpy(labels), torch.from_numpy(right), request.num_classes
-    )
-    return float(figures[request.objective])
+    one, two = first.logits(images), second.logits(images)
+    labels = torch.from_numpy(split.labels)
+    scores = []
+    for logits in (one, two):
+        figures = classification_figures(torch.from_numpy(logits.argmax(axis=1)), labels, request.num_classes)
+        score = figures[request.objective]
+        assert isinstance(score, float)
+        scores.append(score)
+    error = float(np.sqrt(np.mean((two - one) ** 2) / np.mean(one**2)))
+    return Compared(scores[0], scores[1], float((one.argmax(axis=1) == two.argmax(axis=1)).mean()), error)

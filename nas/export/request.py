@@ -100,8 +100,8 @@ class Quantized:
     objective: str
     float_rank: float
     int8_rank: float
-    float_test: float | None  # None: there was no need to look at test
-    int8_test: float | None
+    float_test: float
+    int8_test: float
     agreement: float  # share of the images of rank to which both give the same label
     num_bytes: int
     float_bytes: int
