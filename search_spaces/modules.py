@@ -1,4 +1,8 @@
-"""The torch reading: a tree of layers becomes an ordinary ``nn.Module``."""
+"""The torch reading: a tree of layers becomes an ordinary ``nn.Module``.
+
+Exported networks carry the text of classes and functions from here (``search_spaces.source``), which therefore use
+nothing but torch.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +62,7 @@ class Gate(nn.Module):
 class Cell(nn.Module):
     """Node j is the sum of edge ij applied to node i over all i < j; the last node is the output."""
 
-    def __init__(self, num_nodes: int, edges: dict[str, nn.Module]) -> None:
+    def __init__(self, num_nodes: int, **edges: nn.Module) -> None:
         super().__init__()
         self.num_nodes = num_nodes
         for name, edge in edges.items():
@@ -75,16 +79,26 @@ class Cell(nn.Module):
         return nodes[-1]
 
 
+def sequence(**layers: nn.Module) -> nn.Sequential:
+    """One layer after the other, each under the name that its weights have."""
+    return nn.Sequential(OrderedDict(layers))
+
+
+def initialize(network: nn.Module) -> None:
+    """Draw the weights of convolutions by fan-out (He et al. 2015), as torchvision's networks do."""
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+
+
 def build(layer: Layer) -> nn.Module:
     """The module of a layer tree: float (N, C, H, W) in, logits (N, classes) out for a whole network.
 
-    Weights are drawn from torch's global generator: seed it first. Convolutions use He initialization by
-    fan-out (He et al. 2015), as the torchvision models of these families do.
+    Weights are drawn from torch's global generator: seed it first.
     """
     module: nn.Module = _BUILDERS[layer.kind](layer)
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d) and not part.weight.is_meta:  # nothing to draw there, and slow
-            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+    if not any(parameter.is_meta for parameter in module.parameters()):  # nothing to draw there, and slow
+        initialize(module)
     return module
 
 
@@ -126,6 +140,6 @@ _BUILDERS: dict[str, Callable[[Layer], Any]] = {
     "gate": lambda layer: Gate(layer.in_shape[0], layer["squeezed"]),
     "residual": lambda layer: Residual(**_parts(layer)),
     "concat": lambda layer: Concat(**_parts(layer)),
-    "cell": lambda layer: Cell(layer["nodes"], _parts(layer)),
-    "sequence": lambda layer: nn.Sequential(OrderedDict(_parts(layer))),
+    "cell": lambda layer: Cell(layer["nodes"], **_parts(layer)),
+    "sequence": lambda layer: sequence(**_parts(layer)),
 }

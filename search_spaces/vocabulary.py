@@ -153,7 +153,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Sequence:
-    """One after the other. A ``name`` shows in tables and in the keys of the weights."""
+    """One after the other. A ``name``, an identifier, shows in tables and in the keys of the weights."""
 
     body: tuple[Node, ...]
     name: str = ""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from budgets import cost_of, costs_of
 from nas.export.check import count_by_thop
 from nas.testing.computed_form import computed_form
 from nas.testing.peak_memory import measured_peak
 from search_spaces import Sample, SearchSpace, Task
+from search_spaces.source import network_source
 from search_spaces.structure import leaves
 
 TASKS = (Task((1, 8, 8), 2), Task((3, 9, 13), 10), Task((1, 28, 28), 62), Task((3, 32, 32), 10))
@@ -41,6 +44,7 @@ def check_space(space: SearchSpace, *, seeds: Iterable[int] = range(4), exact_pe
         check_no_weight_is_idle(space, small_or_large, TASKS[0])
         check_peak_memory(space, small_or_large, TASKS[0], exact=exact_peak)
         check_runs(space, small_or_large, LARGE)
+        check_source(space, small_or_large, TASKS[seed % len(TASKS)])
         check_ids(space, alike_samples(space, seed, SMALL), SMALL)
 
 
@@ -77,6 +81,35 @@ def check_runs(space: SearchSpace, sample: Sample, task: Task) -> None:
         out = model(torch.zeros(2, *task.input_shape))
     assert out.shape == (2, task.num_classes), f"{space.text(sample)} answers two images with {tuple(out.shape)}"
     assert out.isfinite().all(), f"{space.text(sample)} gives logits that are not finite ({task})"
+
+
+def check_source(space: SearchSpace, sample: Sample, task: Task) -> None:
+    """The source of a network, executed with torch alone, makes the built module: from a seed the same weights under
+    the same names, in training the same logits and gradients, then in use the same logits."""
+    defined: dict[str, Any] = {"torch": torch, "nn": nn, "OrderedDict": OrderedDict}
+    exec(network_source(space.structure(sample, task)), defined)
+    images = torch.randn(2, *task.input_shape, generator=torch.Generator().manual_seed(0))
+    makers = (lambda: space.build(sample, task.input_shape, task.num_classes), defined["Network"])
+    (built, *expected), (source, *found) = (_course(make, images) for make in makers)
+    names, others = ({key: tuple(t.shape) for key, t in model.state_dict().items()} for model in (built, source))
+    assert others == names, f"the source of {space.text(sample)} has weights {others}, not {names} ({task})"
+    for what, right, given in zip(
+        ("fresh weights", "logits", "gradients", "logits in use"), expected, found, strict=True
+    ):
+        assert torch.equal(right, given), f"the source of {space.text(sample)} has other {what} than built ({task})"
+
+
+def _course(make: Callable[[], nn.Module], images: Tensor) -> tuple[nn.Module, Tensor, Tensor, Tensor, Tensor]:
+    """A network from a seed; its weights, what it answers in training, its gradients, what it answers after that."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = make()
+    fresh = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    logits = model.train()(images)
+    logits.logsumexp(1).sum().backward()
+    gradients = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    with torch.no_grad():
+        return model, fresh, logits, gradients, model.eval()(images)
 
 
 def check_peak_memory(space: SearchSpace, sample: Sample, task: Task, *, exact: bool = True) -> None:

@@ -7,8 +7,6 @@ import dataclasses
 import importlib.util
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +16,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from exported_files import ROOT, predict_alone, request_for, small_sample
+from exported_files import lint, predict_alone, request_for, small_sample
 from PIL import Image, features
 
 from nas.data.dataset import Target
@@ -152,12 +150,7 @@ def test_what_is_typed_wrong_is_one_sentence(exported: Path, arguments: list[str
 
 
 def test_the_script_is_a_tidy_one(exported: Path) -> None:
-    """Whoever exports into a project of their own has it among what their linter reads."""
-    ours = ["--config", str(ROOT / "pyproject.toml"), str(exported / "predict.py")]
-    for command in (["check"], ["format", "--check"]):
-        ruff = [sys.executable, "-m", "ruff", *command, *ours]
-        done = subprocess.run(ruff, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    lint(exported / "predict.py")
     assert "import nas" not in (exported / "predict.py").read_text()
 
 

@@ -104,3 +104,12 @@ def predict_alone(folder: Path, *arguments: object, cwd: Path) -> subprocess.Com
     command = [sys.executable, "-S", str(folder / "predict.py"), *map(str, arguments)]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(alone)}
     return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def lint(*paths: Path) -> None:
+    """What is exported into a project may be among what its linter reads: ours has nothing to say of it."""
+    ours = ["--config", str(ROOT / "pyproject.toml"), *map(str, paths)]
+    for command in (["check"], ["format", "--check", "--diff"]):
+        ruff = [sys.executable, "-m", "ruff", *command, *ours]
+        done = subprocess.run(ruff, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
