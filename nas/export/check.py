@@ -23,7 +23,7 @@ from nas.export.request import ExportRequest, Extras
 Arrays = list[npt.NDArray[np.float32]]
 Pixels = npt.NDArray[np.uint8]  # (N, C, H, W)
 
-FILES = {"onnx": "model.onnx", "pt2": "model.pt2", "weights": "weights.safetensors"}  # the quickest first
+FILES = {"onnx": "model.onnx", "source": "model.py", "pt2": "model.pt2"}  # the quickest first
 ON_REQUEST = {"static": "model.batch1.onnx", "uint8": "model.uint8.onnx"}
 BATCH_SIZES = (1, 4, 1, 4)
 TOLERANCE = 1e-4  # largest difference of two logits, relative to the largest logit or to 1
@@ -127,7 +127,6 @@ def answers_of_fresh_processes(
 ) -> dict[str, Arrays]:
     """The logits of each file, by its format; all are loaded at once. ExportError if one cannot be."""
     loader = Path(__file__).with_name("loader_script.py")
-    root = str(Path(__file__).parents[2])
     with tempfile.TemporaryDirectory(prefix="nasctl-check-") as name:
         elsewhere = Path(name)
         np.savez(elsewhere / "inputs.npz", *batches)
@@ -141,7 +140,7 @@ def answers_of_fresh_processes(
         command = [sys.executable, "-I", "-W", "ignore", str(loader)]
         processes = {
             form: subprocess.Popen(
-                [*command, form, str(folder.absolute()), inputs(form), str(output), root],
+                [*command, form, str(folder.absolute()), inputs(form), str(output)],
                 cwd=elsewhere,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},  # for four images threads only wait for one another
                 stdin=subprocess.DEVNULL,

@@ -27,6 +27,7 @@ from nas.data import pixels as pixels_module
 from nas.errors import ExportError
 from nas.export.evaluate import TRAINED_ON, trained_on
 from nas.export.model_card import description, model_card
+from nas.export.model_source import model_source
 from nas.export.request import ExportRequest
 from search_spaces.registry import Registry
 
@@ -94,6 +95,12 @@ def write_weights(request: ExportRequest, model: TrainedModel, folder: Path) -> 
     tensors = {name: tensor.contiguous() for name, tensor in model.module.state_dict().items()}
     # Not by save_file, which lets only the owner read what it writes.
     (folder / "weights.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
+
+
+@register_exporter("source")
+def write_source(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
+    """``model.py``: the network in plain torch, to train on."""
+    (folder / "model.py").write_text(model_source(request), encoding="utf-8")
 
 
 @register_exporter("pt2")

@@ -244,7 +244,13 @@ images = np.stack([Classifier().read("photo.jpg")])
 logits = torch.export.load("model.pt2").module()(torch.from_numpy(images))
 ```
 
-`weights.safetensors` is the state dict, for `search_spaces.get_space({request.space!r}).build(...)`."""
+To train on, or to change the network: `model.py` is its source in plain torch, `weights.safetensors` its state dict.
+
+```python
+from model import load
+
+network = load()  # in eval mode
+```"""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -41,6 +41,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportRequest:
         "model.json",
         "model.onnx",
         "model.pt2",
+        "model.py",
         "predict.py",
         "weights.safetensors",
     ]
@@ -71,7 +72,8 @@ class TestWhole:
     def test_folder_and_nothing_else(self, exported: ExportRequest) -> None:
         assert {path.name for path in exported.weights.parent.iterdir()} == {"model", "trained.safetensors"}
         assert sorted(exported.out.iterdir()) == sorted(
-            exported.out / name for name in ("README.md", "model.json", "predict.py", *FILES.values())
+            exported.out / name
+            for name in ("README.md", "model.json", "predict.py", "weights.safetensors", *FILES.values())
         )
         assert len({path.stat().st_mode for path in exported.out.iterdir()}) == 1
 
@@ -81,11 +83,12 @@ class TestWhole:
 
         pixels = np.random.default_rng(0).integers(0, 256, (20, 31, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photo.jpg")
-        for name in ("model.json", "model.onnx", "model.pt2", "predict.py"):
+        for name in ("model.json", "model.onnx", "model.pt2", "model.py", "predict.py", "weights.safetensors"):
             shutil.copy(exported.out / name, tmp_path)
         card = (exported.out / "README.md").read_text()
         assert "python predict.py photo.jpg" in card
-        code = card.split("```python\n")[1].split("```")[0]
+        code = "".join(block.split("```")[0] for block in card.split("```python\n")[1:])
+        code += "\nassert torch.allclose(network(torch.from_numpy(images)), logits, atol=1e-5)"
         code += "\nprint(Classifier().classes[int(logits[0].argmax())])"
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
         by_onnx = subprocess.run(
@@ -99,13 +102,13 @@ class TestWhole:
         tensors = load_file(exported.weights)
         other = {name: tensor * 1.01 for name, tensor in tensors.items() if tensor.is_floating_point()}
         save_file(tensors | other, spoilt / "weights.safetensors")
-        with pytest.raises(ExportError, match=r"weights\.safetensors, loaded .* other logits"):
+        with pytest.raises(ExportError, match=r"model\.py, loaded .* other logits"):
             check_files(spoilt, exported, trained_model(exported), random_pixels(exported.input_shape))
 
     @pytest.mark.parametrize("space", [name for name in space_names() if name != "mobilenet"])
     def test_every_space_and_not_a_word(self, space: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         request = request_for(space, tmp_path / "in", small_sample(space))
-        assert len(export(request).files) == 6
+        assert len(export(request).files) == 7
         assert capfd.readouterr() == ("", "")
         assert traces_of_this_machine(request.out) == []
         onnx = request.out / "model.onnx"

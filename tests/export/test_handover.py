@@ -57,7 +57,8 @@ def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
     succeeds("export", "--best", "--out", "model", cwd=tmp_path)
     model = tmp_path / "model"
     assert {p.name for p in model.iterdir()} == {
-        "README.md", "model.json", "model.onnx", "model.pt2", "predict.py", "trained_on.npy", "weights.safetensors"
+        "README.md", "model.json", "model.onnx", "model.pt2", "model.py", "predict.py", "trained_on.npy",
+        "weights.safetensors",
     }  # fmt: skip
     assert traces_of_this_machine(model, photos) == []
     card = json.loads((model / "model.json").read_text())

@@ -1,0 +1,50 @@
+"""``model.py`` of an exported folder: the network as a file of its own, which needs torch and none of our packages."""
+
+from __future__ import annotations
+
+import textwrap
+
+from nas.export.request import ExportRequest
+from search_spaces import Task, get_space
+from search_spaces.source import network_source
+
+_USE = """\
+    from model import Network, load
+
+    network = load()  # with the weights of weights.safetensors, in eval mode
+    network = Network()  # with fresh weights, drawn as the search drew them"""
+
+_LOAD = '''\
+def load(folder: str | Path = Path(__file__).parent) -> Network:
+    """The trained network, in eval mode."""
+    from safetensors.torch import load_file
+
+    network = Network()
+    network.load_state_dict(load_file(Path(folder) / "weights.safetensors"))
+    return network.eval()
+'''
+
+
+def model_source(request: ExportRequest) -> str:
+    """The text of ``model.py``: formatted, and equal for equal requests."""
+    task = Task(request.input_shape, request.num_classes)
+    network = network_source(get_space(request.space).structure(request.sample, task))
+    imports = ["from __future__ import annotations", ""]
+    imports += ["from collections import OrderedDict"] if "OrderedDict" in network else []
+    imports += ["from pathlib import Path", "", "import torch", "from torch import nn"]
+    constants = [f"{name} = {tuple(values)!r}" for name, values in (("MEAN", request.mean), ("STD", request.std))]
+    top = [f'"""{_docstring(request)}\n"""', "", *imports, "", *constants, "", "", network, "", _LOAD]
+    return "\n".join(top)
+
+
+def _docstring(request: ExportRequest) -> str:
+    shape = ", ".join(map(str, request.input_shape))
+    paragraphs = [
+        f"A {request.space} network with {request.params:,} parameters, in plain torch: to train on, or to change.",
+        request.text,
+        _USE,
+        f"Images are float32 (N, {shape}), normalized channel by channel: (pixel / 255 - MEAN) / STD for pixels of 0 "
+        f"to 255. Logits are (N, {request.num_classes}), in the order of the classes in model.json, which also says "
+        "how pictures become pixels.",
+    ]
+    return "\n\n".join(part if part == _USE else textwrap.fill(part, 120) for part in paragraphs)
