@@ -127,7 +127,7 @@ def answers_of_fresh_processes(
 ) -> dict[str, Arrays]:
     """The logits of each file, by its format; all are loaded at once. ExportError if one cannot be."""
     loader = Path(__file__).with_name("loader_script.py")
-    with tempfile.TemporaryDirectory(prefix="nasctl-check-") as name:
+    with tempfile.TemporaryDirectory(dir=folder) as name:  # in there, so that a kill leaves nothing elsewhere
         elsewhere = Path(name)
         np.savez(elsewhere / "inputs.npz", *batches)
         np.savez(elsewhere / "pixels.npz", *pixels)

@@ -68,7 +68,7 @@ def quantize(source: Path, target: Path, images: Images, method: str = METHOD) -
     calibration, options = METHODS[method]
     try:
         with (
-            tempfile.TemporaryDirectory(prefix="nasctl-int8-") as folder,
+            tempfile.TemporaryDirectory(dir=target.parent) as folder,
             contextlib.redirect_stdout(io.StringIO()),  # it tells of its steps
         ):
             prepared = Path(folder, "prepared.onnx")

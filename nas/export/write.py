@@ -99,7 +99,7 @@ def quantized(
         return request, None
     from nas.export.int8 import FILE, write_int8
 
-    with tempfile.TemporaryDirectory(prefix="nasctl-int8-") as elsewhere:
+    with tempfile.TemporaryDirectory(dir=folder) as elsewhere:
         static = Path(elsewhere, "float.onnx")
         write_one_image(request, TrainedModel(model, request.input_shape), static)
         found, milliseconds = write_int8(request, static, folder / FILE)

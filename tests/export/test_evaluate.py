@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from exported_files import request_for, small_sample
 from PIL import Image
+from rich.console import Console
 from sklearn.metrics import classification_report
 
 from nas.config import DataConfig
@@ -28,6 +30,7 @@ from nas.export.formats import TrainedModel, write_description, write_onnx
 from nas.export.predict import load_model
 from nas.export.predict_script import Classifier
 from nas.export.write import trained_model
+from nas.report.tables.evaluation import print_evaluation
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +153,23 @@ def test_intervals_are_those_of_drawing_images_again() -> None:
 def test_who_is_taken_for_whom() -> None:
     confusion = np.array([[9, 3, 0], [0, 9, 7], [0, 0, 0]])
     assert most_confused(confusion, ["a", "b", "c"]) == [("b", "c", 7), ("a", "b", 3)]
+
+
+def test_the_tables_say_it_all(classifier: Classifier, tmp_path: Path) -> None:
+    write_images(tmp_path, {"a": "aaa", "b": "book", "c": "cup"}, 4)
+    (tmp_path / "cup" / "broken.png").write_bytes(b"no picture")
+    found = evaluate(classifier, other_data(str(tmp_path), classifier), np.zeros(0, np.uint32))
+    console = Console(width=100, record=True, file=io.StringIO())
+    print_evaluation(console, dataclasses.replace(found, trained_on=3))
+    text = console.export_text()
+    for words in (
+        f"{tmp_path.name}, all: 8 images",
+        "balanced accuracy",
+        "Without images here: axe, drill.",
+        "left out: aaa.",
+        "3 of the 8 images are among those that the network was trained on",
+        "1 file could not be read",
+        "broken.png: ",
+        "Most confused: ",
+    ):
+        assert words in text

@@ -116,7 +116,11 @@ class TestWhole:
 
     def test_another_export_is_equal_byte_for_byte(self, exported: ExportRequest, tmp_path: Path) -> None:
         again = dataclasses.replace(exported, out=tmp_path / "again")
+        killed = tmp_path / ".tmp-again-0123456789ab"  # what an export leaves that was killed while it wrote
+        killed.mkdir()
+        (killed / "model.onnx").write_bytes(b"half of it")
         export(again)
+        assert [path.name for path in tmp_path.iterdir()] == ["again"]
         assert dict(contents(again.out)) == dict(contents(exported.out))
 
     def test_traces_are_found(self, exported: ExportRequest, tmp_path: Path) -> None:

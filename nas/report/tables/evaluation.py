@@ -7,6 +7,7 @@ from rich.table import Table
 
 from nas.export.evaluate import AVERAGES, Evaluation
 from nas.report.tables.format import decimal, make_table
+from nas.units import counted
 
 MOST_CLASSES = 20  # of a confusion matrix as text
 MOST_FILES = 20  # that are named
@@ -42,7 +43,7 @@ def remarks(found: Evaluation) -> list[str]:
     if found.broken:
         more = f"\n  ... and {len(found.broken) - MOST_FILES} more" if len(found.broken) > MOST_FILES else ""
         listed = "".join(f"\n  {name}" for name in found.broken[:MOST_FILES])
-        said.append(f"{len(found.broken)} files could not be read:{listed}{more}")
+        said.append(f"{counted(len(found.broken), 'file')} could not be read:{listed}{more}")
     return said
 
 
