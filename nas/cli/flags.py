@@ -30,6 +30,10 @@ Imbalance = Annotated[
 ]
 ImageSize = Annotated[Text, option("Side in pixels that images are brought to. [default: their own]", "N")]
 Fit = Annotated[Text, option("resize or pad, to reach --image-size. [default: resize]", "HOW")]
+Grey = Annotated[bool, typer.Option("--grey", help="Bring images to one channel. [default: if all are grey]")]
+Colour = Annotated[
+    bool, typer.Option("--colour", help="Bring images to three channels. [default: unless all are grey]")
+]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Go on without images that cannot be read.")]
 Strategy = Annotated[
     Text,

@@ -19,6 +19,7 @@ class DataConfig(BaseModel):
     )  # None: 20 for digits, 1 for everything else
     image_size: int | None = Field(default=None, ge=8, le=224)  # None: the images' own if all agree, else an error
     fit: Literal["resize", "pad"] = "resize"
+    colours: Literal["grey", "rgb"] | None = None  # None: grey if every image is, else RGB
     skip_broken: bool = False
     split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images
     # False: train on every training image, as benchmarks without a validation split do. The select and rank splits

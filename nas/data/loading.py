@@ -83,7 +83,7 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
     source = find_source(config.source, root)
     cache = Cache(root)
     wanted = f"{config.image_size}:{config.fit}" if config.image_size else "own"
-    quick = _hash(_FORMAT, source.fingerprint(), wanted)
+    quick = _hash(_FORMAT, source.fingerprint(), wanted, *([config.colours] if config.colours else []))
     folder = cache.lookup(quick)
     if folder is None:
         found = printable_names(source.look(progress))
@@ -108,7 +108,8 @@ def _target(found: Found, config: DataConfig) -> Target:
     size = config.image_size
     height, width = (size, size) if size else (int(side) for side in found.sizes[0])
     levels = found.levels or Target.levels
-    return Target(1 if found.grey else 3, height, width, config.fit if size else "resize", levels)
+    is_grey = config.colours == "grey" if config.colours else found.grey
+    return Target(1 if is_grey else 3, height, width, config.fit if size else "resize", levels)
 
 
 def _dataset(config: DataConfig, name: str, survey: Survey, folder: Path) -> Dataset:

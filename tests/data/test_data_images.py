@@ -196,6 +196,22 @@ def test_one_channel_only_if_every_image_is_grey(tmp_path: Path) -> None:
     assert (test.images[-1] == np.asarray(gradient()).transpose(2, 0, 1)).all()
 
 
+def test_channels_as_asked_for(tmp_path: Path) -> None:
+    mixed = write_folder(tmp_path / "a", {"x": gradient("L"), "y": gradient("RGB")})
+    grey = opened(mixed, colours="grey")
+    assert grey.input_shape == (1, 12, 10) and grey.key != opened(mixed).key
+    assert (grey.split("test").images == np.asarray(gradient("L"))).all()  # Pillow's luma
+    assert opened(mixed, colours="rgb").key == opened(mixed).key  # the same pixels
+    plain = write_folder(tmp_path / "b", {"x": gradient("L"), "y": gradient("1")})
+    assert opened(plain, colours="grey").key == opened(plain).key
+    assert (opened(plain, colours="rgb").split("test").images[0] == np.asarray(gradient("L"))).all()
+    pixels = np.stack([np.asarray(gradient())] * 12)
+    np.savez(tmp_path / "set.npz", images=pixels, labels=np.arange(12) % 2)
+    arrays = opened(mixed, source=str(tmp_path / "set.npz"), colours="grey").split("test").images
+    assert (arrays == np.asarray(gradient("L"))).all() and arrays.shape[1] == 1
+    assert opened(mixed, source="digits", colours="rgb").input_shape == (3, 8, 8)
+
+
 def test_image_size(tmp_path: Path) -> None:
     config = write_folder(tmp_path, {"x": gradient(), "y": gradient().resize((30, 20))})
     with pytest.raises(DataError, match=r"10 to 30 pixels wide, 12 to 20 high.*--image-size 32"):
