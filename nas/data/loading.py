@@ -88,7 +88,7 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
     if folder is None:
         found = printable_names(source.look(progress))
         survey = survey_of(found)
-        faults = [*structure_faults(found), *size_faults(found, config.image_size)]
+        faults = [*structure_faults(found), *([] if config.size else size_faults(found))]
         if faults:
             return _Examined(printable(source.name), survey, None, tuple(faults))
         folder = _decoded(cache, found, _target(found, config), progress)
@@ -105,11 +105,10 @@ def _decoded(cache: Cache, found: Found, target: Target, progress: Progress | No
 
 
 def _target(found: Found, config: DataConfig) -> Target:
-    size = config.image_size
-    height, width = (size, size) if size else (int(side) for side in found.sizes[0])
+    width, height = config.size or (int(side) for side in found.sizes[0][::-1])
     levels = found.levels or Target.levels
     is_grey = config.colours == "grey" if config.colours else found.grey
-    return Target(1 if is_grey else 3, height, width, config.fit if size else "resize", levels)
+    return Target(1 if is_grey else 3, height, width, config.fit if config.size else "resize", levels)
 
 
 def _dataset(config: DataConfig, name: str, survey: Survey, folder: Path) -> Dataset:

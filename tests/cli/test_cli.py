@@ -75,7 +75,7 @@ def test_every_fault_of_one_command_is_reported_together(tmp_path):
         (["search", "--space", "resnet", "--device", "tpu"], "tpu"),
         (["search", "--space", "resnet", "--recipe", "custom"], "custom-ce"),
         (["search", "--space", "resnet", "--run", "a/b"], "not a name"),
-        (["search", "--space", "resnet", "--image-size", "4"], "at least 8"),
+        (["search", "--space", "resnet", "--image-size", "96x4"], "96x64"),
         (["search", "--space", "resnet", "--grey", "--colour"], "--grey and --colour exclude each other"),
         (["search", "--space", "resnet", "--trials-per-gpu", "2", "--device", "cpu"], "--trials-per-gpu"),
         (["search", "--space", "resnet", "--data", "ciphar10"], "cifar10"),

@@ -219,8 +219,29 @@ def test_image_size(tmp_path: Path) -> None:
     resized = opened(config, image_size=16)
     padded = opened(config, image_size=16, fit="pad")
     assert resized.input_shape == padded.input_shape == (3, 16, 16)
+    wide = opened(config, image_size=(24, 16))
+    assert wide.input_shape == (3, 16, 24)
+    expected = gradient().resize((24, 16), Image.Resampling.BICUBIC)
+    assert (wide.split("test").images[0].transpose(1, 2, 0) == np.asarray(expected)).all()
     assert resized.key != padded.key and resized.cache_path != padded.cache_path
     assert resized.split("test").images[:, 2].min() > 40 and padded.split("test").images[:, 2].min() == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "size"),
+    [
+        ("32", 32, (32, 32)),
+        (32, 32, (32, 32)),
+        ("96x64", (96, 64), (96, 64)),
+        ([8, 224], (8, 224), (8, 224)),
+        ("48X48", 48, (48, 48)),
+        (None, None, None),
+    ],
+)
+def test_a_size_is_a_side_or_width_and_height(given: Any, kept: Any, size: tuple[int, int] | None) -> None:
+    config = DataConfig(image_size=given)
+    assert config.image_size == kept and config.size == size
+    assert DataConfig.model_validate_json(config.model_dump_json()) == config  # as logs keep it
 
 
 @pytest.mark.parametrize("size", [(7, 20), (300, 300)])

@@ -50,13 +50,20 @@ def faults(path: Path, **changes: Any) -> tuple[str, ...]:
     return caught.value.faults
 
 
+WRONG_SIZE = "cannot be used: give one side, or width x height: 32 or 96x64, each from 8 to 224."
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
         ({"imbalance": float("inf")}, "--imbalance inf cannot be used: Input should be a finite number."),
         ({"imbalance": float("nan")}, "--imbalance nan cannot be used: Input should be a finite number."),
         ({"fit": "pad"}, "--fit 'pad' cannot be used: add --image-size, the size to pad to."),
-        ({"fit": "pad", "image_size": 7}, "--image-size 7 cannot be used: give a number of at least 8."),
+        ({"fit": "pad", "image_size": 7}, f"--image-size 7 {WRONG_SIZE}"),
+        *(
+            ({"image_size": size}, f"--image-size {size!r} {WRONG_SIZE}")
+            for size in ("96x", "96x7", "225", "8x8x8", "a")
+        ),
     ],
 )
 def test_settings_that_cannot_be(values: dict[str, Any], expected: str) -> None:
