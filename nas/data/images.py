@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from nas.data.dataset import Levels, Target
-from nas.data.pixels import FORMATS, GREY_MODES, SUFFIXES, extent, fitted, orientation, prepared
+from nas.data.pixels import FORMATS, GREY_MODES, SUFFIXES, extent, fitted, orientation, prepared, scaled
 
 __all__ = ["SUFFIXES", "Header", "decode_array", "decode_file", "read_header", "reason", "suffix_of"]
 
@@ -46,8 +46,10 @@ def decode_file(content: bytes, target: Target) -> npt.NDArray[np.uint8]:
     return prepared(image, target.channels, target.height, target.width, target.fit, target.levels)
 
 
-def decode_array(pixels: npt.NDArray[np.uint8], target: Target) -> npt.NDArray[np.uint8]:
-    """The same for pixels already decoded: uint8 (H, W) or (H, W, 3) to uint8 (C, H, W)."""
+def decode_array(pixels: npt.NDArray[Any], target: Target) -> npt.NDArray[np.uint8]:
+    """The same for pixels already decoded: (H, W) or (H, W, 3) to uint8 (C, H, W); what is not uint8 is deep."""
+    if pixels.dtype != np.uint8:
+        pixels = scaled(pixels, target.levels)
     return fitted(Image.fromarray(pixels), target.channels, target.height, target.width, target.fit)
 
 

@@ -19,7 +19,7 @@ from nas.data.splits import Rows, long_tail, make_splits
 from nas.data.validation import broken_faults, few_images_faults, size_faults, structure_faults
 from nas.errors import DataError
 
-_FORMAT = "4"  # of the cached arrays and of the splits; a change makes old caches and keys unknown
+_FORMAT = "5"  # of the cached arrays and of the splits; a change makes old caches and keys unknown
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ use as they were in training.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
@@ -68,9 +70,11 @@ def orientation(image: Image.Image) -> int:
 
 def extent(image: Image.Image) -> Levels | None:
     """The least and the largest value of a deep image; None for others, and where no value is finite."""
-    if image.mode not in DEEP_MODES:
-        return None
-    values = np.asarray(image)
+    return extent_of(np.asarray(image)) if image.mode in DEEP_MODES else None
+
+
+def extent_of(values: npt.NDArray[Any]) -> Levels | None:
+    """The least and the largest finite value; None where there is none."""
     values = values[np.isfinite(values)]
     return (float(values.min()), float(values.max())) if values.size else None
 
@@ -89,13 +93,18 @@ def levels_of(extents: list[Levels]) -> Levels:
     return (-white if low < 0 else 0.0, white)
 
 
+def scaled(values: npt.NDArray[Any], levels: Levels) -> npt.NDArray[np.uint8]:
+    """Values between ``levels`` brought to 8 bits; NaN is black."""
+    black, white = levels
+    values = np.nan_to_num(values.astype(np.float64), nan=black)
+    return ((values - black) * (255 / (white - black))).clip(0, 255).round().astype(np.uint8)
+
+
 def flattened(image: Image.Image, levels: Levels) -> Image.Image:
     """Mode L or RGB: deep grey between ``levels`` brought to 8 bits, transparency laid over white."""
     mode = image.mode
     if mode in DEEP_MODES:
-        black, white = levels
-        values = np.nan_to_num(np.asarray(image, np.float64), nan=black)
-        return Image.fromarray(((values - black) * (255 / (white - black))).clip(0, 255).round().astype(np.uint8))
+        return Image.fromarray(scaled(np.asarray(image), levels))
     if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
         grey = mode in GREY_MODES
         colours = image.convert("RGBA")

@@ -116,7 +116,7 @@ def predict_script() -> str:
     text = Path(pixels_module.__file__).read_text(encoding="utf-8")
     _, imports, pixels = text.partition("from PIL import Image, ImageOps\n")  # all others the script has itself
     before, found, after = script.partition(
-        "from PIL import Image\n\nfrom nas.data.pixels import FORMATS, SUFFIXES, prepared\n"
+        "from PIL import Image\n\nfrom nas.data.pixels import FORMATS, SUFFIXES, prepared, scaled\n"
     )
     assert imports and found, "predict_script.py or pixels.py no longer imports what is expected here"
     return before + imports + pixels.rstrip() + "\n\n" + after

@@ -17,18 +17,18 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
-from nas.data.pixels import FORMATS, SUFFIXES, prepared
+from nas.data.pixels import FORMATS, SUFFIXES, prepared, scaled
 
 BATCH = 64  # pictures in memory at once
-Picture = Path | str | Image.Image | npt.NDArray[np.uint8]
-"""A file, or an image, or its pixels: (H, W) or (H, W, 3)."""
+Picture = Path | str | Image.Image | npt.NDArray[Any]
+"""A file, or an image, or its pixels: (H, W) or (H, W, 3), 8 bits deep if they are uint8, else deeper."""
 Prepared = npt.NDArray[np.float32]  # (C, H, W), normalized
 
 
@@ -45,14 +45,15 @@ class Classifier:
 
     def read(self, picture: Picture) -> Prepared:
         """A picture, prepared as those that the network was trained on; any exception if its file is broken."""
+        channels, height, width = self.shape
+        how = self.card["input"]["preprocessing"]
+        levels = tuple(how["levels"])
         if isinstance(picture, np.ndarray):
-            picture = Image.fromarray(picture)
+            picture = Image.fromarray(picture if picture.dtype == np.uint8 else scaled(picture, levels))
         if not isinstance(picture, Image.Image):
             with Image.open(picture, formats=FORMATS) as image:
                 return self.read(image)
-        channels, height, width = self.shape
-        how = self.card["input"]["preprocessing"]
-        pixels = prepared(picture, channels, height, width, how["fit"], tuple(how["levels"]))
+        pixels = prepared(picture, channels, height, width, how["fit"], levels)
         return ((pixels / 255 - self.mean) / self.std).astype(np.float32)
 
     def scores(self, pictures: Sequence[Prepared]) -> npt.NDArray[np.float64]:

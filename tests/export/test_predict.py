@@ -109,6 +109,14 @@ def test_the_pixels_are_those_of_training_bit_for_bit(exported: Path, kind: str,
     assert (np.rint(back * 255) == pixels).all()
 
 
+@pytest.mark.parametrize("kind", ["L", "RGB", "I;16", "I", "F"])
+def test_arrays_are_prepared_as_files_of_the_same_values(exported: Path, kind: str) -> None:
+    classifier = loaded(exported).Classifier()
+    assert (classifier.read(np.asarray(picture(kind))) == classifier.read(picture(kind))).all()
+    deep = np.asarray(picture("I"))
+    assert (classifier.read(np.stack([deep] * 3, axis=2)) == classifier.read(deep)).all()
+
+
 def test_it_names_pictures_and_folders_of_them_and_what_is_broken(exported: Path, tmp_path: Path) -> None:
     classes = json.loads((exported / "model.json").read_text())["classes"]
     (tmp_path / "photos" / "more").mkdir(parents=True)

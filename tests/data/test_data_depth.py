@@ -1,0 +1,88 @@
+"""Images deeper than 8 bits: files and arrays of the same values give the same pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from nas.data import DataConfig, Dataset, describe_data, open_data
+
+Array = npt.NDArray[Any]
+LABELS = np.arange(24) % 2  # "0" and "1": half of each class to train on
+
+
+def config(source: Path, **changes: Any) -> DataConfig:
+    return DataConfig(source=str(source), cache_dir=str(source.parent / "cache"), **changes)
+
+
+def written(folder: Path, images: Array, suffix: str) -> Path:
+    """A folder of 24 images, the last 8 of them in test/."""
+    for number, (image, label) in enumerate(zip(images, LABELS, strict=True)):
+        file = folder / ("train" if number < 16 else "test") / str(label) / f"{number:02}{suffix}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+    return folder
+
+
+def packed(path: Path, images: Array) -> Path:
+    """The same as an .npz file."""
+    np.savez(path, images=images[:16], labels=LABELS[:16], test_images=images[16:], test_labels=LABELS[16:])
+    return path
+
+
+def pixels(data: Dataset) -> Array:
+    """Every image, by what is in it, for sources differ in their order."""
+    rows = np.concatenate([data.split(name).images for name in ("train", "select", "rank", "test")])
+    return np.unique(rows, axis=0)
+
+
+def deep(dtype: Any, low: float, high: float) -> Array:
+    return np.random.default_rng(1).uniform(low, high, (24, 9, 11)).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("images", "suffix", "levels"),
+    [
+        (deep(np.uint16, 0, 4000), ".png", (0, 4095)),
+        (deep(np.uint16, 0, 60000), ".tif", (0, 65535)),
+        (deep(np.int32, -300, 900), ".tif", (-1023, 1023)),
+        (deep(np.float32, 0, 1), ".tif", (0, 1)),
+        (deep(np.float32, -700, 200), ".tif", (-1023, 1023)),
+        (np.where(deep(np.float32, 0, 1) < 0.3, np.nan, deep(np.float32, 0, 9000)), ".tif", (0, 16383)),
+    ],
+)
+def test_files_and_arrays_of_the_same_values_give_the_same_pixels(
+    tmp_path: Path, images: Array, suffix: str, levels: tuple[float, float]
+) -> None:
+    files = open_data(config(written(tmp_path / "files", images, suffix)))
+    arrays = open_data(config(packed(tmp_path / "arrays.npz", images)))
+    assert files.levels == arrays.levels == levels
+    assert (pixels(files) == pixels(arrays)).all()
+    black, white = levels
+    expected = (np.nan_to_num(images.astype(float), nan=black) - black) * 255 / (white - black)
+    assert (arrays.split("test").images[:, 0] == expected[16:].round()).all()
+
+
+def test_colour_files_and_arrays_give_the_same_pixels(tmp_path: Path) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (24, 9, 11, 3), dtype=np.uint8)
+    for changes in ({}, {"colours": "grey"}, {"image_size": "16x8"}):
+        files = open_data(config(written(tmp_path / "files", images, ".png"), **changes))
+        arrays = open_data(config(packed(tmp_path / "arrays.npz", images), **changes))
+        assert files.levels is None and arrays.levels is None
+        assert (pixels(files) == pixels(arrays)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int64, np.float64, ">u2"])
+def test_arrays_of_every_type_are_scaled_in_colour_too(tmp_path: Path, dtype: Any) -> None:
+    images = np.stack([deep(dtype, 0, 1000)] * 3, axis=3)
+    source = config(packed(tmp_path / "arrays.npz", images))
+    data = open_data(source)
+    assert data.levels == describe_data(source).levels == (0, 1023) and data.input_shape == (3, 9, 11)
+    assert describe_data(source).modes == {np.dtype(dtype).name: 24}
+    expected = (images[16:].astype(float) / 1023 * 255).round().transpose(0, 3, 1, 2)
+    assert (data.split("test").images == expected).all()
