@@ -75,6 +75,7 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
         faults=tuple(faults),
         cache_path=examined.folder,
         levels=survey.levels,
+        notes=survey.notes,
     )
 
 

@@ -79,6 +79,11 @@ def extent_of(values: npt.NDArray[Any]) -> Levels | None:
     return (float(values.min()), float(values.max())) if values.size else None
 
 
+def is_clipped(extent: Levels | None, levels: Levels) -> bool:
+    """Whether an image of this extent has values outside ``levels``; None: it is not deep."""
+    return extent is not None and (extent[0] < levels[0] or extent[1] > levels[1])
+
+
 def levels_of(extents: list[Levels]) -> Levels:
     """Black and white for images of these extents, all together.
 

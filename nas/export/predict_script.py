@@ -24,7 +24,7 @@ import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
-from nas.data.pixels import FORMATS, SUFFIXES, prepared, scaled
+from nas.data.pixels import FORMATS, SUFFIXES, Levels, extent, is_clipped, prepared, scaled
 
 BATCH = 64  # pictures in memory at once
 Picture = Path | str | Image.Image | npt.NDArray[Any]
@@ -43,17 +43,22 @@ class Classifier:
         self.mean, self.std = (np.reshape(normal[key], (-1, 1, 1)) for key in ("mean", "std"))
         self.session = onnxruntime.InferenceSession(Path(folder) / "model.onnx", providers=["CPUExecutionProvider"])
 
+    @property
+    def levels(self) -> Levels:
+        """Black and white of pictures deeper than 8 bits."""
+        black, white = self.card["input"]["preprocessing"]["levels"]
+        return black, white
+
     def read(self, picture: Picture) -> Prepared:
         """A picture, prepared as those that the network was trained on; any exception if its file is broken."""
         channels, height, width = self.shape
-        how = self.card["input"]["preprocessing"]
-        levels = tuple(how["levels"])
         if isinstance(picture, np.ndarray):
-            picture = Image.fromarray(picture if picture.dtype == np.uint8 else scaled(picture, levels))
+            picture = Image.fromarray(picture if picture.dtype == np.uint8 else scaled(picture, self.levels))
         if not isinstance(picture, Image.Image):
             with Image.open(picture, formats=FORMATS) as image:
                 return self.read(image)
-        pixels = prepared(picture, channels, height, width, how["fit"], levels)
+        fit = self.card["input"]["preprocessing"]["fit"]
+        pixels = prepared(picture, channels, height, width, fit, self.levels)
         return ((pixels / 255 - self.mean) / self.std).astype(np.float32)
 
     def scores(self, pictures: Sequence[Prepared]) -> npt.NDArray[np.float64]:
@@ -97,14 +102,18 @@ def pictures_of(paths: Sequence[str]) -> list[str]:
 
 
 def predictions(
-    classifier: Classifier, paths: Iterable[str], broken: list[str]
+    classifier: Classifier, paths: Iterable[str], broken: list[str], clipped: list[str]
 ) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
-    """(path, scores) of every picture, in this order; the names of those that cannot be read, and why, go to
-    ``broken``."""
+    """(path, scores) of every picture, in this order; those that cannot be read, and why, go to ``broken``, those
+    with values outside the levels to ``clipped``."""
 
     def read(path: str) -> Prepared | Exception:
         try:
-            return classifier.read(path)
+            with Image.open(path, formats=FORMATS) as image:
+                picture = classifier.read(image)
+                if is_clipped(extent(image), classifier.levels):
+                    clipped.append(path)
+                return picture
         except Exception as error:  # Pillow raises nearly anything on damaged files
             return error
 
@@ -136,14 +145,20 @@ def write_predictions(classifier: Classifier, paths: Sequence[str], output: Text
 
     The exit code: 1 if some pictures could not be read.
     """
-    top, broken = max(1, min(top, len(classifier.classes))), list[str]()
+    top, broken, clipped = max(1, min(top, len(classifier.classes))), list[str](), list[str]()
     writer = csv.writer(output, delimiter="," if as_csv else "\t", lineterminator="\n")
     writer.writerows([head(top)] if as_csv else [])
     shown = output is not sys.stdout and sys.stderr.isatty()
-    for number, (path, scores) in enumerate(predictions(classifier, paths, broken), start=1):
+    for number, (path, scores) in enumerate(predictions(classifier, paths, broken, clipped), start=1):
         writer.writerow(row(path, scores, classifier.classes, top))
         if shown and (number % BATCH == 0 or number == len(paths)):
             print(f"\r{number:,} of {len(paths):,} pictures", end="\n" * (number == len(paths)), file=sys.stderr)
+    if clipped:
+        black, white = classifier.levels
+        print(
+            f"{len(clipped)} of {len(paths)} pictures have values outside {black:g} to {white:g}, which were clipped",
+            file=sys.stderr,
+        )
     if broken:
         print(*broken, f"{len(broken)} of {len(paths)} pictures could not be read", sep="\n", file=sys.stderr)
     return 1 if broken else 0

@@ -68,6 +68,17 @@ def test_files_and_arrays_of_the_same_values_give_the_same_pixels(
     assert (arrays.split("test").images[:, 0] == expected[16:].round()).all()
 
 
+def test_the_range_is_that_of_training_images_and_what_exceeds_it_is_counted(tmp_path: Path) -> None:
+    images = deep(np.uint16, 0, 4000)
+    images[16:, 0, 0] = 4095
+    images[17:20, 0, 0] = 9000
+    for source in (written(tmp_path / "files", images, ".png"), packed(tmp_path / "arrays.npz", images)):
+        report = describe_data(config(source))
+        assert report.levels == (0, 4095)
+        assert report.notes == {"Images of test with values outside 0 to 4095, clipped": 3}
+        assert open_data(config(source)).split("test").images[:, 0, 0, 0].tolist() == [255] * 8
+
+
 def test_colour_files_and_arrays_give_the_same_pixels(tmp_path: Path) -> None:
     images = np.random.default_rng(2).integers(0, 256, (24, 9, 11, 3), dtype=np.uint8)
     for changes in ({}, {"colours": "grey"}, {"image_size": "16x8"}):

@@ -120,7 +120,9 @@ def test_one_range_for_a_whole_set_by_its_training_images(tmp_path: Path) -> Non
     assert test.images.max() == 255  # cut off
     console = Console(record=True, width=100)
     print_data(console, describe_data(config))
-    assert "Deeper than 8 bits: 0 to 4095 become 0 to 255, for all images alike" in console.export_text()
+    shown = console.export_text()
+    assert "Deeper than 8 bits: 0 to 4095 become 0 to 255, for all images alike" in shown
+    assert "Images of test with values outside 0 to 4095, clipped: 12" in shown
 
 
 def test_grey_palette_is_grey_and_transparency_turns_white() -> None:

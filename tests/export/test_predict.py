@@ -143,6 +143,16 @@ def test_it_names_pictures_and_folders_of_them_and_what_is_broken(exported: Path
     assert next(csv.reader([plain.stdout], delimiter="\t")) == [rows[0]["path"], rows[0]["label"], rows[0]["score"]]
 
 
+def test_values_outside_the_levels_are_counted(exported: Path, tmp_path: Path) -> None:
+    kinds = {"inside": np.full((9, 9), 50_000), "above": np.full((9, 9), 50_001), "below": np.full((9, 9), -1)}
+    for name, values in kinds.items():
+        Image.fromarray(values.astype(np.int32)).save(tmp_path / f"{name}.tif")
+    (tmp_path / "8 bits.png").write_bytes(KINDS["RGB"]())
+    done = predict_alone(exported, ".", cwd=tmp_path)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
+    assert done.stderr.splitlines() == ["2 of 4 pictures have values outside 0 to 50000, which were clipped"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
