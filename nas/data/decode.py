@@ -55,7 +55,7 @@ def survey_of(found: Found) -> Survey:
         formats=dict(found.formats.most_common()),
         broken=found.broken,
         num_ignored=found.num_ignored,
-        notes=_clipped(found),
+        notes=dict(found.notes.most_common()) | _clipped(found),
         levels=found.levels,
     )
 

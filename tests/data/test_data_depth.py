@@ -1,7 +1,10 @@
-"""Images deeper than 8 bits: files and arrays of the same values give the same pixels."""
+"""Images that hold more than is used: deeper than 8 bits, as files and as arrays, and of several pages."""
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from nas.data import DataConfig, Dataset, describe_data, open_data
+from nas.data.dataset import Target
+from nas.data.images import DEEP_COLOURS, SEVERAL_PAGES, decode_file, read_header
+from nas.report.tables.data import print_data
 
 Array = npt.NDArray[Any]
 LABELS = np.arange(24) % 2  # "0" and "1": half of each class to train on
@@ -97,3 +104,81 @@ def test_arrays_of_every_type_are_scaled_in_colour_too(tmp_path: Path, dtype: An
     assert describe_data(source).modes == {np.dtype(dtype).name: 24}
     expected = (images[16:].astype(float) / 1023 * 255).round().transpose(0, 3, 1, 2)
     assert (data.split("test").images == expected).all()
+
+
+def encoded(image: Image.Image, form: str, *more: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **({"save_all": True, "append_images": more} if more else {}))
+    return buffer.getvalue()
+
+
+def png_of_16_bits(values: Array) -> bytes:
+    """What Pillow does not write: (H, W, 3) as a PNG of 16 bits a colour."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    height, width, _ = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def tiff_of_16_bits(values: Array) -> bytes:
+    """The same as a TIFF."""
+    height, width, _ = values.shape
+    pixels = values.astype("<u2").tobytes()
+    bits = 8 + len(pixels)  # where they are written
+    tags = [
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, bits), (259, 4, 1, 1), (262, 4, 1, 2), (273, 4, 1, 8),
+        (277, 4, 1, 3), (278, 4, 1, height), (279, 4, 1, len(pixels)),
+    ]  # fmt: skip
+    table = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return struct.pack("<2sHI", b"II", 42, bits + 6) + pixels + struct.pack("<3H", 16, 16, 16) + table + bytes(4)
+
+
+@pytest.mark.parametrize("write", [png_of_16_bits, tiff_of_16_bits])
+def test_of_colours_of_16_bits_the_upper_8_are_used(write: Any) -> None:
+    values = np.random.default_rng(3).integers(0, 65536, (9, 11, 3))
+    header, target = read_header(write(values)), Target(3, 9, 11, "resize")
+    assert header.notes == (DEEP_COLOURS,) and header.extent is None
+    assert (decode_file(write(values), target).transpose(1, 2, 0) == values >> 8).all()
+
+
+RED, GREY = Image.new("RGB", (11, 9), "red"), Image.new("L", (11, 9), 50)
+
+
+@pytest.mark.parametrize(
+    ("content", "notes"),
+    [
+        (encoded(RED, "GIF", GREY), (SEVERAL_PAGES,)),
+        (encoded(RED, "PNG", GREY.convert("RGB")), (SEVERAL_PAGES,)),
+        (encoded(RED, "TIFF", GREY, GREY), (SEVERAL_PAGES,)),
+        (encoded(RED, "TIFF", GREY)[:-150], (SEVERAL_PAGES,)),  # damaged behind the first page
+        (encoded(RED, "GIF", GREY)[:-12], (SEVERAL_PAGES,)),
+        (encoded(RED, "GIF"), ()),
+        (encoded(RED, "TIFF"), ()),
+        (encoded(RED.convert("CMYK"), "TIFF"), ()),
+        (encoded(RED.convert("LAB"), "TIFF"), ()),
+    ],
+)
+def test_of_several_pages_the_first_is_used(content: bytes, notes: tuple[str, ...]) -> None:
+    header = read_header(content)
+    assert header.notes == notes and not header.grey
+    pixels = decode_file(content, Target(3, 9, 11, "resize")).astype(int)
+    assert np.abs(pixels - np.array([255, 0, 0]).reshape(3, 1, 1)).max() <= 5  # LAB is of 8 bits
+
+
+def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (24, 9, 11, 3), dtype=np.uint8)
+    source = written(tmp_path / "files", images, ".png")
+    for number in (2, 4, 17):
+        part = "train" if number < 16 else "test"
+        (source / part / str(number % 2) / f"{number:02}.png").write_bytes(encoded(RED, "GIF", GREY))
+    (source / "train" / "1" / "03.png").write_bytes(png_of_16_bits(images[3].astype(int) * 257))
+    report = describe_data(config(source))
+    assert report.notes == {SEVERAL_PAGES: 3, DEEP_COLOURS: 1}
+    assert describe_data(config(source)).notes == report.notes  # from the cache
+    console = Console(record=True, width=100)
+    print_data(console, report)
+    assert f"{SEVERAL_PAGES}: 3\n{DEEP_COLOURS}: 1\n" in console.export_text()
