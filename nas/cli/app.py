@@ -99,9 +99,7 @@ def search(
     trial_timeout: Annotated[Text, option("Stop a single trial after this time; it counts as failed.", "TIME")] = None,
     objective: Annotated[Text, option("What ranks trials. [default: balanced_accuracy]", "NAME")] = None,
     confirm: Annotated[Text, option("Train the best K again with 3 seeds each. [default: 2; 0: none]", "K")] = None,
-    confirm_epochs: Annotated[
-        Text, option("Epochs of these. [default: as --epochs; without it twice those of a trial]", "N")
-    ] = None,
+    confirm_epochs: Annotated[Text, option("Epochs of these. [default: --epochs, else twice a trial's]", "N")] = None,
     prune: Prune = None,
     no_floor: NoFloor = False,
     recipe: Recipe = None,
