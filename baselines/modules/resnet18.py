@@ -49,6 +49,6 @@ class FrozenResNet18(nn.Module):
     def _logits(self, images_NCHW: Tensor) -> Tensor:
         side = (self.input_size, self.input_size)
         if tuple(images_NCHW.shape[2:]) != side:
-            shrinks = images_NCHW.shape[2] > self.input_size
+            shrinks = max(images_NCHW.shape[2:]) > self.input_size
             images_NCHW = F.interpolate(images_NCHW, side, mode="bilinear", align_corners=False, antialias=shrinks)
         return self.net(images_NCHW.expand(-1, 3, -1, -1))  # type: ignore[no-any-return]

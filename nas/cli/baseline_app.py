@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.flags import Device, Fit, ImageSize, Json, Profile, Quiet, Runs, SkipBroken, Text, option
+from nas.cli.flags import Colour, Device, Fit, Grey, ImageSize, Json, Profile, Quiet, Runs, SkipBroken, Text, option
 
 baseline = typer.Typer(
     no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
@@ -40,6 +40,8 @@ def run_study(
     ] = None,
     image_size: ImageSize = None,
     fit: Fit = None,
+    grey: Grey = False,
+    colour: Colour = False,
     skip_broken: SkipBroken = False,
     hold_out: Annotated[
         bool | None,

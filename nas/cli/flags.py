@@ -28,8 +28,14 @@ Data = Annotated[
 Imbalance = Annotated[
     Text, option("Make the training split long-tailed by this factor. [default: 20 for digits, else 1]", "F")
 ]
-ImageSize = Annotated[Text, option("Side in pixels that images are brought to. [default: their own]", "N")]
+ImageSize = Annotated[
+    Text, option("Pixels that images are brought to: 32, or width x height: 96x64. [default: their own]", "SIZE")
+]
 Fit = Annotated[Text, option("resize or pad, to reach --image-size. [default: resize]", "HOW")]
+Grey = Annotated[bool, typer.Option("--grey", help="Bring images to one channel. [default: if all are grey]")]
+Colour = Annotated[
+    bool, typer.Option("--colour", help="Bring images to three channels. [default: unless all are grey]")
+]
 Prior = Annotated[
     Text, option("How often classes come in use: train, uniform, or a JSON file of numbers by class.", "HOW")
 ]

@@ -46,7 +46,8 @@ SUPERNET_FLAGS = {  # by the setting's name
 }
 ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
-CLASSICAL_FLAGS = ("study", "data", *DATA_FLAGS, "objective", "runs", "quiet", "json")
+COLOURS = {"grey": "grey", "colour": "rgb"}  # what the flags mean for the setting ``colours``
+CLASSICAL_FLAGS = ("study", "data", *DATA_FLAGS, *COLOURS, "objective", "runs", "quiet", "json")
 SEARCH_FLAGS = (
     "space", "trials", "workers", "trials_per_gpu", "device", "precision", "seed", "objective", "keep",
     "confirm", "confirm_seeds", "confirm_epochs", "profile", "prune",
@@ -178,6 +179,10 @@ def budget_of(flags: Flags, faults: list[str]) -> Budget:
 def data_config(flags: Flags, faults: list[str]) -> DataConfig | None:
     """Which data; wrong values go into ``faults``. Whether it can be read shows when it is opened."""
     values = {name: flags.get(name) for name in DATA_FLAGS}
+    colours = [setting for flag, setting in COLOURS.items() if flags.get(flag)]
+    if len(colours) > 1:
+        faults.append("--grey and --colour exclude each other: give one of them.")
+    values["colours"] = colours[0] if colours else None
     return checked(DataConfig, {"source": _absolute(flags.get("data")), **values}, faults)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+
+SMALLEST_SIDE, LARGEST_SIDE = 8, 224  # pixels that the search spaces take
 
 
 class DataConfig(BaseModel):
@@ -17,8 +20,10 @@ class DataConfig(BaseModel):
     imbalance: float | None = Field(
         default=None, ge=1, allow_inf_nan=False
     )  # None: 20 for digits, 1 for everything else
-    image_size: int | None = Field(default=None, ge=8, le=224)  # None: the images' own if all agree, else an error
+    # One side, or (width, height). None: the images' own if all agree, else an error
+    image_size: int | tuple[int, int] | None = None
     fit: Literal["resize", "pad"] = "resize"
+    colours: Literal["grey", "rgb"] | None = None  # None: grey if every image is, else RGB
     skip_broken: bool = False
     split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images
     # False: train on every training image, as benchmarks without a validation split do. The select and rank splits
@@ -26,12 +31,34 @@ class DataConfig(BaseModel):
     hold_out: bool = True
     cache_dir: str | None = None  # None: the user's cache folder
 
+    @field_validator("image_size", mode="before")
+    @classmethod
+    def _read_size(cls, size: object) -> int | tuple[int, int] | None:
+        """32, "32", (96, 64) or "96x64", the width first; a square is a number."""
+        if size is None:
+            return None
+        text = "x".join(map(str, size)) if isinstance(size, list | tuple) else str(size)
+        found = re.fullmatch(r"(\d{1,3})(?:x(\d{1,3}))?", text.lower())
+        width, height = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in (width, height)):
+            raise PydanticCustomError(
+                "image_size",
+                "give one side, or width x height: 32 or 96x64, each from {least} to {most}",
+                {"least": SMALLEST_SIDE, "most": LARGEST_SIDE},
+            )
+        return width if width == height else (width, height)
+
     @field_validator("fit")
     @classmethod
     def _has_a_size_to_fit(cls, fit: str, info: ValidationInfo) -> str:
         if fit == "pad" and info.data.get("image_size", 0) is None:  # 0: it has a fault of its own
             raise PydanticCustomError("fit_without_size", "add --image-size, the size to pad to")
         return fit
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height that images are brought to; None: their own."""
+        return (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
 
     @property
     def imbalance_factor(self) -> float:

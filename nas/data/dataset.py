@@ -94,6 +94,7 @@ class DataReport:
     faults: tuple[str, ...]  # what open_data would say about this configuration
     cache_path: Path | None
     levels: Levels | None = None  # black and white of images deeper than 8 bits, where there are any
+    notes: dict[str, int] = field(default_factory=dict)  # what is left out of images, and of how many
 
 
 @dataclass(frozen=True)

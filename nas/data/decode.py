@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from nas.data.cache import SURVEY
 from nas.data.dataset import Broken, Levels, Target
-from nas.data.sources.base import Found, Progress
+from nas.data.sources.base import PARTS, Found, Progress
 from nas.data.threads import map_chunks
 from nas.errors import DataError
 
@@ -32,6 +33,7 @@ class Survey:
     formats: dict[str, int]
     broken: tuple[Broken, ...]
     num_ignored: int
+    notes: dict[str, int]  # what is left out of images, and of how many
     input_shape: tuple[int, int, int] | None = None
     levels: Levels | None = None  # of deep images
 
@@ -53,8 +55,23 @@ def survey_of(found: Found) -> Survey:
         formats=dict(found.formats.most_common()),
         broken=found.broken,
         num_ignored=found.num_ignored,
+        notes=dict(found.notes.most_common()) | _clipped(found),
         levels=found.levels,
     )
+
+
+def _clipped(found: Found) -> dict[str, int]:
+    """Images with values outside the levels, by part."""
+    from nas.data.pixels import is_clipped
+
+    if found.levels is None:
+        return {}
+    black, white = levels = found.levels
+    counts = Counter(part for part, extent in found.extents if is_clipped(extent, levels))
+    return {
+        f"Images of {PARTS[part]} with values outside {black:g} to {white:g}, clipped": counts[part]
+        for part in sorted(counts)
+    }
 
 
 def decode(found: Found, target: Target, folder: Path, progress: Progress | None) -> None:
@@ -106,6 +123,7 @@ def read_survey(folder: Path) -> Survey:
         formats=stored["formats"],
         broken=tuple(Broken(**broken) for broken in stored["broken"]),
         num_ignored=stored["num_ignored"],
+        notes=stored["notes"],
         input_shape=(channels, height, width),
         levels=tuple(stored["levels"]) if stored["levels"] else None,
     )

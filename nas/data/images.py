@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from nas.data.dataset import Levels, Target
-from nas.data.pixels import FORMATS, GREY_MODES, SUFFIXES, extent, fitted, orientation, prepared
+from nas.data.pixels import DEEP_MODES, FORMATS, GREY_MODES, SUFFIXES, extent, fitted, orientation, prepared, scaled
 
 __all__ = ["SUFFIXES", "Header", "decode_array", "decode_file", "read_header", "reason", "suffix_of"]
+
+SEVERAL_PAGES = "Images with several pages or frames, of which the first is used"
+DEEP_COLOURS = "Images with colours of 16 bits, of which the upper 8 are used"
 
 
 class Header(NamedTuple):  # one is kept for every file of a set while it is looked at
@@ -25,19 +28,24 @@ class Header(NamedTuple):  # one is kept for every file of a set while it is loo
     mode: str
     format: str
     extent: Levels | None = None  # of a deep image: its least and largest value
+    notes: tuple[str, ...] = ()  # what of it is left out
 
 
 def read_header(content: bytes) -> Header:
     """The header of an image file, decoded only where it must be; any exception if it is broken."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
     mode, width, height = image.mode, *image.size
+    has_deep_colours = mode not in DEEP_MODES and ";16" in str(image.tile[:1])  # gone once it is loaded
     grey = mode in GREY_MODES
     if mode in ("P", "PA"):
         image.load()
         grey = _has_grey_palette(image) if image.mode in ("P", "PA") else image.mode in GREY_MODES
     if orientation(image) >= 5:
         width, height = height, width
-    return Header(height, width, grey, mode, image.format or "?", extent(image))
+    values = extent(image)
+    has_pages = image.format != "PSD" and getattr(image, "is_animated", False)  # a PSD holds the sum of its layers
+    notes = [SEVERAL_PAGES] * has_pages + [DEEP_COLOURS] * has_deep_colours
+    return Header(height, width, grey, mode, image.format or "?", values, tuple(notes))
 
 
 def decode_file(content: bytes, target: Target) -> npt.NDArray[np.uint8]:
@@ -46,8 +54,10 @@ def decode_file(content: bytes, target: Target) -> npt.NDArray[np.uint8]:
     return prepared(image, target.channels, target.height, target.width, target.fit, target.levels)
 
 
-def decode_array(pixels: npt.NDArray[np.uint8], target: Target) -> npt.NDArray[np.uint8]:
-    """The same for pixels already decoded: uint8 (H, W) or (H, W, 3) to uint8 (C, H, W)."""
+def decode_array(pixels: npt.NDArray[Any], target: Target) -> npt.NDArray[np.uint8]:
+    """The same for pixels already decoded: (H, W) or (H, W, 3) to uint8 (C, H, W); what is not uint8 is deep."""
+    if pixels.dtype != np.uint8:
+        pixels = scaled(pixels, target.levels)
     return fitted(Image.fromarray(pixels), target.channels, target.height, target.width, target.fit)
 
 

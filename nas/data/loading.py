@@ -19,7 +19,7 @@ from nas.data.splits import Rows, long_tail, make_splits
 from nas.data.validation import broken_faults, few_images_faults, size_faults, structure_faults
 from nas.errors import DataError
 
-_FORMAT = "4"  # of the cached arrays and of the splits; a change makes old caches and keys unknown
+_FORMAT = "5"  # of the cached arrays and of the splits; a change makes old caches and keys unknown
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
         faults=tuple(faults),
         cache_path=examined.folder,
         levels=survey.levels,
+        notes=survey.notes,
     )
 
 
@@ -83,12 +84,12 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
     source = find_source(config.source, root)
     cache = Cache(root)
     wanted = f"{config.image_size}:{config.fit}" if config.image_size else "own"
-    quick = _hash(_FORMAT, source.fingerprint(), wanted)
+    quick = _hash(_FORMAT, source.fingerprint(), wanted, *([config.colours] if config.colours else []))
     folder = cache.lookup(quick)
     if folder is None:
         found = printable_names(source.look(progress))
         survey = survey_of(found)
-        faults = [*structure_faults(found), *size_faults(found, config.image_size)]
+        faults = [*structure_faults(found), *([] if config.size else size_faults(found))]
         if faults:
             return _Examined(printable(source.name), survey, None, tuple(faults))
         folder = _decoded(cache, found, _target(found, config), progress)
@@ -105,10 +106,10 @@ def _decoded(cache: Cache, found: Found, target: Target, progress: Progress | No
 
 
 def _target(found: Found, config: DataConfig) -> Target:
-    size = config.image_size
-    height, width = (size, size) if size else (int(side) for side in found.sizes[0])
+    width, height = config.size or (int(side) for side in found.sizes[0][::-1])
     levels = found.levels or Target.levels
-    return Target(1 if found.grey else 3, height, width, config.fit if size else "resize", levels)
+    is_grey = config.colours == "grey" if config.colours else found.grey
+    return Target(1 if is_grey else 3, height, width, config.fit if config.size else "resize", levels)
 
 
 def _dataset(config: DataConfig, name: str, survey: Survey, folder: Path) -> Dataset:

@@ -6,6 +6,8 @@ use as they were in training.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
@@ -68,34 +70,48 @@ def orientation(image: Image.Image) -> int:
 
 def extent(image: Image.Image) -> Levels | None:
     """The least and the largest value of a deep image; None for others, and where no value is finite."""
-    if image.mode not in DEEP_MODES:
-        return None
-    values = np.asarray(image)
+    return extent_of(np.asarray(image)) if image.mode in DEEP_MODES else None
+
+
+def extent_of(values: npt.NDArray[Any]) -> Levels | None:
+    """The least and the largest finite value; None where there is none."""
     values = values[np.isfinite(values)]
     return (float(values.min()), float(values.max())) if values.size else None
+
+
+def is_clipped(extent: Levels | None, levels: Levels) -> bool:
+    """Whether an image of this extent has values outside ``levels``; None: it is not deep."""
+    return extent is not None and (extent[0] < levels[0] or extent[1] > levels[1])
 
 
 def levels_of(extents: list[Levels]) -> Levels:
     """Black and white for images of these extents, all together.
 
     They are 0 and 1, or the largest value of 8, 10, 12, 14 or 16 bits, whichever none exceeds. Where some are negative,
-    black is as far below 0 as white is above.
+    black is as far below 0 as white is above. What resampling shoots over a scale of 1 does not count.
     """
     if not extents:
         return (0.0, 65535.0)
     low, high = min(low for low, _ in extents), max(high for _, high in extents)
     most = max(high, -low)
-    white = 1.0 if most <= 1 else next((white for white in WHITES if most <= white), most)
+    if most < 2:
+        return (-1.0 if -low > high / 4 else 0.0, 1.0)
+    white = next((white for white in WHITES if most <= white), most)
     return (-white if low < 0 else 0.0, white)
+
+
+def scaled(values: npt.NDArray[Any], levels: Levels) -> npt.NDArray[np.uint8]:
+    """Values between ``levels`` brought to 8 bits; NaN is black."""
+    black, white = levels
+    values = np.nan_to_num(values.astype(np.float64), nan=black)
+    return ((values - black) * (255 / (white - black))).clip(0, 255).round().astype(np.uint8)
 
 
 def flattened(image: Image.Image, levels: Levels) -> Image.Image:
     """Mode L or RGB: deep grey between ``levels`` brought to 8 bits, transparency laid over white."""
     mode = image.mode
     if mode in DEEP_MODES:
-        black, white = levels
-        values = np.nan_to_num(np.asarray(image, np.float64), nan=black)
-        return Image.fromarray(((values - black) * (255 / (white - black))).clip(0, 255).round().astype(np.uint8))
+        return Image.fromarray(scaled(np.asarray(image), levels))
     if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
         grey = mode in GREY_MODES
         colours = image.convert("RGBA")

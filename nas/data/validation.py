@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from nas.config.data import LARGEST_SIDE, SMALLEST_SIDE
 from nas.data.dataset import Broken
 from nas.data.decode import Survey
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found
 from nas.data.splits import Rows, least_images
 
 _SHOWN = 20
-_SMALLEST, _LARGEST = 8, 224  # pixels a side that the search spaces take
 
 
 def structure_faults(found: Found) -> list[str]:
@@ -48,9 +48,9 @@ def structure_faults(found: Found) -> list[str]:
     return faults
 
 
-def size_faults(found: Found, image_size: int | None) -> list[str]:
-    """Images of several sizes, or of one that is too small or too large, without a size to bring them to."""
-    if image_size is not None or not len(found.sizes):
+def size_faults(found: Found) -> list[str]:
+    """Images of several sizes, or of one that is too small or too large: they need a size to be brought to."""
+    if not len(found.sizes):
         return []
     low, high = found.sizes.min(axis=0), found.sizes.max(axis=0)
     if (low != high).any():
@@ -58,10 +58,10 @@ def size_faults(found: Found, image_size: int | None) -> list[str]:
             f"The images have several sizes: {low[1]} to {high[1]} pixels wide, {low[0]} to {high[0]} high. "
             "Choose one for all, for example --image-size 32."
         ]
-    if low.min() < _SMALLEST or high.max() > _LARGEST:
+    if low.min() < SMALLEST_SIDE or high.max() > LARGEST_SIDE:
         return [
-            f"The images are {low[1]}x{low[0]}, and must be {_SMALLEST} to {_LARGEST} pixels a side. "
-            f"Choose a size, for example --image-size {64 if high.max() > _LARGEST else 32}."
+            f"The images are {low[1]}x{low[0]}, and must be {SMALLEST_SIDE} to {LARGEST_SIDE} pixels a side. "
+            f"Choose a size, for example --image-size {64 if high.max() > LARGEST_SIDE else 32}."
         ]
     return []
 

@@ -189,7 +189,7 @@ def _data(request: StudyRequest, asked: _Asked | None, faults: list[str]) -> Dat
     """What was asked for; else the data of the found architecture, else those of the study."""
     asked_for = request.data.model_dump(include=request.data.model_fields_set)
     hold_out = request.hold_out if request.hold_out is not None else asked is None or asked.study.hold_out
-    if asked and asked.arch and not {"source", "imbalance", "image_size"} & asked_for.keys():
+    if asked and asked.arch and not {"source", "imbalance", "image_size", "colours"} & asked_for.keys():
         return asked.arch[0].config.data.model_copy(update={"hold_out": hold_out})
     of_study = {"source": asked.study.data, "imbalance": asked.study.imbalance} if asked else {}
     return checked(DataConfig, {**of_study, **asked_for, "hold_out": hold_out}, faults)

@@ -21,6 +21,7 @@ from nas.data import Dataset
 from nas.data.cache import cache_root
 from nas.data.dataset import SplitName, Target
 from nas.data.images import reason
+from nas.data.pixels import is_clipped
 from nas.data.printable_names import printable, printable_names
 from nas.data.sources.base import TEST, Found, Progress
 from nas.data.sources.find import find_source
@@ -63,6 +64,7 @@ class Evaluation:
     missing: list[str] = field(default_factory=list)  # classes of the network without images here
     surplus: list[str] = field(default_factory=list)  # classes here that the network does not know; left out
     broken: list[str] = field(default_factory=list)  # files that could not be read, and why
+    clipped: int = 0  # images with values outside the range of training's
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Labelled:
     missing: list[str]
     surplus: list[str]
     broken: list[str]  # filled while chunks are read
+    clipped: int = 0
 
 
 def fingerprints(pixels: Pixels) -> npt.NDArray[np.uint32]:
@@ -123,6 +126,7 @@ def other_data(data: str, classifier: Classifier, progress: Progress | None = No
         [name for name in classifier.classes if name not in with_images],
         sorted(with_images - known.keys()),
         broken,
+        sum(is_clipped(extent, classifier.levels) for part, extent in found.extents if parts.all() or part == TEST),
     )
 
 
@@ -131,8 +135,8 @@ def _read(
 ) -> Iterator[tuple[Pixels, Labels]]:
     """Images and their labels, decoded in threads, as training's were."""
     channels, height, width = classifier.shape
-    how = classifier.card["input"]["preprocessing"]
-    target = Target(channels, height, width, how["fit"], tuple(how["levels"]))
+    fit = classifier.card["input"]["preprocessing"]["fit"]
+    target = Target(channels, height, width, fit, classifier.levels)
 
     def read(row: int) -> Pixels | str:
         try:
@@ -181,6 +185,7 @@ def evaluate(classifier: Classifier, labelled: Labelled, known: npt.NDArray[np.u
         missing=labelled.missing,
         surplus=labelled.surplus,
         broken=labelled.broken,
+        clipped=labelled.clipped,
     )
 
 

@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -200,11 +201,9 @@ def predict_script() -> str:
     script = Path(__file__).with_name("predict_script.py").read_text(encoding="utf-8")
     text = Path(pixels_module.__file__).read_text(encoding="utf-8")
     _, imports, pixels = text.partition("from PIL import Image, ImageOps\n")  # all others the script has itself
-    before, found, after = script.partition(
-        "from PIL import Image\n\nfrom nas.data.pixels import FORMATS, SUFFIXES, prepared\n"
-    )
-    assert imports and found, "predict_script.py or pixels.py no longer imports what is expected here"
-    return before + imports + pixels.rstrip() + "\n\n" + after
+    before, *after = re.split(r"from PIL import Image\n\nfrom nas\.data\.pixels import .+\n", script)
+    assert imports and len(after) == 1, "predict_script.py or pixels.py no longer imports what is expected here"
+    return before + imports + pixels.rstrip() + "\n\n" + after[0]
 
 
 def finish(request: ExportRequest, path: Path) -> None:

@@ -86,7 +86,7 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
     colour = "grey" if channels == 1 else "colour"
     sections = [
         f"# A {request.space} network for {request.num_classes} classes",
-        f"An image classifier with {request.params:,} parameters for {colour} images of {height}x{width} "
+        f"An image classifier with {request.params:,} parameters for {colour} images of {width}x{height} "
         f"pixels, trained on {request.provenance.data}. Its architecture was found by a search under a budget "
         "(nasctl).",
         f"`{request.text}`",

@@ -21,18 +21,18 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
-from nas.data.pixels import FORMATS, SUFFIXES, prepared
+from nas.data.pixels import FORMATS, SUFFIXES, Levels, extent, is_clipped, prepared, scaled
 
 BATCH = 64  # pictures in memory at once
-Picture = Path | str | Image.Image | npt.NDArray[np.uint8]
-"""A file, or an image, or its pixels: (H, W) or (H, W, 3)."""
+Picture = Path | str | Image.Image | npt.NDArray[Any]
+"""A file, or an image, or its pixels: (H, W) or (H, W, 3), 8 bits deep if they are uint8, else deeper."""
 Prepared = npt.NDArray[np.float32]  # (C, H, W), normalized
 Prior = Mapping[str, float] | str | None
 """How often classes come: numbers by class, of any sum; "train": as in training; "uniform": all alike."""
@@ -74,16 +74,22 @@ class Classifier:
             return np.full(len(self.classes), 1 / len(self.classes))
         return np.array(self.card["output"]["train_frequencies"])
 
+    @property
+    def levels(self) -> Levels:
+        """Black and white of pictures deeper than 8 bits."""
+        black, white = self.card["input"]["preprocessing"]["levels"]
+        return black, white
+
     def read(self, picture: Picture) -> Prepared:
         """A picture, prepared as those that the network was trained on; any exception if its file is broken."""
+        channels, height, width = self.shape
         if isinstance(picture, np.ndarray):
-            picture = Image.fromarray(picture)
+            picture = Image.fromarray(picture if picture.dtype == np.uint8 else scaled(picture, self.levels))
         if not isinstance(picture, Image.Image):
             with Image.open(picture, formats=FORMATS) as image:
                 return self.read(image)
-        channels, height, width = self.shape
-        how = self.card["input"]["preprocessing"]
-        return self.normalized(prepared(picture, channels, height, width, how["fit"], tuple(how["levels"])))
+        fit = self.card["input"]["preprocessing"]["fit"]
+        return self.normalized(prepared(picture, channels, height, width, fit, self.levels))
 
     def normalized(self, pixels: npt.NDArray[np.uint8]) -> Prepared:
         """What the network takes, for pixels (C, H, W) or (N, C, H, W)."""
@@ -158,14 +164,18 @@ def pictures_of(paths: Sequence[str]) -> list[str]:
 
 
 def predictions(
-    classifier: Classifier, paths: Iterable[str], broken: list[str]
+    classifier: Classifier, paths: Iterable[str], broken: list[str], clipped: list[str]
 ) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
-    """(path, scores) of every picture, in this order; the names of those that cannot be read, and why, go to
-    ``broken``."""
+    """(path, scores) of every picture, in this order; those that cannot be read, and why, go to ``broken``, those
+    with values outside the levels to ``clipped``."""
 
     def read(path: str) -> Prepared | Exception:
         try:
-            return classifier.read(path)
+            with Image.open(path, formats=FORMATS) as image:
+                picture = classifier.read(image)
+                if is_clipped(extent(image), classifier.levels):
+                    clipped.append(path)
+                return picture
         except Exception as error:  # Pillow raises nearly anything on damaged files
             return error
 
@@ -206,14 +216,20 @@ def write_predictions(
 
     The exit code: 1 if some pictures could not be read.
     """
-    broken: list[str] = []
+    broken, clipped = list[str](), list[str]()
     writer = csv.writer(output, delimiter="," if as_csv else "\t", lineterminator="\n")
     writer.writerows([layout.head()] if as_csv else [])
     shown = output is not sys.stdout and sys.stderr.isatty()
-    for number, (path, scores) in enumerate(predictions(classifier, paths, broken), start=1):
+    for number, (path, scores) in enumerate(predictions(classifier, paths, broken, clipped), start=1):
         writer.writerow(layout.row(path, scores))
         if shown and (number % BATCH == 0 or number == len(paths)):
             print(f"\r{number:,} of {len(paths):,} pictures", end="\n" * (number == len(paths)), file=sys.stderr)
+    if clipped:
+        black, white = classifier.levels
+        print(
+            f"{len(clipped)} of {len(paths)} pictures have values outside {black:g} to {white:g}, which were clipped",
+            file=sys.stderr,
+        )
     if broken:
         print(*broken, f"{len(broken)} of {len(paths)} pictures could not be read", sep="\n", file=sys.stderr)
     return 1 if broken else 0

@@ -39,6 +39,11 @@ def test_flags_reach_the_settings():
     assert search_config({"space": "vgg", "strategy": "darts", "penalty": "0"}).supernet.penalty == 0
 
 
+@pytest.mark.parametrize(("flag", "colours"), [("grey", "grey"), ("colour", "rgb"), ("quiet", None)])
+def test_flags_of_the_channels_reach_the_settings(flag, colours):
+    assert search_config({"space": "vgg", flag: True}).data.colours == colours
+
+
 @pytest.mark.parametrize("strategy", [None, "evolution", "random"])
 @pytest.mark.parametrize("flag", FLAGS)
 def test_a_setting_that_would_be_ignored_is_a_fault(strategy, flag):

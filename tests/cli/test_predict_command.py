@@ -43,7 +43,7 @@ def test_the_command_answers_as_the_exported_script_does(folder: Path) -> None:
     shown = nasctl("predict", "model", "photos/*.png", cwd=folder)
     assert [line.split("\t")[:2] for line in shown.stdout.splitlines()] == [[r["path"], r["label"]] for r in rows]
     document = json.loads(nasctl("predict", "model", "photos/00.png", "--json", cwd=folder).stdout)
-    assert document["broken"] == [] and document["pictures"][0]["path"] == "photos/00.png"
+    assert document["broken"] == document["clipped"] == [] and document["pictures"][0]["path"] == "photos/00.png"
     assert sum(document["pictures"][0]["scores"].values()) == pytest.approx(1)
 
 

@@ -79,6 +79,9 @@ def test_modes(mode: str) -> None:
         ([(0, 70000)], (0, 70000)),
         ([(0, 0.5)], (0, 1)),
         ([(-0.5, 1)], (-1, 1)),
+        ([(-0.4, 0.4)], (-1, 1)),
+        ([(0, 1), (-0.07, 1.09)], (0, 1)),  # bicubic interpolation shoots over
+        ([(0, 2)], (0, 255)),
         ([(-300, 20), (0, 500)], (-1023, 1023)),
     ],
 )
@@ -120,7 +123,9 @@ def test_one_range_for_a_whole_set_by_its_training_images(tmp_path: Path) -> Non
     assert test.images.max() == 255  # cut off
     console = Console(record=True, width=100)
     print_data(console, describe_data(config))
-    assert "Deeper than 8 bits: 0 to 4095 become 0 to 255, for all images alike" in console.export_text()
+    shown = console.export_text()
+    assert "Deeper than 8 bits: 0 to 4095 become 0 to 255, for all images alike" in shown
+    assert "Images of test with values outside 0 to 4095, clipped: 12" in shown
 
 
 def test_grey_palette_is_grey_and_transparency_turns_white() -> None:
@@ -196,6 +201,22 @@ def test_one_channel_only_if_every_image_is_grey(tmp_path: Path) -> None:
     assert (test.images[-1] == np.asarray(gradient()).transpose(2, 0, 1)).all()
 
 
+def test_channels_as_asked_for(tmp_path: Path) -> None:
+    mixed = write_folder(tmp_path / "a", {"x": gradient("L"), "y": gradient("RGB")})
+    grey = opened(mixed, colours="grey")
+    assert grey.input_shape == (1, 12, 10) and grey.key != opened(mixed).key
+    assert (grey.split("test").images == np.asarray(gradient("L"))).all()  # Pillow's luma
+    assert opened(mixed, colours="rgb").key == opened(mixed).key  # the same pixels
+    plain = write_folder(tmp_path / "b", {"x": gradient("L"), "y": gradient("1")})
+    assert opened(plain, colours="grey").key == opened(plain).key
+    assert (opened(plain, colours="rgb").split("test").images[0] == np.asarray(gradient("L"))).all()
+    pixels = np.stack([np.asarray(gradient())] * 12)
+    np.savez(tmp_path / "set.npz", images=pixels, labels=np.arange(12) % 2)
+    arrays = opened(mixed, source=str(tmp_path / "set.npz"), colours="grey").split("test").images
+    assert (arrays == np.asarray(gradient("L"))).all() and arrays.shape[1] == 1
+    assert opened(mixed, source="digits", colours="rgb").input_shape == (3, 8, 8)
+
+
 def test_image_size(tmp_path: Path) -> None:
     config = write_folder(tmp_path, {"x": gradient(), "y": gradient().resize((30, 20))})
     with pytest.raises(DataError, match=r"10 to 30 pixels wide, 12 to 20 high.*--image-size 32"):
@@ -203,8 +224,29 @@ def test_image_size(tmp_path: Path) -> None:
     resized = opened(config, image_size=16)
     padded = opened(config, image_size=16, fit="pad")
     assert resized.input_shape == padded.input_shape == (3, 16, 16)
+    wide = opened(config, image_size=(24, 16))
+    assert wide.input_shape == (3, 16, 24)
+    expected = gradient().resize((24, 16), Image.Resampling.BICUBIC)
+    assert (wide.split("test").images[0].transpose(1, 2, 0) == np.asarray(expected)).all()
     assert resized.key != padded.key and resized.cache_path != padded.cache_path
     assert resized.split("test").images[:, 2].min() > 40 and padded.split("test").images[:, 2].min() == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "size"),
+    [
+        ("32", 32, (32, 32)),
+        (32, 32, (32, 32)),
+        ("96x64", (96, 64), (96, 64)),
+        ([8, 224], (8, 224), (8, 224)),
+        ("48X48", 48, (48, 48)),
+        (None, None, None),
+    ],
+)
+def test_a_size_is_a_side_or_width_and_height(given: Any, kept: Any, size: tuple[int, int] | None) -> None:
+    config = DataConfig(image_size=given)
+    assert config.image_size == kept and config.size == size
+    assert DataConfig.model_validate_json(config.model_dump_json()) == config  # as logs keep it
 
 
 @pytest.mark.parametrize("size", [(7, 20), (300, 300)])

@@ -50,13 +50,20 @@ def faults(path: Path, **changes: Any) -> tuple[str, ...]:
     return caught.value.faults
 
 
+WRONG_SIZE = "cannot be used: give one side, or width x height: 32 or 96x64, each from 8 to 224."
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
         ({"imbalance": float("inf")}, "--imbalance inf cannot be used: Input should be a finite number."),
         ({"imbalance": float("nan")}, "--imbalance nan cannot be used: Input should be a finite number."),
         ({"fit": "pad"}, "--fit 'pad' cannot be used: add --image-size, the size to pad to."),
-        ({"fit": "pad", "image_size": 7}, "--image-size 7 cannot be used: give a number of at least 8."),
+        ({"fit": "pad", "image_size": 7}, f"--image-size 7 {WRONG_SIZE}"),
+        *(
+            ({"image_size": size}, f"--image-size {size!r} {WRONG_SIZE}")
+            for size in ("96x", "96x7", "225", "8x8x8", "a")
+        ),
     ],
 )
 def test_settings_that_cannot_be(values: dict[str, Any], expected: str) -> None:
@@ -282,15 +289,16 @@ def test_npz_floats_strings_and_numeric_order(tmp_path: Path) -> None:
     [
         ({"labels": None}, ["'labels' is missing (there are: images)"]),
         ({"labels": np.arange(7)}, ["40 images and 7 labels"]),
-        ({"images": np.full((40, 8, 8), 2.5)}, ["floats from 0 to 1, and is float64 from 2.5"]),
+        ({"images": np.zeros((40, 8, 8), complex)}, ["images must be whole numbers or floats, and is complex128"]),
         ({"images": np.zeros((40, 8, 8, 4), np.uint8)}, ["1 or 3 channels, and is (40, 8, 8, 4)"]),
         (
-            {"images": np.full((40, 8, 8), np.nan), "labels": np.zeros(40)},
-            ["floats from 0 to 1", "whole numbers"],
+            {"images": np.full((40, 8, 8), "a"), "labels": np.zeros(40)},
+            ["whole numbers or floats", "whole numbers or strings"],
         ),
         ({"images": np.array([None] * 40)}, ["cannot be read"]),
         ({"test_images": np.zeros((3, 8, 9), np.uint8)}, ["'test_labels' is missing"]),
         ({"test_images": np.zeros((3, 9, 9), np.uint8), "test_labels": np.arange(3)}, ["must agree"]),
+        ({"test_images": np.zeros((3, 8, 9), float), "test_labels": np.arange(3)}, ["float64; they must agree"]),
         ({"images": np.zeros((0, 8, 8), np.uint8), "labels": np.zeros(0, int)}, ["There are no images"]),
     ],
 )

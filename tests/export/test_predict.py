@@ -107,6 +107,14 @@ def test_the_pixels_are_those_of_training_bit_for_bit(exported: Path, kind: str,
     assert (np.rint(back * 255) == pixels).all()
 
 
+@pytest.mark.parametrize("kind", ["L", "RGB", "I;16", "I", "F"])
+def test_arrays_are_prepared_as_files_of_the_same_values(exported: Path, kind: str) -> None:
+    classifier = loaded(exported).Classifier()
+    assert (classifier.read(np.asarray(picture(kind))) == classifier.read(picture(kind))).all()
+    deep = np.asarray(picture("I"))
+    assert (classifier.read(np.stack([deep] * 3, axis=2)) == classifier.read(deep)).all()
+
+
 def test_it_names_pictures_and_folders_of_them_and_what_is_broken(exported: Path, tmp_path: Path) -> None:
     classes = json.loads((exported / "model.json").read_text())["classes"]
     (tmp_path / "photos" / "more").mkdir(parents=True)
@@ -131,6 +139,16 @@ def test_it_names_pictures_and_folders_of_them_and_what_is_broken(exported: Path
     plain = predict_alone(exported, "photos/0.png", cwd=tmp_path)
     assert plain.returncode == 0
     assert next(csv.reader([plain.stdout], delimiter="\t")) == [rows[0]["path"], rows[0]["label"], rows[0]["score"]]
+
+
+def test_values_outside_the_levels_are_counted(exported: Path, tmp_path: Path) -> None:
+    kinds = {"inside": np.full((9, 9), 50_000), "above": np.full((9, 9), 50_001), "below": np.full((9, 9), -1)}
+    for name, values in kinds.items():
+        Image.fromarray(values.astype(np.int32)).save(tmp_path / f"{name}.tif")
+    (tmp_path / "8 bits.png").write_bytes(KINDS["RGB"]())
+    done = predict_alone(exported, ".", cwd=tmp_path)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
+    assert done.stderr.splitlines() == ["2 of 4 pictures have values outside 0 to 50000, which were clipped"]
 
 
 @pytest.mark.parametrize(

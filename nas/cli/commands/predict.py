@@ -47,11 +47,12 @@ def predict_command(
     layout = Layout(classifier.classes, best, csv_format or "full")
     if as_json:
         broken: list[str] = []
+        clipped: list[str] = []
         rows = [
             {"path": path, "scores": dict(zip(classifier.classes, map(float, scores), strict=True))}
-            for path, scores in predictions(classifier, pictures, broken)
+            for path, scores in predictions(classifier, pictures, broken, clipped)
         ]
-        print(json.dumps({"pictures": rows, "broken": broken}, indent=2))
+        print(json.dumps({"pictures": rows, "broken": broken, "clipped": sorted(clipped)}, indent=2))
         return 1 if broken else 0
     if csv is None:
         return write_predictions(classifier, pictures, sys.stdout, layout, as_csv=False)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.dataset import Target
+from nas.data.dataset import Levels, Target
 from nas.data.sources.base import PARTS, Found
 
 
 def found_in_arrays(
-    images: npt.NDArray[np.uint8],
+    images: npt.NDArray[Any],
     labels: npt.NDArray[np.int64],
     *,
     parts: npt.NDArray[np.uint8],
@@ -23,13 +24,14 @@ def found_in_arrays(
 ) -> Found:
     """Found for images (N, H, W) or (N, H, W, 3) and labels (N,), indices into ``classes``.
 
-    Classes without any image are dropped. ``origin`` is what reports give as the images' format.
+    Images of any type of number but uint8 are deep, as files of more than 8 bits are. Classes without any image are
+    dropped. ``origin`` is what reports give as the images' format.
     """
     used = np.unique(labels)
     labels = np.searchsorted(used, labels).astype(np.int64)
     present = np.zeros((len(PARTS), len(used)), dtype=np.int64)
     np.add.at(present, (parts, labels), 1)
-    grey = images.ndim == 3
+    grey, deep = images.ndim == 3, images.dtype != np.uint8
     height, width = images.shape[1:3]
 
     def read(row: int, target: Target) -> npt.NDArray[np.uint8]:
@@ -38,7 +40,7 @@ def found_in_arrays(
         return decode_array(images[row], target)
 
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{images.shape}{[classes[label] for label in used]}".encode(errors="surrogateescape"))
+    digest.update(f"{images.dtype}{images.shape}{[classes[label] for label in used]}".encode(errors="surrogateescape"))
     for array in (images, labels, parts):
         digest.update(np.ascontiguousarray(array).data)
     return Found(
@@ -51,6 +53,15 @@ def found_in_arrays(
         digest=digest.hexdigest(),
         read=read,
         present=present,
-        modes=Counter({"L" if grey else "RGB": len(images)}),
+        modes=Counter({images.dtype.name if deep else "L" if grey else "RGB": len(images)}),
         formats=Counter({origin: len(images)}),
+        extents=list(_extents(images, parts)) if deep else (),
     )
+
+
+def _extents(images: npt.NDArray[Any], parts: npt.NDArray[np.uint8]) -> Iterator[tuple[int, Levels]]:
+    from nas.data.pixels import extent_of
+
+    for part, image in zip(parts.tolist(), images, strict=True):
+        if extent := extent_of(image):
+            yield part, extent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -42,6 +42,7 @@ class Found:
     num_ignored: int = 0
     repeatable: bool = True  # False: some file could not be read just now, so look again next time
     extents: Sequence[tuple[int, Levels]] = ()  # of deep images: part, least and largest value
+    notes: Counter[str] = field(default_factory=Counter)  # what is left out of images, and of how many
     hint: str = ""  # added to the message that there are too few classes
 
     @property

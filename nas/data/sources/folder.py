@@ -118,6 +118,7 @@ class Folder:
             num_ignored=len(looked) - len(images),
             repeatable=not any(one.unreadable for _, one in images),
             hint=self._hint(),
+            notes=Counter(note for _, header in good for note in header.notes),
             extents=[(entry.part, header.extent) for entry, header in good if header.extent],
         )
 

@@ -20,7 +20,7 @@ _LAYOUTS = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 
 
 class Npz:
-    """Images as uint8 or as floats from 0 to 1, labels as whole numbers or strings. No pickles."""
+    """Images as uint8 or as deeper numbers, labels as whole numbers or strings. No pickles."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,6 +44,8 @@ class Npz:
             test_images, test_labels = _pair(arrays, "test_", faults)
             if not faults and test_images.shape[1:] != images.shape[1:]:
                 faults.append(f"images are {images.shape[1:]} and test_images {test_images.shape[1:]}; they must agree")
+            if not faults and test_images.dtype != images.dtype:
+                faults.append(f"images are {images.dtype} and test_images {test_images.dtype}; they must agree")
             if not faults and test_labels.dtype.kind != labels.dtype.kind:
                 faults.append("labels and test_labels must both be whole numbers or both be strings")
             _raise(self.path, faults)
@@ -69,7 +71,7 @@ def _load(path: Path) -> dict[str, Array]:
     except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise
-        advice = "Write it again with numpy.savez and plain arrays (uint8 images, whole numbers or strings)"
+        advice = "Write it again with numpy.savez and plain arrays (images of numbers, whole numbers or strings)"
         raise DataError(f"{path} cannot be read as an .npz file: {error}. {advice}.") from error
 
 
@@ -104,13 +106,6 @@ def _images(images: Array, name: str, faults: list[str]) -> Array:
         return images
     if images.ndim == 4 and images.shape[3] == 1:
         images = images[..., 0]
-    if images.dtype == np.uint8 or images.size == 0:
-        return images
-    if images.dtype.kind == "f" and images.min() >= 0 and images.max() <= 1:
-        scaled: Array = np.rint(images * 255).astype(np.uint8)
-        return scaled
-    if images.dtype.kind in "iu" and images.min() >= 0 and images.max() <= 255:
-        return images.astype(np.uint8)
-    span = f" from {images.min():g} to {images.max():g}" if images.dtype.kind in "iuf" else ""
-    faults.append(f"{name} must be uint8 from 0 to 255 or floats from 0 to 1, and is {images.dtype}{span}")
+    if images.dtype.kind not in "iuf":
+        faults.append(f"{name} must be whole numbers or floats, and is {images.dtype}")
     return images

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
@@ -26,26 +28,30 @@ def print_data(console: Console, report: DataReport) -> None:
     table.add_section()
     table.add_row("all", *(f"{sum(counts):,}" for counts in parts.values()))
     console.print(table)
-    if report.input_shape:
-        channels, height, width = report.input_shape
-        console.print(f"Input of the network: {channels} x {height} x {width} (channels x height x width)")
-    for title, counts in (
-        ("Sizes", report.image_sizes),
-        ("Modes", report.modes),
-        ("Formats", report.formats),
-    ):
-        console.print(f"{title}: {_listed(counts)}", highlight=False, markup=False)
-    if report.levels:
-        black, white = report.levels
-        console.print(f"Deeper than 8 bits: {black:g} to {white:g} become 0 to 255, for all images alike")
-    if report.num_ignored:
-        console.print(f"Files that are no images, ignored: {report.num_ignored:,}")
+    for fact in _facts(report):
+        console.print(fact, highlight=False, markup=False)
     if report.broken:
         console.print(f"Cannot be read: {len(report.broken):,}")
         for broken in report.broken[:MOST_BROKEN]:
             console.print(f"  {broken.name}: {broken.reason}", highlight=False, soft_wrap=True, markup=False)
         if len(report.broken) > MOST_BROKEN:
             console.print(f"  ... and {len(report.broken) - MOST_BROKEN:,} more")
+
+
+def _facts(report: DataReport) -> Iterator[str]:
+    """What the images are like, and what becomes of them."""
+    if report.input_shape:
+        channels, height, width = report.input_shape
+        yield f"Input of the network: {channels} x {height} x {width} (channels x height x width)"
+    yield f"Sizes: {_listed(report.image_sizes)}"
+    yield f"Modes: {_listed(report.modes)}"
+    yield f"Formats: {_listed(report.formats)}"
+    if report.levels:
+        black, white = report.levels
+        yield f"Deeper than 8 bits: {black:g} to {white:g} become 0 to 255, for all images alike"
+    yield from (f"{note}: {count:,}" for note, count in report.notes.items())
+    if report.num_ignored:
+        yield f"Files that are no images, ignored: {report.num_ignored:,}"
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -40,6 +40,8 @@ def remarks(found: Evaluation) -> list[str]:
         said.append(f"Without images here: {', '.join(found.missing)}. Averages leave them out.")
     if found.surplus:
         said.append(f"Not known to the network, and left out: {', '.join(found.surplus)}.")
+    if found.clipped:
+        said.append(f"{counted(found.clipped, 'image')} with values outside the range of training, which were clipped.")
     if found.broken:
         more = f"\n  ... and {len(found.broken) - MOST_FILES} more" if len(found.broken) > MOST_FILES else ""
         listed = "".join(f"\n  {name}" for name in found.broken[:MOST_FILES])
