@@ -94,15 +94,49 @@ class DataReport:
     faults: tuple[str, ...]  # what open_data would say about this configuration
     cache_path: Path | None
     levels: Levels | None = None  # black and white of images deeper than 8 bits, where there are any
+    preprocessing: Preprocessing | None = None
     notes: dict[str, int] = field(default_factory=dict)  # what is left out of images, and of how many
 
 
 @dataclass(frozen=True)
-class Target:
-    """The shape every image gets, and how."""
+class Preprocessing:
+    """How every image becomes the pixels that a network takes: one record for training, evaluation and the exported
+    folder. ``nas.data.pixels.prepared`` carries it out; what that does alike for all is in ``facts`` alone."""
 
     channels: int
     height: int
     width: int
-    fit: Literal["resize", "pad"]
-    levels: Levels = (0.0, 65535.0)  # of deep images, see ``nas.data.pixels``
+    fit: Literal["resize", "pad"] = "resize"
+    levels: Levels = (0.0, 65535.0)  # black and white of deep images
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int], fit: Literal["resize", "pad"], levels: Levels | None) -> Preprocessing:
+        """For pixels of ``shape`` (C, H, W). Without ``levels`` those of 16 bits."""
+        return cls(*shape, fit, levels or cls.levels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the pixels."""
+        return self.channels, self.height, self.width
+
+    def facts(self) -> dict[str, str | list[float]]:
+        """What somebody must know who prepares images himself: part of an exported ``model.json``."""
+        return {
+            "colours": "grey" if self.channels == 1 else "RGB",
+            "orientation": "upright by EXIF",
+            "transparency": "laid over white",
+            "levels": list(self.levels),
+            "levels mean": "of pictures deeper than 8 bits: what becomes 0 and 255; the rest is cut off",
+            "fit": self.fit,
+            "fit means": "padded with black to the input's shape, sides in proportion"
+            if self.fit == "pad"
+            else "resized to the input's shape, whatever the sides",
+            "filter": "bicubic of Pillow, antialiased",
+        }
+
+    @property
+    def words(self) -> str:
+        """In one line, for people."""
+        fit = "padded with black" if self.fit == "pad" else "resized"
+        colours = "grey" if self.channels == 1 else "RGB"
+        return f"upright by EXIF, transparency over white, {colours}, {fit} to {self.width}x{self.height}"

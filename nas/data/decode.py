@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.data.cache import SURVEY
-from nas.data.dataset import Broken, Levels, Target
+from nas.data.dataset import Broken, Levels, Preprocessing
 from nas.data.sources.base import PARTS, Found, Progress
 from nas.data.threads import map_chunks
 from nas.errors import DataError
@@ -74,7 +74,7 @@ def _clipped(found: Found) -> dict[str, int]:
     }
 
 
-def decode(found: Found, target: Target, folder: Path, progress: Progress | None) -> None:
+def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress | None) -> None:
     """Write images.npy (N, C, H, W), labels.npy and parts.npy of every image that decodes, and the survey.
 
     Memory stays small whatever N is. Progress counts the look at each file as done, then decoding. OSError
@@ -129,7 +129,7 @@ def read_survey(folder: Path) -> Survey:
     )
 
 
-def _decode_one(found: Found, row: int, target: Target, images: npt.NDArray[np.uint8]) -> str | None:
+def _decode_one(found: Found, row: int, target: Preprocessing, images: npt.NDArray[np.uint8]) -> str | None:
     try:
         images[row] = found.read(row, target)
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from nas.data.dataset import Levels, Target
+from nas.data.dataset import Levels, Preprocessing
 from nas.data.pixels import DEEP_MODES, FORMATS, GREY_MODES, SUFFIXES, extent, fitted, orientation, prepared, scaled
 
 __all__ = ["SUFFIXES", "Header", "decode_array", "decode_file", "read_header", "reason", "suffix_of"]
@@ -48,13 +48,13 @@ def read_header(content: bytes) -> Header:
     return Header(height, width, grey, mode, image.format or "?", values, tuple(notes))
 
 
-def decode_file(content: bytes, target: Target) -> npt.NDArray[np.uint8]:
+def decode_file(content: bytes, target: Preprocessing) -> npt.NDArray[np.uint8]:
     """The pixels of an image file as uint8 (C, H, W); any exception if the file is broken."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
     return prepared(image, target.channels, target.height, target.width, target.fit, target.levels)
 
 
-def decode_array(pixels: npt.NDArray[Any], target: Target) -> npt.NDArray[np.uint8]:
+def decode_array(pixels: npt.NDArray[Any], target: Preprocessing) -> npt.NDArray[np.uint8]:
     """The same for pixels already decoded: (H, W) or (H, W, 3) to uint8 (C, H, W); what is not uint8 is deep."""
     if pixels.dtype != np.uint8:
         pixels = scaled(pixels, target.levels)

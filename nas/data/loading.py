@@ -10,7 +10,7 @@ import numpy as np
 
 from nas.config import DataConfig
 from nas.data.cache import Cache, cache_root
-from nas.data.dataset import DataReport, Dataset, Target
+from nas.data.dataset import DataReport, Dataset, Preprocessing
 from nas.data.decode import Survey, decode, read_survey, survey_of
 from nas.data.printable_names import printable, printable_names
 from nas.data.sources.base import PARTS, TRAIN, VAL, Found, Progress
@@ -75,6 +75,7 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
         faults=tuple(faults),
         cache_path=examined.folder,
         levels=survey.levels,
+        preprocessing=survey.input_shape and Preprocessing.of(survey.input_shape, config.fit, survey.levels),
         notes=survey.notes,
     )
 
@@ -100,16 +101,15 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
     return _Examined(printable(source.name), survey, folder, tuple(few_images_faults(survey, labels, parts)))
 
 
-def _decoded(cache: Cache, found: Found, target: Target, progress: Progress | None) -> Path:
+def _decoded(cache: Cache, found: Found, target: Preprocessing, progress: Progress | None) -> Path:
     key = _hash(_FORMAT, found.digest, str(target))
     return cache.fill(key, lambda folder: decode(found, target, folder, progress))
 
 
-def _target(found: Found, config: DataConfig) -> Target:
+def _target(found: Found, config: DataConfig) -> Preprocessing:
     width, height = config.size or (int(side) for side in found.sizes[0][::-1])
-    levels = found.levels or Target.levels
     is_grey = config.colours == "grey" if config.colours else found.grey
-    return Target(1 if is_grey else 3, height, width, config.fit if config.size else "resize", levels)
+    return Preprocessing.of((1 if is_grey else 3, height, width), config.fit, found.levels)
 
 
 def _dataset(config: DataConfig, name: str, survey: Survey, folder: Path) -> Dataset:

@@ -19,7 +19,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 
 from nas.data import Dataset
 from nas.data.cache import cache_root
-from nas.data.dataset import SplitName, Target
+from nas.data.dataset import Preprocessing, SplitName
 from nas.data.images import reason
 from nas.data.pixels import is_clipped
 from nas.data.printable_names import printable, printable_names
@@ -136,11 +136,11 @@ def _read(
     """Images and their labels, decoded in threads, as training's were."""
     channels, height, width = classifier.shape
     fit = classifier.card["input"]["preprocessing"]["fit"]
-    target = Target(channels, height, width, fit, classifier.levels)
+    preprocessing = Preprocessing(channels, height, width, fit, classifier.levels)
 
     def read(row: int) -> Pixels | str:
         try:
-            return found.read(int(row), target)
+            return found.read(int(row), preprocessing)
         except Exception as error:  # Pillow's readers raise nearly anything on damaged files
             return f"{found.names[row]}: {reason(error)}"
 

@@ -25,7 +25,7 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
             "shape": ["batch", *request.input_shape],
             "layout": "NCHW",
             "dtype": "float32",
-            "preprocessing": preprocessing(request),
+            "preprocessing": request.preprocessing.facts(),
             "normalization": {
                 "mean": request.mean,
                 "std": request.std,
@@ -52,22 +52,6 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
         "floor": asdict(request.floor) if request.floor else None,
         "int8": asdict(request.quantized) if request.quantized else None,
         "provenance": _without_nan(request.provenance.facts() | ({"confirm": asdict(confirm)} if confirm else {})),
-    }
-
-
-def preprocessing(request: ExportRequest) -> dict[str, str | list[float]]:
-    """How a picture file becomes pixels, as ``nas.data.pixels`` does it in training and ``predict.py`` in use."""
-    return {
-        "colours": "grey" if request.input_shape[0] == 1 else "RGB",
-        "orientation": "upright by EXIF",
-        "transparency": "laid over white",
-        "levels": list(request.levels),
-        "levels mean": "of pictures deeper than 8 bits: what becomes 0 and 255; the rest is cut off",
-        "fit": request.fit,
-        "fit means": "padded with black to the input's shape, sides in proportion"
-        if request.fit == "pad"
-        else "resized to the input's shape, whatever the sides",
-        "filter": "bicubic of Pillow, antialiased",
     }
 
 
@@ -216,8 +200,6 @@ def _int8(found: Quantized | None) -> str:
 
 def _use(request: ExportRequest, onnx_versions: tuple[int, int] | None) -> str:
     versions = "; operator set {}, IR version {}".format(*onnx_versions) if onnx_versions else ""
-    _, height, width = request.input_shape
-    fit = "resized" if request.fit == "resize" else "padded with black"
     others = {
         "`model.batch1.onnx` is the same network for one image at a time.": request.extras.static,
         "`model.uint8.onnx` takes pixels as they are (uint8, NCHW) and answers `logits` and `probabilities`, which are "
@@ -230,9 +212,9 @@ def _use(request: ExportRequest, onnx_versions: tuple[int, int] | None) -> str:
 python predict.py photo.jpg folder/ --csv out.csv --top 3
 ```
 
-Pictures are turned upright, laid over white where they are transparent, {fit} to {width}x{height} pixels and
-normalized, by the code of training. `model.json` says how, and so do the metadata of `model.onnx`, which takes `images`
-and answers `logits`, for any batch size (the axis `batch`{versions}).{more}
+Pictures are prepared by the code of training: {request.preprocessing.words}; then normalized.
+`model.json` says how, and so do the metadata of `model.onnx`, which takes `images` and answers `logits`, for any batch
+size (the axis `batch`{versions}).{more}
 
 With torch alone, the same pixels:
 

@@ -17,6 +17,7 @@ import csv
 import glob
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -253,6 +254,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return write_predictions(classifier, paths, sys.stdout, layout, as_csv=False)
         with asked.csv.open("w", newline="", encoding="utf-8") as output:
             return write_predictions(classifier, paths, output, layout, as_csv=True)
+    except BrokenPipeError:  # its reader went away: | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (OSError, ValueError) as error:
         parser.error(str(error))
 

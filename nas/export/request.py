@@ -14,6 +14,7 @@ from budgets import Cost
 from nas.config.recipe import Figures
 from nas.config.recipe_rules import Setting
 from nas.data import Dataset
+from nas.data.dataset import Preprocessing
 from search_spaces import Sample
 
 
@@ -120,7 +121,7 @@ class ExportRequest:
     space: str
     sample: Sample
     text: str  # the architecture in one line
-    input_shape: tuple[int, int, int]
+    preprocessing: Preprocessing
     num_classes: int
     classes: tuple[str, ...]
     mean: list[float]  # by channel, of pixels scaled to 0..1
@@ -132,8 +133,6 @@ class ExportRequest:
     size_bytes: int
     peak_memory: int  # bytes of activations, for one image
     provenance: Provenance
-    fit: Literal["resize", "pad"] = "resize"  # how a picture of another size was brought to the input's
-    levels: tuple[float, float] = (0.0, 65535.0)  # black and white of pictures deeper than 8 bits
     prior: Literal["uniform", "train"] = "train"  # how frequent its answers take the classes to be
     train_counts: tuple[int, ...] = ()  # images of each class to train on; () if it is not known
     budget: dict[str, int] = field(default_factory=dict)
@@ -144,6 +143,11 @@ class ExportRequest:
     no_dataset: str = "it is not known"  # why there is none
     calibration: Calibration | None = None  # measured by the export itself, and so is this:
     quantized: Quantized | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what the network takes."""
+        return self.preprocessing.shape
 
     @property
     def train_frequencies(self) -> npt.NDArray[np.float64]:

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from budgets import Budget
 from nas.config import Recipe, SearchConfig, StudyConfig
+from nas.data.dataset import Preprocessing
 from nas.errors import RunError, nearest
 from nas.runs.events import (
     Candidate,
@@ -216,6 +217,11 @@ class SearchRun(Run):
     def budget(self) -> Budget:
         """The limits on every architecture, as they were settled."""
         return self.facts.budget
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How every image became pixels."""
+        return Preprocessing.of(self.facts.input_shape, self.config.data.fit, self.facts.levels)
 
     @property
     def is_done(self) -> bool:

@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from nas.data import DataConfig, Dataset, describe_data, open_data
-from nas.data.dataset import Target
+from nas.data.dataset import Preprocessing
 from nas.data.images import DEEP_COLOURS, SEVERAL_PAGES, decode_file, read_header
 from nas.report.tables.data import print_data
 
@@ -140,7 +140,7 @@ def tiff_of_16_bits(values: Array) -> bytes:
 @pytest.mark.parametrize("write", [png_of_16_bits, tiff_of_16_bits])
 def test_of_colours_of_16_bits_the_upper_8_are_used(write: Any) -> None:
     values = np.random.default_rng(3).integers(0, 65536, (9, 11, 3))
-    header, target = read_header(write(values)), Target(3, 9, 11, "resize")
+    header, target = read_header(write(values)), Preprocessing(3, 9, 11, "resize")
     assert header.notes == (DEEP_COLOURS,) and header.extent is None
     assert (decode_file(write(values), target).transpose(1, 2, 0) == values >> 8).all()
 
@@ -165,7 +165,7 @@ RED, GREY = Image.new("RGB", (11, 9), "red"), Image.new("L", (11, 9), 50)
 def test_of_several_pages_the_first_is_used(content: bytes, notes: tuple[str, ...]) -> None:
     header = read_header(content)
     assert header.notes == notes and not header.grey
-    pixels = decode_file(content, Target(3, 9, 11, "resize")).astype(int)
+    pixels = decode_file(content, Preprocessing(3, 9, 11, "resize")).astype(int)
     assert np.abs(pixels - np.array([255, 0, 0]).reshape(3, 1, 1)).max() <= 5  # LAB is of 8 bits
 
 

@@ -13,14 +13,14 @@ from PIL import Image
 from rich.console import Console
 
 from nas.data import DataConfig, Dataset, describe_data, open_data
-from nas.data.dataset import Target
+from nas.data.dataset import Preprocessing
 from nas.data.images import decode_file, read_header
 from nas.data.pixels import levels_of
 from nas.errors import DataError
 from nas.report.tables.data import print_data
 
-RGB = Target(3, 12, 10, "resize")
-GREY = Target(1, 12, 10, "resize")
+RGB = Preprocessing(3, 12, 10, "resize")
+GREY = Preprocessing(1, 12, 10, "resize")
 
 
 def encode(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
@@ -45,7 +45,7 @@ def test_formats_agree_with_the_original(format: str) -> None:
     content = encode(source, format, **options)
     header = read_header(content)
     assert (header.width, header.height) == source.size and not header.grey
-    pixels = decode_file(content, Target(3, source.height, source.width, "resize"))
+    pixels = decode_file(content, Preprocessing(3, source.height, source.width, "resize"))
     assert pixels.shape == (3, source.height, source.width) and pixels.dtype == np.uint8
     loss = 40 if format in ("JPEG", "GIF") else 0
     assert np.abs(pixels.transpose(1, 2, 0).astype(int) - np.asarray(source)).max() <= loss
@@ -93,13 +93,13 @@ def test_deep_images_are_brought_to_8_bits_by_the_levels_of_the_set() -> None:
     values = np.linspace(-100, 5000, 120).reshape(12, 10)
     for kind in (np.int32, np.float32):
         content = encode(Image.fromarray(values.astype(kind)), "TIFF")
-        found = decode_file(content, Target(1, 12, 10, "resize", (0.0, 4095.0)))[0]
+        found = decode_file(content, Preprocessing(1, 12, 10, "resize", (0.0, 4095.0)))[0]
         assert (found == (values.astype(kind) / 4095 * 255).clip(0, 255).round()).all()
     holes = values.astype(np.float32)
     holes[3, 4], holes[5, 6] = np.nan, np.inf
     content = encode(Image.fromarray(holes), "TIFF")
     assert read_header(content).extent == (-100, 5000)  # of what is finite
-    found = decode_file(content, Target(1, 12, 10, "resize", (0.0, 4095.0)))[0]
+    found = decode_file(content, Preprocessing(1, 12, 10, "resize", (0.0, 4095.0)))[0]
     assert found[3, 4] == 0 and found[5, 6] == 255
 
 
@@ -149,7 +149,7 @@ def test_exif_orientation(format: str, orientation: int) -> None:
     content = encode(stored.convert("RGB"), format, exif=exif)
     header = read_header(content)
     assert (header.width, header.height) == ((12, 10) if orientation >= 5 else (10, 12))
-    pixels = decode_file(content, Target(1, header.height, header.width, "resize"))[0]
+    pixels = decode_file(content, Preprocessing(1, header.height, header.width, "resize"))[0]
     bands = {1: pixels[:3], 3: pixels[-3:], 6: pixels[:, -3:], 8: pixels[:, :3]}
     assert bands[orientation].mean() > 240 and pixels.mean() < 120
 
@@ -157,12 +157,12 @@ def test_exif_orientation(format: str, orientation: int) -> None:
 def test_resize_is_antialiased_and_pad_keeps_the_aspect() -> None:
     lines = np.zeros((64, 64), dtype=np.uint8)
     lines[:, ::2] = 255
-    shrunk = decode_file(encode(Image.fromarray(lines)), Target(1, 8, 8, "resize"))
+    shrunk = decode_file(encode(Image.fromarray(lines)), Preprocessing(1, 8, 8, "resize"))
     assert shrunk.min() > 115 and shrunk.max() < 140  # picking every eighth column would give 0 or 255
     wide = encode(Image.new("L", (40, 20), 255))
-    padded = decode_file(wide, Target(1, 16, 16, "pad"))[0]
+    padded = decode_file(wide, Preprocessing(1, 16, 16, "pad"))[0]
     assert (padded[4:12] == 255).all() and (padded[:4] == 0).all() and (padded[12:] == 0).all()
-    large = decode_file(encode(gradient().resize((640, 480)), "JPEG"), Target(3, 16, 16, "resize"))
+    large = decode_file(encode(gradient().resize((640, 480)), "JPEG"), Preprocessing(3, 16, 16, "resize"))
     assert large.shape == (3, 16, 16) and large[0, 8, 15] > large[0, 8, 0] + 150
 
 
@@ -171,7 +171,7 @@ def test_a_large_jpeg_is_shrunk_without_a_moire(period: float) -> None:
     """Stripes too fine for the target turn into an even grey, however the file is packed."""
     wave = 128 + 100 * np.sin(2 * np.pi * np.arange(600) / period)
     stripes = Image.fromarray(np.tile(wave, (600, 1)).round().astype(np.uint8))
-    target = Target(1, 32, 32, "resize")
+    target = Preprocessing(1, 32, 32, "resize")
     shrunk = decode_file(encode(stripes, "JPEG", quality=92), target).astype(float)
     assert shrunk[:, 2:-2, 2:-2].std() < 2
     assert np.abs(shrunk - decode_file(encode(stripes), target)).max() <= 2

@@ -19,7 +19,7 @@ import torch
 from exported_files import lint, predict_alone, request_for, small_sample
 from PIL import Image, features
 
-from nas.data.dataset import Target
+from nas.data.dataset import Preprocessing
 from nas.data.images import decode_file
 from nas.export.formats import TrainedModel, write_description, write_onnx, write_predict
 from nas.export.write import trained_model
@@ -72,7 +72,8 @@ KINDS: dict[str, Callable[[], bytes]] = {
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``predict.py`` needs of an exported folder, of a network that was not trained."""
     folder = tmp_path_factory.mktemp("exported")
-    asked = dataclasses.replace(request_for("vgg", folder, small_sample("vgg")), fit=request.param, levels=LEVELS)
+    asked = request_for("vgg", folder, small_sample("vgg"))
+    asked = dataclasses.replace(asked, preprocessing=Preprocessing.of(asked.input_shape, request.param, LEVELS))
     model = TrainedModel(trained_model(asked), asked.input_shape)
     for write in (write_description, write_onnx, write_predict):
         write(asked, model, folder)
@@ -94,7 +95,7 @@ def test_the_pixels_are_those_of_training_bit_for_bit(exported: Path, kind: str,
     channels, height, width = card["input"]["shape"][1:]
     content = KINDS[kind]()
     how = card["input"]["preprocessing"]
-    pixels = decode_file(content, Target(channels, height, width, how["fit"], tuple(how["levels"])))
+    pixels = decode_file(content, Preprocessing(channels, height, width, how["fit"], tuple(how["levels"])))
     normal = card["input"]["normalization"]
     trained_on = normalize(
         torch.from_numpy(pixels.copy())[None], torch.tensor(normal["mean"]), torch.tensor(normal["std"])

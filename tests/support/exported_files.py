@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from budgets import cost_of
+from nas.data.dataset import Preprocessing
 from nas.export.request import Confirmation, ExportRequest, Provenance
 from search_spaces import Sample, Task, get_space
 
@@ -46,7 +47,7 @@ def request_for(space: str, folder: Path, sample: Sample | None = None) -> Expor
         space=space,
         sample=sample,
         text=family.text(sample),
-        input_shape=TASK.input_shape,
+        preprocessing=Preprocessing.of(TASK.input_shape, "resize", None),
         num_classes=TASK.num_classes,
         classes=NAMES,
         mean=[0.5, 0.4, 0.3],

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.dataset import Levels, Target
+from nas.data.dataset import Levels, Preprocessing
 from nas.data.sources.base import PARTS, Found
 
 
@@ -34,7 +34,7 @@ def found_in_arrays(
     grey, deep = images.ndim == 3, images.dtype != np.uint8
     height, width = images.shape[1:3]
 
-    def read(row: int, target: Target) -> npt.NDArray[np.uint8]:
+    def read(row: int, target: Preprocessing) -> npt.NDArray[np.uint8]:
         from nas.data.images import decode_array
 
         return decode_array(images[row], target)

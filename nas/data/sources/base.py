@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.dataset import Broken, Levels, Target
+from nas.data.dataset import Broken, Levels, Preprocessing
 
 Progress = Callable[[int, int], None]
 PARTS = ("train", "val", "test")  # what a source may have of its own; an image's part is an index into this
@@ -34,7 +34,7 @@ class Found:
     sizes: npt.NDArray[np.int64]
     grey: bool
     digest: str  # of the content: file bytes or pixels, labels, names
-    read: Callable[[int, Target], npt.NDArray[np.uint8]]
+    read: Callable[[int, Preprocessing], npt.NDArray[np.uint8]]
     present: npt.NDArray[np.int64]
     modes: Counter[str]
     formats: Counter[str]

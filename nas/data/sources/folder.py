@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.dataset import Broken, Target
+from nas.data.dataset import Broken, Preprocessing
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress
 from nas.data.threads import map_chunks
 from nas.errors import DataError
@@ -97,7 +97,7 @@ class Folder:
             present[entry.part, label_of[entry.class_name]] += 1
         names = [entry.name for entry, _ in good]
 
-        def read(row: int, target: Target) -> npt.NDArray[np.uint8]:
+        def read(row: int, target: Preprocessing) -> npt.NDArray[np.uint8]:
             from nas.data.images import decode_file
 
             return decode_file((self.path / names[row]).read_bytes(), target)

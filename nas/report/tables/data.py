@@ -43,6 +43,8 @@ def _facts(report: DataReport) -> Iterator[str]:
     if report.input_shape:
         channels, height, width = report.input_shape
         yield f"Input of the network: {channels} x {height} x {width} (channels x height x width)"
+    if report.preprocessing:
+        yield f"Pixels: {report.preprocessing.words}"
     yield f"Sizes: {_listed(report.image_sizes)}"
     yield f"Modes: {_listed(report.modes)}"
     yield f"Formats: {_listed(report.formats)}"
