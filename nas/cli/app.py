@@ -265,7 +265,7 @@ def export(
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
-    """Write a network as weights, torch.export program, ONNX and model card, each loaded again and checked."""
+    """Write a network as weights, source, torch.export program and ONNX, each loaded again and checked, with a card."""
     from nas.cli.commands.export import export_command, extras_of
 
     extras = extras_of(static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop)

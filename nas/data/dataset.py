@@ -107,26 +107,26 @@ class Preprocessing:
     height: int
     width: int
     fit: Literal["resize", "pad"] = "resize"
-    levels: Levels = (0.0, 65535.0)  # black and white of deep images
+    levels: Levels | None = None  # black and white of deep images; None: there were none
 
     @classmethod
     def of(cls, shape: tuple[int, int, int], fit: Literal["resize", "pad"], levels: Levels | None) -> Preprocessing:
-        """For pixels of ``shape`` (C, H, W). Without ``levels`` those of 16 bits."""
-        return cls(*shape, fit, levels or cls.levels)
+        """For pixels of ``shape`` (C, H, W)."""
+        return cls(*shape, fit, levels)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the pixels."""
         return self.channels, self.height, self.width
 
-    def facts(self) -> dict[str, str | list[float]]:
+    def facts(self) -> dict[str, str | list[float] | None]:
         """What somebody must know who prepares images himself: part of an exported ``model.json``."""
         return {
             "colours": "grey" if self.channels == 1 else "RGB",
             "orientation": "upright by EXIF",
             "transparency": "laid over white",
-            "levels": list(self.levels),
-            "levels mean": "of pictures deeper than 8 bits: what becomes 0 and 255; the rest is cut off",
+            "levels": list(self.levels) if self.levels else None,
+            "levels mean": "of pictures deeper than 8 bits: what becomes 0 and 255, the rest is cut off; null: none",
             "fit": self.fit,
             "fit means": "padded with black to the input's shape, sides in proportion"
             if self.fit == "pad"
@@ -139,4 +139,5 @@ class Preprocessing:
         """In one line, for people."""
         fit = "padded with black" if self.fit == "pad" else "resized"
         colours = "grey" if self.channels == 1 else "RGB"
-        return f"upright by EXIF, transparency over white, {colours}, {fit} to {self.width}x{self.height}"
+        deep = f"{self.levels[0]:g} to {self.levels[1]:g} as 0 to 255, " if self.levels else ""
+        return f"upright by EXIF, transparency over white, {deep}{colours}, {fit} to {self.width}x{self.height}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,18 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from nas.data.dataset import Levels, Preprocessing
-from nas.data.pixels import DEEP_MODES, FORMATS, GREY_MODES, SUFFIXES, extent, fitted, orientation, prepared, scaled
+from nas.data.pixels import (
+    DEEP_MODES,
+    DEEPEST,
+    FORMATS,
+    GREY_MODES,
+    SUFFIXES,
+    extent,
+    fitted,
+    orientation,
+    prepared,
+    scaled,
+)
 
 __all__ = ["SUFFIXES", "Header", "decode_array", "decode_file", "read_header", "reason", "suffix_of"]
 
@@ -35,7 +47,9 @@ def read_header(content: bytes) -> Header:
     """The header of an image file, decoded only where it must be; any exception if it is broken."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
     mode, width, height = image.mode, *image.size
-    has_deep_colours = mode not in DEEP_MODES and ";16" in str(image.tile[:1])  # gone once it is loaded
+    has_deep_colours = (
+        mode not in DEEP_MODES and re.search(r";16[BLN]", str(image.tile[:1])) is not None
+    )  # gone once it is loaded
     grey = mode in GREY_MODES
     if mode in ("P", "PA"):
         image.load()
@@ -51,13 +65,13 @@ def read_header(content: bytes) -> Header:
 def decode_file(content: bytes, target: Preprocessing) -> npt.NDArray[np.uint8]:
     """The pixels of an image file as uint8 (C, H, W); any exception if the file is broken."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
-    return prepared(image, target.channels, target.height, target.width, target.fit, target.levels)
+    return prepared(image, target.channels, target.height, target.width, target.fit, target.levels or DEEPEST)
 
 
 def decode_array(pixels: npt.NDArray[Any], target: Preprocessing) -> npt.NDArray[np.uint8]:
     """The same for pixels already decoded: (H, W) or (H, W, 3) to uint8 (C, H, W); what is not uint8 is deep."""
     if pixels.dtype != np.uint8:
-        pixels = scaled(pixels, target.levels)
+        pixels = scaled(pixels, target.levels or DEEPEST)
     return fitted(Image.fromarray(pixels), target.channels, target.height, target.width, target.fit)
 
 

@@ -23,6 +23,7 @@ SUFFIXES = frozenset(suffix for suffix, name in Image.registered_extensions().it
 ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap height and width
 GREY_MODES = {"1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 DEEP_MODES = GREY_MODES - {"1", "L", "LA", "La"}  # of integers, and "F" of numbers
+DEEPEST = (0.0, 65535.0)  # levels where nothing is known
 WHITES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # 8, 10, 12, 14 and 16 bits
 
 Levels = tuple[float, float]
@@ -87,16 +88,17 @@ def is_clipped(extent: Levels | None, levels: Levels) -> bool:
 def levels_of(extents: list[Levels]) -> Levels:
     """Black and white for images of these extents, all together.
 
-    They are 0 and 1, or the largest value of 8, 10, 12, 14 or 16 bits, whichever none exceeds. Where some are negative,
-    black is as far below 0 as white is above. What resampling shoots over a scale of 1 does not count.
+    They are 0 and 1, or the largest value of 8, 10, 12, 14 or 16 bits, whichever none exceeds; the values' own where
+    they lie between these scales, as standardized pixels do. Where some are negative, black is as far below 0 as white
+    is above. What resampling shoots over a scale of 1 does not count.
     """
     if not extents:
-        return (0.0, 65535.0)
+        return DEEPEST
     low, high = min(low for low, _ in extents), max(high for _, high in extents)
     most = max(high, -low)
     if most < 2:
         return (-1.0 if -low > high / 4 else 0.0, 1.0)
-    white = next((white for white in WHITES if most <= white), most)
+    white = next((white for white in WHITES if WHITES[0] / 4 < most <= white), most)
     return (-white if low < 0 else 0.0, white)
 
 

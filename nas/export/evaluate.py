@@ -7,11 +7,9 @@ network was trained with. Classes are matched by name, never by their order.
 from __future__ import annotations
 
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +24,14 @@ from nas.data.printable_names import printable, printable_names
 from nas.data.sources.base import TEST, Found, Progress
 from nas.data.sources.find import find_source
 from nas.errors import DataError
+from nas.export.fingerprints import Fingerprints, fingerprints
 from nas.export.predict_script import Classifier
 
 Pixels = npt.NDArray[np.uint8]  # (N, C, H, W)
 Labels = npt.NDArray[np.int64]
 
 RESAMPLES = 2000  # of the bootstrap
-CHUNK = 256  # images in memory at once
-TRAINED_ON = "trained_on.npy"  # of an exported folder
+CHUNK = 64  # images in memory at once
 AVERAGES = ("micro", "macro", "weighted")
 
 
@@ -80,18 +78,6 @@ class Labelled:
     clipped: int = 0
 
 
-def fingerprints(pixels: Pixels) -> npt.NDArray[np.uint32]:
-    """(N,): the CRC-32 of each image's pixels; two images in four billion agree by chance."""
-    return np.array([zlib.crc32(image.tobytes()) for image in pixels], np.uint32)
-
-
-def trained_on(dataset: Dataset) -> npt.NDArray[np.uint32]:
-    """The fingerprints of all images to train on, sorted, each once."""
-    split = dataset.split("train")
-    parts = [fingerprints(split.stored[rows]) for rows in np.array_split(split.rows, len(split.rows) // CHUNK + 1)]
-    return np.unique(np.concatenate(parts))
-
-
 def own_split(dataset: Dataset, name: SplitName) -> Labelled:
     """A split of what the network was trained on."""
     split = dataset.split(name)
@@ -118,29 +104,30 @@ def other_data(data: str, classifier: Classifier, progress: Progress | None = No
             f"No class of {printable(source.name)} is one that the network knows. It knows: "
             f"{', '.join(classifier.classes)}. Call the class folders so."
         )
-    broken = [f"{one.name}: {one.reason}" for one in found.broken]
+    levels = classifier.levels or found.levels
+    is_whole = bool(parts.all())
+    channels, height, width = classifier.shape
+    preprocessing = Preprocessing(channels, height, width, classifier.card["input"]["preprocessing"]["fit"], levels)
+    broken = [f"{one.name}: {one.reason}" for one in found.broken if is_whole or one.name.lower().startswith("test")]
     return Labelled(
         printable(source.name),
-        "all" if parts.all() else "test",
-        _read(found, rows, labels[rows], classifier, broken, progress),
+        "all" if is_whole else "test",
+        _read(found, rows, labels[rows], preprocessing, broken, progress),
         [name for name in classifier.classes if name not in with_images],
         sorted(with_images - known.keys()),
         broken,
-        sum(is_clipped(extent, classifier.levels) for part, extent in found.extents if parts.all() or part == TEST),
+        sum(is_clipped(extent, levels) for part, extent in found.extents if levels and (is_whole or part == TEST)),
     )
 
 
 def _read(
-    found: Found, rows: Labels, labels: Labels, classifier: Classifier, broken: list[str], progress: Progress | None
+    found: Found, rows: Labels, labels: Labels, how: Preprocessing, broken: list[str], progress: Progress | None
 ) -> Iterator[tuple[Pixels, Labels]]:
     """Images and their labels, decoded in threads, as training's were."""
-    channels, height, width = classifier.shape
-    fit = classifier.card["input"]["preprocessing"]["fit"]
-    preprocessing = Preprocessing(channels, height, width, fit, classifier.levels)
 
     def read(row: int) -> Pixels | str:
         try:
-            return found.read(int(row), preprocessing)
+            return found.read(int(row), how)
         except Exception as error:  # Pillow's readers raise nearly anything on damaged files
             return f"{found.names[row]}: {reason(error)}"
 
@@ -156,7 +143,7 @@ def _read(
                 progress(min(start + CHUNK, len(rows)), len(rows))
 
 
-def evaluate(classifier: Classifier, labelled: Labelled, known: npt.NDArray[np.uint32] | None) -> Evaluation:
+def evaluate(classifier: Classifier, labelled: Labelled, known: Fingerprints | None) -> Evaluation:
     """All figures. ``known`` are the fingerprints of what the network was trained on. DataError if no image can be
     read."""
     right, given, seen = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
@@ -215,17 +202,16 @@ def _by_class(labels: Labels, answers: Labels, names: Sequence[str]) -> list[Cla
 def intervals(confusion: Labels) -> dict[str, tuple[float, float]]:
     """95 % of the bootstrap: images drawn again, with replacement, as often as there are (Efron 1979).
 
-    A drawing of images is one of cells of the confusion matrix, and only those with images can be drawn.
+    Of an image only its class and whether its answer was right are drawn: two cells a class.
     """
-    true, given = np.nonzero(confusion)
-    shares = confusion[true, given] / confusion.sum()
-    drawn = np.random.default_rng(0).multinomial(int(confusion.sum()), shares, RESAMPLES)
-    classes = np.unique(true)
-    of_class = (true[:, None] == classes).astype(float)  # (cells, classes)
-    totals, hits = drawn @ of_class, (drawn * (true == given)) @ of_class
+    totals = confusion.sum(axis=1)
+    hits = np.diag(confusion)[totals > 0]
+    cells = np.concatenate([hits, totals[totals > 0] - hits])
+    drawn = np.random.default_rng(0).multinomial(int(cells.sum()), cells / cells.sum(), RESAMPLES)
+    right, wrong = np.split(drawn, 2, axis=1)
     with np.errstate(invalid="ignore"):  # a class may be drawn not once
-        recalls = hits / totals
-    resampled = {"accuracy": hits.sum(axis=1) / confusion.sum(), "balanced_accuracy": np.nanmean(recalls, axis=1)}
+        recalls = right / (right + wrong)
+    resampled = {"accuracy": right.sum(axis=1) / cells.sum(), "balanced_accuracy": np.nanmean(recalls, axis=1)}
     bounds = {name: np.percentile(values, (2.5, 97.5)) for name, values in resampled.items()}
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
@@ -236,11 +222,3 @@ def most_confused(confusion: Labels, names: Sequence[str], most: int = 5) -> lis
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     pairs = [divmod(int(place), len(names)) for place in order]
     return [(names[true], names[given], int(wrong[true, given])) for true, given in pairs if wrong[true, given]]
-
-
-def known_images(folder: Path) -> npt.NDArray[np.uint32] | None:
-    """What an exported folder says of the images that its network was trained on; None if it says nothing."""
-    try:
-        return np.asarray(np.load(folder / TRAINED_ON), np.uint32)
-    except (OSError, ValueError):
-        return None

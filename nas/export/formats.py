@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,7 +27,8 @@ from torch import nn
 
 from nas.data import pixels as pixels_module
 from nas.errors import ExportError
-from nas.export.evaluate import TRAINED_ON, trained_on
+from nas.export.fingerprints import FILE as TRAINED_ON
+from nas.export.fingerprints import trained_on
 from nas.export.model_card import description, model_card
 from nas.export.model_source import model_source
 from nas.export.request import ExportRequest
@@ -132,14 +134,15 @@ def write_with_preprocessing(request: ExportRequest, model: TrainedModel, folder
         pixels = torch.zeros(2, *model.input_shape, dtype=torch.uint8)
         with _exporting():
             program = traced(WithPreprocessing(request, model.module).eval(), pixels)
-            write_proto(request, _onnx(program, ["logits", "probabilities"]), folder / "model.uint8.onnx")
+            proto = _onnx(program, ["logits", "probabilities"])
+            write_proto(request, proto, folder / "model.uint8.onnx", dtype="uint8", normalization=None)
 
 
 def write_one_image(request: ExportRequest, model: TrainedModel, path: Path) -> None:
     """The network as ONNX for a batch of one."""
     with _exporting():
         program = traced(model.module, torch.zeros(1, *model.input_shape))
-        write_proto(request, _onnx(program, ["logits"]), path)
+        write_proto(request, _onnx(program, ["logits"]), path, shape=[1, *model.input_shape])
 
 
 def _onnx(program: torch.export.ExportedProgram, outputs: list[str]) -> onnx.ModelProto:
@@ -155,13 +158,14 @@ def _onnx(program: torch.export.ExportedProgram, outputs: list[str]) -> onnx.Mod
     return proto
 
 
-def write_proto(request: ExportRequest, proto: onnx.ModelProto, path: Path) -> None:
+def write_proto(request: ExportRequest, proto: onnx.ModelProto, path: Path, **differs: Any) -> None:
     """Write an ONNX file that says which classes it names and how pictures are prepared, and nothing of this machine.
-    Changes ``proto``."""
+    ``differs`` is what of "input" is not as ``model.json`` says. Changes ``proto``."""
     proto = without_origins(proto)
     proto.ir_version = min(proto.ir_version, IR_VERSION)
     card = description(request)
     facts = {name: card[name] for name in ("classes", "input", "output")}
+    facts["input"] |= differs
     onnx.helper.set_model_props(proto, {name: json.dumps(fact) for name, fact in facts.items()})
     path.write_bytes(proto.SerializeToString(deterministic=True))
 
@@ -201,14 +205,14 @@ def predict_script() -> str:
     script = Path(__file__).with_name("predict_script.py").read_text(encoding="utf-8")
     text = Path(pixels_module.__file__).read_text(encoding="utf-8")
     _, imports, pixels = text.partition("from PIL import Image, ImageOps\n")  # all others the script has itself
-    before, *after = re.split(r"from PIL import Image\n\nfrom nas\.data\.pixels import .+\n", script)
+    before, *after = re.split(r"from PIL import Image\n\nfrom nas\.data\.pixels import (?:\([^)]*\)|.+)\n", script)
     assert imports and len(after) == 1, "predict_script.py or pixels.py no longer imports what is expected here"
     return before + imports + pixels.rstrip() + "\n\n" + after[0]
 
 
-def finish(request: ExportRequest, path: Path) -> None:
-    """Give an ONNX file that somebody else wrote what ``write_proto`` gives ours."""
-    write_proto(request, onnx.load(path), path)
+def finish_one_image(request: ExportRequest, path: Path) -> None:
+    """Give an ONNX file for a batch of one, which somebody else wrote, what ``write_proto`` gives ours."""
+    write_proto(request, onnx.load(path), path, shape=[1, *request.input_shape])
 
 
 def without_origins(model: onnx.ModelProto) -> onnx.ModelProto:

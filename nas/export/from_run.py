@@ -83,9 +83,11 @@ def _dataset(run: SearchRun) -> tuple[Dataset | None, str]:
     try:
         dataset = open_data(run.config.data)
     except NasctlError as error:
-        return None, str(error).splitlines()[0]
+        return None, str(error).splitlines()[0].rstrip(".")
     if dataset.key != run.facts.data_key:
-        return None, "the data has changed since the search"
+        return None, "the data, or how nasctl prepares it, has changed since the search"
+    if not run.config.data.hold_out:
+        return None, "no image was held out of training"
     return dataset, ""
 
 

@@ -27,7 +27,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from nas.data import Dataset
 from nas.data.dataset import SplitName
 from nas.errors import ExportError, UsageError
-from nas.export.formats import finish
+from nas.export.formats import finish_one_image
 from nas.export.request import ExportRequest, Quantized
 from nas.training.metrics import classification_figures
 
@@ -41,6 +41,7 @@ METHODS: dict[str, tuple[CalibrationMethod, dict[str, Any]]] = {
 }
 METHOD = "min-max"  # see the table in benchmarks/RESULTS.md
 IMAGES = 256  # to train on, by which ranges are chosen
+CHUNK = 256  # images in memory at once
 TIMED = 100  # pictures, one at a time
 
 Images = npt.NDArray[np.float32]
@@ -63,7 +64,7 @@ def quantize(source: Path, target: Path, images: Images, method: str = METHOD) -
 
     Equal files from equal input. ExportError if onnxruntime cannot.
     """
-    before = logging.root.manager.disable
+    before, temporary = logging.root.manager.disable, tempfile.tempdir
     logging.disable(logging.CRITICAL)  # it advises to do what is done here
     calibration, options = METHODS[method]
     try:
@@ -71,6 +72,7 @@ def quantize(source: Path, target: Path, images: Images, method: str = METHOD) -
             tempfile.TemporaryDirectory(dir=target.parent) as folder,
             contextlib.redirect_stdout(io.StringIO()),  # it tells of its steps
         ):
+            tempfile.tempdir = folder  # its own files too
             prepared = Path(folder, "prepared.onnx")
             quant_pre_process(source, prepared, skip_symbolic_shape=True)  # the symbolic one is for transformers
             quantize_static(
@@ -87,6 +89,7 @@ def quantize(source: Path, target: Path, images: Images, method: str = METHOD) -
     except Exception as error:  # many kinds, for many causes
         raise ExportError(f"The network cannot be quantized: {type(error).__name__}: {error}") from error
     finally:
+        tempfile.tempdir = temporary
         logging.disable(before)
 
 
@@ -126,6 +129,14 @@ class OneByOne:
         return np.asarray(logits)
 
 
+def quantized_file(request: ExportRequest, dataset: Dataset, static: Path, target: Path) -> npt.NDArray[np.uint8]:
+    """Write ``target`` from the float file for a batch of one, not judged; the images that chose its ranges."""
+    images = calibration_images(dataset)
+    quantize(static, target, request.normalized(images))
+    finish_one_image(request, target)
+    return images
+
+
 def write_int8(request: ExportRequest, static: Path, target: Path) -> tuple[Quantized, tuple[float, float]]:
     """Write ``target`` from the float file for a batch of one; how it does, and what an image takes in milliseconds, in
     float and in int8.
@@ -135,9 +146,7 @@ def write_int8(request: ExportRequest, static: Path, target: Path) -> tuple[Quan
     dataset, allowed = request.dataset, request.extras.int8_max_drop
     if dataset is None:
         raise UsageError(f"--int8 needs the images that the network was trained on: {request.no_dataset}.")
-    images = calibration_images(dataset)
-    quantize(static, target, request.normalized(images))
-    finish(request, target)
+    images = quantized_file(request, dataset, static, target)
     both = OneByOne(static), OneByOne(target)
     rank = compare(request, dataset, "rank", *both)
     if rank.first - rank.second > allowed:
@@ -170,8 +179,9 @@ class Compared:
 def compare(request: ExportRequest, dataset: Dataset, name: SplitName, first: OneByOne, second: OneByOne) -> Compared:
     """How ``second`` does where ``first`` is the measure."""
     split = dataset.split(name)
-    images = request.normalized(split.images)
-    one, two = first.logits(images), second.logits(images)
+    chunks = np.split(split.rows, range(CHUNK, len(split.rows), CHUNK))
+    answers = [[file.logits(request.normalized(split.stored[rows])) for file in (first, second)] for rows in chunks]
+    one, two = (np.concatenate(logits) for logits in zip(*answers, strict=True))
     labels = torch.from_numpy(split.labels)
     scores = []
     for logits in (one, two):

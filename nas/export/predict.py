@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.errors import UsageError
+from nas.errors import RunError, UsageError
 from nas.export.predict_script import Classifier, Prior
 
 if TYPE_CHECKING:
@@ -52,16 +52,20 @@ def is_exported(name: str) -> bool:
     return (Path(name) / "model.json").exists()
 
 
-def request_of_run(name: str, runs: Path, *, int8: bool = False) -> ExportRequest:
+def request_of_run(name: str, runs: Path) -> ExportRequest:
     """All that is known of ``RUN`` (its winner, or its best trial so far) or ``RUN:TRIAL``. RunError if there is none
     such."""
     from nas.export.from_run import request_of
-    from nas.export.request import Extras
     from nas.runs import load_run
 
     run, _, trial = name.partition(":")
-    # Asked for here, int8 is wanted whatever it costs: export judges it.
-    return request_of(load_run(run, runs), trial or None, Path(), Extras(int8=int8, int8_max_drop=1.0))
+    try:
+        found = load_run(run, runs)
+    except RunError as error:
+        if Path(name).is_dir() or name.endswith("/"):
+            raise RunError(f"{name} is neither an exported folder, with a model.json, nor a run.") from error
+        raise
+    return request_of(found, trial or None, Path())
 
 
 def model_of_run(request: ExportRequest, *, prior: Prior = None, int8: bool = False) -> Classifier:
@@ -69,5 +73,5 @@ def model_of_run(request: ExportRequest, *, prior: Prior = None, int8: bool = Fa
     from nas.export.write import write_for_prediction
 
     with tempfile.TemporaryDirectory(prefix="nasctl-predict-") as folder:
-        write_for_prediction(request, Path(folder))
+        write_for_prediction(request, Path(folder), int8=int8)
         return load_model(folder, prior=prior, int8=int8)

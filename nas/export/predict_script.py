@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import glob
+import io
 import itertools
 import json
 import os
@@ -29,7 +30,18 @@ import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
-from nas.data.pixels import FORMATS, SUFFIXES, Levels, extent, is_clipped, prepared, scaled
+from nas.data.pixels import (
+    DEEPEST,
+    FORMATS,
+    SUFFIXES,
+    Levels,
+    extent,
+    extent_of,
+    is_clipped,
+    levels_of,
+    prepared,
+    scaled,
+)
 
 BATCH = 64  # pictures in memory at once
 Picture = Path | str | Image.Image | npt.NDArray[Any]
@@ -73,24 +85,31 @@ class Classifier:
     def _known_prior(self, name: str) -> npt.NDArray[np.float64]:
         if name == "uniform":
             return np.full(len(self.classes), 1 / len(self.classes))
+        if name != "train":
+            raise ValueError(f'a prior is "train", "uniform" or numbers by class, and not {name!r}')
         return np.array(self.card["output"]["train_frequencies"])
 
     @property
-    def levels(self) -> Levels:
-        """Black and white of pictures deeper than 8 bits."""
-        black, white = self.card["input"]["preprocessing"]["levels"]
-        return black, white
+    def levels(self) -> Levels | None:
+        """Black and white of pictures deeper than 8 bits; None if the network was trained on none."""
+        levels = self.card["input"]["preprocessing"]["levels"]
+        return levels and (levels[0], levels[1])
 
     def read(self, picture: Picture) -> Prepared:
         """A picture, prepared as those that the network was trained on; any exception if its file is broken."""
         channels, height, width = self.shape
         if isinstance(picture, np.ndarray):
-            picture = Image.fromarray(picture if picture.dtype == np.uint8 else scaled(picture, self.levels))
+            picture = Image.fromarray(picture if picture.dtype == np.uint8 else self._shallow(picture))
         if not isinstance(picture, Image.Image):
             with Image.open(picture, formats=FORMATS) as image:
                 return self.read(image)
         fit = self.card["input"]["preprocessing"]["fit"]
-        return self.normalized(prepared(picture, channels, height, width, fit, self.levels))
+        return self.normalized(prepared(picture, channels, height, width, fit, self.levels or DEEPEST))
+
+    def _shallow(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        """Deeper pixels in 8 bits, by the levels of training, or by their own scale where there are none."""
+        own = extent_of(pixels)
+        return scaled(pixels, self.levels or levels_of([own] if own else []))
 
     def normalized(self, pixels: npt.NDArray[np.uint8]) -> Prepared:
         """What the network takes, for pixels (C, H, W) or (N, C, H, W)."""
@@ -121,7 +140,7 @@ class Classifier:
 
 def frequencies_of(prior: Mapping[str, float], classes: Sequence[str]) -> npt.NDArray[np.float64]:
     """(classes,), with a sum of 1; ValueError if numbers are missing, surplus, negative or all 0."""
-    if wrong := sorted(set(classes) ^ set(prior)):
+    if wrong := sorted(map(str, set(classes) ^ set(prior))):
         raise ValueError(f"the prior must have a number for each class and no other; look at: {', '.join(wrong)}")
     numbers = np.array([float(prior[name]) for name in classes])
     if not np.isfinite(numbers).all() or (numbers < 0).any() or not numbers.any():
@@ -133,6 +152,8 @@ def prior_of(asked: str | None) -> Prior:
     """What --prior means: a name as it is, or what is in a JSON file. ValueError or OSError if it cannot be read."""
     if asked in (None, "train", "uniform"):
         return asked
+    if not Path(asked).is_file():
+        raise FileNotFoundError(f"{asked}: there is no such file; a prior is train, uniform, or a JSON file")
     try:
         prior = json.loads(Path(asked).read_text(encoding="utf-8"))
         return {str(name): float(number) for name, number in prior.items()}
@@ -174,7 +195,7 @@ def predictions(
         try:
             with Image.open(path, formats=FORMATS) as image:
                 picture = classifier.read(image)
-                if is_clipped(extent(image), classifier.levels):
+                if classifier.levels and is_clipped(extent(image), classifier.levels):
                     clipped.append(path)
                 return picture
         except Exception as error:  # Pillow raises nearly anything on damaged files
@@ -223,9 +244,11 @@ def write_predictions(
     shown = output is not sys.stdout and sys.stderr.isatty()
     for number, (path, scores) in enumerate(predictions(classifier, paths, broken, clipped), start=1):
         writer.writerow(layout.row(path, scores))
-        if shown and (number % BATCH == 0 or number == len(paths)):
-            print(f"\r{number:,} of {len(paths):,} pictures", end="\n" * (number == len(paths)), file=sys.stderr)
-    if clipped:
+        if shown and number % BATCH == 0:
+            print(f"\r{number:,} of {len(paths):,} pictures", end="", file=sys.stderr)
+    if shown:
+        print(f"\r{len(paths):,} of {len(paths):,} pictures", file=sys.stderr)
+    if clipped and classifier.levels:
         black, white = classifier.levels
         print(
             f"{len(clipped)} of {len(paths)} pictures have values outside {black:g} to {white:g}, which were clipped",
@@ -251,8 +274,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         classifier = Classifier(prior=prior_of(asked.prior), int8=asked.int8)
         layout = Layout(classifier.classes, asked.top, asked.csv_format)
         if asked.csv is None:
+            if asked.csv_format != "full":
+                parser.error("--csv-format says how --csv writes: give --csv FILE too")
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(errors="surrogateescape")  # names of files may be no text
             return write_predictions(classifier, paths, sys.stdout, layout, as_csv=False)
-        with asked.csv.open("w", newline="", encoding="utf-8") as output:
+        with asked.csv.open("w", newline="", encoding="utf-8", errors="surrogateescape") as output:
             return write_predictions(classifier, paths, output, layout, as_csv=True)
     except BrokenPipeError:  # its reader went away: | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

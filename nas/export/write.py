@@ -40,8 +40,8 @@ class Exported(NamedTuple):
 def export(request: ExportRequest) -> Exported:
     """Write ``request.out``, a new or empty folder.
 
-    The folder appears complete and checked, or not at all: every file is loaded again in a fresh process and
-    must give the network's logits, and counts and budget must hold. UsageError if the folder cannot be
+    The folder appears complete and checked, or not at all: every file that answers images is loaded again in a fresh
+    process and must give the network's logits, and counts and budget must hold. UsageError if the folder cannot be
     written, ExportError if a check fails.
     """
     out = request.out.absolute()
@@ -106,13 +106,20 @@ def quantized(
     return dataclasses.replace(request, quantized=found), milliseconds
 
 
-def write_for_prediction(request: ExportRequest, folder: Path) -> None:
-    """What ``nas.export.predict_script`` reads, unchecked; the errors of ``write_int8`` if that is asked for."""
+def write_for_prediction(request: ExportRequest, folder: Path, *, int8: bool) -> None:
+    """What ``nas.export.predict_script`` reads, unchecked. UsageError if int8 needs data that is not at hand."""
     model = trained_model(request)
-    request, _ = quantized(calibrated(request, model), model, folder)
-    trained = TrainedModel(model, request.input_shape)
+    trained, request = TrainedModel(model, request.input_shape), calibrated(request, model)
     write_description(request, trained, folder)
     write_onnx(request, trained, folder)
+    if int8:
+        from nas.export.int8 import FILE, quantized_file
+
+        if request.dataset is None:
+            raise UsageError(f"--int8 needs the images that the network was trained on: {request.no_dataset}.")
+        static = folder / "float.onnx"
+        write_one_image(request, trained, static)
+        quantized_file(request, request.dataset, static, folder / FILE)
 
 
 def write_files(request: ExportRequest, model: nn.Module, folder: Path) -> None:

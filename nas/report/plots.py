@@ -72,11 +72,12 @@ def confusion_plot(path: Path, title: str, classes: Sequence[str], confusion: np
     step = 1 if len(classes) <= MOST_NAMED else math.ceil(len(classes) / MOST_NAMED)
     ticks = list(range(0, len(classes), step))
     names = [_short(classes[index]) for index in ticks]
-    axes.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=8)
-    axes.set_yticks(ticks, names, fontsize=8)
+    rotation = 90 if max(map(len, names)) > 2 else 0
+    axes.set_xticks(ticks, names, rotation=rotation, fontsize=8, parse_math=False)  # "$" is a letter here
+    axes.set_yticks(ticks, names, fontsize=8, parse_math=False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=10, parse_math=False)
     if len(classes) <= 12:
         for row, column in np.argwhere(share >= 0.5):
             shade = "white" if share[row, column] > 55 else "black"

@@ -19,17 +19,17 @@ from nas.errors import DataError
 from nas.export.evaluate import (
     evaluate,
     figures_of,
-    fingerprints,
     intervals,
     most_confused,
     other_data,
     own_split,
-    trained_on,
 )
+from nas.export.fingerprints import fingerprints, trained_on
 from nas.export.formats import TrainedModel, write_description, write_onnx
 from nas.export.predict import load_model
 from nas.export.predict_script import Classifier
 from nas.export.write import trained_model
+from nas.report.plots import confusion_plot
 from nas.report.tables.evaluation import print_evaluation
 
 
@@ -158,7 +158,7 @@ def test_who_is_taken_for_whom() -> None:
 def test_the_tables_say_it_all(classifier: Classifier, tmp_path: Path) -> None:
     write_images(tmp_path, {"a": "aaa", "b": "book", "c": "cup"}, 4)
     (tmp_path / "cup" / "broken.png").write_bytes(b"no picture")
-    found = evaluate(classifier, other_data(str(tmp_path), classifier), np.zeros(0, np.uint32))
+    found = evaluate(classifier, other_data(str(tmp_path), classifier), np.zeros(0, np.uint64))
     console = Console(width=100, record=True, file=io.StringIO())
     print_evaluation(console, dataclasses.replace(found, trained_on=3))
     text = console.export_text()
@@ -173,3 +173,22 @@ def test_the_tables_say_it_all(classifier: Classifier, tmp_path: Path) -> None:
         "Most confused: ",
     ):
         assert words in text
+
+
+def test_names_are_letters_and_no_markup(classifier: Classifier, tmp_path: Path) -> None:
+    write_images(tmp_path / "some", {"b": "book", "c": "cup"}, 4)
+    found = evaluate(classifier, other_data(str(tmp_path / "some"), classifier), None)
+    names = ["[/x]", "[red]", "$a_$", "d"]
+    odd = dataclasses.replace(
+        found,
+        by_class=[dataclasses.replace(one, name=name) for one, name in zip(found.by_class, names, strict=True)],
+        confused=[("[/x]", "[red]", 1)],
+        missing=["[/x]"],
+        broken=["[red].png: no image"],
+    )
+    console = Console(width=100, record=True, file=io.StringIO())
+    print_evaluation(console, odd)
+    text = console.export_text()
+    assert all(text.count(name) >= 2 for name in names[:2])
+    confusion_plot(tmp_path / "c.png", "of $a_$", names, np.array(found.confusion))
+    assert (tmp_path / "c.png").stat().st_size > 1000

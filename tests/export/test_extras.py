@@ -17,7 +17,7 @@ from nas.config import DataConfig
 from nas.data import open_data
 from nas.errors import ExportError, UsageError
 from nas.export.formats import IR_VERSION, TrainedModel, write_one_image
-from nas.export.int8 import METHODS, OneByOne, calibration_images, quantize, write_int8
+from nas.export.int8 import OneByOne, calibration_images, quantize, write_int8
 from nas.export.predict import load_model
 from nas.export.request import ExportRequest, Extras
 from nas.export.write import Exported, export, trained_model
@@ -68,7 +68,7 @@ def session(exported: Exported, name: str) -> onnxruntime.InferenceSession:
 def test_all_files_are_there_and_say_nothing_of_this_machine(exported: Exported) -> None:
     assert {path.name for path in exported.files} == {
         "README.md", "model.batch1.onnx", "model.int8.onnx", "model.json", "model.onnx", "model.pt2",
-        "model.uint8.onnx", "predict.py", "trained_on.npy", "weights.safetensors",
+        "model.py", "model.uint8.onnx", "predict.py", "trained_on.npy", "weights.safetensors",
     }  # fmt: skip
     assert traces_of_this_machine(exported.request.out) == []
     card = (exported.request.out / "README.md").read_text()
@@ -102,6 +102,30 @@ def test_pixels_in_and_the_scores_of_predict_py_out(exported: Exported) -> None:
     assert classifier.temperature == exported.request.calibration.temperature != 1  # type: ignore[union-attr]
 
 
+def test_arrays_of_another_scale_are_the_same_pictures(exported: Exported) -> None:
+    """The network was trained on 8 bits, so that nothing is known of deeper ones: they bring their own scale."""
+    pixels, _ = uneven_images()
+    pictures = pixels[::40].transpose(0, 2, 3, 1)
+    pictures[:, 0, 0, 0] = 255
+    classifier = load_model(exported.request.out)
+    scores = classifier.predict_proba(list(pictures))
+    for other in (pictures / 255, (pictures / 255).astype(np.float32), pictures.astype(np.int64)):
+        assert (classifier.predict_proba(list(other)) == scores).all()
+
+
+def test_the_onnx_files_say_what_they_take(exported: Exported) -> None:
+    for name, dtype, shape in (
+        ("model.onnx", "float32", "batch"), ("model.uint8.onnx", "uint8", "batch"),
+        ("model.batch1.onnx", "float32", 1), ("model.int8.onnx", "float32", 1),
+    ):  # fmt: skip
+        file = session(exported, name)
+        said = json.loads(file.get_modelmeta().custom_metadata_map["input"])
+        assert (said["dtype"], said["shape"]) == (dtype, [shape, *TASK.input_shape]) and said[
+            "shape"
+        ] == file.get_inputs()[0].shape
+        assert (said["normalization"] is None) == (dtype == "uint8")
+
+
 def test_the_file_for_one_image_takes_one(exported: Exported) -> None:
     static = session(exported, "model.batch1.onnx")
     assert static.get_inputs()[0].shape == [1, *TASK.input_shape]
@@ -112,7 +136,7 @@ def test_int8_is_told_beside_float_and_answers_as_it_says(exported: Exported, re
     card = json.loads((exported.request.out / "model.json").read_text())["int8"]
     found = exported.request.quantized
     assert found is not None and dataclasses.asdict(found) == card
-    assert exported.milliseconds is not None and min(exported.milliseconds) > 0
+    assert exported.milliseconds is not None
     dataset = request_.dataset
     assert dataset is not None
     for name, reached in (("rank", card["int8_rank"]), ("test", card["int8_test"])):
@@ -159,6 +183,8 @@ def score_table(rows: list[list[str]], classes: tuple[str, ...]) -> np.ndarray:
 def test_a_prior_has_a_number_for_each_class(exported: Exported) -> None:
     with pytest.raises(UsageError, match="book, spoon"):
         load_model(exported.request.out, prior={"axe": 1, "hammer | tongs": 1, "other": 2, "spoon": 3})
+    with pytest.raises(UsageError, match="not 'unifrom'"):
+        load_model(exported.request.out, prior="unifrom")
     with pytest.raises(UsageError, match="not all 0"):
         load_model(exported.request.out, prior=dict.fromkeys(exported.request.classes, 0.0))
 
@@ -191,15 +217,14 @@ def test_without_the_data_there_is_no_int8(request_: ExportRequest, tmp_path: Pa
     assert not without.out.exists()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_quantizing_is_the_same_at_every_call(request_: ExportRequest, method: str, tmp_path: Path) -> None:
+def test_quantizing_is_the_same_at_every_call(request_: ExportRequest, tmp_path: Path) -> None:
     static = tmp_path / "static.onnx"
     write_one_image(request_, TrainedModel(trained_model(request_), request_.input_shape), static)
     assert request_.dataset is not None
     images = calibration_images(request_.dataset, 32)
     assert (images == calibration_images(request_.dataset, 32)).all()
     for name in ("one.onnx", "two.onnx"):
-        quantize(static, tmp_path / name, request_.normalized(images), method)
+        quantize(static, tmp_path / name, request_.normalized(images))
     assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from nas.cli.commands.output import console, print_json
 from nas.cli.terminal import decoding
 from nas.data.dataset import SPLIT_NAMES, SplitName
 from nas.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from nas.export.evaluate import Evaluation
 
 
 def evaluate_command(
@@ -24,7 +28,8 @@ def evaluate_command(
     as_json: bool,
 ) -> int:
     """Score a network on labelled images; the exit code, 1 if some could not be read."""
-    from nas.export.evaluate import Evaluation, evaluate, known_images, other_data, own_split, trained_on
+    from nas.export.evaluate import evaluate, other_data, own_split
+    from nas.export.fingerprints import known_images, trained_on
     from nas.export.predict import is_exported, load_model, model_of_run, request_of_run
     from nas.export.predict_script import prior_of
     from nas.report.documents import document
@@ -41,10 +46,10 @@ def evaluate_command(
         dataset, classifier = None, load_model(model, prior=wanted, int8=int8)
         known = known_images(Path(model))
     else:
-        request = request_of_run(model, Path(runs), int8=int8)
+        request = request_of_run(model, Path(runs))
         dataset = request.dataset
         if data is None and dataset is None:
-            raise UsageError(f"The data of the run cannot be had: {request.no_dataset} Give other data by --data.")
+            raise UsageError(f"The data of the run cannot be had: {request.no_dataset}. Give other data by --data.")
         classifier = model_of_run(request, prior=wanted, int8=int8)
         known = trained_on(dataset) if dataset else None
     with decoding(console, as_json) as progress:
@@ -53,13 +58,13 @@ def evaluate_command(
             labelled = own_split(dataset, chosen)
         else:
             labelled = other_data(data, classifier, progress)
-        found: Evaluation = evaluate(classifier, labelled, known)
-    if picture is not None:
-        _draw(Path(picture), model, found)
+        found = evaluate(classifier, labelled, known)
     if as_json:
         print_json(document(found))
     else:
         print_evaluation(console, found)
+    if picture is not None:
+        _draw(Path(picture), model, found)
     return 1 if found.broken else 0
 
 
@@ -74,11 +79,9 @@ def _split(split: str | None, data: str | None) -> SplitName:
     return found
 
 
-def _draw(path: Path, model: str, found: object) -> None:
-    from nas.export.evaluate import Evaluation
+def _draw(path: Path, model: str, found: Evaluation) -> None:
     from nas.report.plots import confusion_plot
 
-    assert isinstance(found, Evaluation)
     names = [one.name for one in found.by_class]
     title = f"{Path(model).name} on {found.data}, {found.part}: {found.images:,} images"
     try:

@@ -38,11 +38,12 @@ def export_command(
     if as_json:
         print_json([str(path) for path in files])
         return
-    console.print(f"Exported to {out}, each file loaded again and checked:")
+    console.print(f"Exported to {out}, each program loaded again and checked:", markup=False)
     for path in files:
         console.print(f"  {path.name:<20} {path.stat().st_size:>12,} bytes", highlight=False)
     if request.calibration is None:
-        console.print(f"Scores are not calibrated, since the data cannot be had: {request.no_dataset}", style="yellow")
+        why = f"Scores are not calibrated, since the data cannot be had: {request.no_dataset}."
+        console.print(why, style="yellow", markup=False)
     if request.quantized and milliseconds:
         _show_int8(request.quantized, milliseconds)
 

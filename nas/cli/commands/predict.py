@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas.cli.parsing import positive
 from nas.errors import UsageError
+
+if TYPE_CHECKING:
+    from nas.export.predict_script import Classifier
 
 FORMS = ("full", "id-label")
 
@@ -26,15 +32,9 @@ def predict_command(
 ) -> int:
     """Name the class of pictures, a row a picture; the exit code, 1 if some could not be read."""
     from nas.export.predict import is_exported, load_model, model_of_run, request_of_run
-    from nas.export.predict_script import Layout, pictures_of, predictions, prior_of, write_predictions
+    from nas.export.predict_script import Layout, pictures_of, prior_of, write_predictions
 
-    best = positive("top", top) or 1
-    if csv and as_json:
-        raise UsageError("--csv and --json are two ways to write the same: give one of them.")
-    if csv_format not in (None, *FORMS):
-        raise UsageError(f"--csv-format {csv_format} is unknown; there are {' and '.join(FORMS)}.")
-    if csv_format and not csv:
-        raise UsageError("--csv-format says how --csv writes: give --csv FILE too.")
+    best = _checked(csv, csv_format, top, as_json=as_json)
     try:
         wanted = prior_of(prior)
         pictures = pictures_of(paths)
@@ -43,21 +43,51 @@ def predict_command(
     if is_exported(model):
         classifier = load_model(model, prior=wanted, int8=int8)
     else:
-        classifier = model_of_run(request_of_run(model, Path(runs), int8=int8), prior=wanted, int8=int8)
-    layout = Layout(classifier.classes, best, csv_format or "full")
+        classifier = model_of_run(request_of_run(model, Path(runs)), prior=wanted, int8=int8)
     if as_json:
-        broken: list[str] = []
-        clipped: list[str] = []
-        rows = [
-            {"path": path, "scores": dict(zip(classifier.classes, map(float, scores), strict=True))}
-            for path, scores in predictions(classifier, pictures, broken, clipped)
-        ]
-        print(json.dumps({"pictures": rows, "broken": broken, "clipped": sorted(clipped)}, indent=2))
-        return 1 if broken else 0
+        return _print_json(classifier, pictures)
+    layout = Layout(classifier.classes, best, csv_format or "full")
     if csv is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")  # names of files may be no text
         return write_predictions(classifier, pictures, sys.stdout, layout, as_csv=False)
-    try:
-        with Path(csv).open("w", newline="", encoding="utf-8") as output:
-            return write_predictions(classifier, pictures, output, layout, as_csv=True)
-    except OSError as error:
-        raise UsageError(f"{csv} cannot be written: {error.strerror}. Give --csv another file.") from error
+    with Path(csv).open("w", newline="", encoding="utf-8", errors="surrogateescape") as output:
+        return write_predictions(classifier, pictures, output, layout, as_csv=True)
+
+
+def _checked(csv: str | None, csv_format: str | None, top: str | None, *, as_json: bool) -> int:
+    """How many classes a row shows; UsageError for flags that contradict each other, or a file that is not ours."""
+    best = positive("top", top) or 1
+    if top and (as_json or csv_format == "id-label"):
+        raise UsageError("--top says how many classes a row shows: --json gives all, and id-label one. Leave it out.")
+    if csv and as_json:
+        raise UsageError("--csv and --json are two ways to write the same: give one of them.")
+    if csv_format not in (None, *FORMS):
+        raise UsageError(f"--csv-format {csv_format} is unknown; there are {' and '.join(FORMS)}.")
+    if csv_format and not csv:
+        raise UsageError("--csv-format says how --csv writes: give --csv FILE too.")
+    if csv:
+        _require_writable(Path(csv))
+    return best
+
+
+def _require_writable(path: Path) -> None:
+    """UsageError before any work if a file cannot be written."""
+    place = path if path.exists() else path.absolute().parent
+    if path.is_dir() or not os.access(place, os.W_OK):
+        reason = "it is a folder" if path.is_dir() else f"{place} is not there, or not yours to write"
+        raise UsageError(f"{path} cannot be written: {reason}. Give --csv another file.")
+
+
+def _print_json(classifier: Classifier, pictures: list[str]) -> int:
+    """One document, written picture by picture: there may be many."""
+    from nas.export.predict_script import predictions
+
+    broken: list[str] = []
+    clipped: list[str] = []
+    print('{"pictures": [', end="")
+    for number, (path, scores) in enumerate(predictions(classifier, pictures, broken, clipped)):
+        row = {"path": path, "scores": dict(zip(classifier.classes, map(float, scores), strict=True))}
+        print("," * (number > 0), json.dumps(row), sep="\n", end="")
+    print(f'\n], "broken": {json.dumps(broken)}, "clipped": {json.dumps(sorted(clipped))}}}')
+    return 1 if broken else 0

@@ -1,0 +1,36 @@
+"""Which images a network was trained on, as a number for each: enough to know one again, not to see it."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.data import Dataset
+
+FILE = "trained_on.npy"  # of an exported folder
+Fingerprints = npt.NDArray[np.uint64]
+
+CHUNK = 256  # images in memory at once
+
+
+def fingerprints(pixels: npt.NDArray[np.uint8]) -> Fingerprints:
+    """(N,): 64 bits of a hash of the pixels of each image (N, C, H, W)."""
+    return np.array([int.from_bytes(blake2b(image.tobytes(), digest_size=8).digest()) for image in pixels], np.uint64)
+
+
+def trained_on(dataset: Dataset) -> Fingerprints:
+    """Those of all images to train on, sorted, each once."""
+    split = dataset.split("train")
+    parts = [fingerprints(split.stored[rows]) for rows in np.array_split(split.rows, len(split.rows) // CHUNK + 1)]
+    return np.unique(np.concatenate(parts))
+
+
+def known_images(folder: Path) -> Fingerprints | None:
+    """What an exported folder says of the images that its network was trained on; None if it says nothing."""
+    try:
+        return np.asarray(np.load(folder / FILE), np.uint64)
+    except (OSError, ValueError, EOFError, TypeError):
+        return None
