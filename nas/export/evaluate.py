@@ -92,7 +92,7 @@ def other_data(data: str, classifier: Classifier, progress: Progress | None = No
     knows, or there is no such source."""
     source = find_source(data, cache_root(None))
     source.fingerprint()  # it lists the files
-    found = printable_names(source.look(None))
+    found = printable_names(source.look(progress))
     known = {name: index for index, name in enumerate(classifier.classes)}
     parts = found.parts == TEST if (found.parts == TEST).any() else np.full(len(found.parts), True)
     own = np.array([known.get(name, -1) for name in found.classes])
