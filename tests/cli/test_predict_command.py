@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import subprocess
 import sys
@@ -17,14 +16,19 @@ from PIL import Image
 
 import nas
 from nas.errors import UsageError
-from nas.export.write import export
+from nas.export.formats import TrainedModel, write_description, write_onnx, write_predict
+from nas.export.write import trained_model
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``model/``, exported, and ``photos/``."""
     folder = tmp_path_factory.mktemp("predict")
-    export(dataclasses.replace(request_for("vgg", folder / "in", small_sample("vgg")), out=folder / "model"))
+    request = request_for("vgg", folder / "in", small_sample("vgg"))
+    model = TrainedModel(trained_model(request), request.input_shape)
+    (folder / "model").mkdir()
+    for write in (write_description, write_onnx, write_predict):
+        write(request, model, folder / "model")
     (folder / "photos").mkdir()
     rng = np.random.default_rng(0)
     for number in range(70):  # more than a batch
