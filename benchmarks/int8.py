@@ -18,13 +18,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from hardware import hardware
+from onnxruntime.quantization import CalibrationMethod
 
 from nas.data import open_data
 from nas.export.formats import TrainedModel, write_one_image
 from nas.export.from_run import request_of
-from nas.export.int8 import METHODS, Compared, OneByOne, calibration_images, compare, quantize
+from nas.export.int8 import Compared, OneByOne, calibration_images, compare, quantize
 from nas.export.write import trained_model
 from nas.runs import as_search, load_run
+
+RANGES: dict[str, tuple[CalibrationMethod, dict[str, float]]] = {
+    "min-max": (CalibrationMethod.MinMax, {}),
+    "entropy": (CalibrationMethod.Entropy, {}),  # with onnxruntime's 128 bins nearly always min-max again
+    "percentile 99.999": (CalibrationMethod.Percentile, {"CalibPercentile": 99.999}),
+    "percentile 99.99": (CalibrationMethod.Percentile, {"CalibPercentile": 99.99}),
+    "percentile 99.9": (CalibrationMethod.Percentile, {"CalibPercentile": 99.9}),
+}
 
 
 def rows(folder: Path, counts: list[int]) -> list[Compared]:
@@ -37,13 +46,13 @@ def rows(folder: Path, counts: list[int]) -> list[Compared]:
         static, target = Path(name, "float.onnx"), Path(name, "int8.onnx")
         write_one_image(request, TrainedModel(trained_model(request), request.input_shape), static)
         for count in counts:
-            for method in METHODS:
+            for method, (ranges, options) in RANGES.items():
                 images = request.normalized(calibration_images(request.dataset, count))
                 start = time.perf_counter()
-                quantize(static, target, images, method)
+                quantize(static, target, images, ranges, **options)
                 seconds = time.perf_counter() - start
                 both = OneByOne(static), OneByOne(target)
-                rank, test = (compare(request, request.dataset, split, *both) for split in ("rank", "test"))
+                rank, test = (compare(request, split, *both) for split in ("rank", "test"))
                 found.append(rank)
                 scores = f"{rank.first:>7.4f} {rank.second:>7.4f} {test.first:>7.4f} {test.second:>7.4f}"
                 near = f"{rank.agreement:>6.1%} {rank.error:>6.3f}"
@@ -63,7 +72,7 @@ def main() -> None:
     rest = f"{'bytes':>9} {'int8':>8} {'ms':>6} {'int8':>6} {'s':>6}"
     print(f"{'run':<32} {'ranges':<17} {'images':>6} {scores} {rest}")
     found = [rows(folder, asked.images) for folder in asked.runs]
-    ways = [f"{method}, {count} images" for count in asked.images for method in METHODS]
+    ways = [f"{method}, {count} images" for count in asked.images for method in RANGES]
     for place, way in enumerate(ways):
         own = [row[place] for row in found]
         lost = [one.first - one.second for one in own]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,11 @@ class Split:
     def images(self) -> npt.NDArray[np.uint8]:
         """The split's images (N, C, H, W), gathered into an array of the caller's own at every reading."""
         return np.asarray(self.stored[self.rows])
+
+    def batches(self, size: int) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
+        """The images and labels in order, ``size`` at a time: no more is in memory at once."""
+        for start in range(0, len(self.rows), size):
+            yield np.asarray(self.stored[self.rows[start : start + size]]), self.labels[start : start + size]
 
 
 @dataclass(frozen=True)

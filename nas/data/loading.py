@@ -93,7 +93,7 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
         faults = [*structure_faults(found), *([] if config.size else size_faults(found))]
         if faults:
             return _Examined(printable(source.name), survey, None, tuple(faults))
-        folder = _decoded(cache, found, _target(found, config), progress)
+        folder = _decoded(cache, found, _preprocessing(found, config), progress)
         if found.repeatable:
             cache.remember(quick, folder)
     survey = read_survey(folder)
@@ -106,7 +106,7 @@ def _decoded(cache: Cache, found: Found, target: Preprocessing, progress: Progre
     return cache.fill(key, lambda folder: decode(found, target, folder, progress))
 
 
-def _target(found: Found, config: DataConfig) -> Preprocessing:
+def _preprocessing(found: Found, config: DataConfig) -> Preprocessing:
     width, height = config.size or (int(side) for side in found.sizes[0][::-1])
     is_grey = config.colours == "grey" if config.colours else found.grey
     return Preprocessing.of((1 if is_grey else 3, height, width), config.fit, found.levels)

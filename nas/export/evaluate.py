@@ -80,11 +80,7 @@ class Labelled:
 
 def own_split(dataset: Dataset, name: SplitName) -> Labelled:
     """A split of what the network was trained on."""
-    split = dataset.split(name)
-    bounds = range(CHUNK, len(split.rows), CHUNK)
-    rows, labels = np.split(split.rows, bounds), np.split(split.labels, bounds)
-    chunks = ((np.asarray(split.stored[which]), right) for which, right in zip(rows, labels, strict=True))
-    return Labelled(dataset.name, name, chunks, [], [], [])
+    return Labelled(dataset.name, name, dataset.split(name).batches(CHUNK), [], [], [])
 
 
 def other_data(data: str, classifier: Classifier, progress: Progress | None = None) -> Labelled:

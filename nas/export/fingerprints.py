@@ -23,9 +23,7 @@ def fingerprints(pixels: npt.NDArray[np.uint8]) -> Fingerprints:
 
 def trained_on(dataset: Dataset) -> Fingerprints:
     """Those of all images to train on, sorted, each once."""
-    split = dataset.split("train")
-    parts = [fingerprints(split.stored[rows]) for rows in np.array_split(split.rows, len(split.rows) // CHUNK + 1)]
-    return np.unique(np.concatenate(parts))
+    return np.unique(np.concatenate([fingerprints(pixels) for pixels, _ in dataset.split("train").batches(CHUNK)]))
 
 
 def known_images(folder: Path) -> Fingerprints | None:

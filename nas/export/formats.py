@@ -32,6 +32,7 @@ from nas.export.fingerprints import trained_on
 from nas.export.model_card import description, model_card
 from nas.export.model_source import model_source
 from nas.export.request import ExportRequest
+from nas.training.augmentation import normalize
 from search_spaces.registry import Registry
 
 
@@ -63,12 +64,12 @@ class WithPreprocessing(nn.Module):
     def __init__(self, request: ExportRequest, module: nn.Module) -> None:
         super().__init__()
         self.network = module
-        self.mean, self.std = (torch.tensor(numbers).reshape(-1, 1, 1) for numbers in (request.mean, request.std))
+        self.mean, self.std = torch.tensor(request.mean), torch.tensor(request.std)
         self.temperature = request.calibration.temperature if request.calibration else 1.0
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """uint8 (N, C, H, W) to logits and probabilities, both (N, classes)."""
-        logits = self.network((pixels / 255 - self.mean) / self.std)
+        logits = self.network(normalize(pixels, self.mean, self.std))
         return logits, torch.softmax(logits / self.temperature, dim=1)
 
 
@@ -109,14 +110,14 @@ def write_source(request: ExportRequest, model: TrainedModel, folder: Path) -> N
 @register_exporter("pt2")
 def write_pt2(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
     """``model.pt2``: torch's program, for any batch size."""
-    with _exporting():
+    with exporting():
         torch.export.save(model.program, folder / "model.pt2")
 
 
 @register_exporter("onnx")
 def write_onnx(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
     """``model.onnx``: from ``images`` to ``logits``, for any batch size."""
-    with _exporting():
+    with exporting():
         write_proto(request, _onnx(model.program, ["logits"]), folder / "model.onnx")
 
 
@@ -132,7 +133,7 @@ def write_with_preprocessing(request: ExportRequest, model: TrainedModel, folder
     """``model.uint8.onnx``: from ``images``, uint8, to ``logits`` and ``probabilities``, for any batch size."""
     if request.extras.with_preprocessing:
         pixels = torch.zeros(2, *model.input_shape, dtype=torch.uint8)
-        with _exporting():
+        with exporting():
             program = traced(WithPreprocessing(request, model.module).eval(), pixels)
             proto = _onnx(program, ["logits", "probabilities"])
             write_proto(request, proto, folder / "model.uint8.onnx", dtype="uint8", normalization=None)
@@ -140,7 +141,7 @@ def write_with_preprocessing(request: ExportRequest, model: TrainedModel, folder
 
 def write_one_image(request: ExportRequest, model: TrainedModel, path: Path) -> None:
     """The network as ONNX for a batch of one."""
-    with _exporting():
+    with exporting():
         program = traced(model.module, torch.zeros(1, *model.input_shape))
         write_proto(request, _onnx(program, ["logits"]), path, shape=[1, *model.input_shape])
 
@@ -225,8 +226,9 @@ def without_origins(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @contextlib.contextmanager
-def _exporting() -> Iterator[None]:
-    """Keep what torch's exporters print, warn and log to themselves; they raise what matters, as an ExportError."""
+def exporting(what: str = "exported") -> Iterator[None]:
+    """Keep what exporters print, warn and log to themselves; they raise what matters, as an ExportError that says the
+    network cannot be ``what``."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -235,6 +237,6 @@ def _exporting() -> Iterator[None]:
             yield
     except Exception as error:
         # The exporters raise many kinds, for many causes; none of them may leave half an export behind.
-        raise ExportError(f"The network cannot be exported: {type(error).__name__}: {error}") from error
+        raise ExportError(f"The network cannot be {what}: {type(error).__name__}: {error}") from error
     finally:
         logging.disable(before)

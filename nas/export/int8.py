@@ -6,16 +6,12 @@ take on some images to train on (Jacob et al. 2018; QDQ is onnxruntime's form, i
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,19 +23,12 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from nas.data import Dataset
 from nas.data.dataset import SplitName
 from nas.errors import ExportError, UsageError
-from nas.export.formats import finish_one_image
+from nas.export.formats import exporting, finish_one_image
 from nas.export.request import ExportRequest, Quantized
 from nas.training.metrics import classification_figures
 
 FILE = "model.int8.onnx"
-METHODS: dict[str, tuple[CalibrationMethod, dict[str, Any]]] = {
-    "min-max": (CalibrationMethod.MinMax, {}),
-    "entropy": (CalibrationMethod.Entropy, {}),  # with onnxruntime's 128 bins nearly always min-max again
-    "percentile 99.999": (CalibrationMethod.Percentile, {"CalibPercentile": 99.999}),
-    "percentile 99.99": (CalibrationMethod.Percentile, {"CalibPercentile": 99.99}),
-    "percentile 99.9": (CalibrationMethod.Percentile, {"CalibPercentile": 99.9}),
-}
-METHOD = "min-max"  # see the table in benchmarks/RESULTS.md
+METHOD = "min-max"  # over all images, the range of values; see the table in benchmarks/RESULTS.md
 IMAGES = 256  # to train on, by which ranges are chosen
 CHUNK = 256  # images in memory at once
 TIMED = 100  # pictures, one at a time
@@ -59,20 +48,22 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return None if image is None else {"images": image[None]}
 
 
-def quantize(source: Path, target: Path, images: Images, method: str = METHOD) -> None:
+def quantize(
+    source: Path,
+    target: Path,
+    images: Images,
+    ranges: CalibrationMethod = CalibrationMethod.MinMax,
+    **options: float,
+) -> None:
     """Write the float network ``source``, for a batch of one, in int8; ``images`` (N, C, H, W) are normalized.
 
-    Equal files from equal input. ExportError if onnxruntime cannot.
+    Equal files from equal input. ``ranges`` and ``options`` are onnxruntime's, for those of activations. ExportError if
+    it cannot.
     """
-    before, temporary = logging.root.manager.disable, tempfile.tempdir
-    logging.disable(logging.CRITICAL)  # it advises to do what is done here
-    calibration, options = METHODS[method]
+    before = tempfile.tempdir
     try:
-        with (
-            tempfile.TemporaryDirectory(dir=target.parent) as folder,
-            contextlib.redirect_stdout(io.StringIO()),  # it tells of its steps
-        ):
-            tempfile.tempdir = folder  # its own files too
+        with exporting("quantized"), tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            tempfile.tempdir = folder  # onnxruntime's own files too
             prepared = Path(folder, "prepared.onnx")
             quant_pre_process(source, prepared, skip_symbolic_shape=True)  # the symbolic one is for transformers
             quantize_static(
@@ -83,14 +74,11 @@ def quantize(source: Path, target: Path, images: Images, method: str = METHOD) -
                 per_channel=True,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
-                calibrate_method=calibration,
+                calibrate_method=ranges,
                 extra_options=options,
             )
-    except Exception as error:  # many kinds, for many causes
-        raise ExportError(f"The network cannot be quantized: {type(error).__name__}: {error}") from error
     finally:
-        tempfile.tempdir = temporary
-        logging.disable(before)
+        tempfile.tempdir = before
 
 
 def calibration_images(dataset: Dataset, count: int = IMAGES) -> npt.NDArray[np.uint8]:
@@ -129,9 +117,14 @@ class OneByOne:
         return np.asarray(logits)
 
 
-def quantized_file(request: ExportRequest, dataset: Dataset, static: Path, target: Path) -> npt.NDArray[np.uint8]:
-    """Write ``target`` from the float file for a batch of one, not judged; the images that chose its ranges."""
-    images = calibration_images(dataset)
+def quantized_file(request: ExportRequest, static: Path, target: Path) -> npt.NDArray[np.uint8]:
+    """Write ``target`` from the float file for a batch of one, not judged; the images that chose its ranges.
+
+    UsageError if the data is not at hand.
+    """
+    if request.dataset is None:
+        raise UsageError(f"--int8 needs the images that the network was trained on: {request.no_dataset}.")
+    images = calibration_images(request.dataset)
     quantize(static, target, request.normalized(images))
     finish_one_image(request, target)
     return images
@@ -143,12 +136,9 @@ def write_int8(request: ExportRequest, static: Path, target: Path) -> tuple[Quan
 
     UsageError if the data is not at hand, ExportError if it loses more than allowed: test was then not looked at.
     """
-    dataset, allowed = request.dataset, request.extras.int8_max_drop
-    if dataset is None:
-        raise UsageError(f"--int8 needs the images that the network was trained on: {request.no_dataset}.")
-    images = quantized_file(request, dataset, static, target)
+    images, allowed = quantized_file(request, static, target), request.extras.int8_max_drop
     both = OneByOne(static), OneByOne(target)
-    rank = compare(request, dataset, "rank", *both)
+    rank = compare(request, "rank", *both)
     if rank.first - rank.second > allowed:
         words, lost = request.objective.replace("_", " "), rank.first - rank.second
         raise ExportError(
@@ -157,7 +147,7 @@ def write_int8(request: ExportRequest, static: Path, target: Path) -> tuple[Quan
             f"the same label. Nothing was exported. To take it all the same: --int8-max-drop {lost + 0.0005:.3f}; to "
             "go without: leave out --int8."
         )
-    test = compare(request, dataset, "test", *both)
+    test = compare(request, "test", *both)
     found = Quantized(
         METHOD, len(images), request.objective, rank.first, rank.second, test.first, test.second, rank.agreement,
         target.stat().st_size, static.stat().st_size,
@@ -176,11 +166,12 @@ class Compared:
     error: float  # of the second's logits: the root of their mean squared difference, by that of the first's
 
 
-def compare(request: ExportRequest, dataset: Dataset, name: SplitName, first: OneByOne, second: OneByOne) -> Compared:
-    """How ``second`` does where ``first`` is the measure."""
-    split = dataset.split(name)
-    chunks = np.split(split.rows, range(CHUNK, len(split.rows), CHUNK))
-    answers = [[file.logits(request.normalized(split.stored[rows])) for file in (first, second)] for rows in chunks]
+def compare(request: ExportRequest, name: SplitName, first: OneByOne, second: OneByOne) -> Compared:
+    """How ``second`` does where ``first`` is the measure, on a split of the request's data, which must be there."""
+    assert request.dataset is not None
+    split = request.dataset.split(name)
+    batches = (request.normalized(pixels) for pixels, _ in split.batches(CHUNK))
+    answers = [[file.logits(images) for file in (first, second)] for images in batches]
     one, two = (np.concatenate(logits) for logits in zip(*answers, strict=True))
     labels = torch.from_numpy(split.labels)
     scores = []

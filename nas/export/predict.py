@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import RunError, UsageError
-from nas.export.predict_script import Classifier, Prior
+from nas.export.predict_script import Classifier, Prior, prior_of
 
 if TYPE_CHECKING:
     from nas.export.request import ExportRequest
 
-__all__ = ["Classifier", "is_exported", "load_model", "model_of_run", "request_of_run"]
+__all__ = ["Classifier", "is_exported", "load_model", "model_of_run", "request_of_run", "typed_prior"]
 
 
 def load_model(folder: Path | str, *, prior: Prior = None, int8: bool = False) -> Classifier:
@@ -45,6 +45,14 @@ def load_model(folder: Path | str, *, prior: Prior = None, int8: bool = False) -
         raise UsageError(f"{error}.") from error
     except Exception as error:  # of onnxruntime, which has many kinds
         raise UsageError(f"{folder} is damaged, or not an exported network: {error}") from error
+
+
+def typed_prior(asked: str | None) -> Prior:
+    """What --prior means, UsageError if it is none."""
+    try:
+        return prior_of(asked)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
 
 
 def is_exported(name: str) -> bool:

@@ -163,9 +163,12 @@ class ExportRequest:
         return np.full(self.num_classes, 1 / self.num_classes)
 
     def normalized(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """What the network takes, for pixels (N, C, H, W)."""
-        mean, std = (np.reshape(numbers, (-1, 1, 1)).astype(np.float32) for numbers in (self.mean, self.std))
-        return np.asarray((pixels.astype(np.float32) / 255 - mean) / std)
+        """What the network takes, for pixels (N, C, H, W), as training made it of them."""
+        import torch
+
+        from nas.training.augmentation import normalize
+
+        return normalize(torch.from_numpy(pixels), torch.tensor(self.mean), torch.tensor(self.std)).numpy()
 
     @property
     def cost(self) -> Cost:

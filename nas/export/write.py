@@ -84,11 +84,10 @@ def calibrated(request: ExportRequest, model: nn.Module) -> ExportRequest:
 def _answers(request: ExportRequest, model: nn.Module, dataset: Dataset, name: SplitName) -> Answers:
     split = dataset.split(name)
     chosen = np.sort(np.random.default_rng(0).permutation(len(split.rows))[:MOST_IMAGES])
-    logits = []
+    split = dataclasses.replace(split, rows=split.rows[chosen], labels=split.labels[chosen])
     with torch.inference_mode():
-        for rows in np.split(split.rows[chosen], range(CHUNK, len(chosen), CHUNK)):
-            logits.append(model(torch.from_numpy(request.normalized(split.stored[rows]))).numpy())
-    return Answers(np.concatenate(logits), split.labels[chosen])
+        logits = [model(torch.from_numpy(request.normalized(pixels))).numpy() for pixels, _ in split.batches(CHUNK)]
+    return Answers(np.concatenate(logits), split.labels)
 
 
 def quantized(
@@ -115,11 +114,9 @@ def write_for_prediction(request: ExportRequest, folder: Path, *, int8: bool) ->
     if int8:
         from nas.export.int8 import FILE, quantized_file
 
-        if request.dataset is None:
-            raise UsageError(f"--int8 needs the images that the network was trained on: {request.no_dataset}.")
         static = folder / "float.onnx"
         write_one_image(request, trained, static)
-        quantized_file(request, request.dataset, static, folder / FILE)
+        quantized_file(request, static, folder / FILE)
 
 
 def write_files(request: ExportRequest, model: nn.Module, folder: Path) -> None:

@@ -30,16 +30,12 @@ def evaluate_command(
     """Score a network on labelled images; the exit code, 1 if some could not be read."""
     from nas.export.evaluate import evaluate, other_data, own_split
     from nas.export.fingerprints import known_images, trained_on
-    from nas.export.predict import is_exported, load_model, model_of_run, request_of_run
-    from nas.export.predict_script import prior_of
+    from nas.export.predict import is_exported, load_model, model_of_run, request_of_run, typed_prior
     from nas.report.documents import document
     from nas.report.tables.evaluation import print_evaluation
 
     chosen = _split(split, data)
-    try:
-        wanted = prior_of(prior)
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    wanted = typed_prior(prior)
     if is_exported(model):
         if data is None:
             raise UsageError(f"{model} is an exported folder: say on what to evaluate it, by --data FOLDER.")

@@ -31,14 +31,14 @@ def predict_command(
     as_json: bool,
 ) -> int:
     """Name the class of pictures, a row a picture; the exit code, 1 if some could not be read."""
-    from nas.export.predict import is_exported, load_model, model_of_run, request_of_run
-    from nas.export.predict_script import Layout, pictures_of, prior_of, write_predictions
+    from nas.export.predict import is_exported, load_model, model_of_run, request_of_run, typed_prior
+    from nas.export.predict_script import Layout, pictures_of, write_predictions
 
     best = _checked(csv, csv_format, top, as_json=as_json)
+    wanted = typed_prior(prior)
     try:
-        wanted = prior_of(prior)
         pictures = pictures_of(paths)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise UsageError(str(error)) from error
     if is_exported(model):
         classifier = load_model(model, prior=wanted, int8=int8)
