@@ -131,7 +131,7 @@ class Session:
                 together(executor, spec, "prepare", workers, end)
                 loads.append(measured(executor, spec, slots[:workers], end))
         except MeasuringFailed as error:
-            print(f"  {spec.space}, {counts[len(loads)]} workers: {error}", flush=True)
+            print(f"  {spec.space}, {counts[len(loads)]} workers: {brief(error)}", flush=True)
         return loads
 
     def single(self, executor: LocalExecutor, spec: TrialSpec) -> dict[str, float]:
@@ -139,8 +139,13 @@ class Session:
         try:
             return together(executor, spec, "measure", 1, time.monotonic() + self.left)[0]
         except MeasuringFailed as error:
-            print(f"  {spec.space}: {error}", flush=True)
+            print(f"  {spec.space}: {brief(error)}", flush=True)
             return {}
+
+
+def brief(error: MeasuringFailed) -> str:
+    """Its first sentence: those on memory name every process."""
+    return f"{error}".partition(". ")[0]
 
 
 def table(heads: Sequence[str], widths: Sequence[int]) -> Table:
@@ -274,6 +279,7 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--naive-steps", type=int, default=60)
     parser.add_argument("--seconds", type=float, default=510, help="for everything; what does not fit is left out")
+    parser.add_argument("--no-alone", action="store_true", help="where MPS is installed, not without it too")
     parser.add_argument("--compile", action="store_true", help="torch.compile too: about a minute a space")
     parser.add_argument("--quick", action="store_true", help="two small networks, few workers")
     asked = parser.parse_args()
@@ -292,7 +298,7 @@ def main() -> int:
     print(f"{gpus() if on_gpu else 'CPU'}; {count_cores()} cores; torch {torch.__version__}; ", end="")
     print(f"Python {sys.version.split()[0]}; MPS {'' if has_mps else 'not '}installed", flush=True)
     measure_naive(session)
-    for variant in ("MPS", "no MPS") if has_mps else ("no MPS",):
+    for variant in [*["MPS"] * has_mps, *["no MPS"] * (not (has_mps and asked.no_alone))]:
         print_curves(session, variant)
     print_eager(session)
     if asked.compile:

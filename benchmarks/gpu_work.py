@@ -67,6 +67,7 @@ def loader(size: int, shape: tuple[int, int, int], num_classes: int) -> Any:
     return torch.utils.data.DataLoader(
         Changed(stored, change), size, shuffle=True, drop_last=True, pin_memory=torch.cuda.is_available(),
         num_workers=min(8, count_cores()), persistent_workers=True,
+        multiprocessing_context="fork",  # children of a fork server would outlive this worker
     )  # fmt: skip
 
 
@@ -170,7 +171,7 @@ def step_figures(spec: TrialSpec, device: str) -> dict[str, float]:
     alone = seconds_of(step, device, times)
     kernels = count_kernels(step) or traffic.operations
     in_graph = seconds_of(recorded(step, device, learning.optimizer), device, times)
-    return {"alone": alone, "in_graph": in_graph, "kernels": kernels, "bytes": traffic.bytes}
+    return {"alone": alone, "in_graph": in_graph, "kernels": float(kernels), "bytes": float(traffic.bytes)}
 
 
 def recorded(work: Callable[[], Tensor], device: str, optimizer: torch.optim.Optimizer | None = None) -> Any:

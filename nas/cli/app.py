@@ -297,7 +297,8 @@ def predict(
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported folder, RUN, or RUN:TRIAL.")],
     data: Annotated[
-        Text, option("A folder with a folder for each class, an .npz... [default: the run's own test split]", "DATA")
+        Text,
+        option("A folder with a folder for each class, an .npz... [default: the run's own test]", "DATA", "--data"),
     ] = None,
     split: Annotated[Text, option("Of the run's own: train, select, rank or test. [default: test]", "NAME")] = None,
     picture: Annotated[Text, option("Draw the confusion matrix: confusion.png.", "FILE")] = None,

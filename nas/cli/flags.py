@@ -23,7 +23,8 @@ MaxBytes = Annotated[Text, option("Most bytes of float32 weights: 600k, 512KiB."
 MaxPeakMemory = Annotated[Text, option("Most bytes of activations alive at once, one float32 image.", "SIZE")]
 MinParams = Annotated[Text, option("Fewest parameters. [default: half of --max-params; 1 for no least]", "SIZE")]
 Data = Annotated[
-    Text, option("digits, a folder, an .npz file, or cifar10, emnist-byclass... [default: digits]", "DATA")
+    Text,
+    option("digits, a folder, an .npz file, or cifar10, emnist-byclass... [default: digits]", "DATA", "--data"),
 ]
 Imbalance = Annotated[
     Text, option("Make the training split long-tailed by this factor. [default: 20 for digits, else 1]", "F")

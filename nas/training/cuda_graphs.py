@@ -99,9 +99,8 @@ class CudaRecorder:
 
     def record(self, work: Work) -> Work:
         """A CUDA graph of ``work``. RuntimeError if CUDA refuses; generators and streams are then as before."""
-        device = self.generator.device
-        current = torch.cuda.current_stream(device)
-        generators = [torch.cuda.default_generators[device.index], self.generator]
+        current = torch.cuda.current_stream(self.generator.device)
+        generators = [torch.cuda.default_generators[current.device.index], self.generator]
         states = [generator.clone_state() for generator in generators]
         graph = torch.cuda.CUDAGraph()
         try:

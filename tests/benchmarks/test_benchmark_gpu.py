@@ -36,6 +36,7 @@ def test_the_figures_of_a_step(gpu_work: ModuleType) -> None:
         (result,) = executor.wait()
     assert result.status == "finished", result.error
     figures = result.metrics["probe"]
+    assert all(isinstance(figure, float) for figure in figures.values())  # others would not reach the table
     weights = 4 * sum(parameter.numel() for parameter in get_space("vgg").build(SAMPLE, (1, 8, 8), 10).parameters())
     assert figures["kernels"] > 20 and figures["alone"] > 0
     assert figures["bytes"] > 9 * weights  # Adam alone reads a weight, its gradient and two averages, and writes three
