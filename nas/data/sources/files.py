@@ -1,0 +1,118 @@
+"""What sources whose images are files have in common: one look at each file, and what it gives."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.data.dataset import Broken, Preprocessing
+from nas.data.sources.base import PARTS, Found, Progress
+from nas.data.threads import map_chunks
+
+if TYPE_CHECKING:
+    from nas.data.images import Header
+
+
+class Entry(NamedTuple):  # made for every file at every start: half the time of a frozen dataclass
+    """A file that may be an image; ``name`` is relative to the data folder."""
+
+    name: str
+    part: int
+    class_name: str
+    size: int  # bytes
+    changed: int  # nanoseconds
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What one look at one file gave; exactly one of ``header`` and ``trouble`` unless it is no image."""
+
+    digest: bytes
+    header: Header | None
+    trouble: str | None = None
+    unreadable: bool = False
+
+
+def found_in_files(
+    root: Path,
+    entries: Sequence[Entry],
+    *,
+    classes: Sequence[str],
+    hint: str = "",
+    progress: Progress | None = None,
+) -> Found:
+    """Found for the files ``entries`` below ``root``: reads each once. Files without an image's suffix are tried too.
+
+    ``classes`` are all classes, sorted; some may have no entry.
+    """
+    total = 2 * len(entries)
+    chunks = map_chunks(
+        lambda rows: [_look_at(root, entries[row]) for row in rows],
+        len(entries),
+        lambda done: progress(done, total) if progress else None,
+    )
+    looked = list(zip(entries, (one for chunk in chunks for one in chunk), strict=True))
+    label_of = {name: label for label, name in enumerate(classes)}
+    images = [(entry, one) for entry, one in looked if one.header or one.trouble]
+    good = [(entry, one.header) for entry, one in images if one.header]
+    present = np.zeros((len(PARTS), len(classes)), dtype=np.int64)
+    for entry, _ in images:
+        present[entry.part, label_of[entry.class_name]] += 1
+    names = [entry.name for entry, _ in good]
+
+    def read(row: int, target: Preprocessing) -> npt.NDArray[np.uint8]:
+        from nas.data.images import decode_file
+
+        return decode_file((root / names[row]).read_bytes(), target)
+
+    return Found(
+        classes=tuple(classes),
+        labels=np.array([label_of[entry.class_name] for entry, _ in good], dtype=np.int64),
+        parts=np.array([entry.part for entry, _ in good], dtype=np.uint8),
+        names=names,
+        sizes=np.array([(header.height, header.width) for _, header in good], dtype=np.int64).reshape(-1, 2),
+        grey=all(header.grey for _, header in good),
+        digest=_digest(images),
+        read=read,
+        present=present,
+        modes=Counter(header.mode for _, header in good),
+        formats=Counter(header.format for _, header in good),
+        broken=tuple(Broken(entry.name, one.trouble) for entry, one in images if one.trouble),
+        num_ignored=len(looked) - len(images),
+        repeatable=not any(one.unreadable for _, one in images),
+        hint=hint,
+        notes=Counter(note for _, header in good for note in header.notes),
+        extents=[(entry.part, header.extent) for entry, header in good if header.extent],
+    )
+
+
+def _look_at(root: Path, entry: Entry) -> Looked:
+    from nas.data.images import SUFFIXES, read_header, reason, suffix_of
+
+    must_be_image = suffix_of(entry.name) in SUFFIXES
+    try:
+        content = (root / entry.name).read_bytes()
+    except OSError as error:
+        return Looked(b"", None, error.strerror or "cannot be read", unreadable=True)
+    digest = hashlib.blake2b(content, digest_size=16).digest()
+    try:
+        header = read_header(content)
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged files
+        why = "an empty file" if not content else reason(error)
+        return Looked(digest, None, why if must_be_image else None)
+    return Looked(digest, header)
+
+
+def _digest(images: list[tuple[Entry, Looked]]) -> str:
+    total = hashlib.blake2b(digest_size=16)
+    for entry, one in images:
+        total.update(f"{entry.part}\0{entry.class_name}\0{entry.name}\0".encode(errors="surrogateescape"))
+        total.update(one.digest)
+    return total.hexdigest()
