@@ -14,9 +14,9 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def counted(number: int, noun: str) -> str:
-    """So many of what ``noun`` calls one: 1 epoch, 98 epochs."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, several: str | None = None) -> str:
+    """So many of what ``noun`` calls one: 1 epoch, 98 epochs. ``several``: the word for more than one, if irregular."""
+    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
 
 
 def memory(num_bytes: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,18 +14,13 @@ from nas.cli.flags import (
     AlphaLearningRate,
     BatchSize,
     Candidates,
-    Colour,
     Cutout,
     Data,
     DeferredReweighting,
     Device,
     Epochs,
-    Fit,
     Flip,
     Gamma,
-    Grey,
-    ImageSize,
-    Imbalance,
     Int8,
     Json,
     LabelSmoothing,
@@ -55,13 +50,14 @@ from nas.cli.flags import (
     Runs,
     Sampler,
     Schedule,
-    SkipBroken,
     Space,
     Strategy,
     Text,
     TrialsPerGpu,
     WeightDecay,
     Workers,
+    all_flags,
+    data_options,
     option,
 )
 
@@ -77,6 +73,7 @@ app = typer.Typer(
 
 
 @app.command()
+@data_options
 def search(
     space: Space = None,
     max_params: MaxParams = None,
@@ -85,12 +82,6 @@ def search(
     max_peak_memory: MaxPeakMemory = None,
     min_params: MinParams = None,
     data: Data = None,
-    imbalance: Imbalance = None,
-    image_size: ImageSize = None,
-    fit: Fit = None,
-    grey: Grey = False,
-    colour: Colour = False,
-    skip_broken: SkipBroken = False,
     strategy: Strategy = None,
     trials: Annotated[Text, option("Architectures to train. [default: 12; 4 after a supernet]", "N")] = None,
     supernet_epochs: Annotated[Text, option("Epochs of the supernet. [default: half of --epochs]", "N")] = None,
@@ -135,9 +126,10 @@ def search(
     runs: Runs = "runs",
     quiet: Quiet = False,
     json: Json = False,
+    **data_flags: Any,
 ) -> None:
     """Find the best network of a family within a budget, confirm it, and score it on the test split."""
-    flags = dict(locals())
+    flags = all_flags(locals())
     from nas.cli.commands.search import search_command
 
     search_command(flags)
@@ -200,6 +192,7 @@ def show(
 
 
 @app.command()
+@data_options
 def space(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The space. [default: list all]")] = None,
     max_params: MaxParams = None,
@@ -208,12 +201,6 @@ def space(
     max_peak_memory: MaxPeakMemory = None,
     min_params: MinParams = None,
     data: Data = None,
-    imbalance: Imbalance = None,
-    image_size: ImageSize = None,
-    fit: Fit = None,
-    grey: Grey = False,
-    colour: Colour = False,
-    skip_broken: SkipBroken = False,
     recipe: Recipe = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
@@ -222,27 +209,24 @@ def space(
     device: Device = None,
     no_timing: Annotated[bool, typer.Option("--no-timing", help="Do not measure how long a trial takes.")] = False,
     json: Json = False,
+    **data_flags: Any,
 ) -> None:
     """What a space holds and what fits a budget, before anything is spent."""
-    flags = dict(locals())
+    flags = all_flags(locals())
     from nas.cli.commands.space import space_command
 
     space_command(flags)
 
 
 @app.command()
+@data_options
 def data(
     path: Annotated[str, typer.Argument(metavar="DATA", help="digits, a folder, an .npz file, or a name.")] = "digits",
-    imbalance: Imbalance = None,
-    image_size: ImageSize = None,
-    fit: Fit = None,
-    grey: Grey = False,
-    colour: Colour = False,
-    skip_broken: SkipBroken = False,
     json: Json = False,
+    **data_flags: Any,
 ) -> None:
     """What is in a data set: classes, counts, image sizes, splits, and files that cannot be read."""
-    flags = {**locals(), "data": path}
+    flags = {**all_flags(locals()), "data": path}
     from nas.cli.commands.data import data_command
 
     data_command(flags)

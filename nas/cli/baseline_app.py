@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from nas.cli.flags import Colour, Device, Fit, Grey, ImageSize, Json, Profile, Quiet, Runs, SkipBroken, Text, option
+from nas.cli.flags import Device, Json, Profile, Quiet, Runs, Text, all_flags, data_options, option
 
 baseline = typer.Typer(
     no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
@@ -22,6 +22,7 @@ def list_studies(json: Json = False) -> None:
 
 
 @baseline.command("run")
+@data_options
 def run_study(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.")],
     members: Annotated[Text, option("Only these members: a,b,c. [default: all]", "NAMES")] = None,
@@ -40,11 +41,6 @@ def run_study(
     imbalance: Annotated[
         Text, option("Make the training split long-tailed by this factor. [default: 20 for digits]", "F")
     ] = None,
-    image_size: ImageSize = None,
-    fit: Fit = None,
-    grey: Grey = False,
-    colour: Colour = False,
-    skip_broken: SkipBroken = False,
     hold_out: Annotated[
         bool | None,
         typer.Option(
@@ -68,12 +64,13 @@ def run_study(
     runs: Runs = "runs",
     quiet: Quiet = False,
     json: Json = False,
+    **data_flags: Any,
 ) -> None:
     """Train every member of a study with every seed, and report. 'nasctl resume' goes on with one that stopped.
 
     The study 'classical' trains no network: it scores classical methods on pixels, in seconds to a minute.
     """
-    flags = dict(locals())
+    flags = all_flags(locals())
     from nas.cli.commands.baseline import run_command
 
     run_command(flags)

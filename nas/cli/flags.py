@@ -5,7 +5,10 @@ Values are checked all together by ``nas.cli.parsing``, not one by one here; not
 
 from __future__ import annotations
 
-from typing import Annotated
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -42,6 +45,42 @@ Prior = Annotated[
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="Answer by the network in 8-bit integers.")]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Go on without images that cannot be read.")]
+Match = Annotated[Text, option("Only files whose name or path matches: '*.jpg', or several with commas.", "PATTERN")]
+Ignore = Annotated[Text, option("No files or folders whose name or path matches: '*_mask*'.", "PATTERN")]
+ClassLevel = Annotated[
+    Text,
+    option(
+        "How many folders below the data folder, or a split's, those of the classes are; or leaf: those that hold the "
+        "images. [default: found out, or asked]",
+        "N",
+    ),
+]
+Classes = Annotated[Text, option("Only these classes: a,b,c. [default: all]", "NAMES")]
+IgnoreVal = Annotated[
+    bool, typer.Option("--ignore-val", help="Do without the set's own validation images: hold some of train out.")
+]
+DropSmallClasses = Annotated[
+    bool, typer.Option("--drop-small-classes", help="Leave out classes with too few images for every split.")
+]
+MinPerClass = Annotated[Text, option("Leave out classes with fewer training images.", "N")]
+MaxPerClass = Annotated[Text, option("At most N training images a class, chosen at random.", "N")]
+# What every command that opens data takes, by the parameter's name; see ``data_options``.
+DATA_OPTIONS: Mapping[str, Any] = {
+    "imbalance": Imbalance,
+    "image_size": ImageSize,
+    "fit": Fit,
+    "grey": Grey,
+    "colour": Colour,
+    "skip_broken": SkipBroken,
+    "match": Match,
+    "ignore": Ignore,
+    "class_level": ClassLevel,
+    "classes": Classes,
+    "min_per_class": MinPerClass,
+    "max_per_class": MaxPerClass,
+    "drop_small_classes": DropSmallClasses,
+    "ignore_val": IgnoreVal,
+}
 Strategy = Annotated[
     Text,
     option(
@@ -142,3 +181,35 @@ RunName = Annotated[Text, option("The run's name. [default: the newest run]", "N
 Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def data_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command those of ``DATA_OPTIONS`` that it does not declare itself, after its parameter data or path.
+
+    It takes them as ``**data_flags``; ``all_flags`` puts them beside the others.
+    """
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    names = [p.name for p in own]
+    more = [
+        inspect.Parameter(
+            name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind,
+            default=False if get_args(kind)[0] is bool else None,
+        )
+        for name, kind in DATA_OPTIONS.items()
+        if name not in names
+    ]  # fmt: skip
+    place = 1 + max(names.index(name) for name in ("data", "path") if name in names)
+
+    @functools.wraps(command)
+    def whole(**typed: Any) -> None:
+        command(**typed)
+
+    parameters = [*own[:place], *more, *own[place:]]
+    whole.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    whole.__annotations__ = {p.name: p.annotation for p in parameters}
+    return whole
+
+
+def all_flags(local: Mapping[str, Any]) -> dict[str, Any]:
+    """What a command was given, its ``data_flags`` among the rest."""
+    return {**{name: value for name, value in local.items() if name != "data_flags"}, **local.get("data_flags", {})}

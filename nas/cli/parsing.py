@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from baselines.studies import get_study
 from budgets import Budget, parse_size
+from nas.cli.flags import DATA_OPTIONS
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
 from nas.config.recipe import named_recipe
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 Flags = dict[str, Any]  # what was typed, as typer reads it and before ``nas.config`` checks it; None: not given
 
 SIZES = ("max_params", "max_macs", "max_bytes", "max_peak_memory", "min_params")
-DATA_FLAGS = ("imbalance", "image_size", "fit", "skip_broken")
+COLOURS = {"grey": "grey", "colour": "rgb"}  # what the flags mean for the setting ``colours``
+DATA_FLAGS = tuple(name for name in DATA_OPTIONS if name not in COLOURS)
 RECIPE_FLAGS = (
     "epochs",
     "batch_size",
@@ -46,7 +48,6 @@ SUPERNET_FLAGS = {  # by the setting's name
 }
 ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
-COLOURS = {"grey": "grey", "colour": "rgb"}  # what the flags mean for the setting ``colours``
 CLASSICAL_FLAGS = ("study", "data", *DATA_FLAGS, *COLOURS, "objective", "runs", "quiet", "json")
 SEARCH_FLAGS = (
     "space", "trials", "workers", "trials_per_gpu", "device", "precision", "seed", "objective", "keep",

@@ -25,6 +25,14 @@ class DataConfig(BaseModel):
     fit: Literal["resize", "pad"] = "resize"
     colours: Literal["grey", "rgb"] | None = None  # None: grey if every image is, else RGB
     skip_broken: bool = False
+    match: str | None = None  # of files and their paths below a folder: patterns with commas between them
+    ignore: str | None = None
+    class_level: int | Literal["leaf"] | None = None  # folders below the data folder; None: told from what is there
+    classes: tuple[str, ...] | None = None  # only these
+    ignore_val: bool = False  # as if the source had no validation images of its own
+    drop_small_classes: bool = False  # those with too few images for every split
+    min_per_class: int | None = Field(default=None, ge=1)  # classes with fewer are left out
+    max_per_class: int | None = Field(default=None, ge=5)  # of training images, chosen by split_seed
     split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images
     # False: train on every training image, as benchmarks without a validation split do. The select and rank splits
     # then overlap with training: they show its course, and may choose nothing.
@@ -48,12 +56,34 @@ class DataConfig(BaseModel):
             )
         return width if width == height else (width, height)
 
+    @field_validator("class_level", mode="before")
+    @classmethod
+    def _read_level(cls, level: object) -> object:
+        if level is None or level == "leaf" or (str(level).isdecimal() and int(str(level)) > 0):
+            return level if level is None or level == "leaf" else int(str(level))
+        raise PydanticCustomError("class_level", "give 1, 2, 3... or leaf")
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _read_classes(cls, names: object) -> object:
+        """Names with commas between them, in a text."""
+        return tuple(name for part in names.split(",") if (name := part.strip())) if isinstance(names, str) else names
+
     @field_validator("fit")
     @classmethod
     def _has_a_size_to_fit(cls, fit: str, info: ValidationInfo) -> str:
         if fit == "pad" and info.data.get("image_size", 0) is None:  # 0: it has a fault of its own
             raise PydanticCustomError("fit_without_size", "add --image-size, the size to pad to")
         return fit
+
+    @property
+    def selection(self) -> str:
+        """What of the source is left out, in words that differ where splits do; "": nothing."""
+        chosen = self.model_dump(
+            include={"classes", "ignore_val", "drop_small_classes", "min_per_class", "max_per_class"},
+            exclude_defaults=True,
+        )
+        return repr(sorted(chosen.items())) if chosen else ""
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -57,12 +57,14 @@ class Dataset:
     counts: dict[str, list[int]]
     cache_path: Path
     rows: dict[str, npt.NDArray[np.int64]] = field(repr=False, compare=False)  # of the cached arrays, sorted
+    labels: npt.NDArray[np.int64] = field(repr=False, compare=False)  # of all cached images
     levels: Levels | None = None
+    remarks: tuple[str, ...] = ()  # what should be known of how it was read and split
 
     def split(self, name: SplitName) -> Split:
         """One split; its images stay in the file, whose pages are shared, until they are read."""
         rows = self.rows[name]
-        return Split(self._stored, rows, np.load(self.cache_path / "labels.npy")[rows])
+        return Split(self._stored, rows, self.labels[rows])
 
     @cached_property  # one map for all splits, lest a page count once for each
     def _stored(self) -> npt.NDArray[np.uint8]:
@@ -102,6 +104,9 @@ class DataReport:
     levels: Levels | None = None  # black and white of images deeper than 8 bits, where there are any
     preprocessing: Preprocessing | None = None
     notes: dict[str, int] = field(default_factory=dict)  # what is left out of images, and of how many
+    remarks: tuple[str, ...] = ()  # what should be known of how it is read and split
+    proposal: str | None = None  # flags that bring images to one size, where they need one and none was given
+    proposal_reason: str | None = None
 
 
 @dataclass(frozen=True)

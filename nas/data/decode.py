@@ -34,13 +34,9 @@ class Survey:
     broken: tuple[Broken, ...]
     num_ignored: int
     notes: dict[str, int]  # what is left out of images, and of how many
+    remarks: tuple[str, ...] = ()  # what else should be known of how they were read
     input_shape: tuple[int, int, int] | None = None
     levels: Levels | None = None  # of deep images
-
-    @property
-    def own_parts(self) -> list[int]:
-        """The parts (TRAIN, VAL, TEST) that the source has."""
-        return [part for part, counts in enumerate(self.present) if any(counts)]
 
 
 def survey_of(found: Found) -> Survey:
@@ -56,6 +52,7 @@ def survey_of(found: Found) -> Survey:
         broken=found.broken,
         num_ignored=found.num_ignored,
         notes=dict(found.notes.most_common()) | _clipped(found),
+        remarks=found.remarks,
         levels=found.levels,
     )
 
@@ -124,6 +121,7 @@ def read_survey(folder: Path) -> Survey:
         broken=tuple(Broken(**broken) for broken in stored["broken"]),
         num_ignored=stored["num_ignored"],
         notes=stored["notes"],
+        remarks=tuple(stored.get("remarks", ())),
         input_shape=(channels, height, width),
         levels=tuple(stored["levels"]) if stored["levels"] else None,
     )

@@ -13,10 +13,11 @@ from nas.data.cache import Cache, cache_root
 from nas.data.dataset import DataReport, Dataset, Preprocessing
 from nas.data.decode import Survey, decode, read_survey, survey_of
 from nas.data.printable_names import printable, printable_names
-from nas.data.sources.base import PARTS, TRAIN, VAL, Found, Progress
+from nas.data.selection import Selection, select
+from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress
 from nas.data.sources.find import find_source
 from nas.data.splits import Rows, long_tail, make_splits
-from nas.data.validation import broken_faults, few_images_faults, size_faults, structure_faults
+from nas.data.validation import Proposal, broken_faults, few_images_faults, proposed_size, structure_faults
 from nas.errors import DataError
 
 _FORMAT = "5"  # of the cached arrays and of the splits; a change makes old caches and keys unknown
@@ -24,12 +25,16 @@ _FORMAT = "5"  # of the cached arrays and of the splits; a change makes old cach
 
 @dataclass(frozen=True)
 class _Examined:
-    """What is known of a source; ``folder`` holds its arrays unless ``faults`` kept it from being decoded."""
+    """What is known of a source; ``folder`` holds its arrays unless ``faults`` or ``proposal`` kept it from being
+    decoded."""
 
     name: str
     survey: Survey
+    selection: Selection
     folder: Path | None
     faults: tuple[str, ...]
+    remarks: tuple[str, ...]
+    proposal: Proposal | None = None
 
 
 def open_data(config: DataConfig, *, progress: Progress | None = None) -> Dataset:
@@ -39,66 +44,87 @@ def open_data(config: DataConfig, *, progress: Progress | None = None) -> Datase
     DataError with everything that is wrong with the source.
     """
     examined = _examine(config, progress)
-    faults = list(examined.faults)
-    if not config.skip_broken:
-        faults += broken_faults(examined.survey.broken, examined.survey.present)
+    faults = [*examined.faults, *_broken(config, examined)]
+    if examined.proposal:
+        faults.append(examined.proposal.fault)
     if faults or examined.folder is None:
         raise DataError(*faults)
-    return _dataset(config, examined.name, examined.survey, examined.folder)
+    return _dataset(config, examined, examined.folder)
 
 
 def describe_data(config: DataConfig, *, progress: Progress | None = None) -> DataReport:
     """What is in the source, and what ``open_data`` would make or say of it.
 
-    Broken files and unusable contents are reported, not raised; DataError if there is no such source.
+    Broken files and unusable contents are reported, not raised, and a size that images need is proposed; DataError if
+    there is no such source.
     """
     examined = _examine(config, progress)
-    survey = examined.survey
-    splits: dict[str, list[int]] = {}
-    if not examined.faults and examined.folder is not None:
-        splits = _dataset(config, examined.name, survey, examined.folder).counts
-    faults = list(examined.faults)
-    if not config.skip_broken:
-        faults += broken_faults(survey.broken, survey.present)
-    own = survey.own_parts
+    survey, selection, proposal = examined.survey, examined.selection, examined.proposal
+    splits = {} if examined.faults else _counts(selection, _rows(config, selection))
+    own = selection.own_parts
     return DataReport(
         name=examined.name,
-        classes=survey.classes,
+        classes=selection.classes,
         input_shape=survey.input_shape,
-        found={"all" if own == [TRAIN] else PARTS[part]: survey.present[part] for part in own},
+        found={"all" if own == [TRAIN] else PARTS[part]: selection.present[part].tolist() for part in own},
         splits=splits,
         image_sizes=survey.image_sizes,
         modes=survey.modes,
         formats=survey.formats,
         broken=survey.broken,
         num_ignored=survey.num_ignored,
-        faults=tuple(faults),
+        faults=(*examined.faults, *_broken(config, examined)),
         cache_path=examined.folder,
         levels=survey.levels,
         preprocessing=survey.input_shape and Preprocessing.of(survey.input_shape, config.fit, survey.levels),
         notes=survey.notes,
+        remarks=examined.remarks,
+        proposal=proposal.flags if proposal else None,
+        proposal_reason=proposal.reason if proposal else None,
     )
+
+
+def _broken(config: DataConfig, examined: _Examined) -> list[str]:
+    survey = examined.survey
+    return [] if config.skip_broken else broken_faults(survey.broken, survey.present)
 
 
 def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
     root = cache_root(config.cache_dir)
-    source = find_source(config.source, root)
+    source = find_source(config, root)
     cache = Cache(root)
     wanted = f"{config.image_size}:{config.fit}" if config.image_size else "own"
     quick = _hash(_FORMAT, source.fingerprint(), wanted, *([config.colours] if config.colours else []))
+    name, told = printable(source.name), tuple(map(printable, source.remarks))
     folder = cache.lookup(quick)
     if folder is None:
         found = printable_names(source.look(progress))
         survey = survey_of(found)
-        faults = [*structure_faults(found), *([] if config.size else size_faults(found))]
-        if faults:
-            return _Examined(printable(source.name), survey, None, tuple(faults))
+        selection = select(config, found.classes, found.present, found.labels, found.parts)
+        faults = [*selection.faults, *structure_faults(selection)]
+        proposal = None if config.size else proposed_size(found)
+        if faults or proposal:
+            faults += [] if faults else few_images_faults(selection)
+            remarks = (*told, *survey.remarks, *selection.remarks, *_about_splits(selection))
+            return _Examined(name, survey, selection, None, tuple(faults), remarks, proposal)
         folder = _decoded(cache, found, _preprocessing(found, config), progress)
         if found.repeatable:
             cache.remember(quick, folder)
     survey = read_survey(folder)
-    labels, parts = _labels_and_parts(folder)
-    return _Examined(printable(source.name), survey, folder, tuple(few_images_faults(survey, labels, parts)))
+    selection = select(config, survey.classes, np.array(survey.present), *_labels_and_parts(folder))
+    faults = [*selection.faults, *structure_faults(selection)]
+    faults += [] if faults else few_images_faults(selection)
+    remarks = (*told, *survey.remarks, *selection.remarks, *_about_splits(selection))
+    return _Examined(name, survey, selection, folder, tuple(faults), remarks)
+
+
+def _about_splits(selection: Selection) -> list[str]:
+    """What becomes of the source's own parts, where it is not plain."""
+    own = selection.own_parts
+    if VAL not in own:
+        return []
+    test = "" if TEST in own else "; there is no test, so it is a fifth of train"
+    return [f"val is halved into select, which chooses epochs, and rank, which ranks trials{test}"]
 
 
 def _decoded(cache: Cache, found: Found, target: Preprocessing, progress: Progress | None) -> Path:
@@ -112,27 +138,39 @@ def _preprocessing(found: Found, config: DataConfig) -> Preprocessing:
     return Preprocessing.of((1 if is_grey else 3, height, width), config.fit, found.levels)
 
 
-def _dataset(config: DataConfig, name: str, survey: Survey, folder: Path) -> Dataset:
-    assert survey.input_shape is not None, "a decoded set has a shape"
-    labels, parts = _labels_and_parts(folder)
-    num_classes = len(survey.classes)
-    factor = config.imbalance_factor
-    rows = make_splits(labels, parts, survey.own_parts, num_classes=num_classes, seed=config.split_seed)
-    own_key = [] if config.hold_out else ["nothing held out"]
-    if not config.hold_out and VAL not in survey.own_parts:
+def _rows(config: DataConfig, selection: Selection) -> dict[str, Rows]:
+    labels, num_classes, seed = selection.labels, len(selection.classes), config.split_seed
+    rows = make_splits(labels, selection.parts, selection.own_parts, num_classes=num_classes, seed=seed)
+    if not config.hold_out and VAL not in selection.own_parts:
         rows["train"] = np.sort(np.concatenate([rows[name] for name in ("train", "select", "rank")]))
-    if factor > 1:
-        rows["train"] = long_tail(rows["train"], labels, num_classes=num_classes, factor=factor, seed=config.split_seed)
-    counts = {split: np.bincount(labels[chosen], minlength=num_classes).tolist() for split, chosen in rows.items()}
+    if config.imbalance_factor > 1:
+        factor = config.imbalance_factor
+        rows["train"] = long_tail(rows["train"], labels, num_classes=num_classes, factor=factor, seed=seed)
+    return rows
+
+
+def _counts(selection: Selection, rows: dict[str, Rows]) -> dict[str, list[int]]:
+    number = len(selection.classes)
+    return {split: np.bincount(selection.labels[chosen], minlength=number).tolist() for split, chosen in rows.items()}
+
+
+def _dataset(config: DataConfig, examined: _Examined, folder: Path) -> Dataset:
+    survey, selection = examined.survey, examined.selection
+    assert survey.input_shape is not None, "a decoded set has a shape"
+    own_key = [] if config.hold_out else ["nothing held out"]
+    own_key += [config.selection] if config.selection else []
+    rows = _rows(config, selection)
     return Dataset(
-        name=name,
-        key=_hash(_FORMAT, folder.name, str(config.split_seed), repr(float(factor)), *own_key),
-        classes=survey.classes,
+        name=examined.name,
+        key=_hash(_FORMAT, folder.name, str(config.split_seed), repr(float(config.imbalance_factor)), *own_key),
+        classes=selection.classes,
         input_shape=survey.input_shape,
-        counts=counts,
+        counts=_counts(selection, rows),
         cache_path=folder,
         rows=rows,
+        labels=selection.labels,
         levels=survey.levels,
+        remarks=examined.remarks,
     )
 
 

@@ -30,7 +30,7 @@ def printable_names(found: Found) -> Found:
         classes=classes,
         names=list(map(printable, found.names)),
         broken=tuple(replace(one, name=printable(one.name)) for one in found.broken),
-        hint=printable(found.hint),
+        remarks=tuple(map(printable, found.remarks)),
     )
 
 

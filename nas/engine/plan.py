@@ -35,6 +35,7 @@ class Plan:
     counts: dict[str, list[int]]
     data_name: str
     data_key: str  # of the images and their splits
+    data_remarks: tuple[str, ...] = ()  # what should be known of how they were read
     placement: Placement | None = None  # how trials run, where that was measured (see ``nas.engine.placement``)
     recipe_note: str = ""  # what was chosen from the data, or does not suit them
     levels: tuple[float, float] | None = None  # of images deeper than 8 bits
@@ -67,7 +68,7 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
         check_plan(config, space, task, budget, device=slots[0].device, train_counts=data.counts["train"])
     return Plan(
         config, space, task, budget, note, data.classes, slots, counts_by_split(data), data.name, data.key,
-        recipe_note=recipe_note, levels=data.levels,
+        data.remarks, recipe_note=recipe_note, levels=data.levels,
     )  # fmt: skip
 
 
@@ -81,6 +82,7 @@ def start(plan: Plan, folder: Path) -> EventLog:
         counts=plan.counts,
         data_name=plan.data_name,
         data_key=plan.data_key,
+        data_remarks=plan.data_remarks,
         population=plan.config.population,
         placement=plan.placement,
         recipe_note=plan.recipe_note,

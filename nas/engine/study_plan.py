@@ -123,6 +123,7 @@ def plan_study(
         counts=counts_by_split(data),
         data_name=data.name,
         data_key=data.key,
+        data_remarks=data.remarks,
         members={member.name: _counted(member, task) for member in config.members},
     )
     return StudyPlan(config, facts, slots)

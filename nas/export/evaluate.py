@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
+from nas.config import DataConfig
 from nas.data import Dataset
 from nas.data.cache import cache_root
 from nas.data.dataset import Preprocessing, SplitName
@@ -86,7 +87,7 @@ def own_split(dataset: Dataset, name: SplitName) -> Labelled:
 def other_data(data: str, classifier: Classifier, progress: Progress | None = None) -> Labelled:
     """The test part of a source, or all of it if it has none. DataError if no class has a name that the network
     knows, or there is no such source."""
-    source = find_source(data, cache_root(None))
+    source = find_source(DataConfig(source=data), cache_root(None))
     source.fingerprint()  # it lists the files
     found = printable_names(source.look(progress))
     known = {name: index for index, name in enumerate(classifier.classes)}

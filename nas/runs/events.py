@@ -43,6 +43,7 @@ class Facts:
     counts: dict[str, list[int]]  # by split, how many images of each class
     data_name: str
     data_key: str  # of the images and their splits
+    data_remarks: tuple[str, ...] = ()  # what should be known of how they were read
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -221,7 +221,7 @@ def test_channels_as_asked_for(tmp_path: Path) -> None:
 
 def test_image_size(tmp_path: Path) -> None:
     config = write_folder(tmp_path, {"x": gradient(), "y": gradient().resize((30, 20))})
-    with pytest.raises(DataError, match=r"10 to 30 pixels wide, 12 to 20 high.*--image-size 32"):
+    with pytest.raises(DataError, match=r"10 to 30 pixels wide, 12 to 20 high.*--image-size 16"):
         open_data(config)
     resized = opened(config, image_size=16)
     padded = opened(config, image_size=16, fit="pad")

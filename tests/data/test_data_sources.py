@@ -102,7 +102,7 @@ def test_class_folders(tmp_path: Path) -> None:
     assert [sum(counts) for counts in zip(*opened.counts.values(), strict=True)] == [11, 22]
     assert steps and all(0 < done <= total for done, total in steps) and steps[-1][0] == steps[-1][1]
     report = describe_data(config(tmp_path))
-    assert report.num_ignored == 1 and report.formats == {"PNG": 32, "BMP": 1} and report.modes == {"RGB": 33}
+    assert report.num_ignored == 2 and report.formats == {"PNG": 32, "BMP": 1} and report.modes == {"RGB": 33}
     assert report.found == {"all": [11, 22]} and report.splits == opened.counts and not report.faults
     assert report.image_sizes == {"8x8": 33}
 
@@ -175,7 +175,6 @@ def test_too_few_images_after_broken_ones_are_reported_together(tmp_path: Path) 
         (lambda p: write_image(p / "a.png"), ["no class folders"]),
         (lambda p: (p / "a").mkdir(parents=True), ["no images"]),
         (lambda p: write_classes(p, a=9), ["only one class, 'a'"]),
-        (lambda p: write_classes(p / "nested", a=9, b=9), ["only one class.*Did you mean .*nested"]),
         (lambda p: write_classes(p, a=9, b=0, c=0, d=3), ["No images in: b, c"]),
         (lambda p: write_classes(p / "test", a=9, b=9), ["no train/"]),
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nas.cli.parsing import Flags
+from nas.cli.parsing import Flags, data_config
 from nas.cli.terminal import Terminal
 from nas.errors import attempt
 from nas.report import run_document
@@ -53,6 +53,7 @@ def other_faults(flags: Flags) -> list[str]:
     from nas.executors import plan_slots
 
     faults: list[str] = []
-    attempt(lambda: find_source(flags["data"] or "digits", cache_root(None)).fingerprint(), faults)
+    if config := data_config(flags, []):
+        attempt(lambda: find_source(config, cache_root(None)).fingerprint(), faults)
     attempt(lambda: plan_slots(flags["device"], None, None), faults)
     return faults

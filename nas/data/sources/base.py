@@ -43,7 +43,7 @@ class Found:
     repeatable: bool = True  # False: some file could not be read just now, so look again next time
     extents: Sequence[tuple[int, Levels]] = ()  # of deep images: part, least and largest value
     notes: Counter[str] = field(default_factory=Counter)  # what is left out of images, and of how many
-    hint: str = ""  # added to the message that there are too few classes
+    remarks: tuple[str, ...] = ()  # what else should be known of how they were read
 
     @property
     def levels(self) -> Levels | None:
@@ -61,6 +61,11 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """What the data set is called in reports."""
+        ...
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What should be known of how it is read, beside what ``Found`` says; complete after ``fingerprint``."""
         ...
 
     def fingerprint(self) -> str:

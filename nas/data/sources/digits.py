@@ -14,6 +14,7 @@ class Digits:
     """``load_digits``, its grey levels 0 to 16 stretched to 0 to 255."""
 
     name = "digits"
+    remarks = ()
 
     def fingerprint(self) -> str:
         """The version of the package that carries the images."""

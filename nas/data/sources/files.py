@@ -28,6 +28,8 @@ class Entry(NamedTuple):  # made for every file at every start: half the time of
     class_name: str
     size: int  # bytes
     changed: int  # nanoseconds
+    node_changed: int = 0  # also where a program set the other time back
+    inode: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,6 @@ def found_in_files(
     entries: Sequence[Entry],
     *,
     classes: Sequence[str],
-    hint: str = "",
     progress: Progress | None = None,
 ) -> Found:
     """Found for the files ``entries`` below ``root``: reads each once. Files without an image's suffix are tried too.
@@ -87,7 +88,6 @@ def found_in_files(
         broken=tuple(Broken(entry.name, one.trouble) for entry, one in images if one.trouble),
         num_ignored=len(looked) - len(images),
         repeatable=not any(one.unreadable for _, one in images),
-        hint=hint,
         notes=Counter(note for _, header in good for note in header.notes),
         extents=[(entry.part, header.extent) for entry, header in good if header.extent],
     )
@@ -95,8 +95,10 @@ def found_in_files(
 
 def _look_at(root: Path, entry: Entry) -> Looked:
     from nas.data.images import SUFFIXES, read_header, reason, suffix_of
+    from nas.data.sources.tree import CONVERTIBLE
 
-    must_be_image = suffix_of(entry.name) in SUFFIXES
+    suffix = suffix_of(entry.name)
+    must_be_image = suffix in SUFFIXES or suffix in CONVERTIBLE
     try:
         content = (root / entry.name).read_bytes()
     except OSError as error:
@@ -105,7 +107,7 @@ def _look_at(root: Path, entry: Entry) -> Looked:
     try:
         header = read_header(content)
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files
-        why = "an empty file" if not content else reason(error)
+        why = "an empty file" if not content else CONVERTIBLE.get(suffix) or reason(error)
         return Looked(digest, None, why if must_be_image else None)
     return Looked(digest, header)
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas.config import DataConfig
 from nas.data.sources.base import Source
 from nas.data.sources.digits import Digits
 from nas.data.sources.folder import Folder
 from nas.data.sources.npz import Npz
 from nas.data.sources.torchvision_sets import NAMED, Named
+from nas.data.sources.tree import Patterns
 from nas.errors import DataError, nearest
 
 
-def find_source(text: str, cache_root: Path) -> Source:
-    """The source that ``text`` names: built-in name first, then path. DataError if it names nothing."""
+def find_source(config: DataConfig, cache_root: Path) -> Source:
+    """The source that ``config`` names: built-in name first, then path. DataError if it names nothing."""
+    text = config.source
     if text == "digits":
         return Digits()
     if text in NAMED:
@@ -24,7 +27,7 @@ def find_source(text: str, cache_root: Path) -> Source:
     except OSError as error:  # a name that is too long, a folder above it that is closed to us
         raise DataError(f"{text} cannot be read: {error.strerror}. Give a path that can.") from error
     if is_folder:
-        return Folder(path)
+        return Folder(path, Patterns.of(config.match, config.ignore), config.class_level)
     if is_there and path.suffix.lower() == ".npz":
         return Npz(path)
     names = ["digits", *NAMED]

@@ -22,6 +22,8 @@ _LAYOUTS = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 class Npz:
     """Images as uint8 or as deeper numbers, labels as whole numbers or strings. No pickles."""
 
+    remarks = ()
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.stem

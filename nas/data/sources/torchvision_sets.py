@@ -37,6 +37,8 @@ NAMED: dict[str, tuple[str, bool]] = {
 class Named:
     """One of ``NAMED``, with torchvision's own division into train and test."""
 
+    remarks = ()
+
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self.folder = folder

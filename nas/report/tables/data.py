@@ -29,7 +29,12 @@ def print_data(console: Console, report: DataReport) -> None:
     table.add_row("all", *(f"{sum(counts):,}" for counts in parts.values()))
     console.print(table)
     for fact in _facts(report):
-        console.print(fact, highlight=False, markup=False)
+        console.print(fact, highlight=False, markup=False, soft_wrap=True)
+    if report.proposal:
+        console.print(
+            f"Needs a size: {report.proposal_reason} Add {report.proposal}, or another size.",
+            highlight=False, markup=False, soft_wrap=True, style="yellow",
+        )  # fmt: skip
     if report.broken:
         console.print(f"Cannot be read: {len(report.broken):,}")
         for broken in report.broken[:MOST_BROKEN]:
@@ -52,8 +57,9 @@ def _facts(report: DataReport) -> Iterator[str]:
         black, white = report.levels
         yield f"Deeper than 8 bits: {black:g} to {white:g} become 0 to 255, for all images alike"
     yield from (f"{note}: {count:,}" for note, count in report.notes.items())
+    yield from (f"{remark}." for remark in report.remarks)
     if report.num_ignored:
-        yield f"Files that are no images, ignored: {report.num_ignored:,}"
+        yield f"Files that are no images, or lie where no class is: {report.num_ignored:,}"
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -68,6 +68,7 @@ def _settings(run: SearchRun, places: str) -> str:
         f"Data    {escape(facts.data_name)}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",
         f"        pixels are {run.preprocessing.words}",
+        *(f"        {escape(remark)}" for remark in facts.data_remarks),
         f"Recipe  {config.recipe.name}, {_epochs(config)} in batches of {config.recipe.batch_size}; ranked by "
         + config.objective.replace("_", " ")
         + ("; weak trials stop early" if config.prune else ""),

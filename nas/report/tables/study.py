@@ -55,6 +55,7 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
         f"Data    {escape(facts.data_name)}: {shape}, {len(facts.classes)} classes; {sum(train):,} images to "
         f"train ({min(train):,} to {max(train):,} a class), {test:,} to test"
         + ("" if config.data.hold_out else "; no validation images are held out"),
+        *(f"        {escape(remark)}" for remark in facts.data_remarks),
         f"Recipe  {counted(recipe.epochs, 'epoch')}"
         + (f", stops early after {recipe.patience} without a lower loss" if recipe.patience else "")
         + f"; {recipe.optimizer}, {recipe.schedule}, learning rate {recipe.learning_rate:g}; "

@@ -1,0 +1,274 @@
+"""How a folder is read: which folders are splits and classes, what is left out and named, and what is asked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.data import DataConfig, DataReport, describe_data, open_data
+from nas.data.sources.base import TEST, TRAIN, VAL
+from nas.data.sources.layout import part_of
+from nas.errors import DataError
+
+
+def write(root: Path, *names: str, count: int = 6, suffix: str = "png") -> None:
+    """``count`` images of 8x8 pixels in each of the folders ``names`` below ``root``, no two alike."""
+    for name in names:
+        folder = root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng(list(name.encode()))
+        for number in range(count):
+            Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(folder / f"{number}.{suffix}")
+
+
+def config(path: Path, **changes: Any) -> DataConfig:
+    return DataConfig(**{"source": str(path / "data"), "cache_dir": str(path / "cache"), **changes})
+
+
+def described(path: Path, **changes: Any) -> DataReport:
+    return describe_data(config(path, **changes))
+
+
+def fault(path: Path, **changes: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        open_data(config(path, **changes))
+    return "\n".join(caught.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("name", "siblings", "part"),
+    [
+        ("train", (), TRAIN), ("TRAIN", (), TRAIN), ("training_set", (), TRAIN), ("trainset", (), TRAIN),
+        ("trn", (), TRAIN),
+        ("Train-Data", (), TRAIN), ("train2017", (), TRAIN), ("seg_train", (), TRAIN), ("TrainingImages", (), TRAIN),
+        ("val", (), VAL), ("dev", (), VAL), ("eval", (), VAL), ("Validation", (), VAL), ("valid_images", (), VAL),
+        ("test_set", (), TEST), ("tst", (), TEST), ("holdout", (), TEST), ("hold-out", (), TEST),
+        ("testing2", (), TEST),
+        ("pets_train", ("pets_test",), TRAIN), ("train_station", ("bus_station",), None), ("train_station", (), None),
+        ("trains", (), None), ("contest", (), None), ("device", (), None), ("train_test", (), None), ("cat", (), None),
+    ],
+)  # fmt: skip
+def test_names_of_splits(name: str, siblings: tuple[str, ...], part: int | None) -> None:
+    assert part_of(name, siblings) == part
+
+
+@pytest.mark.parametrize(
+    ("splits", "found"),
+    [
+        (("training_set", "test_set"), ["train", "test"]),
+        (("train", "eval"), ["train", "val"]),
+        (("pets_train", "pets_test", "pets_val"), ["train", "val", "test"]),
+        (("Trn", "DEV", "hold_out"), ["train", "val", "test"]),
+    ],
+)
+def test_folders_of_splits_are_never_classes(tmp_path: Path, splits: tuple[str, ...], found: list[str]) -> None:
+    write(tmp_path / "data", *(f"{split}/{name}" for split in splits for name in ("cat", "dog")), count=7)
+    report = described(tmp_path)
+    assert list(report.found) == found and report.classes == ("cat", "dog") and not report.faults
+    halved = [remark for remark in report.remarks if "val is halved" in remark]
+    assert len(halved) == ("val" in found)
+    assert all(("there is no test" in remark) == ("test" not in found) for remark in halved)
+
+
+def test_what_lies_beside_splits_is_named(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write(data, "train/a", "train/b", "test/a", "test/b", "extra/c")
+    (data / "labels.csv").write_text("x,y\n")
+    report = described(tmp_path)
+    assert "Folders beside the splits left out: extra/ (6 files)" in report.remarks
+    (beside,) = [remark for remark in report.remarks if remark.startswith("1 file beside")]
+    assert f"--data {data / 'labels.csv'}" in beside and report.num_ignored == 7
+    assert report.classes == ("a", "b")
+
+
+def test_two_folders_of_one_split_are_asked_about(tmp_path: Path) -> None:
+    write(tmp_path / "data", "train/a", "train/b", "training_2/a", "training_2/b", "test/a", "test/b")
+    message = fault(tmp_path)
+    assert "train/, training_2/ all look like train images" in message and "--ignore training_2" in message
+    assert open_data(config(tmp_path, ignore="training_2")).counts["test"] == [6, 6]
+
+
+def test_a_split_beside_classes_is_asked_about(tmp_path: Path) -> None:
+    write(tmp_path / "data", "train/steam", "train/electric", "bus/red", "car/blue")
+    message = fault(tmp_path)
+    assert "--class-level 1" in message and "--ignore bus,car" in message
+    assert open_data(config(tmp_path, class_level=1)).classes == ("bus", "car", "train")
+    assert open_data(config(tmp_path, ignore="bus,car")).classes == ("electric", "steam")
+
+
+def test_own_output_is_no_class(tmp_path: Path) -> None:
+    write(tmp_path / "data", "a", "b", "runs/one/tensorboard", "model")
+    (tmp_path / "data" / "runs" / "one" / "log.sqlite").touch()
+    for name in ("model.json", "weights.safetensors"):
+        (tmp_path / "data" / "model" / name).touch()
+    report = described(tmp_path)
+    assert report.classes == ("a", "b") and "Output of nasctl left out: model/, runs/" in report.remarks
+
+
+def test_the_only_folder_is_entered(tmp_path: Path) -> None:
+    write(tmp_path / "data", "set/inner/train/a", "set/inner/train/b", "set/inner/test/a", "set/inner/test/b")
+    (tmp_path / "data" / "set" / "docs").mkdir()
+    (tmp_path / "data" / "set" / "docs" / "a.txt").touch()
+    report = described(tmp_path)
+    assert report.classes == ("a", "b") and list(report.found) == ["train", "test"]
+    assert "The data lie in set/inner/, the only folder" in report.remarks[1]
+    assert "docs/ (1 file)" in report.remarks[0]
+
+
+def test_levels_are_asked_for_where_no_class_folder_holds_images(tmp_path: Path) -> None:
+    write(tmp_path / "data", "Dataset/cat", "Dataset/dog", "Examples/cat", "Examples/dog")
+    message = fault(tmp_path)
+    assert "--class-level 1   2 classes: Dataset, Examples" in message
+    assert "--class-level 2   2 classes: cat, dog" in message
+    report = described(tmp_path, class_level=2)
+    assert report.classes == ("cat", "dog") and report.found == {"all": [12, 12]}
+    assert "Folders of the same name in several places are one class: cat, dog" in report.remarks
+    assert described(tmp_path, class_level="leaf").classes == ("cat", "dog")
+    assert described(tmp_path, class_level=1).classes == ("Dataset", "Examples")
+
+
+def test_levels_within_splits_and_images_above_them(tmp_path: Path) -> None:
+    write(
+        tmp_path / "data", *(f"{split}/{name}" for split in ("train", "test") for name in ("x/cat", "y/dog", "y/cow"))
+    )
+    write(tmp_path / "data", "train/y", count=2)
+    report = described(tmp_path, class_level=2)
+    assert report.classes == ("cat", "cow", "dog") and report.found["train"] == [6, 6, 6]
+    assert any(
+        remark.startswith("2 images above the class folders left out: train/y/0.png") for remark in report.remarks
+    )
+    with pytest.raises(DataError, match="3 folders below it"):
+        open_data(config(tmp_path, class_level=3))
+
+
+def test_a_folder_of_images_in_every_class(tmp_path: Path) -> None:
+    write(tmp_path / "data", "a/images", "b/images")
+    assert described(tmp_path).classes == ("a", "b")
+
+
+def test_linked_folders_are_entered_and_circles_named(tmp_path: Path) -> None:
+    write(tmp_path, "data/a", "data/b", "more")
+    (tmp_path / "data" / "a" / "more").symlink_to("../../more")
+    (tmp_path / "data" / "b" / "up").symlink_to("..")
+    report = described(tmp_path)
+    assert report.found == {"all": [12, 6]}
+    assert "Links to a folder that they lie in, left out: b/up" in report.remarks
+
+
+def test_masks_are_asked_about(tmp_path: Path) -> None:
+    write(tmp_path / "data", "a", "b", suffix="jpg")
+    write(tmp_path / "data", "a", "b", suffix="png")
+    message = fault(tmp_path)
+    assert "12 images share their name" in message and "--match '*.jpg' or --match '*.png'" in message
+    assert open_data(config(tmp_path, match="*.JPG")).counts["test"] == [1, 1]
+    assert sum(map(sum, described(tmp_path, match="*").found.values())) == 24
+    report = described(tmp_path, ignore="*.png")
+    assert report.found == {"all": [6, 6]} and "12 files left out by --match and --ignore" in report.remarks
+
+
+def test_masks_by_a_word_in_their_name(tmp_path: Path) -> None:
+    write(tmp_path / "data", "a", "b")
+    for name in ("a", "b"):
+        write(tmp_path / "masks", name)
+        for path in (tmp_path / "masks" / name).iterdir():
+            path.rename(tmp_path / "data" / name / f"{path.stem}_mask.png")
+    message = fault(tmp_path)
+    assert "12 images seem to be masks" in message and "--ignore '*_mask.*'" in message
+    assert described(tmp_path, ignore="*_mask.*").found == {"all": [6, 6]}
+
+
+def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "data", "a", "b", count=8)
+    (tmp_path / "data" / "a" / "x.HEIC").write_bytes(b"ftypheic")
+    message = fault(tmp_path)
+    assert "a/x.HEIC: HEIC, which is not read here: convert it to PNG or JPEG" in message
+    assert open_data(config(tmp_path, skip_broken=True)).classes == ("a", "b")
+
+
+def test_a_swap_of_files_with_equal_times_and_sizes_is_seen(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for number, name in enumerate(("a", "b")):
+        (data / name).mkdir(parents=True)
+        for index in range(8):
+            Image.fromarray(np.full((8, 8), 100 * number + index, np.uint8)).save(data / name / f"{index}.bmp")
+            os.utime(data / name / f"{index}.bmp", (1e9, 1e9))
+
+    def bright() -> list[int]:
+        opened = open_data(config(tmp_path))
+        found = [opened.split(split) for split in opened.counts]  # type: ignore[arg-type]
+        values = np.concatenate([each.images.mean(axis=(1, 2, 3)) for each in found])
+        labels = np.concatenate([each.labels for each in found])
+        return [int((values[labels == label] > 50).sum()) for label in (0, 1)]
+
+    assert bright() == [0, 8]
+    first, second = data / "a" / "3.bmp", data / "b" / "3.bmp"
+    first.rename(data / "x")
+    second.rename(first)
+    (data / "x").rename(second)
+    assert bright() == [1, 7]
+
+
+def test_small_classes_and_selections(tmp_path: Path) -> None:
+    write(tmp_path / "data", "a", "b", count=12)
+    write(tmp_path / "data", "c", count=4)
+    write(tmp_path / "data", "d", count=5)
+    assert "c (4)" in fault(tmp_path) and "--drop-small-classes" in fault(tmp_path)
+    opened = open_data(config(tmp_path, drop_small_classes=True))
+    assert opened.classes == ("a", "b", "d")
+    assert "1 class left out, with too few images for every split: c (4)" in opened.remarks
+    assert opened.split("test").labels.max() == 2
+    assert open_data(config(tmp_path, min_per_class=6)).classes == ("a", "b")
+    thinned = open_data(config(tmp_path, max_per_class=6, classes="a,b"))
+    assert [sum(counts) for counts in zip(*thinned.counts.values(), strict=True)] == [6, 6]
+    keys = {open_data(config(tmp_path, classes=names)).key for names in ("a,b", "a,d", "b,d")}
+    assert len(keys) == 3
+    assert "no class 'e'" in fault(tmp_path, classes="a,e")
+
+
+def test_labels_follow_the_classes_that_are_left(tmp_path: Path) -> None:
+    for number, name in enumerate("abc"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for index in range(9):
+            pixels = np.full((8, 8), 80 * number + index, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{index}.png")
+    opened = open_data(config(tmp_path, classes="c,a"))
+    assert opened.classes == ("a", "c")
+    for split in opened.counts:
+        part = opened.split(split)  # type: ignore[arg-type]
+        assert ((part.images.mean(axis=(1, 2, 3)) > 100) == (part.labels == 1)).all()
+
+
+def test_validation_images_can_be_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "data", "train/a", "train/b", "val/a", count=8)
+    assert "Classes in train that val lacks: b" in fault(tmp_path) and "--ignore-val" in fault(tmp_path)
+    opened = open_data(config(tmp_path, ignore_val=True))
+    assert [sum(counts) for counts in zip(*opened.counts.values(), strict=True)] == [8, 8]
+    assert opened.remarks == ("val left out: 8 images (--ignore-val)",)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "flags"),
+    [
+        ([(2592, 1944)] * 3 + [(640, 480)], "--image-size 64"),
+        ([(40, 40), (50, 44), (41, 45)], "--image-size 32"),
+        ([(300, 100), (100, 300), (200, 90)], "--image-size 64 --fit pad"),
+        ([(300, 300)], "--image-size 64"),
+        ([(7, 7)], "--image-size 16"),
+        ([(32, 32)], None),
+    ],
+)
+def test_a_size_is_proposed(tmp_path: Path, sizes: list[tuple[int, int]], flags: str | None) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(6):
+            Image.new("L", sizes[number % len(sizes)]).save(tmp_path / "data" / name / f"{number}.png")
+    report = described(tmp_path)
+    assert report.proposal == flags and not report.faults
+    assert report.splits and sum(map(sum, report.splits.values())) == 12
+    if flags:
+        assert f"Add {flags}" in fault(tmp_path)
