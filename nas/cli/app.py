@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -305,6 +306,9 @@ app.command(name="compare")(compare_with_baselines)
 def main() -> None:
     """Entry point of the script: every foreseen error is one message and an exit code."""
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # threads that wait by spinning crawl on a busy machine
+    for stream in (sys.stdout, sys.stderr):  # names of any language, on terminals that lack the letters
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except KeyboardInterrupt:

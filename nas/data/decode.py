@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.cache import SURVEY
+from nas.data.cache import SURVEY, seal
 from nas.data.dataset import Broken, Levels, Preprocessing
 from nas.data.sources.base import PARTS, Found, Progress
 from nas.data.threads import map_chunks
@@ -103,9 +103,8 @@ def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress
 
 
 def write_survey(folder: Path, survey: Survey) -> None:
-    """Write the survey with the sizes of the arrays, by which damage is noticed."""
-    files = {file.name: file.stat().st_size for file in folder.glob("*.npy")}
-    (folder / SURVEY).write_text(json.dumps({"files": files, **asdict(survey)}))
+    """Write the survey with sizes and checksums of the arrays, by which damage is noticed."""
+    (folder / SURVEY).write_text(json.dumps({"files": seal(folder), **asdict(survey)}))
 
 
 def read_survey(folder: Path) -> Survey:

@@ -110,13 +110,17 @@ def test_leftovers_of_other_sets_are_swept(folder: Path, tmp_path: Path) -> None
     assert len(listed(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("damage", ["images.npy", "labels.npy", "survey.json", "index"])
+@pytest.mark.parametrize("damage", ["images.npy", "labels.npy", "survey.json", "index", "pixels"])
 def test_damage_is_repaired(folder: Path, tmp_path: Path, damage: str) -> None:
     data = open_data(config(folder, tmp_path))
     before = data.split("test").images.copy()
     if damage == "index":
         for file in (tmp_path / "index").iterdir():
             file.write_text("{")
+    elif damage == "pixels":  # of the same size
+        content = bytearray((data.cache_path / "images.npy").read_bytes())
+        content[-5000:-4000] = bytes(1000)
+        (data.cache_path / "images.npy").write_bytes(content)
     else:
         os.truncate(data.cache_path / damage, 100)
     again = open_data(config(folder, tmp_path))

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from nas.data.cache import SURVEY, Cache, is_intact
+from nas.data.cache import SURVEY, Cache, is_intact, seal
 from nas.data.dataset import Split
 from nas.data.oversampling.registry import OVERSAMPLERS, SEED, Synthetic, class_counts
 from nas.errors import UsageError
@@ -84,8 +84,7 @@ def _write(made: Iterator[Synthetic], split: Split, folder: Path) -> None:
         _write_header(file, (len(joined), *split.stored.shape[1:]))  # numpy leaves room for a longer first number
         assert file.tell() == start
     np.save(folder / "labels.npy", joined)
-    files = {path.name: path.stat().st_size for path in folder.iterdir()}
-    (folder / SURVEY).write_text(json.dumps({"files": files, "warnings": warnings}))
+    (folder / SURVEY).write_text(json.dumps({"files": seal(folder), "warnings": warnings}))
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from nas.data import DataReport
 from nas.report.tables.format import make_table
+from nas.units import memory
 
 MOST_CLASSES = 100  # rows of the table; a set with more shows the first and last of them
 MOST_BROKEN = 20
@@ -58,6 +59,14 @@ def _facts(report: DataReport) -> Iterator[str]:
         yield f"Deeper than 8 bits: {black:g} to {white:g} become 0 to 255, for all images alike"
     yield from (f"{note}: {count:,}" for note, count in report.notes.items())
     yield from (f"{remark}." for remark in report.remarks)
+    if report.cache_path:
+        held = sum(path.stat().st_size for path in report.cache_path.iterdir())
+        sets = report.cache_path.parent
+        total = sum(path.stat().st_size for path in sets.rglob("*") if path.is_file())
+        yield (
+            f"Decoded copy: {memory(held)} in {report.cache_path}; all sets there take {memory(total)}, and may be "
+            "deleted"
+        )
     if report.num_ignored:
         yield f"Files that are no images, or lie where no class is: {report.num_ignored:,}"
 
