@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nas.data.cache import SURVEY, seal
 from nas.data.dataset import Broken, Levels, Preprocessing
 from nas.data.sources.base import PARTS, Found, Progress
+from nas.data.sources.masks import flat_kind, is_flat
 from nas.data.threads import map_chunks
 from nas.errors import DataError
 
@@ -79,10 +80,13 @@ def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress
     """
     count = len(found.labels)
     seen = count + len(found.broken)
+    flat = np.zeros(count, dtype=bool)
     images = _reserve(folder / "images.npy", (count, target.channels, target.height, target.width))
 
     def run(rows: range) -> list[tuple[int, str]]:
-        return [(row, why) for row in rows if (why := _decode_one(found, row, target, images))]
+        failed = [(row, why) for row in rows if (why := _decode_one(found, row, target, images))]
+        flat[rows.start : rows.stop] = [is_flat(image) for image in images[rows.start : rows.stop]]
+        return failed
 
     def report(done: int) -> None:
         if progress:
@@ -99,7 +103,10 @@ def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress
     broken = [*found.broken, *(Broken(found.names[row], why) for row, why in failed)]
     broken.sort(key=lambda one: one.name)
     shape = (target.channels, target.height, target.width)
-    write_survey(folder, replace(survey_of(found), broken=tuple(broken), input_shape=shape))
+    survey = survey_of(found)
+    masks = flat_kind(found.names, flat)
+    remarks = (*survey.remarks, masks) if masks else survey.remarks
+    write_survey(folder, replace(survey, broken=tuple(broken), input_shape=shape, remarks=remarks))
 
 
 def write_survey(folder: Path, survey: Survey) -> None:

@@ -182,6 +182,20 @@ def test_masks_by_a_word_in_their_name(tmp_path: Path) -> None:
     assert described(tmp_path, ignore="*_mask.*").found == {"all": [6, 6]}
 
 
+def test_masks_by_their_pixels(tmp_path: Path) -> None:
+    write(tmp_path / "data", "a", "b", count=8)
+    for name in ("a", "b"):
+        for number in range(8):
+            mask = np.zeros((8, 8), np.uint8)
+            mask[number % 4 :, 2:7] = 255
+            Image.fromarray(mask).save(tmp_path / "data" / name / f"{number}_m.png")
+    (remark,) = described(tmp_path).remarks
+    assert remark.startswith("16 of 32 images have two values") and "--ignore '*_m.*'" in remark
+    left_out = ("16 files left out by --match and --ignore",)
+    assert described(tmp_path, ignore="*_m.*").remarks == left_out
+    assert described(tmp_path, match="*_m.png").remarks == left_out  # all are: no masks, but drawings
+
+
 def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     write(tmp_path / "data", "a", "b", count=8)
     (tmp_path / "data" / "a" / "x.HEIC").write_bytes(b"ftypheic")

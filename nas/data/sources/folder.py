@@ -46,8 +46,7 @@ class Folder:
         text = hashlib.blake2b(f"{self.path.resolve()}\0{self._num_beside}".encode(errors="surrogateescape"))
         for name in self._classes:
             text.update(f"{name}\0".encode(errors="surrogateescape"))
-        for entry in self._entries:
-            text.update("\0".join(map(str, entry)).encode(errors="surrogateescape"))
+        text.update(repr([tuple(entry) for entry in self._entries]).encode())
         return f"folder:{text.hexdigest()}"
 
     def look(self, progress: Progress | None) -> Found:

@@ -6,11 +6,15 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from nas.errors import DataError
 from nas.units import counted
 
 # Of all images, from which on twins are no accident.
 _SHARE = 0.1
+_NEAR, _MOST, _BLACK = 16, 0.9, 0.98  # grey levels from an end of the range; shares of pixels, and of images
 _WORD = re.compile(
     r"[-_. ]?(masks?|seg|segm|segmentation|labels?|gt|ground_?truth|annotations?|annot|matte)$", re.IGNORECASE
 )
@@ -41,6 +45,39 @@ def check_twins(names: Sequence[str]) -> None:
             f"{counted(len(marked), 'image')} seem to be masks of others: {name} beside "
             f"{by_stem[_WORD.sub('', marked[0])][0]}. Leave them out: --ignore '*{word}.*'; or take all: --match '*'."
         )
+
+
+def is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
+    """Whether an image (C, H, W) has hardly more than two values, or is nearly black, as masks are."""
+    low, high = int(pixels.min()), int(pixels.max())
+    ends = (pixels < low + _NEAR) | (pixels > high - _NEAR)
+    return high < _NEAR or float(ends.mean()) > _MOST or float((pixels < _NEAR).mean()) > _BLACK
+
+
+def flat_kind(names: Sequence[str], flat: npt.NDArray[np.bool_]) -> str | None:
+    """What to say where images that ``is_flat`` are those of one suffix, or of one word at the end of their names.
+
+    None where most images are flat, or hardly any, or where no name tells them apart.
+    """
+    if not _SHARE <= flat.mean() <= 1 - _SHARE:
+        return None
+    for kind_of, pattern in ((_suffix, "*{}"), (_last_word, "*{}.*")):
+        kinds = np.array([kind_of(name) for name in names])
+        for kind in np.unique(kinds).tolist():
+            is_it = kinds == kind
+            if kind and is_it.any() and flat[is_it].mean() > _MOST and flat[~is_it].mean() < 1 - _MOST:
+                return (
+                    f"{int(is_it.sum()):,} of {len(flat):,} images have two values or are nearly black, and are those "
+                    f"named {pattern.format(kind)}: if they are masks, leave them out by --ignore "
+                    f"'{pattern.format(kind)}'"
+                )
+    return None
+
+
+def _last_word(name: str) -> str:
+    """'_m' of 'a/12_m.png'."""
+    found = re.search(r"[-_. ][A-Za-z]+\d*$", _stem(name))
+    return found[0] if found else ""
 
 
 def _stem(name: str) -> str:

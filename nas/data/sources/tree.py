@@ -86,6 +86,8 @@ class Patterns:
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
+    if not patterns:
+        return False
     name = name.lower()
     last = name.rpartition("/")[2]
     return any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns for text in (name, last))
