@@ -101,7 +101,7 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
         found = printable_names(source.look(progress))
         survey = survey_of(found)
         selection = select(config, found.classes, found.present, found.labels, found.parts)
-        faults = [*selection.faults, *structure_faults(selection)]
+        faults = [*selection.faults, *structure_faults(selection, told)]
         proposal = None if config.size else proposed_size(found)
         if faults or proposal:
             faults += [] if faults else few_images_faults(selection)
@@ -112,7 +112,7 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
             cache.remember(quick, folder)
     survey = read_survey(folder)
     selection = select(config, survey.classes, np.array(survey.present), *_labels_and_parts(folder))
-    faults = [*selection.faults, *structure_faults(selection)]
+    faults = [*selection.faults, *structure_faults(selection, told)]
     faults += [] if faults else few_images_faults(selection)
     remarks = (*told, *survey.remarks, *selection.remarks, *_about_splits(selection))
     return _Examined(name, survey, selection, folder, tuple(faults), remarks)

@@ -19,8 +19,8 @@ _SIDES = (16, 24, 32, 48, 64)  # that are proposed
 _LONG = 1.5  # times the shorter side: a tenth of the images longer than that, and they are padded, not squeezed
 
 
-def structure_faults(found: Selection) -> list[str]:
-    """No images, one class only, classes that are empty or in one part alone."""
+def structure_faults(found: Selection, remarks: Sequence[str] = ()) -> list[str]:
+    """No images, one class only, classes that are empty or in one part alone. ``remarks`` may know where labels are."""
     present = found.present
     if not present.any():
         return ["There are no images. Give a folder whose class folders hold images, or another data set."]
@@ -32,7 +32,8 @@ def structure_faults(found: Selection) -> list[str]:
             f"--ignore {shlex.quote(','.join(empty))}."
         )
     if len(found.classes) == 1:
-        faults.append(f"There is only one class, {found.classes[0]!r}; it takes at least two.")
+        hint = next((f" {remark}." for remark in remarks if "--data" in remark), "")
+        faults.append(f"There is only one class, {found.classes[0]!r}; it takes at least two.{hint}")
     own = [part for part in (TRAIN, VAL, TEST) if present[part].any()]
     if TRAIN not in own:
         faults.append("The train part has no images. Put the training images there.")

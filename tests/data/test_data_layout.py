@@ -86,6 +86,17 @@ def test_what_lies_beside_splits_is_named(tmp_path: Path) -> None:
     assert report.classes == ("a", "b")
 
 
+def test_a_file_of_labels_is_named_where_classes_are_missing(tmp_path: Path) -> None:
+    write(tmp_path / "data", "images")
+    (tmp_path / "data" / "labels.csv").write_text("x,y\n")
+    assert "only one class, 'images'; it takes at least two. 1 file beside" in (message := fault(tmp_path))
+    assert f"name it: --data {tmp_path / 'data' / 'labels.csv'}" in message
+    write(tmp_path, "flat")
+    (tmp_path / "flat" / "truth.tsv").touch()
+    assert "has no class folders" in (message := fault(tmp_path, source=str(tmp_path / "flat")))
+    assert f"--data {tmp_path / 'flat' / 'truth.tsv'}" in message
+
+
 def test_two_folders_of_one_split_are_asked_about(tmp_path: Path) -> None:
     write(tmp_path / "data", "train/a", "train/b", "training_2/a", "training_2/b", "test/a", "test/b")
     message = fault(tmp_path)
