@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nas import STARTED
 from nas.config import SearchConfig, checked, raise_all
-from nas.config.run import Changes, too_many_trials
+from nas.config.run import Changes, RunConfig, too_many_trials
 from nas.engine.duration import timed
 from nas.engine.placement import placed, slots_of
 from nas.engine.plan import check_data, plan_search, start
@@ -90,7 +90,8 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
     values = {**run.config.model_dump(), **different}
     settings = checked(type(run.config), values, faults) or run.config
     attempt(lambda: check_data(run, progress=progress), faults)
-    found = attempt(lambda: plan_slots(settings.device, settings.workers, settings.trials_per_gpu), faults)
+    threads = _kept_threads(run, settings, changes)
+    found = attempt(lambda: plan_slots(settings.device, settings.workers, settings.trials_per_gpu, threads), faults)
     raise_all(faults)
     assert found is not None
     slots = slots_of(found, settings, run.facts.placement) if isinstance(run, SearchRun) else found
@@ -99,6 +100,13 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
         log.append(SettingsChanged(settings))
     run.catch_up(log)
     return OpenRun(log, run, slots)
+
+
+def _kept_threads(run: SearchRun | StudyRun, settings: RunConfig, changes: Changes) -> int | None:
+    """Threads of each worker as they are told, else as they were: sums are rounded alike then. None, so that they are
+    divided anew, where other workers are asked for."""
+    moved = {"workers", "trials_per_gpu", "device"} & changes.of(run.config).keys()
+    return settings.threads or (None if moved else run.facts.threads)
 
 
 def _why_not_again(run: SearchRun | StudyRun) -> str:

@@ -14,6 +14,7 @@ from nas.config import DataConfig, Recipe, SearchConfig
 from nas.config.run import Changes
 from nas.engine import StudyRequest
 from nas.errors import RunError, UsageError
+from nas.executors import WorkerSlot, devices
 from nas.report.live import Silent
 from nas.runs import Run, SearchRun, StudyRun
 from nas.runs.events import Event, TrialEnded
@@ -63,6 +64,46 @@ def test_a_search_is_carried_out_stopped_and_gone_on_with(tmp_path: Path, capfd:
     with pytest.raises(RunError, match="scored on the test split"):
         reopen(run, Changes(trials=5))
     assert capfd.readouterr() == ("", "")  # nothing here prints
+
+
+def test_one_worker_on_a_cpu_gives_equal_logs_on_any_number_of_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads round sums otherwise than one."""
+    found = []
+    for name, cores, threads in (("one", 1, None), ("many", 8, None), ("told", 8, 2)):
+        monkeypatch.setattr(devices, "count_cores", lambda cores=cores: cores)
+        monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
+        asked = config(space="resnet", trials=1, confirm=0, floor=False, threads=threads)
+        run = nas.search(asked, name=name, runs=tmp_path)
+        found.append((run.facts.threads, run.weights("1").read_bytes(), run.trials["1"].metrics))
+    assert found[0] == found[1] and found[0][0] == 1
+    assert found[2][0] == 2 and found[2][1] != found[0][1]  # what was asked for is what trained
+
+
+@pytest.mark.parametrize(
+    ("changes", "slots"),
+    [
+        (Changes(), [WorkerSlot("cpu", 4)] * 2),
+        (Changes(trials=5), [WorkerSlot("cpu", 4)] * 2),
+        (Changes(threads=3), [WorkerSlot("cpu", 3)] * 2),
+        (Changes(workers=1), [WorkerSlot("cpu", 1)]),
+        (Changes(workers=2, threads=2), [WorkerSlot("cpu", 2)] * 2),
+    ],
+)
+def test_a_resumed_run_keeps_its_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: Changes, slots: list[WorkerSlot]
+) -> None:
+    monkeypatch.setattr(devices, "limited", lambda threads: threads)
+    monkeypatch.setattr(devices, "count_cores", lambda: 8)
+    with new_search(config(workers=2), name="run", runs=tmp_path).log:
+        pass
+    monkeypatch.setattr(devices, "count_cores", lambda: 1)
+    again = reopen(nas.load_run("run", tmp_path), changes)
+    with again.log:
+        assert again.slots == slots
+    if changes.threads:
+        assert nas.load_run("run", tmp_path).config.threads == changes.threads
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Literal
 from nas.autotune.placement import Measurement, Placement, Workload
 from nas.autotune.workers import PROBE, MeasuringFailed, measured
 from nas.executors import Executor, LocalExecutor, WorkerSlot, start_server
-from nas.executors.devices import count_cores
+from nas.executors.devices import count_cores, limited
 from nas.training.precision import BFLOAT16, Execution
 from nas.trials import TrialSpec
 
@@ -35,6 +35,7 @@ def identity(workload: Workload) -> dict[str, object]:
     return {
         "cpu": cpu_name(), "cores": count_cores(), "torch": version("torch"),
         "slots": [slot.num_threads for slot in workload.slots], "workers": workload.workers,
+        "threads": workload.threads, "most_threads": limited(count_cores()),
         "precision": workload.precision, "space": spec.space, "sample": spec.sample,
         "input_shape": spec.input_shape, "num_classes": spec.num_classes, "recipe": spec.recipe.model_dump(),
     }  # fmt: skip
@@ -51,10 +52,13 @@ def cpu_name() -> str:
 
 
 def layouts(workload: Workload) -> list[tuple[WorkerSlot, ...]]:
-    """The slots to compare, the usual ones first. A number of workers that the user said is kept."""
-    if workload.workers is None and len(workload.slots) > 1:
-        return [workload.slots, (WorkerSlot("cpu", count_cores()),)]
-    return [workload.slots]
+    """The slots to compare, the usual ones first. What the user said of workers and threads is kept, and so is what
+    the environment allows a process."""
+    usual, most = workload.slots, limited(count_cores())
+    is_open = workload.workers is None and workload.threads is None
+    if is_open and len(usual) > 1 and most > usual[0].num_threads:
+        return [usual, (WorkerSlot("cpu", most),)]
+    return [usual]
 
 
 def measure(workload: Workload) -> list[Measurement]:
@@ -128,7 +132,8 @@ def place(workload: Workload, measurements: Sequence[Measurement]) -> Placement 
         return None
     chosen = choose(measurements)
     speed, times = chosen.images_per_second, None
-    by_default = [one for one in measurements if one.workers == 1 and one.execution == Execution()]
+    cores = count_cores()
+    by_default = [m for m in measurements if (m.workers, m.threads, m.execution) == (1, cores, Execution())]
     if by_default:  # torch's: one process, all cores
         times = round(speed / by_default[0].images_per_second, 2)
     return Placement(

@@ -48,6 +48,7 @@ class Workload:
     trials: int  # that there will be: no more can run at once
     workers: int | None  # trials at once, as the user said
     precision: Precision
+    threads: int | None = None  # of each, as the user said
 
     @property
     def devices(self) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.flags import Device, Json, Profile, Quiet, Runs, Text, all_flags, data_options, option
+from nas.cli.flags import Device, Json, Profile, Quiet, Runs, Text, Threads, all_flags, data_options, option
 
 baseline = typer.Typer(
     no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
@@ -57,6 +57,7 @@ def run_study(
     workers: Annotated[Text, option("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = None,
     trials_per_gpu: Annotated[Text, option("Trainings at once on each GPU. [default: 4]", "N")] = None,
     device: Device = None,
+    threads: Threads = None,
     time_limit: Annotated[Text, option("Start no new training after this time: 90s, 30m, 2h.", "TIME")] = None,
     trial_timeout: Annotated[Text, option("Stop a single training after this time; it fails.", "TIME")] = None,
     run: Annotated[Text, option("Name of the new run. [default: STUDY-DATA-N]", "NAME", "--run", "-r")] = None,

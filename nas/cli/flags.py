@@ -160,6 +160,9 @@ Workers = Annotated[
 ]
 TrialsPerGpu = Annotated[Text, option("Trials at once on each GPU. [default: 4; measured before a long search]", "N")]
 Device = Annotated[Text, option("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
+Threads = Annotated[
+    Text, option("Threads of each trial. [default: 1 for one worker on a CPU, else the cores divided]", "N")
+]
 Precision = Annotated[
     Text,
     option(

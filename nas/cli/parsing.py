@@ -50,7 +50,7 @@ ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
 CLASSICAL_FLAGS = ("study", "data", *DATA_FLAGS, *COLOURS, "objective", "runs", "quiet", "json")
 SEARCH_FLAGS = (
-    "space", "trials", "workers", "trials_per_gpu", "device", "precision", "seed", "objective", "keep",
+    "space", "trials", "workers", "trials_per_gpu", "device", "threads", "precision", "seed", "objective", "keep",
     "confirm", "confirm_seeds", "confirm_epochs", "profile", "prune",
 )  # fmt: skip
 

@@ -40,6 +40,7 @@ class RunConfig(BaseModel):
     workers: int | None = Field(default=None, ge=1)
     trials_per_gpu: int | None = Field(default=None, ge=1)
     device: str | None = None
+    threads: int | None = Field(default=None, ge=1)  # of each trial; None: see ``nas.executors.devices.spread``
     precision: Precision = "auto"
     seed: int = Field(default=0, ge=0, lt=2**32)  # what numpy's generators take
     objective: Objective = "balanced_accuracy"
@@ -149,6 +150,7 @@ class Changes(BaseModel):
     workers: int | None = Field(default=None, ge=1)
     trials_per_gpu: int | None = Field(default=None, ge=1)
     device: str | None = None
+    threads: int | None = Field(default=None, ge=1)
     profile: bool | None = None
 
     def of(self, config: RunConfig) -> dict[str, int | float | str | bool]:

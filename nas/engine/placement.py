@@ -31,12 +31,13 @@ def placed(plan: Plan) -> Plan:
     """``plan`` with the fastest placement found on this machine, from memory if it was measured before.
 
     As it is for a search too short to pay for measuring, on GPUs if the user said how many trials run at once, and if
-    nothing could be measured. On a CPU --workers and --precision are kept; what they leave open is measured.
+    nothing could be measured. On a CPU --workers, --threads and --precision are kept; what they leave open is measured.
+    But not for --workers 1 on a CPU, whose logs are equal whatever machine they come from: measurements are not.
     """
-    if not is_worth_measuring(plan):
+    if not is_worth_measuring(plan) or (plan.config.workers == 1 and _kind(plan.slots) == "cpu"):
         return plan
     config, spec = plan.config, representative(plan)
-    workload = Workload(spec, tuple(plan.slots), config.trials, config.workers, config.precision)
+    workload = Workload(spec, tuple(plan.slots), config.trials, config.workers, config.precision, config.threads)
     placement = fastest_placement(workload, Path(cache_root(config.data.cache_dir), "autotune"))
     if placement is None:
         return plan
@@ -44,14 +45,16 @@ def placed(plan: Plan) -> Plan:
 
 
 def slots_of(planned: Sequence[WorkerSlot], config: RunConfig, placement: Placement | None) -> list[WorkerSlot]:
-    """As many slots on each GPU, or on the CPU, as ``placement`` says; those ``planned`` if ``config`` tells it.
+    """As many slots on each GPU, or on the CPU, as ``placement`` says, there with its threads; those ``planned`` if
+    ``config`` tells it.
 
     Those ``planned`` too where nothing was measured, or another kind of device: a run may go on elsewhere.
     """
     devices = list(dict.fromkeys(slot.device for slot in planned))
-    if placement is None or is_told(config) or placement.device != _kind(planned):
+    on_cpu = _kind(planned) == "cpu"
+    if placement is None or is_told(config) or placement.device != _kind(planned) or (on_cpu and config.threads):
         return list(planned)
-    return spread(devices, len(devices) * placement.workers)
+    return spread(devices, len(devices) * placement.workers, placement.threads if on_cpu else config.threads)
 
 
 def is_told(config: RunConfig) -> bool:

@@ -14,6 +14,7 @@ from nas.config.auto_recipe import LEAST_EPOCHS, settled
 from nas.data import Dataset, open_data
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
+from nas.executors.devices import recorded_threads
 from nas.runs import EventLog, Run
 from nas.runs.events import SearchFacts
 from nas.runs.folders import start_search
@@ -47,7 +48,7 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     faults: list[str] = []
     space = attempt(lambda: get_space(config.space), faults)
     attempt(lambda: get_strategy(config.strategy), faults)
-    slots = attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu), faults)
+    slots = attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu, config.threads), faults)
     data = attempt(lambda: open_data(config.data, progress=progress), faults)
     task = attempt(lambda: Task(data.input_shape, len(data.classes)), faults) if data else None
     fitted = attempt(lambda: settle(space, task, config.budget), faults) if space and task else None
@@ -83,6 +84,7 @@ def start(plan: Plan, folder: Path) -> EventLog:
         data_name=plan.data_name,
         data_key=plan.data_key,
         data_remarks=plan.data_remarks,
+        threads=recorded_threads(plan.slots),
         population=plan.config.population,
         placement=plan.placement,
         recipe_note=plan.recipe_note,

@@ -13,6 +13,7 @@ from nas.engine.runner import OpenExecutor
 from nas.engine.session import session
 from nas.engine.trial_loop import TrialLoop
 from nas.executors import WorkerSlot
+from nas.executors.devices import threads_together
 from nas.runs import EventLog, Journal, Listener, SearchRun
 from nas.stopwatch import OFF, Watch
 from nas.strategies import Strategy, get_strategy
@@ -41,7 +42,7 @@ def run_search(
     with session(journal, len(slots)):
         if strategy is None:
             kind = get_strategy(run.config.strategy)
-            kind.prepare(journal, slots[0].device)  # before workers that would sit idle
+            kind.prepare(journal, slots[0].device, threads_together(slots))  # before workers that would sit idle
             strategy = kind.make(run)
         with open_executor(slots) as executor:
             loop = TrialLoop(journal, executor)

@@ -21,6 +21,7 @@ from nas.data import Dataset, open_data
 from nas.engine.plan import counts_by_split
 from nas.errors import UsageError, attempt, nearest
 from nas.executors import WorkerSlot, plan_slots
+from nas.executors.devices import recorded_threads
 from nas.runs import SearchRun, load_search
 from nas.runs.events import MemberFacts, StudyFacts
 from nas.runs.hints import RUNS
@@ -28,7 +29,7 @@ from search_spaces import Sample, Task, get_space
 
 RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
 RUN_SETTINGS = (
-    "workers", "trials_per_gpu", "device", "seed", "objective", "profile", "time_limit", "trial_timeout"
+    "workers", "trials_per_gpu", "device", "threads", "seed", "objective", "profile", "time_limit", "trial_timeout",
 )  # fmt: skip
 RECIPE_SETTINGS = ("epochs", "batch_size")
 
@@ -53,6 +54,7 @@ class StudyRequest(BaseModel):
     workers: int | None = Field(default=None, ge=1)
     trials_per_gpu: int | None = Field(default=None, ge=1)
     device: str | None = None
+    threads: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     objective: Objective = "balanced_accuracy"
     profile: bool = False
@@ -100,7 +102,9 @@ def plan_study(
     """
     faults: list[str] = []
     asked = _asked(request, runs, faults)
-    slots = attempt(lambda: plan_slots(request.device, request.workers, None), faults)
+    slots = attempt(
+        lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), faults
+    )
     data_settings = _data(request, asked, faults)
     data = attempt(lambda: open_data(data_settings, progress=progress), faults) if data_settings else None
     raise_all(faults)
@@ -124,6 +128,7 @@ def plan_study(
         data_name=data.name,
         data_key=data.key,
         data_remarks=data.remarks,
+        threads=recorded_threads(slots),
         members={member.name: _counted(member, task) for member in config.members},
     )
     return StudyPlan(config, facts, slots)

@@ -19,15 +19,20 @@ costs about 0.5 GB of GPU memory for its context, so four also fit the smallest 
 
 NO_GPU = "No CUDA GPU is visible (nvidia-smi lists them, CUDA_VISIBLE_DEVICES hides them); use --device cpu."
 
+LIMITING_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # what users and batch systems limit a process with
+
 MAX_CPU_WORKERS = 16  # beyond it evolution learns from too few results, and threads per trial serve better
 MEMORY_PER_WORKER = 1 << 30  # bytes: torch, a training's buffers, and a margin; the data set is shared
 
 
-def plan_slots(device: str | None, workers: int | None, trials_per_gpu: int | None) -> list[WorkerSlot]:
-    """One slot per concurrent trial, CPU threads divided evenly among them.
+def plan_slots(
+    device: str | None, workers: int | None, trials_per_gpu: int | None, threads: int | None = None
+) -> list[WorkerSlot]:
+    """One slot per concurrent trial, CPU threads divided evenly among them (see ``spread``).
 
     ``device``: None for every GPU that torch sees, else the CPU; "cpu"; "cuda" for all; "cuda:N" for one.
     ``workers``: trials at once, in all; by default ``trials_per_gpu`` (4) on every GPU, or one per core.
+    ``threads``: of each trial; None: as ``spread`` divides them.
     Raises UsageError with every fault of the three together. Does not import torch for "cpu".
     """
     faults = []
@@ -46,18 +51,40 @@ def plan_slots(device: str | None, workers: int | None, trials_per_gpu: int | No
     if faults:
         raise UsageError(*faults)
     devices = gpus or ["cpu"]
-    default = len(gpus) * (trials_per_gpu or TRIALS_PER_GPU) if gpus else _default_cpu_workers(count_cores())
-    return spread(devices, workers or default)
+    default = len(gpus) * (trials_per_gpu or TRIALS_PER_GPU) if gpus else _default_cpu_workers(threads or 1)
+    return spread(devices, workers or default, threads)
 
 
-def spread(devices: Sequence[str], num_slots: int) -> list[WorkerSlot]:
-    """So many slots on these devices, with the CPU's threads divided among them."""
-    num_cores = count_cores()
+def spread(devices: Sequence[str], num_slots: int, threads: int | None = None) -> list[WorkerSlot]:
+    """So many slots on these devices, each with so many ``threads`` of the CPU.
+
+    By default the cores are divided among them, as far as the environment allows. But one worker on a CPU has one
+    thread: sums are rounded otherwise with another number of threads, and equal seeds give equal logs wherever it runs.
+    """
+    alone_on_cpu = num_slots == 1 and devices[0] == "cpu"
+    each = threads or (1 if alone_on_cpu else limited(max(1, count_cores() // num_slots)))
     # Round robin: whatever the number of slots, no GPU has two more than another.
-    return [
-        WorkerSlot(devices[slot % len(devices)], num_threads=max(1, num_cores // num_slots))
-        for slot in range(num_slots)
-    ]
+    return [WorkerSlot(devices[slot % len(devices)], num_threads=each) for slot in range(num_slots)]
+
+
+def limited(threads: int, environment: Mapping[str, str] = os.environ) -> int:
+    """``threads``, or fewer where OMP_NUM_THREADS or MKL_NUM_THREADS allow a process only so many."""
+    asked = [environment.get(name, "").partition(",")[0].strip() for name in LIMITING_VARIABLES]
+    limits = [int(text) for text in asked if text.isascii() and text.isdigit() and int(text) > 0]
+    return min([threads, *limits])
+
+
+def recorded_threads(slots: Sequence[WorkerSlot]) -> int | None:
+    """What a run records of the threads of each worker, which decide how sums are rounded on a CPU."""
+    return slots[0].num_threads if slots[0].device == "cpu" else None
+
+
+def threads_together(slots: Sequence[WorkerSlot]) -> int | None:
+    """Of one process that works while no worker of ``slots`` does: as many as all of them have, as far as the
+    environment allows; None on GPUs, where it may take what it finds."""
+    if slots[0].device != "cpu":
+        return None
+    return slots[0].num_threads if len(slots) == 1 else limited(sum(slot.num_threads for slot in slots))
 
 
 def _gpus(device: str | None) -> list[str]:
@@ -110,27 +137,44 @@ def worker_environment(slot: WorkerSlot, parent: Mapping[str, str]) -> dict[str,
     return variables | {"CUDA_VISIBLE_DEVICES": visible}
 
 
-def _default_cpu_workers(num_cores: int) -> int:
+def _default_cpu_workers(threads: int) -> int:
     # Nets this small gain little from a second thread, so: one process per core, as far as memory goes.
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(num_cores, MAX_CPU_WORKERS, memory // MEMORY_PER_WORKER))
+    return max(1, min(count_cores() // threads, MAX_CPU_WORKERS, memory // MEMORY_PER_WORKER))
 
 
 def count_cores() -> int:
     """CPU cores that this process may use: its affinity mask, and its container's quota if that is less."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _container_quota(Path("/sys/fs/cgroup"))
+    quota = _container_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
     return affinity if quota is None else max(1, min(affinity, int(quota)))
 
 
-def _container_quota(root: Path) -> float | None:
-    """Cores granted by Linux control groups (version 2, then 1); None where there is no limit."""
+def _container_quota(root: Path, own: Path) -> float | None:
+    """Cores granted by Linux control groups (version 2 and 1): the least that this process's group, which the file
+    ``own`` names, and those above it grant; None where there is no limit."""
     try:
-        quota, period = (root / "cpu.max").read_text().split()
+        lines = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
+        lines = []
+    # Inside a container the files of its own group often lie at the root, whatever the group is called.
+    folders = [root, root / "cpu"]
+    for _, controllers, path in (line for line in lines if len(line) == 3):
+        if not controllers or "cpu" in controllers.split(","):
+            base = root / "cpu" if controllers else root
+            group = base / path.strip("/")
+            folders += [folder for folder in (group, *group.parents) if folder.is_relative_to(base)]
+    quotas = [quota for folder in folders if (quota := _quota(folder)) is not None]
+    return min(quotas, default=None)
+
+
+def _quota(folder: Path) -> float | None:
+    """Cores that one control group grants; None if it does not say."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        return None if quota in ("max", "-1") else int(quota) / int(period)
     except (OSError, ValueError):
-        try:
-            quota = (root / "cpu/cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu/cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return None
-    return None if quota in ("max", "-1") else int(quota) / int(period)
+        return None

@@ -11,16 +11,17 @@ from nas.strategies.base import Driven, Proposal, Strategy
 from search_spaces.registry import Registry
 
 MakeStrategy = Callable[[SearchRun], Strategy]
-Prepare = Callable[[Journal[SearchRun], str], None]
+Prepare = Callable[[Journal[SearchRun], str, int | None], None]
 
 
-def _nothing(journal: Journal[SearchRun], device: str) -> None:
+def _nothing(journal: Journal[SearchRun], device: str, threads: int | None) -> None:
     """Most strategies need no preparation."""
 
 
 @dataclass(frozen=True)
 class StrategyKind:
-    """A registered strategy. ``prepare`` does on a device what comes before trials; ``make`` gives it for a run."""
+    """A registered strategy. ``prepare`` does on a device, with so many threads
+    (None: as many as it finds), what comes before trials; ``make`` gives it for a run."""
 
     make: MakeStrategy
     prepare: Prepare
@@ -44,7 +45,7 @@ def get_strategy(name: str) -> StrategyKind:
     return STRATEGIES.find(name)
 
 
-def _import_nni(journal: Journal[SearchRun], device: str) -> None:
+def _import_nni(journal: Journal[SearchRun], device: str, threads: int | None) -> None:
     """It takes a second, in which the workers' server imports torch."""
     import nas.strategies.nni_multi_trial  # noqa: F401
 
@@ -63,11 +64,11 @@ def _nni(run: SearchRun) -> Strategy:
     )  # fmt: skip
 
 
-def _train_supernet(journal: Journal[SearchRun], device: str) -> None:
+def _train_supernet(journal: Journal[SearchRun], device: str, threads: int | None) -> None:
     from nas.strategies.oneshot.stage import find_candidates
 
     with journal.watch.span("supernet"):
-        find_candidates(journal, device)
+        find_candidates(journal, device, threads=threads)
 
 
 class RankedCandidates:

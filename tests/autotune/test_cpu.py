@@ -21,7 +21,7 @@ from nas.data import DataConfig
 from nas.engine import placement
 from nas.engine.plan import Plan, start
 from nas.executors import WorkerSlot
-from nas.executors.devices import count_cores, spread
+from nas.executors.devices import count_cores
 from nas.report.tables.search import described
 from nas.runs import as_search
 from nas.runs.run import fold
@@ -101,16 +101,29 @@ def test_what_is_remembered_is_not_measured_again(tmp_path: Path) -> None:
     found = placement.placed(asked)
     assert found.placement == Placement("cpu", 2, 1, CHANNELS_LAST, 150, 2.0, tuple(known))
     assert "2 times as fast as torch's defaults" in described(found.placement, CHANNELS_LAST)
-    assert placement.slots_of([WorkerSlot("cpu", 4)], asked.config, found.placement) == spread(["cpu"], 2)
+    assert placement.slots_of([WorkerSlot("cpu", 4)], asked.config, found.placement) == [WorkerSlot("cpu", 1)] * 2
     elsewhere = [WorkerSlot("cuda:0", 2)]  # resumed on a GPU, for which nothing was measured
     assert placement.slots_of(elsewhere, asked.config, found.placement) == elsewhere
     other = replace(workload, precision="float32")
     assert {"version": VERSION, **cpu.identity(other)} != facts
 
 
+def test_what_the_user_or_the_environment_says_of_threads_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "count_cores", lambda: 4)
+    asked = plan(workers=None)
+    workload = Workload(placement.representative(asked), tuple(asked.slots), 9, None, "auto")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert cpu.layouts(workload) == [workload.slots, (WorkerSlot("cpu", 3),)]
+    assert len(cpu.layouts(replace(workload, threads=1))) == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert len(cpu.layouts(workload)) == 1
+
+
 def test_short_searches_and_those_on_a_gpu_are_left_as_they_are(tmp_path: Path) -> None:
     short = plan(trials=2, confirm=0, cache=tmp_path)
     assert placement.placed(short) is short
+    alone = plan(cache=tmp_path, workers=1)  # equal logs wherever it runs, so nothing may hang on a measurement
+    assert placement.placed(alone) is alone
     on_gpu = replace(plan(cache=tmp_path), slots=[WorkerSlot("cuda:0", 2)])
     assert placement.placed(on_gpu) is on_gpu
     assert not (tmp_path / "autotune").exists()

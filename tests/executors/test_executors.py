@@ -28,7 +28,7 @@ from nas.executors import (
     local,
     plan_slots,
 )
-from nas.executors.devices import worker_environment
+from nas.executors.devices import threads_together, worker_environment
 from nas.testing.executors import LIMIT, MakeExecutor, check_executor
 from nas.trials.spec import TrialResult, TrialSpec
 
@@ -276,12 +276,43 @@ class TestDevices:
         parent = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
         assert worker_environment(WorkerSlot(device, 1), parent)["CUDA_VISIBLE_DEVICES"] == expected
 
-    def test_cpu_workers_divide_the_cores(self) -> None:
-        cores = devices.count_cores()
-        assert plan_slots("cpu", 1, None) == [WorkerSlot("cpu", cores)]
-        assert plan_slots("cpu", 2 * cores, None) == [WorkerSlot("cpu", 1)] * 2 * cores
-        slots = plan_slots("cpu", None, None)
-        assert len(slots) * slots[0].num_threads <= max(cores, 1)
+    def test_cpu_workers_divide_the_cores(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(devices, "count_cores", lambda: 8)
+        monkeypatch.setattr(devices, "limited", lambda threads: threads)
+        monkeypatch.setattr(devices, "MEMORY_PER_WORKER", 1)
+        assert plan_slots("cpu", 2, None) == [WorkerSlot("cpu", 4)] * 2
+        assert plan_slots("cpu", 16, None) == [WorkerSlot("cpu", 1)] * 16
+        assert plan_slots("cpu", None, None) == [WorkerSlot("cpu", 1)] * 8
+        assert plan_slots("cpu", None, None, 3) == [WorkerSlot("cpu", 3)] * 2
+        assert plan_slots("cpu", 2, None, 16) == [WorkerSlot("cpu", 16)] * 2  # as the user wants it
+
+    def test_one_cpu_worker_has_one_thread_wherever_it_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for cores, allowed in ((1, ""), (8, ""), (8, "4")):
+            monkeypatch.setattr(devices, "count_cores", lambda cores=cores: cores)
+            monkeypatch.setenv("OMP_NUM_THREADS", allowed)
+            assert plan_slots("cpu", 1, None) == [WorkerSlot("cpu", 1)]
+            assert threads_together(plan_slots("cpu", 1, None)) == 1
+            assert plan_slots("cpu", 1, None, 2) == [WorkerSlot("cpu", 2)]
+
+    @pytest.mark.parametrize(
+        ("variables", "expected"),
+        [
+            ({}, 8),
+            ({"OMP_NUM_THREADS": "2"}, 2),
+            ({"OMP_NUM_THREADS": "16"}, 8),
+            ({"OMP_NUM_THREADS": "4,2", "MKL_NUM_THREADS": "3"}, 3),
+            ({"OMP_NUM_THREADS": "many", "MKL_NUM_THREADS": "0"}, 8),
+        ],
+    )
+    def test_the_environment_limits_threads(self, variables: dict[str, str], expected: int) -> None:
+        assert devices.limited(8, variables) == expected
+
+    def test_one_process_in_place_of_all_workers_has_their_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        assert threads_together([WorkerSlot("cpu", 1)] * 2) == 2
+        assert threads_together([WorkerSlot("cpu", 2)] * 2) == 3
+        assert threads_together([WorkerSlot("cpu", 4)]) == 4  # told, or recorded: equal wherever it runs
+        assert threads_together([WorkerSlot("cuda:0", 2)]) is None
 
     def test_cpu_does_not_import_torch(self) -> None:
         code = "import sys, nas.executors as e; e.plan_slots('cpu', 1, None); assert 'torch' not in sys.modules"
@@ -333,7 +364,23 @@ class TestDevices:
         for name, text in files.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text)
-        assert devices._container_quota(tmp_path) == expected
+        assert devices._container_quota(tmp_path, tmp_path / "not there") == expected
+
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_the_least_quota_of_the_groups_above_counts(self, tmp_path: Path, version: int) -> None:
+        """As ``systemd-run -p CPUQuota=150%`` and batch systems set one, outside containers."""
+        groups = {"": 800_000, "user": 150_000, "user/job": 400_000, "other": 50_000}
+        base = tmp_path / "root" / ("cpu" if version == 1 else "")
+        for group, quota in groups.items():
+            (base / group).mkdir(parents=True, exist_ok=True)
+            if version == 2:
+                (base / group / "cpu.max").write_text(f"{quota} 100000\n")
+            else:
+                (base / group / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+                (base / group / "cpu.cfs_period_us").write_text("100000\n")
+        own = tmp_path / "cgroup"
+        own.write_text("5:memory:/other\n4:cpu,cpuacct:/user/job\n" if version == 1 else "0::/user/job\n")
+        assert devices._container_quota(tmp_path / "root", own) == 1.5
 
     @pytest.mark.gpu
     def test_a_real_gpu(self) -> None:

@@ -26,7 +26,8 @@ from search_spaces.structure import leaves
 def print_plan(console: Console, run: SearchRun, slots: Sequence[WorkerSlot]) -> None:
     """What is about to happen, before the first trial."""
     devices = ", ".join(sorted({slot.device for slot in slots}))
-    lines = [_settings(run, f", {len(slots)} at once on {devices}")]
+    threads = f", {slots[0].num_threads} threads each" if run.facts.threads and slots[0].num_threads > 1 else ""
+    lines = [_settings(run, f", {len(slots)} at once on {devices}{threads}")]
     if run.facts.trial_seconds is not None:
         lines.append(f"Takes   {_duration(run, run.facts.trial_seconds, len(slots))}")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -20,9 +22,9 @@ from nas.trials.datasets import forget
 TIME_SHARE = 0.5  # of a time limit, for the supernet; the rest is for trials and their confirmation
 
 
-def find_candidates(journal: Journal[SearchRun], device: str) -> None:
+def find_candidates(journal: Journal[SearchRun], device: str, *, threads: int | None = None) -> None:
     """Train the supernet of a run on ``device``, or go on with it, and record the candidates; nothing if they are
-    recorded already. Memory and data are let go of at the end.
+    recorded already. Memory and data are let go of at the end. ``threads``: of the CPU; None: as many as torch takes.
 
     A KeyboardInterrupt passes through; what it, or a kill, costs is the epoch that it falls in. RunError for a
     checkpoint that cannot be used, SearchStopped if memory does not suffice or a loss is not finite.
@@ -31,7 +33,8 @@ def find_candidates(journal: Journal[SearchRun], device: str) -> None:
     checkpoint = Checkpoint(run)
     if run.candidates is None:
         try:
-            _train_and_choose(journal, checkpoint, device)
+            with _on_threads(threads):
+                _train_and_choose(journal, checkpoint, device)
         except TrialError as error:
             rates = "--alpha-learning-rate or --learning-rate" if "select_loss" in str(error) else "--learning-rate"
             raise SearchStopped(
@@ -52,6 +55,16 @@ def find_candidates(journal: Journal[SearchRun], device: str) -> None:
     if note := note_on_collapse(run.candidates):
         journal.note(note)
     checkpoint.remove()
+
+
+@contextmanager
+def _on_threads(number: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train_and_choose(journal: Journal[SearchRun], checkpoint: Checkpoint, device: str) -> None:
