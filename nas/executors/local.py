@@ -15,6 +15,7 @@ from multiprocessing import connection, util
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from nas.awake import awake
 from nas.executors.base import EpochListener, WorkerSlot, failure
 from nas.executors.devices import worker_environment
 from nas.executors.fork_server import TRAINING, context_of, inherited, start_server
@@ -35,9 +36,9 @@ class LocalExecutor:
     """An ``Executor`` of processes that start as soon as it is made (see ``nas.executors.fork_server``).
 
     ``run`` names a ``RunTrial`` as "package.module:function"; the workers import it, this process does not.
-    ``trial_timeout`` counts a trial's own seconds, not its worker's start. ``on_epoch`` is called inside
-    ``wait``. Since workers import the main module, a program that uses this needs the usual guard,
-    ``if __name__ == "__main__":``.
+    ``trial_timeout`` counts a trial's own seconds, neither its worker's start nor a suspension of both
+    processes. ``on_epoch`` is called inside ``wait``. Since workers import the main module, a program that uses this
+    needs the usual guard, ``if __name__ == "__main__":``.
     """
 
     def __init__(
@@ -71,17 +72,17 @@ class LocalExecutor:
     def wait(self, timeout: float | None = None) -> list[TrialResult]:
         end = None if timeout is None else time.monotonic() + timeout
         while self.num_running:
-            limits = [worker.limit for worker in self._workers if worker.limit is not None]
-            self._sleep(min([*limits, *([] if end is None else [end])], default=None))
+            left = [worker.limit - awake() for worker in self._workers if worker.limit is not None]
+            self._sleep(min([*left, *([] if end is None else [end - time.monotonic()])], default=None))
             results = [result for worker in self._workers if (result := worker.poll()) is not None]
             if results or (end is not None and time.monotonic() >= end):
                 return results
         return []
 
-    def _sleep(self, until: float | None) -> None:
-        """Until a worker sends something or dies, or the moment ``until``."""
+    def _sleep(self, seconds: float | None) -> None:
+        """Until a worker sends something or dies, or for so long."""
         events = [event for worker in self._workers for event in worker.events()]
-        connection.wait(events, None if until is None else max(0.0, until - time.monotonic()))
+        connection.wait(events, None if seconds is None else max(0.0, seconds))
 
     def close(self) -> None:
         self._finalizer.cancel()
@@ -100,7 +101,8 @@ class _Worker:
     """One slot, its process, and the trial in it, as the executor sees them.
 
     ``spec`` is the trial in it or None; ``ready`` whether the process has finished its imports; ``limit`` the
-    moment at which the process is to be killed. ``variables`` are those of its environment beside the slot's.
+    moment of ``nas.awake`` at which the process is to be killed. ``variables`` are those of its environment beside the
+    slot's.
     """
 
     def __init__(
@@ -138,7 +140,7 @@ class _Worker:
         self._process = process  # an interrupt before this line leaves none
         theirs.close()  # the worker's copy is then the only one, and its death closes the channel
         self._start_error = None
-        self._since = time.monotonic()
+        self._since = awake()
 
     def submit(self, spec: TrialSpec) -> None:
         assert self.spec is None
@@ -147,7 +149,7 @@ class _Worker:
         if not self._is_alive():
             self.start()
         self.spec = spec
-        self._since = time.monotonic()
+        self._since = awake()
         assert self._channel is not None
         with contextlib.suppress(ConnectionError):  # it died this moment: poll() sees that and fails the trial
             self._channel.send(spec)
@@ -174,7 +176,7 @@ class _Worker:
             return result
         if not alive:
             return self._after_death()
-        if self.limit is not None and time.monotonic() >= self.limit:
+        if self.limit is not None and awake() >= self.limit:
             return self._after_limit()
         return None
 
@@ -197,7 +199,7 @@ class _Worker:
         match message:
             case Ready():
                 self.ready = True
-                self._since = time.monotonic()  # a trial submitted before this moment begins now
+                self._since = awake()  # a trial submitted before this moment begins now
             case Broken(reason):
                 self._start_error = reason
             case Epoch(row):
@@ -230,7 +232,7 @@ class _Worker:
 
     def _fail(self, reason: str, *, start: bool) -> TrialResult | None:
         """End the process; the failed result of its trial, if it had one."""
-        seconds = time.monotonic() - self._since if self.ready else 0.0
+        seconds = awake() - self._since if self.ready else 0.0
         spec, self.spec = self.spec, None
         self.end()
         if start:

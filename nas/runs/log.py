@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from nas.awake import awake
 from nas.errors import RunError
 from nas.files import Lock, is_locked, take_lock
 from nas.runs.events import Event, TrialEnded, TrialSubmitted, decode, encode
@@ -60,12 +61,12 @@ class EventLog:
             self._lock.release()
             raise _unreadable(folder, error) from error
         self._elapsed_before = float(longest or 0.0)
-        self._opened = time.monotonic()
+        self._opened = awake()
 
     @property
     def elapsed(self) -> float:
-        """Seconds spent on this run, by this process and those before it."""
-        return self._elapsed_before + time.monotonic() - self._opened
+        """Seconds spent on this run, by this process and those before it; suspensions are left out."""
+        return self._elapsed_before + awake() - self._opened
 
     def append(self, event: Event) -> LogEntry:
         """Record one event durably. RunError if the disk refuses; the log is then as before.

@@ -243,6 +243,23 @@ class TestPrograms:
         out, errors = process.communicate(timeout=LIMIT)
         assert (process.returncode, out, errors) == (0, "['a', 'b']\n", "")
 
+    def test_a_suspension_of_the_group_does_not_count_toward_a_trials_limit(self, program: Path) -> None:
+        """As Ctrl-Z does it, and shells and batch systems."""
+        text = program.read_text().replace(
+            "executor = LocalExecutor(",
+            "from nas.awake import AwakeClock; from nas.executors import local\n"
+            "    local.awake = AwakeClock(tick=0.02, longest=0.2)\n"
+            "    executor = LocalExecutor(trial_timeout=1.2, slots=",
+        )
+        program.write_text(text.replace("result.id for", "result.error or result.id for"))
+        process = self.start(program, str(program), seed=5)
+        self.pids(program)
+        os.killpg(process.pid, signal.SIGSTOP)
+        time.sleep(1.3)
+        os.killpg(process.pid, signal.SIGCONT)
+        out, errors = process.communicate(timeout=LIMIT)
+        assert (out, errors) == ("['a', 'b']\n", "")
+
     def test_workers_die_with_a_killed_parent(self, program: Path) -> None:
         process = self.start(program, str(program))
         pids = self.pids(program)

@@ -39,7 +39,7 @@ def threads_of_torch(spec: TrialSpec, device: str, report: EpochReport) -> Trial
 
 def as_told(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """Does what the seed says: 9 and 11 kill the worker with that signal, 2 leaves, 3 returns junk,
-    4 sleeps; 0 finishes."""
+    4 sleeps, 5 for half a second of its own; 0 finishes."""
     if spec.log_path is not None:
         Path(spec.log_path).write_text(str(os.getpid()))
     match spec.seed:
@@ -51,6 +51,9 @@ def as_told(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
             return finished(spec, junk=lambda: None)
         case 4:
             time.sleep(60)
+        case 5:
+            for _ in range(25):
+                time.sleep(0.02)
     return finished(spec, pid=os.getpid())
 
 
