@@ -145,6 +145,9 @@ def resume(
     ] = None,
     trials: Annotated[Text, option("A new number of trials, to search on.", "N")] = None,
     time_limit: Annotated[Text, option("A new limit, for all sessions together: 90s, 30m, 2h.", "TIME")] = None,
+    trial_timeout: Annotated[
+        Text, option("A new limit of one trial; those that a shorter one stopped go again.", "TIME")
+    ] = None,
     workers: Workers = None,
     trials_per_gpu: TrialsPerGpu = None,
     device: Device = None,

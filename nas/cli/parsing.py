@@ -130,7 +130,8 @@ def classical_request(flags: Flags) -> ClassicalRequest:
 def run_changes(flags: Flags, faults: list[str]) -> Changes | None:
     """What ``nasctl resume`` was told; None if it cannot be, see ``faults``."""
     values = {name: flags.get(name) for name in Changes.model_fields}
-    values["time_limit"] = converted(parse_duration, "time_limit", flags, faults)
+    for name in ("time_limit", "trial_timeout"):
+        values[name] = converted(parse_duration, name, flags, faults)
     changes = checked(Changes, values, faults)
     return None if faults else changes
 

@@ -147,6 +147,7 @@ class Changes(BaseModel):
 
     trials: int | None = Field(default=None, ge=1)  # of a search
     time_limit: float | None = Field(default=None, gt=0)  # seconds, for all sessions together
+    trial_timeout: float | None = Field(default=None, gt=0)  # seconds
     workers: int | None = Field(default=None, ge=1)
     trials_per_gpu: int | None = Field(default=None, ge=1)
     device: str | None = None

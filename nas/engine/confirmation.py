@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from nas.config.auto_recipe import MOST_EPOCHS
+from nas.engine.advice import without_a_confirmation, without_a_trial
 from nas.engine.runner import TrialRunner
 from nas.engine.trial_loop import submission
 from nas.errors import SearchStopped
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.events import ConfirmationLengthened, TrialSubmitted, WinnerChosen
-from nas.runs.hints import typed
 
 MOST_LENGTHENED = 2 * MOST_EPOCHS  # what was seen to gain may take longer than what a rule says
 
@@ -73,15 +73,12 @@ def choose_winner(run: SearchRun, runner: TrialRunner) -> None:
     split, once. SearchStopped if there is nothing to choose from."""
     best = run.ranked()
     if not best:
-        more = (
-            f"To try others: {typed('resume', run.folder)} --trials {run.config.trials * 2}, or a longer --time-limit"
-        )
-        raise SearchStopped(f"No trial finished{_reasons(run.stage('search'))}{more}")
+        raise SearchStopped(f"No trial finished{without_a_trial(run)}")
     winner, repetitions = best[0], [best[0]]
     candidates = [trial for trial in best[: run.config.confirm] if run.confirmations(trial.id)]
     if run.stage("confirm") and not candidates:
-        again = f"To try again: {typed('resume', run.folder)}"
-        raise SearchStopped(f"No confirmation finished{_reasons(run.stage('confirm'))}{again}")
+        why = without_a_confirmation(run, out_of_time=runner.is_out_of_time())
+        raise SearchStopped(f"No confirmation finished{why}")
     if candidates:
         winner = max(candidates, key=lambda trial: (len(run.confirmations(trial.id)), mean_score(run, trial)))
         repetitions = run.confirmations(winner.id)
@@ -93,8 +90,3 @@ def mean_score(run: SearchRun, trial: TrialRecord) -> float:
     """Mean of the objective over the confirmations of a search trial; it has at least one."""
     scores = [t.score(run.config.objective) for t in run.confirmations(trial.id)]
     return statistics.fmean(score for score in scores if score is not None)
-
-
-def _reasons(trials: list[TrialRecord]) -> str:
-    failed = [f"  trial {trial.id}: {trial.error}" for trial in trials if trial.status == "failed"]
-    return ":\n" + "\n".join([*failed[:10], ""]) if failed else " (none was started in the time). "

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from baselines import FixedNetwork
 from nas.autotune import execution_of
 from nas.config.recipe import Figures
 from nas.config.run import RunConfig
+from nas.engine.advice import to_go_on
 from nas.engine.session import wait
 from nas.errors import SearchStopped
 from nas.executors import Executor, LocalExecutor, WorkerSlot
+from nas.executors.base import was_too_long
 from nas.runs import Journal, Run, SearchRun, StudyRun, TrialRecord, as_study
 from nas.runs.events import TrialEnded, TrialSubmitted
-from nas.runs.hints import typed
 from nas.trials import TrialResult, TrialSpec
 
 MOST_FAILURES = 10  # in a row; pruned trials between them are neither here nor there
@@ -45,7 +45,7 @@ class TrialRunner:
     ) -> None:
         self.journal, self.executor, self.stop_rule = journal, executor, stop_rule
         self._waiting: deque[TrialRecord] = deque()  # recorded before a kill; they start again first
-        self._failures: list[str] = []
+        self._failures: dict[str, str] = {}  # in a row: reasons by trial
 
     @property
     def run(self) -> SearchRun | StudyRun:
@@ -116,7 +116,7 @@ class TrialRunner:
                 if result.status != "finished":
                     raise SearchStopped(
                         f"Scoring trial {result.id} on the test split failed: {result.error}. "
-                        f"To try again: {typed('resume', self.run.folder)}"
+                        f"To try again: {to_go_on(self.run, [str(result.error)], out_of_time=False)}"
                     )
                 figures[result.id] = result.metrics["test"]
         return figures
@@ -132,9 +132,9 @@ class TrialRunner:
             result = replace(result, status="failed", metrics={}, error=fault)
         self.journal.append(TrialEnded.of(result, trial.stage))
         if result.status == "failed":
-            self._failures.append(f"trial {result.id}: {result.error}")
+            self._failures[result.id] = str(result.error)
             if len(self._failures) >= MOST_FAILURES:
-                raise SearchStopped(why_stopped(self.run.folder, self._failures))
+                raise SearchStopped(why_stopped(self.run, self._failures))
         elif result.status == "finished":
             self._failures.clear()
         return trial
@@ -186,9 +186,10 @@ def unusable(result: TrialResult, objective: str) -> str | None:
     return None
 
 
-def why_stopped(folder: Path, failures: list[str]) -> str:
-    reasons = "\n".join(f"  {failure}" for failure in failures)
+def why_stopped(run: Run, failures: Mapping[str, str]) -> str:
+    reasons = "\n".join(f"  trial {id}: {reason}" for id, reason in failures.items())
+    when = "To give them more time" if all(map(was_too_long, failures.values())) else "When the cause is gone"
     return (
         f"Stopped: {len(failures)} trials in a row failed:\n{reasons}\n"
-        f"Their logs are in {folder / 'logs'}. When the cause is gone: {typed('resume', folder)}"
+        f"Their logs are in {run.folder / 'logs'}. {when}: {to_go_on(run, [*failures.values()], out_of_time=False)}"
     )

@@ -49,6 +49,7 @@ def run_search(
             watch.switch("proposing")
             if not strategy.run(loop):
                 journal.note(_nothing_left(run))
+            loop.give_more_time()
             watch.switch("rest")
             if floor is not None:
                 record_floor(journal, floor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from nas.engine.advice import to_go_on
 from nas.engine.runner import OpenExecutor, TrialRunner
 from nas.engine.session import session
 from nas.errors import SearchStopped
@@ -37,8 +38,9 @@ def run_study(
     with session(journal, len(slots)):
         with open_executor(slots) as executor:
             watch.switch("rest")
-            TrialRunner(journal, executor).train(list(_missing(run)))
-        _end(journal)
+            runner = TrialRunner(journal, executor)
+            runner.train(list(_missing(run)))
+        _end(journal, out_of_time=runner.is_out_of_time())
     return run
 
 
@@ -63,16 +65,17 @@ def _missing(run: StudyRun) -> Iterator[TrialSubmitted]:
                 )
 
 
-def _end(journal: Journal[StudyRun]) -> None:
+def _end(journal: Journal[StudyRun], *, out_of_time: bool) -> None:
     """Record that the study is done. SearchStopped if it is not: trainings failed, or time ran out."""
     run = journal.run
     missing = [event.id for event in _missing(run)]
     if not missing:
         journal.append(StudyEnded())
         return
-    failed = [f"  trial {name}: {run.trials[name].error}" for name in missing if name in run.trials]
+    reasons = {name: str(run.trials[name].error) for name in missing if name in run.trials}
+    failed = [f"  trial {name}: {reason}" for name, reason in reasons.items()]
     text = "\n".join([f"{len(missing)} of {run.planned_trials} trainings are missing", *failed[:10]])
     raise SearchStopped(
         f"{text}\nWhat was trained is kept: {typed('baseline report', run.folder)}. "
-        f"To train the rest: {typed('resume', run.folder)}"
+        f"To train the rest: {to_go_on(run, [*reasons.values()], out_of_time=out_of_time)}"
     )

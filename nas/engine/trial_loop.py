@@ -13,6 +13,7 @@ from budgets import cost_of
 from nas.engine.runner import TrialRunner
 from nas.errors import ReplayError
 from nas.executors import Executor
+from nas.executors.base import was_too_long
 from nas.runs import Journal, SearchRun, TrialRecord
 from nas.runs.events import Stage, TrialSubmitted
 from nas.strategies import Proposal, Pruner
@@ -73,6 +74,17 @@ class TrialLoop:
         """Block until every trial that runs or waits has ended."""
         for trial in self.runner.drain():
             self._tell(trial)
+
+    def give_more_time(self) -> None:
+        """Train again what a shorter --trial-timeout than now had stopped. It counts for the ranking; the strategy,
+        whose course is recorded, is told no more."""
+        run, limit = self.run, self.run.config.trial_timeout
+        self.runner.train([
+            submission(run, trial.id, trial.sample, stage="search", of=trial.id, note=trial.note)
+            for trial in run.stage("search")
+            if (trial.status == "running" and trial.id in run.again)
+            or (was_too_long(trial.error or "") and (limit is None or trial.seconds < limit))
+        ])  # fmt: skip
 
     def _collect(self) -> None:
         for trial in self.runner.collect():

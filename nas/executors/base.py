@@ -70,6 +70,14 @@ def each_result(executor: Executor, specs: Iterable[TrialSpec]) -> Iterator[Tria
         yield from executor.wait()
 
 
+TOO_LONG = "(--trial-timeout)"  # at the end of the reason of a trial that its time limit stopped
+
+
+def was_too_long(reason: str) -> bool:
+    """Whether a trial failed since it reached its time limit."""
+    return reason.endswith(TOO_LONG)
+
+
 def failure(spec: TrialSpec, reason: str, *, seconds: float = 0.0) -> TrialResult:
     """The result of a trial that ended without one of its own."""
     return TrialResult(id=spec.id, status="failed", seconds=seconds, error=reason)

@@ -76,7 +76,7 @@ def limited(threads: int, environment: Mapping[str, str] = os.environ) -> int:
 
 def recorded_threads(slots: Sequence[WorkerSlot]) -> int | None:
     """What a run records of the threads of each worker, which decide how sums are rounded on a CPU."""
-    return slots[0].num_threads if slots[0].device == "cpu" else None
+    return next((slot.num_threads for slot in slots if slot.device == "cpu"), None)
 
 
 def threads_together(slots: Sequence[WorkerSlot]) -> int | None:

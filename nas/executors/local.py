@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from nas.awake import awake
-from nas.executors.base import EpochListener, WorkerSlot, failure
+from nas.executors.base import TOO_LONG, EpochListener, WorkerSlot, failure
 from nas.executors.devices import worker_environment
 from nas.executors.fork_server import TRAINING, context_of, inherited, start_server
 from nas.executors.messages import Broken, Ended, Epoch, Message, Ready
@@ -227,7 +227,7 @@ class _Worker:
 
     def _after_limit(self) -> TrialResult | None:
         if self.ready:
-            return self._fail(f"stopped after {self._trial_timeout:g} s (--trial-timeout)", start=True)
+            return self._fail(f"stopped after {self._trial_timeout:g} s {TOO_LONG}", start=True)
         return self._fail(f"worker did not start within {START_LIMIT:g} s", start=False)
 
     def _fail(self, reason: str, *, start: bool) -> TrialResult | None:

@@ -201,6 +201,7 @@ class SearchRun(Run):
     config: SearchConfig
     facts: SearchFacts
     course: list[tuple[str, TrialRecord]] = field(default_factory=list)  # "submitted" and "result", in order
+    again: set[str] = field(default_factory=set)  # trials of the search that started again after they failed
     supernet: SupernetStarted | None = None  # of a one-shot strategy
     supernet_epochs: list[SupernetEpoch] = field(default_factory=list)  # by epoch, none twice
     candidates: CandidatesRanked | None = None  # by the supernet
@@ -309,14 +310,16 @@ class SearchRun(Run):
                 super()._take(event)
 
     def _take_submitted(self, event: TrialSubmitted) -> TrialRecord:
+        if event.stage == "search" and event.id in self.trials:  # the course, which strategies see, has its failure
+            self.again.add(event.id)
         trial = super()._take_submitted(event)
-        if trial.stage == "search":
+        if trial.stage == "search" and trial.id not in self.again:
             self.course.append(("submitted", trial))
         return trial
 
     def _take_ended(self, event: TrialEnded, number: int) -> TrialRecord:
         trial = super()._take_ended(event, number)
-        if trial.stage == "search":
+        if trial.stage == "search" and trial.id not in self.again:
             self.course.append(("result", trial))
         return trial
 

@@ -236,10 +236,11 @@ def test_a_call_in_this_process_is_as_one_of_its_own(finished, tmp_path):
 def test_a_search_without_a_finished_trial_fails_with_the_reasons(tmp_path):
     done = nasctl("search", *QUICK, "--trials", 2, "--trial-timeout", "0.01", "--run", "r", cwd=tmp_path)
     assert done.returncode == 1
-    assert "--trial-timeout" in done.stderr
-    assert "nasctl resume r" in done.stderr
+    assert done.stderr.endswith("To give more time: nasctl resume r --trial-timeout 60s\n")
     for log in (tmp_path / "runs" / "r" / "logs").iterdir():
         assert "failed: stopped after" in log.read_text()
+    assert "To go on: nasctl resume r --trial-timeout 60s\n" in nasctl("status", "--run", "r", cwd=tmp_path).stdout
+    assert nasctl("resume", "r", "--trial-timeout", "60s", cwd=tmp_path).returncode == 0
 
 
 def test_data_that_changed_or_went_away_stop_a_resume_before_it_begins(tmp_path):

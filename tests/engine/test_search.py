@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from simulated_search import MOST, TASK, Simulated, begin, config, events_of, go_on, recorded, run_all, story
 
 from budgets import Budget, cost_of, costs_of
+from nas.engine.advice import duration
 from nas.engine.plan import Plan, start
 from nas.engine.search import run_search
 from nas.errors import ReplayError, RunError, SearchStopped
 from nas.executors import WorkerSlot
+from nas.executors.base import TOO_LONG
 from nas.runs import EventLog, Run, load_run, load_search
-from nas.runs.events import Event, SearchStarted, TrialEnded, TrialSubmitted, WinnerChosen
+from nas.runs.events import Event, SearchStarted, SettingsChanged, TrialEnded, TrialSubmitted, WinnerChosen
 from nas.runs.retention import drop_weights
 from nas.trials.spec import TrialResult
+from nas.units import parse_duration
 from search_spaces import SearchSpace, get_space, space_names
 
 
@@ -209,6 +214,98 @@ def test_a_search_whose_trials_all_fail_is_an_error(tmp_path):
         run_all(tmp_path / "run", Simulated(fail=["all"]), trials=3)
 
 
+class Slow(Simulated):
+    """Its trials and confirmations take 30 s, and the time limit of the run in ``folder`` stops them."""
+
+    def __init__(self, folder: Path, *, slow: Sequence[str] = (), stop_after: int | None = None) -> None:
+        super().__init__(stop_after=stop_after)
+        self.folder, self.slow = folder, slow
+
+    def wait(self, timeout: float | None = None) -> list[TrialResult]:
+        (result,) = super().wait(timeout)
+        limit = load_search(self.folder.name, self.folder.parent).config.trial_timeout
+        if limit is None or limit >= 30 or (self.slow and result.id not in self.slow) or "test" in result.metrics:
+            return [result]
+        return [TrialResult(result.id, "failed", seconds=limit + 0.1, error=f"stopped after {limit:g} s {TOO_LONG}")]
+
+
+def give(folder: Path, **limits: float) -> None:
+    """What ``nasctl resume`` records."""
+    with EventLog(folder) as log:
+        log.append(SettingsChanged(recorded(log).config.model_copy(update=limits)))
+
+
+def test_trials_that_all_took_too_long_are_given_more_time_and_trained_again(tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(SearchStopped, match="10 trials in a row failed") as caught:
+        run_all(folder, Slow(folder), trials=12, confirm=0, trial_timeout=20.0)
+    assert str(caught.value).endswith(
+        "To give them more time: nasctl resume run --runs " + f"{tmp_path} --trial-timeout 60s"
+    )
+    with pytest.raises(SearchStopped, match="No trial finished") as caught:
+        go_on(folder, Slow(folder))  # the rest, with the same limit
+    assert str(caught.value).endswith("--trial-timeout 60s") and "--trials" not in str(caught.value)
+    give(folder, trial_timeout=60.0)
+    with pytest.raises(KeyboardInterrupt):
+        go_on(folder, Slow(folder, stop_after=5))
+    last = Slow(folder)
+    run = go_on(folder, last)
+    assert len(last.trained) == 7  # what was trained before the interruption is kept
+    assert [trial.status for trial in run.stage("search")] == ["finished"] * 12
+    assert [trial.id for what, trial in run.course if what == "submitted"] == [str(n) for n in range(1, 13)]
+    assert {trial.status for what, trial in run.course} == {"failed"}  # what the strategy was told
+    assert run.state == "done"
+
+
+def test_more_time_helps_one_slow_trial_and_changes_no_proposal(tmp_path):
+    folder, options = tmp_path / "run", {"trials": 16, "confirm": 0, "trial_timeout": 20.0}
+    with pytest.raises(KeyboardInterrupt):
+        run_all(folder, Slow(folder, slow=["3"], stop_after=14), **options)
+    before = story(folder)
+    give(folder, trial_timeout=40.0)
+    run = go_on(folder, again := Slow(folder, slow=["3"]))
+    assert story(folder)[: len(before)] == before
+    assert again.trained == ["15", "16", "3"] and run.trials["3"].status == "finished"
+    untouched = run_all(tmp_path / "other", Simulated(fail=["3"]), **options)
+    samples = [[trial.sample for trial in one.stage("search")] for one in (run, untouched)]
+    assert samples[0] == samples[1]
+
+
+def test_confirmations_that_took_too_long_ask_for_more_time(tmp_path):
+    folder = tmp_path / "run"
+    slow = [f"{trial}.{seed}" for trial in range(1, 31) for seed in (1, 2, 3)]
+    with pytest.raises(SearchStopped, match=r"(?s)No confirmation finished.*--trial-timeout 60s$"):
+        run_all(folder, Slow(folder, slow=slow), trial_timeout=20.0)
+    give(folder, trial_timeout=60.0)
+    assert go_on(folder, Slow(folder, slow=slow)).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        ("simulated", "try others: nasctl resume run --runs {runs} --trials 6"),
+        ("worker was killed by signal 9 (SIGKILL); often the system ran out of memory", "--trials 6 --workers 1"),
+        ("TrialError: train_loss is not finite", "lower --learning-rate"),
+    ],
+)
+def test_advice_is_by_the_cause(tmp_path, error, advice):
+    class Failing(Simulated):
+        def wait(self, timeout: float | None = None) -> list[TrialResult]:
+            (result,) = super().wait(timeout)
+            return [TrialResult(result.id, "failed", error=error)]
+
+    with pytest.raises(SearchStopped) as caught:
+        run_all(tmp_path / "run", Failing(), trials=3)
+    assert advice.format(runs=tmp_path) in str(caught.value)
+    assert "--time-limit" not in str(caught.value) and "--trial-timeout" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.5, "1s"), (90, "90s"), (121, "3m"), (7200, "120m"), (7201, "3h")])
+def test_a_proposed_time_is_what_a_flag_takes(seconds, text):
+    assert duration(seconds) == text
+    assert parse_duration(text) >= seconds
+
+
 def test_a_log_that_is_removed_stops_the_search(tmp_path):
     class Remover(Simulated):
         def wait(self, timeout: float | None = None) -> list[TrialResult]:
@@ -250,8 +347,11 @@ def everything_small(space: SearchSpace) -> np.ndarray:
 
 
 def test_a_time_limit_starts_no_further_trial(tmp_path):
-    with pytest.raises(SearchStopped, match="none was started in the time"):
+    with pytest.raises(SearchStopped, match="none was started in the time") as caught:
         run_all(tmp_path / "run", time_limit=1e-9)
+    assert str(caught.value).endswith("--time-limit 60s") and "--trials" not in str(caught.value)
+    give(tmp_path / "run", time_limit=60.0)
+    assert go_on(tmp_path / "run", Simulated()).state == "done"
 
 
 def test_a_time_limit_leaves_time_to_confirm(tmp_path):

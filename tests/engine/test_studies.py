@@ -30,6 +30,7 @@ from nas.engine.study import run_study
 from nas.engine.study_plan import StudyRequest, plan_study
 from nas.errors import RunError, SearchStopped, UsageError
 from nas.executors import WorkerSlot
+from nas.executors.base import TOO_LONG
 from nas.executors.inline import InlineExecutor
 from nas.export import export_trial
 from nas.report.comparison import BaselineRow, compare, comparison_document, draw
@@ -196,6 +197,20 @@ def test_an_interrupted_study_goes_on_and_ends_as_if_it_had_not_been(done: Run, 
     assert story(run) == story(done)
     again = train(EventLog(half.folder), trained)
     assert len(trained) == 4 and again.ended
+
+
+def test_a_study_without_time_asks_for_more(tmp_path: Path) -> None:
+    with pytest.raises(SearchStopped, match=r"4 of 4 trainings are missing(?s:.*)nasctl resume .* --time-limit 60s$"):
+        train(begin(tmp_path / "none", time_limit="0.000001"))
+
+    def too_long(spec: TrialSpec, device: str, report: Any) -> TrialResult:
+        return TrialResult(spec.id, "failed", error=f"stopped after 40 s {TOO_LONG}")
+
+    with (
+        begin(tmp_path / "long", trial_timeout="40") as store,
+        pytest.raises(SearchStopped, match=r"--trial-timeout 80s$"),
+    ):
+        run_study(recorded(store), store, SLOTS, [], lambda slots: InlineExecutor(too_long))
 
 
 def test_failed_trainings_are_said_and_start_again(tmp_path: Path) -> None:

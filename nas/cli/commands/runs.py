@@ -15,7 +15,6 @@ from nas.errors import attempt
 from nas.report import run_document, trial_document
 from nas.runs import StudyRun, as_search, load_run
 from nas.runs.folders import read_run, run_folders
-from nas.runs.hints import typed
 
 MOST_ROWS = 1000  # of a table that nobody asked to be longer
 
@@ -50,6 +49,7 @@ def print_json_list(documents: Iterable[Any]) -> None:
 
 def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     """All runs in a table, or one run."""
+    from nas.engine.advice import to_go_on_at_all
     from nas.report.live import standing
     from nas.report.tables.search import print_run
 
@@ -64,7 +64,7 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     active = run.state == "running"
     console.print(f"State   {run.state}: {standing(run, active=active)}", highlight=False, soft_wrap=True)
     if run.state == "stopped":
-        why = f"Stopped: {run.stopped or 'killed, it seems'}. To go on: {typed('resume', run.folder)}"
+        why = f"Stopped: {run.stopped or 'killed, it seems'}. To go on: {to_go_on_at_all(run)}"
         console.print(why, highlight=False, markup=False, soft_wrap=True)
     if isinstance(run, StudyRun):
         from nas.report.study import study_report

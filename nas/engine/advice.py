@@ -1,0 +1,85 @@
+"""What to type when a run ends without what it was for, by the causes: what cures one is of no use against another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nas.executors.base import was_too_long
+from nas.runs import Run, SearchRun
+from nas.runs.hints import typed
+from nas.runs.trial_record import TrialRecord
+
+LEAST_SECONDS = 60  # of a limit that is proposed
+MEMORY_SIGNS = ("out of memory", "ran out of memory", "can't allocate memory")
+NOT_FINITE = "is not finite"
+
+
+def to_go_on(run: Run, failed: Sequence[str], *, out_of_time: bool) -> str:
+    """The command that goes on with ``run``, with longer limits where the reasons of ``failed`` or the time ask so."""
+    command = typed("resume", run.folder)
+    if any(map(was_too_long, failed)):
+        command += f" --trial-timeout {duration(_longer_timeout(run))}"
+    if out_of_time:
+        command += f" --time-limit {duration(_longer_limit(run))}"
+    return command
+
+
+def to_go_on_at_all(run: Run) -> str:
+    """The same for a run that stopped: longer limits where nothing was reached with those that it has."""
+    if run.num_ranked:
+        return to_go_on(run, [], out_of_time=False)
+    limit, trials = run.config.time_limit, run.stage(run.main_stage)
+    failed = [str(trial.error) for trial in trials if trial.status == "failed"]
+    return to_go_on(run, failed, out_of_time=limit is not None and run.elapsed >= limit)
+
+
+def without_a_trial(run: SearchRun) -> str:
+    """Why a search whose trials are over has none that finished, and what helps."""
+    trials = run.stage("search")
+    failed = [trial for trial in trials if trial.status == "failed"]
+    reasons = [str(trial.error) for trial in failed]
+    limit = run.config.time_limit
+    out_of_time = limit is not None and len(trials) < run.planned_trials
+    text = _listed(failed) if failed else " (none was started in the time). "
+    if out_of_time or any(map(was_too_long, reasons)):
+        return f"{text}To give more time: {to_go_on(run, reasons, out_of_time=out_of_time)}"
+    more = f"{typed('resume', run.folder)} --trials {2 * run.config.trials}"
+    if any(sign in reason for reason in reasons for sign in MEMORY_SIGNS):
+        fewer = " --workers 1" if run.config.workers != 1 else ""
+        return f"{text}Free memory, then try others{', one at a time' * bool(fewer)}: {more}{fewer}"
+    if any(NOT_FINITE in reason for reason in reasons):
+        return f"{text}Start a new search with a lower --learning-rate: a recorded run keeps its recipe."
+    return f"{text}Their logs are in {run.folder / 'logs'}. When the cause is gone, try others: {more}"
+
+
+def without_a_confirmation(run: SearchRun, *, out_of_time: bool) -> str:
+    """Why no confirmation of a search finished, and what helps: those that failed are trained again."""
+    failed = [trial for trial in run.stage("confirm") if trial.status == "failed"]
+    text = _listed(failed) if failed else " (none ended in the time). "
+    return f"{text}To try again: {to_go_on(run, [str(t.error) for t in failed], out_of_time=out_of_time)}"
+
+
+def duration(seconds: float) -> str:
+    """At least ``seconds``, as it is typed after a flag: 90s, 30m, 2h."""
+    if seconds <= 120:
+        return f"{math.ceil(seconds)}s"
+    return f"{math.ceil(seconds / 60)}m" if seconds <= 2 * 3600 else f"{math.ceil(seconds / 3600)}h"
+
+
+def _listed(trials: Sequence[TrialRecord]) -> str:
+    return ":\n" + "\n".join([*(f"  trial {trial.id}: {trial.error}" for trial in trials[:10]), ""])
+
+
+def _longer_timeout(run: Run) -> float:
+    """Twice what it was, and more than a training takes if that is known."""
+    known = [run.tally.mean_seconds(stage=run.main_stage) or 0.0]
+    if isinstance(run, SearchRun):
+        longest = max(1.0, run.confirm_epochs / run.config.recipe.epochs if run.config.confirm else 1.0)
+        known = [seconds * longest for seconds in (*known, run.facts.trial_seconds or 0.0)]
+    return max(LEAST_SECONDS, 2 * (run.config.trial_timeout or 0.0), 2 * max(known))
+
+
+def _longer_limit(run: Run) -> float:
+    """Twice what it was; it is for all sessions together."""
+    return max(LEAST_SECONDS, 2 * (run.config.time_limit or 0.0), 2 * run.elapsed)
