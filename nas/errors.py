@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import os
+import re
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from search_spaces.errors import NasctlError, UsageError, nearest
@@ -10,6 +13,7 @@ from search_spaces.errors import NasctlError, UsageError, nearest
 __all__ = [
     "DataError",
     "ExportError",
+    "MachineFault",
     "NasctlError",
     "ReplayError",
     "RunError",
@@ -17,11 +21,19 @@ __all__ = [
     "TrialError",
     "UsageError",
     "attempt",
+    "machine_fault",
     "nearest",
     "out_of_memory",
 ]
 
 Outcome = TypeVar("Outcome")
+MACHINE = frozenset(  # what is wrong with a disk or the system, and not with what was to be done
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO", "EMFILE", "ENFILE", "EACCES", "EPERM", "ESTALE", "ENODEV")
+    if hasattr(errno, name)
+)
+_IN_WORDS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE))
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # numpy's error for a full disk has no number
 ALLOCATION = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # what CUDA, the CPU, cuBLAS say
 
 
@@ -45,6 +57,11 @@ class SearchStopped(NasctlError):
     """The search ended early for a reason that the message gives (too many failures in a row)."""
 
 
+class MachineFault(NasctlError):
+    """The machine, not the trial, is at fault: a full disk, an I/O error, too many open files, a process that cannot
+    be started. The trial has no result; trained again it gives the one that it would have given."""
+
+
 class ExportError(NasctlError):
     """An exported file did not pass its check; nothing was written."""
 
@@ -56,6 +73,32 @@ def attempt(step: Callable[[], Outcome], faults: list[str]) -> Outcome | None:
     except UsageError as error:
         faults.extend(error.faults)
         return None
+
+
+def machine_fault(error: BaseException) -> str | None:
+    """What is wrong with the machine, in one line, if that is why ``error`` was raised; None if it is not."""
+    if isinstance(error, MachineFault):
+        return str(error)
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and (cause.errno in MACHINE or _SHORT_WRITE.search(str(cause))):
+            break
+        if not isinstance(cause, NasctlError) and any(words in str(cause) for words in _IN_WORDS):
+            break  # libraries that are not written in Python say it in words
+    else:
+        return None
+    if isinstance(error, NasctlError):
+        return " ".join(str(error).split())
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror + (f" ({cause.filename})" if cause.filename else "")
+    return " ".join(str(cause).split())
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """``error``, what it was raised from, and so on."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
 
 
 def out_of_memory(error: Exception) -> bool:

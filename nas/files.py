@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -127,9 +128,41 @@ def take_lock(path: Path, *, wait: float | None = None) -> Lock:
     return lock
 
 
+def hold_folder(folder: Path, *, wait: float) -> Lock | None:
+    """A lock on the folder itself, which nobody can remove from inside it; ours until its ``release`` or until this
+    process ends. None if its file system has no such locks. TimeoutError if somebody else holds it for ``wait``
+    seconds."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    end: float | None = None
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            end = time.monotonic() + wait if end is None else end
+            if time.monotonic() >= end:
+                os.close(descriptor)
+                raise TimeoutError(str(folder)) from None
+            time.sleep(0.02)
+        except OSError:
+            os.close(descriptor)
+            return None
+        else:
+            return _Held(descriptor)
+
+
+class _Held:
+    """An open file whose lock goes when it is closed."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
 def is_locked(path: Path) -> bool:
-    """Whether somebody, in this process or another, holds the lock ``path``. Writes nothing, also where one may only
-    read; False if no lock was ever taken, or it is not ours to see.
+    """Whether somebody, in this process or another, holds the lock ``path``, a file or a folder. Writes nothing, also
+    where one may only read; False if no lock was ever taken, or it is not ours to see.
 
     The lock is shared for an instant, so that who takes it should wait a little before giving up. (The library can
     only take a lock, for which it makes and writes the file.)

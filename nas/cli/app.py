@@ -327,12 +327,15 @@ def main() -> None:
         silence_output()
         sys.exit(141)  # as a program ended by SIGPIPE: 'nasctl trials --json | head'
     except Exception as error:
-        from nas.errors import NasctlError
+        from nas.errors import NasctlError, machine_fault
 
-        if not isinstance(error, NasctlError):
+        if isinstance(error, NasctlError):
+            print(f"nasctl: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        if (fault := machine_fault(error)) is None:
             raise
-        print(f"nasctl: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        print(f"nasctl: {fault}. When the cause is gone, give the command again.", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -5,29 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from nas.errors import RunError, SearchStopped
+from nas.errors import MachineFault, RunError, SearchStopped, machine_fault
 from nas.executors import Executor
 from nas.runs import EventLog, Journal, Run, SearchRun, StudyRun
 from nas.runs.events import SessionProfiled, SessionStarted, SessionStopped
 from nas.runs.folders import versions
+from nas.runs.hints import typed
 from nas.stopwatch import OFF, Watch
 from nas.trials import TrialResult
 
 
 @contextmanager
 def session(journal: Journal[SearchRun] | Journal[StudyRun], num_slots: int) -> Iterator[None]:
-    """Work on a run with ``num_slots`` workers. A kill leaves neither the reason nor the profile."""
+    """Work on a run with ``num_slots`` workers. A kill leaves neither the reason nor the profile.
+
+    SearchStopped, with what to do, for a fault of the machine: trials that it befell have no result, and are trained
+    again when the run is resumed.
+    """
     run, log, watch = journal.run, journal.log, journal.watch
     try:
         run.apply(log.append(SessionStarted(num_slots, versions())))
         with _profiled(run, log, watch, num_slots):
             yield
     except KeyboardInterrupt:
-        log.append(SessionStopped("interrupted"))
+        _record(log, "interrupted")
         raise
     except SearchStopped as error:
-        log.append(SessionStopped(str(error).splitlines()[0]))
+        _record(log, str(error).splitlines()[0])
         raise
+    except (MachineFault, OSError) as error:
+        reason = machine_fault(error)
+        if reason is None:
+            raise
+        _record(log, reason)
+        raise SearchStopped(
+            f"Stopped: {reason.rstrip('.')}. It is no fault of a trial, and everything recorded is kept. "
+            f"When the cause is gone: {typed('resume', run.folder)}"
+        ) from error
+
+
+def _record(log: EventLog, reason: str) -> None:
+    """Why the session ends, unless that cannot be written either."""
+    with suppress(RunError):
+        log.append(SessionStopped(reason))
 
 
 @contextmanager

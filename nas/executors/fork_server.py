@@ -18,15 +18,20 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 
 from nas.executors.base import WorkerSlot
 from nas.executors.devices import worker_environment
+from nas.executors.out_of_memory import oom_kills
 
 TRAINING = "nas.trials.run_trial:run_trial"
+
+_deaths: dict[int, str] = {}  # of servers, by process id: why they are gone
+_kills_before = 0  # by lack of memory, when the server was last seen to live
 
 
 def start_server(slots: Sequence[WorkerSlot], run: str = TRAINING) -> None:
     """Let the server import in the background what ``run`` needs, if workers in ``slots`` will be forked from it.
 
-    Returns at once. A server that runs already is left as it is.
+    Returns at once. A server that runs already is left as it is. OSError if it cannot be started.
     """
+    global _kills_before
     slot = next((slot for slot in slots if slot.device == "cpu"), None)
     if slot is None:
         return
@@ -35,8 +40,40 @@ def start_server(slots: Sequence[WorkerSlot], run: str = TRAINING) -> None:
     resource_tracker.ensure_running()  # the server would start it, and it unblocks the interrupt signal
     # It looks for modules where this process does; by itself it would look in the working folder first.
     path = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+    if (server := server_id()) is None or why_it_died(server):
+        _kills_before = oom_kills()
     with inherited(worker_environment(slot, os.environ) | path):
         forkserver.ensure_running()
+
+
+def server_id() -> int | None:
+    """The process id of the server that was started last, whether it lives or not."""
+    found: int | None = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # no other way to see it
+    return found
+
+
+def why_it_died(server: int) -> str | None:
+    """Why the server of that process id is gone; None while it lives. It stays for multiprocessing to reap."""
+    if server not in _deaths:
+        try:
+            ended = os.waitid(os.P_PID, server, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            _deaths[server] = "ended"  # reaped already
+        else:
+            if ended is None:
+                return None
+            _deaths[server] = _described(ended)
+    return f"the process that workers are forked from {_deaths[server]}"
+
+
+def _described(ended: os.waitid_result) -> str:
+    if ended.si_code == os.CLD_EXITED:
+        return f"ended by itself with exit status {ended.si_status}"
+    if oom_kills() > _kills_before:
+        return "was killed by the system, which ran out of memory: free some, or use fewer --workers"
+    name = signal.Signals(ended.si_status).name if ended.si_status in set(signal.Signals) else "unknown"
+    hint = "; often the system ran out of memory: free some, or use fewer --workers"
+    return f"was killed by signal {ended.si_status} ({name})" + (hint if name == "SIGKILL" else "")
 
 
 def context_of(slot: WorkerSlot) -> ForkServerContext | SpawnContext:

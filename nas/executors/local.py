@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from nas.awake import awake
+from nas.errors import MachineFault, machine_fault
 from nas.executors.base import TOO_LONG, EpochListener, WorkerSlot, failure
 from nas.executors.devices import worker_environment
-from nas.executors.fork_server import TRAINING, context_of, inherited, start_server
-from nas.executors.messages import Broken, Ended, Epoch, Message, Ready
+from nas.executors.fork_server import TRAINING, context_of, inherited, server_id, start_server, why_it_died
+from nas.executors.messages import Broken, Ended, Epoch, Hindered, Message, Ready
 from nas.executors.mps import shared_gpus
 from nas.executors.worker_process import serve
 from nas.trials import TrialResult, TrialSpec
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess, SpawnProcess
 
 START_LIMIT = 600.0  # seconds for a worker's imports; only a hanging file system takes longer
+MOST_STARTS = 3  # of a process or a trial, where each time the server that forks died
+UNKNOWN = 255  # what multiprocessing takes for the exit status of a process whose server died
 END_LIMIT = 1.0  # seconds between asking a worker to end and killing it
 
 
@@ -73,8 +76,12 @@ class LocalExecutor:
         end = None if timeout is None else time.monotonic() + timeout
         while self.num_running:
             left = [worker.limit - awake() for worker in self._workers if worker.limit is not None]
-            self._sleep(min([*left, *([] if end is None else [end - time.monotonic()])], default=None))
+            if not any(worker.fault for worker in self._workers):
+                self._sleep(min([*left, *([] if end is None else [end - time.monotonic()])], default=None))
             results = [result for worker in self._workers if (result := worker.poll()) is not None]
+            faults = [worker.fault for worker in self._workers if worker.fault]
+            if faults and not results:  # what ended beside them comes first
+                raise MachineFault(faults[0])
             if results or (end is not None and time.monotonic() >= end):
                 return results
         return []
@@ -101,8 +108,8 @@ class _Worker:
     """One slot, its process, and the trial in it, as the executor sees them.
 
     ``spec`` is the trial in it or None; ``ready`` whether the process has finished its imports; ``limit`` the
-    moment of ``nas.awake`` at which the process is to be killed. ``variables`` are those of its environment beside the
-    slot's.
+    moment of ``nas.awake`` at which the process is to be killed; ``fault`` what is wrong with the machine, where that
+    keeps the trial from a result. ``variables`` are those of its environment beside the slot's.
     """
 
     def __init__(
@@ -121,13 +128,33 @@ class _Worker:
         self._channel: Connection[TrialSpec, Message] | None = None
         self._start_error: str | None = None
         self._since = 0.0  # when the trial, or the start of the process before it, began
+        self._server: int | None = None  # that the process was forked from
+        self._losses = 0  # of the trial's processes, with their servers
+        self.fault: str | None = None
         self.ready = False
         self.spec: TrialSpec | None = None
 
     def start(self) -> None:
-        """Replace the process, if any, by a new one; does not wait for it, but for a server that still imports."""
+        """Replace the process, if any, by a new one; does not wait for it, but for a server that still imports.
+
+        A server that died is started again. MachineFault if it dies again and again, or nothing can be started.
+        """
         self.end()
-        start_server([self._slot], self._run)  # which may have died, too
+        reason = "a worker's process could not be started"
+        try:
+            for _ in range(MOST_STARTS):
+                try:
+                    self._begin()
+                    return
+                except (EOFError, ConnectionError):  # what multiprocessing raises if the server died meanwhile
+                    reason = self._why_server_died() or reason
+        except OSError as error:
+            raise MachineFault(f"{reason}: {machine_fault(error) or error}") from error
+        raise MachineFault(f"{reason}; it was tried {MOST_STARTS} times")
+
+    def _begin(self) -> None:
+        start_server([self._slot], self._run)
+        self._server = server_id()
         context = context_of(self._slot)
         self._channel, theirs = context.Pipe()
         device = "cuda:0" if self._slot.device.startswith("cuda") else self._slot.device  # the only one it sees
@@ -142,8 +169,21 @@ class _Worker:
         self._start_error = None
         self._since = awake()
 
+    def _why_server_died(self) -> str | None:
+        """Waits a little, since a dying process lets go of its files first; None if it lives, or there is none."""
+        if self._slot.device != "cpu" or self._server is None:
+            return None
+        end = time.monotonic() + END_LIMIT
+        while (reason := why_it_died(self._server)) is None and time.monotonic() < end:
+            time.sleep(0.01)
+        return reason
+
     def submit(self, spec: TrialSpec) -> None:
         assert self.spec is None
+        self._losses = 0
+        self._submit(spec)
+
+    def _submit(self, spec: TrialSpec) -> None:
         if self._process is not None:
             self._read()  # finds out if it died this moment, before the server has told
         if not self._is_alive():
@@ -168,7 +208,7 @@ class _Worker:
 
     def poll(self) -> TrialResult | None:
         """Take in what happened since the last call, without blocking; the result of a trial that ended."""
-        if self._process is None:
+        if self._process is None or self.fault:
             return None
         alive = self._is_alive()  # asked before reading: what a dead worker sent last is then surely read
         result = self._read()
@@ -206,6 +246,8 @@ class _Worker:
                 assert self.spec is not None
                 if self._on_epoch is not None:
                     self._on_epoch(self.spec.id, row)
+            case Hindered(reason):
+                self.fault = reason
             case Ended(result, retiring):
                 self.spec = None
                 if retiring:
@@ -214,16 +256,29 @@ class _Worker:
         return None
 
     def _after_death(self) -> TrialResult | None:
-        """Start the slot again and fail its trial.
+        """Start the slot again and fail its trial; or begin it again, if nothing but the server died.
 
         A worker that died before it was ready is started only for the next trial: were it broken for good,
         starting it now would go round for ever.
         """
         assert self._process is not None
+        if self._process.exitcode == UNKNOWN and (reason := self._why_server_died()):
+            self._begin_again(reason)
+            return None
         reason = describe_exit(self._process.exitcode)
         if not self.ready:
             reason = f"worker could not start: {self._start_error or reason}"
         return self._fail(reason, start=self.ready)
+
+    def _begin_again(self, reason: str) -> None:
+        """In a process of another server, since nobody knows any more how this one fares."""
+        spec, self.spec = self.spec, None
+        self._losses += 1
+        if self._losses == MOST_STARTS:
+            raise MachineFault(f"{reason}; it was tried {MOST_STARTS} times")
+        self.start()
+        if spec is not None:
+            self._submit(spec)
 
     def _after_limit(self) -> TrialResult | None:
         if self.ready:
@@ -248,6 +303,9 @@ class _Worker:
         self._reap(patience)
         if self._channel is not None:
             self._channel.close()
+        if self._process is not None:
+            with contextlib.suppress(ValueError):  # it does not end
+                self._process.close()  # a process whose server died ends by this
         self._process = self._channel = None
         self.ready = False
 

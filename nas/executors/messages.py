@@ -34,4 +34,11 @@ class Ended:
     retiring: bool
 
 
-Message = Ready | Broken | Epoch | Ended
+@dataclass(frozen=True)
+class Hindered:
+    """The running trial has no result, through no fault of its own: the machine's."""
+
+    reason: str
+
+
+Message = Ready | Broken | Epoch | Ended | Hindered

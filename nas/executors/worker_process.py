@@ -11,9 +11,10 @@ import threading
 from multiprocessing import connection, parent_process
 from typing import TYPE_CHECKING
 
+from nas.errors import MachineFault
 from nas.executors.base import RunTrial, failure, run_guarded
 from nas.executors.fork_server import settle_in
-from nas.executors.messages import Broken, Ended, Epoch, Message, Ready
+from nas.executors.messages import Broken, Ended, Epoch, Hindered, Message, Ready
 from nas.trials import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ def _serve(channel: Connection[Message, TrialSpec], device: str, run_name: str) 
         return
     channel.send(Ready())
     while (spec := _receive(channel)) is not None:
-        result = run_guarded(run, spec, device, lambda row: channel.send(Epoch(row)))
+        try:
+            result = run_guarded(run, spec, device, lambda row: channel.send(Epoch(row)))
+        except MachineFault as fault:
+            channel.send(Hindered(str(fault)))
+            continue
         retiring = result.status == "failed" and not _device_works(device)
         _send_result(channel, spec, result, retiring)
         if retiring:

@@ -11,9 +11,11 @@ from nas import __version__
 from nas.config import SearchConfig, StudyConfig
 from nas.errors import RunError, nearest
 from nas.runs.events import SearchFacts, SearchStarted, StudyFacts, StudyStarted
-from nas.runs.hints import RUNS, typed
-from nas.runs.log import LOG_NAME, EventLog, is_running, read_log
+from nas.runs.hints import RUNS, never_started, typed
+from nas.runs.log import BESIDE, LOCK_NAME, LOG_NAME, EventLog, has_begun, is_running, read_log
 from nas.runs.run import SearchRun, StudyRun, as_search, fold
+
+PARTS = ("logs", "tensorboard", "weights")  # folders of every run
 
 
 def start_search(folder: Path, config: SearchConfig, facts: SearchFacts) -> EventLog:
@@ -30,18 +32,22 @@ def _begin(folder: Path, event: SearchStarted | StudyStarted) -> EventLog:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        if not never_started(folder):
+        if not is_unborn(folder):
             raise RunError(
                 f"Run {folder.name!r} exists already. To go on with it: {typed('resume', folder)}. "
                 "To start another: choose a new name with --run."
             ) from None
     except OSError as error:
         raise RunError(f"The run's folder {folder} cannot be made: {error.strerror}. Choose another --runs.") from error
-    for name in ("logs", "tensorboard", "weights"):  # workers do not make them: a deleted run stays deleted
-        (folder / name).mkdir(exist_ok=True)
-    log = EventLog(folder)
-    log.append(event)
-    return log
+    try:
+        for name in PARTS:  # workers do not make them: a deleted run stays deleted
+            (folder / name).mkdir(exist_ok=True)
+        return EventLog(folder, event)
+    except OSError as error:
+        raise RunError(
+            f"The log of run {folder.name!r} could not be written ({error.strerror}), and nothing was begun. Make room "
+            f"on the disk of {folder}, then give the same command again, or choose another --runs."
+        ) from error
 
 
 def under_free_name(
@@ -59,15 +65,20 @@ def under_free_name(
                 raise
 
 
-def never_started(folder: Path) -> bool:
-    """Whether a kill left an empty log before its first event; such a folder is taken over."""
-    ours = {"log", "", "logs", "tensorboard", "weights"}  # "" for the lock
-    if any(path.name.split(".")[0] not in ours for path in folder.iterdir()) or is_running(folder):
-        return False
+def is_unborn(folder: Path) -> bool:
+    """Whether a kill or a full disk left it before its first event, empty but for our own files; such a folder is taken
+    over."""
     try:
-        return next(read_log(folder), None) is None
-    except RunError:
-        return not (folder / LOG_NAME).exists() or (folder / LOG_NAME).stat().st_size == 0
+        foreign = [path for path in folder.iterdir() if not _is_empty_part(path)]
+    except OSError:  # no folder
+        return False
+    return not foreign and not is_running(folder) and not has_begun(folder)
+
+
+def _is_empty_part(path: Path) -> bool:
+    if path.name in PARTS:
+        return path.is_dir() and not any(path.iterdir())
+    return path.name in (LOCK_NAME, LOG_NAME, *BESIDE) or path.name.startswith(f".tmp-{LOG_NAME}-")
 
 
 def name_faults(name: str | None, runs: Path) -> list[str]:
@@ -76,7 +87,9 @@ def name_faults(name: str | None, runs: Path) -> list[str]:
         return []
     if not name or name.startswith(".") or not all(c.isalnum() or c in "._-" for c in name):
         return [f"--run {name!r} is not a name: use letters, digits, '.', '-' and '_'."]
-    if (runs / name).exists() and not never_started(runs / name):
+    if (runs / name).exists() and not is_unborn(runs / name):
+        if not (runs / name / LOG_NAME).exists():
+            return [f"{runs / name} exists already and is no run. Choose another --run."]
         return [f"Run {name!r} exists already. To go on: {typed('resume', runs / name)}. Or choose another --run."]
     return []
 
@@ -119,6 +132,8 @@ def find_run(name: str | None, runs: Path = RUNS) -> Path:
     for folder in (runs / name, Path(name)):
         if (folder / LOG_NAME).is_file():
             return folder
+    if (runs / name).is_dir() and is_unborn(runs / name):
+        raise RunError(never_started(runs / name))
     names = [folder.name for folder in folders]
     listed = f" Runs: {', '.join(names[:10])}." if names else f" There is no run in {runs}/ yet."
     raise RunError(f"There is no run {name!r}.{nearest(name, names)}{listed}")

@@ -8,6 +8,14 @@ from pathlib import Path
 RUNS = Path("runs")  # where runs lie unless told otherwise
 
 
+def never_started(folder: Path) -> str:
+    """What to say of a run that was ended before it recorded anything."""
+    return (
+        f"Run {folder.name!r} never started: it was ended before anything was recorded, and there is nothing to go on "
+        f"with. Give the command that began it again: its name is free ({typed('search --run', folder)} ...)."
+    )
+
+
 def typed(command: str, folder: Path) -> str:
     """What to type for a command about a run: ``nasctl resume NAME``, with ``--runs`` if it lies elsewhere."""
     elsewhere = "" if folder.parent == RUNS else f" --runs {shlex.quote(str(folder.parent))}"

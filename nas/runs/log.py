@@ -10,9 +10,11 @@ histories: most readers need none, and with 100,000 trials they would fill the m
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +23,27 @@ from typing import Self
 
 from nas.awake import awake
 from nas.errors import RunError
-from nas.files import Lock, is_locked, take_lock
+from nas.files import Lock, hold_folder, is_locked, remove_leftovers, take_lock, write_atomically
 from nas.runs.events import Event, TrialEnded, TrialSubmitted, decode, encode
-from nas.runs.hints import typed
+from nas.runs.hints import never_started, typed
 from nas.trials import TrialResult
 
 LOG_NAME = "log.sqlite"
 LOCK_NAME = ".lock"
+BESIDE = tuple(f"{LOG_NAME}{ending}" for ending in ("-wal", "-shm", "-journal"))  # SQLite's, while it is written
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
+    "body TEXT NOT NULL, elapsed REAL NOT NULL, time REAL NOT NULL, history TEXT)"
+)
+INSERT = "INSERT INTO events (kind, body, elapsed, time, history) VALUES (?, ?, ?, ?, ?)"
+
+LONGEST_WAIT = 120.0  # seconds for another program that has locked the log: a backup, say
+TELL_AFTER = 3.0  # seconds of it
+PATIENCE = 1.0  # seconds that SQLite itself waits at a time
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_DISK = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,24 +58,35 @@ class LogEntry:
 
 
 class EventLog:
-    """The writer of one run. Owns the run's lock while open: a second writer is a RunError."""
+    """The writer of one run. Owns the run's locks while open: a second writer is a RunError.
 
-    def __init__(self, folder: Path) -> None:
+    With a ``first`` event the log is new: it appears with that event in it, or not at all. ``say`` is told what a
+    writer waits for, if it waits for long.
+    """
+
+    def __init__(self, folder: Path, first: Event | None = None, *, say: Callable[[str], None] | None = None) -> None:
         self.folder = folder
-        self._lock = _take_lock(folder)
+        self._say = say or _say
+        self._locks = _take_locks(folder)
         try:
-            self._database = sqlite3.connect(folder / LOG_NAME, isolation_level=None)
-            self._inode = (folder / LOG_NAME).stat().st_ino
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
-                "body TEXT NOT NULL, elapsed REAL NOT NULL, time REAL NOT NULL, history TEXT)"
-            )
-            ((longest,),) = self._database.execute("SELECT max(elapsed) FROM events")
-        except sqlite3.Error as error:
-            self._lock.release()
-            raise _unreadable(folder, error) from error
+            if first is not None:
+                _bear(folder, first)
+            for place in (folder, folder / "weights"):  # of writers that were killed
+                remove_leftovers(place)
+            self._database = sqlite3.connect(folder / LOG_NAME, isolation_level=None, timeout=PATIENCE)
+            try:
+                self._inode = (folder / LOG_NAME).stat().st_ino
+                for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", TABLE):
+                    self._execute(statement)
+                ((longest,),) = self._execute("SELECT max(elapsed) FROM events")
+            except BaseException:
+                self._database.close()
+                raise
+        except BaseException as error:
+            self._locks.close()
+            if isinstance(error, sqlite3.Error):
+                raise (self._unwritable(error) if _is_of_the_disk(error) else _unreadable(folder, error)) from error
+            raise
         self._elapsed_before = float(longest or 0.0)
         self._opened = awake()
 
@@ -80,17 +107,42 @@ class EventLog:
         try:
             if not self._database.in_transaction:
                 renewable = isinstance(event, TrialSubmitted)
-                self._database.execute(f"PRAGMA synchronous={'NORMAL' if renewable else 'FULL'}")
-            cursor = self._database.execute(
-                "INSERT INTO events (kind, body, elapsed, time, history) VALUES (?, ?, ?, ?, ?)",
-                (kind, body, elapsed, now, history),
-            )
+                self._execute(f"PRAGMA synchronous={'NORMAL' if renewable else 'FULL'}")
+            cursor = self._execute(INSERT, (kind, body, elapsed, now, history))
         except sqlite3.Error as error:
-            raise RunError(
-                f"The log of run {self.folder.name!r} could not be written ({error}). Nothing recorded is lost: "
-                f"make room on the disk of {self.folder}, then: {typed('resume', self.folder)}"
-            ) from error
+            raise self._unwritable(error) from error
         return LogEntry(int(cursor.lastrowid or 0), event, elapsed, now)
+
+    def _execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        """Execute one statement, after waiting for another program that has locked the log."""
+        began: float | None = None
+        told = False
+        while True:
+            try:
+                return self._database.execute(statement, values)
+            except sqlite3.Error as error:
+                if _code(error) not in _BUSY:
+                    raise
+                now = time.monotonic()
+                began = now - PATIENCE if began is None else began
+                if now - began >= LONGEST_WAIT:
+                    raise
+                if now - began >= TELL_AFTER and not told:
+                    told = True
+                    self._say(
+                        f"Waiting for another program that has locked {self.folder / LOG_NAME} (a backup, or a viewer "
+                        f"of SQLite files), {LONGEST_WAIT:.0f} s at most."
+                    )
+
+    def _unwritable(self, error: sqlite3.Error) -> RunError:
+        if _code(error) in _BUSY:
+            cure = f"another program has locked it for {LONGEST_WAIT:.0f} s: close that"
+        else:
+            cure = f"make room on the disk of {self.folder}, or make it writable"
+        return RunError(
+            f"The log of run {self.folder.name!r} could not be written ({error}). Nothing recorded is lost: {cure}, "
+            f"then: {typed('resume', self.folder)}"
+        )
 
     def _check_it_is_there(self) -> None:
         """RunError if the log was removed: what is written to a removed file is lost without a word."""
@@ -109,7 +161,7 @@ class EventLog:
     def close(self) -> None:
         """Fold the write-ahead log into the file and let the next writer in."""
         self._database.close()
-        self._lock.release()
+        self._locks.close()
 
     def __enter__(self) -> Self:
         return self
@@ -154,8 +206,35 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether some process holds the run's lock. Writes nothing."""
-    return is_locked(folder / LOCK_NAME)
+    """Whether some process holds one of the run's locks. Writes nothing."""
+    return is_locked(folder / LOCK_NAME) or is_locked(folder)
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether the log in ``folder`` holds an event, or what it holds cannot be told. Writes nothing."""
+    path = folder / LOG_NAME
+    try:
+        if not path.is_file() or path.stat().st_size == 0:
+            return False
+        with _reading(folder) as database:
+            return database.execute("SELECT 1 FROM events LIMIT 1").fetchone() is not None
+    except (RunError, OSError) as error:
+        return not _has_no_table(error.__cause__)
+
+
+def _bear(folder: Path, first: Event) -> None:
+    """Write a log that holds the ``first`` event, whole or not at all: a kill leaves no log that holds nothing."""
+    if has_begun(folder):
+        raise RunError(f"Run {folder.name!r} exists already: choose another --run.")
+    kind, body, history = encode(first)
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        database.execute(TABLE)
+        database.execute(INSERT, (kind, body, 0.0, time.time(), history))
+        content = bytearray(database.serialize())
+    content[18:20] = b"\x02\x02"  # by the format of these files: one that is written with a write-ahead log
+    for name in BESIDE:  # of an empty log
+        (folder / name).unlink(missing_ok=True)
+    write_atomically(folder / LOG_NAME, bytes(content), durable=True)
 
 
 def _select(
@@ -172,7 +251,27 @@ def _select(
     except RunError as error:
         raise RunError(f"The log of run {folder.name!r} cannot be read: {error}.") from error
     except (sqlite3.Error, ValueError) as error:
+        if _has_no_table(error):
+            raise RunError(never_started(folder)) from error
         raise _unreadable(folder, error) from error
+
+
+def _code(error: BaseException | None) -> int | None:
+    """What SQLite says is wrong, without the details."""
+    found = getattr(error, "sqlite_errorcode", None)
+    return None if found is None else found & 0xFF
+
+
+def _is_of_the_disk(error: sqlite3.Error) -> bool:
+    return _code(error) in (*_BUSY, *_DISK)
+
+
+def _has_no_table(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and "no such table" in str(error)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _unreadable(folder: Path, error: Exception) -> RunError:
@@ -182,13 +281,25 @@ def _unreadable(folder: Path, error: Exception) -> RunError:
     )
 
 
-def _take_lock(folder: Path) -> Lock:
+def _take_locks(folder: Path) -> contextlib.ExitStack:
+    """A file's, and the folder's own, since a file can be removed; both, since not every file system has the second."""
+    locks = contextlib.ExitStack()
     try:
-        return take_lock(folder / LOCK_NAME, wait=1)  # seconds: who only looks at it has it for an instant
+        for take in (_take_file, hold_folder):
+            lock = take(folder, wait=1)  # seconds: who only looks at it has it for an instant
+            if lock is not None:
+                locks.callback(lock.release)
+        return locks
     except TimeoutError as error:
+        locks.close()
         raise RunError(
             f"Run {folder.name!r} is being worked on by another process: wait for it, or stop it first. "
             f"'{typed('status --run', folder)}' shows how far it is."
         ) from error
     except OSError as error:
+        locks.close()
         raise RunError(f"The run's folder {folder} cannot be written: {error.strerror}.") from error
+
+
+def _take_file(folder: Path, *, wait: float) -> Lock:
+    return take_lock(folder / LOCK_NAME, wait=wait)

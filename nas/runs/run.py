@@ -40,7 +40,7 @@ from nas.runs.events import (
     TrialSubmitted,
     WinnerChosen,
 )
-from nas.runs.hints import typed
+from nas.runs.hints import never_started, typed
 from nas.runs.log import EventLog, LogEntry, is_running, read_result
 from nas.runs.profile import Profile
 from nas.runs.ranking import Tally
@@ -360,7 +360,7 @@ def fold(folder: Path, entries: Iterable[LogEntry]) -> SearchRun | StudyRun:
     entries = iter(entries)
     first = next(entries, None)
     if first is None:
-        raise RunError(f"Run {folder.name!r} has an empty log: it never started. Remove {folder} and search again.")
+        raise RunError(never_started(folder))
     run: SearchRun | StudyRun
     match first.event:
         case SearchStarted(config, facts, versions):

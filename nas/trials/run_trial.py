@@ -20,7 +20,7 @@ from torch import nn
 from baselines import build_network
 from nas.config.recipe import Figures
 from nas.data.dataset import SplitName
-from nas.errors import NasctlError, TrialError, out_of_memory
+from nas.errors import NasctlError, TrialError, machine_fault, out_of_memory
 from nas.stopwatch import OFF, Stopwatch, Watch
 from nas.training.evaluation import evaluate_split
 from nas.training.loop import train
@@ -35,7 +35,9 @@ OnEpoch = Callable[[dict[str, float]], None]
 
 
 def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> TrialResult:
-    """Build, train and score one network on ``device``; what goes wrong is in the result, not raised.
+    """Build, train and score one network on ``device``; what goes wrong with it is in the result, not raised.
+
+    A fault of the machine, such as a full disk, says nothing of the network: it is raised (``errors.machine_fault``).
 
     With ``spec.test`` nothing is trained: the weights at ``spec.weights_path`` are scored on the test split,
     which no other trial reads.
@@ -56,9 +58,12 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
         else:
             metrics, pruned = _train_and_score(spec, device, history, on_epoch, watch)
     except Exception as error:
-        reason = _reason(error, device)
+        fault = machine_fault(error)
+        reason = fault or _reason(error, device)
         with contextlib.suppress(OSError):  # the log may be what failed
-            _log(spec, traceback.format_exc().rstrip(), f"failed: {reason}")
+            _log(spec, traceback.format_exc().rstrip(), f"{'stopped' if fault else 'failed'}: {reason}")
+        if fault:
+            raise
     if reason is not None and reason.startswith("out of memory"):
         torch.cuda.empty_cache()  # here, where the traceback no longer holds the tensors; nothing on a CPU
     return TrialResult(

@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 from trial_functions import spec
 
-from nas.errors import UsageError
+from nas.errors import MachineFault, UsageError
 from nas.executors import (
     EpochListener,
     Executor,
@@ -29,6 +30,8 @@ from nas.executors import (
     plan_slots,
 )
 from nas.executors.devices import threads_together, worker_environment
+from nas.executors.fork_server import server_id, start_server
+from nas.executors.out_of_memory import oom_kills
 from nas.testing.executors import LIMIT, MakeExecutor, check_executor
 from nas.trials.spec import TrialResult, TrialSpec
 
@@ -114,6 +117,65 @@ class TestWorkers:
         assert obedient.num_running == 1
 
 
+class TestServer:
+    """The process that workers are forked from dies."""
+
+    def test_a_trial_begins_again_in_a_process_of_another_server(self, tmp_path: Path) -> None:
+        with workers("patient") as executor:
+            executor.submit(spec(log_path=tmp_path))
+            wait_until(lambda: any(tmp_path.glob("*.pid")))
+            kill_server()
+            assert executor.wait(0.5) == []
+            wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+            (tmp_path / "go").write_text("")
+            (result,) = executor.wait(LIMIT)
+            assert result.status == "finished"
+            first, second = (int(path.stem) for path in sorted(tmp_path.glob("*.pid"), key=lambda p: p.stat().st_mtime))
+            assert result.metrics["rank"]["pid"] == second
+            wait_until(lambda: is_gone(first))
+
+    def test_an_idle_worker_goes_on_with_another_server(self) -> None:
+        with workers("nothing") as executor:
+            assert one(executor, spec()).status == "finished"
+            kill_server()
+            assert one(executor, spec()).status == "finished"
+
+    def test_one_that_dies_again_and_again_is_a_fault_of_the_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Before it has forked the worker, as where memory is short."""
+
+        def start_and_kill(slots: list[WorkerSlot], run: str) -> None:
+            start_server(slots, run)
+            kill_server()
+
+        with workers("nothing") as executor:
+            monkeypatch.setattr(local, "start_server", start_and_kill)
+            monkeypatch.setattr(forkserver._forkserver, "ensure_running", lambda: None)
+            with pytest.raises(
+                MachineFault, match=r"forked from was killed by signal 9 .*ran out of memory.* 3 times$"
+            ):
+                LocalExecutor([CPU], run="trial_functions:nothing")
+            monkeypatch.undo()
+            assert one(executor, spec()).status == "finished"
+
+    def test_memory_is_named_where_the_system_counted_it(self, tmp_path: Path) -> None:
+        for own, place in [("0::/a\n", "a/memory.events"), ("4:memory:/a\n0::/\n", "memory/a/memory.oom_control")]:
+            file = tmp_path / place
+            file.parent.mkdir(parents=True)
+            file.write_text("oom 4\noom_kill 3\n")
+            (tmp_path / "own").write_text(own)
+            assert oom_kills(tmp_path / "own", tmp_path) == 3
+            file.unlink()
+            assert oom_kills(tmp_path / "own", tmp_path) == 0
+        assert oom_kills(tmp_path / "none", tmp_path) == 0
+
+
+def kill_server() -> None:
+    server = server_id()
+    assert server is not None
+    os.kill(server, signal.SIGKILL)
+    os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
+
+
 class TestDeaths:
     @pytest.mark.parametrize(
         ("seed", "reason"),
@@ -155,6 +217,17 @@ class TestDeaths:
             before = one(executor, spec()).metrics["rank"]["pid"]
             assert "illegal memory access" in (one(executor, spec(seed=1)).error or "")
             assert one(executor, spec()).metrics["rank"]["pid"] != before
+
+    def test_a_full_disk_is_no_result_and_what_ended_beside_it_comes_first(self) -> None:
+        with workers("on_a_full_disk", CPU, CPU) as executor:
+            executor.submit(spec("a", seed=1))
+            executor.submit(spec("b"))
+            ended: list[str] = []
+            with pytest.raises(MachineFault, match=r"^No space left on device \(weights\)$"):
+                while True:
+                    ended += [result.id for result in executor.wait(LIMIT)]
+            assert ended in (["b"], [])  # the second: it had not ended by then
+            assert executor.num_running
 
     @pytest.mark.parametrize("run", ["no_such_module:run", "trial_functions:no_such_function"])
     def test_a_worker_that_cannot_start_says_why(self, run: str) -> None:

@@ -5,6 +5,7 @@ A file of its own, so that a worker imports these and not pytest. ``spec.log_pat
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -55,6 +56,23 @@ def as_told(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
             for _ in range(25):
                 time.sleep(0.02)
     return finished(spec, pid=os.getpid())
+
+
+def patient(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
+    """Writes its process into a file of its own in the folder ``log_path``, and finishes once there is a file "go"."""
+    assert spec.log_path is not None
+    folder = Path(spec.log_path)
+    (folder / f"{os.getpid()}.pid").write_text("")
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    return finished(spec, pid=os.getpid())
+
+
+def on_a_full_disk(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
+    """Finds the disk full, if the seed is 1."""
+    if spec.seed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "weights")
+    return finished(spec)
 
 
 def lost_gpu(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -296,10 +298,20 @@ def test_a_failed_trial_keeps_its_curve(spec: TrialSpec) -> None:
 def test_a_log_that_cannot_be_written_fails_the_trial(spec: TrialSpec, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     failed(replace(spec, log_path=str(tmp_path / "file" / "t.log")), "Error: ")
-    full = Path("/dev/full")
-    if full.exists():
-        result = run_trial(replace(spec, log_path=str(full)), "cpu")
-        assert result.status == "failed" and "No space left on device" in (result.error or "")
+
+
+def test_a_full_disk_is_no_fault_of_the_trial(spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OSError, match="No space left on device"):
+        run_trial(replace(spec, log_path="/dev/full"), "cpu")
+    monkeypatch.setattr(worker, "save_weights", full_disk)
+    log = tmp_path / "t.log"
+    with pytest.raises(OSError, match="No space left on device"):
+        run_trial(replace(spec, log_path=str(log)), "cpu")
+    assert log.read_text().splitlines()[-1] == "stopped: No space left on device (weights)"
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "weights")
 
 
 def test_weights_that_cannot_be_written_fail_the_trial(spec: TrialSpec, tmp_path: Path) -> None:

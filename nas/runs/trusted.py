@@ -1,0 +1,71 @@
+"""What may be believed of a log that others may have written: nothing in it leads outside its run and the cache.
+
+Ids of trials and names of members become names of files. A run's folder may have come from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from nas.config import SearchConfig, StudyConfig
+from nas.errors import RunError
+from nas.runs.events import (
+    Event,
+    SearchStarted,
+    SettingsChanged,
+    StudyStarted,
+    TrialEnded,
+    TrialSubmitted,
+    WinnerChosen,
+)
+
+LONGEST = 200  # characters of a name that has to fit, with its ending, into the name of a file
+
+
+def trusted(event: Event, number: int) -> Event:
+    """Event ``number`` of a log, with nothing in it that leads elsewhere. RunError names an id that does.
+
+    A cache folder that is none, or is not there, is left out: the run goes on with the cache of this machine, and its
+    results are the same.
+    """
+    for name in _names(event):
+        if not is_name(name):
+            raise RunError(
+                f"event {number} names {name!r:.80}, which is no name of a trial: it would lead outside the run. "
+                "The log was damaged, or made to do harm; do not use this run"
+            )
+    if isinstance(event, SearchStarted | SettingsChanged | StudyStarted):
+        return replace(event, config=_without_strange_cache(event.config))
+    return event
+
+
+def is_name(name: str) -> bool:
+    """Whether a file in a folder of the run can be called so."""
+    return 0 < len(name) <= LONGEST and name[0] != "." and name.isprintable() and not set(name) & set("/\\\0")
+
+
+def _names(event: Event) -> Iterable[str]:
+    match event:
+        case TrialSubmitted():
+            return (event.id, event.of)
+        case TrialEnded():
+            return (event.result.id,)
+        case WinnerChosen():
+            return (event.trial, event.weights, *event.test)
+        case StudyStarted() | SettingsChanged():
+            return _members(event.config)
+    return ()
+
+
+def _members(config: SearchConfig | StudyConfig) -> Iterator[str]:
+    if isinstance(config, StudyConfig):
+        yield from (member.name for member in config.members)
+
+
+def _without_strange_cache(config: SearchConfig | StudyConfig) -> SearchConfig | StudyConfig:
+    folder = config.data.cache_dir
+    if folder is None or (Path(folder).expanduser() / "sets").is_dir():
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"cache_dir": None})})
