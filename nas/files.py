@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,10 +78,18 @@ def new_folder(path: Path, *, durable: bool = False) -> Iterator[Path]:
         _flush_folder(path.parent)
 
 
+@contextlib.contextmanager
+def scratch_folder(name: str) -> Iterator[Path]:
+    """An empty folder among the system's temporary files, gone at the end of the block; what a kill leaves goes when
+    the next one called ``name`` is made."""
+    with _claimed(Path(tempfile.gettempdir(), name), lambda path: path.mkdir(mode=0o700)) as folder:
+        yield folder
+
+
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove what killed processes left of what was to be called ``name``; without a name, of all in a folder where
-    nobody else keeps files. What cannot be removed, or is being written, stays."""
-    ours = re.compile(r"\.tmp-.*" if name is None else rf"\.tmp-{re.escape(name)}-[0-9a-f]{{12}}")
+    """Remove what killed processes left of what was to be called ``name``, without a name of anything. What cannot be
+    removed, or is being written, stays."""
+    ours = re.compile(rf"\.tmp-{'.+' if name is None else re.escape(name)}-[0-9a-f]{{12}}")
     found: list[Path] = []
     with contextlib.suppress(OSError):
         found = [path for path in folder.iterdir() if ours.fullmatch(path.name)]

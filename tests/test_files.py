@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import stat
+import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import RunError
-from nas.files import is_locked, locked, new_folder, remove_leftovers, take_lock, write_atomically
+from nas.files import is_locked, locked, new_folder, remove_leftovers, scratch_folder, take_lock, write_atomically
 from nas.runs.log import EventLog, is_running
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -235,6 +236,19 @@ class TestFile:
             assert len(names(tmp_path)) <= 2  # what the kill before it left is gone
         write_atomically(tmp_path / "file", NEW)
         assert names(tmp_path) == ["file"]
+
+    def test_a_scratch_folder_goes_with_its_block_and_one_that_a_kill_left_with_the_next(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        (left := tmp_path / ".tmp-work-0123456789ab").mkdir()
+        (left / "file").write_text("of a killed process")
+        (tmp_path / ".tmp-other").write_text("not ours: no such ending")
+        with scratch_folder("work") as folder:
+            assert folder.is_dir() and folder.stat().st_mode & 0o077 == 0 and not left.exists()
+            remove_leftovers(tmp_path)
+            assert folder.is_dir()
+        assert names(tmp_path) == [".tmp-other"]
 
     def test_what_a_living_process_writes_is_no_leftover(self, tmp_path: Path) -> None:
         process, channel = begin(write_and_stop_before_the_move, tmp_path / "file", NEW)

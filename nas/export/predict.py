@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import RunError, UsageError
 from nas.export.predict_script import Classifier, Prior, prior_of
+from nas.files import scratch_folder
 
 if TYPE_CHECKING:
     from nas.export.request import ExportRequest
@@ -80,6 +80,6 @@ def model_of_run(request: ExportRequest, *, prior: Prior = None, int8: bool = Fa
     """The network of ``request_of_run``. UsageError or ExportError if it cannot be had."""
     from nas.export.write import write_for_prediction
 
-    with tempfile.TemporaryDirectory(prefix="nasctl-predict-") as folder:
-        write_for_prediction(request, Path(folder), int8=int8)
+    with scratch_folder("nasctl-predict") as folder:
+        write_for_prediction(request, folder, int8=int8)
         return load_model(folder, prior=prior, int8=int8)

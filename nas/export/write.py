@@ -20,7 +20,7 @@ from nas.export.calibration import Answers, calibrate
 from nas.export.check import check_budget, check_counts, check_files, random_pixels
 from nas.export.formats import EXPORTERS, TrainedModel, write_description, write_one_image, write_onnx
 from nas.export.request import ExportRequest
-from nas.files import new_folder
+from nas.files import new_folder, remove_leftovers
 from search_spaces import get_space
 
 __all__ = ["ExportRequest", "Exported", "export"]
@@ -48,6 +48,7 @@ def export(request: ExportRequest) -> Exported:
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{request.out} exists and is not an empty folder; give --out another name.")
     model = trained_model(request)
+    remove_leftovers(out.parent)  # of exports that were killed, whatever they were to be called
     try:
         with new_folder(out) as work:
             request = calibrated(request, model)

@@ -26,6 +26,7 @@ from nas.errors import RunError
 from nas.files import Lock, hold_folder, is_locked, remove_leftovers, take_lock, write_atomically
 from nas.runs.events import Event, TrialEnded, TrialSubmitted, decode, encode
 from nas.runs.hints import never_started, typed
+from nas.runs.trusted import trusted
 from nas.trials import TrialResult
 
 LOG_NAME = "log.sqlite"
@@ -247,7 +248,7 @@ def _select(
             "WHERE number > ? ORDER BY number LIMIT ?",
             (after, most),
         ):
-            yield LogEntry(number, decode(number, kind, body, history), elapsed, when)
+            yield LogEntry(number, trusted(decode(number, kind, body, history), number), elapsed, when)
     except RunError as error:
         raise RunError(f"The log of run {folder.name!r} cannot be read: {error}.") from error
     except (sqlite3.Error, ValueError) as error:

@@ -296,8 +296,8 @@ class SearchRun(Run):
                 self.lengthened.append(event)
             case FloorMeasured():
                 self.floor = event
-            case WinnerChosen():
-                self.winner = event
+            case WinnerChosen(trial, weights, test):
+                self.winner = event if [self.trials[name] for name in (trial, weights, *test)] else None
             case SupernetStarted():
                 self.supernet = event
             case SupernetEpoch():  # trained again after a kill, it begins another course than the one recorded
@@ -373,7 +373,11 @@ def fold(folder: Path, entries: Iterable[LogEntry]) -> SearchRun | StudyRun:
             )
     run.last_event = first.number
     for entry in entries:
-        run.apply(entry)
+        try:
+            run.apply(entry)
+        except KeyError as error:
+            fault = f"event {entry.number} is of trial {error}, which never started"
+            raise RunError(f"The log of run {folder.name!r} cannot be read: {fault}.") from error
     return run
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nas.config import SearchConfig, StudyConfig
 from nas.errors import RunError
@@ -36,8 +37,13 @@ def trusted(event: Event, number: int) -> Event:
                 f"event {number} names {name!r:.80}, which is no name of a trial: it would lead outside the run. "
                 "The log was damaged, or made to do harm; do not use this run"
             )
-    if isinstance(event, SearchStarted | SettingsChanged | StudyStarted):
-        return replace(event, config=_without_strange_cache(event.config))
+    if isinstance(event, TrialSubmitted) and event.stage == "confirm" and not event.id.rpartition(".")[2].isdecimal():
+        raise RunError(f"event {number} names {event.id!r}, which is no name of a confirmation")
+    match event:
+        case SearchStarted() | SettingsChanged() | StudyStarted() if not _is_cache(event.config.data.cache_dir):
+            data = event.config.data.model_copy(update={"cache_dir": None})
+            changed: dict[str, Any] = {"config": event.config.model_copy(update={"data": data})}
+            return replace(event, **changed)
     return event
 
 
@@ -64,8 +70,5 @@ def _members(config: SearchConfig | StudyConfig) -> Iterator[str]:
         yield from (member.name for member in config.members)
 
 
-def _without_strange_cache(config: SearchConfig | StudyConfig) -> SearchConfig | StudyConfig:
-    folder = config.data.cache_dir
-    if folder is None or (Path(folder).expanduser() / "sets").is_dir():
-        return config
-    return config.model_copy(update={"data": config.data.model_copy(update={"cache_dir": None})})
+def _is_cache(folder: str | None) -> bool:
+    return folder is None or (Path(folder).expanduser() / "sets").is_dir()

@@ -19,7 +19,7 @@ from budgets import Budget, cost_of, costs_of
 from nas.engine.advice import duration
 from nas.engine.plan import Plan, start
 from nas.engine.search import run_search
-from nas.errors import ReplayError, RunError, SearchStopped
+from nas.errors import MachineFault, ReplayError, RunError, SearchStopped
 from nas.executors import WorkerSlot
 from nas.executors.base import TOO_LONG
 from nas.runs import EventLog, Run, load_run, load_search
@@ -119,6 +119,28 @@ def test_a_log_that_replay_does_not_reproduce_is_a_named_error(tmp_path):
     with pytest.raises(ReplayError, match="recorded by another version"):
         go_on(forged, Simulated())
     assert story(forged) == before
+
+
+class FullDisk(Simulated):
+    """Whose disk is full after some trials."""
+
+    def wait(self, timeout: float | None = None) -> list[TrialResult]:
+        try:
+            return super().wait(timeout)
+        except KeyboardInterrupt:
+            raise MachineFault("No space left on device (weights/3.safetensors)") from None
+
+
+def test_a_fault_of_the_machine_stops_it_and_trials_are_trained_again(tmp_path):
+    run_all(tmp_path / "whole", trials=20)
+    folder = tmp_path / "stopped"
+    with pytest.raises(SearchStopped, match=r"^Stopped: No space left.*3\.safetensors.*nasctl resume stopped"):
+        run_all(folder, FullDisk(stop_after=5), trials=20)
+    run = load_search(str(folder))
+    assert (run.state, run.stopped) == ("stopped", "No space left on device (weights/3.safetensors)")
+    assert run.tally.count("failed") == 0 and run.tally.count("running") > 0
+    go_on(folder, Simulated())
+    assert story(folder) == story(tmp_path / "whole")
 
 
 def test_failures_are_recorded_and_the_search_goes_on(tmp_path):

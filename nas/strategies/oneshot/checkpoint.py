@@ -76,9 +76,8 @@ class Checkpoint:
 def _settings(run: SearchRun) -> str:
     """A hash of everything that decides a supernet's training. Limits of the search and devices do not."""
     config, facts = run.config, run.facts
-    parts: dict[str, object] = {
-        name: getattr(config, name).model_dump(mode="json") for name in ("recipe", "supernet", "data")
-    }
+    parts: dict[str, object] = {name: getattr(config, name).model_dump(mode="json") for name in ("recipe", "supernet")}
+    parts["data"] = config.data.model_copy(update={"cache_dir": None}).model_dump(mode="json")  # which may move
     parts |= {name: getattr(config, name) for name in ("space", "strategy", "seed", "objective")}
     parts |= {name: getattr(facts, name) for name in ("data_key", "input_shape", "classes")}
     parts["budget"] = asdict(facts.budget)
