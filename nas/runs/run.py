@@ -358,8 +358,7 @@ class StudyRun(Run):
 def fold(folder: Path, entries: Iterable[LogEntry]) -> SearchRun | StudyRun:
     """The run that ``entries`` tell of. RunError if they are empty, or of another version."""
     entries = iter(entries)
-    first = next(entries, None)
-    if first is None:
+    if (first := next(entries, None)) is None:
         raise RunError(never_started(folder))
     run: SearchRun | StudyRun
     match first.event:
