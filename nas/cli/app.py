@@ -230,6 +230,9 @@ def space(
 @data_options
 def data(
     path: Annotated[str, typer.Argument(metavar="DATA", help="digits, a folder, an .npz file, or a name.")] = "digits",
+    plot: Annotated[
+        Text, option("Draw examples of each class, as they are and as prepared: sheet.png.", "FILE")
+    ] = None,
     json: Json = False,
     **data_flags: Any,
 ) -> None:

@@ -45,6 +45,10 @@ Prior = Annotated[
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="Answer by the network in 8-bit integers.")]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Go on without images that cannot be read.")]
+AllowDuplicates = Annotated[
+    bool,
+    typer.Option("--allow-duplicates", help="Go on with identical images in train and test, or in two classes."),
+]
 Match = Annotated[Text, option("Only files whose name or path matches: '*.jpg', or several with commas.", "PATTERN")]
 Ignore = Annotated[Text, option("No files or folders whose name or path matches: '*_mask*'.", "PATTERN")]
 ClassLevel = Annotated[
@@ -72,6 +76,7 @@ DATA_OPTIONS: Mapping[str, Any] = {
     "grey": Grey,
     "colour": Colour,
     "skip_broken": SkipBroken,
+    "allow_duplicates": AllowDuplicates,
     "match": Match,
     "ignore": Ignore,
     "class_level": ClassLevel,
@@ -143,7 +148,12 @@ Sampler = Annotated[
 Mixup = Annotated[Text, option("Mix pairs of images: none, mixup or class-aware-mixup. [default: none]", "NAME")]
 Flip = Annotated[
     bool | None,
-    typer.Option("--flip/--no-flip", help="Mirror images in training. [default: if in colour]", show_default=False),
+    typer.Option(
+        "--flip/--no-flip",
+        help="Mirror images in training. [default: in colour, unless they are digits or letters, or classes are each "
+        "other's mirror image]",
+        show_default=False,
+    ),
 ]
 Cutout = Annotated[Text, option("Side of a square erased from each image in training, as a share. [default: 0]", "X")]
 Prune = Annotated[

@@ -25,6 +25,7 @@ class DataConfig(BaseModel):
     fit: Literal["resize", "pad"] = "resize"
     colours: Literal["grey", "rgb"] | None = None  # None: grey if every image is, else RGB
     skip_broken: bool = False
+    allow_duplicates: bool = False  # identical images in train and test, or in two classes
     match: str | None = None  # of files and their paths below a folder: patterns with commas between them
     ignore: str | None = None
     class_level: int | Literal["leaf"] | None = None  # folders below the data folder; None: told from what is there

@@ -53,7 +53,7 @@ class Recipe(BaseModel):
     batch_size: int | None = Field(default=None, ge=2)
     # Pixels that an image of 8 is padded by before a random crop; scales with the size.
     crop_padding: int = Field(default=1, ge=0)
-    # Mirror images; None: colour images only, since digits and letters have a hand.
+    # Mirror images; None: a plan decides by the data (``nas.data.mirrors``); where there is none, colour images.
     flip: bool | None = None
     # Side of the erased square as a share of the image; 0, none: it costs tiny nets in short trainings.
     cutout: float = Field(default=0.0, ge=0, lt=1)

@@ -92,6 +92,11 @@ class Cache:
         return final
 
 
+def held(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def seal(folder: Path) -> dict[str, list[int]]:
     """By the name of each array in ``folder``, its bytes and their checksum: the "files" of a survey."""
     return {path.name: [path.stat().st_size, _checksum(path)] for path in sorted(folder.glob("*.npy"))}

@@ -28,6 +28,7 @@ class Split:
     stored: npt.NDArray[np.uint8]
     rows: npt.NDArray[np.int64]  # sorted
     labels: npt.NDArray[np.int64]
+    mirrored: bool = True  # whether colour images may be mirrored
 
     @property
     def images(self) -> npt.NDArray[np.uint8]:
@@ -80,6 +81,25 @@ class Broken:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two images that show the same: their names inside the source, classes, its own parts, and splits ("none": left
+    out to make a long tail, or not split)."""
+
+    names: tuple[str, str]
+    classes: tuple[str, str]
+    parts: tuple[str, str]
+    splits: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Images that occur more than once. Of more than two identical ones, each is paired with the first."""
+
+    identical: tuple[Pair, ...] = ()  # pixel by pixel, after decoding
+    similar: tuple[Pair, ...] = ()  # but for compression, size, brightness or some noise
+
+
+@dataclass(frozen=True)
 class DataReport:
     """What ``nasctl data`` shows. With ``faults``, what can be known without the cure.
 
@@ -105,8 +125,10 @@ class DataReport:
     preprocessing: Preprocessing | None = None
     notes: dict[str, int] = field(default_factory=dict)  # what is left out of images, and of how many
     remarks: tuple[str, ...] = ()  # what should be known of how it is read and split
+    cache_bytes: tuple[int, int] | None = None  # of its decoded copy, and of all sets in the cache
     proposal: str | None = None  # flags that bring images to one size, where they need one and none was given
     proposal_reason: str | None = None
+    duplicates: Duplicates = Duplicates()
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from nas.config import DataConfig
-from nas.data.cache import Cache, cache_root
-from nas.data.dataset import DataReport, Dataset, Preprocessing
+from nas.data.cache import Cache, cache_root, held, writing
+from nas.data.dataset import DataReport, Dataset, Duplicates, Pair, Preprocessing
 from nas.data.decode import Survey, decode, read_survey, survey_of
+from nas.data.duplicates import identical_groups, near_duplicates
 from nas.data.printable_names import printable, printable_names
-from nas.data.selection import Selection, select
+from nas.data.selection import OUT, Selection, select
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress
 from nas.data.sources.find import find_source
 from nas.data.splits import Rows, long_tail, make_splits
-from nas.data.validation import Proposal, broken_faults, few_images_faults, proposed_size, structure_faults
+from nas.data.validation import (
+    Proposal,
+    broken_faults,
+    duplicate_faults,
+    few_different_faults,
+    few_images_faults,
+    proposed_size,
+    split_remarks,
+    structure_faults,
+)
 from nas.errors import DataError
+from nas.files import write_atomically
 
 _FORMAT = "5"  # of the cached arrays and of the splits; a change makes old caches and keys unknown
+_NAMES = "names.txt"  # of the decoded images, a line each
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,8 @@ class _Examined:
     faults: tuple[str, ...]
     remarks: tuple[str, ...]
     proposal: Proposal | None = None
+    groups: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # of identical images
+    together: Rows | None = None  # those that splitting does not tear apart
 
 
 def open_data(config: DataConfig, *, progress: Progress | None = None) -> Dataset:
@@ -45,6 +60,8 @@ def open_data(config: DataConfig, *, progress: Progress | None = None) -> Datase
     """
     examined = _examine(config, progress)
     faults = [*examined.faults, *_broken(config, examined)]
+    if not config.allow_duplicates and examined.folder is not None:
+        faults += duplicate_faults(_identical(examined.folder, examined, {}))
     if examined.proposal:
         faults.append(examined.proposal.fault)
     if faults or examined.folder is None:
@@ -60,25 +77,34 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
     """
     examined = _examine(config, progress)
     survey, selection, proposal = examined.survey, examined.selection, examined.proposal
-    splits = {} if examined.faults else _counts(selection, _rows(config, selection))
+    rows = {} if examined.faults else _rows(config, examined)
+    counts, duplicates = _counts(selection, rows), Duplicates()
+    if examined.folder is not None:
+        near = near_duplicates(examined.folder, _images(examined.folder), examined.groups)
+        identical = _identical(examined.folder, examined, rows)
+        duplicates = Duplicates(identical=identical, similar=_pairs(examined.folder, selection, near, rows))
+    faults = [*examined.faults, *_broken(config, examined)]
+    faults += [] if config.allow_duplicates else duplicate_faults(duplicates.identical)
     own = selection.own_parts
     return DataReport(
         name=examined.name,
         classes=selection.classes,
         input_shape=survey.input_shape,
         found={"all" if own == [TRAIN] else PARTS[part]: selection.present[part].tolist() for part in own},
-        splits=splits,
+        splits=counts,
         image_sizes=survey.image_sizes,
         modes=survey.modes,
         formats=survey.formats,
         broken=survey.broken,
         num_ignored=survey.num_ignored,
-        faults=(*examined.faults, *_broken(config, examined)),
+        faults=tuple(faults),
         cache_path=examined.folder,
+        cache_bytes=(held(examined.folder), held(examined.folder.parent)) if examined.folder else None,
         levels=survey.levels,
         preprocessing=survey.input_shape and Preprocessing.of(survey.input_shape, config.fit, survey.levels),
         notes=survey.notes,
-        remarks=examined.remarks,
+        remarks=examined.remarks + (split_remarks(selection.classes, counts, examined.together) if rows else ()),
+        duplicates=duplicates,
         proposal=proposal.flags if proposal else None,
         proposal_reason=proposal.reason if proposal else None,
     )
@@ -97,7 +123,7 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
     quick = _hash(_FORMAT, source.fingerprint(), wanted, *([config.colours] if config.colours else []))
     name, told = printable(source.name), tuple(map(printable, source.remarks))
     folder = cache.lookup(quick)
-    if folder is None:
+    if folder is None or not (folder / _NAMES).is_file():
         found = printable_names(source.look(progress))
         survey = survey_of(found)
         selection = select(config, found.classes, found.present, found.labels, found.parts)
@@ -115,7 +141,11 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
     faults = [*selection.faults, *structure_faults(selection, told)]
     faults += [] if faults else few_images_faults(selection)
     remarks = (*told, *survey.remarks, *selection.remarks, *_about_splits(selection))
-    return _Examined(name, survey, selection, folder, tuple(faults), remarks)
+    groups = identical_groups(folder, _images(folder))
+    together = groups if (groups != np.arange(len(groups))).any() else None
+    if together is not None and not faults and (few := few_different_faults(selection, groups)):
+        faults, together = ([], None) if config.allow_duplicates else (few, together)
+    return _Examined(name, survey, selection, folder, tuple(faults), remarks, groups=groups, together=together)
 
 
 def _about_splits(selection: Selection) -> list[str]:
@@ -129,7 +159,11 @@ def _about_splits(selection: Selection) -> list[str]:
 
 def _decoded(cache: Cache, found: Found, target: Preprocessing, progress: Progress | None) -> Path:
     key = _hash(_FORMAT, found.digest, str(target))
-    return cache.fill(key, lambda folder: decode(found, target, folder, progress))
+    folder = cache.fill(key, lambda folder: decode(found, target, folder, progress))
+    broken = {one.name for one in read_survey(folder).broken}
+    with writing(cache.root):
+        write_atomically(folder / _NAMES, "".join(f"{name}\n" for name in found.names if name not in broken))
+    return folder
 
 
 def _preprocessing(found: Found, config: DataConfig) -> Preprocessing:
@@ -138,9 +172,10 @@ def _preprocessing(found: Found, config: DataConfig) -> Preprocessing:
     return Preprocessing.of((1 if is_grey else 3, height, width), config.fit, found.levels)
 
 
-def _rows(config: DataConfig, selection: Selection) -> dict[str, Rows]:
+def _rows(config: DataConfig, examined: _Examined) -> dict[str, Rows]:
+    selection, copies = examined.selection, examined.together
     labels, num_classes, seed = selection.labels, len(selection.classes), config.split_seed
-    rows = make_splits(labels, selection.parts, selection.own_parts, num_classes=num_classes, seed=seed)
+    rows = make_splits(labels, selection.parts, selection.own_parts, num_classes=num_classes, seed=seed, copies=copies)
     if not config.hold_out and VAL not in selection.own_parts:
         rows["train"] = np.sort(np.concatenate([rows[name] for name in ("train", "select", "rank")]))
     if config.imbalance_factor > 1:
@@ -159,18 +194,51 @@ def _dataset(config: DataConfig, examined: _Examined, folder: Path) -> Dataset:
     assert survey.input_shape is not None, "a decoded set has a shape"
     own_key = [] if config.hold_out else ["nothing held out"]
     own_key += [config.selection] if config.selection else []
-    rows = _rows(config, selection)
+    own_key += [] if examined.together is None else ["copies together"]
+    rows = _rows(config, examined)
+    counts = _counts(selection, rows)
     return Dataset(
         name=examined.name,
         key=_hash(_FORMAT, folder.name, str(config.split_seed), repr(float(config.imbalance_factor)), *own_key),
         classes=selection.classes,
         input_shape=survey.input_shape,
-        counts=_counts(selection, rows),
+        counts=counts,
         cache_path=folder,
         rows=rows,
         labels=selection.labels,
         levels=survey.levels,
-        remarks=examined.remarks,
+        remarks=examined.remarks + split_remarks(selection.classes, counts, examined.together),
+    )
+
+
+def _images(folder: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.asarray(np.load(folder / "images.npy", mmap_mode="r"))
+
+
+def _identical(folder: Path, examined: _Examined, rows: Mapping[str, Rows]) -> tuple[Pair, ...]:
+    groups = examined.groups
+    copies = np.flatnonzero(groups != np.arange(len(groups)))
+    return _pairs(folder, examined.selection, np.stack([groups[copies], copies], axis=1), rows)
+
+
+def _pairs(folder: Path, selection: Selection, pairs: Rows, rows: Mapping[str, Rows]) -> tuple[Pair, ...]:
+    """Pairs of rows (P, 2) as people know them, of images that are used."""
+    labels, parts, classes = selection.labels, selection.parts, selection.classes
+    pairs = pairs[(parts[pairs] != OUT).all(axis=1)]
+    if not len(pairs):
+        return ()
+    names = (folder / _NAMES).read_text().splitlines()
+    splits = np.full(len(labels), "none", dtype=object)
+    for name, chosen in rows.items():
+        splits[chosen] = name
+    return tuple(
+        Pair(
+            names=(names[one], names[other]),
+            classes=(classes[labels[one]], classes[labels[other]]),
+            parts=(PARTS[parts[one]], PARTS[parts[other]]),
+            splits=(str(splits[one]), str(splits[other])),
+        )
+        for one, other in pairs.tolist()
     )
 
 

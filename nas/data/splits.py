@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from nas.data.copies import Rows as Rows
+from nas.data.copies import together
 from nas.data.dataset import SPLIT_NAMES
 from nas.data.sources.base import TEST, TRAIN, VAL
-
-Rows = npt.NDArray[np.int64]
 
 _TEST_SHARE = 0.2  # of all images, where the source has no test images of its own
 _SMALL = 10_000  # training images; below it select and rank need a larger share to be worth reading
@@ -29,12 +29,20 @@ def least_images(own_parts: Sequence[int]) -> dict[int, int]:
 
 
 def make_splits(
-    labels: Rows, parts: npt.NDArray[np.uint8], own_parts: Sequence[int], *, num_classes: int, seed: int
+    labels: Rows,
+    parts: npt.NDArray[np.uint8],
+    own_parts: Sequence[int],
+    *,
+    num_classes: int,
+    seed: int,
+    copies: Rows | None = None,
 ) -> dict[str, Rows]:
     """Sorted rows of train, select, rank and test. Every class must have ``least_images`` in each part.
 
     The source's own test images are the test split, else 20 % are held out. The source's val images are
     halved into select and rank, else each takes 15 % of the rest (10 %, at most 5,000, from 10,000 on).
+
+    Of a part, images with equal numbers in ``copies`` (N,) stay in one split: train, if there are enough others.
     """
     rng = np.random.default_rng([seed, _DEAL])
     counts = {part: np.bincount(labels[parts == part], minlength=num_classes) for part in (TRAIN, VAL, TEST)}
@@ -49,11 +57,12 @@ def make_splits(
     num_each = np.zeros_like(rest) if halves else _share_out(rest, share, keep=_LEAST_TRAIN, takers=2)
 
     rows = {part: np.flatnonzero(parts == part) for part in (TRAIN, VAL, TEST)}
-    test, select, rank, train = _deal(rows[TRAIN], labels, [num_test, num_each, num_each], rng)
+    takes = [num_test, num_each, num_each]
+    test, select, rank, train = _deal(rows[TRAIN], labels, takes, rng, copies, keep=_LEAST_TRAIN)
     if halves:
         odd = counts[VAL] % 2
         half = (counts[VAL] + odd * (np.cumsum(odd) % 2)) // 2  # odd ones out go to either side in turn
-        select, rank = _deal(rows[VAL], labels, [half], rng)
+        select, rank = _deal(rows[VAL], labels, [half], rng, copies)
     if TEST in own_parts:
         test = rows[TEST]
     return dict(zip(SPLIT_NAMES, (train, select, rank, test), strict=True))
@@ -86,12 +95,22 @@ def _share_out(counts: Rows, share: float, *, keep: int, takers: int = 1) -> Row
     return shared
 
 
-def _deal(rows: Rows, labels: Rows, takes: Sequence[Rows], rng: np.random.Generator) -> list[Rows]:
-    """Shuffle each class and deal it out: ``takes[k][c]`` of class c to pile k, the rest to a last pile."""
+def _deal(
+    rows: Rows,
+    labels: Rows,
+    takes: Sequence[Rows],
+    rng: np.random.Generator,
+    copies: Rows | None = None,
+    keep: int = 1,
+) -> list[Rows]:
+    """Shuffle each class and deal it out: ``takes[k][c]`` of class c to pile k, the rest to a last pile, which gets at
+    least ``keep`` different images of each. What has equal ``copies`` comes to one pile."""
     shuffled = rng.permutation(rows)
     order = shuffled[np.argsort(labels[shuffled], kind="stable")]
     classes = labels[order]
     position = np.arange(len(order)) - np.searchsorted(classes, classes)  # within its class
     ends = np.cumsum(np.stack(takes), axis=0)
     pile = (position[None] >= ends[:, classes]).sum(axis=0)
+    if copies is not None:
+        pile = together(pile, classes, copies[order], takes, keep)
     return [np.sort(order[pile == number]) for number in range(len(takes) + 1)]

@@ -7,14 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from nas.config.data import LARGEST_SIDE, SMALLEST_SIDE
-from nas.data.dataset import Broken
+from nas.data.dataset import Broken, Pair
 from nas.data.selection import Selection
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found
-from nas.data.splits import least_images
+from nas.data.splits import Rows, least_images
+from nas.units import counted
 
 _SHOWN = 20
+_PAIRS_SHOWN = 5
+_FEW_TO_RANK = 10  # images of a class: one of them is ten points of its recall
 _SIDES = (16, 24, 32, 48, 64)  # that are proposed
 _LONG = 1.5  # times the shorter side: a tenth of the images longer than that, and they are padded, not squeezed
 
@@ -96,18 +100,89 @@ def proposed_size(found: Found) -> Proposal | None:
 
 def few_images_faults(selection: Selection) -> list[str]:
     """Classes that cannot have an image in each split."""
+    counts = {
+        part: np.bincount(selection.labels[selection.parts == part], minlength=len(selection.classes))
+        for part in least_images(selection.own_parts)
+    }
+    return _few(selection, counts, "readable", "Add images, or leave such classes out: --drop-small-classes.")
+
+
+def few_different_faults(selection: Selection, groups: Rows) -> list[str]:
+    """Classes that cannot have an image in each split when identical ones (``groups``) stay together."""
+    counts = {
+        part: _to_deal(
+            selection.labels[selection.parts == part], groups[selection.parts == part], len(selection.classes)
+        )
+        for part in least_images(selection.own_parts)
+        if part != TEST
+    }
+    return _few(selection, counts, "different", "Add images, or let copies stand in several by --allow-duplicates.")
+
+
+def _few(selection: Selection, counts: dict[int, npt.NDArray[np.int64]], what: str, cure: str) -> list[str]:
     faults = []
-    for part, least in least_images(selection.own_parts).items():
-        counts = np.bincount(selection.labels[selection.parts == part], minlength=len(selection.classes))
-        few = [f"{selection.classes[c]} ({counts[c]})" for c in np.flatnonzero(counts < least)]
+    for part, of_part in counts.items():
+        least = least_images(selection.own_parts)[part]
+        few = [f"{selection.classes[c]} ({of_part[c]})" for c in np.flatnonzero(of_part < least)]
         if few:
             where = "" if selection.own_parts == [TRAIN] else f" in {PARTS[part]}"
             faults.append(
-                f"Too few readable images{where} of: {some(few)}. Every class needs at least {least}{where}, "
-                "so that train has 2 and select, rank and test have 1 each. Add images, or leave such classes out: "
-                "--drop-small-classes."
+                f"Too few {what} images{where} of: {some(few)}. Every class needs at least {least}{where}, "
+                f"so that train has 2 and select, rank and test have 1 each. {cure}"
             )
     return faults
+
+
+def _to_deal(labels: Rows, groups: Rows, num_classes: int) -> npt.NDArray[np.int64]:
+    """Of each class the images that can be dealt out one by one, and up to two that stand in other classes too, which
+    are only good to train on."""
+    each = np.unique(np.stack([groups, labels]), axis=1)
+    _, which, times = np.unique(each[0], return_inverse=True, return_counts=True)
+    mixed = times[which.reshape(-1)] > 1
+    alone, shared = (np.bincount(each[1][rows], minlength=num_classes) for rows in (~mixed, mixed))
+    counts: npt.NDArray[np.int64] = alone + np.minimum(shared, 2)
+    return counts
+
+
+def duplicate_faults(identical: Sequence[Pair]) -> list[str]:
+    """Identical images on both sides of the source's own parts, or in two classes."""
+    faults = []
+    across = [pair for pair in identical if pair.parts[0] != pair.parts[1]]
+    for parts in dict.fromkeys(tuple(sorted(pair.parts, key=PARTS.index)) for pair in across):
+        pairs = [pair for pair in across if set(pair.parts) == set(parts)]
+        faults.append(
+            f"Identical images in {parts[0]} and {parts[1]}, {len(pairs):,} of them: {_pairs(pairs)}. Figures on "
+            f"{parts[1]} would be too good: remove them from {parts[0]}, or go on with them by --allow-duplicates."
+        )
+    if pairs := [pair for pair in identical if pair.classes[0] != pair.classes[1]]:
+        faults.append(
+            f"Identical images in two classes, {len(pairs):,} of them: {_pairs(pairs)}. Remove what is labelled "
+            "wrongly, or go on with them by --allow-duplicates."
+        )
+    return faults
+
+
+def _pairs(pairs: Sequence[Pair]) -> str:
+    more = f" ... and {len(pairs) - _PAIRS_SHOWN:,} more ('nasctl data --json' lists all)"
+    shown = ", ".join(" = ".join(pair.names) for pair in pairs[:_PAIRS_SHOWN])
+    return shown + (more if len(pairs) > _PAIRS_SHOWN else "")
+
+
+def split_remarks(classes: Sequence[str], counts: dict[str, list[int]], together: Rows | None) -> tuple[str, ...]:
+    """What a user should know of splits that can be used: few images to rank by, copies kept together."""
+    notes = []
+    few = sorted((count, name) for name, count in zip(classes, counts["rank"], strict=True) if count < _FEW_TO_RANK)
+    if few:
+        others = f", and fewer than {_FEW_TO_RANK} of {len(few) - 1:,} more" if len(few) > 1 else ""
+        images = f"{few[0][0]} image{'s' * (few[0][0] != 1)}"
+        notes.append(
+            f"Trials are ranked on {images} of {few[0][1]}{others}: one more or less right moves its recall by "
+            f"{100 / max(few[0][0], 1):.0f} points, so the order of close trials is chance"
+        )
+    if together is not None:
+        num_copies = int((together != np.arange(len(together))).sum())
+        notes.append(f"{counted(num_copies, 'image')} repeated pixel by pixel: copies are kept in one split")
+    return tuple(notes)
 
 
 def broken_faults(broken: Sequence[Broken], present: Iterable[Sequence[int]]) -> list[str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from budgets import Budget
 from budgets.draw import settle
 from nas.autotune import Placement
-from nas.config import SearchConfig
+from nas.config import DataConfig, Recipe, SearchConfig
 from nas.config.auto_recipe import LEAST_EPOCHS, settled
 from nas.data import Dataset, open_data
+from nas.data.mirrors import mirroring
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
@@ -40,6 +41,7 @@ class Plan:
     placement: Placement | None = None  # how trials run, where that was measured (see ``nas.engine.placement``)
     recipe_note: str = ""  # what was chosen from the data, or does not suit them
     levels: tuple[float, float] | None = None  # of images deeper than 8 bits
+    mirroring: str = ""  # why images are mirrored in training or not, if the data decided
     trial_seconds: float | None = None  # that a trial takes on average, if that was measured
 
 
@@ -57,6 +59,7 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     assert space and task and fitted and slots and data
     budget, note = fitted
     recipe, recipe_note = settled(config.recipe, list(map(int, data.counts["train"])), config.objective)
+    (recipe,), why_mirrored = mirrored_or_not([recipe], data, config.data)
     told = "epochs" in config.recipe.model_fields_set
     is_open = not told and config.confirm_epochs is None and config.time_limit is None
     lengthen = is_open and config.confirm > 0 and recipe.epochs > LEAST_EPOCHS
@@ -69,7 +72,7 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
         check_plan(config, space, task, budget, device=slots[0].device, train_counts=data.counts["train"])
     return Plan(
         config, space, task, budget, note, data.classes, slots, counts_by_split(data), data.name, data.key,
-        data.remarks, recipe_note=recipe_note, levels=data.levels,
+        data.remarks, recipe_note=recipe_note, levels=data.levels, mirroring=why_mirrored,
     )  # fmt: skip
 
 
@@ -89,9 +92,18 @@ def start(plan: Plan, folder: Path) -> EventLog:
         placement=plan.placement,
         recipe_note=plan.recipe_note,
         levels=plan.levels,
+        mirroring=plan.mirroring,
         trial_seconds=plan.trial_seconds,
     )
     return start_search(folder, plan.config, facts)
+
+
+def mirrored_or_not(recipes: Sequence[Recipe], data: Dataset, config: DataConfig) -> tuple[list[Recipe], str]:
+    """Recipes that say whether images are mirrored, and why, if one of them left that to the data."""
+    if all(recipe.flip is not None for recipe in recipes):
+        return list(recipes), ""
+    flip, why = mirroring(data, config.source)
+    return [recipe.model_copy(update={"flip": flip}) if recipe.flip is None else recipe for recipe in recipes], why
 
 
 def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) -> None:

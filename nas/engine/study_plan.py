@@ -18,7 +18,7 @@ from nas.config.recipe import Objective
 from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
-from nas.engine.plan import counts_by_split
+from nas.engine.plan import counts_by_split, mirrored_or_not
 from nas.errors import UsageError, attempt, nearest
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
@@ -112,12 +112,14 @@ def plan_study(
     task = Task(data.input_shape, len(data.classes))
     members = [_settled(member, asked, request, task, data, data_settings, faults) for member in asked.members]
     raise_all(faults)
+    settled = [member for member in members if member]
+    recipes, why_mirrored = mirrored_or_not([member.recipe for member in settled], data, data_settings)
     study = asked.study
     config = StudyConfig(
         study=study.name,
         sentence=study.sentence,
         data=data_settings,
-        members=tuple(member for member in members if member),
+        members=tuple(m.model_copy(update={"recipe": recipe}) for m, recipe in zip(settled, recipes, strict=True)),
         seeds=request.seeds or study.seeds,
         **request.model_dump(include=set(RUN_SETTINGS)),
     )
@@ -129,6 +131,7 @@ def plan_study(
         data_key=data.key,
         data_remarks=data.remarks,
         threads=recorded_threads(slots),
+        mirroring=why_mirrored,
         members={member.name: _counted(member, task) for member in config.members},
     )
     return StudyPlan(config, facts, slots)
@@ -240,6 +243,7 @@ def _network(name: str, asked: _Asked, task: Task, num_train: int, faults: list[
     if asked.arch:
         run, trial_id = asked.arch
         ours = {"name", "post_hoc_tau", *METHOD_FLAGS}  # methods are the study's matter
+        ours |= {"flip"} if run.facts.mirroring else set()  # these data decide anew
         recipe = run.config.recipe.model_dump(exclude=ours) | {"epochs": run.final_epochs}
         return _Network(space=run.config.space, sample=run.trials[trial_id].sample, recipe=recipe)
     if name in HAND_NETS:

@@ -167,3 +167,25 @@ def _short(name: str) -> str:
 
 def _marker(place: int) -> str:
     return "os^Dv<>PX*"[place % 10]
+
+
+@dataclass(frozen=True)
+class Label:
+    """Text in a picture; ``x`` and ``y`` are the pixels of its upper left corner."""
+
+    x: float
+    y: float
+    text: str
+    size: int
+
+
+def picture_plot(path: Path, canvas: npt.NDArray[np.uint8], labels: Sequence[Label]) -> None:
+    """A picture (H, W, 3), pixel by pixel, with text on it."""
+    height, width = canvas.shape[:2]
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(canvas, aspect="auto", interpolation="nearest", extent=(0, width, height, 0))
+    axes.set_axis_off()
+    for label in labels:
+        axes.text(label.x, label.y, label.text, fontsize=label.size, va="top", linespacing=1.3, parse_math=False)
+    figure.savefig(path)

@@ -45,6 +45,7 @@ class Facts:
     data_key: str  # of the images and their splits
     data_remarks: tuple[str, ...] = ()  # what should be known of how they were read
     threads: int | None = None  # of each worker on a CPU: a resumed run keeps them; None on GPUs, and in older logs
+    mirroring: str = ""  # why images are mirrored in training or not, if the data decided
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nas.config import Recipe
+from nas.config.views import Views
 
 
 def normalize(images_NCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
@@ -28,16 +29,14 @@ def augment(
     ``normal``, mean and standard deviation per channel, is what to normalize with. Crop and mirror are one gather
     of pixels, before that, where they are a byte each. Cutout writes zeros, the mean colour of normalized images.
     """
-    height, width = images_NCHW.shape[-2:]
+    channels, height, width = images_NCHW.shape[1:]
+    views = Views.of(recipe, (channels, height, width))
     view_NCHW = images_NCHW
-    flip = images_NCHW.shape[1] == 3 if recipe.flip is None else recipe.flip
-    pad_height = min(round(recipe.crop_padding * height / 8), height - 1)
-    pad_width = min(round(recipe.crop_padding * width / 8), width - 1)
-    if pad_height or pad_width or flip:
-        view_NCHW = _crop_and_flip(view_NCHW, (pad_height, pad_width), flip, generator)
+    if views.down or views.across or views.mirrored:
+        view_NCHW = _crop_and_flip(view_NCHW, (views.down, views.across), views.mirrored, generator)
     view_NCHW = view_NCHW.float() if normal is None else normalize(view_NCHW, *normal)
-    if side := round(recipe.cutout * min(height, width)):
-        view_NCHW = _cutout(view_NCHW, side, generator)
+    if views.hole:
+        view_NCHW = _cutout(view_NCHW, views.hole, generator)
     return view_NCHW
 
 

@@ -6,6 +6,7 @@ A search's own process lets go of them with ``forget`` when its supernet is trai
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 from nas.data import DataConfig, Dataset, open_data
 from nas.data.dataset import SplitName
@@ -28,16 +29,18 @@ def split_on_device(config: DataConfig, device: str, name: SplitName) -> TensorS
 
 @functools.lru_cache(maxsize=1)
 def synthetic_on_device(
-    config: DataConfig, device: str, oversampling: str
+    config: DataConfig, device: str, oversampling: str, *, mirrored: bool = True
 ) -> tuple[TensorSplit | None, tuple[str, ...]]:
-    """What the oversampler adds to the training split, on the device, and its warnings.
+    """What the oversampler adds to the training split, on the device, and its warnings; ``mirrored``: whether it may
+    mirror colour images.
 
     On a CPU its pixels stay in a memory map, which all workers share; the first of them makes it, others wait.
     """
     if oversampling == "none":
         return None, ()
     dataset = open_dataset(config)
-    made = oversample(oversampling, dataset.split("train"), cache=dataset.cache_path, key=dataset.key)
+    train = replace(dataset.split("train"), mirrored=mirrored)
+    made = oversample(oversampling, train, cache=dataset.cache_path, key=dataset.key)
     return TensorSplit.of(made.images, made.labels, device, rows=made.rows), made.warnings
 
 

@@ -87,7 +87,9 @@ def _train_and_score(
     _log(spec, *_header(spec, device, model))
     watch.switch("opening")
     _check_data(spec)
-    synthetic, warnings = synthetic_on_device(spec.data, device, spec.recipe.oversampling)
+    synthetic, warnings = synthetic_on_device(
+        spec.data, device, spec.recipe.oversampling, mirrored=spec.recipe.flip is not False
+    )
     _log(spec, *(f"warning: {warning}" for warning in warnings))
 
     def record_epoch(record: dict[str, float]) -> None:

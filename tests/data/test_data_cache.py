@@ -104,7 +104,7 @@ def test_a_waiting_process_gets_the_set_of_one_that_dies(folder: Path, tmp_path:
 
 
 def test_leftovers_of_other_sets_are_swept(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "sets" / ".tmp-0123abcd-x").mkdir(parents=True)
+    (tmp_path / "sets" / ".tmp-0123abcd-0123456789ab").mkdir(parents=True)
     (tmp_path / "locks").mkdir()
     open_data(config(folder, tmp_path))
     assert len(listed(tmp_path)) == 1

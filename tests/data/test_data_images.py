@@ -189,7 +189,7 @@ def write_folder(path: Path, images: dict[str, Image.Image], *, copies: int = 6)
 
 
 def opened(config: DataConfig, **changes: Any) -> Dataset:
-    return open_data(config.model_copy(update=changes))
+    return open_data(config.model_copy(update={"allow_duplicates": True, **changes}))
 
 
 def test_one_channel_only_if_every_image_is_grey(tmp_path: Path) -> None:

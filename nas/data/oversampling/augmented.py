@@ -17,8 +17,9 @@ def augmented_copies(split: Split) -> Iterator[Synthetic]:
     """Transformed copies of a class's images up to the majority's count, each image as often as any other.
 
     To each a random subset of one to all of these is applied: rotation to 40 degrees, translation to 20 %,
-    colour jitter of 50 %, Gaussian blur with a kernel of 3, and, for colour images only, since digits and letters
-    have a hand, horizontal and vertical flip with probability 0.8. What a shift uncovers repeats the border.
+    colour jitter of 50 %, Gaussian blur with a kernel of 3, and, for colour images that may be mirrored, since digits
+    and letters have a hand, horizontal and vertical flip with probability 0.8. What a shift uncovers repeats the
+    border.
     """
     import torch  # here, because listing the oversamplers should not wait for it
 
@@ -32,4 +33,4 @@ def augmented_copies(split: Split) -> Iterator[Synthetic]:
         chosen = np.resize(rng.permutation(np.flatnonzero(split.labels == label)), majority - count)
         for part in pieces(chosen, split, BATCH_BYTES):
             images = torch.from_numpy(gather(split, part))
-            yield Synthetic(transformed(images, generator).numpy(), split.labels[part])
+            yield Synthetic(transformed(images, generator, mirrored=split.mirrored).numpy(), split.labels[part])

@@ -39,7 +39,7 @@ def oversample(name: str, split: Split, *, cache: Path, key: str) -> Synthetic:
     made = oversampler(split)
     if isinstance(made, Synthetic):
         return made
-    settings = f"{key}|{name}|{VERSION}|{SEED}|{len(split.labels)}"
+    settings = f"{key}|{name}|{VERSION}|{SEED}|{len(split.labels)}" + ("" if split.mirrored else "|no mirrors")
     stored = Cache(cache / "oversampled")
     set_key = f"{name.replace('-', '_')}_{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
     folder = stored.root / "sets" / set_key

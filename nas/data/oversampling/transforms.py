@@ -19,22 +19,23 @@ SIGMAS = 0.1, 2.0  # of the Gaussian blur, in pixels; its kernel has 3 x 3
 GREY_KINDS, COLOUR_KINDS = 4, 6  # rotation, translation, jitter, blur; colour images: both flips too
 
 
-def transformed(images_NCHW: Tensor, generator: Generator) -> Tensor:
-    """A random subset of the transformations of every image, uint8 in and out, drawn independently."""
+def transformed(images_NCHW: Tensor, generator: Generator, *, mirrored: bool = True) -> Tensor:
+    """A random subset of the transformations of every image, uint8 in and out, drawn independently; flips only where
+    colour images may be ``mirrored``."""
     n, channels = images_NCHW.shape[:2]
-    num_kinds = COLOUR_KINDS if channels == 3 else GREY_KINDS
+    num_kinds = COLOUR_KINDS if channels == 3 and mirrored else GREY_KINDS
     rank_NK = torch.rand(n, num_kinds, generator=generator).argsort(1).argsort(1)
     num_N1 = torch.randint(1, num_kinds + 1, (n, 1), generator=generator)
     turned, shifted, jittered, blurred, *flips = (rank_NK < num_N1).unbind(1)
-    mirrored = [flip & (torch.rand(n, generator=generator) < FLIPPED) for flip in flips]
+    flipped = [flip & (torch.rand(n, generator=generator) < FLIPPED) for flip in flips]
     x_NCHW = images_NCHW.float() / 255
-    x_NCHW = _moved(x_NCHW, turned, shifted, mirrored, generator)
+    x_NCHW = _moved(x_NCHW, turned, shifted, flipped, generator)
     x_NCHW = _jittered(x_NCHW, jittered, generator)
     x_NCHW = _blurred(x_NCHW, blurred, generator)
     return (x_NCHW * 255).round().clamp(0, 255).to(torch.uint8)
 
 
-def _moved(x_NCHW: Tensor, turned: Tensor, shifted: Tensor, mirrored: list[Tensor], generator: Generator) -> Tensor:
+def _moved(x_NCHW: Tensor, turned: Tensor, shifted: Tensor, flipped: list[Tensor], generator: Generator) -> Tensor:
     """Rotation, translation and flips in one bilinear reading of the pixels."""
     n, _, height, width = x_NCHW.shape
     angle_N = _either_way(n, generator) * math.radians(MAX_ANGLE) * turned
@@ -42,7 +43,7 @@ def _moved(x_NCHW: Tensor, turned: Tensor, shifted: Tensor, mirrored: list[Tenso
     matrix_N23[:, 0, 0] = matrix_N23[:, 1, 1] = angle_N.cos()
     matrix_N23[:, 0, 1] = -angle_N.sin() * height / width
     matrix_N23[:, 1, 0] = angle_N.sin() * width / height
-    for axis, flip in enumerate(mirrored):  # horizontal, vertical
+    for axis, flip in enumerate(flipped):  # horizontal, vertical
         matrix_N23[:, :, axis] *= 1 - 2.0 * flip.unsqueeze(1)
     for axis in range(2):
         matrix_N23[:, axis, 2] = _either_way(n, generator) * 2 * MAX_SHIFT * shifted

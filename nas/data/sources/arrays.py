@@ -33,6 +33,7 @@ def found_in_arrays(
     np.add.at(present, (parts, labels), 1)
     grey, deep = images.ndim == 3, images.dtype != np.uint8
     height, width = images.shape[1:3]
+    mode = images.dtype.name if deep else "L" if grey else "RGB"
 
     def read(row: int, target: Preprocessing) -> npt.NDArray[np.uint8]:
         from nas.data.images import decode_array
@@ -53,7 +54,8 @@ def found_in_arrays(
         digest=digest.hexdigest(),
         read=read,
         present=present,
-        modes=Counter({images.dtype.name if deep else "L" if grey else "RGB": len(images)}),
+        modes=Counter({mode: len(images)}),
+        kinds=[f"{origin} {mode}"] * len(images),
         formats=Counter({origin: len(images)}),
         extents=list(_extents(images, parts)) if deep else (),
     )

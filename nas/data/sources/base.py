@@ -44,6 +44,7 @@ class Found:
     extents: Sequence[tuple[int, Levels]] = ()  # of deep images: part, least and largest value
     notes: Counter[str] = field(default_factory=Counter)  # what is left out of images, and of how many
     remarks: tuple[str, ...] = ()  # what else should be known of how they were read
+    kinds: Sequence[str] = ()  # format and mode of each readable image: "JPEG RGB"
 
     @property
     def levels(self) -> Levels | None:

@@ -84,6 +84,7 @@ def found_in_files(
         read=read,
         present=present,
         modes=Counter(header.mode for _, header in good),
+        kinds=[f"{header.format} {header.mode}" for _, header in good],
         formats=Counter(header.format for _, header in good),
         broken=tuple(Broken(entry.name, one.trouble) for entry, one in images if one.trouble),
         num_ignored=len(looked) - len(images),

@@ -9,11 +9,14 @@ from rich.markup import escape
 from rich.text import Text
 
 from nas.data import DataReport
+from nas.data.dataset import SPLIT_NAMES, Pair
+from nas.data.sources.base import PARTS
 from nas.report.tables.format import make_table
-from nas.units import memory
+from nas.units import counted, memory
 
 MOST_CLASSES = 100  # rows of the table; a set with more shows the first and last of them
 MOST_BROKEN = 20
+MOST_PAIRS = 3  # of each kind
 
 
 def print_data(console: Console, report: DataReport) -> None:
@@ -36,6 +39,8 @@ def print_data(console: Console, report: DataReport) -> None:
             f"Needs a size: {report.proposal_reason} Add {report.proposal}, or another size.",
             highlight=False, markup=False, soft_wrap=True, style="yellow",
         )  # fmt: skip
+    for line in _duplicates(report):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     if report.broken:
         console.print(f"Cannot be read: {len(report.broken):,}")
         for broken in report.broken[:MOST_BROKEN]:
@@ -59,16 +64,40 @@ def _facts(report: DataReport) -> Iterator[str]:
         yield f"Deeper than 8 bits: {black:g} to {white:g} become 0 to 255, for all images alike"
     yield from (f"{note}: {count:,}" for note, count in report.notes.items())
     yield from (f"{remark}." for remark in report.remarks)
-    if report.cache_path:
-        held = sum(path.stat().st_size for path in report.cache_path.iterdir())
-        sets = report.cache_path.parent
-        total = sum(path.stat().st_size for path in sets.rglob("*") if path.is_file())
-        yield (
-            f"Decoded copy: {memory(held)} in {report.cache_path}; all sets there take {memory(total)}, and may be "
-            "deleted"
-        )
+    if report.cache_path and report.cache_bytes:
+        held, total = map(memory, report.cache_bytes)
+        yield f"Decoded copy: {held} in {report.cache_path}; all sets there take {total}, and may be deleted"
     if report.num_ignored:
         yield f"Files that are no images, or lie where no class is: {report.num_ignored:,}"
+
+
+def _duplicates(report: DataReport) -> Iterator[str]:
+    """How many images occur more than once, and the first pairs, by where they stand."""
+    kinds = (("Identical", " = ", report.duplicates.identical), ("Nearly identical", " ~ ", report.duplicates.similar))
+    for kind, sign, pairs in kinds:
+        if pairs:
+            yield f"{kind} images: {counted(len(pairs), 'pair')}"
+        by_place: dict[str, list[Pair]] = {}
+        for pair in pairs:
+            for place in _places(pair):
+                by_place.setdefault(place, []).append(pair)
+        for place, here in sorted(by_place.items(), key=lambda one: -len(one[1])):
+            more = f", and {len(here) - MOST_PAIRS:,} more" if len(here) > MOST_PAIRS else ""
+            yield f"  {len(here):,} {place}: " + ", ".join(sign.join(pair.names) for pair in here[:MOST_PAIRS]) + more
+
+
+def _places(pair: Pair) -> Iterator[str]:
+    """Where a pair stands, what is worst first."""
+    if pair.classes[0] != pair.classes[1]:
+        yield "in two classes"
+    if pair.parts[0] != pair.parts[1]:
+        yield "in its own {} and {}".format(*sorted(pair.parts, key=PARTS.index))
+        return
+    one, other = sorted(pair.splits, key=[*SPLIT_NAMES, "none"].index)
+    if one != other != "none":
+        yield f"in the splits {one} and {other}"
+    elif pair.classes[0] == pair.classes[1]:
+        yield "within a class and a split"
 
 
 def _listed(counts: dict[str, int]) -> str:

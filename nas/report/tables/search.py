@@ -12,6 +12,7 @@ from rich.table import Table
 
 from nas.autotune import Placement
 from nas.config import SearchConfig
+from nas.config.views import views_in_words
 from nas.engine.duration import search_seconds
 from nas.executors import WorkerSlot
 from nas.report.floor import advice, floor_words
@@ -74,6 +75,7 @@ def _settings(run: SearchRun, places: str) -> str:
         + config.objective.replace("_", " ")
         + ("; weak trials stop early" if config.prune else ""),
     ]
+    lines.append(f"        {escape(views_in_words(config.recipe, facts.input_shape, facts.mirroring))}")
     if facts.recipe_note:
         lines.append(f"        {facts.recipe_note}")
     if facts.placement is not None and facts.placement.execution is not None:

@@ -13,6 +13,7 @@ from baselines import classical
 from baselines.hand_nets import HAND_NETS
 from baselines.registry import get_network, network_names
 from baselines.studies import STUDIES
+from nas.config.views import views_in_words
 from nas.executors import WorkerSlot
 from nas.report.study import REPORTED, StudyReport, study_report
 from nas.report.tables.format import compact, make_table, percent
@@ -60,6 +61,10 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
         + (f", stops early after {recipe.patience} without a lower loss" if recipe.patience else "")
         + f"; {recipe.optimizer}, {recipe.schedule}, learning rate {recipe.learning_rate:g}; "
         + f"leaves the {recipe.keep_epoch} epoch; what differs is in each member's name",
+        *dict.fromkeys(
+            f"        {escape(views_in_words(member.recipe, facts.input_shape, facts.mirroring))}"
+            for member in config.members
+        ),
         "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
     ]
     lines += [f"Network {escape(text)}" for text in dict.fromkeys(m.text for m in facts.members.values())]

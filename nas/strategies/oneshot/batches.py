@@ -44,7 +44,9 @@ class Images:
     def of(cls, config: SearchConfig, num_classes: int, device: str) -> Images:
         """Those of a search, loaded and divided as for its trials."""
         train = split_on_device(config.data, device, "train")
-        synthetic, _ = synthetic_on_device(config.data, device, config.recipe.oversampling)
+        synthetic, _ = synthetic_on_device(
+            config.data, device, config.recipe.oversampling, mirrored=config.recipe.flip is not False
+        )
         images, sizes = epoch_plan(train, synthetic, config.recipe)
         select, rank = (split_on_device(config.data, device, name) for name in ("select", "rank"))
         return cls(images, select, rank, sizes, train.mean_and_std, num_classes, torch.device(device), config.recipe)

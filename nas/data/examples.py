@@ -1,0 +1,86 @@
+"""A few images of each class, as they are and as a network takes them; and what kinds of images each class holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.config import DataConfig
+from nas.data.cache import cache_root
+from nas.data.dataset import Preprocessing
+from nas.data.printable_names import printable_names
+from nas.data.sources.base import Found, Progress
+from nas.data.sources.find import find_source
+
+_SHOWN_SIDE = 160  # pixels that originals are shrunk to
+
+Pixels = npt.NDArray[np.uint8]  # (C, H, W)
+
+
+@dataclass(frozen=True)
+class ClassExamples:
+    """Of one class: how many images there are, of what kinds, and some of them, each as it is (upright, small) and as
+    it is prepared."""
+
+    name: str
+    count: int
+    sizes: tuple[tuple[int, int], ...]  # width and height: the smallest, and the largest if that is another
+    kinds: tuple[str, ...]  # formats and modes, the most frequent first
+    pairs: tuple[tuple[Pixels, Pixels], ...]
+
+
+def class_examples(
+    config: DataConfig, target: Preprocessing, most: int, each: int, *, progress: Progress | None = None
+) -> list[ClassExamples]:
+    """``each`` examples of every class, of the first and the last if there are more than ``most``.
+
+    Looks at every image of the source once more. DataError if it cannot be read.
+    """
+    source = find_source(config, cache_root(config.cache_dir))
+    source.fingerprint()
+    found = printable_names(source.look(progress))
+    places = range(len(found.classes))
+    chosen = places if len(places) <= most else [*places[: most // 2], *places[-(most // 2) :]]
+    return [_of(found, label, target, each) for label in chosen]
+
+
+def _of(found: Found, label: int, target: Preprocessing, each: int) -> ClassExamples:
+    rows = np.flatnonzero(found.labels == label)
+    areas = found.sizes[rows].prod(axis=1)
+    ends = [] if not len(rows) else [rows[areas.argmin()], rows[areas.argmax()]]
+    sizes = dict.fromkeys((int(found.sizes[row][1]), int(found.sizes[row][0])) for row in ends)
+    kinds = Counter(found.kinds[row] for row in rows.tolist()) if found.kinds else Counter[str]()
+    return ClassExamples(
+        name=found.classes[label],
+        count=len(rows),
+        sizes=tuple(sizes),
+        kinds=tuple(kind for kind, _ in kinds.most_common()),
+        pairs=tuple(_pairs(found, rows, target, each)),
+    )
+
+
+def _pairs(
+    found: Found, rows: Sequence[int] | npt.NDArray[np.int64], target: Preprocessing, each: int
+) -> list[tuple[Pixels, Pixels]]:
+    """Examples from the whole length of the class; those that are broken after all are passed over."""
+    pairs: list[tuple[Pixels, Pixels]] = []
+    for row in dict.fromkeys(int(rows[place]) for place in np.linspace(0, len(rows) - 1, 3 * each).round().astype(int)):
+        height, width = map(int, found.sizes[row])
+        scale = min(1, _SHOWN_SIDE / max(height, width))
+        small = replace(
+            target,
+            channels=1 if found.grey else 3,
+            height=max(1, round(scale * height)),
+            width=max(1, round(scale * width)),
+            fit="resize",
+        )
+        try:
+            pairs.append((found.read(row, small), found.read(row, target)))
+        except Exception:
+            continue
+    step = max(1, len(pairs) // each)
+    return pairs[::step][:each]
