@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nas.config.recipe import Recipe
+from nas.units import counted
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def views_in_words(recipe: Recipe, shape: tuple[int, int, int], why: str = "") -
 
 def _changes(recipe: Recipe, views: Views, why: str) -> Iterator[str]:
     if views.down or views.across:
-        both = f"{views.across}" if views.down == views.across else f"{views.across} across, {views.down} down"
-        yield f"shifted by up to {both} pixels"
+        across, down = counted(views.across, "pixel"), counted(views.down, "pixel")
+        yield f"shifted by up to {across}" + ("" if views.down == views.across else f" across and {down} down or up")
     chosen = f" ({why}; --{'no-' if views.mirrored else ''}flip to change)" if why else ""
     yield f"mirrored at random{chosen}" if views.mirrored else f"not mirrored{chosen}"
     if views.hole:
