@@ -57,9 +57,9 @@ def test_copies_are_counted_by_where_they_stand() -> None:
     assert "few images." in lines
     at = lines.index("Identical images: 7 pairs")
     assert lines[at + 1 : at + 6] == [
-        "  5 within a class and a split: 0 = 1, 10 = 11, 20 = 21, and 2 more",
         "  1 in two classes: 70 = 71",
         "  1 in its own train and test: 80 = 81",
+        "  5 within a class: 0 = 1, 10 = 11, 20 = 21, and 2 more",
         "Nearly identical images: 1 pair",
         "  1 in the splits select and test: 90 ~ 91",
     ]

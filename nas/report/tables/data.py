@@ -77,27 +77,28 @@ def _duplicates(report: DataReport) -> Iterator[str]:
     for kind, sign, pairs in kinds:
         if pairs:
             yield f"{kind} images: {counted(len(pairs), 'pair')}"
-        by_place: dict[str, list[Pair]] = {}
+        by_place: dict[tuple[int, str], list[Pair]] = {}
         for pair in pairs:
             for place in _places(pair):
                 by_place.setdefault(place, []).append(pair)
-        for place, here in sorted(by_place.items(), key=lambda one: -len(one[1])):
+        for (_, words), here in sorted(by_place.items(), key=lambda one: one[0]):
             more = f", and {len(here) - MOST_PAIRS:,} more" if len(here) > MOST_PAIRS else ""
-            yield f"  {len(here):,} {place}: " + ", ".join(sign.join(pair.names) for pair in here[:MOST_PAIRS]) + more
+            yield f"  {len(here):,} {words}: " + ", ".join(sign.join(pair.names) for pair in here[:MOST_PAIRS]) + more
 
 
-def _places(pair: Pair) -> Iterator[str]:
-    """Where a pair stands, what is worst first."""
-    if pair.classes[0] != pair.classes[1]:
-        yield "in two classes"
+def _places(pair: Pair) -> Iterator[tuple[int, str]]:
+    """Where a pair stands, with a number by which the worst comes first."""
+    same_class = pair.classes[0] == pair.classes[1]
+    if not same_class:
+        yield 0, "in two classes"
     if pair.parts[0] != pair.parts[1]:
-        yield "in its own {} and {}".format(*sorted(pair.parts, key=PARTS.index))
+        yield 1, "in its own {} and {}".format(*sorted(pair.parts, key=PARTS.index))
         return
     one, other = sorted(pair.splits, key=[*SPLIT_NAMES, "none"].index)
     if one != other != "none":
-        yield f"in the splits {one} and {other}"
-    elif pair.classes[0] == pair.classes[1]:
-        yield "within a class and a split"
+        yield 2, f"in the splits {one} and {other}"
+    elif same_class:
+        yield 3, "within a class"
 
 
 def _listed(counts: dict[str, int]) -> str:
