@@ -142,7 +142,8 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
     faults += [] if faults else few_images_faults(selection)
     remarks = (*told, *survey.remarks, *selection.remarks, *_about_splits(selection))
     groups = identical_groups(folder, _images(folder))
-    together = groups if (groups != np.arange(len(groups))).any() else None
+    in_part, used = groups * (OUT + 1) + selection.parts, selection.parts != OUT
+    together = in_part if len(np.unique(in_part[used])) < used.sum() else None
     if together is not None and not faults and (few := few_different_faults(selection, groups)):
         faults, together = ([], None) if config.allow_duplicates else (few, together)
     return _Examined(name, survey, selection, folder, tuple(faults), remarks, groups=groups, together=together)

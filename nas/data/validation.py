@@ -173,14 +173,15 @@ def split_remarks(classes: Sequence[str], counts: dict[str, list[int]], together
     notes = []
     few = sorted((count, name) for name, count in zip(classes, counts["rank"], strict=True) if count < _FEW_TO_RANK)
     if few:
-        others = f", and fewer than {_FEW_TO_RANK} of {len(few) - 1:,} more" if len(few) > 1 else ""
+        more = f"{len(few) - 1:,} more class{'es' * (len(few) > 2)}"
+        others = f", and fewer than {_FEW_TO_RANK} of {more}" if len(few) > 1 else ""
         images = f"{few[0][0]} image{'s' * (few[0][0] != 1)}"
         notes.append(
             f"Trials are ranked on {images} of {few[0][1]}{others}: one more or less right moves its recall by "
             f"{100 / max(few[0][0], 1):.0f} points, so the order of close trials is chance"
         )
     if together is not None:
-        num_copies = int((together != np.arange(len(together))).sum())
+        num_copies = len(together) - len(np.unique(together))
         notes.append(f"{counted(num_copies, 'image')} repeated pixel by pixel: copies are kept in one split")
     return tuple(notes)
 
