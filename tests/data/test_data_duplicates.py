@@ -168,7 +168,7 @@ def test_copies_in_the_sets_own_test_part_are_refused_unless_allowed(tmp_path: P
     assert {pair.parts for pair in report.duplicates.identical} == {("train", "test")}
     allowed = open_data(config(tmp_path, source, allow_duplicates=True))
     assert sum(allowed.counts["test"]) == 8
-    assert not any("repeated" in note for note in allowed.notes)  # no part holds an image twice
+    assert not any("repeated" in note for note in allowed.remarks)  # no part holds an image twice
 
 
 def test_one_image_in_two_classes_is_refused_unless_allowed(tmp_path: Path) -> None:
