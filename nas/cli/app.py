@@ -229,7 +229,7 @@ def space(
 @app.command()
 @data_options
 def data(
-    path: Annotated[str, typer.Argument(metavar="DATA", help="digits, a folder, an .npz file, or a name.")] = "digits",
+    path: Annotated[str, typer.Argument(metavar="DATA", help="digits, a folder, labels.csv, or a name.")] = "digits",
     plot: Annotated[
         Text, option("Draw examples of each class, as they are and as prepared: sheet.png.", "FILE")
     ] = None,

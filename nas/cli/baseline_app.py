@@ -36,7 +36,7 @@ def run_study(
         Text, option("Side that ResNet-18 resizes to, on the device. [default: 224; 4 x sides below 28]", "N")
     ] = None,
     data: Annotated[
-        Text, option("digits, a folder, an .npz file, or a name. [default: the study's]", "DATA", "--data")
+        Text, option("digits, a folder, labels.csv, or a name. [default: the study's]", "DATA", "--data")
     ] = None,
     imbalance: Annotated[
         Text, option("Make the training split long-tailed by this factor. [default: 20 for digits]", "F")

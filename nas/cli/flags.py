@@ -27,7 +27,18 @@ MaxPeakMemory = Annotated[Text, option("Most bytes of activations alive at once,
 MinParams = Annotated[Text, option("Fewest parameters. [default: half of --max-params; 1 for no least]", "SIZE")]
 Data = Annotated[
     Text,
-    option("digits, a folder, an .npz file, or cifar10, emnist-byclass... [default: digits]", "DATA", "--data"),
+    option("digits, a folder, labels.csv, an .npz file, or cifar10... [default: digits]", "DATA", "--data"),
+]
+Columns = Annotated[
+    Text,
+    option("What columns of a label file hold: path=FILE,label=KIND,split=,group=PATIENT. [default: by name]", "PAIRS"),
+]
+Group = Annotated[
+    Text,
+    option(
+        "Keep groups of images in one split: a column of a label file, or a pattern on file names: '(patient\\d+)_'.",
+        "COLUMN|REGEX",
+    ),
 ]
 Imbalance = Annotated[
     Text, option("Make the training split long-tailed by this factor. [default: 20 for digits, else 1]", "F")
@@ -70,6 +81,8 @@ MinPerClass = Annotated[Text, option("Leave out classes with fewer training imag
 MaxPerClass = Annotated[Text, option("At most N training images a class, chosen at random.", "N")]
 # What every command that opens data takes, by the parameter's name; see ``data_options``.
 DATA_OPTIONS: Mapping[str, Any] = {
+    "columns": Columns,
+    "group": Group,
     "imbalance": Imbalance,
     "image_size": ImageSize,
     "fit": Fit,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+ROLES = ("path", "label", "split", "group")  # what columns of a label file may hold
 SMALLEST_SIDE, LARGEST_SIDE = 8, 224  # pixels that the search spaces take
 
 
@@ -16,7 +18,9 @@ class DataConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: str = "digits"  # "digits", a folder, an .npz file, or a torchvision set by name
+    source: str = "digits"  # "digits", a folder, a label file, an archive, an .npz file, or a torchvision set by name
+    columns: str | None = None  # of a label file: "path=FILE,label=KIND,split=,group=PATIENT"; None: by their names
+    group: str | None = None  # a column of a label file, or a pattern on file names: never on both sides of a split
     imbalance: float | None = Field(
         default=None, ge=1, allow_inf_nan=False
     )  # None: 20 for digits, 1 for everything else
@@ -57,6 +61,19 @@ class DataConfig(BaseModel):
             )
         return width if width == height else (width, height)
 
+    @field_validator("columns")
+    @classmethod
+    def _names_roles(cls, columns: str | None) -> str | None:
+        pairs = next(csv.reader([columns or ""], skipinitialspace=True), [])
+        roles = [pair.partition("=")[0].strip() for pair in pairs if "=" in pair]
+        if len(roles) < len(pairs) or len(set(roles)) < len(roles) or not set(roles) <= set(ROLES):
+            raise PydanticCustomError(
+                "columns",
+                "write what a column holds, =, and its name, each of path, label, split and group at most once: "
+                "path=FILE,label=KIND",
+            )
+        return columns
+
     @field_validator("class_level", mode="before")
     @classmethod
     def _read_level(cls, level: object) -> object:
@@ -76,6 +93,12 @@ class DataConfig(BaseModel):
         if fit == "pad" and info.data.get("image_size", 0) is None:  # 0: it has a fault of its own
             raise PydanticCustomError("fit_without_size", "add --image-size, the size to pad to")
         return fit
+
+    @property
+    def column_of(self) -> dict[str, str]:
+        """The names of a label file's columns by what they hold; an empty name means that none does."""
+        pairs = next(csv.reader([self.columns or ""], skipinitialspace=True), [])
+        return {role.strip(): name.strip() for role, _, name in (pair.partition("=") for pair in pairs)}
 
     @property
     def selection(self) -> str:

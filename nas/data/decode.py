@@ -38,6 +38,7 @@ class Survey:
     remarks: tuple[str, ...] = ()  # what else should be known of how they were read
     input_shape: tuple[int, int, int] | None = None
     levels: Levels | None = None  # of deep images
+    grouped_by: str = ""  # what made the groups in groups.npy, for people; "": there are none
 
 
 def survey_of(found: Found) -> Survey:
@@ -55,6 +56,7 @@ def survey_of(found: Found) -> Survey:
         notes=dict(found.notes.most_common()) | _clipped(found),
         remarks=found.remarks,
         levels=found.levels,
+        grouped_by=found.grouped_by,
     )
 
 
@@ -73,7 +75,8 @@ def _clipped(found: Found) -> dict[str, int]:
 
 
 def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress | None) -> None:
-    """Write images.npy (N, C, H, W), labels.npy and parts.npy of every image that decodes, and the survey.
+    """Write images.npy (N, C, H, W), labels.npy, parts.npy of every image that decodes, groups.npy too where there are
+    groups, and the survey.
 
     Memory stays small whatever N is. Progress counts the look at each file as done, then decoding. OSError
     when the disk is full.
@@ -100,6 +103,8 @@ def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress
         _drop(folder / "images.npy", images, good)
     np.save(folder / "labels.npy", found.labels[good])
     np.save(folder / "parts.npy", found.parts[good])
+    if found.groups is not None:
+        np.save(folder / "groups.npy", found.groups[good])
     broken = [*found.broken, *(Broken(found.names[row], why) for row, why in failed)]
     broken.sort(key=lambda one: one.name)
     shape = (target.channels, target.height, target.width)
@@ -130,6 +135,7 @@ def read_survey(folder: Path) -> Survey:
         remarks=tuple(stored.get("remarks", ())),
         input_shape=(channels, height, width),
         levels=tuple(stored["levels"]) if stored["levels"] else None,
+        grouped_by=stored.get("grouped_by", ""),
     )
 
 

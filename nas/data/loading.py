@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +11,10 @@ import numpy as np
 from nas.config import DataConfig
 from nas.data.cache import Cache, cache_root, held, writing
 from nas.data.dataset import DataReport, Dataset, Duplicates, Pair, Preprocessing
+from nas.data.dealing import GroupsTooFew
 from nas.data.decode import Survey, decode, read_survey, survey_of
 from nas.data.duplicates import identical_groups, near_duplicates
+from nas.data.groups import group_remarks, parted_group_faults, too_few_groups
 from nas.data.printable_names import printable, printable_names
 from nas.data.selection import OUT, Selection, select
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress
@@ -29,7 +30,7 @@ from nas.data.validation import (
     split_remarks,
     structure_faults,
 )
-from nas.errors import DataError
+from nas.errors import DataError, attempt
 from nas.files import write_atomically
 
 _FORMAT = "5"  # of the cached arrays and of the splits; a change makes old caches and keys unknown
@@ -47,9 +48,10 @@ class _Examined:
     folder: Path | None
     faults: tuple[str, ...]
     remarks: tuple[str, ...]
+    rows: dict[str, Rows]  # of each split; none with ``faults``
     proposal: Proposal | None = None
-    groups: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # of identical images
-    together: Rows | None = None  # those that splitting does not tear apart
+    identical: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # groups of identical images
+    copies: Rows | None = None  # those of them that splitting does not tear apart, if there are any
 
 
 def open_data(config: DataConfig, *, progress: Progress | None = None) -> Dataset:
@@ -61,7 +63,7 @@ def open_data(config: DataConfig, *, progress: Progress | None = None) -> Datase
     examined = _examine(config, progress)
     faults = [*examined.faults, *_broken(config, examined)]
     if not config.allow_duplicates and examined.folder is not None:
-        faults += duplicate_faults(_identical(examined.folder, examined, {}))
+        faults += duplicate_faults(_identical(examined.folder, examined))
     if examined.proposal:
         faults.append(examined.proposal.fault)
     if faults or examined.folder is None:
@@ -77,12 +79,11 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
     """
     examined = _examine(config, progress)
     survey, selection, proposal = examined.survey, examined.selection, examined.proposal
-    rows = {} if examined.faults else _rows(config, examined)
-    counts, duplicates = _counts(selection, rows), Duplicates()
+    duplicates = Duplicates()
     if examined.folder is not None:
-        near = near_duplicates(examined.folder, _images(examined.folder), examined.groups)
-        identical = _identical(examined.folder, examined, rows)
-        duplicates = Duplicates(identical=identical, similar=_pairs(examined.folder, selection, near, rows))
+        near = near_duplicates(examined.folder, _images(examined.folder), examined.identical)
+        identical = _identical(examined.folder, examined)
+        duplicates = Duplicates(identical=identical, similar=_pairs(examined.folder, examined, near))
     faults = [*examined.faults, *_broken(config, examined)]
     faults += [] if config.allow_duplicates else duplicate_faults(duplicates.identical)
     own = selection.own_parts
@@ -91,7 +92,7 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
         classes=selection.classes,
         input_shape=survey.input_shape,
         found={"all" if own == [TRAIN] else PARTS[part]: selection.present[part].tolist() for part in own},
-        splits=counts,
+        splits=_counts(selection, examined.rows),
         image_sizes=survey.image_sizes,
         modes=survey.modes,
         formats=survey.formats,
@@ -103,7 +104,7 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
         levels=survey.levels,
         preprocessing=survey.input_shape and Preprocessing.of(survey.input_shape, config.fit, survey.levels),
         notes=survey.notes,
-        remarks=examined.remarks + (split_remarks(selection.classes, counts, examined.together) if rows else ()),
+        remarks=examined.remarks,
         duplicates=duplicates,
         proposal=proposal.flags if proposal else None,
         proposal_reason=proposal.reason if proposal else None,
@@ -130,23 +131,46 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
         faults = [*selection.faults, *structure_faults(selection, told)]
         proposal = None if config.size else proposed_size(found)
         if faults or proposal:
-            faults += [] if faults else few_images_faults(selection)
-            remarks = (*told, *survey.remarks, *selection.remarks, *_about_splits(selection))
-            return _Examined(name, survey, selection, None, tuple(faults), remarks, proposal)
+            return _concluded(config, name, told, survey, selection, found.groups, proposal=proposal)
         folder = _decoded(cache, found, _preprocessing(found, config), progress)
         if found.repeatable:
             cache.remember(quick, folder)
     survey = read_survey(folder)
     selection = select(config, survey.classes, np.array(survey.present), *_labels_and_parts(folder))
+    groups = np.load(folder / "groups.npy") if survey.grouped_by else None
+    return _concluded(config, name, told, survey, selection, groups, folder=folder)
+
+
+def _concluded(
+    config: DataConfig, name: str, told: tuple[str, ...], survey: Survey, selection: Selection, groups: Rows | None,
+    *, folder: Path | None = None, proposal: Proposal | None = None,
+) -> _Examined:  # fmt: skip
+    """The splits, or why there cannot be any."""
     faults = [*selection.faults, *structure_faults(selection, told)]
     faults += [] if faults else few_images_faults(selection)
+    if groups is not None and not faults:
+        faults += parted_group_faults(survey.grouped_by, selection.parts, groups)
+    identical = np.arange(len(selection.labels)) if folder is None else identical_groups(folder, _images(folder))
+    copies = _copies(config, selection, identical, faults)
     remarks = (*told, *survey.remarks, *selection.remarks, *_about_splits(selection))
-    groups = identical_groups(folder, _images(folder))
-    in_part, used = groups * (OUT + 1) + selection.parts, selection.parts != OUT
-    together = in_part if len(np.unique(in_part[used])) < used.sum() else None
-    if together is not None and not faults and (few := few_different_faults(selection, groups)):
-        faults, together = ([], None) if config.allow_duplicates else (few, together)
-    return _Examined(name, survey, selection, folder, tuple(faults), remarks, groups=groups, together=together)
+    rows = None if faults else attempt(lambda: _dealt(config, survey, selection, groups, copies), faults)
+    if rows is not None and groups is not None:
+        remarks += group_remarks(survey.grouped_by, selection.classes, selection.labels, groups, rows)
+    rows = {} if rows is None else _thinned(config, selection, rows)
+    if rows:
+        remarks += split_remarks(selection.classes, _counts(selection, rows), copies)
+    return _Examined(name, survey, selection, folder, tuple(faults), remarks, rows, proposal, identical, copies)
+
+
+def _copies(config: DataConfig, selection: Selection, identical: Rows, faults: list[str]) -> Rows | None:
+    """Groups of identical images of one part, if any is to be kept together; a fault where that leaves too few."""
+    in_part, used = identical * (OUT + 1) + selection.parts, selection.parts != OUT
+    if faults or len(np.unique(in_part[used])) == used.sum():
+        return None
+    if few := few_different_faults(selection, identical):
+        faults += [] if config.allow_duplicates else few
+        return None
+    return in_part
 
 
 def _about_splits(selection: Selection) -> list[str]:
@@ -159,7 +183,8 @@ def _about_splits(selection: Selection) -> list[str]:
 
 
 def _decoded(cache: Cache, found: Found, target: Preprocessing, progress: Progress | None) -> Path:
-    key = _hash(_FORMAT, found.digest, str(target))
+    groups = [] if found.groups is None else [hashlib.blake2b(found.groups.tobytes()).hexdigest(), found.grouped_by]
+    key = _hash(_FORMAT, found.digest, str(target), *groups)
     folder = cache.fill(key, lambda folder: decode(found, target, folder, progress))
     broken = {one.name for one in read_survey(folder).broken}
     with writing(cache.root):
@@ -173,10 +198,20 @@ def _preprocessing(found: Found, config: DataConfig) -> Preprocessing:
     return Preprocessing.of((1 if is_grey else 3, height, width), config.fit, found.levels)
 
 
-def _rows(config: DataConfig, examined: _Examined) -> dict[str, Rows]:
-    selection, copies = examined.selection, examined.together
+def _dealt(
+    config: DataConfig, survey: Survey, selection: Selection, groups: Rows | None, copies: Rows | None
+) -> dict[str, Rows]:
+    number, seed, own = len(selection.classes), config.split_seed, selection.own_parts
+    try:
+        return make_splits(
+            selection.labels, selection.parts, own, num_classes=number, seed=seed, groups=groups, copies=copies
+        )
+    except GroupsTooFew as error:
+        raise DataError(too_few_groups(survey.grouped_by, selection.classes, error)) from error
+
+
+def _thinned(config: DataConfig, selection: Selection, rows: dict[str, Rows]) -> dict[str, Rows]:
     labels, num_classes, seed = selection.labels, len(selection.classes), config.split_seed
-    rows = make_splits(labels, selection.parts, selection.own_parts, num_classes=num_classes, seed=seed, copies=copies)
     if not config.hold_out and VAL not in selection.own_parts:
         rows["train"] = np.sort(np.concatenate([rows[name] for name in ("train", "select", "rank")]))
     if config.imbalance_factor > 1:
@@ -195,20 +230,18 @@ def _dataset(config: DataConfig, examined: _Examined, folder: Path) -> Dataset:
     assert survey.input_shape is not None, "a decoded set has a shape"
     own_key = [] if config.hold_out else ["nothing held out"]
     own_key += [config.selection] if config.selection else []
-    own_key += [] if examined.together is None else ["copies together"]
-    rows = _rows(config, examined)
-    counts = _counts(selection, rows)
+    own_key += [] if examined.copies is None else ["copies together"]
     return Dataset(
         name=examined.name,
         key=_hash(_FORMAT, folder.name, str(config.split_seed), repr(float(config.imbalance_factor)), *own_key),
         classes=selection.classes,
         input_shape=survey.input_shape,
-        counts=counts,
+        counts=_counts(selection, examined.rows),
         cache_path=folder,
-        rows=rows,
+        rows=examined.rows,
         labels=selection.labels,
         levels=survey.levels,
-        remarks=examined.remarks + split_remarks(selection.classes, counts, examined.together),
+        remarks=examined.remarks,
     )
 
 
@@ -216,21 +249,22 @@ def _images(folder: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.asarray(np.load(folder / "images.npy", mmap_mode="r"))
 
 
-def _identical(folder: Path, examined: _Examined, rows: Mapping[str, Rows]) -> tuple[Pair, ...]:
-    groups = examined.groups
+def _identical(folder: Path, examined: _Examined) -> tuple[Pair, ...]:
+    groups = examined.identical
     copies = np.flatnonzero(groups != np.arange(len(groups)))
-    return _pairs(folder, examined.selection, np.stack([groups[copies], copies], axis=1), rows)
+    return _pairs(folder, examined, np.stack([groups[copies], copies], axis=1))
 
 
-def _pairs(folder: Path, selection: Selection, pairs: Rows, rows: Mapping[str, Rows]) -> tuple[Pair, ...]:
+def _pairs(folder: Path, examined: _Examined, pairs: Rows) -> tuple[Pair, ...]:
     """Pairs of rows (P, 2) as people know them, of images that are used."""
+    selection = examined.selection
     labels, parts, classes = selection.labels, selection.parts, selection.classes
     pairs = pairs[(parts[pairs] != OUT).all(axis=1)]
     if not len(pairs):
         return ()
     names = (folder / _NAMES).read_text().splitlines()
     splits = np.full(len(labels), "none", dtype=object)
-    for name, chosen in rows.items():
+    for name, chosen in examined.rows.items():
         splits[chosen] = name
     return tuple(
         Pair(

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.copies import Rows as Rows
-from nas.data.copies import together
+from nas.data.copies import joined
 from nas.data.dataset import SPLIT_NAMES
+from nas.data.dealing import Rows as Rows
+from nas.data.dealing import deal, deal_groups
 from nas.data.sources.base import TEST, TRAIN, VAL
 
 _TEST_SHARE = 0.2  # of all images, where the source has no test images of its own
@@ -35,15 +36,20 @@ def make_splits(
     *,
     num_classes: int,
     seed: int,
-    copies: Rows | None = None,
+    groups: npt.NDArray[np.int64] | None = None,
+    copies: npt.NDArray[np.int64] | None = None,
 ) -> dict[str, Rows]:
     """Sorted rows of train, select, rank and test. Every class must have ``least_images`` in each part.
 
     The source's own test images are the test split, else 20 % are held out. The source's val images are
     halved into select and rank, else each takes 15 % of the rest (10 %, at most 5,000, from 10,000 on).
 
-    Of a part, images with equal numbers in ``copies`` (N,) stay in one split: train, if there are enough others.
+    Images of one of ``groups`` (a number for each image) stay together within each part of the source, so that these
+    shares are met as far as groups allow. GroupsTooFew where some class cannot then be in every split.
+    Of a part, images with equal numbers in ``copies`` stay in one split too: train, if there are enough others.
     """
+    if groups is not None and copies is not None:
+        groups, copies = joined(groups, copies), None
     rng = np.random.default_rng([seed, _DEAL])
     counts = {part: np.bincount(labels[parts == part], minlength=num_classes) for part in (TRAIN, VAL, TEST)}
     rest = counts[TRAIN]
@@ -57,14 +63,15 @@ def make_splits(
     num_each = np.zeros_like(rest) if halves else _share_out(rest, share, keep=_LEAST_TRAIN, takers=2)
 
     rows = {part: np.flatnonzero(parts == part) for part in (TRAIN, VAL, TEST)}
-    takes = [num_test, num_each, num_each]
-    test, select, rank, train = _deal(rows[TRAIN], labels, takes, rng, copies, keep=_LEAST_TRAIN)
+    piles = ([] if TEST in own_parts else [num_test]) + ([] if halves else [num_each, num_each])
+    dealt = _deal(rows[TRAIN], labels, piles, [1] * len(piles) + [_LEAST_TRAIN], groups, copies, rng)
+    train, test = dealt[-1], rows[TEST] if TEST in own_parts else dealt[0]
     if halves:
         odd = counts[VAL] % 2
         half = (counts[VAL] + odd * (np.cumsum(odd) % 2)) // 2  # odd ones out go to either side in turn
-        select, rank = _deal(rows[VAL], labels, [half], rng, copies)
-    if TEST in own_parts:
-        test = rows[TEST]
+        select, rank = _deal(rows[VAL], labels, [half], [1, 1], groups, copies, rng)
+    else:
+        select, rank = dealt[-3:-1]
     return dict(zip(SPLIT_NAMES, (train, select, rank, test), strict=True))
 
 
@@ -78,7 +85,7 @@ def long_tail(train: Rows, labels: Rows, *, num_classes: int, factor: float, see
     most = np.bincount(labels[train], minlength=num_classes).max()
     exponents = np.arange(num_classes) / max(num_classes - 1, 1)
     wanted = np.maximum((most * (1 / factor) ** exponents).astype(np.int64), _LEAST_TRAIN)
-    kept, _ = _deal(train, labels, [wanted], rng)
+    kept, _ = deal(train, labels, [wanted], rng)
     return kept
 
 
@@ -99,18 +106,12 @@ def _deal(
     rows: Rows,
     labels: Rows,
     takes: Sequence[Rows],
+    least: Sequence[int],
+    groups: Rows | None,
+    copies: Rows | None,
     rng: np.random.Generator,
-    copies: Rows | None = None,
-    keep: int = 1,
 ) -> list[Rows]:
-    """Shuffle each class and deal it out: ``takes[k][c]`` of class c to pile k, the rest to a last pile, which gets at
-    least ``keep`` different images of each. What has equal ``copies`` comes to one pile."""
-    shuffled = rng.permutation(rows)
-    order = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    classes = labels[order]
-    position = np.arange(len(order)) - np.searchsorted(classes, classes)  # within its class
-    ends = np.cumsum(np.stack(takes), axis=0)
-    pile = (position[None] >= ends[:, classes]).sum(axis=0)
-    if copies is not None:
-        pile = together(pile, classes, copies[order], takes, keep)
-    return [np.sort(order[pile == number]) for number in range(len(takes) + 1)]
+    if groups is None or not takes:
+        takes = takes or [np.zeros(int(labels.max()) + 1, dtype=np.int64)]  # shuffled all the same: seeds mean that
+        return deal(rows, labels, takes, rng, copies, keep=least[-1])
+    return deal_groups(rows, labels, groups, takes, least, rng)

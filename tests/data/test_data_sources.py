@@ -287,16 +287,19 @@ def test_npz_floats_strings_and_numeric_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"labels": None}, ["'labels' is missing (there are: images)"]),
+        ({"labels": None}, ["'labels' is missing (there are: images uint8 (40, 8, 9)). Write it under that name"]),
         ({"labels": np.arange(7)}, ["40 images and 7 labels"]),
         ({"images": np.zeros((40, 8, 8), complex)}, ["images must be whole numbers or floats, and is complex128"]),
         ({"images": np.zeros((40, 8, 8, 4), np.uint8)}, ["1 or 3 channels, and is (40, 8, 8, 4)"]),
         (
-            {"images": np.full((40, 8, 8), "a"), "labels": np.zeros(40)},
+            {"images": np.full((40, 8, 8), "a"), "labels": np.full(40, 0.5)},
             ["whole numbers or floats", "whole numbers or strings"],
         ),
         ({"images": np.array([None] * 40)}, ["cannot be read"]),
         ({"test_images": np.zeros((3, 8, 9), np.uint8)}, ["'test_labels' is missing"]),
+        ({"labels": np.ones((40, 3), int)}, ["one-hot, but not every row holds exactly one 1"]),
+        ({"labels": np.full(40, np.nan)}, ["float64 of shape (40,) with fractions or NaN"]),
+        ({"train_images": np.zeros((3, 8, 9), np.uint8)}, ["'images' and 'train_images' are both images of train"]),
         ({"test_images": np.zeros((3, 9, 9), np.uint8), "test_labels": np.arange(3)}, ["must agree"]),
         ({"test_images": np.zeros((3, 8, 9), float), "test_labels": np.arange(3)}, ["float64; they must agree"]),
         ({"images": np.zeros((0, 8, 8), np.uint8), "labels": np.zeros(0, int)}, ["There are no images"]),
@@ -307,6 +310,38 @@ def test_npz_faults(tmp_path: Path, change: dict[str, Any], expected: list[str])
     np.savez(tmp_path / "set.npz", **content)
     found = faults(tmp_path, source=str(tmp_path / "set.npz"))
     assert len(found) == len(expected) and all(part in message for part, message in zip(expected, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        (("x_train", "y_train"), None, ("x_test", "y_test")),
+        (("X_train", "y_train"), ("X_valid", "y_valid"), None),
+        (("train_images", "train_labels"), ("val_images", "val_labels"), ("test_images", "test_labels")),
+        (("images", "labels"), None, ("test_images", "test_labels")),
+    ],
+)
+def test_npz_names_of_others(tmp_path: Path, train: Any, val: Any, test: Any) -> None:
+    images = {name: np.full((12, 8, 8), grey, np.uint8) for grey, name in enumerate((train, val, test)) if name}
+    content = {names[0]: array for names, array in images.items()}
+    content |= {names[1]: (np.arange(12) % 3)[:, None] for names in images}
+    np.savez(tmp_path / "set.npz", **content, mean=np.zeros(3))
+    opened = open_data(config(tmp_path, source=str(tmp_path / "set.npz"), allow_duplicates=True))
+    greys = {name: set(opened.split(name).images[:, 0, 0, 0].tolist()) for name in ("train", "select", "rank", "test")}  # type: ignore[arg-type]
+    held_out = {1} if val else {0}
+    assert greys == {"train": {0}, "select": held_out, "rank": held_out, "test": {2} if test else {0}}
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", ">i4", "u8", "i8", "f4", "f8", "one-hot", "one-hot f4"])
+def test_npz_labels_of_every_type(tmp_path: Path, kind: str) -> None:
+    numbers = np.repeat([0, 2, 1, 3], 10)
+    hot = np.eye(4, dtype=kind.partition(" ")[2] or "i8")[numbers]
+    labels = hot if kind.startswith("one-hot") else numbers.astype(kind)
+    images = np.repeat(numbers.astype(np.uint8), 64).reshape(40, 8, 8)
+    np.savez(tmp_path / "set.npz", x_train=images, y_train=labels)
+    opened = open_data(config(tmp_path, source=str(tmp_path / "set.npz"), allow_duplicates=True))
+    assert opened.classes == ("0", "1", "2", "3")
+    assert (opened.split("train").images[:, 0, 0, 0] == opened.split("train").labels).all()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"neither"])

@@ -43,6 +43,8 @@ class Found:
     repeatable: bool = True  # False: some file could not be read just now, so look again next time
     extents: Sequence[tuple[int, Levels]] = ()  # of deep images: part, least and largest value
     notes: Counter[str] = field(default_factory=Counter)  # what is left out of images, and of how many
+    groups: npt.NDArray[np.int64] | None = None  # (N,): images of one group never stand in two splits
+    grouped_by: str = ""  # what made the groups, for people
     remarks: tuple[str, ...] = ()  # what else should be known of how they were read
     kinds: Sequence[str] = ()  # format and mode of each readable image: "JPEG RGB"
 

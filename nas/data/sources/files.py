@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -47,15 +47,19 @@ def found_in_files(
     entries: Sequence[Entry],
     *,
     classes: Sequence[str],
+    missing: Mapping[str, str] | None = None,
+    groups: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Found:
     """Found for the files ``entries`` below ``root``: reads each once. Files without an image's suffix are tried too.
 
-    ``classes`` are all classes, sorted; some may have no entry.
+    ``classes`` are all classes, sorted; some may have no entry. With ``missing``, somebody listed the entries: each
+    must be an image, and those that are not there have, by name, what to say of them here. ``groups`` names each
+    entry's group.
     """
     total = 2 * len(entries)
     chunks = map_chunks(
-        lambda rows: [_look_at(root, entries[row]) for row in rows],
+        lambda rows: [_look_at(root, entries[row], missing) for row in rows],
         len(entries),
         lambda done: progress(done, total) if progress else None,
     )
@@ -67,6 +71,7 @@ def found_in_files(
     for entry, _ in images:
         present[entry.part, label_of[entry.class_name]] += 1
     names = [entry.name for entry, _ in good]
+    own = [group for group, (_, one) in zip(groups, looked, strict=True) if one.header] if groups else None
 
     def read(row: int, target: Preprocessing) -> npt.NDArray[np.uint8]:
         from nas.data.images import decode_file
@@ -91,15 +96,24 @@ def found_in_files(
         repeatable=not any(one.unreadable for _, one in images),
         notes=Counter(note for _, header in good for note in header.notes),
         extents=[(entry.part, header.extent) for entry, header in good if header.extent],
+        groups=numbered(own) if own else None,
     )
 
 
-def _look_at(root: Path, entry: Entry) -> Looked:
+def numbered(names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Equal numbers for equal names."""
+    number_of = {name: number for number, name in enumerate(sorted(set(names)))}
+    return np.array([number_of[name] for name in names], dtype=np.int64)
+
+
+def _look_at(root: Path, entry: Entry, missing: Mapping[str, str] | None) -> Looked:
     from nas.data.images import SUFFIXES, read_header, reason, suffix_of
     from nas.data.sources.tree import CONVERTIBLE
 
+    if missing and entry.name in missing:
+        return Looked(b"", None, missing[entry.name])
     suffix = suffix_of(entry.name)
-    must_be_image = suffix in SUFFIXES or suffix in CONVERTIBLE
+    must_be_image = missing is not None or suffix in SUFFIXES or suffix in CONVERTIBLE
     try:
         content = (root / entry.name).read_bytes()
     except OSError as error:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.config import DataConfig
+from nas.data.sources.archive import Archive, is_archive
 from nas.data.sources.base import Source
 from nas.data.sources.digits import Digits
 from nas.data.sources.folder import Folder
+from nas.data.sources.grouped import Grouped
+from nas.data.sources.label_file import LabelFile
 from nas.data.sources.npz import Npz
+from nas.data.sources.other_layouts import layout_of, refuse_table_beside
+from nas.data.sources.tables import SUFFIXES as TABLES
 from nas.data.sources.torchvision_sets import NAMED, Named
 from nas.data.sources.tree import Patterns
 from nas.errors import DataError, nearest
@@ -16,6 +21,27 @@ from nas.errors import DataError, nearest
 
 def find_source(config: DataConfig, cache_root: Path) -> Source:
     """The source that ``config`` names: built-in name first, then path. DataError if it names nothing."""
+    path = Path(config.source).expanduser()
+    if is_archive(path) and _is_file(path):
+        return Archive(
+            path, cache_root, lambda inner: find_source(config.model_copy(update={"source": str(inner)}), cache_root)
+        )
+    source = _named(config, cache_root)
+    if isinstance(source, LabelFile):
+        return source
+    if config.columns:
+        raise DataError(f"--columns names the columns of a label file, and {config.source} is none: leave it out.")
+    return Grouped(source, config.group) if config.group else source
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _named(config: DataConfig, cache_root: Path) -> Source:
     text = config.source
     if text == "digits":
         return Digits()
@@ -27,16 +53,24 @@ def find_source(config: DataConfig, cache_root: Path) -> Source:
     except OSError as error:  # a name that is too long, a folder above it that is closed to us
         raise DataError(f"{text} cannot be read: {error.strerror}. Give a path that can.") from error
     if is_folder:
-        return Folder(path, Patterns.of(config.match, config.ignore), config.class_level)
+        if config.match or config.ignore or config.class_level:
+            return Folder(path, Patterns.of(config.match, config.ignore), config.class_level)
+        if source := layout_of(path):
+            return source
+        refuse_table_beside(path)
+        return Folder(path)
     if is_there and path.suffix.lower() == ".npz":
         return Npz(path)
+    if is_there and path.suffix.lower() in TABLES:
+        return LabelFile(path, config.column_of, config.group)
     names = ["digits", *NAMED]
     if is_there:
         raise DataError(
-            f"{text} is a file that holds no data set we can read. Give a folder of images (unpack an "
-            "archive first), or an .npz file with the arrays 'images' and 'labels'."
+            f"{text} is a file that holds no data set we can read. Give a folder of images or an archive of one "
+            "(.zip, .tar, .tar.gz), an .npz file with the arrays 'images' and 'labels', or a .csv file with the "
+            "columns 'path' and 'label'."
         )
     raise DataError(
         f"There is no folder, .npz file or built-in data set {text!r}.{nearest(text, names)} "
-        f"Give the path of a folder or .npz file that exists, or one of: {', '.join(names)}."
+        f"Give the path of a folder or file that exists, or one of: {', '.join(names)}."
     )

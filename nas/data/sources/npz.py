@@ -1,21 +1,24 @@
-"""An ``.npz`` file with arrays ``images`` and ``labels``, perhaps ``test_images`` and ``test_labels``."""
+"""An ``.npz`` file with arrays ``images`` and ``labels``, or called as Keras and MedMNIST do; test and val perhaps."""
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nas.data.sources.arrays import found_in_arrays
-from nas.data.sources.base import TEST, TRAIN, Found, Progress
+from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress
 from nas.errors import DataError
 
 Array = npt.NDArray[Any]
+_PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL, "test": TEST}
+_KINDS = {"images": ("images", "image", "imgs", "x", "data"), "labels": ("labels", "label", "y", "targets", "target")}
 _LAYOUTS = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 
 
@@ -36,26 +39,31 @@ class Npz:
 
     def look(self, progress: Progress | None) -> Found:
         """Load and check the arrays. DataError with everything that is wrong with them."""
-        arrays = _load(self.path)
+        arrays, others = _load(self.path)
         faults: list[str] = []
-        images, labels = _pair(arrays, "", faults)
-        if "test_images" not in arrays and "test_labels" not in arrays:
-            _raise(self.path, faults)
-            parts = np.full(len(labels), TRAIN, dtype=np.uint8)
-        else:
-            test_images, test_labels = _pair(arrays, "test_", faults)
-            if not faults and test_images.shape[1:] != images.shape[1:]:
-                faults.append(f"images are {images.shape[1:]} and test_images {test_images.shape[1:]}; they must agree")
-            if not faults and test_images.dtype != images.dtype:
-                faults.append(f"images are {images.dtype} and test_images {test_images.dtype}; they must agree")
-            if not faults and test_labels.dtype.kind != labels.dtype.kind:
-                faults.append("labels and test_labels must both be whole numbers or both be strings")
-            _raise(self.path, faults)
-            parts = np.repeat(np.array([TRAIN, TEST], dtype=np.uint8), [len(labels), len(test_labels)])
-            images, labels = np.concatenate([images, test_images]), np.concatenate([labels, test_labels])
-        names, indices = np.unique(labels, return_inverse=True)
-        classes = [str(name) for name in names]
-        return found_in_arrays(images, indices.astype(np.int64), parts=parts, classes=classes, origin="npz")
+        own = [part for part in (TRAIN, VAL, TEST) if part == TRAIN or any((part, kind) in arrays for kind in _KINDS)]
+        pairs = [_pair(arrays, others, part, faults) for part in own]
+        _raise(self.path, faults)
+        first = pairs[0]
+        for pair in pairs[1:]:
+            faults += _disagreements(first, pair)
+        _raise(self.path, faults)
+        names, indices = np.unique(np.concatenate([pair.labels for pair in pairs]), return_inverse=True)
+        return found_in_arrays(
+            np.concatenate([pair.images for pair in pairs]),
+            indices.astype(np.int64),
+            parts=np.repeat(np.array(own, dtype=np.uint8), [len(pair.labels) for pair in pairs]),
+            classes=[str(name) for name in names],
+            origin="npz",
+        )
+
+
+class _Pair(NamedTuple):
+    """The images (N, H, W[, 3]) and labels (N,) of a part, and what their arrays are called."""
+
+    names: tuple[str, str]
+    images: Array
+    labels: Array
 
 
 def _raise(path: Path, faults: list[str]) -> None:
@@ -63,13 +71,34 @@ def _raise(path: Path, faults: list[str]) -> None:
         raise DataError(*(f"{path}: {fault}." for fault in faults))
 
 
-def _load(path: Path) -> dict[str, Array]:
-    names = ("images", "labels", "test_images", "test_labels")
+def _meaning(name: str) -> tuple[int, str] | None:
+    """Part and kind of the array of this name; None for other arrays."""
+    words = name.lower().split("_")
+    parts = [_PARTS[word] for word in words if word in _PARTS]
+    rest = [word for word in words if word not in _PARTS]
+    for kind, names in _KINDS.items():
+        if len(rest) == 1 and rest[0] in names and len(parts) <= 1:
+            return (parts[0] if parts else TRAIN), kind
+    return None
+
+
+def _load(path: Path) -> tuple[dict[tuple[int, str], tuple[str, Array]], str]:
+    """The arrays by part and kind, each with its name; and all arrays that there are, in words."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{path} holds a single array. Write an .npz file with numpy.savez.")
-            return {name: archive[name] for name in names if name in archive.files}
+            arrays: dict[tuple[int, str], tuple[str, Array]] = {}
+            for name in archive.files:
+                if meaning := _meaning(name):
+                    if meaning in arrays:
+                        raise DataError(
+                            f"{path}: the arrays {arrays[meaning][0]!r} and {name!r} are both {meaning[1]} of "
+                            f"{PARTS[meaning[0]]}. Leave one out."
+                        )
+                    arrays[meaning] = name, archive[name]
+            is_whole = all((TRAIN, kind) in arrays for kind in _KINDS)
+            return arrays, "" if is_whole else ", ".join(_described(archive, name) for name in archive.files)
     except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise
@@ -77,27 +106,62 @@ def _load(path: Path) -> dict[str, Array]:
         raise DataError(f"{path} cannot be read as an .npz file: {error}. {advice}.") from error
 
 
-def _pair(arrays: dict[str, Array], prefix: str, faults: list[str]) -> tuple[Array, Array]:
-    """Checked images (N, H, W[, 3]) uint8 and labels (N,); what is wrong with them goes to ``faults``."""
-    missing = [prefix + name for name in ("images", "labels") if prefix + name not in arrays]
-    there = ", ".join(arrays) or "none"
-    faults.extend(f"the array {name!r} is missing (there are: {there})" for name in missing)
+def _described(archive: Any, name: str) -> str:
+    try:
+        return f"{name} {archive[name].dtype} {archive[name].shape}"
+    except ValueError:
+        return f"{name} of objects"
+
+
+def _pair(arrays: dict[tuple[int, str], tuple[str, Array]], others: str, part: int, faults: list[str]) -> _Pair:
+    """Checked images and labels of a part; what is wrong with them goes to ``faults``."""
+    prefix = "" if part == TRAIN else f"{PARTS[part]}_"
+    missing = [prefix + kind for kind in _KINDS if (part, kind) not in arrays]
+    there = f" (there are: {others or 'none'})" if part == TRAIN else ""
+    faults.extend(
+        f"the array {name!r} is missing{there}. Write it under that name, as in numpy.savez('set.npz', images=..., "
+        "labels=..., test_images=..., test_labels=...); x_train, y_train, train_images, val_labels and the like are "
+        "read too"
+        for name in missing
+    )
     if missing:
-        return np.empty(0), np.empty(0)
-    images = _images(arrays[prefix + "images"], prefix + "images", faults)
-    labels = arrays[prefix + "labels"]
+        return _Pair(("", ""), np.empty(0), np.empty(0))
+    (image_name, images), (label_name, labels) = arrays[part, "images"], arrays[part, "labels"]
+    images = _images(images, image_name, faults)
+    labels = _labels(labels, label_name, faults)
+    if labels.ndim == 1 and len(labels) != len(images):
+        faults.append(f"there are {len(images)} {image_name} and {len(labels)} {label_name}")
+    return _Pair((image_name, label_name), images, labels)
+
+
+def _disagreements(first: _Pair, other: _Pair) -> Iterator[str]:
+    one, two = first.names[0], other.names[0]
+    if first.images.shape[1:] != other.images.shape[1:]:
+        yield f"{one} are {first.images.shape[1:]} and {two} {other.images.shape[1:]}; they must agree"
+    elif first.images.dtype != other.images.dtype:
+        yield f"{one} are {first.images.dtype} and {two} {other.images.dtype}; they must agree"
+    if (first.labels.dtype.kind == "U") != (other.labels.dtype.kind == "U"):
+        yield f"{first.names[1]} and {other.names[1]} must both be whole numbers or both be strings"
+
+
+def _labels(labels: Array, name: str, faults: list[str]) -> Array:
+    """Labels (N,) as int64 or as strings: whole numbers of any type, or one-hot rows, by their column."""
+    given = f"{labels.dtype} of shape {labels.shape}"
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.ndim != 1 or labels.dtype.kind not in "iubUS":
-        faults.append(
-            f"{prefix}labels must be whole numbers or strings of shape (N,), and are {labels.dtype} of shape "
-            f"{labels.shape}"
-        )
-    elif len(labels) != len(images):
-        faults.append(f"there are {len(images)} {prefix}images and {len(labels)} {prefix}labels")
+    if labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in "iubf":
+        if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
+            faults.append(f"{name} is {given}, which would be one-hot, but not every row holds exactly one 1 beside 0s")
+        return np.asarray(labels.argmax(axis=1), dtype=np.int64)
+    if labels.ndim != 1 or labels.dtype.kind not in "iubfUS":
+        faults.append(f"{name} must be whole numbers or strings of shape (N,), or one-hot (N, C), and is {given}")
+        return labels
+    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.floor(labels))).all():
+        faults.append(f"{name} must be whole numbers or strings, and is {given} with fractions or NaN")
+        return labels
     if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8", "surrogateescape")
-    return images, labels.astype(np.int64) if labels.dtype.kind in "iub" else labels
+        return np.char.decode(labels, "utf-8", "surrogateescape")
+    return labels if labels.dtype.kind == "U" else labels.astype(np.int64)
 
 
 def _images(images: Array, name: str, faults: list[str]) -> Array:

@@ -1,0 +1,72 @@
+"""What is said of groups of images that stay in one split: how far the splits are as wished, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.data.dataset import SPLIT_NAMES
+from nas.data.dealing import GroupsTooFew, Rows
+from nas.data.sources.base import PARTS
+
+_SHOWN = 20
+_DO_WITHOUT = "or do without groups (leave --group out; of a label file, --columns group=)"
+
+
+def group_remarks(
+    grouped_by: str, classes: Sequence[str], labels: Rows, groups: Rows, rows: Mapping[str, Rows]
+) -> tuple[str, ...]:
+    """How many groups each split has, and how far its share of each class is from that of all images."""
+    num_classes = len(classes)
+    numbers = [len(np.unique(groups[rows[name]])) for name in SPLIT_NAMES]
+    counted = ", ".join(f"{number:,} in {name}" for name, number in zip(SPLIT_NAMES, numbers, strict=True))
+    dealt = np.concatenate([rows[name] for name in SPLIT_NAMES])
+    whole = np.bincount(labels[dealt], minlength=num_classes) / max(len(dealt), 1)
+    furthest, where, which = 0.0, "train", 0
+    for name in SPLIT_NAMES:
+        share = np.bincount(labels[rows[name]], minlength=num_classes) / max(len(rows[name]), 1)
+        worst = int(np.argmax(np.abs(share - whole)))
+        if abs(share[worst] - whole[worst]) > furthest:
+            furthest, where, which = float(abs(share[worst] - whole[worst])), name, worst
+    images = ", ".join(f"{100 * len(rows[name]) / max(len(dealt), 1):.1f} % {name}" for name in SPLIT_NAMES)
+    return (
+        f"{sum(numbers):,} groups by {grouped_by}, none in two splits: {counted}",
+        f"images {images}; no class's share is off by more than {100 * furthest:.1f} points "
+        f"({classes[which]} in {where})",
+    )
+
+
+def parted_group_faults(grouped_by: str, parts: npt.NDArray[np.uint8], groups: Rows) -> list[str]:
+    """Groups that stand in two parts of the source's own: a published split that is not by group."""
+    used = parts < len(PARTS)
+    pairs = np.unique(np.stack([groups[used], parts[used].astype(np.int64)]), axis=1)
+    numbers, count = np.unique(pairs[0], return_counts=True)
+    parted = numbers[count > 1]
+    if not len(parted):
+        return []
+    own = sorted({PARTS[part] for part in pairs[1][np.isin(pairs[0], parted)]}, key=PARTS.index)
+    return [
+        f"{len(parted):,} of {len(numbers):,} groups by {grouped_by} stand in more than one of "
+        f"{', '.join(own)}: the data's own splits part them. Let nasctl split (one folder for all; of a label file, "
+        f"--columns split=), {_DO_WITHOUT}."
+    ]
+
+
+def too_few_groups(grouped_by: str, classes: Sequence[str], error: GroupsTooFew) -> str:
+    """Why some classes cannot be in every split."""
+    few = [f"{classes[c]} ({count})" for c, count in error.groups.items()]
+    more = f" ... and {len(few) - _SHOWN} more" if len(few) > _SHOWN else ""
+    listed = ", ".join(few[:_SHOWN]) + more
+    if min(error.groups.values()) < error.piles:
+        return (
+            f"Too few groups by {grouped_by} of: {listed}. A group stays in one split, so every "
+            f"class must be in at least {error.piles} groups. Add images of other groups, remove these classes, choose "
+            f"a finer --group, {_DO_WITHOUT}."
+        )
+    return (
+        f"Groups by {grouped_by} cannot be dealt so that train has 2 images and every other split "
+        f"1 of: {listed}; the numbers are the groups that hold them. Add images of other groups, remove these classes, "
+        f"choose a finer --group, {_DO_WITHOUT}."
+    )

@@ -1,0 +1,133 @@
+"""A file of rows and named columns: text with commas, tabs or semicolons, or Parquet."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.errors import DataError
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".pq")
+_SEPARATORS = "\t;,"
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text without spaces around, and where in the file each row begins."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    lines: list[int]  # as an editor counts them; of Parquet, rows from 1
+
+    def column(self, name: str) -> list[str]:
+        """All cells below one name."""
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+    def fault(self, what: str, rows: Sequence[int] = ()) -> str:
+        """A sentence about this file and some of its rows."""
+        if not rows:
+            return f"{self.path}: {what}"
+        shown = ", ".join(str(self.lines[row]) for row in rows[:_SHOWN])
+        more = f" and {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else ""
+        return f"{self.path}, line{'s' if len(rows) > 1 else ''} {shown}{more}: {what}"
+
+
+def read_table(path: Path, content: bytes) -> Table:
+    """The table in a file whose bytes are ``content``. DataError with file, line and cure if there is none."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _read_parquet(path, content)
+    text = _text(path, content)
+    separator = _separator(text)
+    rows, lines, start = [], [], 1
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+    try:
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                rows.append(stripped)
+                lines.append(start)
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}, line {start}: {error}. A quotation mark may be left open there; close it.") from error
+    if not rows:
+        raise DataError(f"{path} is empty. Give a file with columns 'path' and 'label', a line for each image.")
+    return _checked(path, rows, lines)
+
+
+def _checked(path: Path, rows: list[list[str]], lines: list[int]) -> Table:
+    header = rows[0]
+    if _is_row_of_images(header):
+        header = ["path", "label"]
+    else:
+        rows, lines = rows[1:], lines[1:]
+    while len(header) > 1 and not header[-1]:
+        header = header[:-1]
+    width = len(header)
+    table = Table(path, tuple(header), rows, lines)
+    wrong = [row for row, cells in enumerate(rows) if len(cells) < width or any(cells[width:])]
+    if wrong:
+        count = len(rows[wrong[0]])
+        raise DataError(
+            table.fault(
+                f"{count} cell{'s' if count != 1 else ''}, and the first line names {width} columns. Write as many, "
+                "and put cells that hold the separator in quotation marks.",
+                wrong,
+            )
+        )
+    return table
+
+
+def _is_row_of_images(cells: Sequence[str]) -> bool:
+    """Whether a first line is a row already: the path of an image and its label."""
+    from nas.data.images import SUFFIXES, suffix_of
+
+    return len(cells) == 2 and suffix_of(cells[0]) in SUFFIXES
+
+
+def _text(path: Path, content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    if b"\0" in content:
+        raise DataError(f"{path} is no text. Give a file with columns 'path' and 'label', separated by commas.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _separator(text: str) -> str:
+    """What parts the cells of the first line that has any; spaces where nothing else does."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    counts = {mark: len(next(csv.reader([first], delimiter=mark), [])) for mark in _SEPARATORS}
+    best = max(counts, key=lambda mark: counts[mark])
+    return best if counts[best] > 1 else " " if len(first.split()) == 2 else ","
+
+
+def _read_parquet(path: Path, content: bytes) -> Table:
+    try:
+        import pandas
+
+        frame = pandas.read_parquet(io.BytesIO(content))
+    except ImportError as error:
+        raise DataError(
+            f"Reading {path} takes pandas and pyarrow. Install them (pip install pandas pyarrow), or save the table "
+            "as CSV."
+        ) from error
+    except Exception as error:  # the readers raise their own kinds
+        raise DataError(f"{path} cannot be read as Parquet: {error}. Save it again, or as CSV.") from error
+    columns = tuple(str(name) for name in frame.columns)
+    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    return Table(path, columns, rows, list(range(1, len(rows) + 1)))
+
+
+def _cell(value: object) -> str:
+    is_missing = value is None or value != value or str(value) in ("<NA>", "NaT")
+    return "" if is_missing else str(value).strip()

@@ -1,0 +1,157 @@
+"""Archives: opened without unpacking by hand, and never to the harm of what lies outside."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.data import DataConfig, open_data
+from nas.data.sources import archive as archives
+from nas.errors import DataError
+
+
+def png(grey: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.full((8, 8), grey, dtype=np.uint8)).save(file, format="PNG")
+    return file.getvalue()
+
+
+FILES = {f"{name}/{number}.png": png(20 * number + (name == "b")) for name in "ab" for number in range(6)}
+
+
+def pack(path: Path, files: dict[str, bytes], prefix: str = "") -> Path:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name, content in files.items():
+                packed.writestr(prefix + name, content)
+        return path
+    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w:xz" if path.suffix == ".xz" else "w") as packed:
+        for name, content in files.items():
+            info = tarfile.TarInfo(prefix + name)
+            info.size = len(content)
+            packed.addfile(info, io.BytesIO(content))
+    return path
+
+
+def config(path: Path, **changes: Any) -> DataConfig:
+    return DataConfig(source=str(path), cache_dir=str(path.parent / "cache"), **changes)
+
+
+def fault(path: Path, **changes: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        open_data(config(path, **changes))
+    (message,) = caught.value.faults
+    unpacked = path.parent / "cache" / "unpacked"
+    assert not [left for left in unpacked.glob("*") if left.name not in ("known",) and left.name.startswith(".tmp")]
+    return message
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz", "set.tgz", "set.tar.xz"])
+@pytest.mark.parametrize("prefix", ["", "./", "photos/of us/"])
+def test_class_folders_in_an_archive(tmp_path: Path, name: str, prefix: str) -> None:
+    junk = {"__MACOSX/._a.png": b"x", ".DS_Store": b"x", "a/.hidden/x.png": b"x"}
+    opened = open_data(config(pack(tmp_path / name, {**FILES, **junk}, prefix)))
+    assert opened.name == "set" and opened.classes == ("a", "b")
+    assert sum(map(sum, opened.counts.values())) == 12
+    split = opened.split("train")
+    assert (split.images[:, 0, 0, 0] % 20 == split.labels).all()
+
+
+def test_unpacked_once_and_again_for_another_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pack(tmp_path / "set.zip", FILES)
+    first = open_data(config(path))
+    with monkeypatch.context() as patched:
+        patched.setattr(archives.Archive, "_unpack", None)  # would fail
+        assert open_data(config(path)).key == first.key
+        (tmp_path / "other").mkdir()
+        moved = Path(shutil.copy(path, tmp_path / "renamed.zip"))
+        assert open_data(config(moved)).key == first.key
+    pack(path, {**FILES, "b/9.png": png(9)})
+    assert open_data(config(path)).key != first.key
+    shutil.rmtree(tmp_path / "cache" / "unpacked")
+    pack(path, FILES)
+    assert open_data(config(path)).key == first.key
+
+
+def test_a_label_file_in_an_archive(tmp_path: Path) -> None:
+    lines = "".join(f"{name.replace('/', '_')},{name[0]},p{name[2]}\n" for name in FILES)
+    files = {f"images/{name.replace('/', '_')}": content for name, content in FILES.items()}
+    path = pack(tmp_path / "set.zip", {**files, "labels.csv": f"path,label,who\n{lines}".encode()}, "top/")
+    opened = open_data(config(path, group="who"))
+    assert opened.name == "set" and opened.classes == ("a", "b") and "by column 'who'" in opened.remarks[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["../../outside.png", "/tmp/outside.png", "a/../../outside.png", "C:/x.png", "..\\x.png"]
+)
+@pytest.mark.parametrize("kind", ["set.zip", "set.tar"])
+def test_nothing_is_written_outside(tmp_path: Path, name: str, kind: str) -> None:
+    if "\\" in name and kind == "set.tar":
+        return  # a name like any other there
+    before = sorted(tmp_path.parent.glob("*"))
+    message = fault(pack(tmp_path / kind, {**FILES, name: b"x"}))
+    assert "leads outside the archive" in message
+    assert not list(tmp_path.rglob("outside.png")) and sorted(tmp_path.parent.glob("*")) == before
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_in_a_tar(tmp_path: Path, kind: bytes) -> None:
+    path = pack(tmp_path / "set.tar", FILES)
+    with tarfile.open(path, "a") as packed:
+        info = tarfile.TarInfo("a/link.png")
+        info.type, info.linkname = kind, "/etc/passwd"
+        packed.addfile(info)
+    message = fault(path)
+    assert "'a/link.png', which is a link or a device" in message and "--dereference" in message
+
+
+def test_links_in_a_zip(tmp_path: Path) -> None:
+    path = pack(tmp_path / "set.zip", FILES)
+    with zipfile.ZipFile(path, "a") as packed:
+        info = zipfile.ZipInfo("a/link.png")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        packed.writestr(info, "/etc/passwd")
+    assert "which is a link or a device" in fault(path)
+
+
+@pytest.mark.parametrize("kind", ["set.zip", "set.tar.gz"])
+def test_bombs(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "_ALWAYS_FINE", 1 << 16)
+    message = fault(pack(tmp_path / kind, {"a/0.bmp": bytes(4_000_000), **FILES}))
+    assert "unpacks to at least 4,000,000 bytes" in message and "unpack it by hand" in message
+    monkeypatch.setattr(archives, "_MOST_FILES", 5)
+    assert "in 6 files" in fault(pack(tmp_path / kind, FILES))
+
+
+def test_a_member_larger_than_it_says(tmp_path: Path) -> None:
+    path = pack(tmp_path / "set.zip", {**FILES, "c/0.png": bytes(range(256)) * 40})
+    content = path.read_bytes()
+    size = (10_240).to_bytes(4, "little")
+    assert content.count(size) >= 1
+    path.write_bytes(content.replace(size, (16).to_bytes(4, "little")))
+    message = fault(path)
+    assert "cannot be unpacked" in message or "larger than it says" in message
+
+
+def test_damaged_archives(tmp_path: Path) -> None:
+    for name in ("set.zip", "set.tar.gz", "set.tar"):
+        whole = pack(tmp_path / name, FILES).read_bytes()
+        for content in (b"", b"neither", whole[: len(whole) // 2]):
+            (tmp_path / name).write_bytes(content)
+            assert f"{name} cannot be unpacked" in fault(tmp_path / name)
+    path = pack(tmp_path / "clash.zip", {"a": b"x", "a/0.png": png(0)})
+    assert "cannot be unpacked" in fault(path)
+
+
+def test_what_is_said_of_the_content_names_the_archive(tmp_path: Path) -> None:
+    message = fault(pack(tmp_path / "set.zip", {"1.png": png(1), "2.png": png(2)}))
+    assert "unpacked" not in message.replace("unpack it", "") and str(tmp_path / "set.zip") in message
