@@ -13,7 +13,7 @@ from search_spaces.errors import UsageError
 
 _FACTORS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 LARGEST = 2**62  # costs are counted in int64
-_COST_OF_LIMIT = {
+COST_OF_LIMIT = {
     "max_params": "params", "min_params": "params", "max_macs": "macs",
     "max_bytes": "size_bytes", "max_peak_memory": "peak_memory",
 }  # fmt: skip
@@ -79,7 +79,7 @@ class Budget:
         """A sentence for every limit that ``cost`` breaks; empty if it fits."""
         found = []
         for name, limit in self.limits.items():
-            unit = _COST_OF_LIMIT[name]
+            unit = COST_OF_LIMIT[name]
             value = getattr(cost, unit)
             if value > limit and name.startswith("max"):
                 found.append(f"{value:,} {UNITS[unit]} are over the budget of {limit:,}")
@@ -91,7 +91,7 @@ class Budget:
         """By which factor each of N costs is outside: 0 where it fits, 0.5 if half as much again (N,)."""
         worst = np.zeros(len(costs))
         for name, limit in self.limits.items():
-            values = getattr(costs, _COST_OF_LIMIT[name])
+            values = getattr(costs, COST_OF_LIMIT[name])
             ratio = values / limit if name.startswith("max") else limit / np.maximum(values, 1)
             np.maximum(worst, ratio - 1, out=worst)
         return worst
@@ -100,7 +100,7 @@ class Budget:
         """Which of N costs are within every limit (N,)."""
         fits = np.ones(len(costs), bool)
         for name, limit in self.limits.items():
-            values = getattr(costs, _COST_OF_LIMIT[name])
+            values = getattr(costs, COST_OF_LIMIT[name])
             fits &= values <= limit if name.startswith("max") else values >= limit
         return fits
 
@@ -127,7 +127,7 @@ class Budget:
 
     def __str__(self) -> str:
         words = [
-            f"{'at most' if name.startswith('max') else 'at least'} {format_size(limit)} {UNITS[_COST_OF_LIMIT[name]]}"
+            f"{'at most' if name.startswith('max') else 'at least'} {format_size(limit)} {UNITS[COST_OF_LIMIT[name]]}"
             for name, limit in self.limits.items()
         ]
         return ", ".join(words) or "no limit"

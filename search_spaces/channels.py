@@ -29,6 +29,8 @@ MOST_COMBINATIONS = 4_000_000  # of the choices that one number depends on
 
 Indices = Mapping[str, npt.NDArray[np.int64]]  # by label: for each of K combinations the index of its value
 Scope = Mapping[str, tuple[int, ...]]  # by label: the values that are possible here, inside a branch
+Possible = Callable[[Indices, Scope], npt.NDArray[np.bool_]]
+"""Which of K combinations of some choices' values are in some network that is wanted, where ``Scope`` holds (K,)."""
 
 
 class Decided:
@@ -73,10 +75,20 @@ class Decided:
 
 
 class Number:
-    """A whole number that depends on choices: ``of`` computes it for K combinations of their values at once."""
+    """A whole number that depends on choices: ``of`` computes it for K combinations of their values at once.
+
+    It is at most what it is in a network that is wanted, as ``possible`` says, if it is given: above that, in networks
+    which nobody will take out, it counts as that much.
+    """
 
     def __init__(
-        self, key: Hashable, choices: Sequence[Choice], of: Callable[[Indices], Any], scope: Scope | None = None
+        self,
+        key: Hashable,
+        choices: Sequence[Choice],
+        of: Callable[[Indices], Any],
+        scope: Scope | None = None,
+        *,
+        possible: Callable[[Indices], npt.NDArray[np.bool_]] | None = None,
     ) -> None:
         self.choices = {choice.label: choice for choice in choices}
         self.of = of
@@ -92,6 +104,9 @@ class Number:
         grids = [grid.ravel() for grid in np.meshgrid(*map(np.asarray, allowed), indexing="ij")]
         self.combinations = dict(zip(self.choices, grids, strict=True))
         self.values = np.broadcast_to(np.asarray(of(self.combinations), np.int64), (count,))
+        wanted = self.values if possible is None else self.values[possible(self.combinations)]
+        if len(wanted):
+            self.values = np.minimum(self.values, wanted.max())
         self.most, self.least = int(self.values.max()), int(self.values.min())
         self._tensors: dict[torch.device, tuple[Tensor, list[Tensor]]] = {}
 

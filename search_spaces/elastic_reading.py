@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import singledispatchmethod
+from functools import partial, singledispatchmethod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from search_spaces import elastic
 from search_spaces import vocabulary as words
-from search_spaces.channels import Channels, Decided, Mixed, Number, Scope, Segment, Segments
+from search_spaces.channels import Channels, Decided, Indices, Mixed, Number, Possible, Scope, Segment, Segments
 from search_spaces.vocabulary import Choice, Value, evaluate, halved, kernel_in_sight
 
 
@@ -32,8 +33,8 @@ Built = tuple[nn.Module, Signal]
 class Builder:
     """Turns nodes into elastic layers. ``scope`` holds the values that are possible inside a branch."""
 
-    def __init__(self, decided: Decided) -> None:
-        self.decided = decided
+    def __init__(self, decided: Decided, possible: Possible | None = None) -> None:
+        self.decided, self.possible = decided, possible
         self.skip_choices: dict[str, int] = {}
         self._numbers: dict[Any, Number] = {}
         self._channels: dict[Any, Segments] = {}
@@ -51,7 +52,9 @@ class Builder:
             found = evaluate(value, lambda choice: np.array(choice.values)[at[choice.label]], arriving)
             return found if least is None else np.maximum(found, least)
 
-        number = Number((_key(value, total and total.key), least), list(choices.values()), of, scope)
+        wanted = None if self.possible is None or not choices else partial(_within, self.possible, scope)
+        key = (_key(value, total and total.key), least, tuple(sorted(scope.items())) if wanted else ())
+        number = Number(key, list(choices.values()), of, scope, possible=wanted)
         return self._numbers.setdefault(number.key, number)
 
     def width(self, value: Value | None, signal: Signal, scope: Scope) -> Channels:
@@ -157,7 +160,7 @@ class Builder:
             return Number("never", (), lambda at: 0)
         choices = list((a.choices | b.choices).values())
         same = Number(("same", a.key, b.key), choices, lambda at: a.of(at) == b.of(at), scope)
-        return None if same.least == 1 else same
+        return None if same.least == 1 and before.channels.size == after.channels.size else same
 
     @walk.register
     def _(self, node: words.Concat, signal: Signal, scope: Scope) -> Built:
@@ -233,6 +236,10 @@ class Builder:
             for index, value in enumerate(edge.choice.values):
                 if edge.branch(value) == words.Sequence(()):
                     self.skip_choices[edge.choice.label] = index
+
+
+def _within(possible: Possible, scope: Scope, at: Indices) -> npt.NDArray[np.bool_]:
+    return possible(at, scope)
 
 
 def _mixed(choice: Choice, parts: list[tuple[tuple[int, ...], Channels]], scope: Scope) -> Channels:

@@ -73,6 +73,11 @@ class SearchSpace:
     _definitions: dict[Task, Node] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def labels(self) -> list[str]:
+        """Of the choices, in their order."""
+        return [choice.label for choice in self.choices]
+
+    @property
     def num_samples(self) -> int:
         """How many samples there are, all combinations of the choices."""
         return _combinations(self.choices)
@@ -107,6 +112,12 @@ class SearchSpace:
         for row in self.draw(np.random.default_rng(0), count):
             read: set[str] = set()
             yield resolve(self.definition(task), _Recorded(self.decode(row) | decided, read), task.input_shape), read
+
+    def used(self, row: npt.NDArray[Any], task: Task) -> set[str]:
+        """The labels of the choices that the network of a row (number of choices,) depends on."""
+        read: set[str] = set()
+        resolve(self.definition(task), _Recorded(self.decode(row), read), task.input_shape)
+        return read
 
     def definition(self, task: Task) -> Node:
         """The tree of layers for a task, made once."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search_spaces.channels import Decided, fixed
+from search_spaces.channels import Decided, Possible, fixed
 from search_spaces.elastic_reading import Builder, Signal
 from search_spaces.space import Sample, SearchSpace, Task
 
@@ -26,14 +26,15 @@ class Supernet(nn.Module):
 
     ``decide`` returns for every label of the space the probabilities of its values (number of values,), with
     gradients, or for every label an index. Weights are drawn from torch's global generator.
-    NotRepresentable if a width depends on too many choices at once.
+    NotRepresentable if a width depends on too many choices at once. With ``possible`` (``budgets.usable.Reach``) it has
+    room for the architectures that are wanted, and others are as wide as it allows.
     """
 
-    def __init__(self, space: SearchSpace, task: Task, decide: Decide) -> None:
+    def __init__(self, space: SearchSpace, task: Task, decide: Decide, possible: Possible | None = None) -> None:
         super().__init__()
         self.space, self.task, self.decide = space, task, decide
         self.decided = Decided()
-        builder = Builder(self.decided)
+        builder = Builder(self.decided, possible)
         channels, height, width = task.input_shape
         self.body, _ = builder.walk(space.definition(task), Signal(fixed(channels), True, height, width), {})
         self.skip_choices = builder.skip_choices

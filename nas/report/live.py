@@ -8,7 +8,7 @@ from typing import Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from nas.report.supernet_lines import begin_line, candidates_line, epoch_line, learning, sizes
+from nas.report.supernet_lines import begin_line, candidates_line, epoch_line, learning, progress_line, sizes
 from nas.runs import Run, SearchRun, TrialRecord, as_search
 from nas.runs.events import (
     CandidatesRanked,
@@ -17,11 +17,14 @@ from nas.runs.events import (
     Noted,
     Stage,
     SupernetEpoch,
+    SupernetProgress,
     SupernetStarted,
     TrialEnded,
     TrialSubmitted,
 )
 from nas.units import clock
+
+TELL_EVERY = 20.0  # seconds, how far an epoch of a supernet is, where there is no bar
 
 
 class Display(Protocol):
@@ -58,6 +61,7 @@ class Plain(Silent):
 
     def __init__(self, console: Console, num_slots: int) -> None:
         self.console, self.num_slots = console, num_slots
+        self._told = 0.0  # how old the epoch of the supernet was that a line was about
 
     def on_event(self, event: Event, run: Run) -> None:
         """Print a finished or failed trial, or what became of a supernet, and how far the search is."""
@@ -68,6 +72,11 @@ class Plain(Silent):
             case SupernetEpoch():
                 search = as_search(run)
                 self.say(f"{epoch_line(search, event)}  [{supernet_eta(search)}]")
+                self._told = 0.0
+            case SupernetProgress(seconds=seconds):
+                if seconds - self._told >= TELL_EVERY:
+                    self.say(progress_line(as_search(run), event))
+                    self._told = seconds
             case _:
                 self.say(*rare_lines(event, run))
 
@@ -94,6 +103,10 @@ class Live(Plain):
         """Print a trial that ended, and bring the bars up to date."""
         self.say(*rare_lines(event, run))
         match event:
+            case SupernetProgress():
+                if self._supernet is not None:
+                    self._progress.update(self._supernet, standing=progress_line(as_search(run), event))
+                return
             case SupernetStarted() | SupernetEpoch() | CandidatesRanked():
                 self._on_supernet(event, as_search(run))
             case TrialSubmitted(id=trial_id):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nas.runs import SearchRun
-from nas.runs.events import SupernetEpoch
-from nas.units import counted, memory
+from nas.runs.events import SupernetEpoch, SupernetProgress
+from nas.units import clock, counted, memory
 
 
 def begin_line(run: SearchRun) -> str:
@@ -15,7 +15,23 @@ def begin_line(run: SearchRun) -> str:
     words = f", {first} of weights alone (warm-up)" if warm_up else ""
     return (
         f"supernet  {facts.params:,} weights for {len(facts.choices)} choices, about "
-        f"{memory(facts.peak_bytes)} at the peak; {counted(facts.epochs, 'epoch')}{words}"
+        f"{memory(facts.peak_bytes)} at the peak; {counted(facts.epochs, 'epoch')}{words}{_left_out(run)}"
+    )
+
+
+def _left_out(run: SearchRun) -> str:
+    assert run.supernet is not None
+    count = sum(len(c.values) - len(run.supernet.choices[c.label]) for c in run.space.choices)
+    return f"; {counted(count, 'value')} of choices, too large for the budget, left out" if count else ""
+
+
+def progress_line(run: SearchRun, event: SupernetProgress) -> str:
+    """How far an epoch is, and how long it will take if its steps go on as they did."""
+    assert run.supernet is not None
+    left = event.seconds / event.steps * (event.of_steps - event.steps)
+    return (
+        f"epoch {event.epoch}/{run.supernet.epochs}: step {event.steps} of {event.of_steps}, "
+        f"{clock(left)} left in this epoch"
     )
 
 

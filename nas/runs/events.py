@@ -174,6 +174,16 @@ class SupernetEpoch(Event):
 
 
 @dataclass(frozen=True)
+class SupernetProgress(Event):
+    """How far an epoch of the supernet is. Told to listeners, and never recorded."""
+
+    epoch: int  # from 1
+    steps: int  # that are done
+    of_steps: int
+    seconds: float  # since it began
+
+
+@dataclass(frozen=True)
 class Candidate:
     """An architecture that fits. ``score``: the objective on ``rank`` with inherited weights."""
 

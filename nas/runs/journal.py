@@ -31,6 +31,11 @@ class Journal(Generic[KindOfRun]):
             for listener in self.listeners:
                 listener(event, self.run)
 
+    def tell(self, event: Event) -> None:
+        """Let listeners know of something that is not recorded."""
+        for listener in self.listeners:
+            listener(event, self.run)
+
     def note(self, text: str) -> None:
         """Record something that the user should know, once."""
         if text not in self.run.notes:

@@ -23,7 +23,7 @@ from nas.runs.hints import typed
 from nas.strategies.oneshot.training import SupernetTraining
 
 FOLDER, FILE = "supernet", "checkpoint.safetensors"
-FORMAT = 1  # of the file; raise it when tensors change meaning
+FORMAT = 2  # of the file; raise it when tensors change meaning
 
 
 class Checkpoint:

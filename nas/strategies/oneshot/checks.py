@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from budgets import Budget
+from budgets.usable import usable
 from nas.config import SearchConfig
 from nas.config.auto_recipe import images_per_epoch
 from nas.config.recipe import default_batch_size
@@ -24,7 +25,7 @@ def check_plan(
     """
     batch_size = planned_batch_size(config, train_counts)
     try:
-        check_memory(config, space, task, budget, device=device, batch_size=batch_size)
+        check_memory(config, usable(space, task, budget), task, budget, device=device, batch_size=batch_size)
     except NotRepresentable as error:
         known = [name for name in ("evolution", "random", *ONE_SHOT) if _can(config, name, space, task, budget)]
         raise UsageError(

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from budgets import Budget
 from budgets.draw import draw_fitting
+from budgets.usable import Reach
 from nas.config import SearchConfig
 from nas.errors import UsageError
 from nas.units import memory
@@ -64,7 +65,7 @@ def memory_need(config: SearchConfig, space: SearchSpace, task: Task, budget: Bu
     """
     passes = _passes(config.strategy, space, task, budget)
     with torch.device("meta"):
-        supernet = Supernet(space, task, lambda: {})
+        supernet = Supernet(space, task, lambda: {}, Reach(space, task, budget))
     small, large = (
         max(kept_for_backward(supernet, choices, batch, learn=learn) for choices, learn in passes) for batch in PROBES
     )

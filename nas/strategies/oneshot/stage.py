@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+from budgets.usable import usable, with_values
 from nas.errors import SearchStopped, TrialError, out_of_memory
 from nas.runs import Journal, SearchRun
-from nas.runs.events import SupernetStarted
+from nas.runs.events import SupernetProgress, SupernetStarted
 from nas.runs.hints import typed
 from nas.strategies.oneshot.batches import Images
 from nas.strategies.oneshot.candidates import note_on_collapse, ranked_candidates
 from nas.strategies.oneshot.checkpoint import Checkpoint
 from nas.strategies.oneshot.memory import Need, memory_need, shortage
-from nas.strategies.oneshot.training import SupernetTraining
+from nas.strategies.oneshot.training import AfterStep, SupernetTraining
 from nas.trials.datasets import forget
+from search_spaces import SearchSpace
 
+TELL_EVERY = 1.0  # seconds, how far an epoch is
 TIME_SHARE = 0.5  # of a time limit, for the supernet; the rest is for trials and their confirmation
 
 
@@ -69,7 +73,8 @@ def _on_threads(number: int | None) -> Iterator[None]:
 
 def _train_and_choose(journal: Journal[SearchRun], checkpoint: Checkpoint, device: str) -> None:
     run = journal.run
-    space, task, budget = run.space, run.task, run.budget
+    task, budget = run.task, run.budget
+    space = supernet_space(run)
     images = Images.of(run.config, task.num_classes, device)
     need = memory_need(run.config, space, task, budget, device=device)
     if lack := shortage(need, space, task, device=device, batch_size=max(images.sizes)):
@@ -87,10 +92,31 @@ def _train_and_choose(journal: Journal[SearchRun], checkpoint: Checkpoint, devic
         if record is not None and _out_of_time(journal, record.seconds):
             journal.note(_cut_short(training, epoch - 1))
             break
-        record = training.run_epoch(epoch)
+        record = training.run_epoch(epoch, _teller(journal, epoch))
         checkpoint.save(training, record)
         journal.append(record)
     journal.append(ranked_candidates(training))
+
+
+def supernet_space(run: SearchRun) -> SearchSpace:
+    """The space of a run without the values that no network within its budget uses; as recorded, once it is."""
+    if run.supernet is None:
+        return usable(run.space, run.task, run.budget)
+    return with_values(run.space, {label: tuple(values) for label, values in run.supernet.choices.items()})
+
+
+def _teller(journal: Journal[SearchRun], epoch: int) -> AfterStep:
+    """Tells listeners how far an epoch is, about once a second."""
+    began = told = time.monotonic()
+
+    def tell(done: int, of: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= TELL_EVERY:
+            told = now
+            journal.tell(SupernetProgress(epoch, done, of, now - began))
+
+    return tell
 
 
 def _description(training: SupernetTraining, need: Need) -> SupernetStarted:

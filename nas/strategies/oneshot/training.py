@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from budgets import Budget, costs_of
+from budgets.usable import Reach
 from nas.config import SearchConfig
 from nas.runs.events import SupernetEpoch
 from nas.strategies.nni_one_shot import Choices
@@ -48,6 +49,10 @@ PATHS_COUNTED = 512  # and without alphas: of the paths that are trained
 PATHS_SCORED = 4  # architectures whose mean is the score of a supernet without alphas
 
 
+AfterStep = Callable[[int, int], None]
+"""Told how many steps of an epoch are done, and of how many."""
+
+
 @dataclass(frozen=True)
 class Preferences:
     """What the alphas prefer, or what the trained paths are: those fields of ``SupernetEpoch``."""
@@ -70,7 +75,7 @@ class SupernetTraining:
         self.warm_up = warm_up_epochs(config)
         self.choices = Choices(config.strategy, space, seed=self._seed("alphas")).to(images.device)
         torch.manual_seed(self._seed("weights"))
-        self.supernet = Supernet(space, task, self.choices.decide).to(images.device)
+        self.supernet = Supernet(space, task, self.choices.decide, Reach(space, task, budget)).to(images.device)
         self.supernet.to(memory_format=torch.channels_last)  # what tensor cores read; on CPUs 1.3 to 1.9 times faster
         self.weights, self.alphas = list(self.supernet.parameters()), list(self.choices.parameters())
         self.optimizer = make_optimizer(self.supernet, config.recipe)
@@ -82,7 +87,7 @@ class SupernetTraining:
         self.in_bfloat16 = execution.precision == "bfloat16"
         self.pool = None if self.choices.weighted else Pool(space, task, budget, seed=self._seed("pool"))
 
-    def run_epoch(self, epoch: int) -> SupernetEpoch:
+    def run_epoch(self, epoch: int, after_step: AfterStep = lambda done, of: None) -> SupernetEpoch:
         """One epoch, from 1, of ``self.epochs``. TrialError if a loss is not finite."""
         started = time.perf_counter()
         seed = self._seed(f"epoch {epoch}")
@@ -92,7 +97,7 @@ class SupernetTraining:
         temperature = self.choices.cool((epoch - 1) / max(1, self.epochs - 1))
         rate = max(self._rates(epoch))
         with self._with_classifier(self.supernet):
-            train_loss, select_loss = self._losses(epoch, generator, rng)
+            train_loss, select_loss = self._losses(epoch, generator, rng, after_step)
         for name, loss in (("train_loss", train_loss), ("select_loss", select_loss)):
             if loss is not None:
                 check_finite({"epoch": epoch, "learning_rate": rate, name: loss}, name)
@@ -146,7 +151,9 @@ class SupernetTraining:
         rates = learning_rates(self.config.recipe, epoch, len(self.images.sizes), epochs=self.epochs)
         return [self.config.supernet.learning_rate * rate for rate in rates]
 
-    def _losses(self, epoch: int, generator: torch.Generator, rng: np.random.Generator) -> tuple[float, float | None]:
+    def _losses(
+        self, epoch: int, generator: torch.Generator, rng: np.random.Generator, after_step: AfterStep
+    ) -> tuple[float, float | None]:
         """Train for one epoch; the mean losses of the steps of the weights, and of the alphas if they learn."""
         learns = bool(self.alphas) and epoch > self.warm_up
         weight_loss, alpha_loss = (torch.zeros((), device=self.images.device) for _ in range(2))
@@ -164,6 +171,7 @@ class SupernetTraining:
             if self.pool is not None:
                 self.choices.take(self.pool.sample(rng))
             weight_loss += self._weight_step(batch, rate, reweighted=reweighted) * len(batch[0])
+            after_step(step + 1, len(self.images.sizes))
         seen = sum(self.images.sizes)
         return weight_loss.item() / seen, alpha_loss.item() / seen_by_alphas if learns else None
 
