@@ -1,0 +1,434 @@
+"""Is any work lost when a search is killed, or its disk is full? About 200 situations, each ended by resuming.
+
+A small search is disturbed, and gone on with (or begun again, if nothing was recorded) until it ends. Its log must then
+be that of a search that nothing disturbed, its weights too; what had been recorded before must still stand in it; no
+part of a file may be left; and no message may be a traceback or say nothing of how to go on.
+
+    main        SIGKILL to the search at random instants
+    calls       SIGKILL at system calls of the search that write files: each in turn, or so many evenly spread
+    ENOSPC, EIO such a call of the search or of its worker fails with that error, once
+    worker      SIGKILL to a worker at random instants: its trial fails, and no other
+    server      SIGKILL to the process that workers are forked from
+    export      SIGKILL to an export, then exported again: the same bytes
+    disk        a file system of ten sizes that is full, then has room (root alone may mount it)
+
+Calls are counted and disturbed with strace; without it those kinds are left out, and the table says so.
+
+    python benchmarks/kills.py                     # all: an hour on 2 idle cores
+    python benchmarks/kills.py --quick             # one of each kind
+    python benchmarks/kills.py --only calls EIO --minutes 10
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import filecmp
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nas.errors import RunError
+from nas.runs.events import Event, SearchStarted, SessionStarted, SessionStopped, TrialEnded
+from nas.runs.log import has_begun, read_log
+
+NASCTL = [sys.executable, "-c", "from nas.cli import main; main()"]
+SEARCH = (
+    "search --space vgg --strategy random --max-params 6k --trials 3 --epochs 1 --confirm 1 --confirm-epochs 1 "
+    "--workers 1 --device cpu --quiet --run r"
+).split()
+NUMBERS = {  # how many of each kind
+    "main": 20, "calls": 50, "ENOSPC": 45, "EIO": 45, "worker": 10, "server": 10, "export": 10, "disk": 10,
+}  # fmt: skip
+WRITING = ("write", "pwrite64", "ftruncate", "fallocate", "fsync", "fdatasync", "rename", "mkdir", "unlink")
+LONGEST = 300.0  # seconds of one command
+ATTEMPTS = 4  # to resume: one, and more where the disturbance goes on
+WAYS_ON = ("resume", "the same command", "give the command again")
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is disturbed: the commands that begin and go on with the run ``folder / runs / r``."""
+
+    begin: list[str]
+    resume: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self, command: list[str], folder: Path, *, wrapped: list[str] | None = None) -> subprocess.Popen[bytes]:
+        """Begin a command; what it says is added to ``output.txt``."""
+        with (folder / "output.txt").open("ab") as output:
+            return subprocess.Popen(
+                [*(wrapped or []), *command], cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                env=os.environ | self.environment, start_new_session=True,
+            )  # fmt: skip
+
+    def run(self, command: list[str], folder: Path, *, wrapped: list[str] | None = None) -> int:
+        """Its exit status; a fault if it does not end."""
+        return ended(self.start(command, folder, wrapped=wrapped))
+
+
+class Lost(Exception):
+    """What should not have happened."""
+
+
+def ended(process: subprocess.Popen[bytes]) -> int:
+    try:
+        return process.wait(LONGEST)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise Lost(f"it did not end within {LONGEST:.0f} s") from None
+
+
+def story(folder: Path) -> list[Event]:
+    """The events of the run, without what differs from one to the next: sessions, and how long things took."""
+    run = folder / "runs" / "r"
+    if not has_begun(run):
+        return []
+    events = [entry.event for entry in read_log(run, histories=True)]
+    return [timeless(event) for event in events if not isinstance(event, SessionStarted | SessionStopped)]
+
+
+def timeless(event: Event) -> Event:
+    match event:
+        case SearchStarted(facts=facts):
+            return replace(event, facts=replace(facts, trial_seconds=None, placement=None))
+        case TrialEnded(result):
+            history = [{name: figure for name, figure in row.items() if name != "seconds"} for row in result.history]
+            return replace(event, result=replace(result, seconds=0.0, history=history))
+    return event
+
+
+def check_words(folder: Path, code: int | None = None) -> None:
+    """No traceback in what was said, and a way on if a command ended with ``code``."""
+    text = (folder / "output.txt").read_text(errors="replace")
+    for word in ("Traceback", "Aborted!"):
+        if word in text:
+            raise Lost(f"it says {word}: {text[-300:]!r}")
+    if code and not any(way in text for way in WAYS_ON):
+        raise Lost(f"exit {code} without a way on: {text[-300:]!r}")
+
+
+def finish(program: Program, folder: Path) -> None:
+    """Go on, or begin again, until the run is done."""
+    for _ in range(ATTEMPTS):
+        command = program.resume if has_begun(folder / "runs" / "r") else program.begin
+        if (code := program.run(command, folder)) == 0:
+            return
+    raise Lost(f"exit {code} when it was gone on with: {(folder / 'output.txt').read_text()[-300:]!r}")
+
+
+def check_equal(folder: Path, reference: Path, kept: list[Event]) -> None:
+    """Nothing lost, nothing different, nothing left over."""
+    found, expected = story(folder), story(reference)
+    if found[: len(kept)] != kept:
+        raise Lost("what was recorded is not there any more")
+    if found != expected:
+        first = next((n for n, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), len(found))
+        raise Lost(f"another log from event {first}: {found[first : first + 1]}"[:400])
+    for path in (reference / "runs" / "r" / "weights").iterdir():
+        if not filecmp.cmp(path, folder / "runs" / "r" / "weights" / path.name, shallow=False):
+            raise Lost(f"other weights: {path.name}")
+    if left := [path.name for path in (folder / "runs").rglob(".tmp-*")]:
+        raise Lost(f"left over: {left}")
+
+
+def disturbed(program: Program, folder: Path, reference: Path, process: subprocess.Popen[bytes]) -> None:
+    """What follows a disturbance: ``process`` ends, is gone on with, and compared."""
+    code = ended(process)
+    check_words(folder, code if code > 0 else None)
+    kept = story(folder)
+    if code:
+        finish(program, folder)
+        check_words(folder)
+    check_equal(folder, reference, kept)
+
+
+def kill_later(process: subprocess.Popen[bytes], seconds: float) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.kill()
+
+
+# System calls that write files
+
+
+@dataclass(frozen=True)
+class Call:
+    """The ``number``-th call of a name by one process: the search itself, or its worker."""
+
+    name: str
+    number: int
+    in_worker: bool
+
+
+def calls_of(program: Program, folder: Path) -> list[Call]:
+    """The calls of a search that write into its run's folder, in their order, from an undisturbed run."""
+    trace = folder / "trace.txt"
+    strace = ["strace", "-f", "-y", "-s", "0", "-o", str(trace), "-e", f"trace={','.join(WRITING)},execve"]
+    process = program.start(program.begin, folder, wrapped=strace)
+    if ended(process):
+        raise Lost(f"strace: {(folder / 'output.txt').read_text()[-300:]}")
+    counts: Counter[tuple[str, str]] = Counter()
+    found, main = [], ""
+    for line in trace.read_text(errors="replace").splitlines():
+        matched = re.match(r"(\d+) +(\w+)\((.*)", line)
+        if matched is None:
+            continue
+        process_id, name, rest = matched.groups()
+        main = main or process_id
+        counts[process_id, name] += 1
+        if name in WRITING and re.search(r"[\"/]runs/r[\"/.]", rest):
+            found.append(Call(name, counts[process_id, name], process_id != main))
+    return found
+
+
+def injected(call: Call, what: str) -> list[str]:
+    """strace that lets a call kill its process (``signal=SIGKILL``) or fail (``error=EIO``)."""
+    follow = ["-f", "--seccomp-bpf"] if call.in_worker else []
+    chosen = ["-e", f"trace={call.name}", "-e", f"inject={call.name}:{what}:when={call.number}"]
+    return ["strace", *follow, "-q", "-o", "/dev/null", *chosen]
+
+
+def spread(calls: list[Call], number: int) -> list[Call]:
+    """So many of them, evenly."""
+    if number >= len(calls):
+        return calls
+    return [calls[int((place + 0.5) * len(calls) / number)] for place in range(number)]
+
+
+# Situations
+
+
+Situation = Callable[[Path], None]
+
+
+class Bench:
+    """The reference, and the situations that are compared with it."""
+
+    def __init__(self, home: Path, numbers: dict[str, int], seed: int) -> None:
+        self.home, self.numbers = home, numbers
+        self.chance = random.Random(seed)
+        environment = {"NASCTL_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        self.program = Program([*NASCTL, *SEARCH], [*NASCTL, "resume", "r", "--quiet"], environment)
+        self.reference = home / "reference"
+        for name in ("cached", "reference"):  # the first fills the cache
+            (home / name).mkdir()
+            started = time.monotonic()
+            if self.program.run(self.program.begin, home / name):
+                raise Lost((home / name / "output.txt").read_text())
+        self.seconds = time.monotonic() - started
+        self.left_out: dict[str, str] = {}
+
+    def situations(self) -> Iterator[tuple[str, str, Situation]]:
+        """Kind, name, and what is to be done in an empty folder; kinds in turn, so that any number has all."""
+        kinds = [(kind, list(self._of(kind))) for kind, number in self.numbers.items() if number]
+        for place in range(max((len(found) for _, found in kinds), default=0)):
+            for kind, found in kinds:
+                if place < len(found):
+                    yield kind, *found[place]
+
+    def _of(self, kind: str) -> Iterator[tuple[str, Situation]]:
+        number = self.numbers[kind]
+        if kind in ("calls", "ENOSPC", "EIO"):
+            yield from self._calls(kind, number)
+        elif kind == "disk":
+            yield from self._disks(number)
+        else:
+            act = {"main": self._main, "worker": self._worker, "server": self._server, "export": self._export}[kind]
+            for place in range(number):
+                share = (place + self.chance.random()) / number
+                yield f"{kind} at {share:.2f}", lambda folder, act=act, share=share: act(folder, share)
+
+    def _calls(self, kind: str, number: int) -> Iterator[tuple[str, Situation]]:
+        if shutil.which("strace") is None:
+            self.left_out[kind] = "strace is not installed"
+            return
+        if not hasattr(self, "calls"):
+            (self.home / "traced").mkdir()
+            self.calls = calls_of(self.program, self.home / "traced")
+        what = "signal=SIGKILL" if kind == "calls" else f"error={kind}"
+        usable = [call for call in self.calls if kind != "calls" or not call.in_worker]
+        for call in spread(usable, number):
+            who = "worker" if call.in_worker else "search"
+            wrapped = injected(call, what)
+            yield (
+                f"{kind} at {call.name} {call.number} of the {who}",
+                lambda folder, w=wrapped: self._wrapped(folder, w),
+            )
+
+    def _wrapped(self, folder: Path, wrapped: list[str]) -> None:
+        process = self.program.start(self.program.begin, folder, wrapped=wrapped)
+        disturbed(self.program, folder, self.reference, process)
+
+    def _main(self, folder: Path, share: float) -> None:
+        process = self.program.start(self.program.begin, folder)
+        kill_later(process, share * self.seconds)
+        disturbed(self.program, folder, self.reference, process)
+
+    def _worker(self, folder: Path, share: float) -> None:
+        process = self.program.start(self.program.begin, folder)
+        self._kill_one(process, share, lambda main: [w for server in servers(main) for w in children(server)])
+        if ended(process):
+            raise Lost(f"the search ended with its worker: {(folder / 'output.txt').read_text()[-300:]!r}")
+        check_words(folder)
+        expected = {event.result.id: event for event in story(self.reference) if isinstance(event, TrialEnded)}
+        results = [event for event in story(folder) if isinstance(event, TrialEnded)]
+        failed = [event.result.id for event in results if event.result.status == "failed"]
+        others = [e for e in results if e.result.id not in failed and e.stage == "search"]
+        if len(failed) > 1 or any(expected[event.result.id] != event for event in others):
+            raise Lost(f"failed: {failed}, or another result")
+
+    def _server(self, folder: Path, share: float) -> None:
+        process = self.program.start(self.program.begin, folder)
+        self._kill_one(process, share, servers)
+        disturbed(self.program, folder, self.reference, process)
+
+    def _kill_one(self, main: subprocess.Popen[bytes], share: float, find: Callable[[int], list[int]]) -> None:
+        end = time.monotonic() + share * self.seconds
+        while main.poll() is None and (time.monotonic() < end or not find(main.pid)):
+            time.sleep(0.02)
+        for found in find(main.pid)[:1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(found, signal.SIGKILL)
+
+    def _export(self, folder: Path, share: float) -> None:
+        whole = self._whole_export()
+        command = [*NASCTL, "export", "--best", "--run", str(self.reference / "runs" / "r"), "--out", "out"]
+        process = self.program.start(command, folder)
+        kill_later(process, share * self.export_seconds)
+        process.wait()
+        if (out := folder / "out").exists() and not list(out.iterdir()):
+            raise Lost("an empty folder")
+        if not out.exists() and self.program.run(command, folder):
+            raise Lost((folder / "output.txt").read_text()[-300:])
+        check_words(folder)
+        names = sorted(path.name for path in whole.iterdir())
+        if sorted(path.name for path in out.iterdir()) != names or filecmp.cmpfiles(whole, out, names, False)[1]:
+            raise Lost("other files")
+        if left := list(folder.glob(".tmp-*")):
+            raise Lost(f"left over: {left}")
+
+    def _whole_export(self) -> Path:
+        whole = self.home / "exported"
+        if not whole.exists():
+            command = [*NASCTL, "export", "--best", "--run", str(self.reference / "runs" / "r"), "--out", str(whole)]
+            started = time.monotonic()
+            if self.program.run(command, self.home):
+                raise Lost((self.home / "output.txt").read_text())
+            self.export_seconds = time.monotonic() - started
+        return whole
+
+    def _disks(self, number: int) -> Iterator[tuple[str, Situation]]:
+        if os.geteuid() != 0 or shutil.which("mount") is None:
+            self.left_out["disk"] = "only root may mount a file system"
+            return
+        used = sum(path.stat().st_blocks * 512 for path in (self.reference / "runs").rglob("*"))
+        for place in range(number):
+            kilobytes = int(used * 1.2 * (place + 0.3) / number / 1024)
+            yield f"disk of {kilobytes} kB", lambda folder, size=kilobytes: self._disk(folder, size)
+
+    def _disk(self, folder: Path, kilobytes: int) -> None:
+        runs = folder / "runs"
+        runs.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(runs)]
+        subprocess.run(mount, check=True)
+        try:
+            code = self.program.run(self.program.begin, folder)
+            check_words(folder, code)
+            kept = story(folder)
+            subprocess.run(["mount", "-o", "remount,size=64m", str(runs)], check=True)
+            if code:
+                finish(self.program, folder)
+                check_words(folder)
+            check_equal(folder, self.reference, kept)
+        finally:
+            subprocess.run(["umount", "-l", str(runs)], check=False)
+
+
+def children(process: int) -> list[int]:
+    """Process ids of what a process started; its threads, too, may have."""
+    found: list[int] = []
+    for path in Path(f"/proc/{process}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, path.read_text().split())
+    return found
+
+
+def servers(main: int) -> list[int]:
+    """What workers of the search are forked from."""
+    return [child for child in children(main) if "multiprocessing.forkserver" in command_line(child)]
+
+
+def command_line(process: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
+def carry_out(bench: Bench, *, jobs: int, minutes: float | None) -> bool:
+    """Every situation, a table of what was tried and what failed; whether nothing failed."""
+    tried, failed, waiting = Counter[str](), Counter[str](), Counter[str]()
+    end = None if minutes is None else time.monotonic() + 60 * minutes
+
+    def one(numbered: tuple[int, tuple[str, str, Situation]]) -> None:
+        place, (kind, name, act) = numbered
+        if end is not None and time.monotonic() > end:
+            waiting[kind] += 1
+            return
+        folder = bench.home / f"{place:03d}"
+        folder.mkdir()
+        tried[kind] += 1
+        try:
+            act(folder)
+        except (Lost, RunError, OSError) as fault:
+            failed[kind] += 1
+            print(f"{name}: {type(fault).__name__}: {fault}", flush=True)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(one, enumerate(bench.situations())))
+    print(f"{'kind':<10} {'tried':>6} {'failed':>7}")
+    for kind in bench.numbers:
+        note = bench.left_out.get(kind) or (f"{waiting[kind]} left out for time" if waiting[kind] else "")
+        print(f"{kind:<10} {tried[kind]:>6} {failed[kind]:>7}  {note}".rstrip())
+    print(f"{'all':<10} {tried.total():>6} {failed.total():>7}", flush=True)
+    return not failed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one of each kind")
+    parser.add_argument("--only", nargs="+", choices=list(NUMBERS), default=list(NUMBERS), help="these kinds")
+    parser.add_argument("--minutes", type=float, help="begin no situation after so many")
+    parser.add_argument("--jobs", type=int, default=1, help="situations at once")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", action="store_true", help="keep the folders of what failed")
+    arguments = parser.parse_args()
+    numbers = {kind: 1 if arguments.quick else number for kind, number in NUMBERS.items() if kind in arguments.only}
+    home = Path(tempfile.mkdtemp(prefix="nasctl-kills-"))
+    try:
+        good = carry_out(Bench(home, numbers, arguments.seed), jobs=arguments.jobs, minutes=arguments.minutes)
+    finally:
+        if arguments.keep:
+            print(f"kept: {home}")
+        else:
+            shutil.rmtree(home, ignore_errors=True)
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()
