@@ -47,7 +47,7 @@ NASCTL = [sys.executable, "-c", "from nas.cli import main; main()"]
 SEARCH = (
     "search --space vgg --strategy random --max-params 6k --trials 3 --epochs 1 --confirm 1 --confirm-epochs 1 "
     "--workers 1 --device cpu --quiet --run r"
-).split()
+)
 NUMBERS = {  # how many of each kind
     "main": 20, "calls": 50, "ENOSPC": 45, "EIO": 45, "worker": 10, "server": 10, "export": 10, "disk": 10,
 }  # fmt: skip
@@ -222,7 +222,7 @@ class Bench:
         self.home, self.numbers = home, numbers
         self.chance = random.Random(seed)
         environment = {"NASCTL_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        self.program = Program([*NASCTL, *SEARCH], [*NASCTL, "resume", "r", "--quiet"], environment)
+        self.program = Program([*NASCTL, *SEARCH.split()], [*NASCTL, "resume", "r", "--quiet"], environment)
         self.reference = home / "reference"
         for name in ("cached", "reference"):  # the first fills the cache
             (home / name).mkdir()
@@ -264,10 +264,8 @@ class Bench:
         for call in spread(usable, number):
             who = "worker" if call.in_worker else "search"
             wrapped = injected(call, what)
-            yield (
-                f"{kind} at {call.name} {call.number} of the {who}",
-                lambda folder, w=wrapped: self._wrapped(folder, w),
-            )
+            name = f"{kind} at {call.name} {call.number} of the {who}"
+            yield name, lambda folder, wrapped=wrapped: self._wrapped(folder, wrapped)
 
     def _wrapped(self, folder: Path, wrapped: list[str]) -> None:
         process = self.program.start(self.program.begin, folder, wrapped=wrapped)
@@ -348,8 +346,8 @@ class Bench:
         try:
             code = self.program.run(self.program.begin, folder)
             check_words(folder, code)
-            kept = story(folder)
             subprocess.run(["mount", "-o", "remount,size=64m", str(runs)], check=True)
+            kept = story(folder)
             if code:
                 finish(self.program, folder)
                 check_words(folder)

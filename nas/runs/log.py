@@ -196,7 +196,9 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
         raise RunError(f"{folder} is not a run: it holds no {LOG_NAME}. 'nasctl status' lists the runs.")
     try:
         # Without a write-ahead log nobody is writing: read the file alone, and leave no files beside it.
-        how = "mode=ro" if path.with_name(f"{LOG_NAME}-wal").exists() else "mode=ro&immutable=1"
+        beside = path.with_name(BESIDE[0])
+        alone = not beside.exists() or (beside.stat().st_size == 0 and not is_running(folder))
+        how = "mode=ro&immutable=1" if alone else "mode=ro"
         database = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)
         try:
             yield database
@@ -276,6 +278,11 @@ def _say(text: str) -> None:
 
 
 def _unreadable(folder: Path, error: Exception) -> RunError:
+    if _code(error) in _DISK:  # to read what was not folded into the file yet, SQLite writes beside it
+        return RunError(
+            f"The log {folder / LOG_NAME} cannot be read ({error}): make room on the disk of {folder}, or make it "
+            "writable, and give the same command again."
+        )
     return RunError(
         f"The log {folder / LOG_NAME} cannot be read ({error}). If it is a copy, copy the whole folder again "
         "while no search runs in it."
