@@ -182,7 +182,7 @@ def calls_of(program: Program, folder: Path) -> list[Call]:
     if ended(process):
         raise Lost(f"strace: {(folder / 'output.txt').read_text()[-300:]}")
     counts: Counter[tuple[str, str]] = Counter()
-    found, main = [], ""
+    found, main, writers = list[Call](), "", set[str]()
     for line in trace.read_text(errors="replace").splitlines():
         matched = re.match(r"(\d+) +(\w+)\((.*)", line)
         if matched is None:
@@ -192,7 +192,13 @@ def calls_of(program: Program, folder: Path) -> list[Call]:
         counts[process_id, name] += 1
         if name in WRITING and re.search(r"[\"/]runs/r[\"/.]", rest):
             found.append(Call(name, counts[process_id, name], process_id != main))
-    return found
+            writers.add(process_id)
+    # strace counts in every process it follows: a call of the worker must not be one of a process between them, too.
+    others = Counter[str]()
+    for (process_id, name), count in counts.items():
+        if process_id not in writers:
+            others[name] = max(others[name], count)
+    return [call for call in found if not call.in_worker or call.number > others[call.name]]
 
 
 def injected(call: Call, what: str) -> list[str]:

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from multiprocessing import connection, util
+from multiprocessing import process as processes
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -304,8 +305,10 @@ class _Worker:
         if self._channel is not None:
             self._channel.close()
         if self._process is not None:
-            with contextlib.suppress(ValueError):  # it does not end
+            try:
                 self._process.close()  # a process whose server died ends by this
+            except ValueError:  # it outlives SIGKILL, or its end is not told: this program ends without it
+                processes._children.discard(self._process)  # type: ignore[attr-defined]
         self._process = self._channel = None
         self.ready = False
 

@@ -38,7 +38,10 @@ def _begin(folder: Path, event: SearchStarted | StudyStarted) -> EventLog:
                 "To start another: choose a new name with --run."
             ) from None
     except OSError as error:
-        raise RunError(f"The run's folder {folder} cannot be made: {error.strerror}. Choose another --runs.") from error
+        raise RunError(
+            f"The run's folder {folder} cannot be made: {error.strerror}. Choose another --runs, or put that right and "
+            "give the same command again."
+        ) from error
     try:
         for name in PARTS:  # workers do not make them: a deleted run stays deleted
             (folder / name).mkdir(exist_ok=True)

@@ -306,7 +306,10 @@ def _take_locks(folder: Path) -> contextlib.ExitStack:
         ) from error
     except OSError as error:
         locks.close()
-        raise RunError(f"The run's folder {folder} cannot be written: {error.strerror}.") from error
+        raise RunError(
+            f"The run's folder {folder} cannot be written: {error.strerror}. Make room there, or make it writable, "
+            "then give the same command again."
+        ) from error
 
 
 def _take_file(folder: Path, *, wait: float) -> Lock:
