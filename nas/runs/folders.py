@@ -92,7 +92,7 @@ def name_faults(name: str | None, runs: Path) -> list[str]:
         return [f"--run {name!r} is not a name: use letters, digits, '.', '-' and '_'."]
     if (runs / name).exists() and not is_unborn(runs / name):
         if not (runs / name / LOG_NAME).exists():
-            return [f"{runs / name} exists already and is no run. Choose another --run."]
+            return [f"Run {name!r} exists already, as a folder of other files: {runs / name}. Choose another --run."]
         return [f"Run {name!r} exists already. To go on: {typed('resume', runs / name)}. Or choose another --run."]
     return []
 
