@@ -239,8 +239,11 @@ class Bench:
         self.left_out: dict[str, str] = {}
 
     def situations(self) -> Iterator[tuple[str, str, Situation]]:
-        """Kind, name, and what is to be done in an empty folder; kinds in turn, so that any number has all."""
+        """Kind, name, and what is to be done in an empty folder; kinds in turn and each in random order, so that a part
+        has of all."""
         kinds = [(kind, list(self._of(kind))) for kind, number in self.numbers.items() if number]
+        for _, found in kinds:
+            self.chance.shuffle(found)
         for place in range(max((len(found) for _, found in kinds), default=0)):
             for kind, found in kinds:
                 if place < len(found):
