@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from itertools import chain, repeat
 
 from nas.awake import AwakeClock
 
 
 def test_what_a_process_was_stopped_for_is_left_out() -> None:
-    moments = iter([1000.0, 1050.0, 1240.0, 9000.0, 9010.0])
-    clock = AwakeClock(tick=60.0, longest=200.0, now=lambda: next(moments))  # its thread does not look in this time
+    moments = chain([1000.0, 1050.0, 1240.0, 9000.0], repeat(9010.0))
+    clock = AwakeClock(tick=60.0, longest=200.0, now=lambda: next(moments))  # its thread looks after a minute
     assert [clock() for _ in range(5)] == [0, 50, 240, 300, 310]
 
 

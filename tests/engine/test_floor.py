@@ -161,6 +161,7 @@ def search_on(folder: Path, key: str, **changes: object) -> SearchRun:
 @pytest.fixture
 def empty_cache(tmp_path: Path) -> DataConfig:
     """The digits, to be decoded into a cache of their own."""
+    (tmp_path / "cache" / "sets").mkdir(parents=True)  # a folder named in a log is only used where it is a cache
     return DataConfig(cache_dir=str(tmp_path / "cache"))
 
 

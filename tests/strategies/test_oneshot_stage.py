@@ -151,7 +151,7 @@ def test_a_kill_between_the_checkpoint_and_the_log_loses_nothing(
         monkeypatch.setattr(checkpoint.Checkpoint, "save", save)
         original = SupernetTraining.run_epoch
         monkeypatch.setattr(
-            SupernetTraining, "run_epoch", lambda self, epoch: (trained.append(epoch), original(self, epoch))[1]
+            SupernetTraining, "run_epoch", lambda self, epoch, *_: (trained.append(epoch), original(self, epoch))[1]
         )
         find(store)
     assert trained == [4, 5]
@@ -250,7 +250,7 @@ def test_a_loss_that_is_not_finite_stops_the_search_with_a_cure(tmp_path: Path) 
 
 
 def test_running_out_of_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def greedy(self: SupernetTraining, epoch: int) -> Any:
+    def greedy(self: SupernetTraining, epoch: int, *_: Any) -> Any:
         torch.empty(1 << 60, dtype=torch.uint8)
 
     monkeypatch.setattr(SupernetTraining, "run_epoch", greedy)

@@ -7,6 +7,7 @@ from typing import Any
 
 from nas.cli.parsing import Flags, data_config
 from nas.cli.terminal import Terminal
+from nas.config import DataConfig
 from nas.errors import attempt
 from nas.report import run_document
 from nas.report.documents import Document, document
@@ -53,7 +54,7 @@ def other_faults(flags: Flags) -> list[str]:
     from nas.executors import plan_slots
 
     faults: list[str] = []
-    if config := data_config(flags, []):
-        attempt(lambda: find_source(config, cache_root(None)).fingerprint(), faults)
+    config = data_config(flags, []) or DataConfig(source=flags["data"] or "digits")
+    attempt(lambda: find_source(config, cache_root(None)).fingerprint(), faults)
     attempt(lambda: plan_slots(flags["device"], None, None), faults)
     return faults
