@@ -54,7 +54,7 @@ def test_copies_are_counted_by_where_they_stand() -> None:
     output = io.StringIO()
     print_data(Console(file=output, width=120), report)
     lines = output.getvalue().splitlines()
-    assert "few images." in lines
+    assert "Few images." in lines
     at = lines.index("Identical images: 7 pairs")
     assert lines[at + 1 : at + 6] == [
         "  1 in two classes: 70 = 71",

@@ -63,7 +63,7 @@ def _facts(report: DataReport) -> Iterator[str]:
         black, white = report.levels
         yield f"Deeper than 8 bits: {black:g} to {white:g} become 0 to 255, for all images alike"
     yield from (f"{note}: {count:,}" for note, count in report.notes.items())
-    yield from (f"{remark}." for remark in report.remarks)
+    yield from (f"{remark[:1].upper()}{remark[1:]}." for remark in report.remarks)
     if report.cache_path and report.cache_bytes:
         held, total = map(memory, report.cache_bytes)
         yield f"Decoded copy: {held} in {report.cache_path}; all sets there take {total}, and may be deleted"
