@@ -64,7 +64,7 @@ class DataConfig(BaseModel):
     @field_validator("columns")
     @classmethod
     def _names_roles(cls, columns: str | None) -> str | None:
-        pairs = next(csv.reader([columns or ""], skipinitialspace=True), [])
+        pairs = next(csv.reader([" ".join((columns or "").split("\n"))], skipinitialspace=True), [])
         roles = [pair.partition("=")[0].strip() for pair in pairs if "=" in pair]
         if len(roles) < len(pairs) or len(set(roles)) < len(roles) or not set(roles) <= set(ROLES):
             raise PydanticCustomError(
@@ -84,8 +84,15 @@ class DataConfig(BaseModel):
     @field_validator("classes", mode="before")
     @classmethod
     def _read_classes(cls, names: object) -> object:
-        """Names with commas between them, in a text."""
-        return tuple(name for part in names.split(",") if (name := part.strip())) if isinstance(names, str) else names
+        """Names with commas between them, in a text; one that holds a comma stands in quotes."""
+        if not isinstance(names, str):
+            return names
+        found = sorted(
+            {name for row in csv.reader([names], skipinitialspace=True) for part in row if (name := part.strip())}
+        )
+        if not found:
+            raise PydanticCustomError("classes", "give names of classes with commas between them")
+        return tuple(found)
 
     @field_validator("fit")
     @classmethod

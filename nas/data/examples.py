@@ -34,16 +34,22 @@ class ClassExamples:
 
 
 def class_examples(
-    config: DataConfig, target: Preprocessing, most: int, each: int, *, progress: Progress | None = None
+    config: DataConfig,
+    target: Preprocessing,
+    names: Sequence[str],
+    most: int,
+    each: int,
+    *,
+    progress: Progress | None = None,
 ) -> list[ClassExamples]:
-    """``each`` examples of every class, of the first and the last if there are more than ``most``.
+    """``each`` examples of every class of ``names``, of the first and the last if there are more than ``most``.
 
     Looks at every image of the source once more. DataError if it cannot be read.
     """
     source = find_source(config, cache_root(config.cache_dir))
     source.fingerprint()
     found = printable_names(source.look(progress))
-    places = range(len(found.classes))
+    places = [found.classes.index(name) for name in names]
     chosen = places if len(places) <= most else [*places[: most // 2], *places[-(most // 2) :]]
     return [_of(found, label, target, each) for label in chosen]
 

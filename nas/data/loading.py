@@ -130,7 +130,7 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
         selection = select(config, found.classes, found.present, found.labels, found.parts)
         faults = [*selection.faults, *structure_faults(selection, told)]
         proposal = None if config.size else proposed_size(found)
-        if faults or proposal:
+        if faults or proposal or not len(found.labels):  # without a readable image there is nothing to decode
             return _concluded(config, name, told, survey, selection, found.groups, proposal=proposal)
         folder = _decoded(cache, found, _preprocessing(found, config), progress)
         if found.repeatable:
@@ -183,8 +183,9 @@ def _about_splits(selection: Selection) -> list[str]:
 
 
 def _decoded(cache: Cache, found: Found, target: Preprocessing, progress: Progress | None) -> Path:
+    empty = [] if found.present.any(axis=0).all() else [repr(found.classes)]
     groups = [] if found.groups is None else [hashlib.blake2b(found.groups.tobytes()).hexdigest(), found.grouped_by]
-    key = _hash(_FORMAT, found.digest, str(target), *groups)
+    key = _hash(_FORMAT, found.digest, str(target), *groups, *empty)
     folder = cache.fill(key, lambda folder: decode(found, target, folder, progress))
     broken = {one.name for one in read_survey(folder).broken}
     with writing(cache.root):
@@ -250,9 +251,11 @@ def _images(folder: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def _identical(folder: Path, examined: _Examined) -> tuple[Pair, ...]:
-    groups = examined.identical
-    copies = np.flatnonzero(groups != np.arange(len(groups)))
-    return _pairs(folder, examined, np.stack([groups[copies], copies], axis=1))
+    """Every image that is used with the first one like it."""
+    used = np.flatnonzero(examined.selection.parts != OUT)
+    _, first, which = np.unique(examined.identical[used], return_index=True, return_inverse=True)
+    one = used[first[which.reshape(-1)]]
+    return _pairs(folder, examined, np.stack([one, used], axis=1)[one != used])
 
 
 def _pairs(folder: Path, examined: _Examined, pairs: Rows) -> tuple[Pair, ...]:
@@ -262,7 +265,7 @@ def _pairs(folder: Path, examined: _Examined, pairs: Rows) -> tuple[Pair, ...]:
     pairs = pairs[(parts[pairs] != OUT).all(axis=1)]
     if not len(pairs):
         return ()
-    names = (folder / _NAMES).read_text().splitlines()
+    names = (folder / _NAMES).read_text().split("\n")
     splits = np.full(len(labels), "none", dtype=object)
     for name, chosen in examined.rows.items():
         splits[chosen] = name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +45,12 @@ def mirroring(data: Dataset, source: str) -> tuple[bool, str]:
     return True, "colour images"
 
 
+_NUMBERED = {".npz", ".csv", ".tsv", ".txt", ".parquet"}  # where labels are often numbers
+
+
 def _are_characters(classes: tuple[str, ...], source: str) -> bool:
     """Whether the classes are named by one character each. Labels that are numbers say nothing."""
-    numbers = all(name.isdecimal() for name in classes) and Path(source).suffix.lower() == ".npz"
+    numbers = all(name.isdecimal() for name in classes) and Path(source).suffix.lower() in _NUMBERED
     return not numbers and all(len(name) == 1 and name.isalnum() for name in classes)
 
 
@@ -122,17 +124,12 @@ def _pairs(
     enough = np.flatnonzero(counts >= _LEAST).tolist()
     tests = max(1, len(enough) * (len(enough) - 1))
     beyond = math.sqrt(2 * math.log(tests / _FALSE_ALARMS))  # standard deviations, by Chernoff's bound
-    of = {c: scores[:, labels == c] for c in enough}
-
-    def sides(own: int, other: int) -> tuple[float, float]:
-        """How far from a toss-up images of ``own``, as they are and mirrored, are taken for it and not the other."""
-        won = (of[own][:, :, own] > of[own][:, :, other]).mean(axis=1)
-        plain, mirrored = (2 * won - 1) * math.sqrt(counts[own])
-        return float(plain), float(mirrored)
-
-    found = []
-    for one, other in combinations(enough, 2):
-        (own, turned), (own_2, turned_2) = sides(one, other), sides(other, one)
-        if min(own, own_2) > beyond and max(turned, turned_2) < -beyond:
-            found.append((one, other))
-    return found
+    sides = np.zeros((2, len(counts), len(counts)))
+    for (
+        own
+    ) in enough:  # how far from a toss-up its images, as they are and mirrored, are taken for it and not the other
+        of = scores[:, labels == own]
+        sides[:, own] = (2 * (of[:, :, own, None] > of).mean(axis=1) - 1) * math.sqrt(counts[own])
+    plain, mirrored = sides
+    both = (np.minimum(plain, plain.T) > beyond) & (np.maximum(mirrored, mirrored.T) < -beyond)
+    return [(int(one), int(other)) for one, other in np.argwhere(np.triu(both, 1))]

@@ -53,7 +53,7 @@ def structure_faults(found: Selection, remarks: Sequence[str] = ()) -> list[str]
             )
         absent = [found.classes[c] for c in np.flatnonzero((present[TRAIN] > 0) & (present[part] == 0))]
         if absent:
-            way = "by --ignore-val" if part == VAL else f"altogether by --ignore {name}"
+            way = "by --ignore-val" if part == VAL else f"altogether by --ignore '{name}*'"
             faults.append(
                 f"Classes in train that {name} lacks: {some(absent)}. Add images of them to {name}, or leave "
                 f"{name} out {way}, to have images of train held out."

@@ -32,7 +32,7 @@ RUN_SETTINGS = (
     "workers", "trials_per_gpu", "device", "threads", "seed", "objective", "profile", "time_limit", "trial_timeout",
 )  # fmt: skip
 RECIPE_SETTINGS = ("epochs", "batch_size")
-_CHANGE_DATA = {"source", "columns", "group", "imbalance", "image_size", "colours"}  # asked for, these mean other data
+_OTHER_DATA = {"source", "columns", "group", "imbalance", "image_size", "colours"}  # asked for, these mean other data
 
 
 class StudyRequest(BaseModel):
@@ -199,9 +199,13 @@ def _data(request: StudyRequest, asked: _Asked | None, faults: list[str]) -> Dat
     """What was asked for; else the data of the found architecture, else those of the study."""
     asked_for = request.data.model_dump(include=request.data.model_fields_set)
     hold_out = request.hold_out if request.hold_out is not None else asked is None or asked.study.hold_out
-    if asked and asked.arch and not _CHANGE_DATA & asked_for.keys():
+    changes = {name for name, value in asked_for.items() if value != DataConfig.model_fields[name].default}
+    if asked and asked.arch and not changes:
         return asked.arch[0].config.data.model_copy(update={"hold_out": hold_out})
     of_study = {"source": asked.study.data, "imbalance": asked.study.imbalance} if asked else {}
+    if asked and asked.arch and not _OTHER_DATA & changes:
+        of_study = asked.arch[0].config.data.model_dump()
+        asked_for = {name: asked_for[name] for name in changes}
     return checked(DataConfig, {**of_study, **asked_for, "hold_out": hold_out}, faults)
 
 

@@ -252,7 +252,10 @@ class _Worker:
             case Ended(result, retiring):
                 self.spec = None
                 if retiring:
-                    self.start()
+                    try:
+                        self.start()
+                    except MachineFault as error:  # the result comes first
+                        self.fault = str(error)
                 return result
         return None
 

@@ -302,3 +302,57 @@ def test_a_size_is_proposed(tmp_path: Path, sizes: list[tuple[int, int]], flags:
     assert report.splits and sum(map(sum, report.splits.values())) == 12
     if flags:
         assert f"Add {flags}" in fault(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("猫", "狗"), ("3d", "2d")])
+def test_classes_whose_names_have_no_letters(tmp_path: Path, names: tuple[str, ...]) -> None:
+    write(tmp_path / "data", *names)
+    assert described(tmp_path).classes == tuple(sorted(names))
+
+
+def test_copies_of_what_is_left_out_are_still_copies(tmp_path: Path) -> None:
+    """The first image like them is of validation, which is left out: train and test still share an image."""
+    write(tmp_path / "data", *(f"{part}/{name}" for part in ("train", "val", "test") for name in ("a", "b")), count=8)
+    original = (tmp_path / "data" / "val" / "a" / "0.png").read_bytes()
+    for part in ("train", "test"):
+        (tmp_path / "data" / part / "a" / "copy.png").write_bytes(original)
+    message = fault(tmp_path, ignore_val=True)
+    assert "Identical images in train and test, 1 of them: test/a/copy.png = train/a/copy.png" in message
+
+
+def test_no_readable_image(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "0.png").write_bytes(b"no image")
+    assert "2 of 2 images are broken" in fault(tmp_path)
+
+
+def test_flags_about_folders_elsewhere(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=np.zeros((20, 8, 8), np.uint8), labels=np.arange(20) % 2)
+    for change in ({"match": "*.jpg"}, {"ignore": "x"}, {"class_level": 2}):
+        assert "is no folder: leave it out" in fault(tmp_path, source=str(tmp_path / "set.npz"), **change)
+
+
+def test_the_order_of_classes_does_not_matter(tmp_path: Path) -> None:
+    write(tmp_path / "data", "a", "b,c", "d")
+    one, other = (open_data(config(tmp_path, classes=names)) for names in ('a,"b,c"', '"b,c", a'))
+    assert one.key == other.key and one.classes == ("a", "b,c")
+
+
+def test_a_folder_of_masks_is_no_class(tmp_path: Path) -> None:
+    write(tmp_path / "data", "good", "bent", "ground_truth")
+    assert "--ignore ground_truth" in fault(tmp_path)
+    assert open_data(config(tmp_path, ignore="ground_truth")).classes == ("bent", "good")
+    assert open_data(config(tmp_path, match="*")).classes == ("bent", "good", "ground_truth")
+
+
+def test_a_lone_folder_below_a_split_is_entered(tmp_path: Path) -> None:
+    write(tmp_path / "data", *(f"{part}/{part}/{name}" for part in ("seg_train", "seg_test") for name in ("a", "b")))
+    report = described(tmp_path)
+    assert report.classes == ("a", "b") and list(report.found) == ["train", "test"]
+
+
+def test_folders_called_as_splits_can_be_classes(tmp_path: Path) -> None:
+    write(tmp_path / "data", "train", "test")
+    assert "--class-level 1" in fault(tmp_path)
+    assert open_data(config(tmp_path, class_level=1)).classes == ("test", "train")

@@ -81,7 +81,7 @@ def test_a_sheet_of_examples_as_they_are_and_as_prepared(tmp_path: Path) -> None
     config = DataConfig(source=str(tmp_path / "data"), image_size=16, fit="pad", cache_dir=str(tmp_path / "cache"))
     report = describe_data(config)
     assert report.preprocessing is not None
-    shown = class_examples(config, report.preprocessing, 80, 2)
+    shown = class_examples(config, report.preprocessing, report.classes, 80, 2)
     assert [(one.name, one.count) for one in shown] == [(f"class {label:03}", 5) for label in range(3)]
     assert shown[0].sizes == ((12, 20), (30, 10)) and shown[1].kinds == ("BMP RGB", "PNG RGB")
     original, prepared = shown[1].pairs[0]
@@ -101,7 +101,7 @@ def test_of_hundreds_of_classes_the_ends_are_shown_and_the_rest_counted(tmp_path
     config = DataConfig(source=str(tmp_path / "data"), image_size=8, cache_dir=str(tmp_path / "cache"))
     report = describe_data(config)
     assert report.preprocessing is not None
-    shown = class_examples(config, report.preprocessing, 4, 3)
+    shown = class_examples(config, report.preprocessing, report.classes, 4, 3)
     assert [one.name[-1] for one in shown] == list("0178")
     labels = [label.text for label in labels_of(report, shown)]
     assert labels[0] == "data: 9 classes, 5 of them not shown" and "... 5 more ..." in labels

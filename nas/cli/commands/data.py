@@ -46,5 +46,5 @@ def _draw(path: Path, config: DataConfig, report: DataReport, *, quiet: bool) ->
 
     assert report.preprocessing is not None
     with decoding(console, quiet) as progress:
-        examples = class_examples(config, report.preprocessing, MOST_CLASSES, EACH, progress=progress)
+        examples = class_examples(config, report.preprocessing, report.classes, MOST_CLASSES, EACH, progress=progress)
     draw_sheet(path, report, examples)

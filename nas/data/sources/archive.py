@@ -78,7 +78,7 @@ class Archive:
         with writing(self._root), locked(self._root.parent / "locks" / f"unpacked-{folder.name}"):
             remove_leftovers(self._root)
             if not folder.exists():
-                with new_folder(folder) as fresh:
+                with new_folder(folder, durable=True) as fresh:
                     self._unpack(fresh)
         return folder
 
@@ -206,7 +206,7 @@ def _entrance(folder: Path) -> Path:
         if not any(child.is_dir() or child.suffix.lower() in TABLES for child in inner):
             break  # images: this is a class, or a folder of named files, and the folder above says so
         folder, children = children[0], inner
-    tables = [child for child in children if child.suffix.lower() in TABLES]
+    tables = [child for child in children if child.suffix.lower() in TABLES and child.suffix.lower() != ".txt"]
     folders = [child for child in children if child.is_dir()]
     deeper = [child for one in folders for child in one.iterdir() if child.is_dir()]
     return tables[0] if len(tables) == 1 and len(folders) < 2 and not deeper else folder

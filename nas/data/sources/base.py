@@ -15,6 +15,12 @@ from nas.data.dataset import Broken, Levels, Preprocessing
 Progress = Callable[[int, int], None]
 PARTS = ("train", "val", "test")  # what a source may have of its own; an image's part is an index into this
 TRAIN, VAL, TEST = range(3)
+PART_WORDS = {  # by which people call them: folders, columns, arrays
+    TRAIN: ("train", "training", "trn", "trainval"),
+    VAL: ("val", "valid", "validation", "validate", "vld", "dev", "devel", "development", "eval", "evaluation"),
+    TEST: ("test", "testing", "tst", "holdout", "heldout"),
+}
+PART_OF = {word: part for part, words in PART_WORDS.items() for word in words}
 
 
 @dataclass(frozen=True)

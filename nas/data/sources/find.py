@@ -12,7 +12,7 @@ from nas.data.sources.folder import Folder
 from nas.data.sources.grouped import Grouped
 from nas.data.sources.label_file import LabelFile
 from nas.data.sources.npz import Npz
-from nas.data.sources.other_layouts import layout_of, refuse_table_beside
+from nas.data.sources.other_layouts import Listed, layout_of, refuse_table_beside
 from nas.data.sources.tables import SUFFIXES as TABLES
 from nas.data.sources.torchvision_sets import NAMED, Named
 from nas.data.sources.tree import Patterns
@@ -27,6 +27,10 @@ def find_source(config: DataConfig, cache_root: Path) -> Source:
             path, cache_root, lambda inner: find_source(config.model_copy(update={"source": str(inner)}), cache_root)
         )
     source = _named(config, cache_root)
+    told = [name for name in ("match", "ignore", "class_level") if getattr(config, name)]
+    if told and not isinstance(source, Folder | Listed):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in told)
+        raise DataError(f"{flags} is about files in folders, and {config.source} is no folder: leave it out.")
     if isinstance(source, LabelFile):
         return source
     if config.columns:
@@ -53,12 +57,12 @@ def _named(config: DataConfig, cache_root: Path) -> Source:
     except OSError as error:  # a name that is too long, a folder above it that is closed to us
         raise DataError(f"{text} cannot be read: {error.strerror}. Give a path that can.") from error
     if is_folder:
-        if config.match or config.ignore or config.class_level:
-            return Folder(path, Patterns.of(config.match, config.ignore), config.class_level)
-        if source := layout_of(path):
+        patterns = Patterns.of(config.match, config.ignore)
+        if not config.class_level and (source := layout_of(path, patterns)):
             return source
-        refuse_table_beside(path)
-        return Folder(path)
+        if not (config.match or config.ignore or config.class_level):
+            refuse_table_beside(path)
+        return Folder(path, patterns, config.class_level)
     if is_there and path.suffix.lower() == ".npz":
         return Npz(path)
     if is_there and path.suffix.lower() in TABLES:

@@ -10,7 +10,7 @@ from pathlib import Path
 from nas.data.sources.base import Found, Progress
 from nas.data.sources.files import Entry, found_in_files
 from nas.data.sources.layout import Level, understand
-from nas.data.sources.masks import check_twins
+from nas.data.sources.masks import check_folders, check_twins
 from nas.data.sources.tree import Patterns, scan
 from nas.errors import DataError
 
@@ -56,5 +56,6 @@ class Folder:
         """
         found = found_in_files(self.path, self._entries, classes=self._classes, progress=progress)
         if not self._patterns.match:
+            check_folders(self._classes)
             check_twins(found.names)
         return replace(found, num_ignored=found.num_ignored + self._num_beside)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nas.config.data import ROLES
-from nas.data.sources.base import TEST, TRAIN, VAL
+from nas.data.sources.base import PART_OF, TRAIN
 from nas.data.sources.tables import Table
 from nas.errors import DataError, nearest
 
@@ -25,12 +26,6 @@ _NAMES = {  # of columns without spaces, dashes, underscores and capitals; the f
     ),
 }  # fmt: skip
 _NAMED_SPLIT = _NAMES["split"][:3]  # a column so called holds splits; one called "set" may hold anything
-PART_WORDS = {
-    TRAIN: ("train", "training", "trn", "tr", "learn"),
-    VAL: ("val", "valid", "validation", "validate", "dev", "development", "vld"),
-    TEST: ("test", "testing", "tst", "eval", "evaluation", "holdout"),
-}
-PART_OF = {word: part for part, words in PART_WORDS.items() for word in words}
 _BITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 CURE = "or say which column is which, for example --columns path=FILE,label=KIND"
 
@@ -87,7 +82,7 @@ def labels_of(table: Table, chosen: Mapping[str, str], faults: list[str]) -> lis
     labels = table.column(name)
     refuse_empty(table, labels, f"no label in column {name!r}. Fill it in, or remove such lines.", faults)
     if all(_is_whole(label) for label in set(labels) - {""}):  # as programs write whole numbers beside gaps
-        return [str(int(float(label))) if label else "" for label in labels]
+        return [label.partition(".")[0] for label in labels]
     distinct = set(labels)
     for mark in "|;,":
         joined = [
@@ -174,10 +169,7 @@ def _holds_bits(cells: Sequence[str]) -> bool:
 
 
 def _is_whole(text: str) -> bool:
-    try:
-        return float(text).is_integer() and abs(float(text)) < 2**53
-    except ValueError:
-        return False
+    return re.fullmatch(r"-?\d+(\.0+)?", text) is not None
 
 
 def in_order(labels: set[str]) -> list[str]:

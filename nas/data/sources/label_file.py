@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nas.data.sources.base import Found, Progress
+from nas.data.sources.base import PART_WORDS, Found, Progress
 from nas.data.sources.files import Entry, found_in_files
 from nas.data.sources.grouped import groups_of as groups_by_name
 from nas.data.sources.label_columns import (
     CURE,
-    PART_WORDS,
     chosen_columns,
     groups_of,
     in_order,
@@ -62,7 +61,9 @@ class LabelFile:
         except OSError as error:
             raise DataError(f"{self.path} cannot be read: {error.strerror}. Give a file that can.") from error
         self._read(read_table(self.path, content))
-        text = hashlib.blake2b(f"{self.path.resolve()}\0{sorted(self.columns.items())}\0{self.group}\0".encode())
+        text = hashlib.blake2b(
+            f"{self.path.resolve()}\0{sorted(self.columns.items())}\0{self.group}\0".encode(errors="surrogateescape")
+        )
         text.update(content)
         text.update(repr([tuple(entry) for entry in self._entries]).encode())
         return f"labels:{text.hexdigest()}"

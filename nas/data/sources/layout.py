@@ -11,18 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from nas.data.sources.base import PARTS, TEST, TRAIN, VAL
+from nas.data.sources.base import PART_WORDS, PARTS, TEST, TRAIN
 from nas.data.sources.tree import File, Node, Tree, may_be_image
 from nas.errors import DataError
 from nas.units import counted
 
 Level = int | Literal["leaf"] | None
 
-_WORDS = {
-    TRAIN: {"train", "training", "trn", "trainval"},
-    VAL: {"val", "valid", "validation", "validate", "dev", "devel", "eval", "evaluation"},
-    TEST: {"test", "testing", "tst", "holdout", "heldout"},
-}
+_WORDS = {part: set(words) for part, words in PART_WORDS.items()}
 # What a split's folder may be called beside that.
 _BESIDE = {"set", "sets", "data", "dataset", "split", "images", "image", "imgs", "img", "pictures", "photos", "folder",
            "folders", "files", "seg", "part", "new", "final"}  # fmt: skip
@@ -77,11 +73,18 @@ def understand(tree: Tree, level: Level = None) -> Layout:
         splits = _splits(reading, base)
     if base is not tree.root:
         reading.remarks.append(f"The data lie in {reading.shown(base)}, the only folder")
-    starts = splits or [(TRAIN, base)]
+    starts = [(part, _entered(start)) for part, start in splits] if splits else [(TRAIN, base)]
     chosen = level or _level(reading, [start for _, start in starts])
     classes = [each for part, start in starts for each in _classes(reading, part, start, chosen)]
     reading.remarks += _left_out(reading, base, [start for _, start in starts])
     return Layout(classes, tuple(reading.remarks), reading.num_beside)
+
+
+def _entered(node: Node) -> Node:
+    """A split's folder, or the one below that lies alone in it, as in ``train/train/CLASS``."""
+    while only := _only_folder(node):
+        node = only
+    return node
 
 
 def _only_folder(node: Node) -> Node | None:
@@ -130,7 +133,7 @@ def _words(name: str) -> list[str]:
 def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
     """Every word with the next one; what is told by two stands once."""
     skip = False
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         if not skip and word:
             yield word, following
         skip = (word, following) == ("hold", "out")
@@ -159,6 +162,8 @@ def _splits(reading: _Reading, base: Node) -> list[tuple[int, Node]] | None:
         return None
     if not deep and others:
         return None
+    if reading.level is not None and not deep:
+        return None
     _check(reading, named)
     return named
 
@@ -178,7 +183,7 @@ def _check(reading: _Reading, named: list[tuple[int, Node]]) -> None:
             hint = _label_hint(reading, folder)
             faults.append(
                 f"{folder.path} has no class folders. Put the images of each class in a folder below it{hint}, or "
-                f"leave it out: --ignore {folder.name}."
+                f"leave it out: --ignore {folder.name}. If these folders are classes: --class-level 1."
             )
     if faults:
         raise DataError(*faults)

@@ -14,6 +14,7 @@ from nas.units import counted
 
 # Of all images, from which on twins are no accident.
 _SHARE = 0.1
+_FOLDER = re.compile(r"(.*[-_ ])?(masks?|gt|ground[-_ ]?truths?|annotations?|segmentations?)", re.IGNORECASE)
 _NEAR, _MOST, _BLACK = 16, 0.9, 0.98  # grey levels from an end of the range; shares of pixels, and of images
 _WORD = re.compile(
     r"[-_. ]?(masks?|seg|segm|segmentation|labels?|gt|ground_?truth|annotations?|annot|matte)$", re.IGNORECASE
@@ -44,6 +45,16 @@ def check_twins(names: Sequence[str]) -> None:
         raise DataError(
             f"{counted(len(marked), 'image')} seem to be masks of others: {name} beside "
             f"{by_stem[_WORD.sub('', marked[0])][0]}. Leave them out: --ignore '*{word}.*'; or take all: --match '*'."
+        )
+
+
+def check_folders(classes: Sequence[str]) -> None:
+    """DataError if a class is called as a folder of masks is."""
+    masks = [name for name in classes if _FOLDER.fullmatch(name)]
+    if masks:
+        raise DataError(
+            f"The folder {masks[0]} seems to hold masks or annotations of the other images, and to be no class. "
+            f"Leave it out: --ignore {masks[0]}; or take it as a class: --match '*'."
         )
 
 

@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.data.sources.arrays import found_in_arrays
-from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress
+from nas.data.sources.base import PART_OF, PARTS, TEST, TRAIN, VAL, Found, Progress
 from nas.errors import DataError
 
 Array = npt.NDArray[Any]
-_PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL, "test": TEST}
 _KINDS = {"images": ("images", "image", "imgs", "x", "data"), "labels": ("labels", "label", "y", "targets", "target")}
 _LAYOUTS = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 
@@ -32,9 +31,9 @@ class Npz:
         self.name = path.stem
 
     def fingerprint(self) -> str:
-        """A hash of the file's path, size and time of change."""
+        """A hash of the file's path, size, times of change and place on the disk."""
         status = self.path.stat()
-        text = f"{self.path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+        text = f"{self.path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\0{status.st_ino}"
         return f"npz:{hashlib.blake2b(text.encode(errors='surrogateescape')).hexdigest()}"
 
     def look(self, progress: Progress | None) -> Found:
@@ -74,8 +73,8 @@ def _raise(path: Path, faults: list[str]) -> None:
 def _meaning(name: str) -> tuple[int, str] | None:
     """Part and kind of the array of this name; None for other arrays."""
     words = name.lower().split("_")
-    parts = [_PARTS[word] for word in words if word in _PARTS]
-    rest = [word for word in words if word not in _PARTS]
+    parts = [PART_OF[word] for word in words if word in PART_OF]
+    rest = [word for word in words if word not in PART_OF]
     for kind, names in _KINDS.items():
         if len(rest) == 1 and rest[0] in names and len(parts) <= 1:
             return (parts[0] if parts else TRAIN), kind

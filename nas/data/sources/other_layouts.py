@@ -15,6 +15,7 @@ from nas.data.sources.files import Entry, found_in_files
 from nas.data.sources.label_file import LabelFile
 from nas.data.sources.layout import part_of
 from nas.data.sources.tables import TEXT_SUFFIXES
+from nas.data.sources.tree import Patterns
 from nas.errors import DataError
 
 _NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.\-(]*\d+\)?")  # a name with a letter, then a number
@@ -43,6 +44,11 @@ class Listed:
         self._entries: list[Entry] = []
         self._missing: dict[str, str] = {}
 
+    def only(self, patterns: Patterns) -> Listed:
+        """Of these the files that patterns take."""
+        self._files = [file for file in self._files if patterns.takes(file[0]) and patterns.enters_all(file[0])]
+        return self
+
     def fingerprint(self) -> str:
         """A hash of every file's name, class, size and time of change; reads no file."""
         self._entries, self._missing = [], {}
@@ -65,13 +71,14 @@ class Listed:
         return replace(found, notes=found.notes + self.notes)
 
 
-def layout_of(path: Path) -> Source | None:
+def layout_of(path: Path, patterns: Patterns) -> Source | None:
     """The source for a folder of another layout than class folders; None for the usual one.
 
     DataError where a table of labels should be given instead.
     """
     try:
-        return _tiny_imagenet(path) or _class_first(path) or _named_by_class(path)
+        source = _tiny_imagenet(path) or _class_first(path) or _named_by_class(path)
+        return source.only(patterns) if source else None
     except OSError as error:
         raise DataError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
 
@@ -111,7 +118,7 @@ def _labels_in(table: Path) -> set[str]:
     return source.labels
 
 
-def _tiny_imagenet(path: Path) -> Source | None:
+def _tiny_imagenet(path: Path) -> Listed | None:
     """``train/ID/images``, and ``val/images`` whose labels are in ``val_annotations.txt``."""
     annotations = path / "val" / "val_annotations.txt"
     if not (annotations.is_file() and (path / "val" / "images").is_dir() and (path / "train").is_dir()):
@@ -153,7 +160,7 @@ def _titles(path: Path, identifiers: set[str]) -> dict[str, str]:
     return {key: name if count[name] == 1 else f"{name} ({key})" for key, name in names.items()}
 
 
-def _class_first(path: Path) -> Source | None:
+def _class_first(path: Path) -> Listed | None:
     """``cat/train/*.jpg``: a folder for each class, and in each a folder for each split."""
     classes = _listed(path)[0]
     if len(classes) < 2 or any(_part(name) is not None for name in classes):
@@ -169,7 +176,7 @@ def _class_first(path: Path) -> Source | None:
     return Listed(path, files, "read as a folder for each class, and in each one for each split") if files else None
 
 
-def _named_by_class(path: Path) -> Source | None:
+def _named_by_class(path: Path) -> Listed | None:
     """``cat_1.jpg``, in one folder or in one for each split."""
     folders, _ = _listed(path)
     if any(_part(name) is None for name in folders):

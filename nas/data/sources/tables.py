@@ -129,5 +129,5 @@ def _read_parquet(path: Path, content: bytes) -> Table:
 
 
 def _cell(value: object) -> str:
-    is_missing = value is None or value != value or str(value) in ("<NA>", "NaT")
+    is_missing = value is None or (isinstance(value, float) and value != value) or str(value) in ("<NA>", "NaT")
     return "" if is_missing else str(value).strip()

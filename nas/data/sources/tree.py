@@ -6,7 +6,7 @@ import fnmatch
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
@@ -83,6 +83,10 @@ class Patterns:
     def enters(self, name: str) -> bool:
         """Whether the folder with this path is entered."""
         return not _matches(name, self.ignore)
+
+    def enters_all(self, name: str) -> bool:
+        """Whether all folders that lead to the file with this path are entered."""
+        return not self.ignore or all(self.enters(str(folder)) for folder in list(PurePosixPath(name).parents)[:-1])
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
