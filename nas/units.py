@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -17,6 +18,13 @@ def clock(seconds: float) -> str:
 def counted(number: int, noun: str, several: str | None = None) -> str:
     """So many of what ``noun`` calls one: 1 epoch, 98 epochs. ``several``: the word for more than one, if irregular."""
     return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
+
+
+def listed(names: Iterable[str], most: int) -> str:
+    """The first ``most`` of them with commas, and how many more there are: a, b and 3 more."""
+    shown = list(names)
+    more = f" and {len(shown) - most:,} more" if len(shown) > most else ""
+    return ", ".join(shown[:most]) + more
 
 
 def memory(num_bytes: float) -> str:

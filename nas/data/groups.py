@@ -10,8 +10,8 @@ import numpy.typing as npt
 from nas.data.dataset import SPLIT_NAMES
 from nas.data.dealing import GroupsTooFew, Rows
 from nas.data.sources.base import PARTS
+from nas.data.validation import some
 
-_SHOWN = 20
 _DO_WITHOUT = "or do without groups (leave --group out; of a label file, --columns group=)"
 
 
@@ -56,9 +56,7 @@ def parted_group_faults(grouped_by: str, parts: npt.NDArray[np.uint8], groups: R
 
 def too_few_groups(grouped_by: str, classes: Sequence[str], error: GroupsTooFew) -> str:
     """Why some classes cannot be in every split."""
-    few = [f"{classes[c]} ({count})" for c, count in error.groups.items()]
-    more = f" ... and {len(few) - _SHOWN} more" if len(few) > _SHOWN else ""
-    listed = ", ".join(few[:_SHOWN]) + more
+    listed = some([f"{classes[c]} ({count})" for c, count in error.groups.items()])
     if min(error.groups.values()) < error.piles:
         return (
             f"Too few groups by {grouped_by} of: {listed}. A group stays in one split, so every "

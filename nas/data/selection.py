@@ -12,7 +12,7 @@ from nas.config import DataConfig
 from nas.data.sources.base import PARTS, TRAIN, VAL
 from nas.data.splits import Rows, least_images
 from nas.errors import nearest
-from nas.units import counted
+from nas.units import counted, listed
 
 _MOST = 3  # the seed's stream of --max-per-class
 _SHOWN = 20
@@ -101,6 +101,5 @@ def _thin(labels: Rows, parts: npt.NDArray[np.uint8], config: DataConfig) -> Non
 
 def _dropped(classes: Sequence[str], counts: Rows, small: npt.NDArray[np.bool_], why: str) -> list[str]:
     named = [f"{classes[c]} ({counts[c]})" for c in np.flatnonzero(small).tolist()]
-    more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
     dropped = counted(len(named), "class", "classes")
-    return [f"{dropped} left out, with {why}: {', '.join(named[:_SHOWN])}{more}"] if named else []
+    return [f"{dropped} left out, with {why}: {listed(named, _SHOWN)}"] if named else []

@@ -19,6 +19,7 @@ from typing import IO
 from nas.data.cache import writing
 from nas.data.sources.base import Found, Progress, Source
 from nas.data.sources.tables import SUFFIXES as TABLES
+from nas.data.sources.tree import stamp
 from nas.errors import DataError
 from nas.files import locked, new_folder, remove_leftovers, write_atomically
 
@@ -27,7 +28,7 @@ _MOST_FILES = 5_000_000
 _ALWAYS_FINE = 1 << 30  # bytes: what unpacks to less is no bomb
 _MOST_RATIO = 200  # unpacked to packed: images hardly shrink, what shrinks more than this is no data set
 _BLOCK = 1 << 20
-_DAMAGED = (
+_DAMAGED = (  # RuntimeError and NotImplementedError: a password, a compression that zipfile does not know
     zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, RuntimeError,
     NotImplementedError, ValueError,
 )  # fmt: skip
@@ -85,8 +86,7 @@ class Archive:
     def _content_key(self) -> str:
         """A hash of the archive's bytes, remembered by what the file system says of the file."""
         try:
-            status = self.path.stat()
-            facts = (self.path.resolve(), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+            facts = (self.path.resolve(), *stamp(self.path.stat()))
             known = self._root / "known" / hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
             if known.exists():
                 return known.read_text()

@@ -10,6 +10,7 @@ from dataclasses import replace
 from nas.data.sources.base import Found, Progress, Source
 from nas.data.sources.files import numbered
 from nas.errors import DataError
+from nas.units import listed
 
 _SHOWN = 5
 
@@ -54,11 +55,10 @@ def groups_of(names: Sequence[str], pattern: re.Pattern[str] | str) -> list[str]
     groups = [(match[1] if pattern.groups else match[0]) or "" if match else "" for match in matches]
     without = [name for name, group in zip(names, groups, strict=True) if not group]
     if without:
-        more = f" and {len(without) - _SHOWN:,} more" if len(without) > _SHOWN else ""
         where = "paths" if is_path else "file names"
         raise DataError(
             f"--group {pattern.pattern!r} finds no group in the {where} of {len(without):,} of {len(names):,} images: "
-            f"{', '.join(without[:_SHOWN])}{more}. Give a regular expression that finds one in each, such as "
+            f"{listed(without, _SHOWN)}. Give a regular expression that finds one in each, such as "
             r"'(patient\d+)_'; with a slash it is looked for in the whole path."
         )
     return groups

@@ -181,9 +181,5 @@ def _is_int(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
 
 
-def _pieces(label: str, mark: str) -> set[str]:
-    return {piece.strip() for piece in label.split(mark)}
-
-
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())

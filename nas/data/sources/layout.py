@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from nas.data.sources.base import PART_WORDS, PARTS, TEST, TRAIN
 from nas.data.sources.tree import File, Node, Tree, may_be_image
 from nas.errors import DataError
-from nas.units import counted
+from nas.units import counted, listed
 
 Level = int | Literal["leaf"] | None
 
@@ -324,7 +324,5 @@ def _label_hint(reading: _Reading, node: Node) -> str:
     return ""
 
 
-def _list(names: Iterator[str] | Sequence[str]) -> str:
-    shown = list(names)
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return ", ".join(shown[:_SHOWN]) + more
+def _list(names: Iterable[str]) -> str:
+    return listed(names, _SHOWN)

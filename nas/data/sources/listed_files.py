@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from nas.data.sources.tree import stamp
 from nas.errors import DataError
 
 _USUAL = ("images", "imgs", "img", "image", "photos", "pictures", "pics", "jpg", "jpeg", "png", "data")
@@ -48,7 +49,7 @@ class ListedFiles:
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
-        return name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+        return name, *stamp(status)
 
     def _below(self, name: str) -> list[str]:
         """Images below ``home`` whose path ends like this, or does so without its suffix."""

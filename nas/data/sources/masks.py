@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -92,10 +93,8 @@ def _last_word(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    return name[: len(name) - len(_suffix(name))]
+    return name.removesuffix(_suffix(name))
 
 
 def _suffix(name: str) -> str:
-    last = name.rpartition("/")[2]
-    stem, dot, suffix = last.rpartition(".")
-    return f".{suffix}" if dot and stem else ""
+    return PurePosixPath(name).suffix

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from nas.data.sources.arrays import found_in_arrays
 from nas.data.sources.base import PART_OF, PARTS, TEST, TRAIN, VAL, Found, Progress
+from nas.data.sources.tree import stamp
 from nas.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -32,8 +33,7 @@ class Npz:
 
     def fingerprint(self) -> str:
         """A hash of the file's path, size, times of change and place on the disk."""
-        status = self.path.stat()
-        text = f"{self.path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\0{status.st_ino}"
+        text = f"{self.path.resolve()}\0{stamp(self.path.stat())}"
         return f"npz:{hashlib.blake2b(text.encode(errors='surrogateescape')).hexdigest()}"
 
     def look(self, progress: Progress | None) -> Found:

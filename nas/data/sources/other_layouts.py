@@ -15,7 +15,7 @@ from nas.data.sources.files import Entry, found_in_files
 from nas.data.sources.label_file import LabelFile
 from nas.data.sources.layout import part_of
 from nas.data.sources.tables import TEXT_SUFFIXES
-from nas.data.sources.tree import Patterns
+from nas.data.sources.tree import Patterns, stamp
 from nas.errors import DataError
 
 _NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.\-(]*\d+\)?")  # a name with a letter, then a number
@@ -55,8 +55,7 @@ class Listed:
         text = hashlib.blake2b(f"{self.path.resolve()}\0{self.layout}\0".encode(errors="surrogateescape"))
         for name, part, class_name in self._files:
             try:
-                status = (self.path / name).stat()
-                facts = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+                facts = stamp((self.path / name).stat())
             except OSError as error:
                 facts = -1, 0, 0, 0
                 self._missing[name] = error.strerror or "cannot be read"
@@ -163,28 +162,28 @@ def _titles(path: Path, identifiers: set[str]) -> dict[str, str]:
 def _class_first(path: Path) -> Listed | None:
     """``cat/train/*.jpg``: a folder for each class, and in each a folder for each split."""
     classes = _listed(path)[0]
-    if len(classes) < 2 or any(_part(name) is not None for name in classes):
+    if len(classes) < 2 or any(part_of(name) is not None for name in classes):
         return None
     files: list[tuple[str, int, str]] = []
     for class_name in classes:
         folders, images = _listed(path / class_name)
-        if not folders or any(_part(name) is None for name in folders) or any(map(_is_image, images)):
+        if not folders or any(part_of(name) is None for name in folders) or any(map(_is_image, images)):
             return None
         for folder in folders:
             for image in _images(path / class_name / folder):
-                files.append((f"{class_name}/{folder}/{image}", _part(folder) or TRAIN, class_name))
+                files.append((f"{class_name}/{folder}/{image}", part_of(folder) or TRAIN, class_name))
     return Listed(path, files, "read as a folder for each class, and in each one for each split") if files else None
 
 
 def _named_by_class(path: Path) -> Listed | None:
     """``cat_1.jpg``, in one folder or in one for each split."""
     folders, _ = _listed(path)
-    if any(_part(name) is None for name in folders):
+    if any(part_of(name) is None for name in folders):
         return None
     files: list[tuple[str, int, str]] = []
     left_out: Counter[str] = Counter()
     for folder in folders or [""]:
-        part = _part(folder) or TRAIN if folder else TRAIN
+        part = part_of(folder) or TRAIN if folder else TRAIN
         inner, _ = _listed(path / folder)
         images = _images(path / folder)
         if inner and folder:
@@ -217,10 +216,6 @@ def _named_by_class(path: Path) -> Listed | None:
 def _class_in_name(name: str) -> str | None:
     found = _NUMBERED.fullmatch(Path(name).stem)
     return found[1].rstrip(" _.-(") if found else None
-
-
-def _part(folder: str) -> int | None:
-    return part_of(folder)
 
 
 def _images(folder: Path) -> list[str]:

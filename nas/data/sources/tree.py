@@ -144,7 +144,12 @@ def _file(entry: os.DirEntry[str], name: str) -> File:
         status = entry.stat()
     except OSError:  # a link that leads nowhere: reading it will say so
         return File(name, -1, 0, 0, 0)
-    return File(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return File(name, *stamp(status))
+
+
+def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    """What changes when a file does: bytes, times of change of content and of node (nanoseconds), inode."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _identity(path: Path) -> tuple[int, int]:
