@@ -237,7 +237,7 @@ def searched(asked: argparse.Namespace, space: str, data: str, seed: int) -> Fou
     if not (folder / name).exists():
         nasctl("search", *command, *where, *asked.flags, "--quiet")
     elif json.loads(nasctl("status", *where, "--json"))["state"] != "done":
-        nasctl("resume", *where, "--quiet")
+        nasctl("resume", name, *where[2:], "--quiet")
     run = json.loads(nasctl("status", *where, "--json"))
     trials = {trial["id"]: trial for trial in json.loads(nasctl("trials", *where, "--json"))}
     winner, floor = run["winner"], run.get("floor")
