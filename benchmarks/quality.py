@@ -39,7 +39,8 @@ from hardware import hardware
 from budgets import Budget
 from budgets.draw import draw_fitting, settle
 from nas.config import DataConfig, Recipe
-from nas.data import open_data
+from nas.data import Split, open_data, register_oversampler
+from nas.data.oversampling.registry import SEED, Synthetic, class_counts
 from nas.training.precision import BFLOAT16, Execution
 from nas.trials import TrialResult, TrialSpec
 from search_spaces import Task, get_space
@@ -52,7 +53,22 @@ RECIPES = {
     "custom-ce, post hoc": Recipe(post_hoc_tau=1),
     "balanced softmax": Recipe(loss="balanced-softmax"),
     "custom-ce, Borderline-SMOTE": Recipe(oversampling="borderline-smote"),
+    "balanced softmax, filled up halfway": Recipe(loss="balanced-softmax", oversampling="halfway"),
 }
+
+
+@register_oversampler("halfway")
+def copies_halfway(split: Split) -> Synthetic:
+    """Copies of rare images until a class has half as many as the largest: the loss corrects for the other half."""
+    counts, rng = class_counts(split.labels), np.random.default_rng(SEED)
+    enough = -(-max(counts.values()) // 2)
+    chosen = np.concatenate(
+        [
+            np.resize(rng.permutation(np.flatnonzero(split.labels == label)), max(0, enough - count))
+            for label, count in counts.items()
+        ]
+    )
+    return Synthetic(split.stored, split.labels[chosen], rows=split.rows[chosen])
 
 
 @dataclass(frozen=True)
@@ -186,12 +202,13 @@ Row = tuple[Recipe, Execution | None]  # None: what is usual on a CPU
 def recipes(asked: argparse.Namespace) -> dict[str, Row]:
     """Ways to meet an imbalance, trained equally long."""
     changes = {"epochs": asked.epochs, "batch_size": asked.batch_size}
-    return {name: (recipe.model_copy(update=changes), None) for name, recipe in RECIPES.items()}
+    return {name: (RECIPES[name].model_copy(update=changes), None) for name in asked.only}
 
 
 def precisions(asked: argparse.Namespace) -> dict[str, Row]:
     """What bfloat16 costs: the default of uneven classes in both."""
-    recipe, _ = recipes(asked)["custom-ce + prior"]
+    changes = {"epochs": asked.epochs, "batch_size": asked.batch_size}
+    recipe = RECIPES["custom-ce + prior"].model_copy(update=changes)
     return {str(each): (recipe, each) for each in (Execution("channels_last"), BFLOAT16)}
 
 
@@ -286,6 +303,7 @@ def main() -> None:
     parser.add_argument("--max-params", type=int, default=150_000)
     parser.add_argument("--epochs", type=int, default=96)
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES), help="rows of recipes")
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     parser.add_argument("--processes", type=int, default=1)
