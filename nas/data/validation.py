@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from nas.config.data import LARGEST_SIDE, SMALLEST_SIDE
 from nas.data.dataset import Broken, Pair
 from nas.data.selection import Selection
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found
+from nas.data.sources.tree import ignoring
 from nas.data.splits import Rows, least_images
 from nas.units import counted
 
@@ -32,11 +32,10 @@ def structure_faults(found: Selection, remarks: Sequence[str] = ()) -> list[str]
     empty = [name for name, total in zip(found.classes, present.sum(axis=0), strict=True) if total == 0]
     if empty:
         faults.append(
-            f"No images in: {some(empty)}. Add images to these class folders, or leave them out: "
-            f"--ignore {shlex.quote(','.join(empty))}."
+            f"No images in: {some(empty)}. Add images to these class folders, or leave them out: {ignoring(empty)}."
         )
     if len(found.classes) == 1:
-        hint = next((f" {remark}." for remark in remarks if "--data" in remark), "")
+        hint = next((f" {remark}." for remark in remarks if "--data" in remark or "--match '*'" in remark), "")
         faults.append(f"There is only one class, {found.classes[0]!r}; it takes at least two.{hint}")
     own = [part for part in (TRAIN, VAL, TEST) if present[part].any()]
     if TRAIN not in own:
@@ -53,7 +52,7 @@ def structure_faults(found: Selection, remarks: Sequence[str] = ()) -> list[str]
             )
         absent = [found.classes[c] for c in np.flatnonzero((present[TRAIN] > 0) & (present[part] == 0))]
         if absent:
-            way = "by --ignore-val" if part == VAL else f"altogether by --ignore '{name}*'"
+            way = "by --ignore-val" if part == VAL else "(of folders, by --ignore and what that folder is called)"
             faults.append(
                 f"Classes in train that {name} lacks: {some(absent)}. Add images of them to {name}, or leave "
                 f"{name} out {way}, to have images of train held out."

@@ -155,3 +155,77 @@ def test_damaged_archives(tmp_path: Path) -> None:
 def test_what_is_said_of_the_content_names_the_archive(tmp_path: Path) -> None:
     message = fault(pack(tmp_path / "set.zip", {"1.png": png(1), "2.png": png(2)}))
     assert "unpacked" not in message.replace("unpack it", "") and str(tmp_path / "set.zip") in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("set.zip", b"", "it is empty"),
+        ("set.zip", b"\n<!DOCTYPE html><title>Sign in</title>", "it is a web page, perhaps one to log in"),
+        ("set.tar.gz", b"<html>", "it is a web page"),
+        ("set.zip", b"Rar!\x1a\x07", "it is an archive of the kind RAR, which is not opened here"),
+        ("set.tar", b"neither", "it is no archive of a known kind"),
+    ],
+)
+def test_what_is_no_archive_is_said_in_one_sentence(tmp_path: Path, name: str, content: bytes, what: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    message = fault(tmp_path / name)
+    assert f"{name} cannot be unpacked: {what}" in message and "\n" not in message
+
+
+def test_a_zip_that_is_cut_short(tmp_path: Path) -> None:
+    path = pack(tmp_path / "set.zip", FILES)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "it is cut short: the list of files at its end is missing. Get it again" in fault(path)
+
+
+def test_a_zip_with_a_password(tmp_path: Path) -> None:
+    path = pack(tmp_path / "set.zip", FILES)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    assert "is locked by a password. Unpack it by hand" in fault(path)
+
+
+def test_an_archive_of_archives_and_one_of_nothing(tmp_path: Path) -> None:
+    inner = pack(tmp_path / "set.zip", FILES).read_bytes()
+    outer = pack(tmp_path / "outer.zip", {"all/train.zip": inner, "all/test.tar.gz": inner, "all/readme.txt": b"x"})
+    message = fault(outer)
+    assert "holds no images but 2 archives: all/train.zip, all/test.tar.gz. Unpack it by hand" in message
+    assert "holds no files" in fault(pack(tmp_path / "nothing.zip", {}))
+
+
+def test_a_zip_called_tar(tmp_path: Path) -> None:
+    path = pack(tmp_path / "set.zip", FILES).rename(tmp_path / "set.tar")
+    assert open_data(config(path)).classes == ("a", "b")
+
+
+@pytest.mark.parametrize("harm", ["deleted", "truncated", "added", "unmarked"])
+def test_what_was_unpacked_is_checked(tmp_path: Path, harm: str) -> None:
+    path = pack(tmp_path / "set.zip", FILES)
+    key = open_data(config(path)).key
+    (one,) = (tmp_path / "cache" / "unpacked").glob("*/a/0.png")
+    if harm == "deleted":
+        one.unlink()
+    elif harm == "truncated":
+        one.write_bytes(one.read_bytes()[:-4])
+    elif harm == "added":
+        (one.parent / "9.png").write_bytes(one.read_bytes())
+    else:
+        (one.parent.parent / ".nasctl-unpacked").unlink()
+    assert open_data(config(path)).key == key
+    assert one.read_bytes() == FILES["a/0.png"] and not (one.parent / "9.png").exists()
+    assert (one.parent.parent / ".nasctl-unpacked").exists()
+
+
+def test_hidden_images_in_an_archive_are_told(tmp_path: Path) -> None:
+    path = pack(tmp_path / "set.zip", {".cache/0.png": png(1), "__MACOSX/a/._0.png": b"x", **FILES})
+    for _ in range(2):  # when it is unpacked, and later
+        assert open_data(config(path)).remarks[0] == "1 hidden image in the archive left out: .cache/0.png"
+
+
+def test_advice_about_what_is_in_an_archive(tmp_path: Path) -> None:
+    files = {f"{folder}/{name[2:]}": content for name, content in FILES.items() for folder in ("train/x", "test/x")}
+    files |= {f"test/y/{number}.png": png(number) for number in range(6)}
+    message = fault(pack(tmp_path / "set.zip", files))
+    assert "set.zip/test. (Unpack the archive by hand for that.)" in message

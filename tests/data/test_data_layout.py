@@ -13,7 +13,7 @@ from PIL import Image
 
 from nas.data import DataConfig, DataReport, describe_data, open_data
 from nas.data.sources.base import TEST, TRAIN, VAL
-from nas.data.sources.layout import part_of
+from nas.data.sources.folder_names import part_of
 from nas.errors import DataError
 
 

@@ -102,7 +102,8 @@ def test_class_folders(tmp_path: Path) -> None:
     assert [sum(counts) for counts in zip(*opened.counts.values(), strict=True)] == [11, 22]
     assert steps and all(0 < done <= total for done, total in steps) and steps[-1][0] == steps[-1][1]
     report = describe_data(config(tmp_path))
-    assert report.num_ignored == 2 and report.formats == {"PNG": 32, "BMP": 1} and report.modes == {"RGB": 33}
+    assert report.num_ignored == 4  # notes.txt, README, and two hidden ones that are called as images are
+    assert report.formats == {"PNG": 32, "BMP": 1} and report.modes == {"RGB": 33}
     assert report.found == {"all": [11, 22]} and report.splits == opened.counts and not report.faults
     assert report.image_sizes == {"8x8": 33}
 

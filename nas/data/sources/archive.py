@@ -6,6 +6,7 @@ import errno
 import gzip
 import hashlib
 import lzma
+import os
 import shutil
 import stat
 import tarfile
@@ -19,15 +20,21 @@ from typing import IO
 from nas.data.cache import writing
 from nas.data.sources.base import Found, Progress, Source
 from nas.data.sources.tables import SUFFIXES as TABLES
-from nas.data.sources.tree import stamp
+from nas.data.sources.tree import is_hidden, is_picture, look_into, stamp
 from nas.errors import DataError
 from nas.files import locked, new_folder, remove_leftovers, write_atomically
+from nas.units import counted, listed
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 _MOST_FILES = 5_000_000
 _ALWAYS_FINE = 1 << 30  # bytes: what unpacks to less is no bomb
 _MOST_RATIO = 200  # unpacked to packed: images hardly shrink, what shrinks more than this is no data set
 _BLOCK = 1 << 20
+_SHOWN = 6
+_MANIFEST = ".nasctl-unpacked"  # hidden, so it is no file of the set; written last
+_DATA = {*TABLES, ".npz"} - {".txt"}  # what can be data without an image
+_ZIP = b"PK\x03\x04"
+_MARKS = {_ZIP: "zip", b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x28\xb5\x2f\xfd": "Zstandard"}  # how files begin
 _DAMAGED = (  # RuntimeError and NotImplementedError: a password, a compression that zipfile does not know
     zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, RuntimeError,
     NotImplementedError, ValueError,
@@ -53,11 +60,13 @@ class Archive:
         self._root = cache_root / "unpacked"
         self._find = find
         self._inner: Source | None = None
+        self._hidden = ""  # a remark on images in hidden folders, if there are any
 
     @property
     def remarks(self) -> Sequence[str]:
-        """Those of what is in it."""
-        return self._inner.remarks if self._inner else ()
+        """Those of what is in it, and on what was not unpacked."""
+        inner = self._inner.remarks if self._inner else ()
+        return (*inner, self._hidden) if self._hidden else inner
 
     def fingerprint(self) -> str:
         """Unpacks the archive unless that was done; then that of what is in it."""
@@ -66,7 +75,12 @@ class Archive:
             self._inner = self._find(_entrance(folder))
             return f"archive:{self._inner.fingerprint()}"
         except DataError as error:  # of what people know, not of where it was unpacked
-            raise DataError(*(fault.replace(str(folder), str(self.path)) for fault in error.faults)) from error
+            raise DataError(*(self._of_archive(fault, str(folder)) for fault in error.faults)) from error
+
+    def _of_archive(self, fault: str, folder: str) -> str:
+        """What is said of the folder, said of the archive; what is in an archive cannot be given as data."""
+        unpack = " (Unpack the archive by hand for that.)" if f"--data {folder}/" in fault else ""
+        return fault.replace(folder, str(self.path)) + unpack
 
     def look(self, progress: Progress | None) -> Found:
         """Look at what was unpacked."""
@@ -78,9 +92,12 @@ class Archive:
         folder = self._root / self._content_key()
         with writing(self._root), locked(self._root.parent / "locks" / f"unpacked-{folder.name}"):
             remove_leftovers(self._root)
-            if not folder.exists():
+            if not _is_whole(folder):
+                shutil.rmtree(folder, ignore_errors=True)
                 with new_folder(folder, durable=True) as fresh:
-                    self._unpack(fresh)
+                    hidden = self._unpack(fresh)
+                    (fresh / _MANIFEST).write_text(f"{_inventory(fresh)}\n{hidden}", errors="surrogateescape")
+            self._hidden = (folder / _MANIFEST).read_text(errors="surrogateescape").partition("\n")[2]
         return folder
 
     def _content_key(self) -> str:
@@ -98,16 +115,21 @@ class Archive:
             write_atomically(known, key, parents=True)
         return key
 
-    def _unpack(self, folder: Path) -> None:
+    def _unpack(self, folder: Path) -> str:
+        """A remark on hidden images, if there are any."""
         packed = self.path.stat().st_size
         most = min(max(_ALWAYS_FINE, _MOST_RATIO * packed), shutil.disk_usage(folder).free)
         total = count = 0
+        packed_inside, has_data = [], False
+        hidden: list[str] = []
         try:
-            with _members(self.path) as members:
+            with _members(self.path, hidden) as members:
                 for name, size, opened in members:
                     total, count = total + size, count + 1
                     if total > most or count > _MOST_FILES:
                         raise DataError(self._too_much(total, count, most))
+                    packed_inside += [name] if is_archive(Path(name)) else []
+                    has_data |= is_picture(name) or PurePosixPath(name).suffix.lower() in _DATA
                     target = folder.joinpath(*self._safe_parts(name))
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with opened() as source, target.open("wb") as file:
@@ -117,10 +139,22 @@ class Archive:
         except (*_DAMAGED, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None and error.errno not in _CLASHES:
                 raise
+            what = "it is no archive of a known kind" if "\n" in str(error) else error or type(error).__name__
             raise DataError(
-                f"{self.path} cannot be unpacked: {error or type(error).__name__}. Get it again, or unpack it by hand "
+                f"{self.path} cannot be unpacked: {what_else(self.path) or what}. Get it again, or unpack it by hand "
                 "and give the folder."
             ) from error
+        if not count:
+            raise DataError(f"{self.path} holds no files. Get it again, or give another.")
+        if packed_inside and not has_data:
+            raise DataError(
+                f"{self.path} holds no images but {counted(len(packed_inside), 'archive')}: "
+                f"{listed(packed_inside, _SHOWN)}. Unpack it by hand, and give what is in it."
+            )
+        images = [name for name in hidden if is_picture(name) and not PurePosixPath(name).name.startswith("._")]
+        if not images:
+            return ""
+        return f"{counted(len(images), 'hidden image')} in the archive left out: {listed(images, _SHOWN)}"
 
     def _copy(self, source: IO[bytes], file: IO[bytes], size: int, name: str) -> None:
         """No more than was announced."""
@@ -149,20 +183,25 @@ class Archive:
 
 
 @contextmanager
-def _members(path: Path) -> Iterator[Iterator[Member]]:
-    """The files of an archive, hidden ones left out. DataError at a link or device."""
-    if zipfile.is_zipfile(path) and path.suffix.lower() == ".zip":
+def _members(path: Path, hidden: list[str]) -> Iterator[Iterator[Member]]:
+    """The files of an archive; hidden ones are left out and go to ``hidden``. DataError at a link or device."""
+    with path.open("rb") as file:
+        is_zip = file.read(4) == _ZIP or path.suffix.lower() == ".zip"
+    if is_zip and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as packed:
-            yield _of_zip(path, packed)
+            yield _of_zip(path, packed, hidden)
     else:
         with tarfile.open(path, "r:*") as tar:
-            yield _of_tar(path, tar)
+            yield _of_tar(path, tar, hidden)
 
 
-def _of_zip(path: Path, packed: zipfile.ZipFile) -> Iterator[Member]:
+def _of_zip(path: Path, packed: zipfile.ZipFile, hidden: list[str]) -> Iterator[Member]:
     for info in packed.infolist():
         name = info.filename.replace("\\", "/")
-        if info.is_dir() or name.endswith("/") or _is_hidden(name):
+        if info.is_dir() or name.endswith("/"):
+            continue
+        if _is_hidden(name):
+            hidden.append(name)
             continue
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
@@ -172,9 +211,12 @@ def _of_zip(path: Path, packed: zipfile.ZipFile) -> Iterator[Member]:
         yield name, info.file_size, lambda info=info: packed.open(info)  # type: ignore[misc]
 
 
-def _of_tar(path: Path, tar: tarfile.TarFile) -> Iterator[Member]:
+def _of_tar(path: Path, tar: tarfile.TarFile, hidden: list[str]) -> Iterator[Member]:
     for info in tar:
-        if info.isdir() or _is_hidden(info.name):
+        if info.isdir():
+            continue
+        if _is_hidden(info.name):
+            hidden.append(info.name)
             continue
         if not info.isreg():
             raise DataError(_no_file(path, info.name))
@@ -194,15 +236,53 @@ def _no_file(path: Path, name: str) -> str:
 
 
 def _is_hidden(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return any(part.startswith(".") and part != ".." for part in parts) or "__MACOSX" in parts
+    return any(is_hidden(part) and part != ".." for part in PurePosixPath(name).parts)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether what was unpacked there is as it was then: the same files of the same sizes."""
+    try:
+        return (folder / _MANIFEST).read_text(errors="surrogateescape").partition("\n")[0] == _inventory(folder)
+    except OSError:
+        return False
+
+
+def _inventory(folder: Path) -> str:
+    """A hash of the names and sizes of all files below a folder, but for the manifest."""
+    text = hashlib.blake2b(digest_size=16)
+    for path, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            if name != _MANIFEST:
+                inner = os.path.join(path, name)  # noqa: PTH118 - of every file, at every start
+                size = os.stat(inner).st_size  # noqa: PTH116
+                text.update(f"{inner[len(str(folder)) :]}\0{size}\0".encode(errors="surrogateescape"))
+    return text.hexdigest()
+
+
+def what_else(path: Path) -> str | None:
+    """What a file is that cannot be opened as an archive, if its first bytes tell. OSError if it cannot be read."""
+    with path.open("rb") as file:
+        start = file.read(512)
+    if not start:
+        return "it is empty"
+    if start.lstrip()[:1] == b"<":
+        return "it is a web page, perhaps one to log in, and no archive"
+    kind = next((kind for mark, kind in _MARKS.items() if start.startswith(mark)), None)
+    if kind == "zip":
+        return None if zipfile.is_zipfile(path) else "it is cut short: the list of files at its end is missing"
+    return f"it is an archive of the kind {kind}, which is not opened here" if kind else None
+
+
+def _seen(folder: Path) -> list[Path]:
+    return [folder / entry.name for entry in look_into(folder)[0]]
 
 
 def _entrance(folder: Path) -> Path:
     """What to read: below single folders, the folder or the one table that lies there beside no class folders."""
-    children = sorted(folder.iterdir())
+    children = _seen(folder)
     while len(children) == 1 and children[0].is_dir():
-        inner = sorted(children[0].iterdir())
+        inner = _seen(children[0])
         if not any(child.is_dir() or child.suffix.lower() in TABLES for child in inner):
             break  # images: this is a class, or a folder of named files, and the folder above says so
         folder, children = children[0], inner

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.config import DataConfig
-from nas.data.sources.archive import Archive, is_archive
+from nas.data.sources.archive import Archive, is_archive, what_else
 from nas.data.sources.base import Source
 from nas.data.sources.digits import Digits
 from nas.data.sources.folder import Folder
 from nas.data.sources.grouped import Grouped
 from nas.data.sources.label_file import LabelFile
 from nas.data.sources.npz import Npz
-from nas.data.sources.other_layouts import Listed, layout_of, refuse_table_beside
+from nas.data.sources.table_beside import refuse_table_beside
 from nas.data.sources.tables import SUFFIXES as TABLES
 from nas.data.sources.torchvision_sets import NAMED, Named
 from nas.data.sources.tree import Patterns
@@ -28,7 +28,7 @@ def find_source(config: DataConfig, cache_root: Path) -> Source:
         )
     source = _named(config, cache_root)
     told = [name for name in ("match", "ignore", "class_level") if getattr(config, name)]
-    if told and not isinstance(source, Folder | Listed):
+    if told and not isinstance(source, Folder):
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in told)
         raise DataError(f"{flags} is about files in folders, and {config.source} is no folder: leave it out.")
     if isinstance(source, LabelFile):
@@ -57,17 +57,16 @@ def _named(config: DataConfig, cache_root: Path) -> Source:
     except OSError as error:  # a name that is too long, a folder above it that is closed to us
         raise DataError(f"{text} cannot be read: {error.strerror}. Give a path that can.") from error
     if is_folder:
-        patterns = Patterns.of(config.match, config.ignore)
-        if not config.class_level and (source := layout_of(path, patterns)):
-            return source
         if not (config.match or config.ignore or config.class_level):
             refuse_table_beside(path)
-        return Folder(path, patterns, config.class_level)
+        return Folder(path, Patterns.of(config.match, config.ignore), config.class_level)
     if is_there and path.suffix.lower() == ".npz":
         return Npz(path)
     if is_there and path.suffix.lower() in TABLES:
         return LabelFile(path, config.column_of, config.group)
     names = ["digits", *NAMED]
+    if is_there and (what := what_else(path)):
+        raise DataError(f"{text} cannot be read: {what}. Get it again, or unpack it by hand and give the folder.")
     if is_there:
         raise DataError(
             f"{text} is a file that holds no data set we can read. Give a folder of images or an archive of one "

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from nas.data.sources.base import Found, Progress
 from nas.data.sources.files import Entry, found_in_files
-from nas.data.sources.layout import Level, understand
-from nas.data.sources.masks import check_folders, check_twins
+from nas.data.sources.layout import understand
+from nas.data.sources.masks import check_twins
+from nas.data.sources.reading import Layout, Level
 from nas.data.sources.tree import Patterns, scan
 from nas.errors import DataError
 
@@ -23,9 +24,10 @@ class Folder:
         self.name = path.resolve().name
         self.remarks: Sequence[str] = ()
         self._patterns, self._level = patterns or Patterns(), level
+        self._layout = Layout([])
         self._classes: list[str] = []
         self._entries: list[Entry] = []
-        self._num_beside = 0
+        self._num_beside = 0  # files that are passed over because of where they lie
 
     def fingerprint(self) -> str:
         """A hash of every file's name, size, times of change and place on the disk; reads no file.
@@ -33,10 +35,13 @@ class Folder:
         DataError if it cannot be told which folders are the classes.
         """
         try:
-            layout = understand(scan(self.path, self._patterns), self._level)
+            tree = scan(self.path, self._patterns)
+            num_files = tree.root.num_files + sum(tree.hidden.values())
+            self._layout = layout = understand(tree, self._level)
         except OSError as error:
             raise DataError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
-        self.remarks, self._num_beside = layout.remarks, layout.num_beside
+        self.remarks = layout.remarks
+        self._num_beside = num_files - sum(len(found.files) for found in layout.classes) + len(layout.missing)
         self._classes = sorted({found.class_name for found in layout.classes})
         self._entries = [
             Entry(file.name, found.part, found.class_name, *file[1:])
@@ -54,8 +59,9 @@ class Folder:
 
         DataError if many files seem to be masks of others, and no pattern says which to take.
         """
-        found = found_in_files(self.path, self._entries, classes=self._classes, progress=progress)
+        found = found_in_files(
+            self.path, self._entries, classes=self._classes, missing=self._layout.missing or None, progress=progress
+        )
         if not self._patterns.match:
-            check_folders(self._classes)
             check_twins(found.names)
-        return replace(found, num_ignored=found.num_ignored + self._num_beside)
+        return replace(found, notes=found.notes + self._layout.notes, num_ignored=found.num_ignored + self._num_beside)

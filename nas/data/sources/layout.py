@@ -5,57 +5,23 @@ What cannot be told for sure is asked: DataError with the ways to answer. What i
 
 from __future__ import annotations
 
-import re
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Sequence
 
-from nas.data.sources.base import PART_WORDS, PARTS, TEST, TRAIN
-from nas.data.sources.tree import File, Node, Tree, may_be_image
+from nas.data.sources.archive import SUFFIXES as ARCHIVES
+from nas.data.sources.base import TEST, TRAIN
+from nas.data.sources.class_names import check_alike
+from nas.data.sources.folder_names import is_unlabelled
+from nas.data.sources.masks import check_folders
+from nas.data.sources.other_layouts import other_layout
+from nas.data.sources.reading import ClassFolder, Layout, Level, Reading, only_folder, shortened
+from nas.data.sources.split_folders import named_splits, splits_in
+from nas.data.sources.tree import File, Node, Tree, ignoring, is_picture, may_be_image
 from nas.errors import DataError
-from nas.units import counted, listed
+from nas.units import counted
 
-Level = int | Literal["leaf"] | None
-
-_WORDS = {part: set(words) for part, words in PART_WORDS.items()}
-# What a split's folder may be called beside that.
-_BESIDE = {"set", "sets", "data", "dataset", "split", "images", "image", "imgs", "img", "pictures", "photos", "folder",
-           "folders", "files", "seg", "part", "new", "final"}  # fmt: skip
-_TEXTS = (".csv", ".tsv", ".parquet")  # files that may hold labels
-_SHOWN = 6
-
-
-class ClassFolder(NamedTuple):
-    """The files of one class in one part."""
-
-    part: int
-    class_name: str
-    files: Sequence[File]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a folder is read; ``num_beside`` counts files that are passed over because of where they lie."""
-
-    classes: list[ClassFolder]
-    remarks: tuple[str, ...] = ()
-    num_beside: int = 0
-
-
-@dataclass
-class _Reading:
-    """What is understood so far."""
-
-    tree: Tree
-    level: Level
-    remarks: list[str] = field(default_factory=list)
-    num_beside: int = 0
-
-    def shown(self, node: Node) -> str:
-        """The folder as the user would type it after the data folder."""
-        inner = node.path.relative_to(self.tree.root.path).as_posix()
-        return f"{inner}/" if inner != "." else str(node.path)
+_PACKED = (*ARCHIVES, ".7z", ".rar", ".npz")
 
 
 def understand(tree: Tree, level: Level = None) -> Layout:
@@ -64,169 +30,160 @@ def understand(tree: Tree, level: Level = None) -> Layout:
     ``level`` is how many folders below the data folder, or below a split's, those of the classes are; "leaf": those
     that hold the images.
     """
-    reading = _Reading(tree, level)
-    base = tree.root
-    splits = _splits(reading, base)
-    while not splits and (only := _only_folder(base)):
-        reading.remarks += _beside(reading, base, [only], "the one that holds images")
+    reading = Reading(tree, level)
+    _refuse_nothing(tree)
+    _tell_left_out(reading)
+    layout = (None if level else other_layout(reading)) or _class_folders(reading)
+    if not tree.patterns.take_all:
+        check_alike(layout.classes)
+    return layout
+
+
+def _class_folders(reading: Reading) -> Layout:
+    base = reading.tree.root
+    passed = [base]
+    splits = splits_in(reading, base)
+    while not splits and (only := only_folder(base)):
+        reading.tell_folders_beside(base, [only], "the one that holds images")
         base = only
-        splits = _splits(reading, base)
-    if base is not tree.root:
+        passed.append(base)
+        splits = splits_in(reading, base)
+    if base is not reading.tree.root:
         reading.remarks.append(f"The data lie in {reading.shown(base)}, the only folder")
-    starts = [(part, _entered(start)) for part, start in splits] if splits else [(TRAIN, base)]
-    chosen = level or _level(reading, [start for _, start in starts])
+    if splits:
+        reading.tell_folders_beside(base, [split for _, split in splits], "the splits")
+    starts = list(_starts(reading, splits, passed) if splits else [(TRAIN, base)])
+    if not splits and not reading.level:
+        _refuse_several_sets(base)
+    if not reading.tree.patterns.take_all:
+        check_folders([start for _, start in starts])
+    chosen = reading.level or _level(reading, [start for _, start in starts])
     classes = [each for part, start in starts for each in _classes(reading, part, start, chosen)]
-    reading.remarks += _left_out(reading, base, [start for _, start in starts])
-    return Layout(classes, tuple(reading.remarks), reading.num_beside)
+    for node in passed:
+        reading.tell_files_beside(node)
+    if splits:
+        _refuse_one_class(classes, {part: split for part, split in splits})
+    return Layout(classes, tuple(reading.remarks))
 
 
-def _entered(node: Node) -> Node:
-    """A split's folder, or the one below that lies alone in it, as in ``train/train/CLASS``."""
-    while only := _only_folder(node):
-        node = only
-    return node
+def _starts(reading: Reading, splits: Sequence[tuple[int, Node]], passed: list[Node]) -> Iterator[tuple[int, Node]]:
+    """Each split's folder, or the one below that lies alone in it, as in ``train/train/CLASS``."""
+    for part, node in splits:
+        passed.append(node)
+        if node.is_empty:
+            reading.remarks.append(f"{reading.shown(node)} holds no images: it counts as if it were not there")
+        while only := only_folder(node, is_split=True):
+            node = only
+            passed.append(node)
+        yield part, node
 
 
-def _only_folder(node: Node) -> Node | None:
-    """The one folder below ``node`` that holds anything, if images can only be in folders below that one."""
-    full = [folder for folder in node.folders if not folder.is_empty]
-    if len(full) != 1 or node.has_images or full[0].has_images:
-        return None
-    return full[0]
+def _refuse_nothing(tree: Tree) -> None:
+    """DataError where patterns leave no file, or where there are archives or arrays instead of images."""
+    if tree.root.num_files == 0 and tree.ignored and not tree.unmatched:
+        raise DataError(f"--ignore leaves nothing in {tree.root.path}. Leave out less.")
+    if tree.root.num_files == 0 and tree.unmatched:
+        kinds = (f"{suffix or 'no suffix'} ({number:,})" for suffix, number in tree.unmatched.most_common())
+        raise DataError(
+            f"--match and --ignore leave none of the {counted(tree.unmatched.total(), 'file')} in {tree.root.path}. "
+            f"Those there are of the kinds {shortened(kinds)}. A pattern is for a file's name, as '*.jpg', or for its "
+            "path, as 'cat/*'."
+        )
+    files = [file.name for node in tree.root.walk() for file in node.files]
+    packed = [name for name in files if name.lower().endswith(_PACKED)]
+    if packed and not any(is_picture(name) or ("/" in name and may_be_image(name)) for name in files):
+        first = shlex.quote(str(tree.root.path / packed[0]))
+        if len(packed) == 1:
+            raise DataError(f"{tree.root.path} holds no images but {packed[0]}. Give that: --data {first}.")
+        raise DataError(
+            f"{tree.root.path} holds no images but {shortened(packed)}. Give one of them, --data {first}, or unpack "
+            "them and give the folder."
+        )
 
 
-# ---- splits
+def _refuse_one_class(classes: Sequence[ClassFolder], splits: dict[int, Node]) -> None:
+    """DataError for sets to find anomalies by: what is to be found is not among what is trained on."""
+    of = {part: {each.class_name for each in classes if each.part == part and each.files} for part in splits}
+    trained, tested = of.get(TRAIN, set()), of.get(TEST, set())
+    if len(trained) == 1 and trained < tested:
+        raise DataError(
+            f"{splits[TRAIN].path} has images of one class alone, {min(trained)!r}, and {splits[TEST].path} of "
+            f"{len(tested)}: {shortened(sorted(tested))}. So are sets for finding anomalies (MVTec AD); a classifier "
+            f"must be trained on every class. Take the test images as the data: --data "
+            f"{shlex.quote(str(splits[TEST].path))}."
+        )
 
 
-def part_of(name: str, sibling_names: Sequence[str] = ()) -> int | None:
-    """The part (TRAIN, VAL or TEST) that a folder's name tells, in any case and with usual words beside it; or None.
-
-    Other words are allowed where the names of siblings have them too: ``pets_train`` beside ``pets_test``.
-    """
-    words = _words(name)
-    found = {part for part, known in _WORDS.items() for word in words if word in known}
-    if len(found) != 1:
-        return None
-    (part,) = found
-    rest = [word for word in words if word not in _WORDS[part] and word not in _BESIDE]
-    if not rest:
-        return part
-    for sibling in sibling_names:
-        others = _words(sibling)
-        told = {other for other, known in _WORDS.items() for word in others if word in known} - {part}
-        known = _BESIDE.union(*(_WORDS[other] for other in told))
-        if len(told) == 1 and rest == [word for word in others if word not in known]:
-            return part
-    return None
+def _refuse_several_sets(base: Node) -> None:
+    """DataError where every folder holds folders of splits."""
+    full = base.full
+    if len(full) > 1 and all(_has_splits(each) for each in full):
+        raise DataError(
+            f"{base.path} holds several sets, each with splits: {shortened(f'{each.name}/' for each in full)}. Give "
+            f"one of them: --data {shlex.quote(str(full[0].path))}. If they are classes, each with all its images: "
+            "--class-level 1."
+        )
 
 
-def _words(name: str) -> list[str]:
-    """'trainSet-2' as train, set; 'testdata' as test, data."""
-    words: list[str] = []
-    for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name):
-        lower = word.lower()
-        stem = next((lower.removesuffix(end) for end in _BESIDE if lower.endswith(end) and lower != end), lower)
-        words += [stem, lower.removeprefix(stem)] if any(stem in known for known in _WORDS.values()) else [lower]
-    return ["holdout" if pair == ("hold", "out") else pair[0] for pair in _pairs(words)]
-
-
-def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Every word with the next one; what is told by two stands once."""
-    skip = False
-    for word, following in zip(words, [*words, ""][1:], strict=True):
-        if not skip and word:
-            yield word, following
-        skip = (word, following) == ("hold", "out")
-
-
-def _splits(reading: _Reading, base: Node) -> list[tuple[int, Node]] | None:
-    """The folders of splits, or None where there are none."""
-    names = [folder.name for folder in base.folders]
-    named = [(part, f) for f in base.folders if (part := part_of(f.name, names)) is not None]
-    if not named:
-        return None
-    others = [f for f in base.folders if not f.is_empty and all(f is not each for _, each in named)]
+def _has_splits(node: Node) -> bool:
+    named = named_splits(node)
     parts = {part for part, _ in named}
-    deep = [f for _, f in named if any(not inner.is_empty for inner in f.folders)]
-    has_train = TRAIN in parts
-    if not has_train:
-        if not others and (len(parts) > 1 or TEST in parts) and (deep or len(named) > 1):
-            there = named[0][1].name
-            raise DataError(f"{base.path} has {there}/ but no train/. Put the training images in train/.")
-        if deep and reading.level is None:
-            raise _doubt(base, named, others)
-        return None
-    if len(parts) == 1 and others:  # a class may be called train
-        if deep and reading.level is None:
-            raise _doubt(base, named, others)
-        return None
-    if not deep and others:
-        return None
-    if reading.level is not None and not deep:
-        return None
-    _check(reading, named)
-    return named
-
-
-def _check(reading: _Reading, named: list[tuple[int, Node]]) -> None:
-    """DataError unless each part has one folder, and class folders below it."""
-    faults = []
-    for part, number in Counter(part for part, _ in named).items():
-        if number > 1:
-            same = [f.name for other, f in named if other == part]
-            faults.append(
-                f"{_list(f'{name}/' for name in same)} all look like {PARTS[part]} images. Put them together, or leave "
-                f"all but one out: --ignore {','.join(same[1:])}."
-            )
-    for _, folder in named:
-        if not folder.folders:
-            hint = _label_hint(reading, folder)
-            faults.append(
-                f"{folder.path} has no class folders. Put the images of each class in a folder below it{hint}, or "
-                f"leave it out: --ignore {folder.name}. If these folders are classes: --class-level 1."
-            )
-    if faults:
-        raise DataError(*faults)
-
-
-def _doubt(base: Node, named: list[tuple[int, Node]], others: list[Node]) -> DataError:
-    splits = _list(f"{f.name}/" for _, f in named)
-    return DataError(
-        f"{base.path} holds {splits} as splits do, and beside it {_list(f'{f.name}/' for f in others)}. If all are "
-        f"classes, add --class-level 1; if not, leave out the others: --ignore {','.join(f.name for f in others)}."
-    )
+    return TRAIN in parts and len(parts) > 1 and any(folder.full for _, folder in named)
 
 
 # ---- classes
 
 
-def _level(reading: _Reading, starts: list[Node]) -> Level:
+def _level(reading: Reading, starts: list[Node]) -> Level:
     """How deep the class folders are, where it was not said. DataError if that is a question."""
-    tops = [top for start in starts for top in start.folders if not top.is_empty]
-    inner = [[f for f in top.folders if not f.is_empty] for top in tops]
+    tops = [top for start in starts for top in start.full]
+    inner = [top.full for top in tops]
     if not any(inner):
         return 1
     below = sum(len(node.files) for top in tops for node in top.walk() if node is not top)
     if any(top.has_images for top in tops):
+        if parted := [top for top in tops if TRAIN in {part for part, _ in named_splits(top)} and len(top.full) > 1]:
+            flat = [top for top in tops if top.has_images]
+            raise DataError(
+                f"{shortened(reading.shown(top) for top in parted)} have folders of splits, and "
+                f"{shortened(reading.shown(top) for top in flat)} images. Put those in folders of splits too, or add "
+                "--class-level 1, to take each folder as a class with all that is below it."
+            )
+        _refuse_copies(reading, tops)
         reading.remarks.append(
             f"{counted(below, 'file')} in folders below the class folders count as theirs; for other classes: "
             "--class-level leaf"
         )
         return 1
-    if all(len(each) == 1 for each in inner) and len({each[0].name for each in inner}) == 1 and len(tops) > 1:
-        return 1  # every class keeps its images in a folder called images, say
+    if all(len(each) == 1 and each[0].has_images for each in inner) and len(tops) > 1:
+        names = {each[0].name for each in inner}
+        if len(names) == 1 or all(each[0].name == top.name for each, top in zip(inner, tops, strict=True)):
+            return 1  # every class keeps its images in a folder called images, say, or as the class
     raise DataError(_question(reading, starts))
 
 
-def _question(reading: _Reading, starts: list[Node]) -> str:
+def _refuse_copies(reading: Reading, tops: Sequence[Node]) -> None:
+    """DataError where a folder beside the classes holds folders called as they are: the whole set once more."""
+    names = {top.name for top in tops}
+    copies = [top for top in tops if not top.has_images and {f.name for f in top.full} <= names]
+    if copies:
+        raise DataError(
+            f"{reading.shown(copies[0])} holds folders called as those beside it: "
+            f"{shortened(f.name for f in copies[0].full)}. If it is no class, leave it out: "
+            f"{ignoring([top.name for top in copies])}; if it is: --class-level 1."
+        )
+
+
+def _question(reading: Reading, starts: list[Node]) -> str:
     levels: list[tuple[str, list[str]]] = []
     depth = max((len(trail) for start in starts for trail, _ in _images(start)), default=1)
     for level in range(1, depth + 1):
         names = {trail[level - 1] for start in starts for trail, _ in _images(start) if len(trail) >= level}
-        levels.append((str(level), sorted(names)))
-    where = _list(reading.shown(start) for start in starts)
+        if len(names) > 1:
+            levels.append((str(level), sorted(names)))
+    where = shortened(reading.shown(start) for start in starts)
     ways = "".join(
-        f"\n  --class-level {level}   {counted(len(names), 'class', 'classes')}: {_list(names)}"
+        f"\n  --class-level {level}   {counted(len(names), 'class', 'classes')}: {shortened(names)}"
         for level, names in levels
     )
     return f"In {where} no folder holds images itself: they lie deeper. Say which folders are the classes:{ways}"
@@ -240,7 +197,7 @@ def _images(start: Node, trail: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
         yield from _images(folder, (*trail, folder.name))
 
 
-def _classes(reading: _Reading, part: int, start: Node, level: Level) -> Iterator[ClassFolder]:
+def _classes(reading: Reading, part: int, start: Node, level: Level) -> Iterator[ClassFolder]:
     """The classes below ``start``, by name; folders of one name are one class."""
     files: dict[str, list[File]] = {}
     above: list[str] = []
@@ -261,14 +218,13 @@ def _classes(reading: _Reading, part: int, start: Node, level: Level) -> Iterato
         what = f" {level} folders below it" if isinstance(level, int) and level > 1 else ""
         raise DataError(
             f"{start.path} has no class folders{what}. Put the images of each class in a folder of their own, named "
-            f"after the class, or give another folder{_label_hint(reading, start)}."
+            f"after the class, or give another folder{reading.label_hint(start)}."
         )
     if above:
-        reading.num_beside += len(above)
-        reading.remarks.append(f"{counted(len(above), 'image')} above the class folders left out: {_list(above)}")
+        reading.remarks.append(f"{counted(len(above), 'image')} above the class folders left out: {shortened(above)}")
     merged = [name for name, number in places.items() if number > 1]
     if merged:
-        reading.remarks.append(f"Folders of the same name in several places are one class: {_list(merged)}")
+        reading.remarks.append(f"Folders of the same name in several places are one class: {shortened(merged)}")
     yield from (ClassFolder(part, name, files[name]) for name in sorted(files))
 
 
@@ -282,47 +238,22 @@ def _class_of(node: Node, trail: tuple[str, ...], level: Level) -> str | None:
 # ---- what is passed over
 
 
-def _left_out(reading: _Reading, base: Node, starts: list[Node]) -> Iterator[str]:
-    """Files and folders that belong to no class."""
-    tree = reading.tree
+def _tell_left_out(reading: Reading) -> None:
+    """Remarks on what is not looked at, wherever it lies."""
+    tree, tell = reading.tree, reading.remarks.append
+    if not tree.patterns.take_all and (unlabelled := tree.take_out(is_unlabelled)):
+        shown = (f"{reading.shown(node)} ({counted(node.num_files, 'file')})" for node in unlabelled)
+        tell(f"Folders of images without a class left out: {shortened(shown)}; --match '*' takes them as classes")
     if tree.own:
-        yield f"Output of nasctl left out: {_list(f'{name}/' for name in tree.own)}"
+        tell(f"Output of nasctl left out: {shortened(f'{name}/' for name in tree.own)}")
     if tree.circles:
-        yield f"Links to a folder that they lie in, left out: {_list(tree.circles)}"
+        tell(f"Links to a folder that they lie in, left out: {shortened(tree.circles)}")
+    if tree.special:
+        tell(f"Pipes, sockets and devices left out: {shortened(tree.special)}")
+    if tree.hidden:
+        shown = (f"{name} ({counted(number, 'image')})" for name, number in tree.hidden.items())
+        tell(f"Hidden files and folders left out: {shortened(shown)}")
     if tree.unmatched:
-        yield f"{counted(tree.unmatched, 'file')} left out by --match and --ignore"
-    if base not in starts:
-        yield from _beside(reading, base, starts, "the splits")
-    for node in dict.fromkeys([tree.root.path, base.path, *(start.path for start in starts)]):
-        yield from _files_beside(reading, node, [tree.root, base, *starts])
-
-
-def _beside(reading: _Reading, node: Node, taken: list[Node], what: str) -> Iterator[str]:
-    """Folders of ``node`` but ``taken``."""
-    left = [f for f in node.folders if f.num_files and f not in taken]
-    if left:
-        reading.num_beside += sum(f.num_files for f in left)
-        shown = (f"{f.name}/ ({counted(f.num_files, 'file')})" for f in left)
-        yield f"Folders beside {what} left out: {_list(shown)}"
-
-
-def _files_beside(reading: _Reading, path: object, nodes: list[Node]) -> Iterator[str]:
-    node = next(each for each in nodes if each.path == path)
-    if node.files:
-        reading.num_beside += len(node.files)
-        names = sorted((file.name for file in node.files), key=lambda name: (not name.lower().endswith(_TEXTS), name))
-        hint = _label_hint(reading, node)
-        yield f"{counted(len(names), 'file')} beside the class folders left out: {_list(names)}{hint}"
-
-
-def _label_hint(reading: _Reading, node: Node) -> str:
-    """Names a file of labels that lies there or at the top."""
-    for each in (node, reading.tree.root):
-        for file in each.files:
-            if file.name.lower().endswith(_TEXTS):
-                return f"; if {file.name} holds labels, name it: --data {reading.tree.root.path / file.name}"
-    return ""
-
-
-def _list(names: Iterable[str]) -> str:
-    return listed(names, _SHOWN)
+        tell(f"{counted(tree.unmatched.total(), 'file')} left out by --match and --ignore")
+    if idle := [each for each in tree.patterns.ignore if each not in tree.ignored]:
+        tell(f"Patterns of --ignore that leave nothing out: {shortened(idle)}")

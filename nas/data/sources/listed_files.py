@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from nas.data.sources.tree import stamp
+from nas.data.sources.tree import is_folder, look_into, stamp
 from nas.errors import DataError
 
 _USUAL = ("images", "imgs", "img", "image", "photos", "pictures", "pics", "jpg", "jpeg", "png", "data")
@@ -85,15 +85,12 @@ def _walk(root: Path, prefix: str, depth: int) -> Iterator[str]:
     from nas.data.images import SUFFIXES, suffix_of
 
     try:
-        with os.scandir(root / prefix) as scanned:
-            listed = sorted(scanned, key=lambda entry: entry.name)
+        seen, _ = look_into(root / prefix)
     except OSError:
         return
-    for entry in listed:
+    for entry in seen:
         path = f"{prefix}/{entry.name}" if prefix else entry.name
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
+        if is_folder(entry):
             if depth:
                 yield from _walk(root, path, depth - 1)
         elif suffix_of(entry.name) in SUFFIXES:

@@ -10,12 +10,23 @@ from pathlib import PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from nas.data.sources.tree import Node, ignoring
 from nas.errors import DataError
 from nas.units import counted
 
 # Of all images, from which on twins are no accident.
 _SHARE = 0.1
-_FOLDER = re.compile(r"(.*[-_ ])?(masks?|gt|ground[-_ ]?truths?|annotations?|segmentations?)", re.IGNORECASE)
+# What folders of masks are called: no class is; a class may be; only beside one that is called "images" they are.
+_SURE = re.compile(r"masks|gts?|ground[-_ ]?truths?|annotations?|segmentations?|trimaps?|bbox(es)?", re.IGNORECASE)
+_LIKELY = re.compile(
+    rf"(?!(with|without|no|non|not)[-_ ])(.*[-_ ])?(masks?|annots?|segmaps?|mattes?|{_SURE.pattern})"
+    r"([-_ ]?(\d+|class|object))?",
+    re.IGNORECASE,
+)
+_PERHAPS = re.compile(r"labels?|boxes|contours?|outlines?|overlays?|edges|segm?|depths?|heat[-_ ]?maps?", re.IGNORECASE)
+_IMAGES = re.compile(
+    r"(.*[-_ ])?(images?|imgs?|photos?|pictures?|jpe?gs?([-_ ]?images)?|rgb|originals?)", re.IGNORECASE
+)
 _NEAR, _MOST, _BLACK = 16, 0.9, 0.98  # grey levels from an end of the range; shares of pixels, and of images
 _WORD = re.compile(
     r"[-_. ]?(masks?|seg|segm|segmentation|labels?|gt|ground_?truth|annotations?|annot|matte)$", re.IGNORECASE
@@ -49,14 +60,47 @@ def check_twins(names: Sequence[str]) -> None:
         )
 
 
-def check_folders(classes: Sequence[str]) -> None:
-    """DataError if a class is called as a folder of masks is."""
-    masks = [name for name in classes if _FOLDER.fullmatch(name)]
-    if masks:
+def check_folders(starts: Sequence[Node]) -> None:
+    """DataError if a folder below these, where the classes are, seems to hold masks of the images beside it."""
+    found: dict[str, Node] = {}
+    for node in (each for start in starts for each in start.walk()):
+        full = node.full
+        for f in full:
+            if any(each.fullmatch(f.name) for each in (_LIKELY, _PERHAPS)) and _holds_masks(f, full):
+                found[f.name] = f
+    if found:
+        names = sorted(found)
+        seem, take = ("seems", "it as a class") if len(names) == 1 else ("seem", "them as classes")
         raise DataError(
-            f"The folder {masks[0]} seems to hold masks or annotations of the other images, and to be no class. "
-            f"Leave it out: --ignore {masks[0]}; or take it as a class: --match '*'."
+            f"The {'folder' if len(names) == 1 else 'folders'} {', '.join(names)} {seem} to hold masks or annotations "
+            f"of the other images, and to be no class. Leave out: {ignoring(names)}; or take {take}: --match '*'."
         )
+
+
+def _holds_masks(node: Node, siblings: Sequence[Node]) -> bool:
+    """Whether it is called so, and the folders beside it are not of the same kind: ``with_mask``, ``without_mask``."""
+    others = [each for each in siblings if "mask" not in each.name.lower() and not _SURE.fullmatch(each.name)]
+    others = [each for each in others if each is not node]
+    if not others:
+        return False
+    if _SURE.fullmatch(node.name):
+        return True
+    if any(_IMAGES.fullmatch(each.name) for each in others):
+        return bool(_LIKELY.fullmatch(node.name) or _PERHAPS.fullmatch(node.name))
+    if not _LIKELY.fullmatch(node.name):
+        return False
+    lower = node.name.lower()
+    if any(
+        lower.startswith(name := each.name.lower()) and _LIKELY.fullmatch(lower.removeprefix(name)) for each in others
+    ):
+        return True  # cat_masks beside cat
+    bare = {stem for name in _names(node) if not re.fullmatch(r"\d{1,5}", stem := _bare(name))}
+    return len(bare & {_stem(name) for each in others for name in _names(each)}) >= max(1, len(bare) / 2)
+
+
+def _names(node: Node) -> list[str]:
+    """Names of the files in a folder and below it, without those of their folders."""
+    return [file.name.rpartition("/")[2] for each in node.walk() for file in each.files]
 
 
 def is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
@@ -90,6 +134,11 @@ def _last_word(name: str) -> str:
     """'_m' of 'a/12_m.png'."""
     found = re.search(r"[-_. ][A-Za-z]+\d*$", _stem(name))
     return found[0] if found else ""
+
+
+def _bare(name: str) -> str:
+    """'a' of 'a_mask.png'."""
+    return _WORD.sub("", _stem(name))
 
 
 def _stem(name: str) -> str:

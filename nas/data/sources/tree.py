@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import os
-from collections.abc import Iterator, Sequence
+import re
+import shlex
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
-_JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
+# What systems and programs leave beside people's files.
+_JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin",
+         "lost+found", "system volume information"}  # fmt: skip
+_MOST_HIDDEN = 50_000
 # Suffixes of pictures, whether the decoder reads them or not; known without loading it.
 _READ = "jpg jpeg jpe jfif png gif bmp dib tif tiff webp ppm pgm pbm pnm jp2 j2k tga ico psd avif"
 _CAMERAS = "dng cr2 cr3 nef arw raf orf rw2"
@@ -62,6 +71,16 @@ class Node:
         """Whether there is no image in it or below it."""
         return not any(node.has_images for node in self.walk())
 
+    @property
+    def full(self) -> list[Node]:
+        """The folders in it that are not empty."""
+        return [folder for folder in self.folders if not folder.is_empty]
+
+    @property
+    def pictures(self) -> list[File]:
+        """The files in it that are images by their suffix."""
+        return [file for file in self.files if is_picture(file.name)]
+
 
 @dataclass(frozen=True)
 class Patterns:
@@ -76,25 +95,32 @@ class Patterns:
         split = [[part.strip().rstrip("/").lower() for part in (text or "").split(",")] for text in (match, ignore)]
         return cls(*(tuple(filter(None, parts)) for parts in split))
 
+    @property
+    def take_all(self) -> bool:
+        """Whether ``--match '*'`` said that everything is meant, however it is called."""
+        return "*" in self.match
+
     def takes(self, name: str) -> bool:
-        """Whether the file with this path below the data folder is taken, as far as its own name tells."""
-        return (not self.match or _matches(name, self.match)) and not _matches(name, self.ignore)
+        """Whether the file with this path below the data folder is one of ``match``."""
+        return not self.match or _first_match(name, self.match) is not None
 
-    def enters(self, name: str) -> bool:
-        """Whether the folder with this path is entered."""
-        return not _matches(name, self.ignore)
-
-    def enters_all(self, name: str) -> bool:
-        """Whether all folders that lead to the file with this path are entered."""
-        return not self.ignore or all(self.enters(str(folder)) for folder in list(PurePosixPath(name).parents)[:-1])
+    def ignored_by(self, name: str) -> str | None:
+        """The pattern because of which the file or folder with this path is left out."""
+        return _first_match(name, self.ignore)
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
+def _first_match(name: str, patterns: Sequence[str]) -> str | None:
     if not patterns:
-        return False
+        return None
     name = name.lower()
     last = name.rpartition("/")[2]
-    return any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns for text in (name, last))
+    return next((each for each in patterns if any(fnmatch.fnmatchcase(text, each) for text in (name, last))), None)
+
+
+def ignoring(names: Iterable[str]) -> str:
+    """What to type to leave out files or folders of these names, whatever signs are in them."""
+    patterns = (re.sub("^ | $|,", "?", glob.escape(name)) for name in names)
+    return f"--ignore {shlex.quote(','.join(patterns))}"
 
 
 @dataclass
@@ -102,33 +128,67 @@ class Tree:
     """Everything below ``root``, but for hidden files, what patterns leave out, and our own output."""
 
     root: Node
+    patterns: Patterns = Patterns()
     own: list[str] = field(default_factory=list)  # folders of runs and exports, by path
-    unmatched: int = 0  # files that patterns left out
+    hidden: dict[str, int] = field(default_factory=dict)  # hidden files and folders, by path: how many pictures
+    unmatched: Counter[str] = field(default_factory=Counter)  # files that patterns left out, by suffix
+    ignored: set[str] = field(default_factory=set)  # the patterns of ``ignore`` that left something out
     circles: list[str] = field(default_factory=list)  # links to a folder that they lie in
+    special: list[str] = field(default_factory=list)  # pipes, sockets, devices: reading them may never end
+
+    def take_out(self, is_meant: Callable[[str], bool]) -> list[Node]:
+        """Remove folders of such names, wherever they lie, and return them."""
+        taken = []
+        for node in self.root.walk():
+            taken += [folder for folder in node.folders if is_meant(folder.name)]
+            node.folders = [folder for folder in node.folders if not is_meant(folder.name)]
+        return taken
 
 
 def scan(path: Path, patterns: Patterns) -> Tree:
     """Scan a folder; linked folders are entered. OSError where one cannot be read."""
-    tree = Tree(Node(path.resolve().name, path))
-    _fill(tree, tree.root, "", patterns, (_identity(path),))
+    tree = Tree(Node(path.resolve().name, path), patterns)
+    _fill(tree, tree.root, "", (_identity(path),))
     return tree
 
 
-def _fill(tree: Tree, node: Node, prefix: str, patterns: Patterns, above: tuple[tuple[int, int], ...]) -> None:
-    with os.scandir(node.path) as scanned:
-        listed = sorted(scanned, key=lambda entry: entry.name)
-    for entry in listed:
+def look_into(path: Path) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    """What lies in a folder, by name: what is to be seen, and what is hidden. OSError if it cannot be read."""
+    seen: list[os.DirEntry[str]] = []
+    hidden: list[os.DirEntry[str]] = []
+    with os.scandir(path) as scanned:
+        for entry in sorted(scanned, key=lambda entry: entry.name):
+            (hidden if is_hidden(entry.name) else seen).append(entry)
+    return seen, hidden
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or leads to one; a link to itself does not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is for programs, not for people."""
+    return name.startswith(".") or name.lower() in _JUNK
+
+
+def _fill(tree: Tree, node: Node, prefix: str, above: tuple[tuple[int, int], ...]) -> None:
+    seen, hidden = look_into(node.path)
+    for entry in hidden:
+        if number := _num_pictures(entry):
+            tree.hidden[prefix + entry.name] = number
+    for entry in seen:
         name = prefix + entry.name
-        if entry.name.startswith(".") or entry.name.lower() in _JUNK:
-            continue
-        if not entry.is_dir():
-            if patterns.takes(name):
-                node.files.append(_file(entry, name))
-            else:
-                tree.unmatched += 1
+        if pattern := tree.patterns.ignored_by(name):
+            tree.ignored.add(pattern)
+        if not is_folder(entry):
+            _add_file(tree, node, entry, name, is_taken=not pattern and tree.patterns.takes(name))
             continue
         below = Node(entry.name, node.path / entry.name)
-        if not patterns.enters(name):
+        if pattern:
             continue
         if _is_ours(below.path):
             tree.own.append(name)
@@ -136,15 +196,34 @@ def _fill(tree: Tree, node: Node, prefix: str, patterns: Patterns, above: tuple[
             tree.circles.append(name)
         else:
             node.folders.append(below)
-            _fill(tree, below, f"{name}/", patterns, (*above, _identity(below.path)))
+            _fill(tree, below, f"{name}/", (*above, _identity(below.path)))
 
 
-def _file(entry: os.DirEntry[str], name: str) -> File:
+def _add_file(tree: Tree, node: Node, entry: os.DirEntry[str], name: str, *, is_taken: bool) -> None:
+    if not is_taken:
+        tree.unmatched[_suffix(name)] += 1
+        return
     try:
         status = entry.stat()
     except OSError:  # a link that leads nowhere: reading it will say so
-        return File(name, -1, 0, 0, 0)
-    return File(name, *stamp(status))
+        node.files.append(File(name, -1, 0, 0, 0))
+        return
+    if stat.S_ISREG(status.st_mode):
+        node.files.append(File(name, *stamp(status)))
+    else:
+        tree.special.append(name)
+
+
+def _num_pictures(entry: os.DirEntry[str]) -> int:
+    """How many hidden pictures there are, without what macOS keeps beside each file of a strange disk.
+
+    At most ``_MOST_HIDDEN`` files are looked at: there may be copies of a whole disk.
+    """
+    if not entry.is_dir(follow_symlinks=False):
+        names: Iterable[str] = [entry.name]
+    else:
+        names = (name for _, _, files in os.walk(entry.path) for name in files)
+    return sum(is_picture(name) and not name.startswith("._") for name in islice(names, _MOST_HIDDEN))
 
 
 def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
@@ -164,10 +243,20 @@ def _is_ours(path: Path) -> bool:
     ):
         return True
     with os.scandir(path) as scanned:
-        return any(entry.is_dir() and (path / entry.name / "log.sqlite").is_file() for entry in scanned)
+        return any(is_folder(entry) and (path / entry.name / "log.sqlite").is_file() for entry in scanned)
 
 
 def may_be_image(name: str) -> bool:
     """Whether a file of this name is surely or perhaps an image: by its suffix, or because it has none."""
+    return not (suffix := _suffix(name)) or suffix in PICTURES
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is an image by its suffix."""
+    return _suffix(name) in PICTURES
+
+
+def _suffix(name: str) -> str:
+    """'.png' of 'a/1.PNG'; nothing for what only begins with a dot."""
     stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
-    return not (dot and stem) or f".{suffix.lower()}" in PICTURES
+    return f".{suffix.lower()}" if dot and stem else ""
