@@ -2,83 +2,41 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
+from label_tables import EXPECTED, PETS, Line, config, faults, labels, write_set, write_table
 
 from nas.config.validation import checked
-from nas.data import DataConfig, Dataset, describe_data, open_data
+from nas.data import DataConfig, describe_data, open_data
 from nas.data.dataset import SPLIT_NAMES
-from nas.errors import DataError
-
-Line = tuple[object, ...]
-
-
-def write_set(folder: Path, *lines: Line, suffix: str = ".png", below: str = "") -> list[str]:
-    """An image each for the first cell of every line but the first; the image's pixels are all its line's number."""
-    names = [str(line[0]) for line in lines[1:]]
-    for number, name in enumerate(dict.fromkeys(names)):
-        path = folder / below / (name + suffix)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((8, 8), number, dtype=np.uint8)).save(path, format="PNG")
-    write_table(folder / "labels.csv", *lines)
-    return names
-
-
-def write_table(path: Path, *lines: Line, separator: str = ",", encoding: str = "utf-8") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding=encoding) as file:
-        csv.writer(file, delimiter=separator).writerows(lines)
-
-
-def config(folder: Path, name: str = "labels.csv", **changes: Any) -> DataConfig:
-    settings = {"source": str(folder / name), "cache_dir": str(folder / "cache"), "allow_duplicates": True}
-    return DataConfig(**{**settings, **changes})
-
-
-def labels(opened: Dataset) -> dict[int, str]:
-    """The class of every image by the grey value it holds."""
-    found = {}
-    for split in map(opened.split, SPLIT_NAMES):
-        for image, label in zip(split.images, split.labels, strict=True):
-            found[int(image[0, 0, 0])] = opened.classes[label]
-    return found
-
-
-def faults(folder: Path, **changes: Any) -> tuple[str, ...]:
-    with pytest.raises(DataError) as caught:
-        open_data(config(folder, **changes))
-    return caught.value.faults
-
-
-TWELVE = [(f"im{number:02}", "cat" if number % 3 else "dog") for number in range(18)]
-EXPECTED = {number: label for number, (_, label) in enumerate(TWELVE)}
 
 
 @pytest.mark.parametrize("header", [("path", "label"), ("file_name", "class"), ("image_id", "dx"), ("Image", "KIND")])
 @pytest.mark.parametrize(("suffix", "below"), [(".png", ""), (".JPG", "images"), (".png", "part 1/deep")])
 def test_usual_names_and_places(tmp_path: Path, header: Line, suffix: str, below: str) -> None:
-    write_set(tmp_path, header, *TWELVE, suffix=suffix, below=below)
+    write_set(tmp_path, header, *PETS, suffix=suffix, below=below)
     opened = open_data(config(tmp_path))
     assert opened.name == "labels" and opened.classes == ("cat", "dog") and labels(opened) == EXPECTED
 
 
-@pytest.mark.parametrize(("separator", "encoding"), [("\t", "utf-8-sig"), (";", "latin-1"), (",", "utf-16")])
+@pytest.mark.parametrize(
+    ("separator", "encoding"), [("\t", "utf-8-sig"), (";", "latin-1"), (",", "utf-16"), ("|", "utf-8")]
+)
 def test_separators_and_encodings(tmp_path: Path, separator: str, encoding: str) -> None:
-    lines = [(name, "thé" if label == "cat" else "a, b") for name, label in TWELVE]
+    lines = [(name, "thé" if label == "cat" else "a, b") for name, label in PETS]
     write_set(tmp_path, ("path", "label"), *lines)
     write_table(tmp_path / "other.tsv", ("path", "label"), *lines, separator=separator, encoding=encoding)
     assert open_data(config(tmp_path, "other.tsv")).classes == ("a, b", "thé")
+    content = (tmp_path / "other.tsv").read_bytes().decode(encoding)
+    (tmp_path / "excel.csv").write_bytes(f"sep={separator}\r\n{content}".encode(encoding))  # as Excel marks its tables
+    assert open_data(config(tmp_path, "excel.csv")).classes == ("a, b", "thé")
 
 
 def test_a_list_without_header_and_paths_of_another_system(tmp_path: Path) -> None:
-    names = write_set(tmp_path, ("path", "label"), *TWELVE, below="images")
+    names = write_set(tmp_path, ("path", "label"), *PETS, below="images")
     lists = tmp_path / "lists"
     lists.mkdir()
     text = "".join(f"images\\{name}.png {number % 2 * 7 + 3}\n" for number, name in enumerate(names))
@@ -126,11 +84,61 @@ def test_the_right_one_of_equal_names(tmp_path: Path) -> None:
     few = faults(tmp_path)  # both are found, each in its part
     assert len(few) == 1 and "Too few readable images in train of: a (1), b (1)" in few[0]
     write_table(tmp_path / "labels.csv", ("id", "label"), *(line[:2] for line in lines[:2]))
-    assert "line 2: '0' may be test/0.png or train/0.png" in faults(tmp_path)[0]
+    (message,) = faults(tmp_path)
+    assert "labels.csv, lines 2, 3: '0' may be test/0.png or train/0.png. Write which" in message
+    assert message.endswith("relative to labels.csv, in column 'id': test/0.png.")
+    write_table(tmp_path / "testLabels.csv", ("id", "label"), ("0", "a"), ("1", "b"))
+    assert describe_data(config(tmp_path, "testLabels.csv")).found == {"all": [1, 1]}  # its own name says which
+    for folder in ("images", "test/deep"):
+        write_set(tmp_path / folder, ("x",), ("0",), ("1",))
+    report = describe_data(config(tmp_path))
+    assert "2 file names that several files have: images/0.png is taken, not test/0.png" in report.remarks
+
+
+def test_two_files_beside_the_folder_of_a_table(tmp_path: Path) -> None:
+    write_table(tmp_path / "lists" / "labels.csv", ("path", "label"), *PETS)
+    write_set(tmp_path, ("x",), *((f"{name}.png",) for name, _ in PETS), suffix="", below="img")
+    write_table(tmp_path / "lists" / "labels.csv", ("path", "label"), *((f"{name}.png", label) for name, label in PETS))
+    assert labels(open_data(config(tmp_path / "lists"))) == EXPECTED
+    write_set(tmp_path, ("x",), ("im01.png",), suffix="", below="pics")
+    (message,) = faults(tmp_path / "lists")
+    assert "labels.csv, line 3: 'im01.png' may be ../img/im01.png or ../pics/im01.png" in message
+
+
+@pytest.mark.parametrize(
+    ("start", "inner"),
+    [("/home/other/set/", ""), ("C:\\set\\", "a/b/"), ("../input/set/", "a/"), ("gs://bucket/", "")],
+)
+def test_paths_of_another_machine(tmp_path: Path, start: str, inner: str) -> None:
+    write_set(tmp_path, ("path", "label"), *PETS, below=inner)
+    lines = [(f"{start}{inner}{name}.png", label) for name, label in PETS]
+    write_table(tmp_path / "labels.csv", ("path", "label"), *lines)
+    opened = open_data(config(tmp_path))
+    assert labels(opened) == EXPECTED
+    shown = start.replace("\\", "/")
+    assert f"paths begin with {shown}, which is not here; without it they are found: {inner}im00.png" in opened.remarks
+    write_table(tmp_path / "labels.csv", ("path", "label"), *lines, (f"{start}{inner}none.png", "cat"))
+    (message,) = faults(tmp_path)
+    assert "1 of 19 images are broken" in message and f"{inner}none.png: there is no such file" in message
+
+
+def test_ends_of_paths_that_fit_several_files_or_none(tmp_path: Path) -> None:
+    write_set(tmp_path, ("path", "label"), *PETS, below="a")
+    write_set(tmp_path, ("path", "label"), *PETS, below="b")
+    for below, expected in (("b/", "without it they are found: b/im00.png"), ("", "'im00' may be a/im00.png or b/im")):
+        write_table(tmp_path / "labels.csv", ("path", "label"), *((f"/other/{below}{n}", label) for n, label in PETS))
+        found = [*describe_data(config(tmp_path)).remarks] if below else faults(tmp_path)
+        assert any(expected in words for words in found)
+    mixed = [(f"/other/{'cd'[number % 2]}/{name}", label) for number, (name, label) in enumerate(PETS)]
+    write_table(tmp_path / "labels.csv", ("path", "label"), *mixed)
+    (message,) = faults(tmp_path)
+    assert "none of the 18 files is there; the first is '/other/c/im00' (there is a/im00.png), looked for" in message
+    write_table(tmp_path / "labels.csv", ("path", "label"), *((f"{name.upper()}.JPG", label) for name, label in PETS))
+    assert "the first is 'IM00.JPG' (there is a/im00.png)" in faults(tmp_path)[0]
 
 
 def test_other_names_of_columns(tmp_path: Path) -> None:
-    write_set(tmp_path, ("what", "who, it is"), *TWELVE)
+    write_set(tmp_path, ("what", "who, it is"), *PETS)
     (message,) = faults(tmp_path)
     assert "labels.csv: no column is known to hold the files and labels; there are: what, who, it is" in message
     assert "--columns path=FILE,label=KIND" in message
@@ -145,7 +153,7 @@ def test_other_names_of_columns(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_named_and_counted(tmp_path: Path) -> None:
-    write_set(tmp_path, ("path", "label"), *TWELVE)
+    write_set(tmp_path, ("path", "label"), *PETS)
     (tmp_path / "im03.png").unlink()
     (tmp_path / "im04.png").write_bytes(b"no image")
     for _ in range(2):  # the second time from the cache
@@ -154,7 +162,7 @@ def test_missing_files_are_named_and_counted(tmp_path: Path) -> None:
         assert "im03: there is no such file (labels.csv, line 5)" in message and "im04.png: not an image" in message
     opened = open_data(config(tmp_path, skip_broken=True))
     assert labels(opened) == {n: label for n, label in EXPECTED.items() if n not in (3, 4)}
-    write_set(tmp_path, ("path", "label"), *TWELVE)
+    write_set(tmp_path, ("path", "label"), *PETS)
     assert labels(open_data(config(tmp_path))) == EXPECTED  # back again, and noticed
     for file in tmp_path.glob("*.png"):
         file.unlink()
@@ -171,6 +179,11 @@ def test_missing_files_are_named_and_counted(tmp_path: Path) -> None:
         ([("path", "label"), ("a", "x"), ("b",)], ["line 3: 1 cell, and the first line names 2 columns"]),
         ([("path", "label"), ("a", "x"), ("a", "y")], ["lines 2, 3: 'a' is given labels 'x' and 'y'"]),
         ([("path", "label"), ("a", "cat"), ("b", "Cat")], ["the labels Cat, cat differ in capitals alone"]),
+        ([("path", "label"), ("a", "big cat"), ("b", "big_cat")], ["the labels 'big cat', 'big_cat' differ in how"]),
+        ([("path", "label"), ("a", "1"), ("b", "01"), ("c", "x")], ["line 2: the labels '01', '1' differ in how they"]),
+        ([("path", "label"), ("a", "x|y"), ("b", "y|z")], ["lines 2, 3: several labels, 'x|y'"]),
+        ([("path", "label"), ("a", "x; y"), ("b", "y;z")], ["lines 2, 3: several labels, 'x; y'"]),
+        ([("path", "label"), ("a", "['x', 'y']"), ("b", "z")], ["line 2: several labels, \"['x', 'y']\""]),
         ([("path", "label"), ("a", "x"), ("b", "y"), ("c", "x|y")], ["line 4: several labels, 'x|y'"]),
     ],
 )
@@ -192,27 +205,35 @@ def test_what_is_no_table(tmp_path: Path) -> None:
 
 
 def test_a_line_twice_counts_once(tmp_path: Path) -> None:
-    write_set(tmp_path, ("path", "label"), *TWELVE)
-    write_table(tmp_path / "labels.csv", ("path", "label"), *TWELVE, ("./im00.png", "dog"))
+    write_set(tmp_path, ("path", "label"), *PETS)
+    write_table(tmp_path / "labels.csv", ("path", "label"), *PETS, ("./im00.png", "dog"))
     report = describe_data(config(tmp_path))
-    assert sum(report.found["all"]) == 18 and list(report.notes.values()) == [1] and not report.faults
+    assert sum(report.found["all"]) == 18 and not report.faults
+    assert "1 line names a file that an earlier one does, with the same label, and count once: 20" in report.remarks
+    write_table(tmp_path / "labels.csv", ("path", "label"), *PETS)  # the same images: nothing of it is remembered
+    assert not any("count once" in words for words in [*describe_data(config(tmp_path)).remarks])
+    (tmp_path / "im03.png").unlink()
+    for line, blank in ((5, b""), (6, b"\n")):  # and where lines stand is not
+        content = (tmp_path / "labels.csv").read_bytes()
+        (tmp_path / "labels.csv").write_bytes(blank + content)
+        assert f"im03: there is no such file (labels.csv, line {line})" in faults(tmp_path)[0]
 
 
 def test_another_table_is_noticed(tmp_path: Path) -> None:
-    write_set(tmp_path, ("path", "label"), *TWELVE)
+    write_set(tmp_path, ("path", "label"), *PETS)
     before = open_data(config(tmp_path))
-    write_table(tmp_path / "labels.csv", ("path", "label"), *((name, "ab"[label == "cat"]) for name, label in TWELVE))
+    write_table(tmp_path / "labels.csv", ("path", "label"), *((name, "ab"[label == "cat"]) for name, label in PETS))
     after = open_data(config(tmp_path))
     assert after.key != before.key and labels(after) == {n: "ab"[label == "cat"] for n, label in EXPECTED.items()}
 
 
 def test_parquet(tmp_path: Path) -> None:
-    write_set(tmp_path, ("path", "label"), *TWELVE)
+    write_set(tmp_path, ("path", "label"), *PETS)
     path = tmp_path / "labels.parquet"
     if find_spec("pandas") and find_spec("pyarrow"):
         import pandas
 
-        pandas.DataFrame(TWELVE, columns=["path", "label"]).to_parquet(path)
+        pandas.DataFrame(PETS, columns=["path", "label"]).to_parquet(path)
         assert labels(open_data(config(tmp_path, path.name))) == EXPECTED
     else:
         path.write_bytes(b"PAR1")

@@ -31,10 +31,14 @@ def report(folder: Path) -> DataReport:
     return found
 
 
-def fault(folder: Path) -> str:
+def faults(folder: Path) -> tuple[str, ...]:
     with pytest.raises(DataError) as caught:
         open_data(config(folder))
-    (message,) = caught.value.faults
+    return caught.value.faults
+
+
+def fault(folder: Path) -> str:
+    (message,) = faults(folder)
     return message
 
 
@@ -121,3 +125,54 @@ def test_a_table_beside_folders_that_are_no_classes(tmp_path: Path) -> None:
     assert describe_data(config(folder, class_level=1)).classes == ("images_1", "images_2")
     (folder / "labels.csv").write_text("date,place\n2026,here\n")
     assert describe_data(config(folder)).classes == ("images_1", "images_2")
+
+
+def competition(folder: Path, train: str, test: str) -> Path:
+    """As competitions hand out images: those to train on have labels in a table, and the others only names."""
+    write(folder, *(f"{train}/{n}.png" for n in range(12)), *(f"{test}/{n}.png" for n in range(12, 18)))
+    (folder / "train.csv").write_text("ID,Class\n" + "".join(f"{n},{'ab'[n % 2]}\n" for n in range(12)))
+    (folder / "test.csv").write_text("ID\n" + "".join(f"{n}\n" for n in range(12, 18)))
+    (folder / "sample_submission.csv").write_text("ID,Class\n" + "".join(f"{n},a\n" for n in range(12, 18)))
+    return folder
+
+
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("train_images", "test_images"), ("Train", "testset")])
+def test_the_tables_of_a_competition(tmp_path: Path, train: str, test: str) -> None:
+    folder = competition(tmp_path / "data", train, test)
+    message = fault(folder)
+    assert (
+        f"train.csv gives labels to their images: a, b. Give it: --data {folder}/train.csv. test.csv has no" in message
+    )
+    assert open_data(config(folder / "train.csv", cache_dir=str(tmp_path / "cache"))).classes == ("a", "b")
+    write(folder, *(f"{test}/{n}.png" for n in range(12)))
+    (folder / "test.csv").write_text("ID\n" + "".join(f"{n}\n" for n in range(12)))  # names that train has too
+    assert "test.csv has no labels" in fault(folder)
+    assert open_data(config(folder / "train.csv", cache_dir=str(tmp_path / "cache"))).classes == ("a", "b")
+    (folder / "test.csv").write_text((folder / "train.csv").read_text())
+    assert "So does test.csv; to use all, put their lines in one table, with a column 'split'" in fault(folder)
+    with pytest.raises(DataError) as caught:  # other advice names the likely table too
+        open_data(config(folder, ignore=test))
+    assert f"if train.csv holds labels, name it: --data {folder}/train.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("below", "wrong", "expected"),
+    [
+        ("images/", "5", "line 7: 1 cell"),
+        ("", "5,", "line 7: no label"),
+        ("part_1/", "4,b", "lines 6, 7: '4' is given labels 'a' and 'b'"),
+    ],
+)
+def test_a_table_with_a_fault_beside_its_images(tmp_path: Path, below: str, wrong: str, expected: str) -> None:
+    folder = write(tmp_path / "data", *(f"{below}{n}.png" for n in range(12)))
+    lines = [f"{n},{'ab'[n % 2]}" for n in range(12)]
+    (folder / "labels.csv").write_text("\n".join(["id,label", *lines[:5], wrong, *lines[6:]]))
+    advice, own = faults(folder)
+    assert "labels.csv seems to give labels to" in advice and f"give it: --data {folder}/labels.csv" in advice
+    assert f"{folder}/labels.csv, {expected}" in own
+
+
+def test_a_table_about_other_things_is_left_out(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", *(f"{number}/{n}.png" for number in (0, 1) for n in range(9)))
+    (folder / "titles.csv").write_text("class,name\n0,stop\n1\n")
+    assert describe_data(config(folder)).classes == ("0", "1")

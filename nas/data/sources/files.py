@@ -131,5 +131,5 @@ def _digest(images: list[tuple[Entry, Looked]]) -> str:
     total = hashlib.blake2b(digest_size=16)
     for entry, one in images:
         total.update(f"{entry.part}\0{entry.class_name}\0{entry.name}\0".encode(errors="surrogateescape"))
-        total.update(one.digest)
+        total.update(one.digest + (one.trouble or "").encode(errors="surrogateescape"))
     return total.hexdigest()

@@ -12,7 +12,6 @@ from nas.data.sources.folder import Folder
 from nas.data.sources.grouped import Grouped
 from nas.data.sources.label_file import LabelFile
 from nas.data.sources.npz import Npz
-from nas.data.sources.table_beside import refuse_table_beside
 from nas.data.sources.tables import SUFFIXES as TABLES
 from nas.data.sources.torchvision_sets import NAMED, Named
 from nas.data.sources.tree import Patterns
@@ -57,8 +56,6 @@ def _named(config: DataConfig, cache_root: Path) -> Source:
     except OSError as error:  # a name that is too long, a folder above it that is closed to us
         raise DataError(f"{text} cannot be read: {error.strerror}. Give a path that can.") from error
     if is_folder:
-        if not (config.match or config.ignore or config.class_level):
-            refuse_table_beside(path)
         return Folder(path, Patterns.of(config.match, config.ignore), config.class_level)
     if is_there and path.suffix.lower() == ".npz":
         return Npz(path)

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nas.data.sources.base import PART_WORDS, Found, Progress
+from nas.data.sources.base import Found, Progress
 from nas.data.sources.files import Entry, found_in_files
+from nas.data.sources.folder_names import part_said
 from nas.data.sources.grouped import groups_of as groups_by_name
 from nas.data.sources.label_columns import (
     CURE,
@@ -18,12 +19,15 @@ from nas.data.sources.label_columns import (
     groups_of,
     in_order,
     labels_of,
-    parts_of,
-    refuse_empty,
+    usual_column,
 )
-from nas.data.sources.listed_files import ListedFiles
-from nas.data.sources.tables import Table, read_table
+from nas.data.sources.listed_files import ListedFiles, Located
+from nas.data.sources.split_columns import split_of
+from nas.data.sources.tables import Table, glance, read_table, refuse_empty
 from nas.errors import DataError
+from nas.units import counted, listed
+
+_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -47,19 +51,15 @@ class LabelFile:
         self.name = path.stem
         self.columns = dict(columns or {})
         self.group = group
-        self.remarks: Sequence[str] = ()
+        self.remarks: list[str] = []
         self._grouped_by = ""
         self._rows: list[_Row] = []
         self._entries: list[Entry] = []
         self._missing: dict[str, str] = {}
-        self._repeated = 0
 
     def fingerprint(self) -> str:
         """A hash of the table and of every file's size and time of change; reads no image."""
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{self.path} cannot be read: {error.strerror}. Give a file that can.") from error
+        content = self._content()
         self._read(read_table(self.path, content))
         text = hashlib.blake2b(
             f"{self.path.resolve()}\0{sorted(self.columns.items())}\0{self.group}\0".encode(errors="surrogateescape")
@@ -67,6 +67,20 @@ class LabelFile:
         text.update(content)
         text.update(repr([tuple(entry) for entry in self._entries]).encode())
         return f"labels:{text.hexdigest()}"
+
+    def glance(self) -> tuple[bool, bool]:
+        """Whether its first lines name images that are there, and whether it has a column of labels, whatever else is
+        wrong with it."""
+        table, files = glance(self.path, self._content()), ListedFiles(self.path.parent)
+        column = usual_column("path", table.columns)
+        names = [name for name in table.column(column) if name] if column else []
+        return files.holds_some(names), usual_column("label", table.columns) is not None
+
+    def _content(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be read: {error.strerror}. Give a file that can.") from error
 
     def look(self, progress: Progress | None) -> Found:
         """Read every file once: its hash, its header."""
@@ -78,8 +92,6 @@ class LabelFile:
             groups=[row.group for row in self._rows] if self._rows[0].group else None,
             progress=progress,
         )
-        if self._repeated:
-            found.notes["Lines that name the same file again, with the same label: left out"] += self._repeated
         return replace(found, grouped_by=self._grouped_by)
 
     @property
@@ -92,10 +104,12 @@ class LabelFile:
         if not table.rows:
             raise DataError(table.fault("no line follows the names of the columns. Write a line for each image."))
         told = self.columns | ({"group": self.group} if self.group and not _is_pattern(self.group, table) else {})
-        chosen = chosen_columns(table, told)
+        remarks: list[str] = []
+        self.remarks = remarks
+        chosen = chosen_columns(table, told, remarks)
         faults: list[str] = []
-        labels = labels_of(table, chosen, faults)
-        parts = parts_of(table, chosen, faults)
+        labels = labels_of(table, chosen, faults, remarks)
+        parts = split_of(table, chosen, faults)
         groups = groups_of(table, chosen, faults)
         paths = table.column(chosen["path"])
         refuse_empty(table, paths, f"no file in column {chosen['path']!r}. Write one, or remove such lines.", faults)
@@ -106,41 +120,67 @@ class LabelFile:
             groups = groups_by_name([path.replace("\\", "/") for path in paths], self.group)
             self._grouped_by = f"the pattern {self.group}"
         rows = [_Row(*facts) for facts in zip(paths, labels, parts, groups, strict=True)]
-        self._locate(table, rows, has_splits="split" in chosen)
+        self._take(table, rows, self._located(table, rows, chosen))
 
-    def _locate(self, table: Table, rows: Sequence[_Row], *, has_splits: bool) -> None:
-        """Find the file of every row; a file that several rows name counts once."""
-        files = ListedFiles(self.path.parent)
+    def _located(self, table: Table, rows: Sequence[_Row], chosen: Mapping[str, str]) -> list[Located]:
+        """Where the file of every row is. DataError where it cannot be told."""
+        home, files = self.path.parent, ListedFiles(self.path.parent)
+        own = part_said(self.path.stem)  # train.csv: of files of one name that in train/
+        parts = [row.part if "split" in chosen else own for row in rows]
+        names = [row.name for row in rows]
+        located = [files.find(name, part) for name, part in zip(names, parts, strict=True)]
+        is_missing = not files.doubtful and all(place[1] < 0 for place in located)
+        if is_missing and (start := files.foreign_start(names)):
+            located = [files.find(name[len(start) :], part) for name, part in zip(names, parts, strict=True)]
+            found = next((place[0] for place in located if place[1] >= 0), names[0])
+            self.remarks.append(f"paths begin with {start}, which is not here; without it they are found: {found}")
+            names = [name[len(start) :] for name in names]
+        elif is_missing:
+            like = f" (there is {found})" if (found := files.like(names[0])) else ""
+            raise DataError(
+                table.fault(
+                    f"none of the {len(set(names)):,} files is there; the first is {names[0]!r}{like}, looked for in "
+                    f"{home} and the folders below it, also by the ends of the paths and with the usual suffixes. Put "
+                    f"the images there, write paths relative to {self.path.name}, {CURE}."
+                )
+            )
+        if files.doubtful:
+            lines = [row for row, name in enumerate(names) if name in files.doubtful]
+            name = names[lines[0]]
+            one, other, *more = files.doubtful[name]
+            also = f" or {counted(len(more), 'other')}" if more else ""
+            what = f"{name!r} may be {one} or {other}{also}. Write which, as a path relative to {self.path.name}, in"
+            raise DataError(table.fault(f"{what} column {chosen['path']!r}: {one}.", lines))
+        if files.preferred:
+            taken, other, *_ = next(iter(files.preferred.values()))
+            count = counted(len(files.preferred), "file name")
+            self.remarks.append(f"{count} that several files have: {taken} is taken, not {other}")
+        return located
+
+    def _take(self, table: Table, rows: Sequence[_Row], located: Sequence[Located]) -> None:
+        """Entries of all rows; a file that several rows name counts once."""
         seen: dict[str, int] = {}
         faults: list[str] = []
-        self._rows, self._entries, self._missing, self._repeated = [], [], {}, 0
-        for number, row in enumerate(rows):
-            try:
-                name, *status = files.find(row.name, PART_WORDS[row.part] if has_splits else ())
-            except DataError as error:
-                faults.append(table.fault(str(error), [number]))
-                continue
+        repeated: list[int] = []
+        self._rows, self._entries, self._missing = [], [], {}
+        for number, (row, (name, *status)) in enumerate(zip(rows, located, strict=True)):
             first = seen.setdefault(os.path.normpath(name), number)
             if first != number:
                 if rows[first] != replace(row, name=rows[first].name):
                     faults.append(_contradiction(table, first, number, rows))
-                self._repeated += 1
+                repeated.append(number)
                 continue
             self._rows.append(row)
             self._entries.append(Entry(name, row.part, row.label, *status))
             if status[0] < 0:
                 self._missing[name] = f"there is no such file ({self.path.name}, line {table.lines[number]})"
         if faults:
-            more = [f"{len(faults) - 10:,} more such lines in {self.path}."] if len(faults) > 10 else []
-            raise DataError(*faults[:10], *more)
-        if len(self._missing) == len(self._entries):
-            raise DataError(
-                table.fault(
-                    f"none of the {len(self._entries):,} files is there; the first is {rows[0].name!r}, looked for in "
-                    f"{self.path.parent} and the folders below it, with the usual suffixes too. Put the images there, "
-                    f"write paths relative to {self.path.name}, {CURE}."
-                )
-            )
+            more = [f"{len(faults) - _SHOWN:,} more such lines in {self.path}."] if len(faults) > _SHOWN else []
+            raise DataError(*faults[:_SHOWN], *more)
+        if repeated:
+            lines = listed((str(table.lines[row]) for row in repeated), _SHOWN)
+            what = counted(len(repeated), "line names a file", "lines name files")
+            self.remarks.append(f"{what} that an earlier one does, with the same label, and count once: {lines}")
 
 
 def _is_pattern(group: str, table: Table) -> bool:

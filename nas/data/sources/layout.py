@@ -17,6 +17,7 @@ from nas.data.sources.masks import check_folders
 from nas.data.sources.other_layouts import other_layout
 from nas.data.sources.reading import ClassFolder, Layout, Level, Reading, only_folder, shortened
 from nas.data.sources.split_folders import named_splits, splits_in
+from nas.data.sources.table_beside import refuse_table_beside
 from nas.data.sources.tree import File, Node, Tree, ignoring, is_picture, may_be_image
 from nas.errors import DataError
 from nas.units import counted
@@ -33,7 +34,11 @@ def understand(tree: Tree, level: Level = None) -> Layout:
     reading = Reading(tree, level)
     _refuse_nothing(tree)
     _tell_left_out(reading)
-    layout = (None if level else other_layout(reading)) or _class_folders(reading)
+    layout = None if level else other_layout(reading)
+    if layout is None:
+        if not (level or tree.patterns.match or tree.patterns.ignore):
+            refuse_table_beside(tree.root.path)
+        layout = _class_folders(reading)
     if not tree.patterns.take_all:
         check_alike(layout.classes)
     return layout

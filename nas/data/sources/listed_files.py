@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from functools import cache
+from itertools import islice, takewhile
+from pathlib import Path
 
+from nas.data.sources.folder_names import part_of
 from nas.data.sources.tree import is_folder, look_into, stamp
-from nas.errors import DataError
 
 _USUAL = ("images", "imgs", "img", "image", "photos", "pictures", "pics", "jpg", "jpeg", "png", "data")
+_part = cache(part_of)
+_SAMPLE = 100  # names by which it is tried where files lie
 _DEEPEST = 4  # folders below the list that are searched
 _MOST = 500_000  # files there that are listed
 
@@ -18,29 +22,70 @@ Located = tuple[str, int, int, int, int]  # path from the list or as given, byte
 
 
 class ListedFiles:
-    """Finds files for a list in the folder ``home``. What is below ``home`` is listed once, when first needed."""
+    """Finds files for a list in the folder ``home``. What is below ``home`` is listed once, when first needed.
+
+    ``doubtful`` are names that fit several files, with these; ``preferred`` those where one of them lies where images
+    usually do, which is taken and stands first.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.doubtful: dict[str, list[str]] = {}
+        self.preferred: dict[str, list[str]] = {}
         self._home = str(home)
         self._by_name: dict[str, list[str]] | None = None
+        self._beside = [folder for one in _USUAL if (home / (folder := f"../{one}")).is_dir()]
 
-    def find(self, given: str, folders: Sequence[str]) -> Located:
-        """Where a file is; where several could be meant, one in a folder of these names. DataError if that decides
-        nothing. A missing one has the size -1."""
-        name = given.replace("\\", "/") if os.sep == "/" else given
+    def find(self, given: str, part: int | None) -> Located:
+        """Where a file is; where several could be meant, one in a folder of this part. A missing or doubtful one has
+        the size -1."""
+        name = _slashes(given)
         for candidate in dict.fromkeys((given, name)):
             if located := self._stat(candidate):
                 return located
-        found = self._below(name)
+        found = self._below(name) or ([f"../{name}"] if self._stat(f"../{name}") else [])
+        found = found or [path for folder in self._beside if self._stat(path := f"{folder}/{name}")]
         if len(found) > 1:
-            found = _preferred(found, folders) or found
-        if len(found) > 1:
-            raise DataError(f"{given!r} may be {found[0]} or {found[1]}. Write the folder too.")
-        for candidate in found or [f"{base}/{name}" for base in ("..", *(f"../{one}" for one in _USUAL))]:
-            if located := self._stat(candidate):
-                return located
-        return given, -1, 0, 0, 0
+            found = self._decided(given, found, part)
+        located = self._stat(found[0]) if len(found) == 1 else None
+        return located or (given, -1, 0, 0, 0)
+
+    def _decided(self, given: str, found: list[str], part: int | None) -> list[str]:
+        own = [path for path in found if part is not None and part in map(_part, path.split("/")[:-1])]
+        if len(own) == 1:
+            return own
+        usual = [path for path in own or found if set(_USUAL) & set(path.lower().split("/")[:-1])]
+        if len(usual) == 1:
+            self.preferred[given] = [*usual, *(path for path in found if path != usual[0])]
+            return usual
+        self.doubtful[given] = own or found
+        return []
+
+    def holds_some(self, names: Sequence[str]) -> bool:
+        """Whether some of these files are there, perhaps without the folders that all begin with."""
+        if not names or any(self.find(name, None)[1] >= 0 for name in names):
+            return bool(names)
+        return bool(self.doubtful) or bool(self.foreign_start(names))
+
+    def like(self, name: str) -> str:
+        """A file below ``home`` whose name differs in its suffix or in capitals alone; empty: none."""
+        file = _slashes(name).rpartition("/")[2].casefold()
+        wanted = {file, file.rpartition(".")[0]} - {""}
+        return next((paths[0] for key, paths in self._listed().items() if key.casefold() in wanted), "")
+
+    def foreign_start(self, names: Sequence[str]) -> str:
+        """The folders that all ``names`` begin with, none of which is there, without which most of them are found."""
+        paths = [_slashes(name).split("/") for name in names]
+        first, last = min(paths)[:-1], max(paths)[:-1]  # what these share, all do
+        common = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
+        sample = paths[:: max(1, len(paths) // _SAMPLE)]
+
+        def num_found(count: int) -> int:
+            rests = ["/".join(path[count:]) for path in sample]
+            return sum(bool(self._below(rest)) or self._stat(rest) is not None for rest in rests)
+
+        most = max(range(len(common) + 1), key=num_found)  # the first of equals: as few folders as will do
+        return "".join(f"{folder}/" for folder in common[:most]) if num_found(most) else ""
 
     def _stat(self, name: str) -> Located | None:
         try:
@@ -53,15 +98,7 @@ class ListedFiles:
 
     def _below(self, name: str) -> list[str]:
         """Images below ``home`` whose path ends like this, or does so without its suffix."""
-        if self._by_name is None:
-            self._by_name = {}
-            for number, path in enumerate(_walk(self.home, "", _DEEPEST)):
-                if number >= _MOST:
-                    break
-                file = path.rpartition("/")[2]
-                for key in (file, file.rpartition(".")[0]):
-                    self._by_name.setdefault(key, []).append(path)
-        candidates = self._by_name.get(name.rpartition("/")[2], [])
+        candidates = self._listed().get(name.rpartition("/")[2], [])
         ending = f"/{name.removeprefix('./')}"
         return sorted(
             {
@@ -71,13 +108,19 @@ class ListedFiles:
             }
         )
 
+    def _listed(self) -> dict[str, list[str]]:
+        """The paths of images below ``home`` by their names, and by their names without suffix."""
+        if self._by_name is None:
+            self._by_name = {}
+            for path in islice(_walk(self.home, "", _DEEPEST), _MOST):
+                file = path.rpartition("/")[2]
+                for key in (file, file.rpartition(".")[0]):
+                    self._by_name.setdefault(key, []).append(path)
+        return self._by_name
 
-def _preferred(found: Sequence[str], folders: Sequence[str]) -> list[str]:
-    for names in (folders, _USUAL):
-        chosen = [path for path in found if any(part.lower() in names for part in PurePosixPath(path).parts[:-1])]
-        if len(chosen) == 1:
-            return chosen
-    return []
+
+def _slashes(path: str) -> str:
+    return path.replace("\\", "/") if os.sep == "/" else path
 
 
 def _walk(root: Path, prefix: str, depth: int) -> Iterator[str]:

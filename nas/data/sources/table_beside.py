@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from nas.data.sources.folder_names import part_of
 from nas.data.sources.label_file import LabelFile
+from nas.data.sources.reading import how_unlikely
 from nas.data.sources.tables import TEXT_SUFFIXES
-from nas.data.sources.tree import is_folder, look_into
+from nas.data.sources.tree import is_folder, is_picture, look_into
 from nas.errors import DataError
 
 _ANY_FOLDER = re.compile(
@@ -21,36 +24,78 @@ _LARGEST_TABLE = 50_000_000  # bytes of a table that is read to see whether it l
 
 
 def refuse_table_beside(path: Path) -> None:
-    """DataError where folders that do not look like classes hold images to which a table beside them gives labels."""
+    """DataError where images lie in no folders that look like classes, and a table beside them gives them labels, or
+    would if it were in order."""
     try:
-        seen, _ = look_into(path)
+        folders, files = _listed(path)
+        if not (_no_classes(path, folders) if folders else any(map(is_picture, files))):
+            return
     except OSError:
         return  # whoever reads the folder says so
-    folders = [entry.name for entry in seen if is_folder(entry)]
-    tables = [path / e.name for e in seen if not is_folder(e) and Path(e.name).suffix.lower() in TEXT_SUFFIXES[:-1]]
-    if not folders or not all(_ANY_FOLDER.fullmatch(name) for name in folders):
+    names = sorted((n for n in files if Path(n).suffix.lower() in TEXT_SUFFIXES[:-1]), key=how_unlikely)
+    told = {name: _told_by(path / name) for name in names}
+    good = [name for name in names if len(told[name].labels) > 1 and not told[name].labels <= set(folders)]
+    faulty = [name for name in names if told[name].fault]
+    if not good and not faulty:
         return
-    otherwise = " Or add --class-level 1, to take the folders as classes." if len(folders) > 1 else ""
-    for table in tables:
-        labels = _labels_in(table)
-        if len(labels) > 1 and not labels <= set(folders):
-            raise DataError(
-                f"The folders in {path} ({_first(folders)}) do not look like classes, and {table.name} gives labels to "
-                f"their images: {_first(sorted(labels))}. Give it: --data {shlex.quote(str(table))}.{otherwise}"
-            )
+    if folders:
+        what, whose = f"The folders in {path} ({_first(folders)}) do not look like classes", "their"
+        way = " Or add --class-level 1, to take the folders as classes." if len(folders) > 1 else ""
+    else:
+        what, whose, way = f"{path} has no class folders", "its", ""
+    if not good:
+        raise DataError(
+            f"{what}, and {faulty[0]} seems to give labels to {whose} images, but has a fault. Correct it, then give "
+            f"it: --data {shlex.quote(str(path / faulty[0]))}.{way}",
+            told[faulty[0]].fault,
+        )
+    beside = "".join(f" {name} has no labels." for name in names if told[name].lacks_labels)
+    if more := [name for name in good[1:] if "submission" not in name.lower()]:
+        beside += f" So does {_first(more)}; to use all, put their lines in one table, with a column 'split'."
+    raise DataError(
+        f"{what}, and {good[0]} gives labels to {whose} images: {_first(sorted(told[good[0]].labels))}. Give it: "
+        f"--data {shlex.quote(str(path / good[0]))}.{beside}{way}"
+    )
+
+
+def _no_classes(path: Path, folders: Sequence[str]) -> bool:
+    """Whether the names of all folders say what lies in them, or of what split, rather than of what class it is."""
+    return all(
+        _ANY_FOLDER.fullmatch(name) or (part_of(name, folders) is not None and not _listed(path / name)[0])
+        for name in folders
+    )
 
 
 def _first(names: Sequence[str]) -> str:
     return ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
 
 
-def _labels_in(table: Path) -> set[str]:
-    """The labels that a table gives to images; none if it gives no images labels."""
+@dataclass(frozen=True)
+class _Told:
+    """What a table gives to images: labels, or only a list of them; or what is wrong with it, if it means to."""
+
+    labels: frozenset[str] = frozenset()
+    lacks_labels: bool = False
+    fault: str = ""
+
+
+def _told_by(table: Path) -> _Told:
+    source = LabelFile(table)
     try:
         if table.stat().st_size > _LARGEST_TABLE:
-            return set()
-        source = LabelFile(table)
-        source.fingerprint()
+            return _Told()
+        names_images, has_labels = source.glance()
     except (OSError, DataError):
-        return set()
-    return source.labels
+        return _Told()
+    try:
+        source.fingerprint()
+    except DataError as error:
+        fault = error.faults[0] if names_images and has_labels else ""
+        return _Told(lacks_labels=names_images and not has_labels, fault=fault)
+    return _Told(frozenset(source.labels))
+
+
+def _listed(folder: Path) -> tuple[list[str], list[str]]:
+    """Names of folders and of files, hidden ones left out."""
+    seen, _ = look_into(folder)
+    return [e.name for e in seen if is_folder(e)], [e.name for e in seen if not is_folder(e)]

@@ -1,10 +1,12 @@
-"""A file of rows and named columns: text with commas, tabs or semicolons, or Parquet."""
+"""A file of rows and named columns: text with commas, tabs, semicolons or bars, or Parquet."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,9 @@ from nas.errors import DataError
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".pq")
-_SEPARATORS = "\t;,"
+_SEPARATORS = "\t;,|"  # of several that a line has as often, the first
+_EXCEL = re.compile(r"sep=(.?)", re.IGNORECASE)  # a first line that only says what parts the cells
+_LONGEST = 100_000  # letters that a glance takes in: csv.reader takes no longer cell
 _SHOWN = 10
 
 
@@ -40,6 +44,17 @@ class Table:
         return f"{self.path}, line{'s' if len(rows) > 1 else ''} {shown}{more}: {what}"
 
 
+def glance(path: Path, content: bytes) -> Table:
+    """The first lines, whatever is wrong with them; missing cells are empty. DataError if it is no text."""
+    text = _text(path, content)
+    lines = [line for line in text[:_LONGEST].splitlines() if line.strip() and not _EXCEL.fullmatch(line.strip())]
+    reader = csv.reader(lines, delimiter=_separator(text), skipinitialspace=True)
+    rows = [[cell.strip() for cell in cells] for cells in reader] or [[]]
+    header, rows = (["path", "label"], rows) if _is_row_of_images(rows[0]) else (rows[0], rows[1:])
+    filled = [[*cells, *[""] * len(header)][: len(header)] for cells in rows]
+    return Table(path, tuple(header), filled, list(range(len(filled))))
+
+
 def read_table(path: Path, content: bytes) -> Table:
     """The table in a file whose bytes are ``content``. DataError with file, line and cure if there is none."""
     if path.suffix.lower() in (".parquet", ".pq"):
@@ -57,6 +72,8 @@ def read_table(path: Path, content: bytes) -> Table:
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{path}, line {start}: {error}. A quotation mark may be left open there; close it.") from error
+    if lines and _EXCEL.fullmatch(rows[0][0]):
+        rows, lines = rows[1:], lines[1:]
     if not rows:
         raise DataError(f"{path} is empty. Give a file with columns 'path' and 'label', a line for each image.")
     return _checked(path, rows, lines)
@@ -105,7 +122,9 @@ def _text(path: Path, content: bytes) -> str:
 
 def _separator(text: str) -> str:
     """What parts the cells of the first line that has any; spaces where nothing else does."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line for line in text.splitlines() if line.strip()), "")[:_LONGEST]
+    if (said := _EXCEL.match(first)) and said[1]:
+        return said[1]
     counts = {mark: len(next(csv.reader([first], delimiter=mark), [])) for mark in _SEPARATORS}
     best = max(counts, key=lambda mark: counts[mark])
     return best if counts[best] > 1 else " " if len(first.split()) == 2 else ","
@@ -129,5 +148,26 @@ def _read_parquet(path: Path, content: bytes) -> Table:
 
 
 def _cell(value: object) -> str:
+    """Its text; empty where there is no value. A text is itself, whatever it says: a class may be called NaT."""
+    if isinstance(value, str):
+        return value.strip()
     is_missing = value is None or (isinstance(value, float) and value != value) or str(value) in ("<NA>", "NaT")
     return "" if is_missing else str(value).strip()
+
+
+def refuse_empty(table: Table, cells: Sequence[str], what: str, faults: list[str]) -> None:
+    """A fault if some cells are empty."""
+    empty = [row for row, cell in enumerate(cells) if not cell]
+    if empty:
+        faults.append(table.fault(what, empty))
+
+
+def flag(role: str, *names: str) -> str:
+    """What the user types to say which column, or which of several, has a role."""
+    ways = (f'"{role}={name}"' if "," in name else f"{role}={name}" for name in names)
+    return " or ".join(f"--columns {shlex.quote(way)}" for way in ways)
+
+
+def plain(name: str) -> str:
+    """A column's name without spaces, dashes, underscores and capitals."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
