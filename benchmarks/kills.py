@@ -17,6 +17,8 @@ Calls are counted and disturbed with strace; without it those kinds are left out
     python benchmarks/kills.py                     # all: an hour on 2 idle cores
     python benchmarks/kills.py --quick             # one of each kind
     python benchmarks/kills.py --only calls EIO --minutes 10
+    python benchmarks/kills.py --kept kills.jsonl --minutes 10  # again and again: goes on, the table is of all
+    python benchmarks/kills.py --seed 0 --situation "calls 3/50" --keep  # one again, its folder kept
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import filecmp
+import hashlib
+import json
 import os
 import random
 import re
@@ -32,14 +36,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from nas.errors import RunError
 from nas.runs.events import Event, SearchStarted, SessionStarted, SessionStopped, TrialEnded
 from nas.runs.log import has_begun, read_log
 
@@ -54,6 +58,7 @@ NUMBERS = {  # how many of each kind
 WRITING = ("write", "pwrite64", "ftruncate", "fallocate", "fsync", "fdatasync", "rename", "mkdir", "unlink")
 LONGEST = 300.0  # seconds of one command
 ATTEMPTS = 4  # to resume: one, and more where the disturbance goes on
+PACKAGES = ("nas", "baselines", "budgets", "search_spaces")  # whose code is tried
 WAYS_ON = ("resume", "the same command", "give the command again")
 
 
@@ -218,19 +223,30 @@ def spread(calls: list[Call], number: int) -> list[Call]:
 # Situations
 
 
-Situation = Callable[[Path], None]
+Act = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is to be done in an empty folder. ``name`` is its number among those of its kind, "calls 3/50", which with
+    the seed says which it is; ``what`` says more of it."""
+
+    kind: str
+    name: str
+    what: str
+    act: Act
 
 
 class Bench:
     """The reference, and the situations that are compared with it."""
 
-    def __init__(self, home: Path, numbers: dict[str, int], seed: int) -> None:
-        self.home, self.numbers = home, numbers
-        self.chance = random.Random(seed)
+    def __init__(self, home: Path, numbers: dict[str, int], seed: int, program: Program | None = None) -> None:
+        self.home, self.numbers, self.seed = home, numbers, seed
         environment = {"NASCTL_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        self.program = Program([*NASCTL, *SEARCH.split()], [*NASCTL, "resume", "r", "--quiet"], environment)
+        search = Program([*NASCTL, *SEARCH.split()], [*NASCTL, "resume", "r", "--quiet"], environment)
+        self.program = program or search
         self.reference = home / "reference"
-        for name in ("cached", "reference"):  # the first fills the cache
+        for name in ("cached", "reference") if program is None else ("reference",):  # the first fills the cache
             (home / name).mkdir()
             started = time.monotonic()
             if self.program.run(self.program.begin, home / name):
@@ -238,43 +254,53 @@ class Bench:
         self.seconds = time.monotonic() - started
         self.left_out: dict[str, str] = {}
 
-    def situations(self) -> Iterator[tuple[str, str, Situation]]:
-        """Kind, name, and what is to be done in an empty folder; kinds in turn and each in random order, so that a part
-        has of all."""
-        kinds = [(kind, list(self._of(kind))) for kind, number in self.numbers.items() if number]
-        for _, found in kinds:
-            self.chance.shuffle(found)
-        for place in range(max((len(found) for _, found in kinds), default=0)):
-            for kind, found in kinds:
-                if place < len(found):
-                    yield kind, *found[place]
+    def situations(self) -> Iterator[Situation]:
+        """Kinds in turn and each in random order, so that a part has of all."""
+        kinds = [list(self._of(kind)) for kind, number in self.numbers.items() if number]
+        for found in kinds:
+            random.Random(f"order {self.seed}").shuffle(found)
+        for place in range(max(map(len, kinds), default=0)):
+            yield from (found[place] for found in kinds if place < len(found))
 
-    def _of(self, kind: str) -> Iterator[tuple[str, Situation]]:
+    def _of(self, kind: str) -> Iterator[Situation]:
+        """Those of a kind, the same whatever others are tried."""
         number = self.numbers[kind]
         if kind in ("calls", "ENOSPC", "EIO"):
-            yield from self._calls(kind, number)
+            found = self._calls(kind, number)
         elif kind == "disk":
-            yield from self._disks(number)
+            found = self._disks(number)
         else:
-            act = {"main": self._main, "worker": self._worker, "server": self._server, "export": self._export}[kind]
-            for place in range(number):
-                share = (place + self.chance.random()) / number
-                yield f"{kind} at {share:.2f}", lambda folder, act=act, share=share: act(folder, share)
+            found = self._moments(kind, number)
+        for place, (what, act) in enumerate(found):
+            yield Situation(kind, f"{kind} {place + 1}/{number}", what, act)
 
-    def _calls(self, kind: str, number: int) -> Iterator[tuple[str, Situation]]:
+    def _moments(self, kind: str, number: int) -> Iterator[tuple[str, Act]]:
+        act = {"main": self._main, "worker": self._worker, "server": self._server, "export": self._export}[kind]
+        chance = random.Random(f"{kind} {self.seed}")
+        for place in range(number):
+            share = (place + chance.random()) / number
+            yield f"killed at {share:.2f} of its time", lambda folder, share=share: act(folder, share)
+
+    def _calls(self, kind: str, number: int) -> Iterator[tuple[str, Act]]:
         if shutil.which("strace") is None:
             self.left_out[kind] = "strace is not installed"
             return
         if not hasattr(self, "calls"):
-            (self.home / "traced").mkdir()
-            self.calls = calls_of(self.program, self.home / "traced")
+            (self.home / "traced").mkdir(exist_ok=True)
+            try:
+                self.calls = calls_of(self.program, self.home / "traced")
+            except Lost as fault:
+                self.left_out[kind] = f"the calls could not be counted: {fault}"
+                return
         what = "signal=SIGKILL" if kind == "calls" else f"error={kind}"
         usable = [call for call in self.calls if kind != "calls" or not call.in_worker]
         for call in spread(usable, number):
             who = "worker" if call.in_worker else "search"
             wrapped = injected(call, what)
-            name = f"{kind} at {call.name} {call.number} of the {who}"
-            yield name, lambda folder, wrapped=wrapped: self._wrapped(folder, wrapped)
+            yield (
+                f"at {call.name} {call.number} of the {who}",
+                lambda folder, wrapped=wrapped: self._wrapped(folder, wrapped),
+            )
 
     def _wrapped(self, folder: Path, wrapped: list[str]) -> None:
         process = self.program.start(self.program.begin, folder, wrapped=wrapped)
@@ -338,14 +364,14 @@ class Bench:
             self.export_seconds = time.monotonic() - started
         return whole
 
-    def _disks(self, number: int) -> Iterator[tuple[str, Situation]]:
+    def _disks(self, number: int) -> Iterator[tuple[str, Act]]:
         if os.geteuid() != 0 or shutil.which("mount") is None:
             self.left_out["disk"] = "only root may mount a file system"
             return
         used = sum(path.stat().st_blocks * 512 for path in (self.reference / "runs").rglob("*"))
         for place in range(number):
             kilobytes = int(used * 1.2 * (place + 0.3) / number / 1024)
-            yield f"disk of {kilobytes} kB", lambda folder, size=kilobytes: self._disk(folder, size)
+            yield f"of {kilobytes} kB", lambda folder, size=kilobytes: self._disk(folder, size)
 
     def _disk(self, folder: Path, kilobytes: int) -> None:
         runs = folder / "runs"
@@ -385,35 +411,108 @@ def command_line(process: int) -> str:
     return ""
 
 
-def carry_out(bench: Bench, *, jobs: int, minutes: float | None) -> bool:
-    """Every situation, a table of what was tried and what failed; whether nothing failed."""
-    tried, failed, waiting = Counter[str](), Counter[str](), Counter[str]()
+# What came of them
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A situation that was tried, by code with the digest ``code``; ``fault``: what should not have happened."""
+
+    kind: str
+    name: str
+    what: str
+    seed: int
+    code: str
+    seconds: float
+    fault: str | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.name, self.seed
+
+
+def digest_of_code() -> str:
+    """Of every file that decides what comes of a situation."""
+    root = Path(__file__).parents[1]
+    paths = sorted(path for name in PACKAGES for path in (root / name).rglob("*.py"))
+    text = b"".join(path.read_bytes() for path in [*paths, Path(__file__)])
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+class Outcomes:
+    """Those of this code, added to a file one after another if there is one, so that a run may be ended anywhere."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self.file, self.code = file, digest_of_code()
+        lines = file.read_text().splitlines() if file and file.exists() else []
+        found = [Outcome(**json.loads(line)) for line in lines]
+        self.by_key = {outcome.key: outcome for outcome in found if outcome.code == self.code}
+        self._lock = threading.Lock()
+
+    def add(self, outcome: Outcome) -> None:
+        with self._lock:
+            self.by_key[outcome.key] = outcome
+            if self.file:
+                with self.file.open("a") as file:
+                    file.write(json.dumps(asdict(outcome)) + "\n")
+
+    @property
+    def failed(self) -> list[Outcome]:
+        return [outcome for outcome in self.by_key.values() if outcome.fault]
+
+
+def tried(situation: Situation, bench: Bench, code: str) -> Outcome:
+    """Do it, in a folder that stays if it fails. Whatever it raises, the others go on."""
+    folder, started = bench.home / situation.name.replace(" ", "-").replace("/", "-of-"), time.monotonic()
+    fault = None
+    try:
+        folder.mkdir()
+        situation.act(folder)
+    except Exception as error:
+        fault = f"{type(error).__name__}: {error}"
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    seconds = round(time.monotonic() - started, 1)
+    return Outcome(situation.kind, situation.name, situation.what, bench.seed, code, seconds, fault)
+
+
+def carry_out(bench: Bench, outcomes: Outcomes, *, jobs: int = 1, minutes: float | None = None, only: str = "") -> None:
+    """Every situation that was not tried before, or ``only`` that of a name, which is tried anyway; then the table."""
+    waiting = Counter[str]()
     end = None if minutes is None else time.monotonic() + 60 * minutes
 
-    def one(numbered: tuple[int, tuple[str, str, Situation]]) -> None:
-        place, (kind, name, act) = numbered
+    def one(situation: Situation) -> None:
         if end is not None and time.monotonic() > end:
-            waiting[kind] += 1
+            waiting[situation.kind] += 1
             return
-        folder = bench.home / f"{place:03d}"
-        folder.mkdir()
-        tried[kind] += 1
-        try:
-            act(folder)
-        except (Lost, RunError, OSError) as fault:
-            failed[kind] += 1
-            print(f"{name}: {type(fault).__name__}: {fault}", flush=True)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+        outcome = tried(situation, bench, outcomes.code)
+        outcomes.add(outcome)
+        print(f"{outcome.name}, {outcome.what}: {outcome.fault or 'good'} ({outcome.seconds:.0f} s)", flush=True)
 
+    wanted = [
+        situation
+        for situation in bench.situations()
+        if (situation.name == only if only else (situation.name, bench.seed) not in outcomes.by_key)
+    ]
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(one, enumerate(bench.situations())))
-    print(f"{'kind':<10} {'tried':>6} {'failed':>7}")
-    for kind in bench.numbers:
-        note = bench.left_out.get(kind) or (f"{waiting[kind]} left out for time" if waiting[kind] else "")
-        print(f"{kind:<10} {tried[kind]:>6} {failed[kind]:>7}  {note}".rstrip())
-    print(f"{'all':<10} {tried.total():>6} {failed.total():>7}", flush=True)
-    return not failed
+        list(pool.map(one, wanted))
+    notes = {kind: f"{number} left out for time" for kind, number in waiting.items()} | bench.left_out
+    print(table(outcomes, notes), flush=True)
+
+
+def table(outcomes: Outcomes, notes: dict[str, str]) -> str:
+    """How many were tried and failed, by kind, and how to try again what failed."""
+    tried, failed = Counter(outcome.kind for outcome in outcomes.by_key.values()), Counter[str]()
+    for outcome in outcomes.failed:
+        failed[outcome.kind] += 1
+    lines = [f"{'kind':<10} {'tried':>6} {'failed':>7}"]
+    for kind in [kind for kind in NUMBERS if tried[kind] or kind in notes]:
+        lines.append(f"{kind:<10} {tried[kind]:>6} {failed[kind]:>7}  {notes.get(kind, '')}".rstrip())
+    lines.append(f"{'all':<10} {tried.total():>6} {failed.total():>7}")
+    for outcome in outcomes.failed:
+        again = f'python benchmarks/kills.py --seed {outcome.seed} --situation "{outcome.name}" --keep'
+        lines += ["", f"{outcome.name}, {outcome.what}: {outcome.fault}", f"  again: {again}"]
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -423,18 +522,29 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="begin no situation after so many")
     parser.add_argument("--jobs", type=int, default=1, help="situations at once")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kept", type=Path, metavar="FILE", help="outcomes, one a line: added to, and not tried again")
+    parser.add_argument(
+        "--situation", default="", metavar="NAME", help='this alone, as the table names it: "calls 3/50"'
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folders of what failed")
     arguments = parser.parse_args()
     numbers = {kind: 1 if arguments.quick else number for kind, number in NUMBERS.items() if kind in arguments.only}
+    if arguments.situation:
+        kind, _, place = arguments.situation.partition(" ")
+        if kind not in NUMBERS or not place.partition("/")[2].isdecimal():
+            parser.error(f"--situation {arguments.situation!r}: it should look like 'calls 3/50'")
+        numbers = {kind: int(place.partition("/")[2])}
+    outcomes = Outcomes(arguments.kept)
     home = Path(tempfile.mkdtemp(prefix="nasctl-kills-"))
     try:
-        good = carry_out(Bench(home, numbers, arguments.seed), jobs=arguments.jobs, minutes=arguments.minutes)
+        bench = Bench(home, numbers, arguments.seed)
+        carry_out(bench, outcomes, jobs=arguments.jobs, minutes=arguments.minutes, only=arguments.situation)
     finally:
         if arguments.keep:
             print(f"kept: {home}")
         else:
             shutil.rmtree(home, ignore_errors=True)
-    sys.exit(not good)
+    sys.exit(bool(outcomes.failed))
 
 
 if __name__ == "__main__":

@@ -79,16 +79,19 @@ def new_folder(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def scratch_folder(name: str) -> Iterator[Path]:
+def scratch_folder(name: str, *, before_removal: Callable[[Path], object] | None = None) -> Iterator[Path]:
     """An empty folder among the system's temporary files, gone at the end of the block; what a kill leaves goes when
-    the next one called ``name`` is made."""
-    with _claimed(Path(tempfile.gettempdir(), name), lambda path: path.mkdir(mode=0o700)) as folder:
+    the next one called ``name`` is made, after ``before_removal`` (see ``remove_leftovers``)."""
+    wanted = Path(tempfile.gettempdir(), name)
+    with _claimed(wanted, lambda path: path.mkdir(mode=0o700), before_removal) as folder:
         yield folder
 
 
-def remove_leftovers(folder: Path, name: str | None = None) -> None:
+def remove_leftovers(
+    folder: Path, name: str | None = None, *, before_removal: Callable[[Path], object] | None = None
+) -> None:
     """Remove what killed processes left of what was to be called ``name``, without a name of anything. What cannot be
-    removed, or is being written, stays."""
+    removed, or is being written, stays; so does that for which ``before_removal`` raises an OSError."""
     ours = re.compile(rf"\.tmp-{'.+' if name is None else re.escape(name)}-[0-9a-f]{{12}}")
     found: list[Path] = []
     with contextlib.suppress(OSError):
@@ -96,6 +99,8 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
     for left in found:
         with contextlib.suppress(OSError), _opened(left) as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if before_removal is not None:
+                before_removal(left)
             _remove(left)
 
 
@@ -187,9 +192,11 @@ def is_locked(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _claimed(path: Path, make: Callable[[Path], object]) -> Iterator[Path]:
+def _claimed(
+    path: Path, make: Callable[[Path], object], before_removal: Callable[[Path], object] | None = None
+) -> Iterator[Path]:
     """A new file or folder beside ``path``, ours by its lock as long as it has its first name."""
-    remove_leftovers(path.parent, path.name)
+    remove_leftovers(path.parent, path.name, before_removal=before_removal)
     temporary = _free_name(path)
     while (descriptor := _make_and_lock(temporary, make)) is None:
         temporary = _free_name(path)

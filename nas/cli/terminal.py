@@ -31,12 +31,14 @@ def silence_output() -> None:
 
 @contextmanager
 def decoding(console: Console, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar for decoding images that appears only if there are many to decode."""
+    """A bar that moves until the block ends, so that a terminal never looks dead; it counts images, if there are many
+    to decode."""
     if quiet or not console.is_terminal:
         yield None
         return
     from rich.progress import Progress
 
     with Progress(console=console, transient=True) as bar:
+        bar.add_task("preparing", total=None)
         task = bar.add_task("decoding images", total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from nas.executors.base import was_too_long
@@ -12,7 +13,7 @@ from nas.runs.trial_record import TrialRecord
 
 LEAST_SECONDS = 60  # of a limit that is proposed
 MEMORY_SIGNS = ("out of memory", "ran out of memory", "can't allocate memory")
-NOT_FINITE = "is not finite"
+NOT_FINITE = re.compile(r" is (nan|-?inf)\b")  # as said of a loss, and of a figure
 
 
 def to_go_on(run: Run, failed: Sequence[str], *, out_of_time: bool) -> str:
@@ -45,12 +46,25 @@ def without_a_trial(run: SearchRun) -> str:
     if out_of_time or any(map(was_too_long, reasons)):
         return f"{text}To give more time: {to_go_on(run, reasons, out_of_time=out_of_time)}"
     more = f"{typed('resume', run.folder)} --trials {2 * run.config.trials}"
+    return text + _cure(run, reasons, "try others", more)
+
+
+def after_failures(run: Run, reasons: Sequence[str]) -> str:
+    """What helps where trial after trial failed, before more of the others are tried."""
+    go_on = to_go_on(run, reasons, out_of_time=False)
+    if all(map(was_too_long, reasons)):
+        return f"Their logs are in {run.folder / 'logs'}. To give them more time: {go_on}"
+    return _cure(run, reasons, "go on", go_on)
+
+
+def _cure(run: Run, reasons: Sequence[str], what: str, command: str) -> str:
+    """What is to be done about ``reasons`` before ``what``, which is ``command``."""
+    if any(NOT_FINITE.search(reason) for reason in reasons):
+        return "Start a new one with a lower --learning-rate: a recorded run keeps its recipe."
     if any(sign in reason for reason in reasons for sign in MEMORY_SIGNS):
         fewer = " --workers 1" if run.config.workers != 1 else ""
-        return f"{text}Free memory, then try others{', one at a time' * bool(fewer)}: {more}{fewer}"
-    if any(NOT_FINITE in reason for reason in reasons):
-        return f"{text}Start a new search with a lower --learning-rate: a recorded run keeps its recipe."
-    return f"{text}Their logs are in {run.folder / 'logs'}. When the cause is gone, try others: {more}"
+        return f"Free memory, then {what}{', one at a time' * bool(fewer)}: {command}{fewer}"
+    return f"Their logs are in {run.folder / 'logs'}. When the cause is gone, {what}: {command}"
 
 
 def without_a_confirmation(run: SearchRun, *, out_of_time: bool) -> str:
@@ -81,5 +95,7 @@ def _longer_timeout(run: Run) -> float:
 
 
 def _longer_limit(run: Run) -> float:
-    """Twice what it was; it is for all sessions together."""
-    return max(LEAST_SECONDS, 2 * (run.config.time_limit or 0.0), 2 * run.elapsed)
+    """Twice what it was; it is for all sessions together. Where not even a trial was started, starting alone took all
+    of the time, and will again."""
+    times = 2 if run.stage(run.main_stage) else 4
+    return max(LEAST_SECONDS, 2 * (run.config.time_limit or 0.0), times * run.elapsed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,9 +27,11 @@ from nas.config.recipe import Objective
 from nas.data import Dataset, open_data
 from nas.data.cache import cache_root
 from nas.data.dataset import Split, SplitName
+from nas.errors import MachineFault, machine_fault, out_of_memory
 from nas.executors import WorkerSlot
 from nas.executors.devices import worker_environment
 from nas.executors.fork_server import inherited
+from nas.executors.messages import Hindered
 from nas.executors.worker_process import live_with_parent
 from nas.runs import Journal, SearchRun
 from nas.runs.events import FloorMeasured, Noted
@@ -37,24 +40,38 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 Floor = Callable[[], FloorMeasured | Noted]
-"""Waits for the floor; the event that records it, or a note why there is none."""
+"""Waits for the floor; the event that records it, or a note why these data have none. MachineFault if the machine did
+not give it: it may give it when it is asked again."""
 
 NICENESS = 10  # beside workers that take all of a core it gets a tenth of it
 LONGEST = 600.0  # seconds that a search waits when its trials are done; large sets take half a minute
 SHARE = 0.1  # of a time limit, which it waits at most
+NONE = "The floor was not measured: "  # begins the note that there is none
 
 
-def record_floor(journal: Journal[SearchRun], floor: Floor) -> None:
-    """Record the floor unless that was done, or confirmation began without: a log has it in one place or not at all.
+def record_floor(journal: Journal[SearchRun], floor: Floor, *, last: bool = False) -> None:
+    """Record the floor unless that was done: before the confirmation, or, where the machine was at fault, at the
+    ``last``, after it. What was then at fault again is noted, and no reason not to try when the run is resumed.
 
     Without a trial that finished there is nothing to set beside it, and it is not waited for.
     """
-    if _is_due(journal.run) and journal.run.num_ranked:
-        match floor():
-            case Noted(text):
-                journal.note(text)
-            case measured:
-                journal.append(measured)
+    run = journal.run
+    if not _is_due(run) or not run.num_ranked or (run.stage("confirm") and not last):
+        return
+    try:
+        event = floor()
+    except MachineFault as fault:
+        why = str(fault).rstrip(".")
+        if last:
+            journal.note(f"There is no floor: {why}. It is no fault of the data, and the next search tries again.")
+        else:
+            journal.tell(Noted(f"There is no floor yet: {why}. It is tried again before the winner is chosen."))
+        return
+    match event:
+        case Noted(text):
+            journal.note(text)
+        case measured:
+            journal.append(measured)
 
 
 class ClassicalRequest(BaseModel):
@@ -79,14 +96,12 @@ def floor_beside(run: SearchRun) -> Iterator[Floor | None]:
         event = measured(known)
         yield lambda: event
         return
-    process, channel = _start(config.data, run.facts.data_key, config.objective)
     seconds = LONGEST if config.time_limit is None else min(LONGEST, SHARE * config.time_limit)
+    beside = _Beside(config.data, run.facts.data_key, config.objective, seconds)
     try:
-        yield lambda: _received(channel, seconds)
+        yield beside
     finally:
-        process.kill()
-        process.join()
-        channel.close()
+        beside.end()
 
 
 def classical_floor(dataset: Dataset, data: DataConfig, objective: str) -> ClassicalScores:
@@ -126,7 +141,7 @@ def measured(scores: ClassicalScores) -> FloorMeasured:
 
 
 def _is_due(run: SearchRun) -> bool:
-    return run.floor is None and not run.stage("confirm") and not run.is_done
+    return run.floor is None and not run.is_done and not any(note.startswith(NONE) for note in run.notes)
 
 
 def _cache(data: DataConfig) -> Cache:
@@ -151,7 +166,64 @@ def _images(split: Split) -> Images:
     return _Stored(split), split.labels
 
 
-def _start(data: DataConfig, data_key: str, objective: str) -> tuple[Any, Connection[Any, ClassicalScores | str]]:
+class _Beside:
+    """A process that computes; asked for the floor, at most ``seconds`` are waited for it, all askings together."""
+
+    def __init__(self, data: DataConfig, data_key: str, objective: str, seconds: float) -> None:
+        self._asked = (data, data_key, objective)
+        self._seconds = self._left = seconds
+        self._process: Any = None
+        self._channel: Connection[Any, ClassicalScores | Hindered | str] | None = None
+        self._begin()
+
+    def __call__(self) -> FloorMeasured | Noted:
+        """See ``Floor``. What the machine was at fault for is begun again at once."""
+        found = self._received()
+        if isinstance(found, Hindered):
+            raise MachineFault(found.reason)
+        if isinstance(found, ClassicalScores):
+            return measured(found)
+        return Noted(f"{NONE}{found}. To see what is wrong: nasctl baseline run classical")
+
+    def _received(self) -> ClassicalScores | Hindered | str:
+        """What the process sends."""
+        if self._channel is None and (refused := self._begin()):
+            return refused
+        assert self._channel is not None
+        began = time.monotonic()
+        try:
+            if not self._channel.poll(max(0.0, self._left)):  # it goes on
+                return Hindered(f"it took too long, {self._seconds:.0f} s after the last trial")
+            found = self._channel.recv()
+        except (EOFError, OSError):
+            found = Hindered("its process was killed; often the system ran out of memory")
+        finally:
+            self._left -= time.monotonic() - began
+        if isinstance(found, Hindered):
+            self.end()
+            self._begin()
+        return found
+
+    def _begin(self) -> Hindered | None:
+        """Start the process; why it could not be."""
+        try:
+            self._process, self._channel = _start(*self._asked)
+        except OSError as error:
+            return Hindered(machine_fault(error) or str(error))
+        return None
+
+    def end(self) -> None:
+        """Nothing goes on after this."""
+        if self._channel is not None:
+            self._process.kill()
+            self._process.join()
+            self._channel.close()
+            self._channel = None
+
+
+def _start(
+    data: DataConfig, data_key: str, objective: str
+) -> tuple[Any, Connection[Any, ClassicalScores | Hindered | str]]:
     """The process that computes, and where it sends the scores, or why there are none."""
     context = multiprocessing.get_context("spawn")  # the server that workers are forked from imports torch first
     channel, theirs = context.Pipe(duplex=False)
@@ -162,7 +234,9 @@ def _start(data: DataConfig, data_key: str, objective: str) -> tuple[Any, Connec
     return process, channel
 
 
-def _compute(channel: Connection[ClassicalScores | str, Any], data: DataConfig, data_key: str, objective: str) -> None:
+def _compute(
+    channel: Connection[ClassicalScores | Hindered | str, Any], data: DataConfig, data_key: str, objective: str
+) -> None:
     """Inside the process: send the scores, or why there are none."""
     live_with_parent()
     os.nice(NICENESS)
@@ -171,15 +245,5 @@ def _compute(channel: Connection[ClassicalScores | str, Any], data: DataConfig, 
         changed = "the data changed since the search began"
         channel.send(classical_floor(dataset, data, objective) if dataset.key == data_key else changed)
     except Exception as error:  # whatever it is, the search goes on without a floor
-        channel.send(f"{type(error).__name__}: {error}")
-
-
-def _received(channel: Connection[Any, ClassicalScores | str], seconds: float) -> FloorMeasured | Noted:
-    """What the process sends within so many seconds, as an event."""
-    try:
-        found = channel.recv() if channel.poll(seconds) else f"it took too long, {seconds:.0f} s after the last trial"
-    except (EOFError, OSError):
-        found = "its process was killed; often the system ran out of memory"
-    if isinstance(found, ClassicalScores):
-        return measured(found)
-    return Noted(f"The floor was not measured: {found}. To see what is wrong: nasctl baseline run classical")
+        fault = "its process ran out of memory" if out_of_memory(error) else machine_fault(error)
+        channel.send(Hindered(fault) if fault else f"{type(error).__name__}: {error}")

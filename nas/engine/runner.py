@@ -11,11 +11,10 @@ from baselines import FixedNetwork
 from nas.autotune import execution_of
 from nas.config.recipe import Figures
 from nas.config.run import RunConfig
-from nas.engine.advice import to_go_on
+from nas.engine.advice import after_failures, to_go_on
 from nas.engine.session import wait
 from nas.errors import SearchStopped
 from nas.executors import Executor, LocalExecutor, WorkerSlot
-from nas.executors.base import was_too_long
 from nas.runs import Journal, Run, SearchRun, StudyRun, TrialRecord, as_study
 from nas.runs.events import TrialEnded, TrialSubmitted
 from nas.trials import TrialResult, TrialSpec
@@ -188,8 +187,5 @@ def unusable(result: TrialResult, objective: str) -> str | None:
 
 def why_stopped(run: Run, failures: Mapping[str, str]) -> str:
     reasons = "\n".join(f"  trial {id}: {reason}" for id, reason in failures.items())
-    when = "To give them more time" if all(map(was_too_long, failures.values())) else "When the cause is gone"
-    return (
-        f"Stopped: {len(failures)} trials in a row failed:\n{reasons}\n"
-        f"Their logs are in {run.folder / 'logs'}. {when}: {to_go_on(run, [*failures.values()], out_of_time=False)}"
-    )
+    advice = after_failures(run, [*failures.values()])
+    return f"Stopped: {len(failures)} trials in a row failed:\n{reasons}\n{advice}"

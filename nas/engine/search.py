@@ -54,6 +54,8 @@ def run_search(
             if floor is not None:
                 record_floor(journal, floor)
             confirm(run, loop.runner)
+            if floor is not None:
+                record_floor(journal, floor, last=True)
             choose_winner(run, loop.runner)
     return run
 

@@ -167,7 +167,7 @@ class _Worker:
             process.start()
         self._process = process  # an interrupt before this line leaves none
         theirs.close()  # the worker's copy is then the only one, and its death closes the channel
-        self._start_error = None
+        self._start_error = self.fault = None
         self._since = awake()
 
     def _why_server_died(self) -> str | None:
@@ -182,7 +182,10 @@ class _Worker:
     def submit(self, spec: TrialSpec) -> None:
         assert self.spec is None
         self._losses = 0
-        self._submit(spec)
+        try:
+            self._submit(spec)
+        except MachineFault as error:  # wait() tells, after what ended in other workers
+            self.fault, self.spec = str(error), spec
 
     def _submit(self, spec: TrialSpec) -> None:
         if self._process is not None:
@@ -209,6 +212,14 @@ class _Worker:
 
     def poll(self) -> TrialResult | None:
         """Take in what happened since the last call, without blocking; the result of a trial that ended."""
+        spec = self.spec
+        try:
+            return self._poll()
+        except MachineFault as error:  # what ended in other workers comes first
+            self.fault, self.spec = str(error), spec
+            return None
+
+    def _poll(self) -> TrialResult | None:
         if self._process is None or self.fault:
             return None
         alive = self._is_alive()  # asked before reading: what a dead worker sent last is then surely read

@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from nas.executors.base import WorkerSlot
 from nas.executors.devices import worker_environment
+from nas.files import scratch_folder
 
 CONTROL = "nvidia-cuda-mps-control"
 PIPES, LOGS = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"
@@ -80,8 +80,9 @@ def _may_start() -> bool:
 
 
 def _started(visible: str, daemons: contextlib.ExitStack) -> str | None:
-    """The folder of a new daemon for the GPU ``visible``; None if it did not start."""
-    folder = tempfile.mkdtemp(prefix="nasctl-mps-")
+    """The folder of a new daemon for the GPU ``visible``; None if it did not start. Folders of runs that were killed
+    together with what ends their daemons go, and the daemons."""
+    folder = str(daemons.enter_context(scratch_folder("nasctl-mps", before_removal=_quit)))
     environment = os.environ | {PIPES: folder, LOGS: folder, "CUDA_VISIBLE_DEVICES": visible}
     watch = subprocess.Popen(
         ["/bin/sh", "-c", WATCH], env=environment, text=True, start_new_session=True,
@@ -98,3 +99,14 @@ def _end(watch: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         watch.kill()  # it asks the daemon to end, which waits for what still runs: no run shall wait for that
         watch.communicate()
+
+
+def _quit(folder: Path) -> None:
+    """End the daemon in a folder, if one lives that nobody watches. OSError if it does not end: it still serves."""
+    try:
+        subprocess.run(
+            [CONTROL], input="quit\n", env=os.environ | {PIPES: str(folder)}, text=True, capture_output=True,
+            timeout=END_LIMIT, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(str(folder)) from error

@@ -24,7 +24,7 @@ from nas.runs.events import (
 )
 from nas.units import clock
 
-TELL_EVERY = 20.0  # seconds, how far an epoch of a supernet is, where there is no bar
+TELL_FIRST, TELL_EVERY = 5.0, 20.0  # seconds, how far an epoch of a supernet is, where there is no bar
 
 
 class Display(Protocol):
@@ -61,7 +61,7 @@ class Plain(Silent):
 
     def __init__(self, console: Console, num_slots: int) -> None:
         self.console, self.num_slots = console, num_slots
-        self._told = 0.0  # how old the epoch of the supernet was that a line was about
+        self._tell_at = TELL_FIRST  # how old an epoch of the supernet will be when the next line tells of it
 
     def on_event(self, event: Event, run: Run) -> None:
         """Print a finished or failed trial, or what became of a supernet, and how far the search is."""
@@ -72,11 +72,11 @@ class Plain(Silent):
             case SupernetEpoch():
                 search = as_search(run)
                 self.say(f"{epoch_line(search, event)}  [{supernet_eta(search)}]")
-                self._told = 0.0
-            case SupernetProgress(seconds=seconds):
-                if seconds - self._told >= TELL_EVERY:
+                self._tell_at = TELL_EVERY
+            case SupernetProgress(epoch=epoch, seconds=seconds):
+                if not epoch or seconds >= self._tell_at:
                     self.say(progress_line(as_search(run), event))
-                    self._told = seconds
+                    self._tell_at = seconds + TELL_EVERY if epoch else TELL_FIRST
             case _:
                 self.say(*rare_lines(event, run))
 
@@ -104,8 +104,8 @@ class Live(Plain):
         self.say(*rare_lines(event, run))
         match event:
             case SupernetProgress():
-                if self._supernet is not None:
-                    self._progress.update(self._supernet, standing=progress_line(as_search(run), event))
+                bar = self._search if self._supernet is None else self._supernet
+                self._progress.update(bar, standing=progress_line(as_search(run), event))
                 return
             case SupernetStarted() | SupernetEpoch() | CandidatesRanked():
                 self._on_supernet(event, as_search(run))

@@ -26,12 +26,16 @@ def _left_out(run: SearchRun) -> str:
 
 
 def progress_line(run: SearchRun, event: SupernetProgress) -> str:
-    """How far an epoch is, and how long it will take if its steps go on as they did."""
+    """How far an epoch is, and how long it will take if its steps go on as they did; in the first, all of them too."""
+    if not event.epoch:
+        return "supernet  is being built"
     assert run.supernet is not None
-    left = event.seconds / event.steps * (event.of_steps - event.steps)
+    each, epochs = event.seconds / event.steps, run.supernet.epochs
+    left = each * (event.of_steps - event.steps)
+    whole = left + (epochs - 1) * each * event.of_steps
     return (
-        f"epoch {event.epoch}/{run.supernet.epochs}: step {event.steps} of {event.of_steps}, "
-        f"{clock(left)} left in this epoch"
+        f"epoch {event.epoch}/{epochs}: step {event.steps} of {event.of_steps}, {clock(left)} left in this epoch"
+        f"{f', at least {clock(whole)} in all' if event.epoch == 1 else ''}"
     )
 
 

@@ -177,7 +177,7 @@ class SupernetEpoch(Event):
 class SupernetProgress(Event):
     """How far an epoch of the supernet is. Told to listeners, and never recorded."""
 
-    epoch: int  # from 1
+    epoch: int  # from 1; 0: the supernet is being built, and there are no steps yet
     steps: int  # that are done
     of_steps: int
     seconds: float  # since it began

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nas.config.run import ONE_SHOT
 from nas.runs import Journal, SearchRun
+from nas.runs.events import SupernetProgress
 from nas.strategies.base import Driven, Proposal, Strategy
 from search_spaces.registry import Registry
 
@@ -65,6 +66,8 @@ def _nni(run: SearchRun) -> Strategy:
 
 
 def _train_supernet(journal: Journal[SearchRun], device: str, threads: int | None) -> None:
+    if journal.run.candidates is None:
+        journal.tell(SupernetProgress(epoch=0, steps=0, of_steps=0, seconds=0.0))  # imports alone take seconds
     from nas.strategies.oneshot.stage import find_candidates
 
     with journal.watch.span("supernet"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import fails, nasctl
@@ -14,13 +16,14 @@ from simulated_search import Simulated, begin, events_of, go_on, recorded, run_a
 
 from nas.data import DataConfig, Dataset, open_data
 from nas.engine import floor
-from nas.engine.floor import Floor, classical_floor, floor_beside, recall
-from nas.errors import SearchStopped
+from nas.engine.floor import NONE, Floor, classical_floor, floor_beside, recall
+from nas.errors import MachineFault, SearchStopped
 from nas.report import run_document
 from nas.report.tables.search import print_outcome
 from nas.runs import SearchRun
 from nas.runs.events import FloorMeasured, Noted, TrialSubmitted, WinnerChosen
 from nas.runs.folders import read_run
+from nas.trials import TrialResult
 
 SEARCH = {"space": "vgg", "trials": 8}
 
@@ -39,6 +42,15 @@ def reached(test: float) -> Floor:
 
 def never() -> FloorMeasured:
     raise AssertionError("asked for what is known")
+
+
+class Untested(Simulated):
+    """It is interrupted when the winner is to be scored."""
+
+    def wait(self, timeout: float | None = None) -> list[TrialResult]:
+        if self.queue[0][1].test:
+            raise KeyboardInterrupt
+        return super().wait(timeout)
 
 
 def outcome(run: SearchRun) -> str:
@@ -98,10 +110,11 @@ def test_interrupted_while_it_is_waited_for_it_comes_when_the_search_goes_on(tmp
     assert story(tmp_path / "run") == story(tmp_path / "whole")
 
 
-def test_a_confirmation_that_began_without_goes_on_without(tmp_path: Path) -> None:
+def test_a_confirmation_that_began_without_is_not_held_up_for_it(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "run", Simulated(stop_after=9), **SEARCH)
-    assert go_on(tmp_path / "run", Simulated(), floor=never).floor is None
+    assert go_on(tmp_path / "run", Simulated(), floor=reached(0.5)).floor == reaching(0.5)
+    assert place(tmp_path / "run") == "winner"
 
 
 def test_where_no_trial_finished_nobody_waits_for_it(tmp_path: Path) -> None:
@@ -115,6 +128,32 @@ def test_a_floor_that_cannot_be_is_a_note_and_the_search_goes_on(tmp_path: Path)
     assert run.notes == ["The floor was not measured: why."]
     assert "Floor:" not in outcome(run)
     assert run_document(run)["floor"] is None
+
+
+def test_what_the_machine_was_at_fault_for_is_asked_for_again(tmp_path: Path) -> None:
+    answers: list[MachineFault | FloorMeasured] = [MachineFault("No space left on device"), reaching(0.5)]
+
+    def floor() -> FloorMeasured:
+        answer = answers.pop(0)
+        if isinstance(answer, MachineFault):
+            raise answer
+        return answer
+
+    run = run_all(tmp_path / "run", floor=floor, **SEARCH)
+    assert (run.floor, run.notes, place(tmp_path / "run")) == (reaching(0.5), [], "winner")
+
+    answers = [MachineFault("No space left on device")] * 2 + [reaching(0.5)]
+    with pytest.raises(KeyboardInterrupt):  # after both, when the run can still be resumed
+        run_all(tmp_path / "stopped", Untested(), floor=floor, **SEARCH)
+    run = go_on(tmp_path / "stopped", Simulated(), floor=floor)
+    assert run.notes == [
+        "There is no floor: No space left on device. It is no fault of the data, and the next search tries again."
+    ]
+    assert (run.floor, run.is_done) == (reaching(0.5), True)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(tmp_path / "data", Untested(), floor=lambda: Noted(f"{NONE}why."), **SEARCH)
+    assert go_on(tmp_path / "data", Simulated(), floor=never).notes == [f"{NONE}why."]
 
 
 @pytest.mark.parametrize(("test", "below"), [(0.9999, True), (0.0001, False)])
@@ -165,13 +204,31 @@ def empty_cache(tmp_path: Path) -> DataConfig:
     return DataConfig(cache_dir=str(tmp_path / "cache"))
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The processes that compute and their channels."""
+    found: list[Any] = []
+    start = floor._start
+
+    def remembered(*arguments: Any) -> Any:
+        found.append(start(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(floor, "_start", remembered)
+    return found
+
+
 def test_it_is_computed_in_a_process_and_read_from_the_cache_afterwards(
-    tmp_path: Path, empty_cache: DataConfig, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, empty_cache: DataConfig, digits: Dataset, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = search_on(tmp_path / "run", digits.key, data=empty_cache)
     with floor_beside(run) as waited:
         assert waited is not None
+        started[0][0].kill()
+        with pytest.raises(MachineFault, match="was killed"):
+            waited()
         first = waited()
+    assert len(started) == 2 and not any(process.is_alive() for process, _ in started)
     assert isinstance(first, FloorMeasured), first
     assert first.method == "RBF SVM on pixels"
     assert first.test["balanced_accuracy"] == pytest.approx(0.938, abs=0.01)
@@ -210,29 +267,32 @@ def test_what_goes_wrong_in_the_process_is_the_note(tmp_path: Path, empty_cache:
     assert isinstance(noted, Noted) and "DataError: There is no" in noted.text
 
 
-def test_a_process_that_is_killed_is_noted_and_none_is_left(
-    tmp_path: Path, empty_cache: DataConfig, monkeypatch: pytest.MonkeyPatch
+def test_a_search_does_not_wait_for_ever_and_none_is_left(
+    tmp_path: Path, empty_cache: DataConfig, started: list[Any]
 ) -> None:
-    started = []
-    start = floor._start
-
-    def remembered(*arguments: object) -> object:
-        started.append(start(*arguments))
-        return started[-1]
-
-    monkeypatch.setattr(floor, "_start", remembered)
-    with floor_beside(search_on(tmp_path / "run", "key", data=empty_cache)) as waited:
-        started[0][0].kill()
-        assert waited is not None
-        noted = waited()
-    assert isinstance(noted, Noted) and "was killed" in noted.text
     hurried = search_on(tmp_path / "hurried", "key", data=empty_cache, time_limit=0.1)
     with floor_beside(hurried) as waited:
         assert waited is not None
-        noted = waited()
-        os.kill(started[1][0].pid, 0)
-    assert isinstance(noted, Noted) and "took too long" in noted.text
-    assert not any(process.is_alive() for process, _ in started)
+        for _ in range(2):
+            with pytest.raises(MachineFault, match="took too long"):
+                waited()
+        ((process, _),) = started  # it goes on
+        os.kill(process.pid, 0)
+    assert not process.is_alive()
+
+
+def test_a_full_disk_is_no_fault_of_the_data(tmp_path: Path, empty_cache: DataConfig, started: list[Any]) -> None:
+    """A limit on the size of files stands for it; processes inherit it."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    run = search_on(tmp_path / "run", "key", data=empty_cache)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+        with floor_beside(run) as waited:
+            assert waited is not None
+            with pytest.raises(MachineFault, match=r"cache folder .* is full"):
+                waited()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_scores_that_are_known_are_not_computed_again(digits: Dataset, empty_cache: DataConfig) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +17,18 @@ import pytest
 from simulated_search import MOST, TASK, Simulated, begin, config, events_of, go_on, recorded, run_all, story
 
 from budgets import Budget, cost_of, costs_of
+from nas.awake import awake
 from nas.engine.advice import duration
 from nas.engine.plan import Plan, start
 from nas.engine.search import run_search
-from nas.errors import MachineFault, ReplayError, RunError, SearchStopped
+from nas.errors import MachineFault, ReplayError, RunError, SearchStopped, TrialError
 from nas.executors import WorkerSlot
 from nas.executors.base import TOO_LONG
+from nas.executors.local import describe_exit
 from nas.runs import EventLog, Run, load_run, load_search
 from nas.runs.events import Event, SearchStarted, SettingsChanged, TrialEnded, TrialSubmitted, WinnerChosen
 from nas.runs.retention import drop_weights
+from nas.training.evaluation import check_finite
 from nas.trials.spec import TrialResult
 from nas.units import parse_duration
 from search_spaces import SearchSpace, get_space, space_names
@@ -302,23 +306,34 @@ def test_confirmations_that_took_too_long_ask_for_more_time(tmp_path):
     assert go_on(folder, Slow(folder, slow=slow)).state == "done"
 
 
+def not_finite() -> str:
+    """As a training says it."""
+    with pytest.raises(TrialError) as caught:
+        check_finite({"epoch": 1, "learning_rate": 1e30, "train_loss": float("nan")}, "train_loss")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("trials", [3, 30], ids=["all", "ten in a row"])
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        ("simulated", "try others: nasctl resume run --runs {runs} --trials 6"),
-        ("worker was killed by signal 9 (SIGKILL); often the system ran out of memory", "--trials 6 --workers 1"),
-        ("TrialError: train_loss is not finite", "lower --learning-rate"),
+        ("simulated", "{what}: nasctl resume run --runs {runs}{more}"),
+        (describe_exit(-signal.SIGKILL), "one at a time: nasctl resume run --runs {runs}{more} --workers 1"),
+        ("out of memory on cuda:0: CUDA out of memory", "one at a time: nasctl resume run --runs {runs}{more}"),
+        (not_finite(), "lower --learning-rate"),
+        ("loss on rank is inf, not a number that ranks", "lower --learning-rate"),
     ],
 )
-def test_advice_is_by_the_cause(tmp_path, error, advice):
+def test_advice_is_by_the_cause(tmp_path, error, advice, trials):
     class Failing(Simulated):
         def wait(self, timeout: float | None = None) -> list[TrialResult]:
             (result,) = super().wait(timeout)
             return [TrialResult(result.id, "failed", error=error)]
 
     with pytest.raises(SearchStopped) as caught:
-        run_all(tmp_path / "run", Failing(), trials=3)
-    assert advice.format(runs=tmp_path) in str(caught.value)
+        run_all(tmp_path / "run", Failing(), trials=trials)
+    what, more = ("try others", " --trials 6") if trials == 3 else ("go on", "")
+    assert advice.format(runs=tmp_path, what=what, more=more) in str(caught.value)
     assert "--time-limit" not in str(caught.value) and "--trial-timeout" not in str(caught.value)
 
 
@@ -374,6 +389,14 @@ def test_a_time_limit_starts_no_further_trial(tmp_path):
     assert str(caught.value).endswith("--time-limit 60s") and "--trials" not in str(caught.value)
     give(tmp_path / "run", time_limit=60.0)
     assert go_on(tmp_path / "run", Simulated()).state == "done"
+
+
+def test_a_time_limit_that_starting_alone_took_is_made_much_longer(tmp_path, monkeypatch):
+    """Twice as much would be spent on starting again."""
+    with begin(tmp_path / "run", time_limit=10.0) as log:
+        monkeypatch.setattr("nas.runs.log.awake", lambda: awake() + 100)
+        with pytest.raises(SearchStopped, match=r"none was started in the time.*--time-limit 7m$"):
+            run_search(recorded(log), log, [WorkerSlot("cpu", 1)], [], lambda slots: Simulated())
 
 
 def test_a_time_limit_leaves_time_to_confirm(tmp_path):

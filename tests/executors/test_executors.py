@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -228,6 +229,38 @@ class TestDeaths:
                     ended += [result.id for result in executor.wait(LIMIT)]
             assert ended in (["b"], [])  # the second: it had not ended by then
             assert executor.num_running
+
+    @pytest.mark.parametrize("hindered", ["victim's restart", "next trial"])
+    def test_what_ended_is_told_before_no_process_can_be_started(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hindered: str
+    ) -> None:
+        """Else a trained trial of another worker would have to be trained again."""
+
+        def refused(slots: list[WorkerSlot], run: str) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        with workers("as_told", CPU, CPU) as executor:
+            done, dying = executor._workers
+            for worker in (done, dying):
+                worker.submit(spec())
+            while executor.num_running:  # so that both have nothing more to tell
+                executor.wait(LIMIT)
+            monkeypatch.setattr(local, "start_server", refused)
+            done.submit(spec("done"))
+            if hindered == "next trial":
+                os.kill(dying._process.pid, signal.SIGKILL)  # type: ignore[union-attr, arg-type]
+                wait_until(lambda: not dying._is_alive())
+                executor.submit(spec("victim"))
+            else:
+                dying.submit(spec("victim", seed=9))
+                wait_until(lambda: not dying._is_alive())
+            wait_until(lambda: done._channel.poll())  # type: ignore[union-attr]
+            ended: list[str] = []
+            with pytest.raises(MachineFault, match="could not be started: Too many open files"):
+                while True:
+                    ended += [result.id for result in executor.wait(LIMIT)]
+            assert ended == ["done"]
+            assert executor.num_running == 1  # it has no result, and is trained again
 
     @pytest.mark.parametrize("run", ["no_such_module:run", "trial_functions:no_such_function"])
     def test_a_worker_that_cannot_start_says_why(self, run: str) -> None:

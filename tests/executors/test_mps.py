@@ -27,6 +27,7 @@ if [ "$1" = -d ]; then
     echo "start $CUDA_VISIBLE_DEVICES $CUDA_MPS_PIPE_DIRECTORY" >> "$JOURNAL"
     touch "$CUDA_MPS_PIPE_DIRECTORY/control"
 else
+    [ -e "$JOURNAL.busy-${CUDA_MPS_PIPE_DIRECTORY##*/}" ] && exec sleep 60
     read -r command
     echo "$command $CUDA_MPS_PIPE_DIRECTORY" >> "$JOURNAL"
 fi
@@ -90,6 +91,24 @@ def test_it_ends_when_the_run_is_killed(journal: Path) -> None:
     while Path(folder).exists() and time.monotonic() < end:
         time.sleep(0.02)
     assert lines(journal)[1:] == [f"quit {folder}"] and not Path(folder).exists()
+
+
+def test_folders_of_killed_runs_go_with_their_daemons(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was killed with all of its group, as batch systems do, left both."""
+    monkeypatch.setattr("tempfile.tempdir", str(journal.parent))
+    left, served = (journal.parent / f".tmp-nasctl-mps-{letter * 12}" for letter in "ab")
+    for folder in (left, served):
+        folder.mkdir(mode=0o700)
+    Path(f"{journal}.busy-{served.name}").touch()
+    monkeypatch.setattr(mps, "END_LIMIT", 0.5)
+    with mps.shared_gpus(SHARED, works=lambda variables: True) as shared:
+        folder = Path(shared["cuda:0"][mps.PIPES])
+        with mps.shared_gpus([WorkerSlot("cuda:1", 1)] * 2, works=lambda variables: True) as others:
+            assert folder.exists() and Path(others["cuda:1"][mps.PIPES]).exists()  # each other's they leave alone
+        assert f"quit {left}" in lines(journal) and not left.exists()
+        assert served.exists()  # its daemon did not end
+    assert f"quit {folder}" in lines(journal)
+    assert not folder.exists()
 
 
 def test_a_run_goes_on_without(journal: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from nas.report.live import Live, Plain, eta, standing, supernet_eta
 from nas.report.tables.search import print_plan, print_run
 from nas.report.tables.supernet import print_supernet
 from nas.runs import as_search
-from nas.runs.events import Noted
+from nas.runs.events import Noted, SupernetProgress
 from nas.runs.run import fold
 from nas.units import memory
 
@@ -87,6 +87,31 @@ def test_plain_lines_tell_every_epoch(log):
     assert "0:10 left" in lines[-1]  # 2 of 4 trials and 3 confirmations, 4 s each, 2 at once
 
 
+def test_plain_lines_tell_soon_that_a_supernet_is_built_and_how_far_its_epochs_are(log):
+    console = recording()
+    log.journal.listeners = (Plain(console, 2).on_event,)
+    for event in (SupernetProgress(0, 0, 0, 0.0), None, SupernetProgress(1, 1, 60, 3.0)):
+        log.journal.tell(event) if event else log.supernet()
+    built, size = told(console)
+    assert built == "supernet  is being built" and "1,234,567 weights" in size
+    console = recording()
+    log.journal.listeners = (Plain(console, 2).on_event,)
+    for step in range(1, 61):
+        log.journal.tell(SupernetProgress(1, step, 60, step * 1.0))
+    log.epoch(1)
+    for step in range(1, 61):
+        log.journal.tell(SupernetProgress(2, step, 60, step * 1.0))
+    lines = [line for line in told(console) if "step" in line]
+    assert lines == [
+        "epoch 1/12: step 5 of 60, 0:55 left in this epoch, at least 11:55 in all",
+        "epoch 1/12: step 25 of 60, 0:35 left in this epoch, at least 11:35 in all",
+        "epoch 1/12: step 45 of 60, 0:15 left in this epoch, at least 11:15 in all",
+        "epoch 2/12: step 20 of 60, 0:40 left in this epoch",
+        "epoch 2/12: step 40 of 60, 0:20 left in this epoch",
+        "epoch 2/12: step 60 of 60, 0:00 left in this epoch",
+    ]
+
+
 def test_without_alphas_nothing_is_said_of_them(tmp_path):
     console = recording()
     log = Log(tmp_path / "one", Plain(console, 1).on_event, strategy="random-oneshot", space="vgg")
@@ -114,8 +139,12 @@ def test_live_bars_stay_within_110_columns(log):
         assert all(len(line) <= 110 for line in text.splitlines())
         return text
 
+    log.journal.tell(SupernetProgress(0, 0, 0, 0.0))
+    assert "supernet  is being built" in bars()
     log.supernet()
     assert "0/12" in bars()
+    log.journal.tell(SupernetProgress(1, 100, 1000, 4000.0))
+    assert "step 100 of 1000, 10:00:00 left in this epoch, at least 132:13:20 in all" in bars()
     for number in range(1, 6):
         log.epoch(number)
     shown = bars()

@@ -22,7 +22,7 @@ from budgets import cost_of
 from nas.engine.search import run_search
 from nas.errors import NasctlError, RunError, SearchStopped
 from nas.executors import WorkerSlot
-from nas.runs import EventLog, Run, SearchRun, as_search
+from nas.runs import EventLog, Journal, Run, SearchRun, as_search
 from nas.runs import run as runs_module
 from nas.runs.events import (
     CandidatesRanked,
@@ -33,10 +33,12 @@ from nas.runs.events import (
     SessionStopped,
     SettingsChanged,
     SupernetEpoch,
+    SupernetProgress,
     SupernetStarted,
     TrialSubmitted,
 )
 from nas.runs.folders import read_run
+from nas.strategies import get_strategy
 from nas.strategies.oneshot import checkpoint
 from nas.strategies.oneshot.training import SupernetTraining
 
@@ -221,6 +223,18 @@ def test_a_disk_that_refuses_is_told_and_nothing_is_lost(stopped: Path, monkeypa
         assert [path.name for path in (stopped / "supernet").iterdir()] == ["checkpoint.safetensors"]
         assert (stopped / "supernet" / "checkpoint.safetensors").read_bytes() == before
         assert find(store).candidates is not None
+
+
+def test_that_a_supernet_is_built_is_told_before_it_takes_time(tmp_path: Path) -> None:
+    told: list[Event] = []
+
+    def listener(event: Event, run: Run) -> None:
+        told.append(event)
+        raise KeyboardInterrupt
+
+    with begin(tmp_path / "run") as store, pytest.raises(KeyboardInterrupt):
+        get_strategy("darts").prepare(Journal(recorded_search(store), store, [listener]), "cpu", 1)
+    assert told == [SupernetProgress(epoch=0, steps=0, of_steps=0, seconds=0.0)]
 
 
 def test_a_checkpoint_holds_tensors_alone(stopped: Path) -> None:

@@ -40,7 +40,7 @@ def threads_of_torch(spec: TrialSpec, device: str, report: EpochReport) -> Trial
 
 def as_told(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """Does what the seed says: 9 and 11 kill the worker with that signal, 2 leaves, 3 returns junk,
-    4 sleeps, 5 for half a second of its own; 0 finishes."""
+    4 sleeps, 5 for half a second of its own, 6 takes 4 GB; 0 finishes."""
     if spec.log_path is not None:
         Path(spec.log_path).write_text(str(os.getpid()))
     match spec.seed:
@@ -55,6 +55,8 @@ def as_told(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
         case 5:
             for _ in range(25):
                 time.sleep(0.02)
+        case 6:
+            return finished(spec, size=len(b"x" * (4 << 30)))
     return finished(spec, pid=os.getpid())
 
 
