@@ -60,6 +60,7 @@ from nas.cli.flags import (
     Workers,
     all_flags,
     data_options,
+    label_options,
     option,
 )
 
@@ -289,11 +290,12 @@ def predict(
 
 
 @app.command()
+@label_options
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported folder, RUN, or RUN:TRIAL.")],
     data: Annotated[
         Text,
-        option("A folder with a folder for each class, an .npz... [default: the run's own test]", "DATA", "--data"),
+        option("Other data, of its test part if it has one. [default: the run's own test]", "DATA", "--data"),
     ] = None,
     split: Annotated[Text, option("Of the run's own: train, select, rank or test. [default: test]", "NAME")] = None,
     picture: Annotated[Text, option("Draw the confusion matrix: confusion.png.", "FILE")] = None,
@@ -301,12 +303,13 @@ def evaluate(
     int8: Int8 = False,
     runs: Runs = "runs",
     json: Json = False,
+    **data_flags: Any,
 ) -> None:
     """Score a network on labelled images: accuracies, precision, recall and F1 by class, who is taken for whom."""
+    flags = all_flags(locals())
     from nas.cli.commands.evaluate import evaluate_command
 
-    code = evaluate_command(model, runs, data=data, split=split, picture=picture, prior=prior, int8=int8, as_json=json)
-    raise typer.Exit(code)
+    raise typer.Exit(evaluate_command(flags))
 
 
 app.add_typer(baseline, name="baseline")

@@ -99,6 +99,8 @@ DATA_OPTIONS: Mapping[str, Any] = {
     "drop_small_classes": DropSmallClasses,
     "ignore_val": IgnoreVal,
 }
+# Of these, what is about which images there are and which class they have: what other data to score a network on takes.
+LABEL_OPTIONS = {name: DATA_OPTIONS[name] for name in ("columns", "match", "ignore", "class_level", "classes")}
 Strategy = Annotated[
     Text,
     option(
@@ -209,8 +211,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
-def data_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command those of ``DATA_OPTIONS`` that it does not declare itself, after its parameter data or path.
+def data_options(command: Callable[..., None], options: Mapping[str, Any] = DATA_OPTIONS) -> Callable[..., None]:
+    """Give a command those of ``options`` that it does not declare itself, after its parameter data or path.
 
     It takes them as ``**data_flags``; ``all_flags`` puts them beside the others.
     """
@@ -221,7 +223,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
             name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind,
             default=False if get_args(kind)[0] is bool else None,
         )
-        for name, kind in DATA_OPTIONS.items()
+        for name, kind in options.items()
         if name not in names
     ]  # fmt: skip
     place = 1 + max(names.index(name) for name in ("data", "path") if name in names)
@@ -234,6 +236,11 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
     whole.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     whole.__annotations__ = {p.name: p.annotation for p in parameters}
     return whole
+
+
+def label_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The same with ``LABEL_OPTIONS``."""
+    return data_options(command, LABEL_OPTIONS)
 
 
 def all_flags(local: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Decoded sets on disk: found again by content, filled by one process at a time, whole or not there at all.
 
-sets/<content key>/     images.npy, labels.npy, parts.npy, survey.json; complete since it has its name
+sets/<content key>/     images.npy, decoded.json, and results that are kept (see ``nas.data.kept``); complete since it
+                        has its name
 sets/.tmp-<key>-<...>/  being filled by the process that holds locks/<key>, or left by a kill
-index/<quick key>.json  the content key that belongs to a source's cheap fingerprint
+index/<quick key>.json  what a look at a source of this cheap fingerprint found, after its checksum
 floors/                 what classical methods reach on a set and its splits (see ``nas.engine.floor``)
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 from nas.errors import DataError
 from nas.files import locked, new_folder, remove_leftovers, write_atomically
 
-SURVEY = "survey.json"  # written last; its "files" are sizes and checksums of the arrays beside it
+SEAL = "decoded.json"  # written last; its "files" are sizes and checksums of the arrays beside it
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 OUR_DISK = _FULL | {errno.EACCES, errno.EPERM, errno.EROFS}  # what the cache folder can do wrong
 
@@ -55,19 +56,23 @@ class Cache:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def lookup(self, quick: str) -> Path | None:
-        """The folder of the set last seen under this cheap key, if it is there and undamaged."""
+    def recall(self, quick: str) -> str | None:
+        """The text that was remembered under this cheap key, if it is there and undamaged."""
         try:
-            key = json.loads((self.root / "index" / f"{quick}.json").read_text())["content"]
-            folder = self.root / "sets" / str(key)
-        except (OSError, ValueError, KeyError, TypeError):
+            checksum, _, text = (self.root / "index" / f"{quick}.json").read_text().partition("\n")
+        except (OSError, ValueError):
             return None
-        return folder if is_intact(folder) else None
+        return text if checksum == str(zlib.crc32(text.encode())) else None
 
-    def remember(self, quick: str, folder: Path) -> None:
-        """Let ``lookup`` find this folder under a cheap key."""
+    def remember(self, quick: str, text: str) -> None:
+        """Let ``recall`` give this text again."""
         with writing(self.root):
-            write_atomically(self.root / "index" / f"{quick}.json", json.dumps({"content": folder.name}))
+            write_atomically(self.root / "index" / f"{quick}.json", f"{zlib.crc32(text.encode())}\n{text}")
+
+    def lookup(self, key: str) -> Path | None:
+        """The folder of the set ``key``, if it is there and undamaged."""
+        folder = self.root / "sets" / key
+        return folder if is_intact(folder) else None
 
     def fill(self, key: str, build: Callable[[Path], None]) -> Path:
         """The folder of the set ``key``, made by ``build(empty folder)`` unless it is there and undamaged.
@@ -103,22 +108,20 @@ def held(folder: Path) -> int:
 
 
 def seal(folder: Path) -> dict[str, list[int]]:
-    """By the name of each array in ``folder``, its bytes and their checksum: the "files" of a survey."""
+    """By the name of each array in ``folder``, its bytes and their checksum: the "files" of ``SEAL``."""
     return {path.name: [path.stat().st_size, _checksum(path)] for path in sorted(folder.glob("*.npy"))}
 
 
 def is_intact(folder: Path) -> bool:
     """Whether every array of a set is there as it was written. Reads them: a second for 3 GB."""
     try:
-        files = json.loads((folder / SURVEY).read_text())["files"]
+        files = json.loads((folder / SEAL).read_text())["files"]
         return bool(files) and all(_is_sealed(folder / name, seal) for name, seal in files.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
-def _is_sealed(path: Path, sealed: int | list[int]) -> bool:
-    if isinstance(sealed, int):  # of an older version, which kept sizes alone
-        return path.stat().st_size == sealed
+def _is_sealed(path: Path, sealed: list[int]) -> bool:
     size, checksum = sealed
     return path.stat().st_size == size and _checksum(path) == checksum
 

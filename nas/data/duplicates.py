@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from nas.data.kept import kept
 from nas.data.pooling import pooled
-from nas.files import write_atomically
 
 Rows = npt.NDArray[np.int64]
 Images = npt.NDArray[np.uint8]  # (N, C, H, W)
 Vectors = npt.NDArray[np.float32]
 
+_IDENTICAL, _NEAR = 1, 1  # versions of the two methods
 _SIDE = 8  # of the thumbnails that near-duplicates are looked for by
 _FLAT = 4.0  # grey levels: thumbnails whose standard deviation is below show nothing to compare
 _COMPONENTS, _BANDS = 16, 6  # of the hash
@@ -30,7 +28,7 @@ _MOST_COMPARED = 1_500  # candidates, the likeliest: comparing one with the whol
 
 def identical_groups(folder: Path, images: Images) -> Rows:
     """For each image the first row with the same pixels, which is its own where there is none before it."""
-    return _kept(folder / "identical.npy", lambda: _identical(images))
+    return kept(folder, "identical", _IDENTICAL, lambda: _identical(images))
 
 
 def near_duplicates(folder: Path, images: Images, groups: Rows) -> Rows:
@@ -38,20 +36,7 @@ def near_duplicates(folder: Path, images: Images, groups: Rows) -> Rows:
 
     Of identical images only the first is compared.
     """
-    return _kept(folder / "near.npy", lambda: _near(images, np.flatnonzero(groups == np.arange(len(groups)))))
-
-
-def _kept(path: Path, make: Callable[[], Rows]) -> Rows:
-    """What is in the file, or is made and put there if it may be written."""
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        stored: Rows = np.load(path)
-        return stored
-    made = make()
-    buffer = io.BytesIO()
-    np.save(buffer, made)
-    with contextlib.suppress(OSError):
-        write_atomically(path, buffer.getvalue())
-    return made
+    return kept(folder, "near", _NEAR, lambda: _near(images, np.flatnonzero(groups == np.arange(len(groups)))))
 
 
 def _identical(images: Images) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +14,10 @@ from nas.config import DataConfig
 from nas.data.cache import cache_root
 from nas.data.dataset import Preprocessing
 from nas.data.printable_names import printable_names
+from nas.data.selection import OUT, select
 from nas.data.sources.base import Found, Progress
 from nas.data.sources.find import find_source
+from nas.data.splits import Rows
 
 _SHOWN_SIDE = 160  # pixels that originals are shrunk to
 
@@ -49,37 +52,38 @@ def class_examples(
     source = find_source(config, cache_root(config.cache_dir))
     source.fingerprint()
     found = printable_names(source.look(progress))
+    used = select(config, found).parts != OUT
     places = [found.classes.index(name) for name in names]
     chosen = places if len(places) <= most else [*places[: most // 2], *places[-(most // 2) :]]
-    return [_of(found, label, target, each) for label in chosen]
+    return [
+        _of(found, found.classes[label], np.flatnonzero(used & (found.labels == label)), target, each)
+        for label in chosen
+    ]
 
 
-def _of(found: Found, label: int, target: Preprocessing, each: int) -> ClassExamples:
-    rows = np.flatnonzero(found.labels == label)
-    areas = found.sizes[rows].prod(axis=1)
-    ends = [] if not len(rows) else [rows[areas.argmin()], rows[areas.argmax()]]
-    sizes = dict.fromkeys((int(found.sizes[row][1]), int(found.sizes[row][0])) for row in ends)
-    kinds = Counter(found.kinds[row] for row in rows.tolist()) if found.kinds else Counter[str]()
+def _of(found: Found, name: str, rows: Rows, target: Preprocessing, each: int) -> ClassExamples:
+    headers = [found.headers[kind] for kind in found.kinds[rows].tolist()]
+    by_area = sorted({(header.width, header.height) for header in headers}, key=lambda size: (math.prod(size), size))
+    kinds = Counter(f"{header.format} {header.mode}" for header in headers)
     return ClassExamples(
-        name=found.classes[label],
+        name=name,
         count=len(rows),
-        sizes=tuple(sizes),
+        sizes=tuple(by_area[:1] + by_area[1:][-1:]),
         kinds=tuple(kind for kind, _ in kinds.most_common()),
         pairs=tuple(_pairs(found, rows, target, each)),
     )
 
 
-def _pairs(
-    found: Found, rows: Sequence[int] | npt.NDArray[np.int64], target: Preprocessing, each: int
-) -> list[tuple[Pixels, Pixels]]:
+def _pairs(found: Found, rows: Rows, target: Preprocessing, each: int) -> list[tuple[Pixels, Pixels]]:
     """Examples from the whole length of the class; those that are broken after all are passed over."""
+    assert found.read is not None, "only today's look can read"
     pairs: list[tuple[Pixels, Pixels]] = []
     for row in dict.fromkeys(int(rows[place]) for place in np.linspace(0, len(rows) - 1, 3 * each).round().astype(int)):
-        height, width = map(int, found.sizes[row])
+        height, width, grey = found.headers[found.kinds[row]][:3]
         scale = min(1, _SHOWN_SIDE / max(height, width))
         small = replace(
             target,
-            channels=1 if found.grey else 3,
+            channels=1 if grey else 3,
             height=max(1, round(scale * height)),
             width=max(1, round(scale * width)),
             fit="resize",

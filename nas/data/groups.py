@@ -10,9 +10,13 @@ import numpy.typing as npt
 from nas.data.dataset import SPLIT_NAMES
 from nas.data.dealing import GroupsTooFew, Rows
 from nas.data.sources.base import PARTS
-from nas.data.validation import some
+from nas.data.validation import TooFew, some
 
 _DO_WITHOUT = "or do without groups (leave --group out; of a label file, --columns group=)"
+_CURE = (
+    "Add images of other groups, leave these classes out by --drop-small-classes, choose a finer --group, "
+    f"{_DO_WITHOUT}."
+)
 
 
 def group_remarks(
@@ -54,17 +58,20 @@ def parted_group_faults(grouped_by: str, parts: npt.NDArray[np.uint8], groups: R
     ]
 
 
-def too_few_groups(grouped_by: str, classes: Sequence[str], error: GroupsTooFew) -> str:
-    """Why some classes cannot be in every split."""
+def too_few_groups(grouped_by: str, classes: Sequence[str], error: GroupsTooFew) -> TooFew:
+    """Classes that cannot be in every split."""
+    why = f"too few groups by {grouped_by} for every split"
+    return TooFew((_few_groups_fault(grouped_by, classes, error),), error.groups, why)
+
+
+def _few_groups_fault(grouped_by: str, classes: Sequence[str], error: GroupsTooFew) -> str:
     listed = some([f"{classes[c]} ({count})" for c, count in error.groups.items()])
     if min(error.groups.values()) < error.piles:
         return (
             f"Too few groups by {grouped_by} of: {listed}. A group stays in one split, so every "
-            f"class must be in at least {error.piles} groups. Add images of other groups, remove these classes, choose "
-            f"a finer --group, {_DO_WITHOUT}."
+            f"class must be in at least {error.piles} groups. {_CURE}"
         )
     return (
         f"Groups by {grouped_by} cannot be dealt so that train has 2 images and every other split "
-        f"1 of: {listed}; the numbers are the groups that hold them. Add images of other groups, remove these classes, "
-        f"choose a finer --group, {_DO_WITHOUT}."
+        f"1 of: {listed}; the numbers are the groups that hold them. {_CURE}"
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from nas.data.dataset import Levels, Preprocessing
+from nas.data.dataset import Preprocessing
 from nas.data.pixels import (
     DEEP_MODES,
     DEEPEST,
@@ -24,23 +24,12 @@ from nas.data.pixels import (
     prepared,
     scaled,
 )
+from nas.data.sources.base import Header
 
-__all__ = ["SUFFIXES", "Header", "decode_array", "decode_file", "read_header", "reason", "suffix_of"]
+__all__ = ["SUFFIXES", "decode_array", "decode_file", "read_header", "reason", "suffix_of"]
 
 SEVERAL_PAGES = "Images with several pages or frames, of which the first is used"
 DEEP_COLOURS = "Images with colours of 16 bits, of which the upper 8 are used"
-
-
-class Header(NamedTuple):  # one is kept for every file of a set while it is looked at
-    """What an image file says of itself; ``height`` and ``width`` in pixels, upright."""
-
-    height: int
-    width: int
-    grey: bool
-    mode: str
-    format: str
-    extent: Levels | None = None  # of a deep image: its least and largest value
-    notes: tuple[str, ...] = ()  # what of it is left out
 
 
 def read_header(content: bytes) -> Header:

@@ -3,55 +3,83 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from nas.config import DataConfig
-from nas.data.cache import Cache, cache_root, held, writing
-from nas.data.dataset import DataReport, Dataset, Duplicates, Pair, Preprocessing
+from nas.data import looks
+from nas.data.cache import Cache, cache_root, held
+from nas.data.dataset import Broken, DataReport, Dataset, Duplicates, Pair, Preprocessing
 from nas.data.dealing import GroupsTooFew
-from nas.data.decode import Survey, decode, read_survey, survey_of
+from nas.data.decode import decode, failures_in
 from nas.data.duplicates import identical_groups, near_duplicates
 from nas.data.groups import group_remarks, parted_group_faults, too_few_groups
 from nas.data.printable_names import printable, printable_names
 from nas.data.selection import OUT, Selection, select
-from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress
+from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress, Unread
 from nas.data.sources.find import find_source
+from nas.data.sources.masks import flat_images, flat_kind
 from nas.data.splits import Rows, long_tail, make_splits
+from nas.data.survey import Survey, clipped_notes, survey_of
 from nas.data.validation import (
     Proposal,
+    TooFew,
     broken_faults,
     duplicate_faults,
-    few_different_faults,
-    few_images_faults,
+    few_different,
+    few_images,
     proposed_size,
     split_remarks,
     structure_faults,
 )
-from nas.errors import DataError, attempt
-from nas.files import write_atomically
+from nas.errors import DataError
 
 _FORMAT = "5"  # of the cached arrays and of the splits; a change makes old caches and keys unknown
-_NAMES = "names.txt"  # of the decoded images, a line each
 
 
 @dataclass(frozen=True)
 class _Examined:
-    """What is known of a source; ``folder`` holds its arrays unless ``faults`` or ``proposal`` kept it from being
+    """What is known of a source; ``folder`` holds its images unless ``faults`` or ``proposal`` kept it from being
     decoded."""
 
     name: str
-    survey: Survey
+    found: Found
     selection: Selection
+    survey: Survey
+    target: Preprocessing | None
     folder: Path | None
     faults: tuple[str, ...]
     remarks: tuple[str, ...]
     rows: dict[str, Rows]  # of each split; none with ``faults``
-    proposal: Proposal | None = None
-    identical: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # groups of identical images
-    copies: Rows | None = None  # those of them that splitting does not tear apart, if there are any
+    proposal: Proposal | None
+    identical: Rows  # groups of identical images
+    copies: Rows | None  # those of them that splitting does not tear apart, if there are any
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What of a source is used, and as what pixels; ``key`` names the decoded copy. Neither with ``faults`` or a
+    ``proposal``, nor without a readable image."""
+
+    selection: Selection
+    faults: list[str]
+    survey: Survey
+    proposal: Proposal | None
+    target: Preprocessing | None
+    key: str
+
+
+@dataclass(frozen=True)
+class _Splits:
+    """Rows of each split, or why there are none; where small classes alone are the reason, which."""
+
+    rows: dict[str, Rows] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    too_few: TooFew | None = None
+    copies: Rows | None = None
 
 
 def open_data(config: DataConfig, *, progress: Progress | None = None) -> Dataset:
@@ -63,7 +91,7 @@ def open_data(config: DataConfig, *, progress: Progress | None = None) -> Datase
     examined = _examine(config, progress)
     faults = [*examined.faults, *_broken(config, examined)]
     if not config.allow_duplicates and examined.folder is not None:
-        faults += duplicate_faults(_identical(examined.folder, examined))
+        faults += duplicate_faults(_identical(examined))
     if examined.proposal:
         faults.append(examined.proposal.fault)
     if faults or examined.folder is None:
@@ -78,32 +106,32 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
     there is no such source.
     """
     examined = _examine(config, progress)
-    survey, selection, proposal = examined.survey, examined.selection, examined.proposal
+    survey, selection, folder = examined.survey, examined.selection, examined.folder
+    target, proposal = examined.target, examined.proposal
     duplicates = Duplicates()
-    if examined.folder is not None:
-        near = near_duplicates(examined.folder, _images(examined.folder), examined.identical)
-        identical = _identical(examined.folder, examined)
-        duplicates = Duplicates(identical=identical, similar=_pairs(examined.folder, examined, near))
+    if folder is not None:
+        near = near_duplicates(folder, _images(folder), examined.identical)
+        duplicates = Duplicates(identical=_identical(examined), similar=_pairs(examined, near))
     faults = [*examined.faults, *_broken(config, examined)]
     faults += [] if config.allow_duplicates else duplicate_faults(duplicates.identical)
     own = selection.own_parts
     return DataReport(
         name=examined.name,
         classes=selection.classes,
-        input_shape=survey.input_shape,
+        input_shape=target.shape if target else None,
         found={"all" if own == [TRAIN] else PARTS[part]: selection.present[part].tolist() for part in own},
         splits=_counts(selection, examined.rows),
         image_sizes=survey.image_sizes,
         modes=survey.modes,
         formats=survey.formats,
-        broken=survey.broken,
-        num_ignored=survey.num_ignored,
+        broken=tuple(Broken(one.name, one.reason) for one in selection.broken),
+        num_ignored=examined.found.num_ignored,
         faults=tuple(faults),
-        cache_path=examined.folder,
-        cache_bytes=(held(examined.folder), held(examined.folder.parent)) if examined.folder else None,
+        cache_path=folder,
+        cache_bytes=(held(folder), held(folder.parent)) if folder else None,
         levels=survey.levels,
-        preprocessing=survey.input_shape and Preprocessing.of(survey.input_shape, config.fit, survey.levels),
-        notes=survey.notes,
+        preprocessing=target,
+        notes=survey.notes | dict(examined.found.notes.most_common()) | clipped_notes(survey),
         remarks=examined.remarks,
         duplicates=duplicates,
         proposal=proposal.flags if proposal else None,
@@ -112,65 +140,140 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
 
 
 def _broken(config: DataConfig, examined: _Examined) -> list[str]:
-    survey = examined.survey
-    return [] if config.skip_broken else broken_faults(survey.broken, survey.present)
+    return [] if config.skip_broken else broken_faults(examined.selection)
 
 
 def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
+    """Look at the source, or recall what a look found, and decode what has not been decoded."""
     root = cache_root(config.cache_dir)
-    source = find_source(config, root)
-    cache = Cache(root)
-    wanted = f"{config.image_size}:{config.fit}" if config.image_size else "own"
-    quick = _hash(_FORMAT, source.fingerprint(), wanted, *([config.colours] if config.colours else []))
+    source, cache = find_source(config, root), Cache(root)
+    quick = _hash(looks.VERSION, source.fingerprint())
     name, told = printable(source.name), tuple(map(printable, source.remarks))
-    folder = cache.lookup(quick)
-    if folder is None or not (folder / _NAMES).is_file():
+    recalled = cache.recall(quick)
+    found = looks.read(recalled) if recalled else None
+    choice = _choose(config, found, told) if found else None
+    folder = cache.lookup(choice.key) if choice and choice.key else None
+    if found is None or choice is None or (choice.key and folder is None):
         found = printable_names(source.look(progress))
-        survey = survey_of(found)
-        selection = select(config, found.classes, found.present, found.labels, found.parts)
-        faults = [*selection.faults, *structure_faults(selection, told)]
-        proposal = None if config.size else proposed_size(found)
-        if faults or proposal or not len(found.labels):  # without a readable image there is nothing to decode
-            return _concluded(config, name, told, survey, selection, found.groups, proposal=proposal)
-        folder = _decoded(cache, found, _preprocessing(found, config), progress)
         if found.repeatable:
-            cache.remember(quick, folder)
-    survey = read_survey(folder)
-    selection = select(config, survey.classes, np.array(survey.present), *_labels_and_parts(folder))
-    groups = np.load(folder / "groups.npy") if survey.grouped_by else None
-    return _concluded(config, name, told, survey, selection, groups, folder=folder)
+            cache.remember(quick, looks.written(found))
+        choice = _choose(config, found, told)
+        folder = _decoded(cache, found, choice, progress) if choice.key else None
+    if folder and (failed := failures_in(folder)):
+        found = _without(found, failed)
+        choice = _choose(config, found, told, choice)
+    return _concluded(config, name, told, found, choice, folder)
+
+
+def _choose(config: DataConfig, found: Found, told: tuple[str, ...], before: _Choice | None = None) -> _Choice:
+    """``before``: what was chosen until some images did not decode; their copy is what it is."""
+    selection = select(config, found)
+    faults = list(selection.faults) or structure_faults(selection, told)
+    if config.drop_small_classes and found.groups is not None:
+        alone = np.arange(len(found.labels))
+        selection, _ = _settled(config, found, selection, faults, alone, told)
+        faults = faults or structure_faults(selection, told)
+    survey = survey_of(found, selection.parts)
+    proposal = None if config.size else proposed_size(survey.sizes)
+    if before:
+        return _Choice(selection, faults, survey, proposal, before.target, before.key)
+    if faults or proposal or not len(survey.sizes):
+        return _Choice(selection, faults, survey, proposal, None, "")
+    width, height = config.size or (int(side) for side in survey.sizes[0][::-1])
+    is_grey = config.colours == "grey" if config.colours else survey.grey
+    target = Preprocessing.of((1 if is_grey else 3, height, width), config.fit, survey.levels)
+    groups = [] if found.groups is None else [hashlib.blake2b(found.groups.tobytes()).hexdigest(), found.grouped_by]
+    has_all = len({*np.unique(found.labels).tolist(), *(one.label for one in found.broken)}) == len(found.classes)
+    empty = [] if has_all else [repr(found.classes)]
+    key = _hash(_FORMAT, found.digest, str(target), *groups, *empty)
+    return _Choice(selection, faults, survey, proposal, target, key)
+
+
+def _decoded(cache: Cache, found: Found, choice: _Choice, progress: Progress | None) -> Path:
+    target = choice.target
+    assert target is not None, "there is something to decode"
+    return cache.fill(choice.key, lambda folder: decode(found, target, folder, progress))
+
+
+def _without(found: Found, failed: Mapping[int, str]) -> Found:
+    """The same where some images turned out to be broken, by row."""
+    broken = [
+        Unread(found.names[row], why, int(found.parts[row]), int(found.labels[row])) for row, why in failed.items()
+    ]
+    good = np.setdiff1d(np.arange(len(found.labels)), list(failed))
+    return replace(
+        found,
+        labels=found.labels[good],
+        parts=found.parts[good],
+        names=[found.names[row] for row in good],
+        kinds=found.kinds[good],
+        groups=None if found.groups is None else found.groups[good],
+        broken=tuple(sorted([*found.broken, *broken])),
+        read=None,
+    )
 
 
 def _concluded(
-    config: DataConfig, name: str, told: tuple[str, ...], survey: Survey, selection: Selection, groups: Rows | None,
-    *, folder: Path | None = None, proposal: Proposal | None = None,
-) -> _Examined:  # fmt: skip
+    config: DataConfig, name: str, told: tuple[str, ...], found: Found, choice: _Choice, folder: Path | None
+) -> _Examined:
     """The splits, or why there cannot be any."""
-    faults = [*selection.faults, *structure_faults(selection, told)]
-    faults += [] if faults else few_images_faults(selection)
-    if groups is not None and not faults:
-        faults += parted_group_faults(survey.grouped_by, selection.parts, groups)
-    identical = np.arange(len(selection.labels)) if folder is None else identical_groups(folder, _images(folder))
-    copies = _copies(config, selection, identical, faults)
-    remarks = (*told, *survey.remarks, *selection.remarks, *_about_splits(selection))
-    rows = None if faults else attempt(lambda: _dealt(config, survey, selection, groups, copies), faults)
-    if rows is not None and groups is not None:
-        remarks += group_remarks(survey.grouped_by, selection.classes, selection.labels, groups, rows)
-    rows = {} if rows is None else _thinned(config, selection, rows)
+    identical = np.arange(len(found.labels)) if folder is None else identical_groups(folder, _images(folder))
+    selection, splits = _settled(config, found, choice.selection, choice.faults, identical, told)
+    survey = survey_of(found, selection.parts, choice.target.levels if choice.target else None)
+    rows = splits.rows
+    masks = flat_kind(found.names, flat_images(folder, _images(folder)), selection.parts != OUT) if folder else None
+    remarks = [*told, *found.remarks, *([masks] if masks else ()), *selection.remarks, *selection.dropped]
+    remarks += _about_splits(selection)
+    if rows and found.groups is not None:
+        remarks += group_remarks(found.grouped_by, selection.classes, selection.labels, found.groups, rows)
     if rows:
-        remarks += split_remarks(selection.classes, _counts(selection, rows), copies)
-    return _Examined(name, survey, selection, folder, tuple(faults), remarks, rows, proposal, identical, copies)
+        rows = _thinned(config, selection, rows)
+        remarks += split_remarks(selection.classes, _counts(selection, rows), splits.copies)
+    return _Examined(
+        name, found, selection, survey, choice.target, folder, splits.faults, tuple(remarks), rows, choice.proposal,
+        identical, splits.copies,
+    )  # fmt: skip
 
 
-def _copies(config: DataConfig, selection: Selection, identical: Rows, faults: list[str]) -> Rows | None:
-    """Groups of identical images of one part, if any is to be kept together; a fault where that leaves too few."""
+def _settled(
+    config: DataConfig, found: Found, selection: Selection, faults: Sequence[str], identical: Rows, told: Sequence[str]
+) -> tuple[Selection, _Splits]:
+    """The splits, and what they are of: the selection, or what is left of it without classes that are too small."""
+    splits = _split(config, found, selection, identical, faults)
+    while config.drop_small_classes and splits.too_few:
+        selection = selection.without(splits.too_few.small, splits.too_few.why)
+        splits = _split(config, found, selection, identical, structure_faults(selection, told))
+    return selection, splits
+
+
+def _split(config: DataConfig, found: Found, selection: Selection, identical: Rows, faults: Sequence[str]) -> _Splits:
+    groups, own = found.groups, selection.own_parts
+    if faults:
+        return _Splits(faults=tuple(faults))
+    if few := few_images(selection):
+        return _Splits(faults=few.faults, too_few=few)
+    if groups is not None and (parted := parted_group_faults(found.grouped_by, selection.parts, groups)):
+        return _Splits(faults=tuple(parted))
+    copies = _copies(selection, identical)
+    if copies is not None and (few := few_different(selection, identical)):
+        if not config.allow_duplicates:
+            return _Splits(faults=few.faults, too_few=few)
+        copies = None
+    number, seed = len(selection.classes), config.split_seed
+    try:
+        rows = make_splits(
+            selection.labels, selection.parts, own, num_classes=number, seed=seed, groups=groups, copies=copies
+        )
+    except GroupsTooFew as error:
+        few = too_few_groups(found.grouped_by, selection.classes, error)
+        return _Splits(faults=few.faults, too_few=few)
+    return _Splits(rows, copies=copies)
+
+
+def _copies(selection: Selection, identical: Rows) -> Rows | None:
+    """Groups of identical images of one part, if any is to be kept together."""
     in_part, used = identical * (OUT + 1) + selection.parts, selection.parts != OUT
-    if faults or len(np.unique(in_part[used])) == used.sum():
-        return None
-    if few := few_different_faults(selection, identical):
-        faults += [] if config.allow_duplicates else few
-        return None
-    return in_part
+    return None if len(np.unique(in_part[used])) == used.sum() else in_part
 
 
 def _about_splits(selection: Selection) -> list[str]:
@@ -180,35 +283,6 @@ def _about_splits(selection: Selection) -> list[str]:
         return []
     test = "" if TEST in own else "; there is no test, so it is a fifth of train"
     return [f"val is halved into select, which chooses epochs, and rank, which ranks trials{test}"]
-
-
-def _decoded(cache: Cache, found: Found, target: Preprocessing, progress: Progress | None) -> Path:
-    empty = [] if found.present.any(axis=0).all() else [repr(found.classes)]
-    groups = [] if found.groups is None else [hashlib.blake2b(found.groups.tobytes()).hexdigest(), found.grouped_by]
-    key = _hash(_FORMAT, found.digest, str(target), *groups, *empty)
-    folder = cache.fill(key, lambda folder: decode(found, target, folder, progress))
-    broken = {one.name for one in read_survey(folder).broken}
-    with writing(cache.root):
-        write_atomically(folder / _NAMES, "".join(f"{name}\n" for name in found.names if name not in broken))
-    return folder
-
-
-def _preprocessing(found: Found, config: DataConfig) -> Preprocessing:
-    width, height = config.size or (int(side) for side in found.sizes[0][::-1])
-    is_grey = config.colours == "grey" if config.colours else found.grey
-    return Preprocessing.of((1 if is_grey else 3, height, width), config.fit, found.levels)
-
-
-def _dealt(
-    config: DataConfig, survey: Survey, selection: Selection, groups: Rows | None, copies: Rows | None
-) -> dict[str, Rows]:
-    number, seed, own = len(selection.classes), config.split_seed, selection.own_parts
-    try:
-        return make_splits(
-            selection.labels, selection.parts, own, num_classes=number, seed=seed, groups=groups, copies=copies
-        )
-    except GroupsTooFew as error:
-        raise DataError(too_few_groups(survey.grouped_by, selection.classes, error)) from error
 
 
 def _thinned(config: DataConfig, selection: Selection, rows: dict[str, Rows]) -> dict[str, Rows]:
@@ -227,21 +301,22 @@ def _counts(selection: Selection, rows: dict[str, Rows]) -> dict[str, list[int]]
 
 
 def _dataset(config: DataConfig, examined: _Examined, folder: Path) -> Dataset:
-    survey, selection = examined.survey, examined.selection
-    assert survey.input_shape is not None, "a decoded set has a shape"
+    selection, target = examined.selection, examined.target
+    assert target is not None, "a decoded set has a shape"
     own_key = [] if config.hold_out else ["nothing held out"]
     own_key += [config.selection] if config.selection else []
+    own_key += [repr(selection.classes)] if config.drop_small_classes else []
     own_key += [] if examined.copies is None else ["copies together"]
     return Dataset(
         name=examined.name,
         key=_hash(_FORMAT, folder.name, str(config.split_seed), repr(float(config.imbalance_factor)), *own_key),
         classes=selection.classes,
-        input_shape=survey.input_shape,
+        input_shape=target.shape,
         counts=_counts(selection, examined.rows),
         cache_path=folder,
         rows=examined.rows,
         labels=selection.labels,
-        levels=survey.levels,
+        levels=target.levels,
         remarks=examined.remarks,
     )
 
@@ -250,22 +325,28 @@ def _images(folder: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.asarray(np.load(folder / "images.npy", mmap_mode="r"))
 
 
-def _identical(folder: Path, examined: _Examined) -> tuple[Pair, ...]:
+def _identical(examined: _Examined) -> tuple[Pair, ...]:
     """Every image that is used with the first one like it."""
+    first, used = _first_used(examined), np.flatnonzero(examined.selection.parts != OUT)
+    return _pairs(examined, np.stack([examined.identical[used], used], axis=1)[first[used] != used])
+
+
+def _first_used(examined: _Examined) -> Rows:
+    """For each image the first one with the same pixels that is used; itself where there is none."""
     used = np.flatnonzero(examined.selection.parts != OUT)
-    _, first, which = np.unique(examined.identical[used], return_index=True, return_inverse=True)
-    one = used[first[which.reshape(-1)]]
-    return _pairs(folder, examined, np.stack([one, used], axis=1)[one != used])
+    first = np.arange(len(examined.identical))
+    groups, place = np.unique(examined.identical[used], return_index=True)
+    first[groups] = used[place]
+    return first[examined.identical]
 
 
-def _pairs(folder: Path, examined: _Examined, pairs: Rows) -> tuple[Pair, ...]:
-    """Pairs of rows (P, 2) as people know them, of images that are used."""
+def _pairs(examined: _Examined, pairs: Rows) -> tuple[Pair, ...]:
+    """Pairs of rows (P, 2) as people know them, of images that are used or have a copy that is."""
     selection = examined.selection
-    labels, parts, classes = selection.labels, selection.parts, selection.classes
+    labels, parts, classes, names = selection.labels, selection.parts, selection.classes, examined.found.names
+    first = _first_used(examined)
+    pairs = np.where(parts[pairs] == OUT, first[pairs], pairs)
     pairs = pairs[(parts[pairs] != OUT).all(axis=1)]
-    if not len(pairs):
-        return ()
-    names = (folder / _NAMES).read_text().split("\n")
     splits = np.full(len(labels), "none", dtype=object)
     for name, chosen in examined.rows.items():
         splits[chosen] = name
@@ -278,10 +359,6 @@ def _pairs(folder: Path, examined: _Examined, pairs: Rows) -> tuple[Pair, ...]:
         )
         for one, other in pairs.tolist()
     )
-
-
-def _labels_and_parts(folder: Path) -> tuple[Rows, np.ndarray[tuple[int], np.dtype[np.uint8]]]:
-    return np.load(folder / "labels.npy"), np.load(folder / "parts.npy")
 
 
 def _hash(*words: str) -> str:

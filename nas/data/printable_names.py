@@ -29,7 +29,7 @@ def printable_names(found: Found) -> Found:
         found,
         classes=classes,
         names=list(map(printable, found.names)),
-        broken=tuple(replace(one, name=printable(one.name)) for one in found.broken),
+        broken=tuple(one._replace(name=printable(one.name)) for one in found.broken),
         remarks=tuple(map(printable, found.remarks)),
     )
 

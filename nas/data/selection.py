@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from nas.config import DataConfig
-from nas.data.sources.base import PARTS, TRAIN, VAL
+from nas.data.sources.base import PARTS, TRAIN, VAL, Found, Unread
 from nas.data.splits import Rows, least_images
 from nas.errors import nearest
 from nas.units import counted, listed
@@ -21,85 +22,106 @@ _SHOWN = 20
 @dataclass(frozen=True)
 class Selection:
     """What is left of a set. ``labels`` and ``parts`` are those of all its readable images; what is left out has
-    part ``OUT`` and a label without meaning. ``present`` (3, number of classes) counts images, broken ones included."""
+    part ``OUT`` and a label without meaning. ``broken`` are files that would be used if they could be read."""
 
     classes: tuple[str, ...]
     labels: Rows
     parts: npt.NDArray[np.uint8]
-    present: npt.NDArray[np.int64]
+    broken: tuple[Unread, ...]
     remarks: tuple[str, ...]
     faults: tuple[str, ...]
+    dropped: tuple[str, ...] = ()  # what was too small, in words
+
+    @cached_property
+    def present(self) -> npt.NDArray[np.int64]:
+        """(parts, classes) how many images there are, broken ones included."""
+        return _counts(self.labels, self.parts, len(self.classes)) + _counts(
+            np.array([one.label for one in self.broken], dtype=np.int64),
+            np.array([one.part for one in self.broken], dtype=np.uint8),
+            len(self.classes),
+        )
 
     @property
     def own_parts(self) -> list[int]:
         """The parts (TRAIN, VAL, TEST) that it has."""
         return [part for part, counts in enumerate(self.present) if counts.any()]
 
+    def without(self, small: Mapping[int, int], why: str) -> Selection:
+        """The same without some classes; of each a number that tells ``why``."""
+        if not small:
+            return self
+        keep = np.ones(len(self.classes), dtype=bool)
+        keep[list(small)] = False
+        named = listed([f"{self.classes[c]} ({small[c]})" for c in sorted(small)], _SHOWN)
+        said = f"{counted(len(small), 'class', 'classes')} left out, with {why}: {named}"
+        return replace(_only(self, keep), dropped=(*self.dropped, said))
+
 
 OUT = 255
 
 
-def select(
-    config: DataConfig,
-    classes: Sequence[str],
-    present: npt.NDArray[np.int64],
-    labels: Rows,
-    parts: npt.NDArray[np.uint8],
-) -> Selection:
+def select(config: DataConfig, found: Found) -> Selection:
     """Leave out what the configuration says; faults are names in it that the set does not have."""
-    parts, present = parts.copy(), present.copy()
+    whole = Selection(found.classes, found.labels, found.parts, found.broken, (), ())
+    parts, broken = found.parts.copy(), found.broken
     remarks: list[str] = []
-    if config.ignore_val and present[VAL].any():
-        remarks.append(f"val left out: {counted(int(present[VAL].sum()), 'image')} (--ignore-val)")
+    num_val = int(whole.present[VAL].sum())
+    if config.ignore_val and num_val:
+        remarks.append(f"val left out: {counted(num_val, 'image')} (--ignore-val)")
         parts[parts == VAL] = OUT
-        present[VAL] = 0
-    keep = np.ones(len(classes), dtype=bool)
-    faults: list[str] = []
+        broken = tuple(one for one in broken if one.part != VAL)
+    chosen = replace(whole, parts=parts, broken=broken)
+    known = set(found.classes)
+    faults = [
+        f"--classes: there is no class {name!r}.{nearest(name, list(found.classes))}"
+        for name in config.classes or ()
+        if name not in known
+    ]
     if config.classes:
-        known = set(classes)
-        faults = [
-            f"--classes: there is no class {name!r}.{nearest(name, list(classes))}"
-            for name in config.classes
-            if name not in known
-        ]
-        keep = np.array([name in config.classes for name in classes], dtype=bool)
-    counts = {part: np.bincount(labels[parts == part], minlength=len(classes)) for part in range(len(PARTS))}
-    own = [part for part in range(len(PARTS)) if present[part].any()]
+        chosen = _only(chosen, np.array([name in config.classes for name in found.classes], dtype=bool))
     if config.min_per_class:
-        small = keep & (counts[TRAIN] < config.min_per_class)
-        remarks += _dropped(classes, counts[TRAIN], small, f"fewer than {config.min_per_class} images")
-        keep &= ~small
+        chosen = _without_small(chosen, {TRAIN: config.min_per_class}, f"fewer than {config.min_per_class} images")
     if config.drop_small_classes:
-        least = least_images(own)
-        small = keep & np.any([counts[part] < number for part, number in least.items()], axis=0)
-        remarks += _dropped(classes, counts[TRAIN], small, "too few images for every split")
-        keep &= ~small
-    parts[~keep[labels]] = OUT
+        chosen = _without_small(chosen, least_images(chosen.own_parts), "too few images for every split")
     if config.max_per_class:
-        _thin(labels, parts, config)
+        chosen = _thinned(chosen, config.max_per_class, config.split_seed)
         remarks.append(f"at most {config.max_per_class:,} training images a class (--max-per-class)")
-        present[TRAIN] = np.minimum(present[TRAIN], config.max_per_class)
+    return replace(chosen, remarks=tuple(remarks), faults=tuple(faults))
+
+
+def _counts(labels: Rows, parts: npt.NDArray[np.uint8], num_classes: int) -> npt.NDArray[np.int64]:
+    return np.stack([np.bincount(labels[parts == part], minlength=num_classes) for part in range(len(PARTS))])
+
+
+def _only(chosen: Selection, keep: npt.NDArray[np.bool_]) -> Selection:
+    """The same with the classes alone that are to be kept."""
     place = np.cumsum(keep) - 1
-    return Selection(
-        tuple(name for name, kept in zip(classes, keep, strict=True) if kept),
-        np.where(parts == OUT, 0, place[labels]),
-        parts,
-        present[:, keep],
-        tuple(remarks),
-        tuple(faults),
+    parts = np.where(keep[chosen.labels], chosen.parts, OUT).astype(np.uint8)
+    return replace(
+        chosen,
+        classes=tuple(name for name, kept in zip(chosen.classes, keep, strict=True) if kept),
+        labels=np.where(parts == OUT, 0, place[chosen.labels]),
+        parts=parts,
+        broken=tuple(one._replace(label=int(place[one.label])) for one in chosen.broken if keep[one.label]),
     )
 
 
-def _thin(labels: Rows, parts: npt.NDArray[np.uint8], config: DataConfig) -> None:
-    """Leave out what a class has beyond ``max_per_class`` training images, at random."""
-    rng = np.random.default_rng([config.split_seed, _MOST])
+def _without_small(chosen: Selection, least: Mapping[int, int], why: str) -> Selection:
+    """The same without classes that have fewer readable images in some part than ``least`` says."""
+    counts = _counts(chosen.labels, chosen.parts, len(chosen.classes))
+    small = np.any([counts[part] < number for part, number in least.items()], axis=0)
+    return chosen.without({int(c): int(counts[TRAIN, c]) for c in np.flatnonzero(small)}, why)
+
+
+def _thinned(chosen: Selection, most: int, seed: int) -> Selection:
+    """The same without what a class has beyond ``most`` training images, chosen at random. Broken ones are not needed
+    where there are enough others."""
+    labels, parts = chosen.labels, chosen.parts.copy()
+    rng = np.random.default_rng([seed, _MOST])
     order = rng.permutation(np.flatnonzero(parts == TRAIN))
     order = order[np.argsort(labels[order], kind="stable")]
     position = np.arange(len(order)) - np.searchsorted(labels[order], labels[order])
-    parts[order[position >= config.max_per_class]] = OUT
-
-
-def _dropped(classes: Sequence[str], counts: Rows, small: npt.NDArray[np.bool_], why: str) -> list[str]:
-    named = [f"{classes[c]} ({counts[c]})" for c in np.flatnonzero(small).tolist()]
-    dropped = counted(len(named), "class", "classes")
-    return [f"{dropped} left out, with {why}: {listed(named, _SHOWN)}"] if named else []
+    parts[order[position >= most]] = OUT
+    enough = np.bincount(labels[order], minlength=len(chosen.classes)) >= most
+    broken = tuple(one for one in chosen.broken if one.part != TRAIN or not enough[one.label])
+    return replace(chosen, labels=np.where(parts == OUT, 0, labels), parts=parts, broken=broken)

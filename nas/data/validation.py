@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from nas.config.data import LARGEST_SIDE, SMALLEST_SIDE
-from nas.data.dataset import Broken, Pair
+from nas.data.dataset import Pair
 from nas.data.selection import Selection
-from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found
+from nas.data.sources.base import PARTS, TEST, TRAIN, VAL
 from nas.data.sources.tree import ignoring
 from nas.data.splits import Rows, least_images
 from nas.units import counted
@@ -25,8 +25,10 @@ _LONG = 1.5  # times the shorter side: a tenth of the images longer than that, a
 
 def structure_faults(found: Selection, remarks: Sequence[str] = ()) -> list[str]:
     """No images, one class only, classes that are empty or in one part alone. ``remarks`` may know where labels are."""
-    present = found.present
+    present, dropped = found.present, "".join(f" {words}." for words in found.dropped)
     if not present.any():
+        if dropped:
+            return [f"No class is left.{dropped}"]
         return ["There are no images. Give a folder whose class folders hold images, or another data set."]
     faults = []
     empty = [name for name, total in zip(found.classes, present.sum(axis=0), strict=True) if total == 0]
@@ -36,10 +38,12 @@ def structure_faults(found: Selection, remarks: Sequence[str] = ()) -> list[str]
         )
     if len(found.classes) == 1:
         hint = next((f" {remark}." for remark in remarks if "--data" in remark or "--match '*'" in remark), "")
-        faults.append(f"There is only one class, {found.classes[0]!r}; it takes at least two.{hint}")
+        faults.append(f"There is only one class, {found.classes[0]!r}; it takes at least two.{dropped}{hint}")
     own = [part for part in (TRAIN, VAL, TEST) if present[part].any()]
     if TRAIN not in own:
-        faults.append("The train part has no images. Put the training images there.")
+        there = " and ".join(f"{PARTS[part]}/" for part in own)
+        way = next((each for each in remarks if "in train/" in each), "Put the training images in train/")
+        faults.append(f"The data has {there} but no train/. {way}.")
         return faults
     for part in own[1:]:
         name = PARTS[part]
@@ -73,21 +77,22 @@ class Proposal:
         return f"{self.reason} Add {self.flags}, or another size."
 
 
-def proposed_size(found: Found) -> Proposal | None:
-    """A size for images of several sizes, or of one that is too small or too large; None: their own will do.
+def proposed_size(sizes: Rows) -> Proposal | None:
+    """A size for images of several ``sizes`` (N, 2: height, width), or of one that is too small or too large; None:
+    their own will do.
 
     At most 64 pixels a side: a search trains dozens of networks, and twice the side is four times the time. Never more
     than half of the images have.
     """
-    if not len(found.sizes):
+    if not len(sizes):
         return None
-    low, high = found.sizes.min(axis=0), found.sizes.max(axis=0)
+    low, high = sizes.min(axis=0), sizes.max(axis=0)
     several = bool((low != high).any())
     if not several and low.min() >= SMALLEST_SIDE and high.max() <= LARGEST_SIDE:
         return None
-    short = float(np.median(found.sizes.min(axis=1)))
+    short = float(np.median(sizes.min(axis=1)))
     side = max((each for each in _SIDES if each <= short), default=_SIDES[0])
-    ratios = found.sizes[:, 1] / found.sizes[:, 0]
+    ratios = sizes[:, 1] / sizes[:, 0]
     pad = several and float(np.quantile(np.maximum(ratios, 1 / ratios), 0.9)) > _LONG
     if several:
         what = f"The images have several sizes: {low[1]} to {high[1]} pixels wide, {low[0]} to {high[0]} high"
@@ -97,7 +102,16 @@ def proposed_size(found: Found) -> Proposal | None:
     return Proposal(f"--image-size {side}{' --fit pad' if pad else ''}", what)
 
 
-def few_images_faults(selection: Selection) -> list[str]:
+@dataclass(frozen=True)
+class TooFew:
+    """Classes that cannot stand in every split: ``small`` has a number of each, and ``why`` says of what."""
+
+    faults: tuple[str, ...]
+    small: Mapping[int, int]
+    why: str
+
+
+def few_images(selection: Selection) -> TooFew | None:
     """Classes that cannot have an image in each split."""
     counts = {
         part: np.bincount(selection.labels[selection.parts == part], minlength=len(selection.classes))
@@ -106,7 +120,7 @@ def few_images_faults(selection: Selection) -> list[str]:
     return _few(selection, counts, "readable", "Add images, or leave such classes out: --drop-small-classes.")
 
 
-def few_different_faults(selection: Selection, groups: Rows) -> list[str]:
+def few_different(selection: Selection, groups: Rows) -> TooFew | None:
     """Classes that cannot have an image in each split when identical ones (``groups``) stay together."""
     counts = {
         part: _to_deal(
@@ -115,21 +129,24 @@ def few_different_faults(selection: Selection, groups: Rows) -> list[str]:
         for part in least_images(selection.own_parts)
         if part != TEST
     }
-    return _few(selection, counts, "different", "Add images, or let copies stand in several by --allow-duplicates.")
+    cure = "Add images, leave such classes out by --drop-small-classes, or let copies stand in several splits by "
+    return _few(selection, counts, "different", f"{cure}--allow-duplicates.")
 
 
-def _few(selection: Selection, counts: dict[int, npt.NDArray[np.int64]], what: str, cure: str) -> list[str]:
-    faults = []
+def _few(selection: Selection, counts: dict[int, npt.NDArray[np.int64]], what: str, cure: str) -> TooFew | None:
+    faults, small = [], dict[int, int]()
     for part, of_part in counts.items():
         least = least_images(selection.own_parts)[part]
-        few = [f"{selection.classes[c]} ({of_part[c]})" for c in np.flatnonzero(of_part < least)]
+        few = np.flatnonzero(of_part < least).tolist()
         if few:
             where = "" if selection.own_parts == [TRAIN] else f" in {PARTS[part]}"
+            named = some([f"{selection.classes[c]} ({of_part[c]})" for c in few])
             faults.append(
-                f"Too few {what} images{where} of: {some(few)}. Every class needs at least {least}{where}, "
+                f"Too few {what} images{where} of: {named}. Every class needs at least {least}{where}, "
                 f"so that train has 2 and select, rank and test have 1 each. {cure}"
             )
-    return faults
+            small = {c: int(of_part[c]) for c in few} | small
+    return TooFew(tuple(faults), small, f"too few {what} images for every split") if faults else None
 
 
 def _to_deal(labels: Rows, groups: Rows, num_classes: int) -> npt.NDArray[np.int64]:
@@ -185,15 +202,15 @@ def split_remarks(classes: Sequence[str], counts: dict[str, list[int]], together
     return tuple(notes)
 
 
-def broken_faults(broken: Sequence[Broken], present: Iterable[Sequence[int]]) -> list[str]:
+def broken_faults(selection: Selection) -> list[str]:
     """The files that should be images and are not."""
+    broken, total = selection.broken, int(selection.present.sum())
     if not broken:
         return []
-    total = sum(map(sum, present))
-    listed = "".join(f"\n  {one.name}: {one.reason}" for one in broken[:_SHOWN])
+    shown = "".join(f"\n  {one.name}: {one.reason}" for one in broken[:_SHOWN])
     more = f"\n  ... and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
     return [
-        f"{len(broken)} of {total} images are broken:{listed}{more}\n"
+        f"{len(broken)} of {total} images are broken:{shown}{more}\n"
         "Repair or remove them, or go on without them by --skip-broken."
     ]
 

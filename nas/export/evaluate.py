@@ -20,10 +20,11 @@ from nas.data import Dataset
 from nas.data.cache import cache_root
 from nas.data.dataset import Preprocessing, SplitName
 from nas.data.images import reason
-from nas.data.pixels import is_clipped
 from nas.data.printable_names import printable, printable_names
-from nas.data.sources.base import TEST, Found, Progress
+from nas.data.selection import OUT, select
+from nas.data.sources.base import PARTS, TEST, Found, Progress
 from nas.data.sources.find import find_source
+from nas.data.survey import survey_of
 from nas.errors import DataError
 from nas.export.fingerprints import Fingerprints, fingerprints
 from nas.export.predict_script import Classifier
@@ -84,36 +85,44 @@ def own_split(dataset: Dataset, name: SplitName) -> Labelled:
     return Labelled(dataset.name, name, dataset.split(name).batches(CHUNK), [], [], [])
 
 
-def other_data(data: str, classifier: Classifier, progress: Progress | None = None) -> Labelled:
+def other_data(config: DataConfig, classifier: Classifier, progress: Progress | None = None) -> Labelled:
     """The test part of a source, or all of it if it has none. DataError if no class has a name that the network
     knows, or there is no such source."""
-    source = find_source(DataConfig(source=data), cache_root(None))
+    source = find_source(config, cache_root(config.cache_dir))
     source.fingerprint()  # it lists the files
     found = printable_names(source.look(progress))
+    chosen = select(config, found)
+    if chosen.faults:
+        raise DataError(*chosen.faults)
     known = {name: index for index, name in enumerate(classifier.classes)}
-    parts = found.parts == TEST if (found.parts == TEST).any() else np.full(len(found.parts), True)
-    own = np.array([known.get(name, -1) for name in found.classes])
-    labels = own[found.labels]
-    with_images = {found.classes[label] for label in np.unique(found.labels[parts])}
-    rows = np.flatnonzero(parts & (labels >= 0))
+    part = TEST if TEST in chosen.own_parts else None
+    own = np.array([known.get(name, -1) for name in chosen.classes], dtype=np.int64)
+    rows = np.flatnonzero((chosen.parts != OUT) if part is None else (chosen.parts == part))
+    with_images = {chosen.classes[label] for label in np.unique(chosen.labels[rows])}
+    rows = rows[own[chosen.labels[rows]] >= 0]
     if not len(rows):
         raise DataError(
             f"No class of {printable(source.name)} is one that the network knows. It knows: "
             f"{', '.join(classifier.classes)}. Call the class folders so."
         )
-    levels = classifier.levels or found.levels
-    is_whole = bool(parts.all())
-    channels, height, width = classifier.shape
-    preprocessing = Preprocessing(channels, height, width, classifier.card["input"]["preprocessing"]["fit"], levels)
-    broken = [f"{one.name}: {one.reason}" for one in found.broken if is_whole or one.name.lower().startswith("test")]
+    used = np.full(len(chosen.parts), OUT, dtype=np.uint8)
+    used[rows] = chosen.parts[rows]
+    survey = survey_of(found, used, classifier.levels)
+    fit = classifier.card["input"]["preprocessing"]["fit"]
+    preprocessing = Preprocessing.of(classifier.shape, fit, survey.levels)
+    broken = [
+        f"{one.name}: {one.reason}"
+        for one in chosen.broken
+        if (part is None or one.part == part) and own[one.label] >= 0
+    ]
     return Labelled(
         printable(source.name),
-        "all" if is_whole else "test",
-        _read(found, rows, labels[rows], preprocessing, broken, progress),
+        "all" if part is None else PARTS[part],
+        _read(found, rows, own[chosen.labels[rows]], preprocessing, broken, progress),
         [name for name in classifier.classes if name not in with_images],
         sorted(with_images - known.keys()),
         broken,
-        sum(is_clipped(extent, levels) for part, extent in found.extents if levels and (is_whole or part == TEST)),
+        sum(survey.clipped.values()),
     )
 
 
@@ -122,9 +131,12 @@ def _read(
 ) -> Iterator[tuple[Pixels, Labels]]:
     """Images and their labels, decoded in threads, as training's were."""
 
+    read_one = found.read
+    assert read_one is not None, "only today's look can read"
+
     def read(row: int) -> Pixels | str:
         try:
-            return found.read(int(row), how)
+            return read_one(int(row), how)
         except Exception as error:  # Pillow's readers raise nearly anything on damaged files
             return f"{found.names[row]}: {reason(error)}"
 

@@ -110,13 +110,16 @@ def test_leftovers_of_other_sets_are_swept(folder: Path, tmp_path: Path) -> None
     assert len(listed(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("damage", ["images.npy", "labels.npy", "survey.json", "index", "pixels"])
+@pytest.mark.parametrize("damage", ["images.npy", "decoded.json", "index", "label", "pixels"])
 def test_damage_is_repaired(folder: Path, tmp_path: Path, damage: str) -> None:
     data = open_data(config(folder, tmp_path))
     before = data.split("test").images.copy()
     if damage == "index":
         for file in (tmp_path / "index").iterdir():
             file.write_text("{")
+    elif damage == "label":
+        for file in (tmp_path / "index").iterdir():
+            file.write_text(file.read_text().replace('"labels": [0', '"labels": [1'))
     elif damage == "pixels":  # of the same size
         content = bytearray((data.cache_path / "images.npy").read_bytes())
         content[-5000:-4000] = bytes(1000)
@@ -125,7 +128,7 @@ def test_damage_is_repaired(folder: Path, tmp_path: Path, damage: str) -> None:
         os.truncate(data.cache_path / damage, 100)
     again = open_data(config(folder, tmp_path))
     assert again.key == data.key and (again.split("test").images == before).all()
-    (again.cache_path / "labels.npy").unlink()
+    (again.cache_path / "images.npy").unlink()
     assert (open_data(config(folder, tmp_path)).split("test").images == before).all()
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from command_line import fails, nasctl
 from exported_files import request_for, small_sample
 from PIL import Image
 from rich.console import Console
@@ -17,6 +20,7 @@ from nas.config import DataConfig
 from nas.data import open_data
 from nas.errors import DataError
 from nas.export.evaluate import (
+    Labelled,
     evaluate,
     figures_of,
     intervals,
@@ -34,7 +38,7 @@ from nas.report.tables.evaluation import print_evaluation
 
 
 @pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     request = dataclasses.replace(
         request_for("vgg", folder, small_sample("vgg")), classes=("axe", "book", "cup", "drill")
@@ -42,7 +46,16 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     model = TrainedModel(trained_model(request), request.input_shape)
     for write in (write_description, write_onnx):
         write(request, model, folder)
-    return load_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(exported: Path) -> Classifier:
+    return load_model(exported)
+
+
+def labelled(path: Path, classifier: Classifier, **changes: Any) -> Labelled:
+    return other_data(DataConfig(source=str(path), **changes), classifier)
 
 
 def write_images(folder: Path, classes: dict[str, str], count: int = 12) -> None:
@@ -57,7 +70,7 @@ def write_images(folder: Path, classes: dict[str, str], count: int = 12) -> None
 def test_classes_are_matched_by_name_whatever_else_is_there(classifier: Classifier, tmp_path: Path) -> None:
     whole = {name: name for name in classifier.classes}
     write_images(tmp_path / "whole", whole)
-    found = evaluate(classifier, other_data(str(tmp_path / "whole"), classifier), None)
+    found = evaluate(classifier, labelled(tmp_path / "whole", classifier), None)
     answers = {name: classifier.predict(sorted((tmp_path / "whole" / name).iterdir())) for name in classifier.classes}
     for row, name in enumerate(classifier.classes):
         assert found.confusion[row] == [answers[name].count(other) for other in classifier.classes]
@@ -67,7 +80,7 @@ def test_classes_are_matched_by_name_whatever_else_is_there(classifier: Classifi
     some = {"axe": "aaa", "book": "book", "cup": "cup", "drill": "zoo"}
     write_images(tmp_path / "some", some)
     (tmp_path / "some" / "cup" / "00.png").write_bytes(b"no picture")
-    other = evaluate(classifier, other_data(str(tmp_path / "some"), classifier), None)
+    other = evaluate(classifier, labelled(tmp_path / "some", classifier), None)
     assert (other.missing, other.surplus) == (["axe", "drill"], ["aaa", "zoo"])
     assert len(other.broken) == 1 and "00.png" in other.broken[0]
     assert other.confusion[1] == found.confusion[1] and sum(map(sum, other.confusion)) == other.images == 23
@@ -80,15 +93,77 @@ def test_classes_are_matched_by_name_whatever_else_is_there(classifier: Classifi
 def test_nothing_in_common_is_told_with_the_names(classifier: Classifier, tmp_path: Path) -> None:
     write_images(tmp_path, {"a": "Axe", "b": "Book"})
     with pytest.raises(DataError, match="It knows: axe, book, cup, drill"):
-        other_data(str(tmp_path), classifier)
+        labelled(tmp_path, classifier)
 
 
 def test_of_a_source_with_parts_the_test_part_is_taken(classifier: Classifier, tmp_path: Path) -> None:
     classes = {name: name for name in classifier.classes}
     write_images(tmp_path / "train", classes, 9)
     write_images(tmp_path / "test", classes, 5)
-    found = evaluate(classifier, other_data(str(tmp_path), classifier), None)
+    found = evaluate(classifier, labelled(tmp_path, classifier), None)
     assert (found.part, found.images) == ("test", 20)
+
+
+@pytest.mark.parametrize("splits", [["test"], ["train", "Test_Set"], ["val", "holdout"]])
+def test_a_test_part_is_taken_whatever_lies_beside_it(
+    classifier: Classifier, tmp_path: Path, splits: list[str]
+) -> None:
+    for number, split in enumerate(splits):
+        write_images(tmp_path / split, {name: name for name in classifier.classes}, 3 + number)
+    found = evaluate(classifier, labelled(tmp_path, classifier), None)
+    assert (found.part, found.images) == ("test", 4 * (2 + len(splits)))
+    if "train" not in splits:
+        with pytest.raises(DataError, match=r"but no train/\. Put the training images in train/, or give one of them"):
+            open_data(DataConfig(source=str(tmp_path), image_size=12))
+
+
+def test_an_archive_of_test_arrays_alone(classifier: Classifier, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (8, 15, 20, 3), np.uint8)
+    np.savez(tmp_path / "set.npz", x_test=images, y_test=np.array([*classifier.classes] * 2))
+    found = evaluate(classifier, labelled(tmp_path / "set.npz", classifier), None)
+    assert (found.part, found.images) == ("test", 8)
+    with pytest.raises(DataError, match="The data has test/ but no train/"):
+        open_data(DataConfig(source=str(tmp_path / "set.npz")))
+
+
+def test_broken_files_are_those_of_what_is_scored(classifier: Classifier, tmp_path: Path) -> None:
+    """Told by where they belong: ``tests_of_mine`` is a class of train, and ``holdout`` is the test part."""
+    classes = {name: name for name in classifier.classes}
+    write_images(tmp_path / "train", classes | {"testing": "tests_of_mine"}, 2)
+    write_images(tmp_path / "holdout", classes | {"testing": "tests_of_mine"}, 2)
+    for name in ("train/cup", "train/tests_of_mine", "holdout/cup", "holdout/tests_of_mine", "holdout/axe"):
+        (tmp_path / name / "00.png").write_bytes(b"no picture")
+    found = evaluate(classifier, labelled(tmp_path, classifier), None)
+    assert [one.partition(":")[0] for one in found.broken] == ["holdout/axe/00.png", "holdout/cup/00.png"]
+    assert (found.part, found.images, found.surplus) == ("test", 6, ["tests_of_mine"])
+    found = evaluate(classifier, labelled(tmp_path, classifier, classes="axe,book"), None)
+    assert [one.partition(":")[0] for one in found.broken] == ["holdout/axe/00.png"]
+    assert (found.images, found.missing, found.surplus) == (3, ["cup", "drill"], [])
+
+
+def test_flags_say_which_images_there_are_and_of_which_class(exported: Path, tmp_path: Path) -> None:
+    def scored(*flags: str) -> dict[str, int]:
+        done = nasctl("evaluate", exported, "--data", *flags, "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return {one["name"]: one["images"] for one in json.loads(done.stdout)["by_class"] if one["images"]}
+
+    write_images(tmp_path / "data" / "one", {"a": "axe", "b": "book"}, 2)
+    write_images(tmp_path / "data" / "two", {"c": "cup"}, 3)
+    (tmp_path / "data" / "two" / "cup" / "odd.bmp").write_bytes(b"no picture")
+    every = ("data", "--class-level", "leaf", "--ignore", "*.bmp")
+    assert scored(*every) == {"axe": 2, "book": 2, "cup": 3}
+    assert scored(*every, "--classes", "axe,cup") == {"axe": 2, "cup": 3}
+    assert scored("data", "--class-level", "2", "--match", "*00.png") == {"axe": 1, "book": 1, "cup": 1}
+    (tmp_path / "list.csv").write_text("where,what,path\ndata/one/axe/00.png,drill,no\ndata/one/axe/01.png,cup,no\n")
+    assert scored("list.csv", "--columns", "path=where,label=what") == {"cup": 1, "drill": 1}
+    for flags, expected in {
+        ("--data", "data", "--class-level", "leaf", "--classes", "cupp"): "Did you mean 'cup'?",
+        ("--data", "data", "--class-level", "none"): "give 1, 2, 3... or leaf",
+        ("--classes", "cup", "--match", "*"): "--match is about other data than the run's own: add --data",
+    }.items():
+        assert expected in fails("evaluate", exported, *flags, cwd=tmp_path)
+    done = nasctl("evaluate", exported, "--data", "data", "--imbalance", "3", cwd=tmp_path)
+    assert done.returncode == 2 and "No such option" in done.stderr  # not what splits, or changes images
 
 
 def test_images_that_were_trained_on_are_known_again_by_their_pixels(tmp_path: Path) -> None:
@@ -109,7 +184,7 @@ def test_images_that_were_trained_on_are_known_again_by_their_pixels(tmp_path: P
         with Image.open(path) as image:
             image.save(path.with_name(f"copy-{path.stem}.bmp"))
         path.unlink()
-    pixels = np.concatenate([pixels for pixels, _ in other_data(str(tmp_path / "all"), classifier).chunks])
+    pixels = np.concatenate([pixels for pixels, _ in labelled(tmp_path / "all", classifier).chunks])
     assert len(pixels) == 48 and np.isin(fingerprints(pixels), known).sum() == num_train
 
 
@@ -158,7 +233,7 @@ def test_who_is_taken_for_whom() -> None:
 def test_the_tables_say_it_all(classifier: Classifier, tmp_path: Path) -> None:
     write_images(tmp_path, {"a": "aaa", "b": "book", "c": "cup"}, 4)
     (tmp_path / "cup" / "broken.png").write_bytes(b"no picture")
-    found = evaluate(classifier, other_data(str(tmp_path), classifier), np.zeros(0, np.uint64))
+    found = evaluate(classifier, labelled(tmp_path, classifier), np.zeros(0, np.uint64))
     console = Console(width=100, record=True, file=io.StringIO())
     print_evaluation(console, dataclasses.replace(found, trained_on=3))
     text = console.export_text()
@@ -177,7 +252,7 @@ def test_the_tables_say_it_all(classifier: Classifier, tmp_path: Path) -> None:
 
 def test_names_are_letters_and_no_markup(classifier: Classifier, tmp_path: Path) -> None:
     write_images(tmp_path / "some", {"b": "book", "c": "cup"}, 4)
-    found = evaluate(classifier, other_data(str(tmp_path / "some"), classifier), None)
+    found = evaluate(classifier, labelled(tmp_path / "some", classifier), None)
     names = ["[/x]", "[red]", "$a_$", "d"]
     odd = dataclasses.replace(
         found,

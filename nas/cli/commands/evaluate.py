@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.cli.commands.output import console, print_json
+from nas.cli.flags import LABEL_OPTIONS
+from nas.cli.parsing import Flags, data_config
 from nas.cli.terminal import decoding
+from nas.config import DataConfig, raise_all
 from nas.data.dataset import SPLIT_NAMES, SplitName
 from nas.errors import UsageError, nearest
 
@@ -16,17 +19,7 @@ if TYPE_CHECKING:
     from nas.export.evaluate import Evaluation
 
 
-def evaluate_command(
-    model: str,
-    runs: str,
-    *,
-    data: str | None,
-    split: str | None,
-    picture: str | None,
-    prior: str | None,
-    int8: bool,
-    as_json: bool,
-) -> int:
+def evaluate_command(flags: Flags) -> int:
     """Score a network on labelled images; the exit code, 1 if some could not be read."""
     from nas.export.evaluate import evaluate, other_data, own_split
     from nas.export.fingerprints import known_images, trained_on
@@ -34,34 +27,47 @@ def evaluate_command(
     from nas.report.documents import document
     from nas.report.tables.evaluation import print_evaluation
 
-    chosen = _split(split, data)
-    wanted = typed_prior(prior)
+    model, picture, int8 = flags["model"], flags["picture"], flags["int8"]
+    data, chosen = _other(flags), _split(flags["split"], flags["data"])
+    wanted = typed_prior(flags["prior"])
     if is_exported(model):
         if data is None:
             raise UsageError(f"{model} is an exported folder: say on what to evaluate it, by --data FOLDER.")
         dataset, classifier = None, load_model(model, prior=wanted, int8=int8)
         known = known_images(Path(model))
     else:
-        request = request_of_run(model, Path(runs))
+        request = request_of_run(model, Path(flags["runs"]))
         dataset = request.dataset
         if data is None and dataset is None:
             raise UsageError(f"The data of the run cannot be had: {request.no_dataset}. Give other data by --data.")
         classifier = model_of_run(request, prior=wanted, int8=int8)
         known = trained_on(dataset) if dataset else None
-    with decoding(console, as_json) as progress:
+    with decoding(console, flags["json"]) as progress:
         if data is None:
             assert dataset is not None
             labelled = own_split(dataset, chosen)
         else:
             labelled = other_data(data, classifier, progress)
         found = evaluate(classifier, labelled, known)
-    if as_json:
+    if flags["json"]:
         print_json(document(found))
     else:
         print_evaluation(console, found)
     if picture is not None:
         _draw(Path(picture), model, found)
     return 1 if found.broken else 0
+
+
+def _other(flags: Flags) -> DataConfig | None:
+    """Other data to score the network on; None: the run's own. UsageError with every fault found in the flags."""
+    faults = [
+        f"--{name.replace('_', '-')} is about other data than the run's own: add --data, or leave it out."
+        for name in LABEL_OPTIONS
+        if flags["data"] is None and flags[name] is not None
+    ]
+    config = data_config(flags, faults)
+    raise_all(faults)
+    return None if flags["data"] is None else config
 
 
 def _split(split: str | None, data: str | None) -> SplitName:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from nas.data.cache import SURVEY, Cache, is_intact, seal
+from nas.data.cache import SEAL, Cache, is_intact, seal
 from nas.data.dataset import Split
 from nas.data.oversampling.registry import OVERSAMPLERS, SEED, Synthetic, class_counts
 from nas.errors import UsageError
@@ -50,7 +50,7 @@ def oversample(name: str, split: Split, *, cache: Path, key: str) -> Synthetic:
             _write(made, split, empty)
 
         folder = stored.fill(set_key, build)
-    warnings = json.loads((folder / SURVEY).read_text())["warnings"]
+    warnings = json.loads((folder / SEAL).read_text())["warnings"]
     images = np.load(folder / "images.npy", mmap_mode="c")  # torch wants it writable
     return Synthetic(np.asarray(images), np.load(folder / "labels.npy"), tuple(warnings))
 
@@ -69,7 +69,7 @@ def _check_room(name: str, split: Split, folder: Path) -> None:
 
 
 def _write(made: Iterator[Synthetic], split: Split, folder: Path) -> None:
-    """Fill an empty folder with the pieces as they are made, and the survey last."""
+    """Fill an empty folder with the pieces as they are made, and the seal last."""
     labels = [split.labels[:0]]
     warnings: list[str] = []
     with (folder / "images.npy").open("wb") as file:
@@ -84,7 +84,7 @@ def _write(made: Iterator[Synthetic], split: Split, folder: Path) -> None:
         _write_header(file, (len(joined), *split.stored.shape[1:]))  # numpy leaves room for a longer first number
         assert file.tell() == start
     np.save(folder / "labels.npy", joined)
-    (folder / SURVEY).write_text(json.dumps({"files": seal(folder), "warnings": warnings}))
+    (folder / SEAL).write_text(json.dumps({"files": seal(folder), "warnings": warnings}))
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.dataset import Levels, Preprocessing
-from nas.data.sources.base import PARTS, Found
+from nas.data.dataset import Preprocessing
+from nas.data.sources.base import Found, Header, numbered_headers
 
 
 def found_in_arrays(
@@ -29,11 +28,11 @@ def found_in_arrays(
     """
     used = np.unique(labels)
     labels = np.searchsorted(used, labels).astype(np.int64)
-    present = np.zeros((len(PARTS), len(used)), dtype=np.int64)
-    np.add.at(present, (parts, labels), 1)
     grey, deep = images.ndim == 3, images.dtype != np.uint8
     height, width = images.shape[1:3]
     mode = images.dtype.name if deep else "L" if grey else "RGB"
+    each = Header(height, width, grey, mode, origin)
+    headers, kinds = numbered_headers(_deep(each, images) if deep else [each] * len(images))
 
     def read(row: int, target: Preprocessing) -> npt.NDArray[np.uint8]:
         from nas.data.images import decode_array
@@ -49,21 +48,14 @@ def found_in_arrays(
         labels=labels,
         parts=parts,
         names=[f"image {row}" for row in range(len(images))],
-        sizes=np.tile(np.array([[height, width]], dtype=np.int64), (len(images), 1)),
-        grey=grey,
+        headers=headers,
+        kinds=kinds,
         digest=digest.hexdigest(),
         read=read,
-        present=present,
-        modes=Counter({mode: len(images)}),
-        kinds=[f"{origin} {mode}"] * len(images),
-        formats=Counter({origin: len(images)}),
-        extents=list(_extents(images, parts)) if deep else (),
     )
 
 
-def _extents(images: npt.NDArray[Any], parts: npt.NDArray[np.uint8]) -> Iterator[tuple[int, Levels]]:
+def _deep(header: Header, images: npt.NDArray[Any]) -> list[Header]:
     from nas.data.pixels import extent_of
 
-    for part, image in zip(parts.tolist(), images, strict=True):
-        if extent := extent_of(image):
-            yield part, extent
+    return [header._replace(extent=extent_of(image)) for image in images]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.dataset import Broken, Levels, Preprocessing
+from nas.data.dataset import Levels, Preprocessing
 
 Progress = Callable[[int, int], None]
 PARTS = ("train", "val", "test")  # what a source may have of its own; an image's part is an index into this
@@ -23,45 +23,65 @@ PART_WORDS = {  # by which people call them: folders, columns, arrays
 PART_OF = {word: part for part, words in PART_WORDS.items() for word in words}
 
 
+class Header(NamedTuple):
+    """What an image says of itself; ``height`` and ``width`` in pixels, upright."""
+
+    height: int
+    width: int
+    grey: bool
+    mode: str
+    format: str
+    extent: Levels | None = None  # of a deep image: its least and largest value
+    notes: tuple[str, ...] = ()  # what of it is left out
+
+
+class Unread(NamedTuple):
+    """A file that should be an image and is not: its name inside the source, why, and where it belongs."""
+
+    name: str
+    reason: str
+    part: int
+    label: int
+
+
 @dataclass(frozen=True)
 class Found:
     """Everything about a source's images but their pixels, from one look at each.
 
-    ``labels``, ``parts``, ``names`` and ``sizes`` (height, width) have one entry for each readable image;
-    ``read(index, target)`` decodes one as uint8 (C, H, W), raising anything if it is broken after all.
-    ``present`` (3, number of classes) counts images of each part, broken ones included. Names are as they are
-    found, and may hold what cannot be printed.
+    ``labels``, ``parts``, ``names`` and ``kinds`` have one entry for each readable image; ``headers[kinds[index]]`` is
+    what it says of itself. ``read(index, target)`` decodes one as uint8 (C, H, W), raising anything if it is broken
+    after all; None where the look is one of another time. Names are as they are found, and may hold what cannot be
+    printed.
     """
 
     classes: tuple[str, ...]
     labels: npt.NDArray[np.int64]
     parts: npt.NDArray[np.uint8]
     names: Sequence[str]
-    sizes: npt.NDArray[np.int64]
-    grey: bool
+    headers: tuple[Header, ...]  # each that occurs, once
+    kinds: npt.NDArray[np.int64]
     digest: str  # of the content: file bytes or pixels, labels, names
-    read: Callable[[int, Preprocessing], npt.NDArray[np.uint8]]
-    present: npt.NDArray[np.int64]
-    modes: Counter[str]
-    formats: Counter[str]
-    broken: tuple[Broken, ...] = ()
+    read: Callable[[int, Preprocessing], npt.NDArray[np.uint8]] | None
+    broken: tuple[Unread, ...] = ()
     num_ignored: int = 0
     repeatable: bool = True  # False: some file could not be read just now, so look again next time
-    extents: Sequence[tuple[int, Levels]] = ()  # of deep images: part, least and largest value
-    notes: Counter[str] = field(default_factory=Counter)  # what is left out of images, and of how many
+    notes: Counter[str] = field(default_factory=Counter)  # what else is left out, and how much of it
     groups: npt.NDArray[np.int64] | None = None  # (N,): images of one group never stand in two splits
     grouped_by: str = ""  # what made the groups, for people
     remarks: tuple[str, ...] = ()  # what else should be known of how they were read
-    kinds: Sequence[str] = ()  # format and mode of each readable image: "JPEG RGB"
 
     @property
-    def levels(self) -> Levels | None:
-        """Black and white of its deep images, by those to train on, or by all if none of these is deep; None: it has
-        none."""
-        from nas.data.pixels import levels_of
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Height and width of each readable image, (N, 2)."""
+        sizes = np.array([(header.height, header.width) for header in self.headers], dtype=np.int64)
+        return sizes.reshape(-1, 2)[self.kinds]
 
-        own = [extent for part, extent in self.extents if part == TRAIN] or [extent for _, extent in self.extents]
-        return levels_of(own) if own else None
+
+def numbered_headers(headers: Sequence[Header]) -> tuple[tuple[Header, ...], npt.NDArray[np.int64]]:
+    """Each header once, and which of them is that of each image: ``headers`` and ``kinds`` of Found."""
+    number_of: dict[Header, int] = {}
+    kinds = np.array([number_of.setdefault(header, len(number_of)) for header in headers], dtype=np.int64)
+    return tuple(number_of), kinds
 
 
 class Source(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nas.data.sources.base import Found, Progress
-from nas.data.sources.files import Entry, found_in_files
+from nas.data.sources.files import Entry, as_bytes, found_in_files
 from nas.data.sources.layout import understand
 from nas.data.sources.masks import check_twins
 from nas.data.sources.reading import Layout, Level
@@ -48,10 +48,12 @@ class Folder:
             for found in layout.classes
             for file in found.files
         ]
-        text = hashlib.blake2b(f"{self.path.resolve()}\0{self._num_beside}".encode(errors="surrogateescape"))
+        notes = sorted(layout.notes.items())
+        facts = self.path.resolve(), self._num_beside, bool(self._patterns.match), notes
+        text = hashlib.blake2b(repr(facts).encode())
         for name in self._classes:
             text.update(f"{name}\0".encode(errors="surrogateescape"))
-        text.update(repr([tuple(entry) for entry in self._entries]).encode())
+        text.update(as_bytes(self._entries))
         return f"folder:{text.hexdigest()}"
 
     def look(self, progress: Progress | None) -> Found:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
+from nas.data.kept import kept
 from nas.data.sources.tree import Node, ignoring
+from nas.data.threads import map_chunks
 from nas.errors import DataError
 from nas.units import counted
 
@@ -27,6 +29,7 @@ _PERHAPS = re.compile(r"labels?|boxes|contours?|outlines?|overlays?|edges|segm?|
 _IMAGES = re.compile(
     r"(.*[-_ ])?(images?|imgs?|photos?|pictures?|jpe?gs?([-_ ]?images)?|rgb|originals?)", re.IGNORECASE
 )
+_VERSION = 1  # of what is flat
 _NEAR, _MOST, _BLACK = 16, 0.9, 0.98  # grey levels from an end of the range; shares of pixels, and of images
 _WORD = re.compile(
     r"[-_. ]?(masks?|seg|segm|segmentation|labels?|gt|ground_?truth|annotations?|annot|matte)$", re.IGNORECASE
@@ -103,6 +106,16 @@ def _names(node: Node) -> list[str]:
     return [file.name.rpartition("/")[2] for each in node.walk() for file in each.files]
 
 
+def flat_images(folder: Path, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Which of a set's decoded images ``is_flat``; kept in their folder."""
+
+    def make() -> npt.NDArray[np.bool_]:
+        parts = map_chunks(lambda rows: [is_flat(images[row]) for row in rows], len(images), lambda done: None)
+        return np.array([each for part in parts for each in part], dtype=bool)
+
+    return kept(folder, "flat", _VERSION, make)
+
+
 def is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
     """Whether an image (C, H, W) has hardly more than two values, or is nearly black, as masks are."""
     low, high = int(pixels.min()), int(pixels.max())
@@ -110,13 +123,15 @@ def is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
     return high < _NEAR or float(ends.mean()) > _MOST or float((pixels < _NEAR).mean()) > _BLACK
 
 
-def flat_kind(names: Sequence[str], flat: npt.NDArray[np.bool_]) -> str | None:
+def flat_kind(names: Sequence[str], flat: npt.NDArray[np.bool_], used: npt.NDArray[np.bool_]) -> str | None:
     """What to say where images that ``is_flat`` are those of one suffix, or of one word at the end of their names.
 
     None where most images are flat, or hardly any, or where no name tells them apart.
     """
-    if not _SHARE <= flat.mean() <= 1 - _SHARE:
+    flat = flat[used]
+    if not len(flat) or not _SHARE <= flat.mean() <= 1 - _SHARE:
         return None
+    names = [name for name, is_used in zip(names, used.tolist(), strict=True) if is_used]
     for kind_of, pattern in ((_suffix, "*{}"), (_last_word, "*{}.*")):
         kinds = np.array([kind_of(name) for name in names])
         for kind in np.unique(kinds).tolist():

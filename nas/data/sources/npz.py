@@ -40,7 +40,7 @@ class Npz:
         """Load and check the arrays. DataError with everything that is wrong with them."""
         arrays, others = _load(self.path)
         faults: list[str] = []
-        own = [part for part in (TRAIN, VAL, TEST) if part == TRAIN or any((part, kind) in arrays for kind in _KINDS)]
+        own = [part for part in (TRAIN, VAL, TEST) if any((part, kind) in arrays for kind in _KINDS)] or [TRAIN]
         pairs = [_pair(arrays, others, part, faults) for part in own]
         _raise(self.path, faults)
         first = pairs[0]
@@ -96,7 +96,7 @@ def _load(path: Path) -> tuple[dict[tuple[int, str], tuple[str, Array]], str]:
                             f"{PARTS[meaning[0]]}. Leave one out."
                         )
                     arrays[meaning] = name, archive[name]
-            is_whole = all((TRAIN, kind) in arrays for kind in _KINDS)
+            is_whole = all((part, kind) in arrays for part, _ in arrays for kind in _KINDS) and bool(arrays)
             return arrays, "" if is_whole else ", ".join(_described(archive, name) for name in archive.files)
     except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
@@ -116,7 +116,7 @@ def _pair(arrays: dict[tuple[int, str], tuple[str, Array]], others: str, part: i
     """Checked images and labels of a part; what is wrong with them goes to ``faults``."""
     prefix = "" if part == TRAIN else f"{PARTS[part]}_"
     missing = [prefix + kind for kind in _KINDS if (part, kind) not in arrays]
-    there = f" (there are: {others or 'none'})" if part == TRAIN else ""
+    there = f" (there are: {others})" if others else ""
     faults.extend(
         f"the array {name!r} is missing{there}. Write it under that name, as in numpy.savez('set.npz', images=..., "
         "labels=..., test_images=..., test_labels=...); x_train, y_train, train_images, val_labels and the like are "

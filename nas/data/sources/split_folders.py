@@ -29,11 +29,7 @@ def splits_in(reading: Reading, base: Node) -> list[tuple[int, Node]] | None:
         return None  # the splits lie in the only folder, whatever it is called
     deep = [f for _, f in named if f.full]
     if TRAIN not in parts:
-        if not others and reading.level is None and (deep or len(named) > 1):
-            raise _without_train(reading, base, named)
-        if deep and others and reading.level is None:
-            raise _doubt(base, named, others)
-        return None
+        return _without_train(reading, base, named, others) if reading.level is None else None
     if len(parts) == 1 and others:  # a class may be called train
         if deep and reading.level is None:
             raise _doubt(base, named, others)
@@ -46,10 +42,27 @@ def splits_in(reading: Reading, base: Node) -> list[tuple[int, Node]] | None:
     return named
 
 
-def _without_train(reading: Reading, base: Node, named: list[tuple[int, Node]]) -> DataError:
+def _without_train(
+    reading: Reading, base: Node, named: list[tuple[int, Node]], others: list[Node]
+) -> list[tuple[int, Node]] | None:
+    """The folders of splits where none is to train on: a network can be scored on them. To train one is refused where
+    it is asked for."""
+    deep = any(f.full for _, f in named)
+    if deep and others:
+        raise _doubt(base, named, others)
+    if deep:
+        _check(reading, base, named)
+        reading.remarks.append(_way_to_train(reading, named))
+        return named
+    if len(named) > 1 and not others:
+        raise DataError(f"{base.path} has {named[0][1].name}/ but no train/. {_way_to_train(reading, named)}.")
+    return None
+
+
+def _way_to_train(reading: Reading, named: list[tuple[int, Node]]) -> str:
     ways = [reading.tree.root.path / f.path for _, f in named if len(f.full) > 1]
     hint = f", or give one of them alone: --data {shlex.quote(str(ways[0]))}" if ways else ""
-    return DataError(f"{base.path} has {named[0][1].name}/ but no train/. Put the training images in train/{hint}.")
+    return f"Put the training images in train/{hint}"
 
 
 def _check(reading: Reading, base: Node, named: list[tuple[int, Node]]) -> None:

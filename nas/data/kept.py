@@ -1,0 +1,30 @@
+"""Results that are kept beside the decoded images that they are about."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.files import write_atomically
+
+
+def kept(folder: Path, name: str, version: int, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """What was kept under this name, or is made and put there if it may be written.
+
+    ``version`` counts changes of the method: what another one left is not read.
+    """
+    path = folder / f"{name}-{version}.npy"
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        return np.asarray(np.load(path))
+    made = make()
+    buffer = io.BytesIO()
+    np.save(buffer, made)
+    with contextlib.suppress(OSError):
+        write_atomically(path, buffer.getvalue())
+    return made

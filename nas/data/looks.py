@@ -1,0 +1,60 @@
+"""What a look at a source found, as text that the cache keeps: the next start looks at no image."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+
+from nas.data.sources.base import Found, Header, Unread
+
+VERSION = "1"  # of the text, and of how headers are read
+
+
+def written(found: Found) -> str:
+    """All but how to read the images. Names must be printable."""
+    return json.dumps(
+        {
+            "classes": found.classes,
+            "labels": found.labels.tolist(),
+            "parts": found.parts.tolist(),
+            "names": list(found.names),
+            "headers": found.headers,
+            "kinds": found.kinds.tolist(),
+            "digest": found.digest,
+            "broken": found.broken,
+            "num_ignored": found.num_ignored,
+            "notes": found.notes,
+            "groups": None if found.groups is None else found.groups.tolist(),
+            "grouped_by": found.grouped_by,
+            "remarks": found.remarks,
+        }
+    )
+
+
+def read(text: str) -> Found:
+    """What was written."""
+    kept = json.loads(text)
+    return Found(
+        classes=tuple(kept["classes"]),
+        labels=np.array(kept["labels"], dtype=np.int64),
+        parts=np.array(kept["parts"], dtype=np.uint8),
+        names=kept["names"],
+        headers=tuple(_header(*header) for header in kept["headers"]),
+        kinds=np.array(kept["kinds"], dtype=np.int64),
+        digest=kept["digest"],
+        read=None,
+        broken=tuple(Unread(*one) for one in kept["broken"]),
+        num_ignored=kept["num_ignored"],
+        notes=Counter(kept["notes"]),
+        groups=None if kept["groups"] is None else np.array(kept["groups"], dtype=np.int64),
+        grouped_by=kept["grouped_by"],
+        remarks=tuple(kept["remarks"]),
+    )
+
+
+def _header(
+    height: int, width: int, grey: bool, mode: str, form: str, extent: list[float] | None, notes: list[str]
+) -> Header:
+    return Header(height, width, grey, mode, form, (extent[0], extent[1]) if extent else None, tuple(notes))
