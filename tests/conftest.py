@@ -14,6 +14,7 @@ from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the program does, for workers of a server that tests start
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred programs that tests start need not compile ours each
 settings.register_profile("nasctl", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("explore", settings.get_profile("nasctl"), derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "nasctl"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from budgets import Budget, params_of
-from budgets.draw import ENOUGH, draw_fitting, draw_near, fitting, pick
+from budgets.draw import ENOUGH, distinct, draw_fitting, draw_near, fitting, pick
 from search_spaces import Sample, SearchSpace, Task
 from search_spaces.space import Rows
 
@@ -57,7 +57,7 @@ class Proposer:
     def mutant(self, parent: Sample, rng: np.random.Generator) -> Sample | None:
         """A sample that differs from ``parent`` in one to three choices; a fresh one when all such are used."""
         self.was_mutant = True  # until it turns out to be fresh
-        rows = np.unique(self.space.mutants(self.space.encode(parent), rng, MUTANTS), axis=0)
+        rows, _ = distinct(self.space.mutants(self.space.encode(parent), rng, MUTANTS))
         rows = fitting(self.space, self.task, self.budget, rows)
         sample, _ = self._take(rows, rng)
         return sample if sample is not None else self.fresh(rng)
@@ -78,7 +78,7 @@ class Proposer:
 
     def _keep(self, found: Rows) -> None:
         """Put those rows in store that were not known."""
-        rows, first = np.unique(np.concatenate([self._known, found]), axis=0, return_index=True)
+        rows, first = distinct(np.concatenate([self._known, found]))
         self._store = np.concatenate([self._store, rows[first >= len(self._known)]])
         self._known = rows
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from budgets import cost_of, costs_of
+from budgets.draw import distinct
 from nas.export.check import count_by_thop
 from nas.testing.computed_form import computed_form
 from nas.testing.peak_memory import measured_peak
@@ -207,7 +208,7 @@ def alike_samples(space: SearchSpace, seed: int, task: Task) -> list[Sample]:
     samples = [space.sample(rng)]
     for _ in range(4):
         samples.append(space.mutate(samples[-1], rng))
-    rows = np.unique(space.draw_spread(rng, 20_000), axis=0)
+    rows, _ = distinct(space.draw_spread(rng, 20_000))
     params = costs_of(space, rows, task).params
     order = params.argsort(kind="stable")
     twins = np.flatnonzero(np.diff(params[order]) == 0)

@@ -16,9 +16,9 @@ from search_spaces.supernet import Supernet
 TASK = Task((1, 8, 8), 10)
 
 
-def check_supernet(space: SearchSpace, *, task: Task = TASK) -> None:
-    """Every promise of this module. NotRepresentable if the space cannot be a supernet at all."""
-    check_faithful(space, task)
+def check_supernet(space: SearchSpace, *, task: Task = TASK, count: int = 8) -> None:
+    """Every promise of this module, on ``count`` samples. NotRepresentable if the space cannot be a supernet at all."""
+    check_faithful(space, task, count=count)
     check_gradients(space, task)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgets import Budget, Cost, cost_of, costs_of, parse_size
-from budgets.draw import descend, draw_fitting, pick, settle, smallest
+from budgets.draw import descend, distinct, draw_fitting, pick, settle, smallest
 from search_spaces import Task, get_space, space_names
 from search_spaces.errors import UsageError
 
@@ -46,6 +46,13 @@ def test_violations_name_each_limit_that_is_broken():
     assert len(budget.violations(Cost(101, 1001, 401, 51))) == 4
     assert "101 parameters" in budget.violations(Cost(101, 1, 1, 1))[0]
     assert "under the least of 10" in budget.violations(Cost(9, 1, 1, 1))[0]
+
+
+@pytest.mark.parametrize("shape", [(300, 4), (1, 4), (0, 4), (5, 0)], ids=str)
+def test_rows_are_told_apart_as_numpy_does(shape):
+    rows = np.random.default_rng(0).integers(-2, 3, shape).astype(np.int16)
+    for found, right in zip(distinct(rows), np.unique(rows, axis=0, return_index=True), strict=True):
+        assert found.tolist() == right.tolist() and found.dtype == right.dtype
 
 
 def test_least_above_most_is_refused():

@@ -85,14 +85,3 @@ def test_what_cannot_be_used_is_one_sentence(folder: Path, tmp_path: Path) -> No
     (tmp_path / "model.json").write_text("{")
     with pytest.raises(UsageError, match="damaged"):
         nas.load_model(tmp_path)
-
-
-@pytest.mark.slow
-def test_a_run_answers_as_its_export_does(folder: Path, tmp_path: Path) -> None:
-    Image.fromarray(np.full((8, 8), 90, np.uint8)).save(tmp_path / "digit.png")
-    search = ["--space", "vgg", "--max-params", "12k", "--trials", "1", "--epochs", "1", "--confirm", "0", "--run", "r"]
-    assert nasctl("search", *search, "--no-floor", cwd=tmp_path).returncode == 0
-    assert nasctl("export", "--trial", "1", "--run", "r", "--out", "model", cwd=tmp_path).returncode == 0
-    answers = [nasctl("predict", name, "digit.png", cwd=tmp_path) for name in ("r:1", "model")]
-    assert {(done.returncode, done.stdout) for done in answers} == {(0, answers[0].stdout)}
-    assert nasctl("predict", "r:7", "digit.png", cwd=tmp_path).returncode == 2

@@ -21,7 +21,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[tuple[
     write_photos(photos)
     return {
         "random": (("--data", "digits"), (1, 8, 8)),
-        "evolution": (("--data", photos, "--imbalance", 10, "--image-size", 16), (3, 16, 16)),
+        "evolution": (("--data", photos, "--imbalance", 10, "--image-size", 16, "--no-floor"), (3, 16, 16)),
     }
 
 

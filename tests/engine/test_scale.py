@@ -33,7 +33,7 @@ from nas.trials.spec import Status, TrialResult
 from search_spaces import Sample, Task, get_space
 
 HISTORY = [{"epoch": epoch, "train_loss": 2.0 / epoch, "select_loss": 1.0} for epoch in (1, 2, 3)]
-COUNT = 48  # proposals
+COUNT = 28  # proposals
 SAMPLE = get_space("resnet").canonical
 STATUSES = ("finished", "failed", "pruned")
 
@@ -168,9 +168,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
 
 
 def test_where_mutants_run_out_fresh_draws_are_recalled_too(monkeypatch):
-    """Two values of six choices: all that differ from one parent in up to three choices are soon proposed."""
+    """Two values of five choices: all that differ from one parent in up to three choices are soon proposed."""
     space, task = get_space("vgg"), Task((1, 8, 8), 10)
-    few = tuple(replace(choice, values=choice.values[: 2 if n < 6 else 1]) for n, choice in enumerate(space.choices))
+    few = tuple(replace(choice, values=choice.values[: 2 if n < 5 else 1]) for n, choice in enumerate(space.choices))
     space = replace(space, choices=few, _definitions={})
 
     def propose(recorded: list[TrialRecord]) -> list[tuple[Sample, bool]]:

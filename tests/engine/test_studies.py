@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
-import sys
 from dataclasses import fields, replace
 from io import StringIO
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import nasctl
 from PIL import Image
 from rich.console import Console
 from simulated_search import events_of, timeless
@@ -363,15 +362,11 @@ def test_a_study_on_every_training_image(tmp_path: Path) -> None:
 
 
 def test_the_command_line_of_baselines(tmp_path: Path) -> None:
-    def nasctl(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "nas.cli", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
-
     few = ["--members", "model2-setting2", "--seeds", "2", "--epochs", "1", "--workers", "1", "--device", "cpu"]
-    done = nasctl("baseline", "run", "hand-nets", *few, "--json")
+    done = nasctl("baseline", "run", "hand-nets", *few, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["state"] == "done" and document["members"][0]["seeds"] == 2
     assert all(Path(tmp_path, path).is_file() for path in document["pictures"])
-    again = nasctl("resume")
+    again = nasctl("resume", cwd=tmp_path)
     assert "hand-nets-digits-1 is done already." in again.stdout and "model2-setting2" in again.stdout

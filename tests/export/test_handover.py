@@ -52,7 +52,7 @@ def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
     write_photos(photos)
     succeeds(
         "search", "--space", "vgg", "--max-params", MOST_PARAMS, "--data", photos, "--imbalance", 5,
-        "--trials", 2, "--epochs", 2, "--confirm", 1, "--device", "cpu", cwd=tmp_path,
+        "--trials", 1, "--epochs", 2, "--confirm", 1, "--workers", 1, "--device", "cpu", "--no-floor", cwd=tmp_path,
     )  # fmt: skip
     succeeds("export", "--best", "--out", "model", cwd=tmp_path)
     model = tmp_path / "model"
@@ -94,6 +94,11 @@ def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
         assert figures["figures"]["balanced_accuracy"] == pytest.approx(table["balanced_accuracy"], abs=1e-9)
         assert [one["recall"] for one in figures["by_class"]] == pytest.approx(table["recall_by_class"], abs=1e-9)
         assert figures["trained_on"] == 0
+    # ... and what nasctl predict says by the one and by the other.
+    one, trial = files[0][0], card["provenance"]["trial"]
+    answers = [nasctl("predict", name, one, cwd=tmp_path) for name in (f"{run}:{trial}", "model")]
+    assert {(done.returncode, done.stdout) for done in answers} == {(0, answers[0].stdout)}
+    assert nasctl("predict", f"{run}:7", one, cwd=tmp_path).returncode == 2
     again = nasctl("export", "--best", "--out", "model", cwd=tmp_path)
     assert again.returncode == 2
     assert "not an empty folder" in again.stderr

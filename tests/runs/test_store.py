@@ -104,7 +104,7 @@ def test_elapsed_goes_on_where_the_last_session_ended(tmp_path, monkeypatch):
 
 
 def test_nothing_recorded_is_lost_by_a_kill(tmp_path):
-    for _ in range(5):
+    for _ in range(3):
         process = SPAWN.Process(target=append_forever, args=(tmp_path,))
         process.start()
         target = len(read_entries(tmp_path)) + 20 if (tmp_path / LOG_NAME).exists() else 20
@@ -112,11 +112,12 @@ def test_nothing_recorded_is_lost_by_a_kill(tmp_path):
         while time.monotonic() < deadline:
             if (tmp_path / LOG_NAME).exists() and len(_events(tmp_path)) >= target:
                 break
+            time.sleep(0.005)
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     told = len((tmp_path / "told.txt").read_text().split())
     events = read_entries(tmp_path)
-    assert len(events) >= told >= 95
+    assert len(events) >= told >= 57
     assert [event.number for event in events] == list(range(1, len(events) + 1))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,24 @@ def write_photos(folder: Path) -> None:
 
 
 def _unpack_cifar(archive: Path, folder: Path) -> None:
+    for path, content in _first_of_each_class(archive):
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+@cache
+def _first_of_each_class(archive: Path) -> list[tuple[Path, bytes]]:
+    """Files and what is in them; kept, since to walk through the archive takes seconds."""
+    found: list[tuple[Path, bytes]] = []
     counts: dict[Path, int] = {}
     with tarfile.open(archive) as tar:
         for member in tar:
             path = Path(member.name)
             if member.isfile() and counts.get(path.parent, 0) < PER_CLASS.get(path.parts[-3], 0):
                 counts[path.parent] = counts.get(path.parent, 0) + 1
-                target = folder.joinpath(*path.parts[-3:])
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(tar.extractfile(member).read())  # type: ignore[union-attr]
+                found.append((Path(*path.parts[-3:]), tar.extractfile(member).read()))  # type: ignore[union-attr]
+    return found
 
 
 def _make_photos(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from budgets import Budget, params_of
-from budgets.draw import draw_fitting, pick
+from budgets.draw import distinct, draw_fitting, pick
 from search_spaces import Sample, SearchSpace, Task
 from search_spaces.space import Rows
 
@@ -25,7 +25,7 @@ class Pool:
         if not any(map(len, rounds)):  # rare ones: draw as it was drawn when the budget was settled
             rounds = [draw_fitting(space, task, budget, np.random.default_rng(0))[0]]
         self._space = space
-        self.rows: Rows = np.unique(np.concatenate(rounds), axis=0)
+        self.rows: Rows = distinct(np.concatenate(rounds))[0]
         self.params = params_of(space, self.rows, task)
 
     def sample(self, rng: np.random.Generator) -> Sample:

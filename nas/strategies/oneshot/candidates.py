@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from budgets import Budget, costs_of
-from budgets.draw import fitting, pick
+from budgets.draw import distinct, fitting, pick
 from nas.runs.events import Candidate, CandidatesRanked
 from nas.strategies.oneshot.alphas import Probabilities, as_arrays, draw, log_likelihood
 from nas.strategies.oneshot.candidate_pool import Pool
@@ -58,8 +58,7 @@ def likeliest_fitting(
     pool = Pool(space, task, budget, seed=int(rng.integers(2**31)))
     rows = _best(probabilities, np.concatenate([drawn, pool.rows]))
     for _ in range(ROUNDS):
-        mutants = np.concatenate([space.mutants(row, rng, MUTANTS) for row in rows[:CLIMBERS]])
-        mutants = np.unique(mutants, axis=0)
+        mutants, _ = distinct(np.concatenate([space.mutants(row, rng, MUTANTS) for row in rows[:CLIMBERS]]))
         worst = log_likelihood(probabilities, rows[-1:])[0]
         mutants = mutants[log_likelihood(probabilities, mutants) > worst]
         mutants = fitting(space, task, budget, mutants)
@@ -99,7 +98,7 @@ def note_on_collapse(found: CandidatesRanked) -> str | None:
 
 def _best(probabilities: Probabilities, rows: Rows) -> Rows:
     """The ``KEPT`` likeliest of the different rows, the likeliest first; equally likely ones in a fixed order."""
-    rows = np.unique(rows, axis=0)
+    rows, _ = distinct(rows)
     return rows[np.argsort(-log_likelihood(probabilities, rows), kind="stable")[:KEPT]]
 
 
