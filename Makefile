@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 .PHONY: search test coverage lint clean
 
 search: $(READY)  ## find a small DenseNet on the bundled digits
-	$(BIN)/nasctl search --space densenet --max-params 150k
+	$(BIN)/nasctl search --space densenet --max-params 150k --confirm 1
 
 test: $(READY)    ## every test, the fast ones first
 	$(BIN)/python -m pytest
