@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from nas.data.pixels import (
     DEEPEST,
     FORMATS,
     GREY_MODES,
-    SUFFIXES,
     extent,
     fitted,
     orientation,
@@ -25,8 +23,6 @@ from nas.data.pixels import (
     scaled,
 )
 from nas.data.sources.base import Header
-
-__all__ = ["SUFFIXES", "decode_array", "decode_file", "read_header", "reason", "suffix_of"]
 
 SEVERAL_PAGES = "Images with several pages or frames, of which the first is used"
 DEEP_COLOURS = "Images with colours of 16 bits, of which the upper 8 are used"
@@ -69,11 +65,6 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image that Pillow can read"
     return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def suffix_of(name: str) -> str:
-    """'.jpg' for 'a/B.JPG'."""
-    return Path(name).suffix.lower()
 
 
 def _has_grey_palette(image: Image.Image) -> bool:

@@ -21,7 +21,8 @@ from nas.data.printable_names import printable, printable_names
 from nas.data.selection import OUT, Selection, select
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress, Unread
 from nas.data.sources.find import find_source
-from nas.data.sources.masks import flat_images, flat_kind
+from nas.data.sources.folders.masks import flat_images, flat_remarks
+from nas.data.sources.tree import Patterns
 from nas.data.splits import Rows, long_tail, make_splits
 from nas.data.survey import Survey, clipped_notes, survey_of
 from nas.data.validation import (
@@ -168,11 +169,11 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
 def _choose(config: DataConfig, found: Found, told: tuple[str, ...], before: _Choice | None = None) -> _Choice:
     """``before``: what was chosen until some images did not decode; their copy is what it is."""
     selection = select(config, found)
-    faults = list(selection.faults) or structure_faults(selection, told)
+    faults = list(selection.faults) or structure_faults(selection, told, _patterns(config))
     if config.drop_small_classes and found.groups is not None:
         alone = np.arange(len(found.labels))
         selection, _ = _settled(config, found, selection, faults, alone, told)
-        faults = faults or structure_faults(selection, told)
+        faults = faults or structure_faults(selection, told, _patterns(config))
     survey = survey_of(found, selection.parts)
     proposal = None if config.size else proposed_size(survey.sizes)
     if before:
@@ -187,6 +188,10 @@ def _choose(config: DataConfig, found: Found, told: tuple[str, ...], before: _Ch
     empty = [] if has_all else [repr(found.classes)]
     key = _hash(_FORMAT, found.digest, str(target), *groups, *empty)
     return _Choice(selection, faults, survey, proposal, target, key)
+
+
+def _patterns(config: DataConfig) -> Patterns:
+    return Patterns.of(config.match, config.ignore)
 
 
 def _decoded(cache: Cache, found: Found, choice: _Choice, progress: Progress | None) -> Path:
@@ -221,8 +226,11 @@ def _concluded(
     selection, splits = _settled(config, found, choice.selection, choice.faults, identical, told)
     survey = survey_of(found, selection.parts, choice.target.levels if choice.target else None)
     rows = splits.rows
-    masks = flat_kind(found.names, flat_images(folder, _images(folder)), selection.parts != OUT) if folder else None
-    remarks = [*told, *found.remarks, *([masks] if masks else ()), *selection.remarks, *selection.dropped]
+    remarks = [*told, *found.remarks]
+    if folder:
+        flat = flat_images(folder, _images(folder))
+        remarks += flat_remarks(found.names, flat, selection.parts != OUT, _patterns(config))
+    remarks += [*selection.remarks, *selection.dropped]
     remarks += _about_splits(selection)
     if rows and found.groups is not None:
         remarks += group_remarks(found.grouped_by, selection.classes, selection.labels, found.groups, rows)
@@ -242,7 +250,7 @@ def _settled(
     splits = _split(config, found, selection, identical, faults)
     while config.drop_small_classes and splits.too_few:
         selection = selection.without(splits.too_few.small, splits.too_few.why)
-        splits = _split(config, found, selection, identical, structure_faults(selection, told))
+        splits = _split(config, found, selection, identical, structure_faults(selection, told, _patterns(config)))
     return selection, splits
 
 

@@ -30,6 +30,7 @@ def printable_names(found: Found) -> Found:
         classes=classes,
         names=list(map(printable, found.names)),
         broken=tuple(one._replace(name=printable(one.name)) for one in found.broken),
+        notes=Counter({printable(what): number for what, number in found.notes.items()}),
         remarks=tuple(map(printable, found.remarks)),
     )
 

@@ -12,7 +12,7 @@ from nas.config.data import LARGEST_SIDE, SMALLEST_SIDE
 from nas.data.dataset import Pair
 from nas.data.selection import Selection
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL
-from nas.data.sources.tree import ignoring
+from nas.data.sources.tree import Patterns, ignoring
 from nas.data.splits import Rows, least_images
 from nas.units import counted
 
@@ -23,8 +23,9 @@ _SIDES = (16, 24, 32, 48, 64)  # that are proposed
 _LONG = 1.5  # times the shorter side: a tenth of the images longer than that, and they are padded, not squeezed
 
 
-def structure_faults(found: Selection, remarks: Sequence[str] = ()) -> list[str]:
-    """No images, one class only, classes that are empty or in one part alone. ``remarks`` may know where labels are."""
+def structure_faults(found: Selection, remarks: Sequence[str], patterns: Patterns) -> list[str]:
+    """No images, one class only, classes that are empty or in one part alone. ``remarks`` may know where labels are;
+    ``patterns`` chose the files."""
     present, dropped = found.present, "".join(f" {words}." for words in found.dropped)
     if not present.any():
         if dropped:
@@ -34,16 +35,21 @@ def structure_faults(found: Selection, remarks: Sequence[str] = ()) -> list[str]
     empty = [name for name, total in zip(found.classes, present.sum(axis=0), strict=True) if total == 0]
     if empty:
         faults.append(
-            f"No images in: {some(empty)}. Add images to these class folders, or leave them out: {ignoring(empty)}."
+            f"No images in: {some(empty)}. Add images to these class folders, or leave them out: "
+            f"{ignoring(empty, patterns)}."
         )
     if len(found.classes) == 1:
         hint = next((f" {remark}." for remark in remarks if "--data" in remark or "--match '*'" in remark), "")
         faults.append(f"There is only one class, {found.classes[0]!r}; it takes at least two.{dropped}{hint}")
     own = [part for part in (TRAIN, VAL, TEST) if present[part].any()]
     if TRAIN not in own:
-        there = " and ".join(f"{PARTS[part]}/" for part in own)
-        way = next((each for each in remarks if "in train/" in each), "Put the training images in train/")
-        faults.append(f"The data has {there} but no train/. {way}.")
+        there = " and ".join(PARTS[part] for part in own)
+        usual = (
+            "Add some: in a folder train/, in arrays 'images' and 'labels', or in lines of a table whose split is "
+            "train (or let nasctl split a table: --columns split=)"
+        )
+        way = next((each for each in remarks if "in train/" in each), usual)
+        faults.append(f"The data has images of {there} but none of train. {way}.")
         return faults
     for part in own[1:]:
         name = PARTS[part]

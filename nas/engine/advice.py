@@ -6,13 +6,13 @@ import math
 import re
 from collections.abc import Sequence
 
+from nas.errors import ALLOCATION
 from nas.executors.base import was_too_long
 from nas.runs import Run, SearchRun
 from nas.runs.hints import typed
 from nas.runs.trial_record import TrialRecord
 
 LEAST_SECONDS = 60  # of a limit that is proposed
-MEMORY_SIGNS = ("out of memory", "ran out of memory", "can't allocate memory")
 NOT_FINITE = re.compile(r" is (nan|-?inf)\b")  # as said of a loss, and of a figure
 
 
@@ -61,7 +61,7 @@ def _cure(run: Run, reasons: Sequence[str], what: str, command: str) -> str:
     """What is to be done about ``reasons`` before ``what``, which is ``command``."""
     if any(NOT_FINITE.search(reason) for reason in reasons):
         return "Start a new one with a lower --learning-rate: a recorded run keeps its recipe."
-    if any(sign in reason for reason in reasons for sign in MEMORY_SIGNS):
+    if any(sign in reason for reason in reasons for sign in ALLOCATION):
         fewer = " --workers 1" if run.config.workers != 1 else ""
         return f"Free memory, then {what}{', one at a time' * bool(fewer)}: {command}{fewer}"
     return f"Their logs are in {run.folder / 'logs'}. When the cause is gone, {what}: {command}"

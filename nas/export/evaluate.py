@@ -28,6 +28,7 @@ from nas.data.survey import survey_of
 from nas.errors import DataError
 from nas.export.fingerprints import Fingerprints, fingerprints
 from nas.export.predict_script import Classifier
+from nas.units import counted
 
 Pixels = npt.NDArray[np.uint8]  # (N, C, H, W)
 Labels = npt.NDArray[np.int64]
@@ -87,7 +88,7 @@ def own_split(dataset: Dataset, name: SplitName) -> Labelled:
 
 def other_data(config: DataConfig, classifier: Classifier, progress: Progress | None = None) -> Labelled:
     """The test part of a source, or all of it if it has none. DataError if no class has a name that the network
-    knows, or there is no such source."""
+    knows, no image can be read, or there is no such source."""
     source = find_source(config, cache_root(config.cache_dir))
     source.fingerprint()  # it lists the files
     found = printable_names(source.look(progress))
@@ -100,21 +101,23 @@ def other_data(config: DataConfig, classifier: Classifier, progress: Progress | 
     rows = np.flatnonzero((chosen.parts != OUT) if part is None else (chosen.parts == part))
     with_images = {chosen.classes[label] for label in np.unique(chosen.labels[rows])}
     rows = rows[own[chosen.labels[rows]] >= 0]
+    broken = [
+        f"{one.name}: {one.reason}"
+        for one in chosen.broken
+        if (part is None or one.part == part) and own[one.label] >= 0
+    ]
+    if broken and not len(rows):
+        raise DataError(f"None of {counted(len(broken), 'image')} can be read; the first is {broken[0]}. Give others.")
     if not len(rows):
         raise DataError(
             f"No class of {printable(source.name)} is one that the network knows. It knows: "
-            f"{', '.join(classifier.classes)}. Call the class folders so."
+            f"{', '.join(classifier.classes)}. Call the classes so."
         )
     used = np.full(len(chosen.parts), OUT, dtype=np.uint8)
     used[rows] = chosen.parts[rows]
     survey = survey_of(found, used, classifier.levels)
     fit = classifier.card["input"]["preprocessing"]["fit"]
     preprocessing = Preprocessing.of(classifier.shape, fit, survey.levels)
-    broken = [
-        f"{one.name}: {one.reason}"
-        for one in chosen.broken
-        if (part is None or one.part == part) and own[one.label] >= 0
-    ]
     return Labelled(
         printable(source.name),
         "all" if part is None else PARTS[part],

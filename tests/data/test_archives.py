@@ -229,3 +229,11 @@ def test_advice_about_what_is_in_an_archive(tmp_path: Path) -> None:
     files |= {f"test/y/{number}.png": png(number) for number in range(6)}
     message = fault(pack(tmp_path / "set.zip", files))
     assert "set.zip/test. (Unpack the archive by hand for that.)" in message
+
+
+def test_remarks_are_of_the_archive_and_not_of_where_it_was_unpacked(tmp_path: Path) -> None:
+    path = pack(tmp_path / "set.zip", FILES | {"labels.csv": b"a,b"})
+    wanted = config(path).model_copy(update={"cache_dir": str(tmp_path / "my cache")})
+    for _ in range(2):
+        remark = open_data(wanted).remarks[0]
+        assert remark.endswith(f"name it: --data '{path}/labels.csv' (Unpack the archive by hand for that.)")

@@ -177,7 +177,7 @@ def test_too_few_images_after_broken_ones_are_reported_together(tmp_path: Path) 
         (lambda p: (p / "a").mkdir(parents=True), ["no images"]),
         (lambda p: write_classes(p, a=9), ["only one class, 'a'"]),
         (lambda p: write_classes(p, a=9, b=0, c=0, d=3), ["No images in: b, c"]),
-        (lambda p: write_classes(p / "test", a=9, b=9), ["no train/"]),
+        (lambda p: write_classes(p / "test", a=9, b=9), ["images of test but none of train"]),
         (
             lambda p: (write_classes(p / "train", a=9, b=9), write_image(p / "test" / "0.png")),
             ["test has no class"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -177,3 +178,13 @@ def test_two_words_beside_each_of_them(tmp_path: Path) -> None:
 def test_a_group_written_in_two_ways_is_one(tmp_path: Path, forms: tuple[str, str]) -> None:
     found = report(tmp_path, ("path", "label", "patient"), lambda n, name, la: (name, la, forms[n % 2].format(n // 2)))
     assert any("9 groups by column 'patient', none in two splits" in remark for remark in found.remarks)
+
+
+def test_advice_keeps_what_columns_says_already(tmp_path: Path) -> None:
+    lines = [(name, label, n % 3, "train" if n % 4 else "odd") for n, (name, label) in enumerate(PETS)]
+    write_set(tmp_path, ("path", "label", "class", "split"), *lines)
+    told = "group="
+    for _ in range(2):
+        told = re.findall(r"--columns (\S+)", faults(tmp_path, columns=told)[0])[0]
+    assert told == "group=,label=label,split="
+    assert open_data(config(tmp_path, columns=told)).classes == ("cat", "dog")

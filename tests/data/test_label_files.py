@@ -179,6 +179,7 @@ def test_missing_files_are_named_and_counted(tmp_path: Path) -> None:
         ([("path", "label"), ("a", "x"), ("b",)], ["line 3: 1 cell, and the first line names 2 columns"]),
         ([("path", "label"), ("a", "x"), ("a", "y")], ["lines 2, 3: 'a' is given labels 'x' and 'y'"]),
         ([("path", "label"), ("a", "cat"), ("b", "Cat")], ["the labels Cat, cat differ in capitals alone"]),
+        ([("path", "label"), ("a", "5 \u2103"), ("b", "5 \u00b0C")], ["differ in how they are written alone"]),
         ([("path", "label"), ("a", "big cat"), ("b", "big_cat")], ["the labels 'big cat', 'big_cat' differ in how"]),
         ([("path", "label"), ("a", "1"), ("b", "01"), ("c", "x")], ["line 2: the labels '01', '1' differ in how they"]),
         ([("path", "label"), ("a", "x|y"), ("b", "y|z")], ["lines 2, 3: several labels, 'x|y'"]),
@@ -238,3 +239,18 @@ def test_parquet(tmp_path: Path) -> None:
     else:
         path.write_bytes(b"PAR1")
         assert "pip install pandas pyarrow" in faults(tmp_path, source=str(path))[0]
+
+
+def test_pictures_that_cannot_be_read_are_found_and_said_to_be_that(tmp_path: Path) -> None:
+    write_set(tmp_path, ("path", "label"), *PETS, below="images")
+    (tmp_path / "images" / "im03.png").unlink()
+    (tmp_path / "images" / "im03.heic").write_bytes(b"ftypheic")
+    (broken,) = describe_data(config(tmp_path)).broken
+    assert broken.name == "images/im03.heic" and "HEIC, which is not read here" in broken.reason
+
+
+def test_a_table_of_test_images_alone(tmp_path: Path) -> None:
+    write_set(tmp_path, ("path", "label", "split"), *((*line, "test") for line in PETS))
+    (message,) = faults(tmp_path)
+    assert "images of test but none of train" in message and "--columns split=)" in message
+    assert open_data(config(tmp_path, columns="split=")).classes == ("cat", "dog")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 from PIL import Image
 
 from nas.data import DataConfig, DataReport, describe_data, open_data
+from nas.data.pixels import SUFFIXES
 from nas.data.sources.base import TEST, TRAIN, VAL
 from nas.data.sources.folder_names import is_unlabelled, part_and_class
-from nas.data.sources.tree import ignoring
+from nas.data.sources.tree import PICTURES, Patterns, ignoring
 from nas.errors import DataError
 
 
@@ -212,7 +214,7 @@ def test_a_pattern_that_leaves_nothing_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a[1]", "b, c", "dog ", " cat", "it's", "Ab*"])
 def test_what_to_type_to_leave_out_a_folder(tmp_path: Path, name: str) -> None:
     data = write(tmp_path / "data", name, "one", "two", count=4)
-    flag, pattern = shlex.split(ignoring([name]))
+    flag, pattern = shlex.split(ignoring([name], Patterns()))
     assert flag == "--ignore" and describe_data(config(data, ignore=pattern)).classes == ("one", "two")
 
 
@@ -249,7 +251,7 @@ def test_images_of_one_split_without_class_folders(tmp_path: Path) -> None:
 def test_splits_without_a_training_part(tmp_path: Path) -> None:
     data = write(tmp_path / "data", "val/cat", "val/dog")
     message = fault(data)
-    assert "has val/ but no train/. Put the training images in train/" in message
+    assert "has images of val but none of train. Put the training images in train/" in message
     assert f"or give one of them alone: --data {data}/val." in message
     assert described(data / "val").classes == ("cat", "dog")
 
@@ -271,7 +273,7 @@ def test_splits_in_splits_are_not_said_to_be_left_out(tmp_path: Path) -> None:
 
 def test_some_classes_with_splits_and_one_without(tmp_path: Path) -> None:
     data = write(tmp_path / "data", "cat/train", "cat/test", "dog/train", "dog/test", "cow", count=8)
-    assert "cat/, dog/ have folders of splits, and cow/ images" in fault(data)
+    assert "folders of splits in cat/, dog/, and images in cow/" in fault(data)
     assert described(data, class_level=1).found == {"all": [16, 8, 16]}
     assert described(data, ignore="cow").found == {"train": [8, 8], "test": [8, 8]}
 
@@ -330,3 +332,23 @@ def test_files_called_by_their_class_in_the_only_folder(tmp_path: Path) -> None:
     assert report.classes == ("cat", "pets") and report.remarks[1] == "The data lie in pets/, the only folder"
     (data / "cat_9.png").touch()
     assert "only one class, 'pets'" in fault(data)
+
+
+def test_every_suffix_that_is_read_is_known_as_a_picture(tmp_path: Path) -> None:
+    assert SUFFIXES <= PICTURES
+    for path in write(tmp_path / "outer", "set/cat", "set/dog").rglob("*.png"):
+        Image.open(path).save(path.with_suffix(".pcx"))
+        path.unlink()
+    assert described(tmp_path / "outer").classes == ("cat", "dog")
+
+
+def test_advice_keeps_what_is_ignored_already(tmp_path: Path) -> None:
+    data = write(
+        tmp_path / "data", "train/cat", "train/dog", "train/masks", "train_2/cat", "train_2/dog", "empty/notes"
+    )
+    (data / "train" / "cow").mkdir()
+    ignored = "notes,empty"
+    for _ in range(3):
+        _, ignored = shlex.split(re.search(r"--ignore [^;. ]+", fault(data, ignore=ignored))[0])
+    assert described(data, ignore=ignored).classes == ("cat", "dog")
+    assert ignored == "notes,empty,train_2,masks,cow"

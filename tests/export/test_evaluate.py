@@ -96,6 +96,14 @@ def test_nothing_in_common_is_told_with_the_names(classifier: Classifier, tmp_pa
         labelled(tmp_path, classifier)
 
 
+def test_images_none_of_which_can_be_read(classifier: Classifier, tmp_path: Path) -> None:
+    write_images(tmp_path, {"a": "axe", "b": "book"}, 1)
+    for path in tmp_path.glob("*/00.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"None of 2 images can be read; the first is axe/00\.png: not an image"):
+        labelled(tmp_path, classifier)
+
+
 def test_of_a_source_with_parts_the_test_part_is_taken(classifier: Classifier, tmp_path: Path) -> None:
     classes = {name: name for name in classifier.classes}
     write_images(tmp_path / "train", classes, 9)
@@ -113,7 +121,9 @@ def test_a_test_part_is_taken_whatever_lies_beside_it(
     found = evaluate(classifier, labelled(tmp_path, classifier), None)
     assert (found.part, found.images) == ("test", 4 * (2 + len(splits)))
     if "train" not in splits:
-        with pytest.raises(DataError, match=r"but no train/\. Put the training images in train/, or give one of them"):
+        with pytest.raises(
+            DataError, match=r"but none of train\. Put the training images in train/, or give one of them"
+        ):
             open_data(DataConfig(source=str(tmp_path), image_size=12))
 
 
@@ -122,7 +132,7 @@ def test_an_archive_of_test_arrays_alone(classifier: Classifier, tmp_path: Path)
     np.savez(tmp_path / "set.npz", x_test=images, y_test=np.array([*classifier.classes] * 2))
     found = evaluate(classifier, labelled(tmp_path / "set.npz", classifier), None)
     assert (found.part, found.images) == ("test", 8)
-    with pytest.raises(DataError, match="The data has test/ but no train/"):
+    with pytest.raises(DataError, match=r"images of test but none of train\. .* in arrays 'images' and 'labels'"):
         open_data(DataConfig(source=str(tmp_path / "set.npz")))
 
 

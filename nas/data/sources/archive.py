@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import lzma
 import os
+import re
 import shutil
 import stat
 import tarfile
@@ -19,7 +20,7 @@ from typing import IO
 
 from nas.data.cache import writing
 from nas.data.sources.base import Found, Progress, Source
-from nas.data.sources.tables import SUFFIXES as TABLES
+from nas.data.sources.tables.table import SUFFIXES as TABLES
 from nas.data.sources.tree import is_hidden, is_picture, look_into, stamp
 from nas.errors import DataError
 from nas.files import locked, new_folder, remove_leftovers, write_atomically
@@ -59,28 +60,30 @@ class Archive:
         self.name = path.name[: -len(suffix)] or path.name
         self._root = cache_root / "unpacked"
         self._find = find
+        self._folder = self._root  # of what was unpacked, once it was
         self._inner: Source | None = None
         self._hidden = ""  # a remark on images in hidden folders, if there are any
 
     @property
     def remarks(self) -> Sequence[str]:
         """Those of what is in it, and on what was not unpacked."""
-        inner = self._inner.remarks if self._inner else ()
-        return (*inner, self._hidden) if self._hidden else inner
+        inner = [self._of_archive(remark) for remark in self._inner.remarks] if self._inner else []
+        return [*inner, self._hidden] if self._hidden else inner
 
     def fingerprint(self) -> str:
         """Unpacks the archive unless that was done; then that of what is in it."""
-        folder = self._unpacked()
+        self._folder = self._unpacked()
         try:
-            self._inner = self._find(_entrance(folder))
+            self._inner = self._find(_entrance(self._folder))
             return f"archive:{self._inner.fingerprint()}"
         except DataError as error:  # of what people know, not of where it was unpacked
-            raise DataError(*(self._of_archive(fault, str(folder)) for fault in error.faults)) from error
+            raise DataError(*map(self._of_archive, error.faults)) from error
 
-    def _of_archive(self, fault: str, folder: str) -> str:
+    def _of_archive(self, text: str) -> str:
         """What is said of the folder, said of the archive; what is in an archive cannot be given as data."""
-        unpack = " (Unpack the archive by hand for that.)" if f"--data {folder}/" in fault else ""
-        return fault.replace(folder, str(self.path)) + unpack
+        folder = str(self._folder)
+        has_command = re.search(f"--data '?{re.escape(folder)}/", text)
+        return text.replace(folder, str(self.path)) + " (Unpack the archive by hand for that.)" * bool(has_command)
 
     def look(self, progress: Progress | None) -> Found:
         """Look at what was unpacked."""

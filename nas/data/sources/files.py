@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nas.data.dataset import Preprocessing
 from nas.data.sources.base import Found, Header, Progress, Unread, numbered_headers
+from nas.data.sources.tree import CONVERTIBLE, is_picture, suffix_of
 from nas.data.threads import map_chunks
 
 
@@ -108,13 +109,10 @@ def numbered(names: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def _look_at(root: Path, entry: Entry, missing: Mapping[str, str] | None) -> Looked:
-    from nas.data.images import SUFFIXES, read_header, reason, suffix_of
-    from nas.data.sources.tree import CONVERTIBLE
+    from nas.data.images import read_header, reason
 
     if missing and entry.name in missing:
         return Looked(b"", None, missing[entry.name])
-    suffix = suffix_of(entry.name)
-    must_be_image = missing is not None or suffix in SUFFIXES or suffix in CONVERTIBLE
     try:
         content = (root / entry.name).read_bytes()
     except OSError as error:
@@ -123,8 +121,8 @@ def _look_at(root: Path, entry: Entry, missing: Mapping[str, str] | None) -> Loo
     try:
         header = read_header(content)
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files
-        why = "an empty file" if not content else CONVERTIBLE.get(suffix) or reason(error)
-        return Looked(digest, None, why if must_be_image else None)
+        why = "an empty file" if not content else CONVERTIBLE.get(suffix_of(entry.name)) or reason(error)
+        return Looked(digest, None, why if missing is not None or is_picture(entry.name) else None)
     return Looked(digest, header)
 
 

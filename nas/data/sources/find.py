@@ -8,11 +8,11 @@ from nas.config import DataConfig
 from nas.data.sources.archive import Archive, is_archive, what_else
 from nas.data.sources.base import Source
 from nas.data.sources.digits import Digits
-from nas.data.sources.folder import Folder
+from nas.data.sources.folders.folder import Folder
 from nas.data.sources.grouped import Grouped
-from nas.data.sources.label_file import LabelFile
 from nas.data.sources.npz import Npz
-from nas.data.sources.tables import SUFFIXES as TABLES
+from nas.data.sources.tables.label_file import LabelFile
+from nas.data.sources.tables.table import SUFFIXES as TABLES
 from nas.data.sources.torchvision_sets import NAMED, Named
 from nas.data.sources.tree import Patterns
 from nas.errors import DataError, nearest

@@ -1,8 +1,9 @@
-"""What names of folders say: of which split they are, of which class too, or of none."""
+"""What names say, of folders and in tables: of which split they are, of which class too, or of none."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from nas.data.sources.base import PART_WORDS
@@ -58,6 +59,12 @@ def is_unlabelled(name: str) -> bool:
     """Whether a folder's name says that its images have no class."""
     known = _BESIDE.union(*_WORDS.values())
     return _NO_LABEL.fullmatch("".join(word for word in _words(name) if word not in known)) is not None
+
+
+def likeness(name: str) -> str:
+    """What names of one class have in common, be they those of folders or labels in a table."""
+    bare = re.sub(r" - copy( \(\d+\))?$", "", unicodedata.normalize("NFKC", name).casefold().strip())
+    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", bare).strip(" _")
 
 
 def _words(name: str) -> list[str]:

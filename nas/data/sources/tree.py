@@ -19,8 +19,12 @@ from typing import NamedTuple
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin",
          "lost+found", "system volume information"}  # fmt: skip
 _MOST_HIDDEN = 50_000
-# Suffixes of pictures, whether the decoder reads them or not; known without loading it.
-_READ = "jpg jpeg jpe jfif png gif bmp dib tif tiff webp ppm pgm pbm pnm jp2 j2k tga ico psd avif"
+# Suffixes of pictures, whether the decoder reads them or not; known without loading it. All that it reads are here.
+_READ = (
+    "jpg jpeg jpe jfif png apng gif bmp dib tif tiff webp ppm pgm pbm pnm pfm jp2 j2k j2c jpc jpf jpx tga ico cur icns "
+    "psd avif avifs pcx dcx dds sgi rgb rgba bw ras fit fits im msp pcd pxr qoi xbm xpm blp fli flc ftc ftu gbr icb "
+    "vda vst iim"
+)
 _CAMERAS = "dng cr2 cr3 nef arw raf orf rw2"
 _OTHERS = {"heic": "HEIC", "heif": "HEIF", "jxl": "JPEG XL", "svg": "SVG", "exr": "OpenEXR", "hdr": "Radiance HDR",
            "dcm": "DICOM", **dict.fromkeys(_CAMERAS.split(" "), "a camera's raw format")}  # fmt: skip
@@ -100,6 +104,10 @@ class Patterns:
         """Whether ``--match '*'`` said that everything is meant, however it is called."""
         return "*" in self.match
 
+    def ignoring(self, *patterns: str) -> str:
+        """What to type to leave out these too."""
+        return f"--ignore {shlex.quote(','.join(dict.fromkeys([*self.ignore, *patterns])))}"
+
     def takes(self, name: str) -> bool:
         """Whether the file with this path below the data folder is one of ``match``."""
         return not self.match or _first_match(name, self.match) is not None
@@ -117,10 +125,9 @@ def _first_match(name: str, patterns: Sequence[str]) -> str | None:
     return next((each for each in patterns if any(fnmatch.fnmatchcase(text, each) for text in (name, last))), None)
 
 
-def ignoring(names: Iterable[str]) -> str:
-    """What to type to leave out files or folders of these names, whatever signs are in them."""
-    patterns = (re.sub("^ | $|,", "?", glob.escape(name)) for name in names)
-    return f"--ignore {shlex.quote(','.join(patterns))}"
+def ignoring(names: Iterable[str], patterns: Patterns) -> str:
+    """What to type to leave out files or folders of these names too, whatever signs are in them."""
+    return patterns.ignoring(*(re.sub("^ | $|,", "?", glob.escape(name)) for name in names))
 
 
 @dataclass
@@ -201,7 +208,7 @@ def _fill(tree: Tree, node: Node, prefix: str, above: tuple[tuple[int, int], ...
 
 def _add_file(tree: Tree, node: Node, entry: os.DirEntry[str], name: str, *, is_taken: bool) -> None:
     if not is_taken:
-        tree.unmatched[_suffix(name)] += 1
+        tree.unmatched[suffix_of(name)] += 1
         return
     try:
         status = entry.stat()
@@ -248,15 +255,15 @@ def _is_ours(path: Path) -> bool:
 
 def may_be_image(name: str) -> bool:
     """Whether a file of this name is surely or perhaps an image: by its suffix, or because it has none."""
-    return not (suffix := _suffix(name)) or suffix in PICTURES
+    return not (suffix := suffix_of(name)) or suffix in PICTURES
 
 
 def is_picture(name: str) -> bool:
     """Whether a file is an image by its suffix."""
-    return _suffix(name) in PICTURES
+    return suffix_of(name) in PICTURES
 
 
-def _suffix(name: str) -> str:
+def suffix_of(name: str) -> str:
     """'.png' of 'a/1.PNG'; nothing for what only begins with a dot."""
     stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
     return f".{suffix.lower()}" if dot and stem else ""

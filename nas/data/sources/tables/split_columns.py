@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from nas.data.sources.base import PART_OF, PARTS, TEST, TRAIN, VAL
 from nas.data.sources.folder_names import part_of
-from nas.data.sources.tables import Table, flag, plain, refuse_empty
+from nas.data.sources.tables.table import Table, plain, refuse_empty
 from nas.errors import DataError
 
 _NAMED = ("split", "subset", "partition")  # a column so called holds splits
@@ -35,7 +35,7 @@ def split_column(table: Table, free: Sequence[str]) -> str:
         if rows and not faults:
             one, two = PARTS[parts[rows[0]]], PARTS[others[rows[0]]]
             what = f"{found[0]!r} says {one}, and {other!r} says {two}. Say which column holds the splits:"
-            raise DataError(table.fault(f"{what} {flag('split', found[0], other)}.", rows))
+            raise DataError(table.fault(f"{what} {table.flag('split', found[0], other)}.", rows))
     return found[0]
 
 
@@ -48,7 +48,7 @@ def parts_of(table: Table, name: str, faults: list[str]) -> list[int]:
         faults.append(
             table.fault(
                 f"the columns {', '.join(names)} are not one of 0 and 1 for each split, called is_train, is_val and "
-                "is_test. Name one column, or --columns split= to let nasctl split."
+                f"is_test. Name one column, or {table.flag('split', '')} to let nasctl split."
             )
         )
         return [TRAIN] * len(table.rows)
@@ -59,7 +59,7 @@ def parts_of(table: Table, name: str, faults: list[str]) -> list[int]:
         faults.append(
             table.fault(
                 f"the split {cells[unknown[0]]!r} in column {name!r} is none of train, val and test. Write one of "
-                "these, or --columns split= to let nasctl split.",
+                f"these, or {table.flag('split', '')} to let nasctl split.",
                 unknown,
             )
         )
@@ -96,7 +96,7 @@ def _by_flags(table: Table, names: Sequence[str], faults: list[str]) -> list[int
         faults.append(
             table.fault(
                 f"{len(told[wrong[0]]) or 'none'} of the columns {', '.join(names)} say yes. An image is in one split: "
-                "correct such lines, or --columns split= to let nasctl split.",
+                f"correct such lines, or {table.flag('split', '')} to let nasctl split.",
                 wrong,
             )
         )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.data.kept import kept
-from nas.data.sources.tree import Node, ignoring
+from nas.data.sources.tree import Node, Patterns, ignoring
 from nas.data.threads import map_chunks
 from nas.errors import DataError
 from nas.units import counted
@@ -36,10 +36,10 @@ _WORD = re.compile(
 )
 
 
-def check_twins(names: Sequence[str]) -> None:
+def check_twins(names: Sequence[str], patterns: Patterns) -> None:
     """DataError if a tenth of the images or more seem to be the masks of others.
 
-    ``names`` are those of images, relative to the data folder.
+    ``names`` are those of images, relative to the data folder, which were chosen by ``patterns``.
     """
     by_stem: dict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -59,11 +59,12 @@ def check_twins(names: Sequence[str]) -> None:
         word = marked[0][len(_WORD.sub("", marked[0])) :]
         raise DataError(
             f"{counted(len(marked), 'image')} seem to be masks of others: {name} beside "
-            f"{by_stem[_WORD.sub('', marked[0])][0]}. Leave them out: --ignore '*{word}.*'; or take all: --match '*'."
+            f"{by_stem[_WORD.sub('', marked[0])][0]}. Leave them out: "
+            f"{patterns.ignoring(f'*{word}.*')}; or take all: --match '*'."
         )
 
 
-def check_folders(starts: Sequence[Node]) -> None:
+def check_folders(starts: Sequence[Node], patterns: Patterns) -> None:
     """DataError if a folder below these, where the classes are, seems to hold masks of the images beside it."""
     found: dict[str, Node] = {}
     for node in (each for start in starts for each in start.walk()):
@@ -76,7 +77,8 @@ def check_folders(starts: Sequence[Node]) -> None:
         seem, take = ("seems", "it as a class") if len(names) == 1 else ("seem", "them as classes")
         raise DataError(
             f"The {'folder' if len(names) == 1 else 'folders'} {', '.join(names)} {seem} to hold masks or annotations "
-            f"of the other images, and to be no class. Leave out: {ignoring(names)}; or take {take}: --match '*'."
+            f"of the other images, and to be no class. Leave out: {ignoring(names, patterns)}; or "
+            f"take {take}: --match '*'."
         )
 
 
@@ -123,26 +125,29 @@ def is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
     return high < _NEAR or float(ends.mean()) > _MOST or float((pixels < _NEAR).mean()) > _BLACK
 
 
-def flat_kind(names: Sequence[str], flat: npt.NDArray[np.bool_], used: npt.NDArray[np.bool_]) -> str | None:
+def flat_remarks(
+    names: Sequence[str], flat: npt.NDArray[np.bool_], used: npt.NDArray[np.bool_], patterns: Patterns
+) -> list[str]:
     """What to say where images that ``is_flat`` are those of one suffix, or of one word at the end of their names.
 
-    None where most images are flat, or hardly any, or where no name tells them apart.
+    Nothing where most images are flat, or hardly any, or where no name tells them apart.
     """
     flat = flat[used]
     if not len(flat) or not _SHARE <= flat.mean() <= 1 - _SHARE:
-        return None
+        return []
     names = [name for name, is_used in zip(names, used.tolist(), strict=True) if is_used]
     for kind_of, pattern in ((_suffix, "*{}"), (_last_word, "*{}.*")):
         kinds = np.array([kind_of(name) for name in names])
         for kind in np.unique(kinds).tolist():
             is_it = kinds == kind
             if kind and is_it.any() and flat[is_it].mean() > _MOST and flat[~is_it].mean() < 1 - _MOST:
-                return (
+                shown = pattern.format(kind)
+                return [
                     f"{int(is_it.sum()):,} of {len(flat):,} images have two values or are nearly black, and are those "
-                    f"named {pattern.format(kind)}: if they are masks, leave them out by --ignore "
-                    f"'{pattern.format(kind)}'"
-                )
-    return None
+                    f"named {shown}: if they are masks, leave them out (of a folder by "
+                    f"{patterns.ignoring(shown)}, of a table by removing their lines)"
+                ]
+    return []
 
 
 def _last_word(name: str) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from nas.data.sources.base import Found, Progress
 from nas.data.sources.files import Entry, as_bytes, found_in_files
-from nas.data.sources.layout import understand
-from nas.data.sources.masks import check_twins
-from nas.data.sources.reading import Layout, Level
+from nas.data.sources.folders.layout import understand
+from nas.data.sources.folders.masks import check_twins
+from nas.data.sources.folders.reading import Layout, Level
 from nas.data.sources.tree import Patterns, scan
 from nas.errors import DataError
 
@@ -65,5 +65,5 @@ class Folder:
             self.path, self._entries, classes=self._classes, missing=self._layout.missing or None, progress=progress
         )
         if not self._patterns.match:
-            check_twins(found.names)
+            check_twins(found.names, self._patterns)
         return replace(found, notes=found.notes + self._layout.notes, num_ignored=found.num_ignored + self._num_beside)

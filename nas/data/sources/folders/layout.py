@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 
 from nas.data.sources.archive import SUFFIXES as ARCHIVES
 from nas.data.sources.base import TEST, TRAIN
-from nas.data.sources.class_names import check_alike
 from nas.data.sources.folder_names import is_unlabelled
-from nas.data.sources.masks import check_folders
-from nas.data.sources.other_layouts import other_layout
-from nas.data.sources.reading import ClassFolder, Layout, Level, Reading, only_folder, shortened
-from nas.data.sources.split_folders import named_splits, splits_in
-from nas.data.sources.table_beside import refuse_table_beside
+from nas.data.sources.folders.class_names import check_alike
+from nas.data.sources.folders.masks import check_folders
+from nas.data.sources.folders.other_layouts import other_layout
+from nas.data.sources.folders.reading import ClassFolder, Layout, Level, Reading, only_folder, shortened
+from nas.data.sources.folders.split_folders import named_splits, splits_in
+from nas.data.sources.folders.table_beside import refuse_table_beside
 from nas.data.sources.tree import File, Node, Tree, ignoring, is_picture, may_be_image
 from nas.errors import DataError
 from nas.units import counted
@@ -61,7 +61,7 @@ def _class_folders(reading: Reading) -> Layout:
     if not splits and not reading.level:
         _refuse_several_sets(base)
     if not reading.tree.patterns.take_all:
-        check_folders([start for _, start in starts])
+        check_folders([start for _, start in starts], reading.tree.patterns)
     chosen = reading.level or _level(reading, [start for _, start in starts])
     classes = [each for part, start in starts for each in _classes(reading, part, start, chosen)]
     for node in passed:
@@ -150,8 +150,8 @@ def _level(reading: Reading, starts: list[Node]) -> Level:
         if parted := [top for top in tops if TRAIN in {part for part, _ in named_splits(top)} and len(top.full) > 1]:
             flat = [top for top in tops if top.has_images]
             raise DataError(
-                f"{shortened(reading.shown(top) for top in parted)} have folders of splits, and "
-                f"{shortened(reading.shown(top) for top in flat)} images. Put those in folders of splits too, or add "
+                f"There are folders of splits in {shortened(reading.shown(top) for top in parted)}, and images in "
+                f"{shortened(reading.shown(top) for top in flat)}. Put those in folders of splits too, or add "
                 "--class-level 1, to take each folder as a class with all that is below it."
             )
         _refuse_copies(reading, tops)
@@ -175,7 +175,7 @@ def _refuse_copies(reading: Reading, tops: Sequence[Node]) -> None:
         raise DataError(
             f"{reading.shown(copies[0])} holds folders called as those beside it: "
             f"{shortened(f.name for f in copies[0].full)}. If it is no class, leave it out: "
-            f"{ignoring([top.name for top in copies])}; if it is: --class-level 1."
+            f"{ignoring([top.name for top in copies], reading.tree.patterns)}; if it is: --class-level 1."
         )
 
 

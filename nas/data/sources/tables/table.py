@@ -7,10 +7,11 @@ import csv
 import io
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from nas.data.sources.tree import is_picture
 from nas.errors import DataError
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
@@ -23,17 +24,26 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text without spaces around, and where in the file each row begins."""
+    """Cells as text without spaces around, where in the file each row begins; ``told`` is what ``--columns`` says."""
 
     path: Path
     columns: tuple[str, ...]
     rows: list[list[str]]
     lines: list[int]  # as an editor counts them; of Parquet, rows from 1
+    told: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, name: str) -> list[str]:
         """All cells below one name."""
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
+
+    def flag(self, role: str, *names: str) -> str:
+        """What the user types to say which column, or which of several, has a role ("": none), beside what was told."""
+        ways = (
+            ",".join(f'"{role}={column}"' if "," in column else f"{role}={column}" for role, column in said.items())
+            for said in ({**self.told, role: name} for name in names)
+        )
+        return " or ".join(f"--columns {shlex.quote(way)}" for way in ways)
 
     def fault(self, what: str, rows: Sequence[int] = ()) -> str:
         """A sentence about this file and some of its rows."""
@@ -104,9 +114,7 @@ def _checked(path: Path, rows: list[list[str]], lines: list[int]) -> Table:
 
 def _is_row_of_images(cells: Sequence[str]) -> bool:
     """Whether a first line is a row already: the path of an image and its label."""
-    from nas.data.images import SUFFIXES, suffix_of
-
-    return len(cells) == 2 and suffix_of(cells[0]) in SUFFIXES
+    return len(cells) == 2 and is_picture(cells[0])
 
 
 def _text(path: Path, content: bytes) -> str:
@@ -160,12 +168,6 @@ def refuse_empty(table: Table, cells: Sequence[str], what: str, faults: list[str
     empty = [row for row, cell in enumerate(cells) if not cell]
     if empty:
         faults.append(table.fault(what, empty))
-
-
-def flag(role: str, *names: str) -> str:
-    """What the user types to say which column, or which of several, has a role."""
-    ways = (f'"{role}={name}"' if "," in name else f"{role}={name}" for name in names)
-    return " or ".join(f"--columns {shlex.quote(way)}" for way in ways)
 
 
 def plain(name: str) -> str:

@@ -10,7 +10,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from nas.data.sources.folder_names import part_of
-from nas.data.sources.tree import is_folder, look_into, stamp
+from nas.data.sources.tree import is_folder, is_picture, look_into, stamp
 
 _USUAL = ("images", "imgs", "img", "image", "photos", "pictures", "pics", "jpg", "jpeg", "png", "data")
 _part = cache(part_of)
@@ -125,8 +125,6 @@ def _slashes(path: str) -> str:
 
 def _walk(root: Path, prefix: str, depth: int) -> Iterator[str]:
     """Images by suffix, in order, hidden folders left out."""
-    from nas.data.images import SUFFIXES, suffix_of
-
     try:
         seen, _ = look_into(root / prefix)
     except OSError:
@@ -136,5 +134,5 @@ def _walk(root: Path, prefix: str, depth: int) -> Iterator[str]:
         if is_folder(entry):
             if depth:
                 yield from _walk(root, path, depth - 1)
-        elif suffix_of(entry.name) in SUFFIXES:
+        elif is_picture(entry.name):
             yield path

@@ -7,7 +7,7 @@ from collections import Counter
 
 from nas.data.sources.base import PARTS, TRAIN
 from nas.data.sources.folder_names import part_of
-from nas.data.sources.reading import Reading, shortened
+from nas.data.sources.folders.reading import Reading, shortened
 from nas.data.sources.tree import Node, ignoring
 from nas.errors import DataError
 
@@ -32,7 +32,7 @@ def splits_in(reading: Reading, base: Node) -> list[tuple[int, Node]] | None:
         return _without_train(reading, base, named, others) if reading.level is None else None
     if len(parts) == 1 and others:  # a class may be called train
         if deep and reading.level is None:
-            raise _doubt(base, named, others)
+            raise _doubt(reading, base, named, others)
         return None
     if not deep and others:
         return None
@@ -49,7 +49,7 @@ def _without_train(
     it is asked for."""
     deep = any(f.full for _, f in named)
     if deep and others:
-        raise _doubt(base, named, others)
+        raise _doubt(reading, base, named, others)
     if deep:
         _check(reading, base, named)
         reading.remarks.append(_way_to_train(reading, named))
@@ -80,11 +80,11 @@ def _check(reading: Reading, base: Node, named: list[tuple[int, Node]]) -> None:
         same = [f.name for other, f in named if other == part]
         faults.append(
             f"{shortened(f'{name}/' for name in same)} all look like {PARTS[part]} images. Put them together, or leave "
-            f"all but one out: {ignoring(same[1:])}."
+            f"all but one out: {ignoring(same[1:], reading.tree.patterns)}."
         )
     for part, folder in named:
         if not folder.folders or _is_flat_twice(folder):
-            leave = "" if part == TRAIN else f", or leave it out: {ignoring([folder.name])}"
+            leave = "" if part == TRAIN else f", or leave it out: {ignoring([folder.name], reading.tree.patterns)}"
             faults.append(
                 f"{folder.path} has no class folders. Put the images of each class in a folder below it"
                 f"{reading.label_hint(folder)}{leave}.{otherwise}"
@@ -98,11 +98,11 @@ def _is_flat_twice(folder: Node) -> bool:
     return len(folder.full) == 1 and not folder.full[0].full and folder.full[0].name == folder.name
 
 
-def _doubt(base: Node, named: list[tuple[int, Node]], others: list[Node]) -> DataError:
+def _doubt(reading: Reading, base: Node, named: list[tuple[int, Node]], others: list[Node]) -> DataError:
     has_train = any(part == TRAIN for part, _ in named)
     left, what = (others, "the others") if has_train else ([f for _, f in named], "those")
-    splits = shortened(f"{f.name}/" for _, f in named)
+    splits, ignore = shortened(f"{f.name}/" for _, f in named), ignoring([f.name for f in left], reading.tree.patterns)
     return DataError(
         f"{base.path} holds {splits} as splits do, and beside it {shortened(f'{f.name}/' for f in others)}. If all are "
-        f"classes, add --class-level 1; if not, leave out {what}: {ignoring([f.name for f in left])}."
+        f"classes, add --class-level 1; if not, leave out {what}: {ignore}."
     )

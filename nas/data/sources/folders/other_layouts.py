@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL
 from nas.data.sources.folder_names import OF_IMAGES, part_and_class, part_of
-from nas.data.sources.reading import ClassFolder, Layout, Reading, shortened
+from nas.data.sources.folders.reading import ClassFolder, Layout, Reading, shortened
 from nas.data.sources.tree import File, Node
 from nas.errors import DataError
 from nas.units import counted
@@ -39,7 +39,7 @@ def _left_out(reading: Reading, node: Node, layout: Layout) -> list[str]:
     lone = [f"The data lie in {reading.shown(node)}, the only folder"] if node is not reading.tree.root else []
     if not left or layout.notes:
         return lone
-    return [*lone, f"{counted(len(left), 'file')} that lie elsewhere left out: {shortened(left)}"]
+    return [*lone, f"{counted(len(left), 'file')} elsewhere left out: {shortened(left)}"]
 
 
 def _tiny_imagenet(reading: Reading, base: Node) -> Layout | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 
 from nas.data.sources.base import PARTS
-from nas.data.sources.reading import ClassFolder, shortened
+from nas.data.sources.folder_names import likeness
+from nas.data.sources.folders.reading import ClassFolder, shortened
 from nas.errors import DataError
 
 
@@ -22,7 +21,7 @@ def check_alike(folders: Sequence[ClassFolder]) -> None:
             parts_of[folder.class_name].append(PARTS[folder.part])
     alike: dict[str, list[str]] = {}
     for name in sorted(parts_of):
-        alike.setdefault(name if len(name) == 1 else _key(name), []).append(name)
+        alike.setdefault(name if len(name) == 1 else likeness(name), []).append(name)
     pairs = [names for names in alike.values() if len(names) > 1]
     if not pairs:
         return
@@ -36,9 +35,3 @@ def check_alike(folders: Sequence[ClassFolder]) -> None:
         "at the end, or in how letters are encoded. Give those that are one class the same name; if all are classes "
         "of their own: --match '*'."
     )
-
-
-def _key(name: str) -> str:
-    """What names of one class have in common."""
-    bare = re.sub(r" - copy( \(\d+\))?$", "", unicodedata.normalize("NFKC", name).casefold().strip())
-    return re.sub(r"(?<=\w)[ _-]+(?=\w)", " ", bare).strip(" _")

@@ -13,7 +13,7 @@ from nas.data.sources.base import Found, Progress
 from nas.data.sources.files import Entry, found_in_files
 from nas.data.sources.folder_names import part_said
 from nas.data.sources.grouped import groups_of as groups_by_name
-from nas.data.sources.label_columns import (
+from nas.data.sources.tables.label_columns import (
     CURE,
     chosen_columns,
     groups_of,
@@ -21,9 +21,9 @@ from nas.data.sources.label_columns import (
     labels_of,
     usual_column,
 )
-from nas.data.sources.listed_files import ListedFiles, Located
-from nas.data.sources.split_columns import split_of
-from nas.data.sources.tables import Table, glance, read_table, refuse_empty
+from nas.data.sources.tables.listed_files import ListedFiles, Located
+from nas.data.sources.tables.split_columns import split_of
+from nas.data.sources.tables.table import Table, glance, read_table, refuse_empty
 from nas.errors import DataError
 from nas.units import counted, listed
 
@@ -103,6 +103,7 @@ class LabelFile:
         """The rows and their files. DataError with everything that is wrong with the table."""
         if not table.rows:
             raise DataError(table.fault("no line follows the names of the columns. Write a line for each image."))
+        table = replace(table, told=self.columns)
         told = self.columns | ({"group": self.group} if self.group and not _is_pattern(self.group, table) else {})
         remarks: list[str] = []
         self.remarks = remarks

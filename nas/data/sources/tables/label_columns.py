@@ -7,8 +7,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nas.config.data import ROLES
-from nas.data.sources.split_columns import flagged_part, flags_in_words, split_column
-from nas.data.sources.tables import Table, flag, plain, refuse_empty
+from nas.data.sources.folder_names import likeness
+from nas.data.sources.tables.split_columns import flagged_part, flags_in_words, split_column
+from nas.data.sources.tables.table import Table, plain, refuse_empty
+from nas.data.sources.tree import is_picture
 from nas.errors import DataError, nearest
 from nas.units import counted, listed
 
@@ -112,9 +114,7 @@ def _path_column(table: Table, known: Sequence[str]) -> str:
     """The first that names images by their suffix, else the first. DataError where two name different ones."""
     if len(known) < 2:
         return known[0] if known else ""
-    from nas.data.images import SUFFIXES, suffix_of
-
-    named = [name for name in known if all(suffix_of(cell) in SUFFIXES for cell in table.column(name) if cell)]
+    named = [name for name in known if all(map(is_picture, filter(None, table.column(name))))]
     if not named:
         return known[0]
     files = [cell.replace("\\", "/").rpartition("/")[2] for cell in table.column(named[0])]
@@ -123,7 +123,7 @@ def _path_column(table: Table, known: Sequence[str]) -> str:
         rows = [row for row, (one, two) in enumerate(zip(files, others, strict=True)) if one != two]
         if rows:
             what = f"the columns {named[0]!r} and {other!r} name different files. Say which are the images:"
-            raise DataError(table.fault(f"{what} {flag('path', named[0], other)}.", rows))
+            raise DataError(table.fault(f"{what} {table.flag('path', named[0], other)}.", rows))
     return named[0]
 
 
@@ -142,7 +142,7 @@ def _label_column(table: Table, known: Sequence[str], same: list[str]) -> str:
         classes = {name: len(set(table.column(name)) - {""}) for name in rivals}
         shown = ", ".join(f"{name!r} ({counted(number, 'class', 'classes')})" for name, number in classes.items())
         raise DataError(
-            table.fault(f"several columns may hold the labels: {shown}. Say which: {flag('label', *rivals)}.")
+            table.fault(f"several columns may hold the labels: {shown}. Say which: {table.flag('label', *rivals)}.")
         )
     chosen = next((name for name in alike if not all(map(_is_number, table.column(name)))), alike[0])
     same += [name for name in alike if name != chosen]
@@ -227,14 +227,20 @@ def _refuse_alike(table: Table, labels: Sequence[str], faults: list[str]) -> Non
     """Faults where classes are surely one, written in two ways; letters are classes of their own."""
     spellings: dict[str, list[str]] = {}
     for label in sorted(set(labels) - {""}):
-        key = str(float(label)) if _is_number(label) else re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", label.casefold())
+        key = str(float(label)) if _is_number(label) else likeness(label)
         spellings.setdefault(key, []).append(label)
     for alike in spellings.values():
         if len(alike) > 1 and (len(alike[0]) > 1 or len(alike[1]) > 1):
             rows = [row for row, label in enumerate(labels) if label in alike[1:]]
             what = "capitals" if len({label.casefold() for label in alike}) == 1 else "how they are written"
             shown = ", ".join(alike if what == "capitals" else map(repr, alike))
-            faults.append(table.fault(f"the labels {shown} differ in {what} alone. Write them alike.", rows))
+            faults.append(
+                table.fault(
+                    f"the labels {shown} differ in {what} alone. Write those of one class "
+                    "alike, and name others otherwise.",
+                    rows,
+                )
+            )
 
 
 def _one_hot(table: Table, names: Sequence[str], faults: list[str]) -> list[str]:
@@ -263,7 +269,7 @@ def groups_of(table: Table, chosen: Mapping[str, str], faults: list[str]) -> lis
     groups = [unicodedata.normalize("NFC", group).casefold() for group in table.column(chosen["group"])]
     if all(_is_whole(group) for group in set(groups) - {""}):
         groups = [_whole(group) for group in groups]  # however one is written: what is parted would leak
-    cure = "Fill it in, remove such lines, or --columns group= to do without groups."
+    cure = f"Fill it in, remove such lines, or {table.flag('group', '')} to do without groups."
     refuse_empty(table, groups, f"no group in column {chosen['group']!r}. {cure}", faults)
     return groups
 

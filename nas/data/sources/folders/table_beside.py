@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.data.sources.folder_names import part_of
-from nas.data.sources.label_file import LabelFile
-from nas.data.sources.reading import how_unlikely
-from nas.data.sources.tables import TEXT_SUFFIXES
+from nas.data.sources.folders.reading import how_unlikely, shortened
+from nas.data.sources.tables.label_file import LabelFile
+from nas.data.sources.tables.table import TEXT_SUFFIXES
 from nas.data.sources.tree import is_folder, is_picture, look_into
 from nas.errors import DataError
 
@@ -39,7 +39,7 @@ def refuse_table_beside(path: Path) -> None:
     if not good and not faulty:
         return
     if folders:
-        what, whose = f"The folders in {path} ({_first(folders)}) do not look like classes", "their"
+        what, whose = f"The folders in {path} ({shortened(folders)}) do not look like classes", "their"
         way = " Or add --class-level 1, to take the folders as classes." if len(folders) > 1 else ""
     else:
         what, whose, way = f"{path} has no class folders", "its", ""
@@ -51,9 +51,9 @@ def refuse_table_beside(path: Path) -> None:
         )
     beside = "".join(f" {name} has no labels." for name in names if told[name].lacks_labels)
     if more := [name for name in good[1:] if "submission" not in name.lower()]:
-        beside += f" So does {_first(more)}; to use all, put their lines in one table, with a column 'split'."
+        beside += f" So does {shortened(more)}; to use all, put their lines in one table, with a column 'split'."
     raise DataError(
-        f"{what}, and {good[0]} gives labels to {whose} images: {_first(sorted(told[good[0]].labels))}. Give it: "
+        f"{what}, and {good[0]} gives labels to {whose} images: {shortened(sorted(told[good[0]].labels))}. Give it: "
         f"--data {shlex.quote(str(path / good[0]))}.{beside}{way}"
     )
 
@@ -64,10 +64,6 @@ def _no_classes(path: Path, folders: Sequence[str]) -> bool:
         _ANY_FOLDER.fullmatch(name) or (part_of(name, folders) is not None and not _listed(path / name)[0])
         for name in folders
     )
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
 
 
 @dataclass(frozen=True)

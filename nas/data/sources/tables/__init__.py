@@ -1,0 +1,1 @@
+"""A table of labels: which column is what, and where the files are that it names."""
