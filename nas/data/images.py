@@ -64,6 +64,8 @@ def reason(error: Exception) -> str:
     """Why an image is broken, in a few words."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image that Pillow can read"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, which could fill the memory: shrink it"
     return (str(error) or type(error).__name__).splitlines()[0]
 
 

@@ -32,15 +32,19 @@ def structure_faults(found: Selection, remarks: Sequence[str], patterns: Pattern
             return [f"No class is left.{dropped}"]
         return ["There are no images. Give a folder whose class folders hold images, or another data set."]
     faults = []
-    empty = [name for name, total in zip(found.classes, present.sum(axis=0), strict=True) if total == 0]
-    if empty:
+    totals = present.sum(axis=0)
+    empty = [name for name, total in zip(found.classes, totals, strict=True) if total == 0]
+    only = [name for name in found.classes if name not in empty] if len(empty) == len(found.classes) - 1 else []
+    if empty and not only:
         faults.append(
             f"No images in: {some(empty)}. Add images to these class folders, or leave them out: "
             f"{ignoring(empty, patterns)}."
         )
-    if len(found.classes) == 1:
+    if only:
+        beside = f" (there are no images in {some(empty)})" if empty else ""
+        how = " Put the images of each class in a folder of its own, or give a table of labels: --data labels.csv."
         hint = next((f" {remark}." for remark in remarks if "--data" in remark or "--match '*'" in remark), "")
-        faults.append(f"There is only one class, {found.classes[0]!r}; it takes at least two.{dropped}{hint}")
+        faults.append(f"There is only one class, {only[0]!r}; it takes at least two{beside}.{dropped}{hint or how}")
     own = [part for part in (TRAIN, VAL, TEST) if present[part].any()]
     if TRAIN not in own:
         there = " and ".join(PARTS[part] for part in own)
@@ -123,7 +127,7 @@ def few_images(selection: Selection) -> TooFew | None:
         part: np.bincount(selection.labels[selection.parts == part], minlength=len(selection.classes))
         for part in least_images(selection.own_parts)
     }
-    return _few(selection, counts, "readable", "Add images, or leave such classes out: --drop-small-classes.")
+    return _few(selection, counts, "readable")
 
 
 def few_different(selection: Selection, groups: Rows) -> TooFew | None:
@@ -135,12 +139,13 @@ def few_different(selection: Selection, groups: Rows) -> TooFew | None:
         for part in least_images(selection.own_parts)
         if part != TEST
     }
-    cure = "Add images, leave such classes out by --drop-small-classes, or let copies stand in several splits by "
-    return _few(selection, counts, "different", f"{cure}--allow-duplicates.")
+    return _few(selection, counts, "different", ", or let copies stand in several splits by --allow-duplicates")
 
 
-def _few(selection: Selection, counts: dict[int, npt.NDArray[np.int64]], what: str, cure: str) -> TooFew | None:
+def _few(selection: Selection, counts: dict[int, npt.NDArray[np.int64]], what: str, more: str = "") -> TooFew | None:
     faults, small = [], dict[int, int]()
+    fine = np.all([of_part >= least_images(selection.own_parts)[part] for part, of_part in counts.items()], axis=0)
+    drop = ", or leave such classes out by --drop-small-classes" if fine.sum() > 1 else ""  # that leaves a set
     for part, of_part in counts.items():
         least = least_images(selection.own_parts)[part]
         few = np.flatnonzero(of_part < least).tolist()
@@ -149,7 +154,7 @@ def _few(selection: Selection, counts: dict[int, npt.NDArray[np.int64]], what: s
             named = some([f"{selection.classes[c]} ({of_part[c]})" for c in few])
             faults.append(
                 f"Too few {what} images{where} of: {named}. Every class needs at least {least}{where}, "
-                f"so that train has 2 and select, rank and test have 1 each. {cure}"
+                f"so that train has 2 and select, rank and test have 1 each. Add images{drop}{more}."
             )
             small = {c: int(of_part[c]) for c in few} | small
     return TooFew(tuple(faults), small, f"too few {what} images for every split") if faults else None
@@ -215,10 +220,8 @@ def broken_faults(selection: Selection) -> list[str]:
         return []
     shown = "".join(f"\n  {one.name}: {one.reason}" for one in broken[:_SHOWN])
     more = f"\n  ... and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
-    return [
-        f"{len(broken)} of {total} images are broken:{shown}{more}\n"
-        "Repair or remove them, or go on without them by --skip-broken."
-    ]
+    skip = "remove them, or go on without them by --skip-broken" if len(broken) < total else "convert them"
+    return [f"{len(broken)} of {total} images are broken:{shown}{more}\nRepair or {skip}."]
 
 
 def some(names: Sequence[str]) -> str:

@@ -138,7 +138,7 @@ def test_levels_are_asked_for_where_no_class_folder_holds_images(tmp_path: Path)
     write(tmp_path / "data", "Dataset/cat", "Dataset/dog", "Examples/cat", "Examples/dog")
     message = fault(tmp_path)
     assert "--class-level 1   2 classes: Dataset, Examples" in message
-    assert "--class-level 2   2 classes: cat, dog" in message
+    assert "--class-level 2   2 classes of 4 folders: cat, dog" in message
     report = described(tmp_path, class_level=2)
     assert report.classes == ("cat", "dog") and report.found == {"all": [12, 12]}
     assert "Folders of the same name in several places are one class: cat, dog" in report.remarks

@@ -85,7 +85,7 @@ def test_the_right_one_of_equal_names(tmp_path: Path) -> None:
     assert len(few) == 1 and "Too few readable images in train of: a (1), b (1)" in few[0]
     write_table(tmp_path / "labels.csv", ("id", "label"), *(line[:2] for line in lines[:2]))
     (message,) = faults(tmp_path)
-    assert "labels.csv, lines 2, 3: '0' may be test/0.png or train/0.png. Write which" in message
+    assert "labels.csv, lines 2, 3: '0' may be test/0.png or train/0.png. Move the table" in message
     assert message.endswith("relative to labels.csv, in column 'id': test/0.png.")
     write_table(tmp_path / "testLabels.csv", ("id", "label"), ("0", "a"), ("1", "b"))
     assert describe_data(config(tmp_path, "testLabels.csv")).found == {"all": [1, 1]}  # its own name says which

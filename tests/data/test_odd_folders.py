@@ -190,7 +190,7 @@ def test_a_folder_that_holds_archives_or_arrays(tmp_path: Path) -> None:
     (data / "README").write_text("x")
     assert f"holds no images but set.zip. Give that: --data '{data}/set.zip'." in fault(data)
     (data / "more.tar.gz").write_bytes(b"x")
-    assert "holds no images but more.tar.gz, set.zip. Give one of them" in fault(data)
+    assert "holds no images but more.tar.gz, set.zip. Unpack each into a folder of its name" in fault(data)
     arrays = tmp_path / "arrays"
     arrays.mkdir()
     (arrays / "set.npz").touch()

@@ -21,7 +21,7 @@ from typing import IO
 from nas.data.cache import writing
 from nas.data.sources.base import Found, Progress, Source
 from nas.data.sources.tables.table import SUFFIXES as TABLES
-from nas.data.sources.tree import is_hidden, is_picture, look_into, stamp
+from nas.data.sources.tree import is_hidden, is_picture, look_into, may_be_image, stamp
 from nas.errors import DataError
 from nas.files import locked, new_folder, remove_leftovers, write_atomically
 from nas.units import counted, listed
@@ -33,7 +33,6 @@ _MOST_RATIO = 200  # unpacked to packed: images hardly shrink, what shrinks more
 _BLOCK = 1 << 20
 _SHOWN = 6
 _MANIFEST = ".nasctl-unpacked"  # hidden, so it is no file of the set; written last
-_DATA = {*TABLES, ".npz"} - {".txt"}  # what can be data without an image
 _ZIP = b"PK\x03\x04"
 _MARKS = {_ZIP: "zip", b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x28\xb5\x2f\xfd": "Zstandard"}  # how files begin
 _DAMAGED = (  # RuntimeError and NotImplementedError: a password, a compression that zipfile does not know
@@ -132,7 +131,7 @@ class Archive:
                     if total > most or count > _MOST_FILES:
                         raise DataError(self._too_much(total, count, most))
                     packed_inside += [name] if is_archive(Path(name)) else []
-                    has_data |= is_picture(name) or PurePosixPath(name).suffix.lower() in _DATA
+                    has_data |= may_be_image(name) or name.lower().endswith(".npz")  # a table is none alone
                     target = folder.joinpath(*self._safe_parts(name))
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with opened() as source, target.open("wb") as file:

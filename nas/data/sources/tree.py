@@ -32,6 +32,10 @@ _OTHERS = {"heic": "HEIC", "heif": "HEIF", "jxl": "JPEG XL", "svg": "SVG", "exr"
 CONVERTIBLE = {
     f".{suffix}": f"{kind}, which is not read here: convert it to PNG or JPEG" for suffix, kind in _OTHERS.items()
 }
+# What programs and authors leave beside data without a suffix; an image without one may be called anything else.
+_DOCUMENTS = {"readme", "license", "licence", "copying", "copyright", "notice", "authors", "changelog", "changes",
+              "history", "news", "todo", "install", "version", "citation", "makefile", "dockerfile", "md5sums",
+              "md5sum", "sha1sums", "sha256sums", "checksums"}  # fmt: skip
 PICTURES = frozenset(f".{suffix}" for suffix in [*_READ.split(" "), *_OTHERS])
 
 
@@ -255,7 +259,9 @@ def _is_ours(path: Path) -> bool:
 
 def may_be_image(name: str) -> bool:
     """Whether a file of this name is surely or perhaps an image: by its suffix, or because it has none."""
-    return not (suffix := suffix_of(name)) or suffix in PICTURES
+    if suffix := suffix_of(name):
+        return suffix in PICTURES
+    return name.rpartition("/")[2].lower() not in _DOCUMENTS
 
 
 def is_picture(name: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from nas.data import DataReport
@@ -22,7 +21,9 @@ MOST_PAIRS = 3  # of each kind
 def print_data(console: Console, report: DataReport) -> None:
     """Counts by class and split, what the images are like, and what cannot be read."""
     parts = {f"found ({name})": counts for name, counts in report.found.items()} | report.splits
-    table = make_table(f"{escape(report.name)}: {len(report.classes)} classes", ("class",), tuple(parts))
+    title = f"{report.name}: {counted(len(report.classes), 'class', 'classes')}"
+    console.print(title, style="table.title", highlight=False, markup=False, soft_wrap=True)  # longer than a table
+    table = make_table("", ("class",), tuple(parts))
     shown = range(len(report.classes))
     cut = len(shown) > MOST_CLASSES
     for index in [*shown[: MOST_CLASSES // 2], *shown[-MOST_CLASSES // 2 :]] if cut else shown:

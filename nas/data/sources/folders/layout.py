@@ -18,10 +18,14 @@ from nas.data.sources.folders.other_layouts import other_layout
 from nas.data.sources.folders.reading import ClassFolder, Layout, Level, Reading, only_folder, shortened
 from nas.data.sources.folders.split_folders import named_splits, splits_in
 from nas.data.sources.folders.table_beside import refuse_table_beside
-from nas.data.sources.tree import File, Node, Tree, ignoring, is_picture, may_be_image
+from nas.data.sources.tree import File, Node, Tree, is_picture, may_be_image
 from nas.errors import DataError
 from nas.units import counted
 
+# A file of a well-known set as its authors pack it: what to type instead.
+_KNOWN = {"data_batch_1": "cifar10", "train_X.bin": "stl10", "train_32x32.mat": "svhn",
+          **dict.fromkeys(["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"], "mnist")}  # fmt: skip
+_FEW_GROUPS = 4  # of a class, from which on splits can be made of groups: one for each
 _PACKED = (*ARCHIVES, ".7z", ".rar", ".npz")
 
 
@@ -37,7 +41,7 @@ def understand(tree: Tree, level: Level = None) -> Layout:
     layout = None if level else other_layout(reading)
     if layout is None:
         if not (level or tree.patterns.match or tree.patterns.ignore):
-            refuse_table_beside(tree.root.path)
+            refuse_table_beside(tree.root)
         layout = _class_folders(reading)
     if not tree.patterns.take_all:
         check_alike(layout.classes)
@@ -46,12 +50,14 @@ def understand(tree: Tree, level: Level = None) -> Layout:
 
 def _class_folders(reading: Reading) -> Layout:
     base = reading.tree.root
-    passed = [base]
+    passed, is_plain = [base], not (reading.level or reading.tree.patterns.match or reading.tree.patterns.ignore)
     splits = splits_in(reading, base)
     while not splits and (only := only_folder(base)):
         reading.tell_folders_beside(base, [only], "the one that holds images")
         base = only
         passed.append(base)
+        if is_plain:
+            refuse_table_beside(base)
         splits = splits_in(reading, base)
     if base is not reading.tree.root:
         reading.remarks.append(f"The data lie in {reading.shown(base)}, the only folder")
@@ -68,7 +74,9 @@ def _class_folders(reading: Reading) -> Layout:
         reading.tell_files_beside(node)
     if splits:
         _refuse_one_class(classes, {part: split for part, split in splits})
-    return Layout(classes, tuple(reading.remarks))
+    if len({each.class_name for each in classes if any(is_picture(file.name) for file in each.files)}) == 1:
+        reading.remarks.extend(filter(None, [reading.labels_elsewhere()]))
+    return Layout(classes, tuple(dict.fromkeys(reading.remarks)))
 
 
 def _starts(reading: Reading, splits: Sequence[tuple[int, Node]], passed: list[Node]) -> Iterator[tuple[int, Node]]:
@@ -95,14 +103,27 @@ def _refuse_nothing(tree: Tree) -> None:
             "path, as 'cat/*'."
         )
     files = [file.name for node in tree.root.walk() for file in node.files]
+    if known := [name for name in files if name.rpartition("/")[2] in _KNOWN]:
+        name = _KNOWN[known[0].rpartition("/")[2]]
+        like = ", or fashion-mnist or kmnist," if name == "mnist" else ""
+        raise DataError(
+            f"{tree.root.path / known[0]} is a file of {name}{like} as its authors pack it, which is not read. Give "
+            f"the set by its name: --data {name}; it is downloaded once."
+        )
+    arrays = [name for name in files if name.lower().endswith(".npy")]
+    if arrays and not any(is_picture(name) or name.lower().endswith(_PACKED) for name in files):
+        raise DataError(
+            f"{tree.root.path} holds no images but {shortened(arrays)}. Put the images and their labels into one file "
+            "by numpy.savez('data.npz', images=..., labels=...), and give that: --data data.npz."
+        )
     packed = [name for name in files if name.lower().endswith(_PACKED)]
     if packed and not any(is_picture(name) or ("/" in name and may_be_image(name)) for name in files):
         first = shlex.quote(str(tree.root.path / packed[0]))
         if len(packed) == 1:
             raise DataError(f"{tree.root.path} holds no images but {packed[0]}. Give that: --data {first}.")
         raise DataError(
-            f"{tree.root.path} holds no images but {shortened(packed)}. Give one of them, --data {first}, or unpack "
-            "them and give the folder."
+            f"{tree.root.path} holds no images but {shortened(packed)}. Unpack each into a folder of its name and give "
+            f"the folder of all; if one holds everything, give that: --data {first}."
         )
 
 
@@ -120,17 +141,21 @@ def _refuse_one_class(classes: Sequence[ClassFolder], splits: dict[int, Node]) -
 
 
 def _refuse_several_sets(base: Node) -> None:
-    """DataError where every folder holds folders of splits."""
+    """DataError where folders hold folders of splits, and all hold folders."""
     full = base.full
-    if len(full) > 1 and all(_has_splits(each) for each in full):
+    parted = [each for each in full if _has_splits(each)]
+    if len(full) > 1 and parted and not any(each.has_images for each in full):
+        which = "each" if len(parted) == len(full) else f"{shortened(f'{each.name}/' for each in parted)}"
         raise DataError(
-            f"{base.path} holds several sets, each with splits: {shortened(f'{each.name}/' for each in full)}. Give "
-            f"one of them: --data {shlex.quote(str(full[0].path))}. If they are classes, each with all its images: "
+            f"{base.path} holds several sets, {which} with splits: {shortened(f'{each.name}/' for each in full)}. Give "
+            f"one of them: --data {shlex.quote(str(parted[0].path))}. If they are classes, each with all its images: "
             "--class-level 1."
         )
 
 
 def _has_splits(node: Node) -> bool:
+    while len(full := node.full) == 1 and not node.has_images:
+        node = full[0]
     named = named_splits(node)
     parts = {part for part, _ in named}
     return TRAIN in parts and len(parts) > 1 and any(folder.full for _, folder in named)
@@ -175,22 +200,29 @@ def _refuse_copies(reading: Reading, tops: Sequence[Node]) -> None:
         raise DataError(
             f"{reading.shown(copies[0])} holds folders called as those beside it: "
             f"{shortened(f.name for f in copies[0].full)}. If it is no class, leave it out: "
-            f"{ignoring([top.name for top in copies], reading.tree.patterns)}; if it is: --class-level 1."
+            f"{reading.ignoring(copies)}; if it is: --class-level 1."
         )
 
 
 def _question(reading: Reading, starts: list[Node]) -> str:
-    levels: list[tuple[str, list[str]]] = []
+    levels: list[tuple[str, str, list[str]]] = []
     depth = max((len(trail) for start in starts for trail, _ in _images(start)), default=1)
     for level in range(1, depth + 1):
-        names = {trail[level - 1] for start in starts for trail, _ in _images(start) if len(trail) >= level}
+        trails = {(start.path, trail[:level]) for start in starts for trail, _ in _images(start) if len(trail) >= level}
+        names = {trail[-1] for _, trail in trails}
         if len(names) > 1:
-            levels.append((str(level), sorted(names)))
+            merged = f" of {len(trails):,} folders" if len(trails) > len(names) * len(starts) else ""
+            levels.append((str(level), merged, sorted(names)))
     where = shortened(reading.shown(start) for start in starts)
     ways = "".join(
-        f"\n  --class-level {level}   {counted(len(names), 'class', 'classes')}: {shortened(names)}"
-        for level, names in levels
+        f"\n  --class-level {level}   {counted(len(names), 'class', 'classes')}{merged}: {shortened(names)}"
+        for level, merged, names in levels
     )
+    versions = [top for start in starts for top in start.full if len(starts) == 1]
+    inner = [folder.name for top in versions for folder in top.full]
+    if len(versions) > 1 and len(set(inner)) < len(inner):  # perhaps one set in several versions
+        one = shlex.quote(str(versions[0].path))
+        ways += f"\n  --data {one}   one of them alone, if each is a version of the whole set"
     return f"In {where} no folder holds images itself: they lie deeper. Say which folders are the classes:{ways}"
 
 
@@ -213,7 +245,7 @@ def _classes(reading: Reading, part: int, start: Node, level: Level) -> Iterator
         if name is None:
             above.extend(file.name for file in node.files if may_be_image(file.name)) if trail else None
         else:
-            places[name] += level != "leaf" and len(trail) == level
+            places[name] += level == "leaf" or len(trail) == level
             files.setdefault(name, []).extend(node.files)
         for folder in node.folders:
             enter(folder, (*trail, folder.name))
@@ -229,7 +261,9 @@ def _classes(reading: Reading, part: int, start: Node, level: Level) -> Iterator
         reading.remarks.append(f"{counted(len(above), 'image')} above the class folders left out: {shortened(above)}")
     merged = [name for name, number in places.items() if number > 1]
     if merged:
-        reading.remarks.append(f"Folders of the same name in several places are one class: {shortened(merged)}")
+        apart = "--group '([^/]+)/[^/]+/[^/]+$' keeps the images of each place in one split"  # of a patient, say
+        hint = f"; {apart}" if min(places[name] for name in merged) >= _FEW_GROUPS else ""
+        reading.remarks.append(f"Folders of the same name in several places are one class: {shortened(merged)}{hint}")
     yield from (ClassFolder(part, name, files[name]) for name in sorted(files))
 
 

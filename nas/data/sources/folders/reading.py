@@ -12,12 +12,14 @@ from typing import Literal, NamedTuple
 
 from nas.data.sources.base import TEST, TRAIN
 from nas.data.sources.folder_names import part_said
-from nas.data.sources.tree import File, Node, Tree
+from nas.data.sources.tree import File, Node, Tree, ignoring
 from nas.units import counted, listed
 
 Level = int | Literal["leaf"] | None
 
 _TEXTS = (".csv", ".tsv", ".parquet")  # files that may hold labels
+# Files that may hold labels and are not read, the likeliest first; texts only in folders called so, as for YOLO.
+_UNREAD = (".mat", ".json", ".jsonl", ".xml", ".pkl", ".h5", ".yaml", ".txt")
 _SHOWN = 6
 
 
@@ -55,6 +57,10 @@ class Reading:
         inner = node.path.relative_to(self.tree.root.path).as_posix()
         return f"{inner}/" if inner != "." else str(node.path)
 
+    def ignoring(self, nodes: Iterable[Node]) -> str:
+        """What to type to leave these folders out too, and none that is only called as they are."""
+        return ignoring((self.shown(node).rstrip("/") for node in nodes), self.tree.patterns)
+
     def tell_folders_beside(self, node: Node, taken: Sequence[Node], what: str) -> None:
         """A remark on the folders of ``node`` but ``taken``."""
         if left := [f for f in node.folders if f.num_files and f not in taken]:
@@ -67,25 +73,52 @@ class Reading:
             names = sorted((f.name for f in node.files), key=lambda name: (not name.lower().endswith(_TEXTS), name))
             self.remarks.append(
                 f"{counted(len(names), 'file')} beside the class folders left out: {shortened(names)}"
-                f"{self.label_hint(node)}"
+                f"{self._table_hint(node)}"
             )
 
     def label_hint(self, node: Node) -> str:
-        """Names a file of labels that lies there or at the top."""
+        """Names a file that may hold labels: a table there or at the top, or one of a kind that is not read."""
+        unread = self.labels_elsewhere(_UNREAD)
+        return self._table_hint(node) or (f"; {unread[0].lower()}{unread[1:]}" if unread else "")
+
+    def labels_elsewhere(self, suffixes: Sequence[str] = (*_TEXTS, *_UNREAD)) -> str:
+        """Names a file that may hold the labels, wherever it lies, and says what to do with it."""
+        found: dict[str, str] = {}
+        for node in self.tree.root.walk():
+            for file in node.files:
+                suffix = PurePath(file.name).suffix.lower()
+                if suffix != ".txt" or node.name.lower().startswith(("label", "annotation")):
+                    found.setdefault(suffix, file.name)
+        name = next((found[suffix] for suffix in suffixes if suffix in found), "")
+        if name.lower().endswith(_TEXTS):
+            return f"If {name} holds labels, name it: --data {shlex.quote(str(self.tree.root.path / name))}"
+        how = "write them into a table with the columns path and label, and give that: --data labels.csv"
+        return f"Labels may be in {name}, which is not read: {how}" if name else ""
+
+    def _table_hint(self, node: Node) -> str:
         for each in (node, self.tree.root):
-            if names := [file.name for file in each.files if file.name.lower().endswith(_TEXTS)]:
+            names = [file.name for file in each.files if file.name.lower().endswith(_TEXTS)]
+            if names := [name for name in names if not is_submission(name)]:
                 name = min(names, key=how_unlikely)
                 table = shlex.quote(str(self.tree.root.path / name))
                 return f"; if {name} holds labels, name it: --data {table}"
         return ""
 
 
+def is_submission(table: str) -> bool:
+    """Whether a table is called as the form to fill in of a competition: its labels are made up."""
+    return re.search("sample|submission", PurePath(table).stem, re.IGNORECASE) is not None
+
+
 def how_unlikely(table: str) -> tuple[bool, bool, str]:
     """An order of tables by their names: first those that promise labels to train on, last those of a competition's
     test images."""
     stem = PurePath(table).stem
-    is_asked = part_said(stem) == TEST or re.search("sample|submission", stem, re.IGNORECASE) is not None
-    return is_asked, part_said(stem) != TRAIN and "label" not in stem.lower(), table
+    return (
+        part_said(stem) == TEST or is_submission(stem),
+        part_said(stem) != TRAIN and "label" not in stem.lower(),
+        table,
+    )
 
 
 def only_folder(node: Node, *, is_split: bool = False) -> Node | None:

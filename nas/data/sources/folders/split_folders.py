@@ -8,7 +8,7 @@ from collections import Counter
 from nas.data.sources.base import PARTS, TRAIN
 from nas.data.sources.folder_names import part_of
 from nas.data.sources.folders.reading import Reading, shortened
-from nas.data.sources.tree import Node, ignoring
+from nas.data.sources.tree import Node
 from nas.errors import DataError
 
 
@@ -48,7 +48,7 @@ def _without_train(
     """The folders of splits where none is to train on: a network can be scored on them. To train one is refused where
     it is asked for."""
     deep = any(f.full for _, f in named)
-    if deep and others:
+    if (deep and others) or len(others) > 1:  # invalid/ beside valid/ is a class
         raise _doubt(reading, base, named, others)
     if deep:
         _check(reading, base, named)
@@ -77,18 +77,19 @@ def _check(reading: Reading, base: Node, named: list[tuple[int, Node]]) -> None:
         )
     faults = []
     for part in sorted(several):
-        same = [f.name for other, f in named if other == part]
+        same = [f for other, f in named if other == part]
         faults.append(
-            f"{shortened(f'{name}/' for name in same)} all look like {PARTS[part]} images. Put them together, or leave "
-            f"all but one out: {ignoring(same[1:], reading.tree.patterns)}."
+            f"{shortened(f'{f.name}/' for f in same)} all look like {PARTS[part]} images. Put them together, or leave "
+            f"all but one out: {reading.ignoring(same[1:])}."
         )
-    for part, folder in named:
-        if not folder.folders or _is_flat_twice(folder):
-            leave = "" if part == TRAIN else f", or leave it out: {ignoring([folder.name], reading.tree.patterns)}"
-            faults.append(
-                f"{folder.path} has no class folders. Put the images of each class in a folder below it"
-                f"{reading.label_hint(folder)}{leave}.{otherwise}"
-            )
+    flat = [(part, f) for part, f in named if not f.folders or _is_flat_twice(f)]
+    to_leave = [f for part, f in flat if part != TRAIN]
+    for part, folder in flat:
+        leave = f", or leave {'it' if len(to_leave) == 1 else 'such folders'} out: {reading.ignoring(to_leave)}"
+        faults.append(
+            f"{folder.path} has no class folders. Put the images of each class in a folder below it"
+            f"{reading.label_hint(folder)}{leave if part != TRAIN else ''}.{otherwise}"
+        )
     if faults:
         raise DataError(*faults)
 
@@ -101,8 +102,8 @@ def _is_flat_twice(folder: Node) -> bool:
 def _doubt(reading: Reading, base: Node, named: list[tuple[int, Node]], others: list[Node]) -> DataError:
     has_train = any(part == TRAIN for part, _ in named)
     left, what = (others, "the others") if has_train else ([f for _, f in named], "those")
-    splits, ignore = shortened(f"{f.name}/" for _, f in named), ignoring([f.name for f in left], reading.tree.patterns)
+    splits = shortened(f"{f.name}/" for _, f in named)
     return DataError(
         f"{base.path} holds {splits} as splits do, and beside it {shortened(f'{f.name}/' for f in others)}. If all are "
-        f"classes, add --class-level 1; if not, leave out {what}: {ignore}."
+        f"classes, add --class-level 1; if not, leave out {what}: {reading.ignoring(left)}."
     )

@@ -12,7 +12,7 @@ from nas.data.sources.folder_names import part_of
 from nas.data.sources.folders.reading import how_unlikely, shortened
 from nas.data.sources.tables.label_file import LabelFile
 from nas.data.sources.tables.table import TEXT_SUFFIXES
-from nas.data.sources.tree import is_folder, is_picture, look_into
+from nas.data.sources.tree import Node, is_folder, is_picture, look_into
 from nas.errors import DataError
 
 _ANY_FOLDER = re.compile(
@@ -23,11 +23,11 @@ _ANY_FOLDER = re.compile(
 _LARGEST_TABLE = 50_000_000  # bytes of a table that is read to see whether it labels images
 
 
-def refuse_table_beside(path: Path) -> None:
+def refuse_table_beside(base: Node) -> None:
     """DataError where images lie in no folders that look like classes, and a table beside them gives them labels, or
     would if it were in order."""
+    path, folders, files = base.path, [f.name for f in base.full], [file.name.rpartition("/")[2] for file in base.files]
     try:
-        folders, files = _listed(path)
         if not (_no_classes(path, folders) if folders else any(map(is_picture, files))):
             return
     except OSError:
@@ -61,7 +61,7 @@ def refuse_table_beside(path: Path) -> None:
 def _no_classes(path: Path, folders: Sequence[str]) -> bool:
     """Whether the names of all folders say what lies in them, or of what split, rather than of what class it is."""
     return all(
-        _ANY_FOLDER.fullmatch(name) or (part_of(name, folders) is not None and not _listed(path / name)[0])
+        _ANY_FOLDER.fullmatch(name) or (part_of(name, folders) is not None and not _has_folders(path / name))
         for name in folders
     )
 
@@ -91,7 +91,6 @@ def _told_by(table: Path) -> _Told:
     return _Told(frozenset(source.labels))
 
 
-def _listed(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of folders and of files, hidden ones left out."""
-    seen, _ = look_into(folder)
-    return [e.name for e in seen if is_folder(e)], [e.name for e in seen if not is_folder(e)]
+def _has_folders(folder: Path) -> bool:
+    """Whether folders lie in it, hidden ones left out."""
+    return any(map(is_folder, look_into(folder)[0]))

@@ -16,7 +16,8 @@ from nas.units import counted, listed
 
 _NAMES = {  # of columns without spaces, dashes, underscores and capitals; the first that a table has is used
     "path": (
-        "path", "filepath", "imagepath", "imgpath", "relpath", "file", "filename", "filenames", "fname", "imagefile",
+        "path", "paths", "filepath", "filepaths", "imagepath", "imagepaths",
+        "imgpath", "relpath", "file", "filename", "filenames", "fname", "imagefile",
         "imagefilename", "imagename", "imgname", "image", "images", "img", "picture", "photo", "imageid", "imgid",
         "isicid", "name", "uuid", "idcode", "id",
     ),
@@ -34,6 +35,7 @@ _WEAK = _NAMES["label"][-5:]  # what they say of an image is its label only wher
 _BITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _NO_VALUE = {"", "nan", "na", "n/a", "null", "none", "<na>", "nat"}  # as programs write that there is none
 _SHOWN = 6
+_PIXELS = 48  # columns of numbers from which on they are taken for pixels
 _COLUMNS = 20  # that are named where none fits: a table of pixels has hundreds
 CURE = "or say which column is which, for example --columns path=FILE,label=KIND"
 
@@ -56,6 +58,9 @@ def chosen_columns(table: Table, told: Mapping[str, str], remarks: list[str]) ->
             chosen[role] = found
     missing = ["files" if role == "path" else "labels" for role in ("path", "label") if role not in chosen]
     if missing:
+        if "files" in missing and (pixels := _columns_of_pixels(table)):
+            what = f"it holds pixels ({listed(pixels, 3)}) and no names of files, which is not read. Write each line as"
+            _raise([table.fault(f"{what} an image, or put all into an .npz file with the arrays images and labels.")])
         what = f"no column is known to hold the {' and '.join(missing)}; there are: {listed(table.columns, _COLUMNS)}."
         how = "Call the columns 'path' and 'label' in a first line"
         _raise([table.fault(f"{what} {how}, {CURE}.")])
@@ -79,6 +84,14 @@ def chosen_columns(table: Table, told: Mapping[str, str], remarks: list[str]) ->
     elif "split" in chosen and (words := flags_in_words(table, chosen["split"])):
         remarks.append(f"splits by column {chosen['split']!r}{words}")
     return chosen
+
+
+def _columns_of_pixels(table: Table) -> list[str]:
+    """The column of all pixels as in FER-2013, or one for each pixel as in MNIST's tables."""
+    if together := [name for name in table.columns if plain(name) in ("pixels", "pixel")]:
+        return together
+    numeric = [name for name, cell in zip(table.columns, table.rows[0], strict=False) if _is_number(cell)]
+    return numeric[1:4] if len(numeric) > max(_PIXELS, len(table.columns) - 3) else []
 
 
 def usual_column(role: str, columns: Iterable[str]) -> str | None:

@@ -28,6 +28,7 @@ from nas.errors import DataError
 from nas.units import counted, listed
 
 _SHOWN = 10
+_LONGEST = 200  # letters of a name that are shown
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,9 @@ class LabelFile:
             like = f" (there is {found})" if (found := files.like(names[0])) else ""
             raise DataError(
                 table.fault(
-                    f"none of the {len(set(names)):,} files is there; the first is {names[0]!r}{like}, looked for in "
-                    f"{home} and the folders below it, also by the ends of the paths and with the usual suffixes. Put "
-                    f"the images there, write paths relative to {self.path.name}, {CURE}."
+                    f"none of the {len(set(names)):,} files is there; the first is {_cut(names[0])!r}{like}, looked "
+                    f"for in {home} and the folders below it, also by the ends of the paths and with the usual "
+                    f"suffixes. Put the images there, write paths relative to {self.path.name}, {CURE}."
                 )
             )
         if files.doubtful:
@@ -150,8 +151,9 @@ class LabelFile:
             name = names[lines[0]]
             one, other, *more = files.doubtful[name]
             also = f" or {counted(len(more), 'other')}" if more else ""
-            what = f"{name!r} may be {one} or {other}{also}. Write which, as a path relative to {self.path.name}, in"
-            raise DataError(table.fault(f"{what} column {chosen['path']!r}: {one}.", lines))
+            what = f"{name!r} may be {one} or {other}{also}. Move the table into the folder that it is about, or write"
+            how = f"which is meant, as a path relative to {self.path.name}, in column {chosen['path']!r}: {one}."
+            raise DataError(table.fault(f"{what} {how}", lines))
         if files.preferred:
             taken, other, *_ = next(iter(files.preferred.values()))
             count = counted(len(files.preferred), "file name")
@@ -187,6 +189,11 @@ class LabelFile:
 def _is_pattern(group: str, table: Table) -> bool:
     """Whether ``--group`` is more than a name of a column, perhaps misspelled."""
     return group not in table.columns and re.fullmatch(r"[\w .-]+", group) is None
+
+
+def _cut(name: str) -> str:
+    """A name, or the start of what is too long for one."""
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
 
 
 def _contradiction(table: Table, first: int, second: int, rows: Sequence[_Row]) -> str:
