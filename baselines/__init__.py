@@ -1,6 +1,6 @@
 """Fixed networks and the studies made with them: what to run for comparison, not how to train it.
 
-Belongs here: networks that no space describes, networks designed by hand within one, studies as data, and classical
+Belongs here: networks that no space describes, studies as data, and classical
 methods as functions of arrays.
 Does not belong here: training, runs, reports (``nas``). Importing this package does not import torch.
 """

@@ -16,9 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from baselines.figures import figures_of
+
 NAME = "classical"  # as ``nasctl baseline`` knows them
 SENTENCE = "No networks: logistic regression, RBF SVM and nearest neighbours on pixels, in seconds to a minute"
-VERSION = 1  # of what is computed: other figures for the same images need another number
+VERSION = 2  # of what is computed: other figures for the same images need another number
 
 MOST_IMAGES = 4_000  # that are trained on: the time of an SVM grows with their square
 MOST_NUMBERS = 500  # of an image; where there are more, principal components take their place
@@ -103,7 +105,7 @@ def classical_scores(
     x_rank, (_, rank_labels), (_, test_labels) = _prepared(rank, prepare), rank, test
 
     def on_rank(predict: Predict) -> dict[str, float]:
-        return figures(predict(x_rank), rank_labels, num_classes)
+        return figures_of(predict(x_rank), rank_labels, num_classes)
 
     best: dict[str, tuple[MethodScores, Predict]] = {}  # by method; of equals, the first
     for scores, predict in _tried((x, labels[rows]), on_rank, seed):
@@ -113,33 +115,11 @@ def classical_scores(
     return ClassicalScores(
         methods=tuple(scores for scores, _ in best.values()),
         chosen=chosen.name,
-        test=figures(predict(_prepared(test, prepare)), test_labels, num_classes),
+        test=figures_of(predict(_prepared(test, prepare)), test_labels, num_classes),
         images=len(rows),
         of_images=len(labels),
         components=components,
     )
-
-
-def figures(predicted: Labels, labels: Labels, num_classes: int) -> dict[str, float]:
-    """What a search may maximize, by name; definitions as in scikit-learn.
-
-    Balanced accuracy and the worst recall are over the classes that have images, macro F1 over those that have images
-    or were predicted; a precision or recall that divides by zero is 0.
-    """
-    right, true, guessed = (
-        np.bincount(of, minlength=num_classes).astype(float) for of in (labels[predicted == labels], labels, predicted)
-    )
-    recall, precision = right / np.maximum(true, 1), right / np.maximum(guessed, 1)
-    f1, share = 2 * right / np.maximum(true + guessed, 1), true / true.sum()
-    values = {
-        "balanced_accuracy": recall[true > 0].mean(),
-        "accuracy": right.sum() / true.sum(),
-        "macro_f1": f1[true + guessed > 0].mean(),
-        "weighted_f1": share @ f1,
-        "weighted_precision": share @ precision,
-        "worst_recall": recall[true > 0].min(),
-    }
-    return {name: float(value) for name, value in values.items()}
 
 
 def sample_rows(labels: Labels, most: int, seed: int) -> Rows:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from baselines.registry import FixedNetwork, Shape, get_network
+from baselines.registry import FixedNetwork, Shape
 from budgets import Cost
 
 
@@ -24,7 +24,7 @@ def count(network: FixedNetwork, input_shape: Shape, num_classes: int) -> Count:
     bytes of the state dict, and the most bytes of one layer's input and output together. The last is a lower bound
     of the peak: what a shortcut holds meanwhile is not in it."""
     with torch.device("meta"):
-        module = get_network(network.name).build(network.settings, input_shape, num_classes).eval()
+        module = network.construction(input_shape, num_classes).build().eval()
         image = torch.empty(1, *input_shape)
     macs = peak = 0
 

@@ -1,10 +1,11 @@
-"""Fixed networks by name. A network registers itself with one decorator over the function that builds it."""
+"""Fixed networks by name: how each is made, and how it is trained."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.registry import Registry
@@ -14,14 +15,32 @@ if TYPE_CHECKING:
 
 Settings = Mapping[str, Any]  # of a network, JSON-safe
 Shape = tuple[int, int, int]  # channels, height, width
-Build = Callable[[Settings, Shape, int], "nn.Module"]
 
 SMALL = 20_000  # training images
 
 
 @dataclass(frozen=True)
+class Construction:
+    """How a network is made: by a class in a file of ``baselines.modules``, called with ``arguments`` (literals)."""
+
+    file: str
+    made_by: str
+    arguments: Mapping[str, Any]
+
+    @property
+    def module(self) -> ModuleType:
+        """The file, imported, and torch with it."""
+        return importlib.import_module(f"baselines.modules.{self.file}")
+
+    def build(self) -> nn.Module:
+        """The network with random weights."""
+        make: Callable[..., nn.Module] = getattr(self.module, self.made_by)
+        return make(**self.arguments)
+
+
+@dataclass(frozen=True)
 class NetworkKind:
-    """A fixed network. ``build(settings, input_shape, num_classes)`` gives it with random weights.
+    """A fixed network. ``construct(settings, input_shape, num_classes)`` says how it is made.
 
     ``recipe`` holds what it is trained with unless a study says otherwise, by the names of the recipe's fields;
     ``recipe_when_small`` goes over it where fewer than ``SMALL`` images are trained on.
@@ -30,7 +49,7 @@ class NetworkKind:
 
     name: str
     summary: str
-    build: Build
+    construct: Callable[[Settings, Shape, int], Construction]
     text: Callable[[Settings], str]  # a network with these settings, in words
     recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     recipe_when_small: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -44,27 +63,18 @@ class FixedNetwork:
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
 
+    def construction(self, input_shape: Shape, num_classes: int) -> Construction:
+        """How it is made for a task."""
+        return get_network(self.name).construct(self.settings, input_shape, num_classes)
+
 
 NETWORKS: Registry[NetworkKind] = Registry("baseline network", "Networks", families="baselines.networks")
 
 
-def register_network(
-    name: str,
-    *,
-    summary: str,
-    text: Callable[[Settings], str],
-    recipe: Settings,
-    recipe_when_small: Settings = MappingProxyType({}),
-    pretrained: Callable[[nn.Module, Settings], None] | None = None,
-) -> Callable[[Build], Build]:
-    """Make a function that builds a network known under ``name``; a second network of that name is a ValueError."""
-
-    def add(build: Build) -> Build:
-        usual = MappingProxyType(dict(recipe))
-        NETWORKS.add(name, NetworkKind(name, summary, build, text, usual, recipe_when_small, pretrained))
-        return build
-
-    return add
+def register_network(kind: NetworkKind) -> NetworkKind:
+    """Make a network known under its name; a second network of that name is a ValueError."""
+    NETWORKS.add(kind.name, kind)
+    return kind
 
 
 def network_names() -> list[str]:
@@ -82,8 +92,8 @@ def build_network(network: FixedNetwork, input_shape: Shape, num_classes: int) -
 
     UsageError if a file of weights does not fit.
     """
+    module = network.construction(input_shape, num_classes).build()
     kind = get_network(network.name)
-    module = kind.build(network.settings, input_shape, num_classes)
     if kind.pretrained is not None:
         kind.pretrained(module, network.settings)
     return module

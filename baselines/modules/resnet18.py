@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import resnet18
@@ -39,14 +38,13 @@ class FrozenResNet18(nn.Module):
                 getattr(self.net, name).eval()
         return self
 
-    def forward(self, images_NCHW: Tensor) -> Tensor:
-        """Logits (N, num_classes). When scoring, a batch is read in parts that fit the memory."""
-        if self.training:
-            return self._logits(images_NCHW)
-        part = max(1, PIXELS_AT_ONCE // self.input_size**2)
-        return torch.cat([self._logits(images) for images in torch.split(images_NCHW, part)])
+    @property
+    def most_at_once(self) -> int:
+        """How many images may be scored together, for want of memory."""
+        return max(1, PIXELS_AT_ONCE // self.input_size**2)
 
-    def _logits(self, images_NCHW: Tensor) -> Tensor:
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        """Logits (N, num_classes)."""
         side = (self.input_size, self.input_size)
         if tuple(images_NCHW.shape[2:]) != side:
             shrinks = max(images_NCHW.shape[2:]) > self.input_size

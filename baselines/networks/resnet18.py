@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from baselines.registry import Settings, Shape, register_network
+from baselines.registry import Construction, NetworkKind, Settings, Shape, register_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,23 +40,24 @@ def _load_weights(module: nn.Module, settings: Settings) -> None:
         load_into(module, Path(settings["weights"]), settings.get("weights_sha256"))
 
 
-@register_network(
-    "resnet18",
-    summary="torchvision's ResNet-18, layer1 to layer3 frozen, fc replaced; images resized on the device",
-    text=_text,
-    recipe={  # the study's, for 593,242 images: Adam 1e-3, constant, early stopping, no augmentation
-        "optimizer": "adam", "learning_rate": 1e-3, "schedule": "constant", "epochs": 5, "patience": 5,
-        "batch_size": 512, "crop_padding": 0, "flip": False,
-    },
-    recipe_when_small={"epochs": 15, "batch_size": 32},
-    pretrained=_load_weights,
-)  # fmt: skip
-def resnet18(settings: Settings, input_shape: Shape, num_classes: int) -> nn.Module:
+def _construct(settings: Settings, input_shape: Shape, num_classes: int) -> Construction:
     """``settings``: input_size (pixels a side) and weights (a file; none: random weights)."""
-    from baselines.modules.resnet18 import FrozenResNet18
+    size = int(settings.get("input_size") or default_input_size(input_shape))
+    arguments = {"num_classes": num_classes, "input_size": size, "from_scratch": not settings.get("weights")}
+    return Construction("resnet18", "FrozenResNet18", arguments)
 
-    return FrozenResNet18(
-        num_classes,
-        input_size=int(settings.get("input_size") or default_input_size(input_shape)),
-        from_scratch=not settings.get("weights"),
+
+register_network(
+    NetworkKind(
+        "resnet18",
+        "torchvision's ResNet-18, layer1 to layer3 frozen, fc replaced; images resized on the device",
+        _construct,
+        _text,
+        recipe={  # the study's, for 593,242 images: Adam 1e-3, constant, early stopping, no augmentation
+            "optimizer": "adam", "learning_rate": 1e-3, "schedule": "constant", "epochs": 5, "patience": 5,
+            "batch_size": 512, "crop_padding": 0, "flip": False,
+        },
+        recipe_when_small={"epochs": 15, "batch_size": 32},
+        pretrained=_load_weights,
     )
+)  # fmt: skip

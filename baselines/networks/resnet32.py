@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from baselines.registry import Settings, Shape, register_network
-
-if TYPE_CHECKING:
-    from torch import nn
-
+from baselines.registry import Construction, NetworkKind, register_network
 
 # The recipe of LDAM-DRW's code (Cao et al. 2019) for long-tailed CIFAR; our SGD's momentum is Nesterov's. A padding of
 # 1 for 8 pixels is its 4 for 32. It reports the best epoch on the test split; here it is the last.
@@ -18,14 +14,14 @@ LDAM_DRW: dict[str, Any] = {
 }  # fmt: skip
 
 
-@register_network(
-    "resnet32",
-    summary="ResNet-32 for CIFAR (He et al. 2016), 464,154 parameters at 3x32x32 and 10 classes",
-    text=lambda _: "ResNet-32",
-    recipe=LDAM_DRW,
+register_network(
+    NetworkKind(
+        "resnet32",
+        "ResNet-32 for CIFAR (He et al. 2016), 464,154 parameters at 3x32x32 and 10 classes",
+        lambda settings, shape, classes: Construction(
+            "resnet32", "ResNet32", {"channels": shape[0], "num_classes": classes}
+        ),
+        lambda settings: "ResNet-32",
+        recipe=LDAM_DRW,
+    )
 )
-def resnet32(settings: Settings, input_shape: Shape, num_classes: int) -> nn.Module:
-    """It has no settings."""
-    from baselines.modules.resnet32 import ResNet32
-
-    return ResNet32(input_shape[0], num_classes)

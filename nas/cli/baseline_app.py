@@ -27,7 +27,7 @@ def run_study(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.")],
     members: Annotated[Text, option("Only these members: a,b,c. [default: all]", "NAMES")] = None,
     network: Annotated[
-        Text, option("resnet18, resnet32 or a hand-designed one. [default: the study's]", "NAME")
+        Text, option("resnet18, resnet32, or model1 to model4 of the origin study. [default: the study's]", "NAME")
     ] = None,
     arch: Annotated[Text, option("A found architecture instead, with its run's data and recipe.", "RUN:TRIAL")] = None,
     weights: Annotated[Text, option("ImageNet weights of ResNet-18. [default: download them]", "FILE")] = None,

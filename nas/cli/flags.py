@@ -150,7 +150,10 @@ DeferredReweighting = Annotated[
     Text, option("Weigh rare classes more after this share of the epochs: 0.8. [default: never]", "SHARE")
 ]
 Regularizer = Annotated[
-    Text, option("none, l2-norms, soft-orthogonality or srip, added to the loss. [default: none]", "NAME")
+    Text,
+    option(
+        "none, l2-norms, soft-orthogonality, srip or orthogonal-convolution, added to the loss. [default: none]", "NAME"
+    ),
 ]
 RegularizerWeight = Annotated[Text, option("Its weight. [default: 0.01; 1e-4 of soft-orthogonality]", "X")]
 Oversample = Annotated[

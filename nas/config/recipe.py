@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from search_spaces.registry import Registry
 
 # What a search may maximize, of the figures of ``nas.training.metrics``; here, so that checking needs no torch.
-Objective = Literal["balanced_accuracy", "accuracy", "macro_f1", "weighted_f1", "weighted_precision", "worst_recall"]
+Objective = Literal[
+    "balanced_accuracy", "accuracy", "worst_recall", "macro_precision", "macro_recall", "macro_f1",
+    "weighted_precision", "weighted_recall", "weighted_f1", "micro_precision", "micro_recall", "micro_f1",
+]  # fmt: skip
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
 Figures = dict[str, float | list[float] | list[list[int]]]
@@ -72,9 +75,11 @@ _ALL = (
     # The rest of the origin study's six settings.
     Recipe(name="ce+l2-norms", loss="ce", regularizer="l2-norms"),
     Recipe(name="focal", loss="focal"),
+    Recipe(name="custom-ce+orthogonal-convolution", loss="custom-ce", regularizer="orthogonal-convolution"),
+    Recipe(name="custom-ce+smote", loss="custom-ce", oversampling="smote"),
+    # Other ways towards orthogonal weights.
     Recipe(name="custom-ce+soft-orthogonality", loss="custom-ce", regularizer="soft-orthogonality"),
     Recipe(name="custom-ce+srip", loss="custom-ce", regularizer="srip"),
-    Recipe(name="custom-ce+smote", loss="custom-ce", oversampling="smote"),
     # For long-tailed data.
     Recipe(name="weighted-ce", loss="weighted-ce"),
     Recipe(name="ce+class-balanced-sampler", loss="ce", sampler="class-balanced"),

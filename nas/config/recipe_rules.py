@@ -27,7 +27,7 @@ LOSS_SETTINGS: dict[str, tuple[str, ...]] = {  # the fields of a recipe that a l
     "logit-adjustment": ("tau",),
 }
 OVERSAMPLERS = ("none", "random", "augment", "smote", "borderline-smote")
-REGULARIZERS = ("none", "l2-norms", "soft-orthogonality", "srip")
+REGULARIZERS = ("none", "l2-norms", "soft-orthogonality", "srip", "orthogonal-convolution")
 SAMPLERS: tuple[str, ...] = get_args(Recipe.model_fields["sampler"].annotation)
 MIXINGS: tuple[str, ...] = get_args(Recipe.model_fields["mixing"].annotation)
 # Losses that correct for the frequency of classes; without a difference in frequency they are the other loss.

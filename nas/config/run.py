@@ -60,6 +60,7 @@ class MemberConfig(BaseModel):
     space: str | None = None
     sample: dict[str, int | str] = {}
     published: float | None = None  # test accuracy in per cent, on the same data at the same imbalance
+    reported: dict[str, float] = {}  # the origin study's figures on its own data, shares of 1 by name
 
 
 class StudyConfig(RunConfig):

@@ -142,7 +142,7 @@ class TrialRunner:
 def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), test: bool = False) -> TrialSpec:
     """What a worker needs to know about a trial. ``test``: score its weights on the test split, train nothing.
 
-    The trainings of a baseline run leave no weights, only figures, those on the test split among them.
+    The trainings of a baseline run are scored on the test split at their end.
     """
     config, facts = run.config, run.facts
     if isinstance(run, SearchRun):
@@ -151,7 +151,6 @@ def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), 
         member = as_study(run).config.member(trial.of)
         space = member.space or ""
         network = FixedNetwork(member.network, member.settings) if member.network else None
-    is_search = isinstance(run, SearchRun)
     return TrialSpec(
         id=trial.id,
         space=space,
@@ -164,10 +163,10 @@ def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), 
         recipe=run.recipe(trial.id),
         seed=trial.seed,
         objective=config.objective,
-        weights_path=str(run.weights(trial.id)) if is_search else None,
+        weights_path=str(run.weights(trial.id)),
         log_path=str(run.folder / "logs" / f"{trial.id}.txt"),
         test=test,
-        test_after=not is_search,
+        test_after=not isinstance(run, SearchRun),
         profile=config.profile,
         threshold=threshold,
         execution=execution_of(config.precision, run.facts.placement if isinstance(run, SearchRun) else None),

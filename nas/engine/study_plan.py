@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from baselines import FixedNetwork, get_network, network_names
-from baselines.hand_nets import HAND_NETS, hand_net
+from baselines import FixedNetwork, get_network
 from baselines.registry import SMALL
 from baselines.studies import Member, Study, get_members, get_study
 from budgets import cost_of
@@ -19,7 +18,7 @@ from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
 from nas.engine.plan import counts_by_split, mirrored_or_not
-from nas.errors import UsageError, attempt, nearest
+from nas.errors import UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
 from nas.runs import SearchRun, load_search
@@ -133,6 +132,7 @@ def plan_study(
         data_remarks=data.remarks,
         threads=recorded_threads(slots),
         mirroring=why_mirrored,
+        levels=data.levels,
         members={member.name: _counted(member, task) for member in config.members},
     )
     return StudyPlan(config, facts, slots)
@@ -144,7 +144,7 @@ def _asked(request: StudyRequest, runs: Path, faults: list[str]) -> _Asked | Non
         return None
     members = attempt(lambda: get_members(study, request.members), faults) or ()
     network = request.network or study.network
-    attempt(lambda: _known_network(network), faults)
+    attempt(lambda: get_network(network), faults)
     if request.network and request.arch:
         faults.append("--network and --arch both say what is trained: give one of them.")
     if (request.network or request.arch) and study.members[0].network:
@@ -160,12 +160,6 @@ def _asked(request: StudyRequest, runs: Path, faults: list[str]) -> _Asked | Non
             )
     settings = attempt(lambda: _resnet18_settings(request, may_download=not faults), faults) if uses_resnet18 else {}
     return _Asked(study, members, network, arch, settings or {})
-
-
-def _known_network(name: str) -> None:
-    known = [*network_names(), *HAND_NETS]
-    if name not in known:
-        raise UsageError(f"There is no network {name!r}.{nearest(name, known)} Networks: {', '.join(known)}.")
 
 
 def _found(text: str, runs: Path) -> tuple[SearchRun, str]:
@@ -215,11 +209,11 @@ def _settled(
 ) -> MemberConfig | None:  # fmt: skip
     """A member with its network for this task and its whole recipe; None if something is wrong, see ``faults``."""
     name = member.network or asked.network
-    chosen = _network(name, asked, task, sum(data.counts["train"]), faults)
-    if chosen is None:
-        return None
+    is_large = sum(data.counts["train"]) >= SMALL
+    chosen = _network(name, asked, task, is_large=is_large)
     typed = request.model_dump(include=set(RECIPE_SETTINGS), exclude_none=True)
-    values = {**chosen.recipe, "name": member.name, **asked.study.recipe, **member.recipe, **typed}
+    lengths = member.recipe_when_large if is_large and not asked.arch else {}
+    values = {**chosen.recipe, "name": member.name, **asked.study.recipe, **member.recipe, **lengths, **typed}
     recipe = checked(Recipe, values, faults)
     if recipe is None:
         return None
@@ -239,23 +233,21 @@ def _settled(
         space=chosen.space,
         sample=chosen.sample,
         published=published,
+        reported={} if asked.arch or (member.network is None and name != "resnet18") else dict(member.reported),
     )
 
 
-def _network(name: str, asked: _Asked, task: Task, num_train: int, faults: list[str]) -> _Network | None:
-    """The network called ``name`` for ``num_train`` images of this task, or the found architecture in its place;
-    None if no hand-designed one fits, see ``faults``."""
+def _network(name: str, asked: _Asked, task: Task, *, is_large: bool) -> _Network:
+    """The network called ``name`` for this task, or the found architecture in its place; ``is_large``: at least SMALL
+    images are trained on."""
     if asked.arch:
         run, trial_id = asked.arch
         ours = {"name", "post_hoc_tau", *METHOD_FLAGS}  # methods are the study's matter
         ours |= {"flip"} if run.facts.mirroring else set()  # these data decide anew
         recipe = run.config.recipe.model_dump(exclude=ours) | {"epochs": run.final_epochs}
         return _Network(space=run.config.space, sample=run.trials[trial_id].sample, recipe=recipe)
-    if name in HAND_NETS:
-        found = attempt(lambda: hand_net(name, task), faults)
-        return _Network(space=found[0].name, sample=found[1]) if found else None
     kind = get_network(name)
-    recipe = {**kind.recipe, **(kind.recipe_when_small if num_train < SMALL else {})}
+    recipe = {**kind.recipe, **({} if is_large else kind.recipe_when_small)}
     return _Network(network=name, settings=_network_settings(name, asked, task), recipe=recipe)
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from baselines.figures import figures
 from nas.config import DataConfig
 from nas.data import Dataset
 from nas.data.cache import cache_root
@@ -175,7 +176,7 @@ def evaluate(classifier: Classifier, labelled: Labelled, known: Fingerprints | N
         data=labelled.data,
         part=labelled.part,
         images=len(labels),
-        figures=figures_of(labels, answers),
+        figures=figures(*(counts.astype(float) for counts in (np.diag(confusion), confusion.sum(1), confusion.sum(0)))),
         intervals=intervals(confusion),
         by_class=_by_class(labels, answers, names),
         confusion=confusion.tolist(),
@@ -186,21 +187,6 @@ def evaluate(classifier: Classifier, labelled: Labelled, known: Fingerprints | N
         broken=labelled.broken,
         clipped=labelled.clipped,
     )
-
-
-def figures_of(labels: Labels, answers: Labels) -> dict[str, float]:
-    """Accuracy, balanced accuracy (over the classes that have images), and precision, recall and F1 in three averages
-    (over those that have images or were answered), as scikit-learn defines them."""
-    figures = {"accuracy": float(accuracy_score(labels, answers))}
-    present = np.unique(labels)
-    recalls = precision_recall_fscore_support(labels, answers, labels=present, zero_division=0)[1]
-    figures["balanced_accuracy"] = float(np.mean(recalls))
-    for average in AVERAGES:
-        found = precision_recall_fscore_support(labels, answers, average=average, zero_division=0)
-        figures |= {
-            f"{average}_{name}": float(v) for name, v in zip(("precision", "recall", "f1"), found, strict=False)
-        }
-    return figures
 
 
 def _by_class(labels: Labels, answers: Labels, names: Sequence[str]) -> list[ClassFigures]:

@@ -6,14 +6,15 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from baselines import FixedNetwork
 from nas import __version__
 from nas.config.auto_recipe import meets_imbalance
 from nas.config.recipe import Figures
-from nas.config.recipe_rules import active_settings
+from nas.config.recipe_rules import Setting, active_settings
 from nas.data import Dataset, open_data
-from nas.errors import NasctlError, RunError
+from nas.errors import NasctlError, RunError, UsageError, nearest
 from nas.export.request import Confirmation, ExportRequest, Extras, Floor, Provenance
-from nas.runs import Run, SearchRun, TrialRecord, as_search
+from nas.runs import Run, SearchRun, TrialRecord, as_study
 from nas.runs.hints import typed
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ NOTHING_ELSE = Extras()
 
 
 def export_trial(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHING_ELSE) -> Exported:
-    """Export a trial, or for None the winner (the best so far if there is none yet).
+    """Export a trial of a search, or for None its winner (the best so far if there is none yet); or a training of a
+    baseline run, or the best seed of a member.
 
-    UsageError if the folder is taken, RunError if there is nothing to export or ``run`` is no search, ExportError if a
-    check fails.
+    UsageError if the folder is taken, RunError if there is nothing to export, ExportError if a check fails.
     """
     from nas.export.write import export
 
@@ -37,24 +38,24 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
     """All that is known of a trial, as ``export_trial`` chooses it, and the same errors."""
     from nas.trials.weights import load_weights
 
-    run = as_search(run)  # a baseline run keeps no weights, and says so
-    trial = run.trial(trial_id) if trial_id else _best(run)
+    trial = run.trial(trial_id) if trial_id in run.trials else _chosen(run, trial_id)
     weights = run.weights(trial.id)
     if not weights.is_file():
         kept = sorted(path.stem for path in weights.parent.glob("*.safetensors"))
         raise RunError(
             f"The weights of trial {trial.id} of run {run.name!r} were not kept"
             + (f" ({trial.status})" if trial.status != "finished" else "")
-            + f". Kept: {', '.join(kept) or 'none'}. A search with a larger --keep keeps more."
+            + f". Kept: {', '.join(kept) or 'none'}. A run with a larger --keep keeps more."
         )
-    space = run.space
     _, (mean, std) = load_weights(weights)
     dataset, no_dataset = _dataset(run)
+    space, network, text = _network(run, trial)
     return ExportRequest(
         out=out,
-        space=space.name,
+        space=space,
         sample=trial.sample,
-        text=space.text(trial.sample),
+        network=network,
+        text=text,
         preprocessing=run.preprocessing,
         num_classes=len(run.facts.classes),
         classes=run.facts.classes,
@@ -67,10 +68,10 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
         size_bytes=trial.cost.size_bytes,
         peak_memory=trial.cost.peak_memory,
         prior="uniform" if meets_imbalance(run.recipe(trial.id)) else "train",
-        budget={n: v for n, v in run.budget.limits.items() if n.startswith("max")},
+        budget=_budget(run) if isinstance(run, SearchRun) else {},
         train_counts=tuple(run.facts.counts["train"]),
         provenance=_provenance(run, trial),
-        floor=_floor(run),
+        floor=_floor(run) if isinstance(run, SearchRun) else None,
         extras=extras,
         objective=run.config.objective,
         dataset=dataset,
@@ -78,33 +79,67 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
     )
 
 
-def _dataset(run: SearchRun) -> tuple[Dataset | None, str]:
+def _network(run: Run, trial: TrialRecord) -> tuple[str | None, FixedNetwork | None, str]:
+    """The space of a trial's architecture or the fixed network, and what it is in a line."""
+    if isinstance(run, SearchRun):
+        return run.space.name, None, run.space.text(trial.sample)
+    study = as_study(run)
+    member, facts = study.config.member(trial.of), study.facts.members[trial.of]
+    if member.network:
+        return None, FixedNetwork(member.network, member.settings), facts.text
+    return member.space, None, facts.text
+
+
+def _dataset(run: Run) -> tuple[Dataset | None, str]:
     """What the run was trained on, or why it cannot be had."""
     try:
         dataset = open_data(run.config.data)
     except NasctlError as error:
         return None, str(error).splitlines()[0].rstrip(".")
     if dataset.key != run.facts.data_key:
-        return None, "the data, or how nasctl prepares it, has changed since the search"
+        return None, "the data, or how nasctl prepares it, has changed since the run began"
     if not run.config.data.hold_out:
         return None, "no image was held out of training"
     return dataset, ""
 
 
-def _best(run: SearchRun) -> TrialRecord:
-    if run.winner:
-        return run.trials[run.winner.weights]
-    ranked = run.ranked()
+def _chosen(run: Run, name: str | None) -> TrialRecord:
+    """A search's winner, or its best trial so far; the best seed of a study's member, which must be named if there
+    are several."""
+    if isinstance(run, SearchRun):
+        if name:
+            return run.trial(name)  # RunError: there is none
+        if run.winner:
+            return run.trials[run.winner.weights]
+        ranked = run.ranked()
+    else:
+        members = [member.name for member in as_study(run).config.members]
+        if name is None and len(members) > 1:
+            raise UsageError(
+                f"Run {run.name!r} trained {len(members)} members: say which, as {run.name}:{members[0]}, or for one "
+                f"seed {run.name}:{members[0]}.1. Members: {', '.join(members)}."
+            )
+        if name is not None and name not in members:
+            raise UsageError(
+                f"Run {run.name!r} has no member or training {name!r}.{nearest(name, [*members, *run.trials])} "
+                f"Members: {', '.join(members)}."
+            )
+        ranked = [trial for trial in run.ranked() if trial.of == (name or members[0])]
     if not ranked:
-        raise RunError(f"Run {run.name!r} has no finished trial to export yet: '{typed('status --run', run.folder)}'.")
+        what = f"training of {name}" if name else "trial"
+        raise RunError(f"Run {run.name!r} has no finished {what} to export yet: '{typed('status --run', run.folder)}'.")
     return ranked[0]
 
 
-def _metrics(run: SearchRun, trial: TrialRecord) -> dict[str, Figures]:
+def _metrics(run: Run, trial: TrialRecord) -> dict[str, Figures]:
     metrics = dict(trial.metrics)
-    if run.winner and trial.id in run.winner.test:
+    if isinstance(run, SearchRun) and run.winner and trial.id in run.winner.test:
         metrics["test"] = run.winner.test[trial.id]
     return metrics
+
+
+def _budget(run: SearchRun) -> dict[str, int]:
+    return {name: limit for name, limit in run.budget.limits.items() if name.startswith("max")}
 
 
 def _floor(run: SearchRun) -> Floor | None:
@@ -114,26 +149,32 @@ def _floor(run: SearchRun) -> Floor | None:
     return Floor(found.method, objective, found.test[objective], found.images, found.of_images)
 
 
-def _provenance(run: SearchRun, trial: TrialRecord) -> Provenance:
-    config = run.config
+def _provenance(run: Run, trial: TrialRecord) -> Provenance:
+    recipe = run.recipe(trial.id)
+    made: dict[str, Setting] = {"seed": run.config.seed}
+    if isinstance(run, SearchRun):
+        made = {"strategy": run.config.strategy, **made, "trials": len(run.stage("search"))}
+    else:
+        study = as_study(run)
+        made = {"study": study.config.study, "member": study.config.member(trial.of).label, **made}
     return Provenance(
         run=run.name,
         trial=trial.id,
         data=run.facts.data_name,
-        imbalance=config.data.imbalance_factor,
-        recipe=config.recipe.name,
-        training=active_settings(run.recipe(trial.id)),
-        strategy=config.strategy,
-        seed=config.seed,
-        trials=len(run.stage("search")),
+        imbalance=run.config.data.imbalance_factor,
+        recipe=recipe.name,
+        training=active_settings(recipe),
+        made=made,
         nasctl=__version__,
         confirm=_confirmation(run, trial),
     )
 
 
-def _confirmation(run: SearchRun, trial: TrialRecord) -> Confirmation | None:
+def _confirmation(run: Run, trial: TrialRecord) -> Confirmation | None:
+    """How the network did over seeds: confirmations of a search, all trainings of a study's member."""
     objective = run.config.objective
-    scores = [s for t in run.confirmations(trial.of) if (s := t.score(objective)) is not None]
+    others = run.confirmations(trial.of) if isinstance(run, SearchRun) else run.ranked()
+    scores = [score for other in others if other.of == trial.of and (score := other.score(objective)) is not None]
     if len(scores) < 2:
         return None
     return Confirmation("rank", objective, statistics.fmean(scores), statistics.stdev(scores), len(scores))

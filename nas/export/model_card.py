@@ -11,6 +11,17 @@ from nas.config.recipe import Figures
 from nas.config.recipe_rules import Setting
 from nas.export.request import Confirmation, ExportRequest, Quantized
 
+_ORIGIN = {
+    False: "Its architecture was found by a search under a budget",
+    True: "It is a fixed network, trained for comparison by a baseline study",
+}
+_OPTIMISM = {
+    False: "The search used `select` to choose the epoch and `rank` to choose the architecture: figures on "
+    "these two are optimistic. Only `test`, where there is one, was not looked at before.",
+    True: "The study used `select` to choose the epoch: figures on it are optimistic. By the others nothing was "
+    "chosen, but for the seed with the best figure on `rank` where none was asked for.",
+}
+
 
 def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py`` dumps it, other programs read it
     """The content of ``model.json``: enough to prepare an image, run the model and name its answer."""
@@ -19,6 +30,7 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
         "format": 1,
         "space": request.space,
         "sample": request.sample,
+        "network": asdict(request.network) if request.network else None,
         "architecture": request.text,
         "input": {
             "name": "images",
@@ -69,10 +81,9 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
     channels, height, width = request.input_shape
     colour = "grey" if channels == 1 else "colour"
     sections = [
-        f"# A {request.space} network for {request.num_classes} classes",
+        f"# A {request.family} network for {request.num_classes} classes",
         f"An image classifier with {request.params:,} parameters for {colour} images of {width}x{height} "
-        f"pixels, trained on {request.provenance.data}. Its architecture was found by a search under a budget "
-        "(nasctl).",
+        f"pixels, trained on {request.provenance.data}. {_ORIGIN[request.network is not None]} (nasctl).",
         f"`{request.text}`",
         "## Size",
         _size_table(request),
@@ -80,8 +91,7 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
         _metrics_table(request.metrics),
         _confirmation(request.provenance.confirm),
         _floor(request),
-        "The search used `select` to choose the epoch and `rank` to choose the architecture: figures on "
-        "these two are optimistic. Only `test`, where there is one, was not looked at before.",
+        _OPTIMISM[request.network is not None],
         "### Recall by class",
         _recall_table(request.classes, request.metrics),
         "### Scores",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import textwrap
 
+from baselines.source import is_standard, network_source
 from nas.export.request import ExportRequest
-from search_spaces import Task, get_space
-from search_spaces.source import network_source
+from search_spaces import Task, get_space, source
 
 _USE = """\
     from model import Network, load
 
     network = load()  # with the weights of weights.safetensors, in eval mode
-    network = Network()  # with fresh weights, drawn as the search drew them"""
+    network = Network()  # with fresh weights, drawn as in training"""
 
 _LOAD = '''\
 def load(folder: str | Path = Path(__file__).parent) -> Network:
@@ -27,20 +27,30 @@ def load(folder: str | Path = Path(__file__).parent) -> Network:
 
 def model_source(request: ExportRequest) -> str:
     """The text of ``model.py``: formatted, and equal for equal requests."""
-    task = Task(request.input_shape, request.num_classes)
-    network = network_source(get_space(request.space).structure(request.sample, task))
-    imports = ["from __future__ import annotations", ""]
-    imports += ["from collections import OrderedDict"] if "OrderedDict" in network else []
-    imports += ["from pathlib import Path", "", "import torch", "from torch import nn"]
+    lines, network = _definitions(request)
+    standard = sorted({line for line in lines if is_standard(line)} | {"from pathlib import Path"})
+    others = sorted({line for line in lines if not is_standard(line)}, key=lambda line: (line.startswith("from"), line))
+    imports = ["from __future__ import annotations", "", *standard, "", *others]
     constants = [f"{name} = {tuple(values)!r}" for name, values in (("MEAN", request.mean), ("STD", request.std))]
     top = [f'"""{_docstring(request)}\n"""', "", *imports, "", *constants, "", "", network, "", _LOAD]
     return "\n".join(top)
 
 
+def _definitions(request: ExportRequest) -> tuple[list[str], str]:
+    """Imports, a line each, and definitions of ``Network``."""
+    if request.network:
+        construction = request.network.construction(request.input_shape, request.num_classes)
+        return network_source(construction, request.input_shape)
+    task = Task(request.input_shape, request.num_classes)
+    text = source.network_source(get_space(str(request.space)).structure(request.sample, task))
+    ordered = ["from collections import OrderedDict"] if "OrderedDict" in text else []
+    return [*ordered, "import torch", "from torch import nn"], text
+
+
 def _docstring(request: ExportRequest) -> str:
     shape = ", ".join(map(str, request.input_shape))
     paragraphs = [
-        f"A {request.space} network with {request.params:,} parameters, in plain torch: to train on, or to change.",
+        f"A {request.family} network with {request.params:,} parameters, in plain torch: to train on, or to change.",
         request.text,
         _USE,
         f"Images are float32 (N, {shape}), normalized channel by channel: (pixel / 255 - MEAN) / STD for pixels of 0 "

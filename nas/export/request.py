@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from baselines import FixedNetwork
 from budgets import Cost
 from nas.config.recipe import Figures
 from nas.config.recipe_rules import Setting
 from nas.data import Dataset
 from nas.data.dataset import Preprocessing
-from search_spaces import Sample
+from search_spaces import Sample, get_space
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,7 @@ class Provenance:
     imbalance: float  # factor of the training split
     recipe: str
     training: Mapping[str, Setting]  # the settings that decided the training
-    strategy: str
-    seed: int
-    trials: int  # of the search
+    made: Mapping[str, Setting]  # how it came about: a search's strategy, seed and trials, a study's name and member
     nasctl: str  # version
     confirm: Confirmation | None = None  # None: trained again less than twice
 
@@ -65,9 +67,7 @@ class Provenance:
             "imbalance of the training split": self.imbalance,
             "recipe": self.recipe,
             "training": self.training,
-            "strategy": self.strategy,
-            "seed": self.seed,
-            "trials": self.trials,
+            **self.made,
             "nasctl": self.nasctl,
         }
 
@@ -108,7 +108,7 @@ class Quantized:
     float_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExportRequest:
     """What to export and everything that is known of it.
 
@@ -118,8 +118,9 @@ class ExportRequest:
     """
 
     out: Path
-    space: str
-    sample: Sample
+    space: str | None = None  # whose architecture ``sample`` it is; None: it is the fixed ``network``
+    sample: Sample = field(default_factory=dict)
+    network: FixedNetwork | None = None
     text: str  # the architecture in one line
     preprocessing: Preprocessing
     num_classes: int
@@ -143,6 +144,17 @@ class ExportRequest:
     no_dataset: str = "it is not known"  # why there is none
     calibration: Calibration | None = None  # measured by the export itself, and so is this:
     quantized: Quantized | None = None
+
+    @property
+    def family(self) -> str:
+        """What it is one of: a space, or a fixed network."""
+        return self.network.name if self.network else str(self.space)
+
+    def build(self) -> nn.Module:
+        """The network with random weights."""
+        if self.network:
+            return self.network.construction(self.input_shape, self.num_classes).build()
+        return get_space(str(self.space)).build(self.sample, self.input_shape, self.num_classes)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

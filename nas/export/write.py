@@ -21,7 +21,6 @@ from nas.export.check import check_budget, check_counts, check_files, random_pix
 from nas.export.formats import EXPORTERS, TrainedModel, write_description, write_one_image, write_onnx
 from nas.export.request import ExportRequest
 from nas.files import new_folder, remove_leftovers
-from search_spaces import get_space
 
 __all__ = ["ExportRequest", "Exported", "export"]
 
@@ -66,7 +65,7 @@ def trained_model(request: ExportRequest) -> nn.Module:
     """The network with its weights, in eval mode on the CPU; ExportError if the weights are not its own."""
     if len(request.classes) != request.num_classes:
         raise ExportError(f"{len(request.classes)} class names for {request.num_classes} classes.")
-    model = get_space(request.space).build(request.sample, request.input_shape, request.num_classes)
+    model = request.build()
     try:
         model.load_state_dict(load_file(request.weights))
     except (OSError, SafetensorError, RuntimeError) as error:

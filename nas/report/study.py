@@ -12,11 +12,15 @@ import numpy as np
 
 from nas.config import Recipe
 from nas.config.recipe import Figures
+from nas.config.run import MemberConfig
 from nas.runs import StudyRun, TrialRecord
 from nas.runs.trial_record import seed_number
 from nas.units import counted
 
-REPORTED = ("accuracy", "weighted_precision", "weighted_f1", "balanced_accuracy", "macro_f1", "worst_recall")
+REPORTED = (
+    "accuracy", "weighted_precision", "weighted_f1", "macro_precision", "macro_recall", "macro_f1", "balanced_accuracy",
+    "worst_recall",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class MemberRow:
     seeds: int  # that finished
     test: dict[str, Spread]  # by the names in ``REPORTED``, shares of 1 on the test split
     published_accuracy: float | None  # a share of 1
+    reported: dict[str, float]  # the origin study's figures on its own data, shares of 1; empty: it had none such
     epochs: tuple[int, ...]  # by seed, as ``seconds``
     seconds: tuple[float, ...]
     failed: dict[str, str | None]  # the error, by id of the training
@@ -123,11 +128,16 @@ def member_row(run: StudyRun, name: str) -> MemberRow:
         recipe=member.recipe,
         seeds=len(trials),
         test=spreads([trial.metrics["test"] for trial in trials]),
-        published_accuracy=None if member.published is None else member.published / 100,
+        published_accuracy=_published(member),
+        reported=member.reported,
         epochs=tuple(trial.epochs for trial in trials),
         seconds=tuple(trial.seconds for trial in trials),
         failed={t.id: t.error for t in run.stage("study") if t.of == name and t.status == "failed"},
     )
+
+
+def _published(member: MemberConfig) -> float | None:
+    return member.reported.get("accuracy") if member.published is None else member.published / 100
 
 
 def finished(run: StudyRun, member: str) -> list[TrialRecord]:
@@ -145,7 +155,8 @@ def scalar(figures: Figures, name: str) -> float:
 
 def spreads(figures: Sequence[Figures]) -> dict[str, Spread]:
     """Every reported figure over seeds, from the figures of each on one split."""
-    return {name: Spread.of([scalar(one, name) for one in figures]) for name in REPORTED}
+    # Runs begun before a figure was recorded have none.
+    return {name: Spread.of([scalar(one, name) for one in figures if name in one]) for name in REPORTED}
 
 
 def agreement(accuracies: Sequence[tuple[float | None, float | None]]) -> Agreement | None:

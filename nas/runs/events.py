@@ -46,6 +46,7 @@ class Facts:
     data_remarks: tuple[str, ...] = ()  # what should be known of how they were read
     threads: int | None = None  # of each worker on a CPU: a resumed run keeps them; None on GPUs, and in older logs
     mirroring: str = ""  # why images are mirrored in training or not, if the data decided
+    levels: tuple[float, float] | None = None  # black and white of images deeper than 8 bits, where there are any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,6 @@ class SearchFacts(Facts):
     population: int  # of an evolution: a resumed search may get more trials, but no other population
     placement: Placement | None = None  # how trials run fastest here, if that was measured
     recipe_note: str = ""  # what the recipe was chosen by, or what does not suit the data
-    levels: tuple[float, float] | None = None  # black and white of images deeper than 8 bits, where there are any
     trial_seconds: float | None = None  # that a trial was expected to take on average, if that was measured
 
 

@@ -81,6 +81,11 @@ class Run(ABC):
         return Task(self.facts.input_shape, len(self.facts.classes))
 
     @property
+    def preprocessing(self) -> Preprocessing:
+        """How every image became pixels."""
+        return Preprocessing.of(self.facts.input_shape, self.config.data.fit, self.facts.levels)
+
+    @property
     @abstractmethod
     def is_done(self) -> bool:
         """Whether it reached its end, after which it cannot change."""
@@ -218,11 +223,6 @@ class SearchRun(Run):
     def budget(self) -> Budget:
         """The limits on every architecture, as they were settled."""
         return self.facts.budget
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How every image became pixels."""
-        return Preprocessing.of(self.facts.input_shape, self.config.data.fit, self.facts.levels)
 
     @property
     def is_done(self) -> bool:

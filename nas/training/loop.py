@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from baselines.figures import EQUAL_TO_ACCURACY
 from nas.config import Recipe
 from nas.stopwatch import OFF, Watch
 from nas.training.classifier_head import Classifier
@@ -61,10 +62,11 @@ def train(
     ``recipe.oversampled_share`` of both together, while the normalization comes from ``train_split`` alone.
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's
     penalty), learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar of
-    ``nas.training.metrics.evaluate``. The training stops early after ``recipe.patience`` epochs without a lower
-    select_loss, and when it falls below ``threshold`` (see ``early_stopping``). With ``keep_epoch`` "last" the last
-    trained epoch is kept instead of the best. The weights that are kept need nothing of the recipe. TrialError if a
-    loss is not finite. Equal seeds, equal bits on a CPU with equal threads.
+    ``nas.training.metrics.evaluate``; of those that equal the accuracy the ``objective`` alone. The training stops
+    early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below ``threshold`` (see
+    ``early_stopping``). With ``keep_epoch`` "last" the last trained epoch is kept instead of the best. The weights that
+    are kept need nothing of the recipe. TrialError if a loss is not finite. Equal seeds, equal bits on a CPU with equal
+    threads.
     """
     device = torch.device(device)
     torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator
@@ -89,7 +91,11 @@ def train(
             check_finite(record, "train_loss")
             watch.switch("evaluation")
             figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
-            record |= {f"select_{name}": figure for name, figure in figures.items() if isinstance(figure, float)}
+            record |= {
+                f"select_{name}": figure
+                for name, figure in figures.items()
+                if isinstance(figure, float) and (name == objective or name not in EQUAL_TO_ACCURACY)
+            }
             check_finite(record, "select_loss")
             watch.switch("rest")
             kept.see(record, model, always=recipe.keep_epoch == "last")

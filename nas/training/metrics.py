@@ -1,8 +1,7 @@
 """The figures of a trained network on one split.
 
-Computed here from three counts a class, as scikit-learn defines them, which tests compare with. torchmetrics does the
-same, but its import costs every worker 3 s and 240 MB, and its calls a tenth of a short trial. The names a search may
-maximize are in ``nas.config.recipe``.
+Computed from three counts a class (``baselines.figures``). torchmetrics does the same, but its import costs every
+worker 3 s and 240 MB, and its calls a tenth of a short trial. The names a search may maximize: ``nas.config.recipe``.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.figures import figures
 from nas.config.recipe import Figures
 from nas.training.augmentation import normalize
 from nas.training.tensor_split import CHUNK, CPU_CHUNK
@@ -44,6 +44,7 @@ def evaluate(
     mode is restored.
     """
     batch_size = batch_size or (CPU_CHUNK if torch.device(device).type == "cpu" else CHUNK)
+    batch_size = min(batch_size, getattr(model, "most_at_once", batch_size))  # of networks that enlarge images
     mean, std = normalization
     mean_C, std_C = torch.tensor([*mean, *std], dtype=torch.float32, device=device).chunk(2)
     loss = torch.zeros((), device=device, dtype=torch.float64)
@@ -57,38 +58,23 @@ def evaluate(
             loss += F.cross_entropy(logits_NC, labels[batch].to(device), reduction="sum")
             predicted.append(logits_NC.argmax(dim=1))
         predicted_N, labels_N = torch.cat(predicted), labels.to(device)
-        figures = classification_figures(predicted_N, labels_N, num_classes)
+        found = classification_figures(predicted_N, labels_N, num_classes)
         if confusion and num_classes <= MOST_CLASSES:
-            figures["confusion"] = confusion_matrix(predicted_N, labels_N, num_classes)
+            found["confusion"] = confusion_matrix(predicted_N, labels_N, num_classes)
     model.train(was_training)
-    return {**figures, "loss": loss.item() / len(images)}
+    return {**found, "loss": loss.item() / len(images)}
 
 
 def classification_figures(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> Figures:
-    """All figures but the loss, from predicted and true classes; definitions as in scikit-learn.
-
-    Balanced accuracy and the worst recall are over the classes that have images, macro F1 over those that have images
-    or were predicted; a precision or recall that divides by zero is 0.
-    """
+    """All figures but the loss, from predicted and true classes (N,), see ``baselines.figures``."""
     none_C = torch.zeros(num_classes, dtype=torch.float64, device=labels_N.device)
     one_N = torch.ones_like(labels_N, dtype=torch.float64)
-    right_C = none_C.scatter_add(0, labels_N, (predicted_N == labels_N).double())
-    true_C, predicted_C = none_C.scatter_add(0, labels_N, one_N), none_C.scatter_add(0, predicted_N, one_N)
-    recall_C = right_C / true_C.clamp(min=1)
-    precision_C = right_C / predicted_C.clamp(min=1)
-    f1_C = 2 * right_C / (true_C + predicted_C).clamp(min=1)
-    share_C, has_images_C = true_C / true_C.sum(), true_C > 0
-    scalars = {
-        "accuracy": right_C.sum() / true_C.sum(),
-        "macro_f1": f1_C.sum() / (true_C + predicted_C > 0).sum(),
-        "weighted_f1": (share_C * f1_C).sum(),
-        "weighted_precision": (share_C * precision_C).sum(),
-        "balanced_accuracy": recall_C.sum() / has_images_C.sum(),
-        "worst_recall": torch.where(has_images_C, recall_C, 1.0).min(),
-    }
-    values = torch.cat([torch.stack(list(scalars.values())), recall_C]).tolist()  # the one transfer from the device
-    figures: Figures = dict(zip(scalars, values, strict=False))
-    return {**figures, "recall_by_class": values[len(scalars) :]}
+    counted = [
+        none_C.scatter_add(0, of_N, weight_N)
+        for of_N, weight_N in ((labels_N, (predicted_N == labels_N).double()), (labels_N, one_N), (predicted_N, one_N))
+    ]
+    right_C, true_C, predicted_C = torch.stack(counted).cpu().numpy()  # the one transfer from the device
+    return {**figures(right_C, true_C, predicted_C), "recall_by_class": (right_C / true_C.clip(min=1)).tolist()}
 
 
 def confusion_matrix(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> list[list[int]]:

@@ -115,6 +115,40 @@ def srip(model: nn.Module) -> Penalty:
     return SpectralIsometry(matrices(model), POWER_ITERATIONS)
 
 
+@register_regularizer("orthogonal-convolution", weight=0.01)
+def orthogonal_convolution(model: nn.Module) -> Penalty:
+    """``sum over layers of ||Conv(K, K) - I||_F``, norms not squared, as the origin study has it (Wang et al. 2020,
+    "Orthogonal Convolutional Neural Networks", section 3.2, for stride 1).
+
+    ``Conv(K, K)`` is the correlation of a kernel with itself over output channels and positions at every shift, an
+    array (in, in, 2k - 1, 2k - 1); I is the identity at shift zero. Layers are the convolutions that learn with kernels
+    larger than 1x1; the others add nothing. Of a grouped convolution the groups are the blocks of one such array.
+    """
+    layers = [
+        (module.weight, module.groups)
+        for module in model.modules()
+        if isinstance(module, nn.Conv2d) and module.weight.requires_grad and max(module.kernel_size) > 1
+    ]
+
+    def of_layer(weight_OIKK: Tensor, groups: int) -> Tensor:
+        # By Parseval the norm over shifts is that over frequencies, where a correlation is a product of matrices: a
+        # third of the work for a wide layer. A transform of 2k - 1 points has room for all shifts.
+        size = 2 * weight_OIKK.shape[-1] - 1
+        kernel_GOIKK = weight_OIKK.reshape(groups, -1, *weight_OIKK.shape[1:])
+        spectrum_GFOI = torch.fft.rfft2(kernel_GOIKK, s=(size, size)).flatten(3).movedim(3, 1)
+        gram_GFII = spectrum_GFOI.mH @ spectrum_GFOI
+        off_GFII = gram_GFII - torch.eye(gram_GFII.shape[-1], dtype=gram_GFII.dtype, device=gram_GFII.device)
+        times_F = weight_OIKK.new_full((size // 2 + 1,), 2.0)  # that the whole spectrum has a frequency of the half
+        times_F[0] = 1
+        scale_F111 = times_F.sqrt().repeat(size)[:, None, None, None]
+        norm: Tensor = torch.linalg.vector_norm(torch.view_as_real(off_GFII) * scale_F111) / size
+        return norm
+
+    if not layers:
+        return lambda: torch.zeros(())
+    return lambda: torch.stack([of_layer(*layer) for layer in layers]).sum()
+
+
 Layer = Callable[[], Tensor]
 
 

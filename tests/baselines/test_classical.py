@@ -23,9 +23,9 @@ from baselines.classical import (
     Predict,
     Settings,
     classical_scores,
-    figures,
     sample_rows,
 )
+from baselines.figures import figures_of
 from nas.config.recipe import OBJECTIVES
 from nas.data import DataConfig, open_data
 from nas.training.metrics import classification_figures
@@ -77,8 +77,8 @@ def test_figures_are_those_of_a_network() -> None:
         predicted = rng.integers(0, num_classes, 40)
         expected = classification_figures(torch.from_numpy(predicted), torch.from_numpy(labels), num_classes)
         del expected["recall_by_class"]
-        assert figures(predicted, labels, num_classes) == pytest.approx(expected)
-        assert figures(predicted, labels, num_classes).keys() == set(OBJECTIVES)
+        assert figures_of(predicted, labels, num_classes) == pytest.approx(expected)
+        assert figures_of(predicted, labels, num_classes).keys() == set(OBJECTIVES)
 
 
 class Watched:

@@ -53,7 +53,9 @@ def test_what_was_asked_for_stays(signs: DataConfig, flip: bool) -> None:
 
 
 def test_a_study_decides_for_its_members(signs: DataConfig) -> None:
-    plan = plan_study(StudyRequest(study="hand-nets", members=("model2-setting2",), data=signs, epochs=1, device="cpu"))
+    plan = plan_study(
+        StudyRequest(study="losses", network="resnet32", members=("ce",), data=signs, epochs=1, device="cpu")
+    )
     assert {member.recipe.flip for member in plan.config.members} == {False}
     assert plan.facts.mirroring.endswith("left and right")
 

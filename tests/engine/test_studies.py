@@ -16,6 +16,7 @@ from PIL import Image
 from rich.console import Console
 from simulated_search import events_of, timeless
 
+from baselines import FixedNetwork
 from baselines.studies import STUDIES
 from budgets import Budget
 from nas.cli.parsing import study_request
@@ -31,12 +32,13 @@ from nas.errors import RunError, SearchStopped, UsageError
 from nas.executors import WorkerSlot
 from nas.executors.base import TOO_LONG
 from nas.executors.inline import InlineExecutor
-from nas.export import export_trial
+from nas.export.from_run import request_of
 from nas.report.comparison import BaselineRow, compare, comparison_document, draw
 from nas.report.documents import document
 from nas.report.study import REPORTED, agreement, study_report, write_pictures
 from nas.report.tables.comparison import print_comparison
 from nas.report.tables.search import print_run, runs_table, trials_table
+from nas.report.tables.study import print_study
 from nas.report.tensorboard.listener import keep_files
 from nas.runs import EventLog, Run, SearchRun, StudyRun, as_search, as_study, load_run
 from nas.runs.events import Event, FloorMeasured, SessionStarted, SessionStopped
@@ -44,6 +46,7 @@ from nas.runs.folders import start_study
 from nas.runs.run import fold
 from nas.trials.run_trial import run_trial
 from nas.trials.spec import TrialResult, TrialSpec
+from nas.trials.weights import load_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -138,7 +141,7 @@ def test_the_six_settings_are_the_studys() -> None:
     assert all((r.optimizer, r.learning_rate, r.schedule, r.patience) == ("adam", 1e-3, "constant", 5) for r in recipes)
     assert [(r.loss, r.regularizer, r.oversampling) for r in recipes] == [
         ("ce", "l2-norms", "none"), ("custom-ce", "none", "none"), ("focal", "none", "none"),
-        ("custom-ce", "soft-orthogonality", "none"), ("custom-ce", "none", "smote"),
+        ("custom-ce", "orthogonal-convolution", "none"), ("custom-ce", "none", "smote"),
         ("custom-ce", "none", "borderline-smote"),
     ]  # fmt: skip
     assert all(r.oversampled_share == 0.5 for r in recipes)
@@ -182,7 +185,22 @@ def test_members_are_trained_seed_by_seed_and_scored_on_test(done: Run) -> None:
         assert confusion.sum() == sum(done.facts.counts["test"])
         assert np.trace(confusion) / confusion.sum() == pytest.approx(trial.metrics["test"]["accuracy"])
         assert (done.folder / "tensorboard" / trial.id).is_dir()
-        assert not done.weights(trial.id).exists()
+        state, _ = load_weights(done.weights(trial.id))
+        assert sum(tensor.numel() for name, tensor in state.items() if "tracked" not in name) >= trial.cost.params
+
+
+def test_a_training_is_named_by_its_member(done: Run) -> None:
+    """With the seed, or without: then it is the one that is best on rank."""
+    chosen = request_of(done, "model2-setting6", Path("model"))
+    assert chosen.provenance.trial == next(trial.id for trial in done.ranked() if trial.of == "model2-setting6")
+    assert chosen.metrics["test"] == done.trials[chosen.provenance.trial].metrics["test"]
+    assert request_of(done, "model1-setting2.2", Path("model")).weights == done.weights("model1-setting2.2")
+    assert chosen.network == FixedNetwork("model2") and chosen.provenance.made["study"] == "hand-nets"
+    assert chosen.provenance.confirm and chosen.provenance.confirm.runs == 2
+    with pytest.raises(UsageError, match=r"say which, as hand:model1-setting2, or for one seed hand:"):
+        request_of(done, None, Path("model"))
+    with pytest.raises(UsageError, match=r"no member or training 'model1-setting6'\. Did you mean 'model2-setting6'"):
+        request_of(done, "model1-setting6", Path("model"))
 
 
 def test_an_interrupted_study_goes_on_and_ends_as_if_it_had_not_been(done: Run, tmp_path: Path) -> None:
@@ -245,6 +263,21 @@ def test_the_report_has_the_studys_figures_and_pictures(done: Run) -> None:
     for path in pictures:
         with Image.open(path) as image:
             assert min(image.size) >= 500 and len(set(image.convert("L").tobytes())) > 20  # not blank
+
+
+def test_the_origin_studys_figures_stand_below_ours(done: Run) -> None:
+    """Of the network and recipe that it published, and of no other."""
+    console = Console(width=200, record=True, file=StringIO())
+    print_study(console, as_study(done), [])
+    lines = console.export_text().splitlines()
+    row = next(number for number, line in enumerate(lines) if line.startswith("model1-setting2"))
+    assert lines[row + 1].split() == ["published", "82.4", "-", "81.0", "73.0", "68.0", "69.0", "-"]
+    assert sum(line.strip().startswith("published ") for line in lines) == 1  # model2 was not oversampled there
+    assert any(line.startswith("published: by the origin study") for line in lines)
+    plan = plan_study(request("resnet18-settings", from_scratch=True))
+    assert plan.config.members[0].reported["macro_f1"] == 0.70 and "macro_f1" not in plan.config.members[4].reported
+    other = plan_study(request("resnet18-settings", network="model2"))
+    assert not any(member.reported for member in other.config.members)
 
 
 def test_agreement_with_published_figures_is_spearmans() -> None:
@@ -326,9 +359,8 @@ def test_runs_on_other_data_are_not_compared(done: Run, best: Run, tmp_path: Pat
 
 
 def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> None:
-    for ask in (lambda: as_search(done), lambda: export_trial(done, None, Path("model"))):
-        with pytest.raises(RunError, match=r"'hand' is no search.*nasctl baseline report hand"):
-            ask()
+    with pytest.raises(RunError, match=r"'hand' is no search.*nasctl baseline report hand"):
+        as_search(done)
     with pytest.raises(RunError, match=r"'best' is no baseline run"):
         as_study(best)
     console = Console(width=200, record=True, file=StringIO())
@@ -340,7 +372,7 @@ def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> No
         "study hand-nets",
         "4/4",
         "model1-setting2.1",
-        "model2, after Borderline-SMOTE: resnet",
+        "model2, after Borderline-SMOTE",
         "baseline stu",
     ):
         assert words in text

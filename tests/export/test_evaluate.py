@@ -14,7 +14,6 @@ from command_line import fails, nasctl
 from exported_files import request_for, small_sample
 from PIL import Image
 from rich.console import Console
-from sklearn.metrics import classification_report
 
 from nas.config import DataConfig
 from nas.data import open_data
@@ -22,7 +21,6 @@ from nas.errors import DataError
 from nas.export.evaluate import (
     Labelled,
     evaluate,
-    figures_of,
     intervals,
     most_confused,
     other_data,
@@ -196,22 +194,6 @@ def test_images_that_were_trained_on_are_known_again_by_their_pixels(tmp_path: P
         path.unlink()
     pixels = np.concatenate([pixels for pixels, _ in labelled(tmp_path / "all", classifier).chunks])
     assert len(pixels) == 48 and np.isin(fingerprints(pixels), known).sum() == num_train
-
-
-def test_figures_are_scikit_learns() -> None:
-    """Also where a class is answered that has no images."""
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 4, 300)
-    answers = np.where(rng.random(300) < 0.6, labels, rng.integers(0, 5, 300))
-    found = figures_of(labels, answers)
-    report = classification_report(labels, answers, output_dict=True, zero_division=0)
-    assert found["accuracy"] == found["micro_f1"] == pytest.approx((labels == answers).mean())
-    assert found["balanced_accuracy"] == pytest.approx(np.mean([(answers[labels == c] == c).mean() for c in range(4)]))
-    for average in ("macro", "weighted"):
-        row = report[f"{average} avg"]
-        assert [found[f"{average}_{name}"] for name in ("precision", "recall", "f1")] == pytest.approx(
-            [row["precision"], row["recall"], row["f1-score"]]
-        )
 
 
 def test_intervals_are_those_of_drawing_images_again() -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported_files import TASK, lint, request_for, small_sample, traces_of_this_machine
+from exported_files import TASK, lint, request_for, request_for_network, small_sample, traces_of_this_machine
 
+from baselines import FixedNetwork, network_names
 from nas.export import loader_script
 from nas.export.formats import TrainedModel, write_source, write_weights
 from nas.export.model_card import model_card
@@ -53,6 +54,21 @@ def test_it_is_a_tidy_file_that_answers_as_the_network(tmp_path: Path) -> None:
         assert (folder / "model.py").read_text() == model_source(request)
     files = [tmp_path / space / "model" / "model.py" for space in space_names()]
     lint(*files)
+
+
+def test_fixed_networks_are_written_too(tmp_path: Path) -> None:
+    images = torch.randn(3, *TASK.input_shape)
+    for name in network_names():
+        network = FixedNetwork(name, {"input_size": 16} if name == "resnet18" else {})
+        request = request_for_network(network, tmp_path / name)
+        folder = written(request)
+        with torch.no_grad():
+            loaded = runpy.run_path(str(folder / "model.py"))["load"]()
+            assert torch.equal(loaded(images), trained_model(request)(images))
+        text = (folder / "model.py").read_text()
+        assert "baselines" not in text and (name == "resnet18") == ("torchvision" in text)
+        assert text.count("\nclass ") <= 3  # nothing of the other networks in its file
+    lint(*(tmp_path / name / "model" / "model.py" for name in network_names()))
 
 
 def test_it_imports_torch_alone(vgg: Path) -> None:

@@ -11,12 +11,15 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from budgets import cost_of
+from baselines import FixedNetwork, get_network
+from baselines.counting import count
+from budgets import Cost, cost_of
 from nas.data.dataset import Preprocessing
 from nas.export.request import Confirmation, ExportRequest, Provenance
 from search_spaces import Sample, Task, get_space
@@ -27,7 +30,7 @@ TASK = Task((3, 12, 10), 4)
 NAMES = ("axe", "book", "hammer | tongs", "other")
 PROVENANCE = Provenance(
     run="r1", trial="7", data="tools", imbalance=5.0, recipe="ce", training={"loss": "ce", "epochs": 3, "flip": True},
-    strategy="evolution", seed=0, trials=12, nasctl="0.1",
+    made={"strategy": "evolution", "seed": 0, "trials": 12}, nasctl="0.1",
     confirm=Confirmation("rank", "balanced_accuracy", mean=0.9, std=0.01, runs=3),
 )  # fmt: skip
 
@@ -36,17 +39,20 @@ def request_for(space: str, folder: Path, sample: Sample | None = None) -> Expor
     """A request for an untrained network whose running statistics are not the identity's."""
     family = get_space(space)
     sample = family.canonical if sample is None else sample
-    torch.manual_seed(0)
-    model = family.build(sample, TASK.input_shape, TASK.num_classes)
-    model(torch.randn(8, *TASK.input_shape))
-    folder.mkdir(exist_ok=True)
-    save_file(model.state_dict(), folder / "trained.safetensors")
     cost = cost_of(family, sample, TASK)
-    return ExportRequest(
+    return _request(folder, cost, space=space, sample=sample, text=family.text(sample))
+
+
+def request_for_network(network: FixedNetwork, folder: Path) -> ExportRequest:
+    """The same for a fixed network."""
+    cost = count(network, TASK.input_shape, TASK.num_classes).cost
+    return _request(folder, cost, network=network, text=get_network(network.name).text(network.settings))
+
+
+def _request(folder: Path, cost: Cost, **of_network: Any) -> ExportRequest:
+    request = ExportRequest(
         out=folder / "model",
-        space=space,
-        sample=sample,
-        text=family.text(sample),
+        **of_network,
         preprocessing=Preprocessing.of(TASK.input_shape, "resize", None),
         num_classes=TASK.num_classes,
         classes=NAMES,
@@ -64,6 +70,12 @@ def request_for(space: str, folder: Path, sample: Sample | None = None) -> Expor
         budget={"max_params": cost.params, "max_macs": cost.macs, "max_bytes": cost.size_bytes},
         provenance=PROVENANCE,
     )
+    torch.manual_seed(0)
+    model = request.build()
+    model(torch.randn(8, *TASK.input_shape))
+    folder.mkdir(exist_ok=True)
+    save_file(model.state_dict(), request.weights)
+    return request
 
 
 def small_sample(space: str) -> Sample:

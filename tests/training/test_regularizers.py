@@ -59,8 +59,45 @@ def isometry(model: nn.Module) -> float:
     return sum(max(map(sigma, layer)) for layer in blocks(model))
 
 
+def convolution_matrix(weight: torch.Tensor, side: int) -> torch.Tensor:
+    """(outputs, inputs): column by column, what a convolution with zeros all around answers to one pixel of a channel;
+    the columns of a channel are its pixels, row by row."""
+    _, num_in, size, _ = weight.shape
+    columns = []
+    for channel in range(num_in):
+        for pixel in range(side * side):
+            image = torch.zeros(num_in, side * side, dtype=weight.dtype)
+            image[channel, pixel] = 1
+            answer = torch.nn.functional.conv2d(image.view(1, num_in, side, side), weight, padding=size - 1)
+            columns.append(answer.flatten())
+    return torch.stack(columns, dim=1)
+
+
+def convolution_orthogonality(weight: torch.Tensor) -> torch.Tensor:
+    """How far the columns of a convolution's matrix are from orthonormal, those of one pixel against those of every
+    pixel whose answers can overlap with its own: all shifts."""
+    num_in, size = weight.shape[1], weight.shape[-1]
+    side = 2 * size - 1
+    matrix = convolution_matrix(weight, side)
+    centre = [channel * side * side + side * side // 2 for channel in range(num_in)]
+    products = matrix[:, centre].T @ matrix
+    one = torch.zeros_like(products)
+    one[range(num_in), centre] = 1
+    return (products - one).square().sum().sqrt()
+
+
+def orthogonal_convolutions(model: nn.Module) -> float:
+    total = 0.0
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size[0] > 1:
+            groups = module.weight.detach().double().chunk(module.groups)
+            total += sum(convolution_orthogonality(group).item() ** 2 for group in groups) ** 0.5
+    return total
+
+
 REFERENCES: dict[str, Callable[[nn.Module], float]] = {
     "l2-norms": norms, "soft-orthogonality": orthogonality, "srip": isometry,
+    "orthogonal-convolution": orthogonal_convolutions,
 }  # fmt: skip
 
 
@@ -90,6 +127,25 @@ def test_spectral_norms_by_power_iteration_are_exact_with_enough_iterations() ->
         layer = nn.Linear(shape[1], shape[0]).double()
         found = SpectralIsometry(matrices(layer), iterations=500)()
         assert found.item() == pytest.approx(isometry(layer), rel=1e-9)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 7])
+def test_orthogonal_convolution_is_what_the_matrix_of_the_convolution_says_gradient_included(size: int) -> None:
+    torch.manual_seed(size)
+    layer = nn.Conv2d(3, 4, size).double()
+    value = definition("orthogonal-convolution").make(layer)()
+    if size == 1:  # kernels of one pixel add nothing
+        assert value.item() == 0
+        return
+    expected = convolution_orthogonality(layer.weight)
+    (gradient,) = torch.autograd.grad(value, layer.weight)
+    (expected_gradient,) = torch.autograd.grad(expected, layer.weight)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-9)
+    assert torch.allclose(gradient, expected_gradient, rtol=1e-9, atol=1e-12)
+    swapped = layer.weight.detach().transpose(0, 1)  # the study's own way to compute it
+    shifts = torch.nn.functional.conv2d(swapped, swapped, padding=size - 1)
+    shifts[range(3), range(3), size - 1, size - 1] -= 1
+    assert value.item() == pytest.approx(shifts.norm().item(), rel=1e-9)
 
 
 def test_an_orthogonal_matrix_costs_nothing_and_pushing_does_not_stall() -> None:

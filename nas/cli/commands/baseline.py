@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from baselines import classical
-from baselines.hand_nets import HAND_NETS
 from baselines.registry import network_names
 from baselines.studies import STUDIES
 from nas import api
@@ -42,7 +41,7 @@ def list_command(*, as_json: bool) -> None:
         "name": classical.NAME, "sentence": classical.SENTENCE, "seeds": 1, "data": "digits",
         "members": [{"name": m.name, "label": m.label, "network": None, "recipe": {}} for m in classical.METHODS],
     })  # fmt: skip
-    print_json({"studies": studies, "networks": [*network_names(), *HAND_NETS]})
+    print_json({"studies": studies, "networks": network_names()})
 
 
 def run_command(flags: Flags) -> None:

@@ -27,7 +27,7 @@ def keep_files(event: Event, run: Run) -> None:
             case SupernetStarted() | SupernetEpoch():
                 write_supernet_curves(as_search(run))
         if isinstance(run, SearchRun) and isinstance(event, TrialEnded | WinnerChosen):
-            drop_weights(run)  # the trainings of a study leave none
+            drop_weights(run)  # those of a study are all kept
 
 
 def bring_up_to_date(run: Run) -> None:
