@@ -1,4 +1,4 @@
-"""From a source's images to an array in a folder: uint8 pixels in a memory map, and what did not decode."""
+"""From a source's images to arrays in a folder: uint8 pixels in a memory map, labels, and what did not decode."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from nas.errors import DataError
 
 
 def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress | None) -> None:
-    """Write images.npy (N, C, H, W) of every image that decodes, and which others failed.
+    """Write images.npy (N, C, H, W) of every image that decodes, labels.npy (N,), and which others failed.
 
-    Memory stays small whatever N is. Progress counts the look at each file as done, then decoding. OSError
-    when the disk is full.
+    The labels are for programs that read the folder: the source's, of all its classes. Memory stays small whatever N
+    is. Progress counts the look at each file as done, then decoding. OSError when the disk is full.
     """
     count = len(found.labels)
     seen = count + len(found.broken)
@@ -36,10 +36,11 @@ def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress
 
     failed = [failure for failures in map_chunks(run, count, report) for failure in failures]
     images.flush()
+    good = np.ones(count, dtype=bool)
+    good[[row for row, _ in failed]] = False
     if failed:
-        good = np.ones(count, dtype=bool)
-        good[[row for row, _ in failed]] = False
         _drop(folder / "images.npy", images, good)
+    np.save(folder / "labels.npy", found.labels[good])
     (folder / SEAL).write_text(json.dumps({"files": seal(folder), "failed": dict(failed)}))
 
 

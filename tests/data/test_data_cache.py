@@ -110,7 +110,28 @@ def test_leftovers_of_other_sets_are_swept(folder: Path, tmp_path: Path) -> None
     assert len(listed(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("damage", ["images.npy", "decoded.json", "index", "label", "pixels"])
+def test_labels_lie_beside_the_pixels(folder: Path, tmp_path: Path) -> None:
+    """For programs that read the cache: of a copy that was decoded after files were exchanged, as they lie now."""
+    data = open_data(config(folder, tmp_path))
+    rows = data.rows["train"]
+    assert (np.load(data.cache_path / "labels.npy")[rows] == data.split("train").labels).all()
+    one, other = (next(path.iterdir()) for path in sorted(folder.iterdir())[:2])
+    exchanged = [one.read_bytes(), other.read_bytes()]
+    try:
+        other.write_bytes(exchanged[0])
+        one.write_bytes(exchanged[1])
+        again = open_data(config(folder, tmp_path))
+        images, labels = np.load(again.cache_path / "images.npy"), np.load(again.cache_path / "labels.npy")
+        assert again.cache_path != data.cache_path
+        for name in ("train", "test"):
+            split = again.split(name)
+            assert (labels[split.rows] == split.labels).all() and (images[split.rows] == split.images).all()
+    finally:
+        one.write_bytes(exchanged[0])
+        other.write_bytes(exchanged[1])
+
+
+@pytest.mark.parametrize("damage", ["images.npy", "labels.npy", "decoded.json", "index", "label", "pixels"])
 def test_damage_is_repaired(folder: Path, tmp_path: Path, damage: str) -> None:
     data = open_data(config(folder, tmp_path))
     before = data.split("test").images.copy()
