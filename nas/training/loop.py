@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from baselines.figures import EQUAL_TO_ACCURACY
 from nas.config import Recipe
+from nas.config.recipe import Figures
 from nas.stopwatch import OFF, Watch
 from nas.training.classifier_head import Classifier
 from nas.training.cuda_graphs import Step
@@ -62,11 +63,10 @@ def train(
     ``recipe.oversampled_share`` of both together, while the normalization comes from ``train_split`` alone.
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's
     penalty), learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar of
-    ``nas.training.metrics.evaluate``; of those that equal the accuracy the ``objective`` alone. The training stops
-    early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below ``threshold`` (see
-    ``early_stopping``). With ``keep_epoch`` "last" the last trained epoch is kept instead of the best. The weights that
-    are kept need nothing of the recipe. TrialError if a loss is not finite. Equal seeds, equal bits on a CPU with equal
-    threads.
+    ``nas.training.metrics.evaluate`` (see ``_on_select``). The training stops early after ``recipe.patience`` epochs
+    without a lower select_loss, and when it falls below ``threshold`` (see ``early_stopping``). With ``keep_epoch``
+    "last" the last trained epoch is kept instead of the best. The weights that are kept need nothing of the recipe.
+    TrialError if a loss is not finite. Equal seeds, equal bits on a CPU with equal threads.
     """
     device = torch.device(device)
     torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator
@@ -91,11 +91,7 @@ def train(
             check_finite(record, "train_loss")
             watch.switch("evaluation")
             figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
-            record |= {
-                f"select_{name}": figure
-                for name, figure in figures.items()
-                if isinstance(figure, float) and (name == objective or name not in EQUAL_TO_ACCURACY)
-            }
+            record |= _on_select(figures, objective)
             check_finite(record, "select_loss")
             watch.switch("rest")
             kept.see(record, model, always=recipe.keep_epoch == "last")
@@ -110,6 +106,15 @@ def train(
     state = classifier.folded(kept.state, model, num_classes)
     state = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
     return Training(state, kept.epoch, history, mean, std, stopped_by, notes_on(step))
+
+
+def _on_select(figures: Figures, objective: str) -> dict[str, float]:
+    """What a history has of an epoch's figures: of those that equal the accuracy the objective alone."""
+    return {
+        f"select_{name}": figure
+        for name, figure in figures.items()
+        if isinstance(figure, float) and (name == objective or name not in EQUAL_TO_ACCURACY)
+    }
 
 
 @dataclass
