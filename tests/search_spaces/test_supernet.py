@@ -53,12 +53,12 @@ def choose(choices: Choices, sample) -> None:
 
 @pytest.mark.parametrize("name", space_names())
 def test_keeps_its_promises(name):
-    check_supernet(get_space(name), count=4)
+    check_supernet(get_space(name), count=2)
 
 
 @pytest.mark.parametrize("name", space_names())
 def test_one_hot_choices_give_the_network_of_the_torch_reading_on_larger_colour_images(name):
-    check_faithful(get_space(name), Task((3, 32, 32), 10), count=4, dtype=torch.float32, tolerance=1e-3)
+    check_faithful(get_space(name), Task((3, 32, 32), 10), count=2, dtype=torch.float32, tolerance=1e-3)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
