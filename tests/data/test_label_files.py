@@ -107,7 +107,7 @@ def test_two_files_beside_the_folder_of_a_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("start", "inner"),
-    [("/home/other/set/", ""), ("C:\\set\\", "a/b/"), ("../input/set/", "a/"), ("gs://bucket/", "")],
+    [("/elsewhere/other/set/", ""), ("C:\\set\\", "a/b/"), ("../input/set/", "a/"), ("gs://bucket/", "")],
 )
 def test_paths_of_another_machine(tmp_path: Path, start: str, inner: str) -> None:
     write_set(tmp_path, ("path", "label"), *PETS, below=inner)

@@ -9,44 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import image_folders
 import pytest
+from image_folders import config, fault, write
 from PIL import Image
 
-from nas.data import DataConfig, DataReport, describe_data, open_data
+from nas.data import DataReport, describe_data, open_data
 from nas.data.pixels import SUFFIXES
 from nas.data.sources.base import TEST, TRAIN, VAL
 from nas.data.sources.folder_names import is_unlabelled, part_and_class
 from nas.data.sources.tree import PICTURES, Patterns, ignoring
-from nas.errors import DataError
-
-
-def write(root: Path, *names: str, count: int = 6) -> Path:
-    """``count`` images in each of the folders ``names`` below ``root``, no two alike."""
-    for name in names:
-        (root / name).mkdir(parents=True, exist_ok=True)
-        rng = np.random.default_rng(list(name.encode()))
-        for number in range(count):
-            pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{name.rpartition('/')[2]}_{number}.png")
-    return root
-
-
-def config(folder: Path, **changes: Any) -> DataConfig:
-    return DataConfig(**{"source": str(folder), "cache_dir": str(folder.parent / "cache"), **changes})
 
 
 def described(folder: Path, **changes: Any) -> DataReport:
     """Without the remark that there are few images to rank by."""
-    report = describe_data(config(folder, **changes))
-    assert not report.faults
+    report = image_folders.described(folder, **changes)
     return replace(report, remarks=tuple(each for each in report.remarks if "are ranked on" not in each))
-
-
-def fault(folder: Path, **changes: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        open_data(config(folder, **changes))
-    return "\n".join(caught.value.faults)
 
 
 @pytest.mark.parametrize(

@@ -5,41 +5,15 @@ from __future__ import annotations
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
 
+import image_folders
 import numpy as np
 import pytest
-from PIL import Image
-
-from nas.data import DataConfig, DataReport, describe_data, open_data
-from nas.errors import DataError
+from image_folders import described, fault
 
 
 def write(root: Path, *names: str, count: int = 6, suffix: str = ".png") -> Path:
-    """``count`` images in each of the folders ``names`` below ``root``, no two alike."""
-    for name in names:
-        (root / name).mkdir(parents=True, exist_ok=True)
-        rng = np.random.default_rng(list(name.encode()))
-        for number in range(count):
-            pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{number:04}{suffix}")
-    return root
-
-
-def config(data: Path, **changes: Any) -> DataConfig:
-    return DataConfig(**{"source": str(data), "cache_dir": str(data.parent / "cache"), **changes})
-
-
-def described(data: Path, **changes: Any) -> DataReport:
-    report = describe_data(config(data, **changes))
-    assert not report.faults
-    return report
-
-
-def fault(data: Path, **changes: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        open_data(config(data, **changes))
-    return "\n".join(caught.value.faults)
+    return image_folders.write(root, *names, count=count, called=f"{{number:04}}{suffix}")
 
 
 def test_documents_without_a_suffix_are_no_images(tmp_path: Path) -> None:
