@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import image_folders
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,17 +19,11 @@ from nas.errors import DataError
 
 
 def write(root: Path, *names: str, count: int = 6, suffix: str = "png") -> None:
-    """``count`` images of 8x8 pixels in each of the folders ``names`` below ``root``, no two alike."""
-    for name in names:
-        folder = root / name
-        folder.mkdir(parents=True, exist_ok=True)
-        rng = np.random.default_rng(list(name.encode()))
-        for number in range(count):
-            Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(folder / f"{number}.{suffix}")
+    image_folders.write(root, *names, count=count, called=f"{{number}}.{suffix}")
 
 
 def config(path: Path, **changes: Any) -> DataConfig:
-    return DataConfig(**{"source": str(path / "data"), "cache_dir": str(path / "cache"), **changes})
+    return image_folders.config(path / "data", **changes)
 
 
 def described(path: Path, **changes: Any) -> DataReport:
@@ -38,9 +33,7 @@ def described(path: Path, **changes: Any) -> DataReport:
 
 
 def fault(path: Path, **changes: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        open_data(config(path, **changes))
-    return "\n".join(caught.value.faults)
+    return image_folders.fault(path / "data", **changes)
 
 
 @pytest.mark.parametrize(
