@@ -6,8 +6,9 @@ A recipe here is what differs from the network's own (``NetworkKind.recipe``), b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any, Literal
 
 from baselines import classical
 from baselines.networks.origin import ORIGIN_NETS
@@ -27,6 +28,9 @@ class Member:
     published, for no fewer than ``SMALL`` training images. ``published``: test accuracy in per cent by imbalance
     factor, of the same network on long-tailed CIFAR-10. ``reported``: the origin study's figures on test, by name, of
     the same network and recipe on its data (593,242 images of EMNIST ByClass to train).
+
+    ``rival``: not the network itself is trained, but an architecture of ``space`` with no more parameters, in the same
+    way: the best that a search finds, or a random one of about the size. ``beside`` is the member it is compared with.
     """
 
     name: str
@@ -36,6 +40,9 @@ class Member:
     network: str | None = None
     published: Mapping[int, float] = field(default_factory=dict)
     reported: Mapping[str, float] = field(default_factory=dict)
+    rival: Literal["found", "random"] | None = None
+    space: str | None = None
+    beside: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,15 +173,25 @@ def _hand_nets() -> tuple[Member, ...]:
         "2": ("custom cross-entropy", "custom-ce"),
         "6": ("after Borderline-SMOTE", "custom-ce+borderline-smote"),
     }
-    return tuple(
-        Member(
-            f"{name}-setting{number}", f"{name}, {words}",
-            {"name": recipe, "loss": "custom-ce", "oversampling": "borderline-smote" if number == "6" else "none"},
-            network=name, reported=_reported_of(name, oversampled=number == "6"),
-        )
-        for name in ORIGIN_NETS
-        for number, (words, recipe) in recipes.items()
-    )  # fmt: skip
+    members = list[Member]()
+    for name, net in ORIGIN_NETS.items():
+        for number, (words, recipe) in recipes.items():
+            hand = Member(
+                f"{name}-setting{number}", f"{name}, {words}",
+                {"name": recipe, "loss": "custom-ce", "oversampling": "borderline-smote" if number == "6" else "none"},
+                network=name, reported=_reported_of(name, oversampled=number == "6"),
+            )  # fmt: skip
+            beside = replace(hand, reported={}, space=net.space, beside=hand.name)
+            found = replace(
+                beside, name=f"{hand.name}-found", label=f"found within the parameters of {name}, {words}",
+                rival="found",
+            )  # fmt: skip
+            drawn = replace(
+                beside, name=f"{hand.name}-random", label=f"random, about the parameters of {name}, {words}",
+                rival="random",
+            )  # fmt: skip
+            members += [hand, found, drawn]
+    return tuple(members)
 
 
 def _long_tail() -> tuple[Member, ...]:
@@ -210,7 +227,8 @@ _ALL = (
     ),
     Study(
         "hand-nets",
-        "The origin study's eight small networks, exactly, by its settings 2 and 6",
+        "The origin study's eight small networks, exactly, by its settings 2 and 6; beside each what a search finds "
+        "within its parameters, and a random network of about its size",
         _hand_nets(),
     ),
     Study(
@@ -232,7 +250,12 @@ def get_study(name: str) -> Study:
 
 
 def get_members(study: Study, names: Sequence[str]) -> tuple[Member, ...]:
-    """The members of those names in the study's order, all for none; UsageError names the nearest of each unknown."""
+    """The members of those names in the study's order, all for none; ``*`` in a name stands for anything.
+
+    UsageError names the nearest of each unknown name.
+    """
     known = Registry(f"member of {study.name}", "Members", ((member.name, member) for member in study.members))
-    chosen = [known.find(name).name for name in names]
+    chosen = set[str]()
+    for name in names:
+        chosen |= {member for member in known if fnmatchcase(member, name)} or {known.find(name).name}
     return tuple(member for member in study.members if not names or member.name in chosen)

@@ -32,7 +32,7 @@ from nas.executors import EpochReport, LocalExecutor
 from nas.report.tensorboard.listener import keep_files
 from nas.runs import Run, as_search
 from nas.runs.events import TrialEnded, TrialSubmitted
-from nas.runs.run import fold
+from nas.runs.fold import fold
 from nas.trials.spec import TrialResult, TrialSpec
 
 

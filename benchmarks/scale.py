@@ -48,9 +48,9 @@ from nas.report.live import Plain
 from nas.report.tensorboard.listener import bring_up_to_date, keep_files
 from nas.runs import EventLog, as_search
 from nas.runs.events import Event, TrialEnded
+from nas.runs.fold import fold
 from nas.runs.folders import read_run
 from nas.runs.log import LOG_NAME
-from nas.runs.run import fold
 from nas.strategies.base import Proposal, Tell
 from nas.strategies.registry import get_strategy
 from nas.trials.spec import TrialResult, TrialSpec, derived_seed

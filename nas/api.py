@@ -10,24 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nas import STARTED
 from nas.config import SearchConfig, checked, raise_all
-from nas.config.run import Changes, RunConfig, too_many_trials
+from nas.config.run import Changes, RunConfig, StudySearch, search_of, too_many_trials
 from nas.engine.duration import timed
 from nas.engine.placement import placed, slots_of
 from nas.engine.plan import check_data, plan_search, start
 from nas.engine.runner import local_executor
+from nas.engine.study_duration import timed_study
 from nas.engine.study_plan import StudyRequest, plan_study
 from nas.errors import RunError, attempt
 from nas.executors import WorkerSlot, plan_slots, start_server
 from nas.report.live import Display, Silent
-from nas.runs import EventLog, SearchRun, StudyRun
+from nas.runs import EventLog, SearchRun, StudyRun, as_search
 from nas.runs.events import SettingsChanged
-from nas.runs.folders import name_faults, read_run, start_study, under_free_name
+from nas.runs.fold import fold
+from nas.runs.folders import SEARCHES, is_unborn, name_faults, read_run, start_study, under_free_name
 from nas.runs.hints import RUNS, typed
-from nas.runs.run import fold
 from nas.stopwatch import OFF, Stopwatch
 
 UNCHANGED = Changes()
@@ -67,7 +69,7 @@ def new_baseline(
 ) -> OpenRun:
     """As ``new_search``, for a study of fixed networks; without ``name`` it is called STUDY-DATA-N."""
     raise_all(name_faults(name, runs))
-    plan = plan_study(request, runs=runs, progress=progress)
+    plan = timed_study(plan_study(request, runs=runs, progress=progress))
     config, facts = plan.config, plan.facts
     log = under_free_name(
         lambda folder: start_study(folder, config, facts), config.study, config.data.source, name=name, runs=runs
@@ -131,6 +133,11 @@ def carry_out(opened: OpenRun, display: Display | None = None) -> SearchRun | St
     A KeyboardInterrupt passes through after workers are ended. SearchStopped, RunError: see ``engine``. Whatever ends
     it, what was recorded is kept, and ``reopen`` goes on from there.
     """
+    with opened.log, display or Silent() as shown:
+        return _carried_out(opened, shown)
+
+
+def _carried_out(opened: OpenRun, shown: Display) -> SearchRun | StudyRun:
     start_server(opened.slots)  # first: it imports in the background
     from nas.engine.floor import floor_beside
     from nas.engine.search import run_search
@@ -140,14 +147,26 @@ def carry_out(opened: OpenRun, display: Display | None = None) -> SearchRun | St
 
     run, log, slots = opened.run, opened.log, opened.slots
     watch = Stopwatch("starting", since=STARTED) if run.config.profile else OFF
-    with log, display or Silent() as shown:
-        bring_up_to_date(run)
-        listeners = [keep_files, shown.on_event]
-        open_executor = local_executor(run.config, shown.on_epoch)
-        if isinstance(run, StudyRun):
-            return run_study(run, log, slots, listeners, open_executor, watch=watch)
-        with floor_beside(run) as floor:
-            return run_search(run, log, slots, listeners, open_executor, floor=floor, watch=watch)
+    bring_up_to_date(run)
+    listeners = [keep_files, shown.on_event]
+    open_executor = local_executor(run.config, shown.on_epoch)
+    if isinstance(run, StudyRun):
+        find = partial(_search_of, run, shown=shown)
+        return run_study(run, log, slots, listeners, open_executor, find=find, watch=watch)
+    with floor_beside(run) as floor:
+        return run_search(run, log, slots, listeners, open_executor, floor=floor, watch=watch)
+
+
+def _search_of(study: StudyRun, search: StudySearch, *, shown: Display) -> SearchRun:
+    """One of a study's searches, carried out in the study's folder, gone on with, or as it is if it is done."""
+    runs = study.folder / SEARCHES
+    folder = runs / search.name
+    known = read_run(folder) if folder.exists() and not is_unborn(folder) else None
+    if known is not None and known.is_done:
+        return as_search(known)
+    opened = reopen(known) if known else new_search(search_of(study.config, search), name=search.name, runs=runs)
+    with opened.log:
+        return as_search(_carried_out(opened, shown))
 
 
 def search(

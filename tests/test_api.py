@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import nas
+import nas.api
 from budgets import Budget
 from nas.api import OpenRun, carry_out, new_search, reopen
 from nas.config import DataConfig, Recipe, SearchConfig
-from nas.config.run import Changes
+from nas.config.run import Changes, StudyConfig, StudySearch, search_of
 from nas.engine import StudyRequest
 from nas.errors import RunError, UsageError
 from nas.executors import WorkerSlot, devices
@@ -133,3 +134,26 @@ def test_a_study_and_what_resume_may_not_change(tmp_path: Path) -> None:
     assert isinstance(done, StudyRun) and done.state == "done"
     with pytest.raises(RunError, match="every training finished"):
         reopen(done)
+
+
+def test_a_search_within_a_study_goes_on_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    budgets = list[int]()
+
+    def short(study: StudyConfig, search: StudySearch) -> SearchConfig:
+        budgets.append(search.max_params)
+        settings = search_of(study, search)
+        assert (settings.space, settings.device, settings.floor) == ("vgg", "cpu", False)
+        return settings.model_copy(update={"recipe": Recipe(epochs=1), "confirm": 0})
+
+    monkeypatch.setattr(nas.api, "search_of", short)
+    request = StudyRequest(
+        study="hand-nets", members=("model1-setting2-found",), seeds=1, epochs=1, search_trials=3, workers=1,
+        device="cpu",
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        nas.baseline(request, name="hand", runs=tmp_path, display=Watching(stop_after=2))
+    rest = Watching()
+    run = nas.resume(tmp_path / "hand", display=rest)
+    assert isinstance(run, StudyRun) and run.state == "done"
+    assert rest.ended == ["3", "model1-setting2-found.1"]  # the first two trials of the search were kept
+    assert run.trials["model1-setting2-found.1"].cost.params <= budgets[0] and len(budgets) == 1

@@ -25,7 +25,7 @@ def list_studies(json: Json = False) -> None:
 @data_options
 def run_study(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.")],
-    members: Annotated[Text, option("Only these members: a,b,c. [default: all]", "NAMES")] = None,
+    members: Annotated[Text, option("Only these members: a,b,c, or 'model1-*'. [default: all]", "NAMES")] = None,
     network: Annotated[
         Text, option("resnet18, resnet32, or model1 to model4 of the origin study. [default: the study's]", "NAME")
     ] = None,
@@ -52,6 +52,10 @@ def run_study(
     seeds: Annotated[Text, option("Trainings of each member. [default: 3]", "N")] = None,
     epochs: Annotated[Text, option("Epochs of every member. [default: the recipe's]", "N")] = None,
     batch_size: Annotated[Text, option("Images of a training step. [default: the recipe's]", "N")] = None,
+    search_images: Annotated[
+        Text, option("Training images that the searches of a study use, each class by its share. [default: 8000]", "N")
+    ] = None,
+    search_trials: Annotated[Text, option("Trials of each search that a study makes. [default: 12]", "N")] = None,
     objective: Annotated[Text, option("What keeps the best epoch. [default: balanced_accuracy]", "NAME")] = None,
     seed: Annotated[Text, option("That the others are derived from. [default: 0]", "N")] = None,
     workers: Annotated[Text, option("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = None,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from budgets import Budget
 from nas.config.data import DataConfig
-from nas.config.recipe import Objective, Recipe
+from nas.config.recipe import Objective, Recipe, named_recipe
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -59,17 +59,36 @@ class MemberConfig(BaseModel):
     settings: dict[str, Any] = {}  # JSON of the network's own, which ``baselines`` alone reads
     space: str | None = None
     sample: dict[str, int | str] = {}
+    chosen: Literal["found", "random"] | None = None  # how the sample came about; None: it was given
+    beside: str | None = None  # the member with a fixed network that it is compared with
     published: float | None = None  # test accuracy in per cent, on the same data at the same imbalance
     reported: dict[str, float] = {}  # the origin study's figures on its own data, shares of 1 by name
 
 
+class StudySearch(BaseModel):
+    """A search that a study makes: for the best network of a space within the parameters of a fixed one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str  # the fixed network's
+    space: str
+    max_params: int
+    members: tuple[MemberConfig, ...]  # that train what it finds; they have no sample yet
+
+
 class StudyConfig(RunConfig):
-    """Everything that decides a baseline run: a study's members, each trained once with each seed."""
+    """Everything that decides a baseline run: a study's members, each trained once with each seed.
+
+    What its ``searches`` find joins the members.
+    """
 
     study: str
     sentence: str
     members: tuple[MemberConfig, ...]
     seeds: int = Field(default=3, ge=1)
+    searches: tuple[StudySearch, ...] = ()
+    search_images: int = Field(default=8_000, ge=10)  # to train on in each of them, a part of the study's
+    search_trials: int = Field(default=12, ge=1)
 
     def member(self, name: str) -> MemberConfig:
         """The member called ``name``."""
@@ -139,6 +158,22 @@ class SearchConfig(RunConfig):
     def population(self) -> int:
         """Individuals of the evolution: a third of the trials, 4 to 50."""
         return max(4, min(50, self.trials // 3))
+
+
+def search_of(study: StudyConfig, search: StudySearch) -> SearchConfig:
+    """The settings of one of a study's searches: the defaults, on a part of the study's images."""
+    images = min(study.search_images, study.data.max_images or study.search_images)
+    shared = study.model_dump(include=RunConfig.model_fields.keys() - {"data", "profile", "time_limit"})
+    return SearchConfig(
+        **shared,
+        data=study.data.model_copy(update={"max_images": images}),
+        space=search.space,
+        budget=Budget(max_params=search.max_params),
+        recipe=named_recipe("auto"),
+        trials=study.search_trials,
+        prune=True,
+        floor=False,
+    )
 
 
 class Changes(BaseModel):

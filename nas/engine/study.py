@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from nas.config.run import StudySearch
 from nas.engine.advice import to_go_on
 from nas.engine.runner import OpenExecutor, TrialRunner
 from nas.engine.session import session
 from nas.errors import SearchStopped
 from nas.executors import WorkerSlot
-from nas.runs import EventLog, Journal, Listener, StudyRun
-from nas.runs.events import StudyEnded, TrialSubmitted
+from nas.runs import EventLog, Journal, Listener, SearchRun, StudyRun
+from nas.runs.events import ArchitectureFound, StudyEnded, StudySearchBegins, TrialSubmitted
 from nas.runs.hints import typed
 from nas.stopwatch import OFF, Watch
 from nas.trials.spec import derived_seed
+from search_spaces import get_space
 
 
 def run_study(
@@ -23,10 +25,12 @@ def run_study(
     listeners: Sequence[Listener],
     open_executor: OpenExecutor,
     *,
+    find: Callable[[StudySearch], SearchRun],
     watch: Watch = OFF,
 ) -> StudyRun:
     """Carry out, or go on with, the study in ``log``; ``run``, which is what it says, as it then stands.
 
+    ``find`` carries out one of its searches, or goes on with it; what these find is trained with the other members.
     Every training is a finished fixed recipe of its own and nothing is chosen between them, so each is scored on
     the test split once, at its end. Raises SearchStopped if some failed, after the others were trained, or after
     too many in a row; trainings that failed start again when the run is resumed. A KeyboardInterrupt passes
@@ -36,12 +40,35 @@ def run_study(
         return run
     journal = Journal(run, log, listeners, watch=watch)
     with session(journal, len(slots)):
+        for search in run.searches_left:
+            if _is_late(journal):
+                break
+            journal.tell(StudySearchBegins(search.name))
+            _take(journal, search, find(search))
         with open_executor(slots) as executor:
             watch.switch("rest")
             runner = TrialRunner(journal, executor)
             runner.train(list(_missing(run)))
         _end(journal, out_of_time=runner.is_out_of_time())
     return run
+
+
+def _is_late(journal: Journal[StudyRun]) -> bool:
+    limit = journal.run.config.time_limit
+    return limit is not None and journal.log.elapsed >= limit
+
+
+def _take(journal: Journal[StudyRun], search: StudySearch, done: SearchRun) -> None:
+    """Record what a search found; its members are trained from now on."""
+    assert done.winner is not None
+    trial = done.trials[done.winner.trial]
+    text = get_space(search.space).text(trial.sample)
+    journal.append(
+        ArchitectureFound(
+            search=search.name, trial=trial.id, sample=trial.sample, cost=trial.cost, text=text,
+            architecture=trial.architecture,
+        )
+    )  # fmt: skip
 
 
 def _missing(run: StudyRun) -> Iterator[TrialSubmitted]:
@@ -69,6 +96,7 @@ def _end(journal: Journal[StudyRun], *, out_of_time: bool) -> None:
     """Record that the study is done. SearchStopped if it is not: trainings failed, or time ran out."""
     run = journal.run
     missing = [event.id for event in _missing(run)]
+    missing += [f"{m.name}.{n}" for s in run.searches_left for m in s.members for n in range(1, run.config.seeds + 1)]
     if not missing:
         journal.append(StudyEnded())
         return

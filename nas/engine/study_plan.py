@@ -18,6 +18,7 @@ from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
 from nas.engine.plan import counts_by_split, mirrored_or_not
+from nas.engine.rivals import random_rival, searches_of
 from nas.errors import UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
@@ -30,6 +31,7 @@ RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
 RUN_SETTINGS = (
     "workers", "trials_per_gpu", "device", "threads", "seed", "objective", "profile", "time_limit", "trial_timeout",
 )  # fmt: skip
+SEARCH_SETTINGS = ("search_images", "search_trials")
 RECIPE_SETTINGS = ("epochs", "batch_size")
 _OTHER_DATA = {"source", "columns", "group", "imbalance", "image_size", "colours"}  # asked for, these mean other data
 
@@ -49,6 +51,8 @@ class StudyRequest(BaseModel):
     data: DataConfig = DataConfig()
     hold_out: bool | None = None
     seeds: int | None = Field(default=None, ge=1)
+    search_images: int | None = Field(default=None, ge=10)  # of the searches that a study makes
+    search_trials: int | None = Field(default=None, ge=1)
     epochs: int | None = Field(default=None, ge=1)
     batch_size: int | None = Field(default=None, ge=2)
     workers: int | None = Field(default=None, ge=1)
@@ -114,14 +118,17 @@ def plan_study(
     raise_all(faults)
     settled = [member for member in members if member]
     recipes, why_mirrored = mirrored_or_not([member.recipe for member in settled], data, data_settings)
+    settled = [m.model_copy(update={"recipe": recipe}) for m, recipe in zip(settled, recipes, strict=True)]
     study = asked.study
     config = StudyConfig(
         study=study.name,
         sentence=study.sentence,
         data=data_settings,
-        members=tuple(m.model_copy(update={"recipe": recipe}) for m, recipe in zip(settled, recipes, strict=True)),
+        members=tuple(member for member in settled if member.chosen != "found"),
         seeds=request.seeds or study.seeds,
+        searches=searches_of(settled, asked.members, task),
         **request.model_dump(include=set(RUN_SETTINGS)),
+        **request.model_dump(include=set(SEARCH_SETTINGS), exclude_none=True),
     )
     facts = StudyFacts(
         input_shape=task.input_shape,
@@ -133,7 +140,7 @@ def plan_study(
         threads=recorded_threads(slots),
         mirroring=why_mirrored,
         levels=data.levels,
-        members={member.name: _counted(member, task) for member in config.members},
+        members={member.name: counted(member, task) for member in config.members},
     )
     return StudyPlan(config, facts, slots)
 
@@ -223,15 +230,20 @@ def _settled(
             f"{member.name} chooses an epoch by validation images, and --train-on-all keeps none: leave it out, or "
             "choose the study long-tail, which keeps the last epoch."
         )
+    rival = None
+    if member.rival == "random":
+        rival = attempt(lambda: random_rival(member, task, request.seed), faults)
     published = member.published.get(round(source.imbalance_factor)) if name == "resnet32" else None
     return MemberConfig(
         name=member.name,
         label=member.label,
         recipe=recipe,
-        network=chosen.network,
+        network=None if member.rival else chosen.network,
         settings=chosen.settings,
-        space=chosen.space,
-        sample=chosen.sample,
+        space=member.space or chosen.space,
+        sample=chosen.sample if rival is None else rival,
+        chosen=member.rival,
+        beside=member.beside,
         published=published,
         reported={} if asked.arch or (member.network is None and name != "resnet18") else dict(member.reported),
     )
@@ -259,15 +271,15 @@ def _network_settings(name: str, asked: _Asked, task: Task) -> dict[str, int | s
     return {"input_size": default_input_size(task.input_shape)} | asked.settings
 
 
-def _counted(member: MemberConfig, task: Task) -> MemberFacts:
+def counted(member: MemberConfig, task: Task) -> MemberFacts:
     """What a member's network costs and how it is called in tables."""
     if member.network:
         from baselines.counting import count
 
         network = FixedNetwork(member.network, member.settings)
-        counted = count(network, task.input_shape, task.num_classes)
+        found = count(network, task.input_shape, task.num_classes)
         text = get_network(member.network).text(member.settings)
-        return MemberFacts(counted.cost, counted.trainable, text, member.network)
+        return MemberFacts(found.cost, found.trainable, text, member.network)
     assert member.space
     space = get_space(member.space)
     cost = cost_of(space, member.sample, task)

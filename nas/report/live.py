@@ -9,19 +9,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from nas.report.supernet_lines import begin_line, candidates_line, epoch_line, learning, progress_line, sizes
-from nas.runs import Run, SearchRun, TrialRecord, as_search
+from nas.runs import Run, SearchRun, StudyRun, TrialRecord, as_search, as_study
 from nas.runs.events import (
+    ArchitectureFound,
     CandidatesRanked,
     ConfirmationLengthened,
     Event,
     Noted,
     Stage,
+    StudySearchBegins,
     SupernetEpoch,
     SupernetProgress,
     SupernetStarted,
     TrialEnded,
     TrialSubmitted,
 )
+from nas.runs.folders import SEARCHES
 from nas.units import clock
 
 TELL_FIRST, TELL_EVERY = 5.0, 20.0  # seconds, how far an epoch of a supernet is, where there is no bar
@@ -180,11 +183,23 @@ def rare_lines(event: Event, run: Run) -> list[str]:
             return [begin_line(as_search(run))]
         case CandidatesRanked():
             return [candidates_line(as_search(run))]
+        case StudySearchBegins(search):
+            return [search_line(as_study(run), search)]
+        case ArchitectureFound():
+            return [f"found     within {event.search}: {event.text}, {event.cost.params:,} parameters"]
         case ConfirmationLengthened():
             return [lengthened_line(as_search(run), event)]
         case Noted(text):
             return [f"note: {text}"]
     return []
+
+
+def search_line(run: StudyRun, name: str) -> str:
+    """Which of a study's searches goes on now."""
+    searches = run.config.searches
+    place, search = next((n, s) for n, s in enumerate(searches, start=1) if s.name == name)
+    words = f"{search.space} within the {search.max_params:,} parameters of {name}"
+    return f"search    {words} ({place} of {len(searches)}), {run.folder / SEARCHES / name}"
 
 
 def lengthened_line(run: SearchRun, event: ConfirmationLengthened) -> str:

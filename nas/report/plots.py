@@ -134,6 +134,43 @@ def sizes_plot(
     figure.savefig(path)
 
 
+@dataclass(frozen=True)
+class Rivals:
+    """A panel: by group of networks (parameters, mean, spread) each, shares of 1; ``line``: words and a share."""
+
+    groups: Mapping[str, Sequence[tuple[int, float, float | None]]]
+    line: tuple[str, float] | None
+
+
+def rivals_plot(path: Path, title: str, score_name: str, panels: Mapping[str, Rivals]) -> None:
+    """Parameters, on a logarithmic scale, against test quality: a panel a way to train, a line through each group."""
+    figure = Figure(figsize=(max(6.5, 5.6 * len(panels)), 5.4), dpi=DPI, layout="constrained")
+    columns = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (name, panel) in zip(columns, panels.items(), strict=True):
+        for place, (group, points) in enumerate(panel.groups.items()):
+            if points:
+                params, means, spreads = zip(*points, strict=True)
+                axes.errorbar(
+                    params, [100 * mean for mean in means], yerr=[100 * (spread or 0.0) for spread in spreads],
+                    marker="s*o"[place % 3], markersize=(7, 12, 6)[place % 3], ls=("-", "-", ":")[place % 3],
+                    color=color(place), capsize=3, lw=1.2, label=group,
+                )  # fmt: skip
+        if panel.line is not None:
+            axes.axhline(100 * panel.line[1], color="grey", linestyle="--", linewidth=1, label=panel.line[0])
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("parameters (logarithmic)")
+        axes.set_title(name, fontsize=10)
+        axes.grid(alpha=0.3, which="both")
+    columns[0].set_ylabel(f"{score_name} on the test split (%), mean ± spread over seeds")
+    figure.suptitle(title)
+    handles = {text: handle for axes in columns for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8)
+    figure.savefig(path)
+
+
 def _side_by_side(points: Sequence[Point]) -> list[float]:
     """Where each point stands on the axis of parameters: equal ones in a row around their place, not on each other."""
     groups = [[n for n, other in enumerate(points) if other.params == point.params] for point in points]

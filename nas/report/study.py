@@ -56,6 +56,8 @@ class MemberRow:
     epochs: tuple[int, ...]  # by seed, as ``seconds``
     seconds: tuple[float, ...]
     failed: dict[str, str | None]  # the error, by id of the training
+    chosen: str | None = None  # "found" by a search, or "random"; None: the network was given
+    beside: str | None = None  # the member with the fixed network that it is set beside
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,8 @@ def member_row(run: StudyRun, name: str) -> MemberRow:
         epochs=tuple(trial.epochs for trial in trials),
         seconds=tuple(trial.seconds for trial in trials),
         failed={t.id: t.error for t in run.stage("study") if t.of == name and t.status == "failed"},
+        chosen=member.chosen,
+        beside=member.beside,
     )
 
 

@@ -3,10 +3,12 @@
 The types of events are in ``nas.runs.events``.
 """
 
+from nas.runs.fold import as_search, as_study
 from nas.runs.folders import load_run, load_search
 from nas.runs.journal import Journal, Listener
 from nas.runs.log import EventLog, LogEntry
-from nas.runs.run import Run, SearchRun, StudyRun, as_search, as_study
+from nas.runs.run import Run, SearchRun
+from nas.runs.study_run import StudyRun
 from nas.runs.trial_record import TrialRecord
 
 __all__ = [

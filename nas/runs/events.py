@@ -48,6 +48,11 @@ class Facts:
     mirroring: str = ""  # why images are mirrored in training or not, if the data decided
     levels: tuple[float, float] | None = None  # black and white of images deeper than 8 bits, where there are any
 
+    @property
+    def num_images(self) -> int:
+        """That are trained on and chosen by: all but those of the test split."""
+        return sum(sum(self.counts[split]) for split in ("train", "select", "rank"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchFacts(Facts):
@@ -75,7 +80,8 @@ class MemberFacts:
 class StudyFacts(Facts):
     """And about a baseline run: its networks, by member."""
 
-    members: dict[str, MemberFacts]
+    members: dict[str, MemberFacts]  # of those that are known before its searches
+    seconds: float | None = None  # that it was expected to take, if that was measured
 
 
 @dataclass(frozen=True)
@@ -242,6 +248,25 @@ class WinnerChosen(Event):
 
 
 @dataclass(frozen=True)
+class StudySearchBegins(Event):
+    """A study makes a search, or goes on with it. Told to listeners, and never recorded."""
+
+    search: str  # its name
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureFound(Event):
+    """A search of a study is done: what it found is trained as members of the study."""
+
+    search: str  # its name in the study
+    trial: str  # of the search
+    sample: Sample
+    cost: Cost
+    text: str
+    architecture: str
+
+
+@dataclass(frozen=True)
 class StudyEnded(Event):
     """Every training of a baseline run finished."""
 
@@ -282,6 +307,7 @@ KINDS: dict[str, type[Event]] = {  # as the log names them
     "lengthened": ConfirmationLengthened,
     "floor": FloorMeasured,
     "winner": WinnerChosen,
+    "found": ArchitectureFound,
     "ended": StudyEnded,
     "note": Noted,
     "stopped": SessionStopped,

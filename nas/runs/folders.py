@@ -11,11 +11,14 @@ from nas import __version__
 from nas.config import SearchConfig, StudyConfig
 from nas.errors import RunError, nearest
 from nas.runs.events import SearchFacts, SearchStarted, StudyFacts, StudyStarted
+from nas.runs.fold import as_search, fold
 from nas.runs.hints import RUNS, never_started, typed
 from nas.runs.log import BESIDE, LOCK_NAME, LOG_NAME, EventLog, has_begun, is_running, read_log
-from nas.runs.run import SearchRun, StudyRun, as_search, fold
+from nas.runs.run import SearchRun
+from nas.runs.study_run import StudyRun
 
 PARTS = ("logs", "tensorboard", "weights")  # folders of every run
+SEARCHES = "searches"  # in the folder of a study: the runs of its searches
 
 
 def start_search(folder: Path, config: SearchConfig, facts: SearchFacts) -> EventLog:

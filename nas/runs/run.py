@@ -6,7 +6,6 @@ A run in memory grows by about 2 KB a trial; histories stay in the log.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -25,22 +24,18 @@ from nas.runs.events import (
     FloorMeasured,
     Noted,
     SearchFacts,
-    SearchStarted,
     SessionProfiled,
     SessionStarted,
     SessionStopped,
     SettingsChanged,
     Stage,
-    StudyEnded,
-    StudyFacts,
-    StudyStarted,
     SupernetEpoch,
     SupernetStarted,
     TrialEnded,
     TrialSubmitted,
     WinnerChosen,
 )
-from nas.runs.hints import never_started, typed
+from nas.runs.hints import typed
 from nas.runs.log import EventLog, LogEntry, is_running, read_result
 from nas.runs.profile import Profile
 from nas.runs.ranking import Tally
@@ -51,7 +46,7 @@ from search_spaces import SearchSpace, Task, get_space
 
 @dataclass(kw_only=True)
 class Run(ABC):
-    """The state of one run, folded from its events: a ``SearchRun`` or a ``StudyRun``."""
+    """The state of one run, folded from its events: a ``SearchRun``, or a ``StudyRun`` of ``nas.runs.study_run``."""
 
     main_stage: ClassVar[Stage]  # that every run of its kind has
 
@@ -322,79 +317,3 @@ class SearchRun(Run):
         if trial.stage == "search" and trial.id not in self.again:
             self.course.append(("result", trial))
         return trial
-
-
-@dataclass(kw_only=True)
-class StudyRun(Run):
-    """A baseline run: every member of a study trained with every seed, nothing chosen between them."""
-
-    main_stage = "study"
-
-    config: StudyConfig
-    facts: StudyFacts
-    ended: bool = False  # every training finished
-
-    @property
-    def is_done(self) -> bool:
-        return self.ended
-
-    @property
-    def planned_trials(self) -> int:
-        return len(self.config.members) * self.config.seeds
-
-    def recipe(self, trial_id: str) -> Recipe:
-        return self.config.member(self.trials[trial_id].of).recipe
-
-    def _take(self, event: Event) -> None:
-        match event:
-            case StudyEnded():
-                self.ended = True
-            case SettingsChanged(StudyConfig() as config):
-                self.config = config
-            case _:
-                super()._take(event)
-
-
-def fold(folder: Path, entries: Iterable[LogEntry]) -> SearchRun | StudyRun:
-    """The run that ``entries`` tell of. RunError if they are empty, or of another version."""
-    entries = iter(entries)
-    if (first := next(entries, None)) is None:
-        raise RunError(never_started(folder))
-    run: SearchRun | StudyRun
-    match first.event:
-        case SearchStarted(config, facts, versions):
-            run = SearchRun(folder=folder, config=config, facts=facts, versions=versions, started=first.time)
-        case StudyStarted(config, facts, versions):
-            run = StudyRun(folder=folder, config=config, facts=facts, versions=versions, started=first.time)
-        case _:
-            raise RunError(
-                f"The log of run {folder.name!r} does not begin as a run does. Remove {folder} and start anew."
-            )
-    run.last_event = first.number
-    for entry in entries:
-        try:
-            run.apply(entry)
-        except KeyError as error:
-            fault = f"event {entry.number} is of trial {error}, which never started"
-            raise RunError(f"The log of run {folder.name!r} cannot be read: {fault}.") from error
-    return run
-
-
-def as_search(run: Run) -> SearchRun:
-    """``run``, which is to be a search. RunError for a baseline run, which has no space, budget or winner."""
-    if isinstance(run, SearchRun):
-        return run
-    assert isinstance(run, StudyRun)
-    raise RunError(
-        f"Run {run.name!r} is no search: it trained the baseline study {run.config.study}. See what it "
-        f"found: {typed('baseline report', run.folder)}"
-    )
-
-
-def as_study(run: Run) -> StudyRun:
-    """``run``, which is to be a baseline run. RunError for a search."""
-    if isinstance(run, StudyRun):
-        return run
-    raise RunError(
-        f"Run {run.name!r} is no baseline run but a search. See what it found: {typed('status --run', run.folder)}"
-    )

@@ -23,9 +23,9 @@ from nas.engine.search import run_search
 from nas.executors import WorkerSlot
 from nas.runs import EventLog, SearchRun, as_search
 from nas.runs.events import Event, SessionStarted, SessionStopped, TrialEnded
+from nas.runs.fold import fold
 from nas.runs.folders import read_run
 from nas.runs.log import read_log
-from nas.runs.run import fold
 from nas.strategies import Strategy
 from nas.trials import TrialResult, TrialSpec
 from search_spaces import Task, get_space

@@ -24,7 +24,7 @@ from nas.executors import WorkerSlot
 from nas.executors.devices import count_cores
 from nas.report.tables.search import described
 from nas.runs import as_search
-from nas.runs.run import fold
+from nas.runs.fold import fold
 from nas.training.loop import train
 from nas.training.precision import BFLOAT16, Execution
 from nas.training.sampling import epoch_plan

@@ -15,7 +15,7 @@ from nas.data.oversampling import oversample
 from nas.data.oversampling.transforms import transformed
 from nas.engine.plan import plan_search, start
 from nas.engine.study_plan import StudyRequest, plan_study
-from nas.runs.run import fold
+from nas.runs.fold import fold
 
 
 @pytest.fixture

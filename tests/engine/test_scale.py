@@ -25,8 +25,8 @@ from nas.report.tensorboard.listener import bring_up_to_date, keep_files, left_o
 from nas.report.tensorboard.trial import PARTIAL
 from nas.runs import LogEntry, Run, SearchRun, TrialRecord, load_run
 from nas.runs.events import Event, SearchFacts, Stage, TrialEnded, TrialSubmitted, encode
+from nas.runs.fold import fold
 from nas.runs.log import LOG_NAME, read_log
-from nas.runs.run import fold
 from nas.strategies.proposals import MUTANT, Proposer
 from nas.strategies.replayed_proposals import CHECKED, RecallingProposer
 from nas.trials.spec import Status, TrialResult

@@ -22,9 +22,10 @@ from budgets import Budget
 from nas.cli.parsing import study_request
 from nas.config.recipe import RECIPES, Recipe
 from nas.config.recipe_rules import check_name, check_together
-from nas.config.run import SearchConfig
+from nas.config.run import SearchConfig, StudySearch, search_of
 from nas.data import DataConfig
 from nas.engine.plan import plan_search, start
+from nas.engine.rivals import NEAR
 from nas.engine.search import run_search
 from nas.engine.study import run_study
 from nas.engine.study_plan import StudyRequest, plan_study
@@ -35,15 +36,16 @@ from nas.executors.inline import InlineExecutor
 from nas.export.from_run import request_of
 from nas.report.comparison import BaselineRow, compare, comparison_document, draw
 from nas.report.documents import document
+from nas.report.rivals import against, draw_rivals
 from nas.report.study import REPORTED, agreement, study_report, write_pictures
 from nas.report.tables.comparison import print_comparison
 from nas.report.tables.search import print_run, runs_table, trials_table
-from nas.report.tables.study import print_study
+from nas.report.tables.study import print_study, print_study_plan
 from nas.report.tensorboard.listener import keep_files
-from nas.runs import EventLog, Run, SearchRun, StudyRun, as_search, as_study, load_run
+from nas.runs import EventLog, Run, SearchRun, StudyRun, as_search, as_study, load_run, load_search
 from nas.runs.events import Event, FloorMeasured, SessionStarted, SessionStopped
-from nas.runs.folders import start_study
-from nas.runs.run import fold
+from nas.runs.fold import fold
+from nas.runs.folders import SEARCHES, start_study
 from nas.trials.run_trial import run_trial
 from nas.trials.spec import TrialResult, TrialSpec
 from nas.trials.weights import load_weights
@@ -53,7 +55,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 NO_FLAGS = dict.fromkeys((
     "members", "network", "arch", "weights", "from_scratch", "input_size", "data", "imbalance", "image_size", "fit",
     "skip_broken", "hold_out", "seeds", "epochs", "batch_size", "objective", "seed", "workers", "trials_per_gpu",
-    "time_limit", "trial_timeout",
+    "time_limit", "trial_timeout", "search_images", "search_trials",
 ))  # fmt: skip
 SLOTS = [WorkerSlot("cpu", 1)]
 
@@ -86,8 +88,13 @@ def train(store: EventLog, trained: list[str] | None = None, *, stop_after: int 
         names.append(spec.id)
         return run_trial(spec, device, report)
 
+    def find(search: StudySearch) -> SearchRun:
+        names.append(f"search {search.name}")
+        budget, folder = Budget(max_params=search.max_params), store.folder / SEARCHES / search.name
+        return as_search(searched(folder, space=search.space, budget=budget, confirm_seeds=1))
+
     with store:
-        return run_study(recorded(store), store, SLOTS, [keep_files], lambda slots: InlineExecutor(run))
+        return run_study(recorded(store), store, SLOTS, [keep_files], lambda slots: InlineExecutor(run), find=find)
 
 
 @pytest.fixture(scope="module")
@@ -96,11 +103,15 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(begin(tmp_path_factory.mktemp("studies") / "hand"))
 
 
+def never(search: StudySearch) -> SearchRun:
+    raise AssertionError(search)
+
+
 def searched(folder: Path, **changes: Any) -> Run:
     """A small finished search by real trainings."""
     values: dict[str, Any] = {"strategy": "random", "trials": 2, "confirm": 1, "confirm_seeds": 2} | changes
-    values = {"recipe": Recipe(epochs=1)} | values
-    config = SearchConfig(space="vgg", budget=Budget(max_params=20_000), data=DataConfig(), **values)
+    values = {"recipe": Recipe(epochs=1), "space": "vgg", "budget": Budget(max_params=20_000)} | values
+    config = SearchConfig(data=DataConfig(), **values)
     plan = plan_search(config.model_copy(update={"device": "cpu"}))
     with start(plan, folder) as store:
         return run_search(as_search(recorded(store)), store, SLOTS, [], lambda slots: InlineExecutor(run_trial))
@@ -122,7 +133,8 @@ def story(run: Run) -> list[Event]:
 def test_every_member_has_a_recipe_that_can_be_used(name: str, tmp_path: Path) -> None:
     of_resnet18 = name in ("resnet18-settings", "regularization", "losses", "oversampling")
     plan = plan_study(request(name, data="digits", from_scratch=of_resnet18))
-    assert [member.name for member in plan.config.members] == [member.name for member in STUDIES[name].members]
+    names = [member.name for member in STUDIES[name].members if member.rival != "found"]
+    assert [member.name for member in plan.config.members] == names
     for member in plan.config.members:
         for setting in ("loss", "oversampling", "regularizer", "sampler", "mixing"):
             assert check_name(setting, getattr(member.recipe, setting)) == []
@@ -216,6 +228,45 @@ def test_an_interrupted_study_goes_on_and_ends_as_if_it_had_not_been(done: Run, 
     assert len(trained) == 4 and again.ended
 
 
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> StudyRun:
+    """A study of one network beside a found and a random one, interrupted after its search and one training."""
+    folder, trained = tmp_path_factory.mktemp("beside") / "hand", list[str]()
+    store = begin(folder, members="model1-setting2*", seeds="1", search_trials="2")
+    with pytest.raises(KeyboardInterrupt):
+        train(store, trained, stop_after=2)  # the search counts
+    run = as_study(train(EventLog(folder), trained))
+    assert trained == ["search model1", *(f"model1-setting2{which}.1" for which in ("", "-found", "-random"))]
+    return run
+
+
+def test_a_network_stands_beside_what_a_search_finds_and_a_random_one_of_its_size(beside: StudyRun) -> None:
+    fixed, found, drawn = beside.config.members
+    most = beside.facts.members[fixed.name].cost.params
+    (search,) = beside.config.searches
+    assert (search.space, search.max_params, search.name) == ("vgg", most, "model1")
+    winner = load_search("model1", beside.folder / SEARCHES)
+    assert winner.winner and found.sample == winner.trials[winner.winner.trial].sample != drawn.sample
+    sizes = [beside.facts.members[member.name].cost.params for member in (found, drawn)]
+    assert max(sizes) <= most and sizes[1] >= NEAR * most
+    assert found.recipe == drawn.recipe == fixed.recipe  # but for how they came about nothing differs
+    assert beside.state == "done" and beside.planned_trials == len(beside.ranked()) == 3
+    settings = search_of(beside.config, search)
+    assert (settings.trials, settings.data.max_images, settings.recipe.name) == (2, 8_000, "auto")
+    means = {row.name: row.test["macro_f1"].mean or 0.0 for row in study_report(beside).members}
+    (one,) = [one for one in against(study_report(beside).members) if one.figure == "macro_f1"]
+    assert one.above_fixed == pytest.approx(means[found.name] - means[fixed.name])
+    assert one.above_random == pytest.approx(means[found.name] - means[drawn.name])
+    assert (one.pairs, one.at_least_as_good) == (1, int(means[found.name] >= means[fixed.name]))
+    console = Console(file=StringIO(), width=250)
+    print_study_plan(console, beside, SLOTS)
+    print_study(console, beside, draw_rivals(beside, study_report(beside)))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    images = beside.facts.num_images
+    assert f"searches of 2 trials on {images} of these images: vgg within {most:,} (model1)" in printed
+    assert "Found by search, macro F1" in printed and "2 files in" in printed
+
+
 def test_a_study_without_time_asks_for_more(tmp_path: Path) -> None:
     with pytest.raises(SearchStopped, match=r"4 of 4 trainings are missing(?s:.*)nasctl resume .* --time-limit 60s$"):
         train(begin(tmp_path / "none", time_limit="0.000001"))
@@ -227,7 +278,7 @@ def test_a_study_without_time_asks_for_more(tmp_path: Path) -> None:
         begin(tmp_path / "long", trial_timeout="40") as store,
         pytest.raises(SearchStopped, match=r"--trial-timeout 80s$"),
     ):
-        run_study(recorded(store), store, SLOTS, [], lambda slots: InlineExecutor(too_long))
+        run_study(recorded(store), store, SLOTS, [], lambda slots: InlineExecutor(too_long), find=never)
 
 
 def test_failed_trainings_are_said_and_start_again(tmp_path: Path) -> None:

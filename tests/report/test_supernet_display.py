@@ -17,7 +17,7 @@ from nas.report.tables.search import print_plan, print_run
 from nas.report.tables.supernet import print_supernet
 from nas.runs import as_search
 from nas.runs.events import Noted, SupernetProgress
-from nas.runs.run import fold
+from nas.runs.fold import fold
 from nas.units import memory
 
 

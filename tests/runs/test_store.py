@@ -43,9 +43,9 @@ from nas.runs.events import (
     TrialSubmitted,
     WinnerChosen,
 )
+from nas.runs.fold import fold
 from nas.runs.folders import find_run, load_run, new_name, run_folders
 from nas.runs.log import LOG_NAME, EventLog, LogEntry, is_running, read_log, read_result
-from nas.runs.run import fold
 from nas.training.precision import Execution
 from nas.trials.spec import TrialResult
 

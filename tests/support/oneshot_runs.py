@@ -19,7 +19,7 @@ from nas.data import DataConfig, open_data
 from nas.engine.plan import Plan, start
 from nas.runs import EventLog, Journal, Listener, SearchRun, as_search
 from nas.runs import run as runs_module
-from nas.runs.run import fold
+from nas.runs.fold import fold
 from nas.strategies.oneshot import stage
 from search_spaces import Task
 

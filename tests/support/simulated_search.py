@@ -15,8 +15,8 @@ from nas.engine.search import run_search
 from nas.executors import WorkerSlot
 from nas.runs import EventLog, SearchRun, as_search
 from nas.runs.events import CandidatesRanked, Event, SessionStarted, SessionStopped, SupernetEpoch, TrialEnded
+from nas.runs.fold import fold
 from nas.runs.log import read_log
-from nas.runs.run import fold
 from nas.testing.strategies import MOST, TASK
 from nas.testing.strategies import SimulatedExecutor as Simulated
 from search_spaces import get_space

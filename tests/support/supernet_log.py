@@ -15,7 +15,7 @@ from nas.engine.plan import Plan, start
 from nas.engine.trial_loop import submission
 from nas.runs import Journal, Listener, as_search
 from nas.runs.events import Candidate, CandidatesRanked, SupernetEpoch, SupernetStarted, TrialEnded
-from nas.runs.run import fold
+from nas.runs.fold import fold
 from nas.trials.spec import TrialResult
 from search_spaces import Sample, Task, get_space
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from nas.cli.parsing import Flags, data_config
@@ -20,9 +21,13 @@ def outcome_document(run: SearchRun | StudyRun) -> Document:
     """What a run found, as JSON; of a study with its pictures drawn."""
     if isinstance(run, SearchRun):
         return run_document(run)
+    from nas.report.rivals import against, draw_rivals
     from nas.report.study import study_report, write_pictures
 
-    return document(study_report(run)) | {"pictures": [str(path) for path in write_pictures(run)]}
+    report = study_report(run)
+    pictures = write_pictures(run) + draw_rivals(run, report)
+    found = [asdict(one) for one in against(report.members)]
+    return document(report) | {"found": found, "pictures": [str(path) for path in pictures]}
 
 
 def show_outcome(run: SearchRun | StudyRun) -> None:
@@ -32,10 +37,11 @@ def show_outcome(run: SearchRun | StudyRun) -> None:
     from nas.report.tables.supernet import print_supernet
 
     if isinstance(run, StudyRun):
-        from nas.report.study import write_pictures
+        from nas.report.rivals import draw_rivals
+        from nas.report.study import study_report, write_pictures
         from nas.report.tables.study import print_study
 
-        print_study(console, run, write_pictures(run))
+        print_study(console, run, write_pictures(run) + draw_rivals(run, study_report(run)))
     else:
         print_supernet(console, run)
         print_outcome(console, run)

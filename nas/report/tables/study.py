@@ -14,11 +14,12 @@ from baselines.registry import get_network, network_names
 from baselines.studies import STUDIES
 from nas.config.views import views_in_words
 from nas.executors import WorkerSlot
+from nas.report.rivals import against, against_words
 from nas.report.study import StudyReport, study_report
 from nas.report.tables.format import compact, make_table, percent
 from nas.runs import StudyRun
 from nas.runs.hints import typed
-from nas.units import counted
+from nas.units import clock, counted
 
 COLUMNS = {  # of the table, by figure
     "accuracy": "accuracy", "weighted_precision": "w. precision", "weighted_f1": "w. F1",
@@ -52,7 +53,9 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
     recipe = config.members[0].recipe
     lines = [
         f"[bold]{run.name}[/bold]  baseline study {config.study}: {config.sentence}",
-        f"Trains  {len(config.members)} members x {config.seeds} seeds{places}",
+        f"Trains  {run.planned_trials // config.seeds} members x {config.seeds} seeds{places}",
+        *([_searches(run)] if config.searches else []),
+        *([f"Takes   about {clock(facts.seconds)}, by a few steps of each network"] if facts.seconds else []),
         f"Data    {escape(facts.data_name)}: {shape}, {len(facts.classes)} classes; {sum(train):,} images to "
         f"train ({min(train):,} to {max(train):,} a class), {test:,} to test"
         + ("" if config.data.hold_out else "; no validation images are held out"),
@@ -69,6 +72,13 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
     ]
     lines += [f"Network {escape(text)}" for text in dict.fromkeys(m.text for m in facts.members.values())]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _searches(run: StudyRun) -> str:
+    config = run.config
+    names = ", ".join(f"{search.space} within {search.max_params:,} ({search.name})" for search in config.searches)
+    images = min(config.search_images, run.facts.num_images)
+    return f"Before  searches of {counted(config.search_trials, 'trial')} on {images:,} of these images: {names}"
 
 
 def study_table(report: StudyReport) -> Table:
@@ -107,6 +117,8 @@ def print_study(console: Console, run: StudyRun, pictures: list[Path]) -> None:
         )  # fmt: skip
     if not run.config.data.hold_out:
         console.print("Trained on every training image: no validation images were held out.", highlight=False)
+    for one in against(rows):
+        console.print(against_words(one), highlight=False, soft_wrap=True)
     for network in dict.fromkeys(row.network for row in rows):
         row = next(row for row in rows if row.network == network)
         trained = "all" if row.trainable == row.params else f"{row.trainable:,}"

@@ -1,0 +1,54 @@
+"""What a study sets beside a fixed network: a random architecture of about its size, and the best that a search finds
+within its parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from baselines import FixedNetwork
+from baselines.counting import count
+from baselines.studies import Member
+from budgets import Budget
+from budgets.draw import draw_fitting, settle
+from nas.config.run import MemberConfig, StudySearch
+from nas.trials.spec import derived_seed
+from search_spaces import Sample, Task, get_space
+
+NEAR = 0.9  # of the parameters of the fixed network, which a random architecture has at least, if any has
+
+
+def params_of(network: str, task: Task) -> int:
+    """The parameters of a fixed network for a task."""
+    return count(FixedNetwork(network), task.input_shape, task.num_classes).cost.params
+
+
+def random_rival(member: Member, task: Task, seed: int) -> Sample:
+    """An architecture of about the size of a member's network: the same one for every member of that network.
+
+    UsageError if the space has none so small.
+    """
+    assert member.space and member.network
+    space, most = get_space(member.space), params_of(member.network, task)
+    rng = np.random.default_rng(derived_seed(seed, f"random {member.network}"))
+    rows = draw_fitting(space, task, Budget(max_params=most, min_params=math.ceil(NEAR * most)), rng)[0]
+    if not len(rows):
+        rows = draw_fitting(space, task, settle(space, task, Budget(max_params=most))[0], rng)[0]
+    return space.decode(rows[int(rng.integers(len(rows)))])
+
+
+def searches_of(settled: Sequence[MemberConfig], members: Sequence[Member], task: Task) -> tuple[StudySearch, ...]:
+    """The searches that a study has to make for some of its members, one for each fixed network they are set beside."""
+    awaited = [(member, config) for member, config in zip(members, settled, strict=True) if member.rival == "found"]
+    searches = []
+    for network in dict.fromkeys(member.network for member, _ in awaited):
+        mine = [(member, config) for member, config in awaited if member.network == network]
+        first = mine[0][0]
+        assert network and first.space
+        most = params_of(network, task)
+        searches.append(
+            StudySearch(name=network, space=first.space, max_params=most, members=tuple(config for _, config in mine))
+        )
+    return tuple(searches)

@@ -1,0 +1,109 @@
+"""A study's fixed networks beside what a search found within their parameters, and random ones of their size."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from baselines.studies import STUDIES
+from nas.report.plots import Rivals, rivals_plot
+from nas.report.study import MemberRow, StudyReport
+from nas.runs import StudyRun
+
+FIGURES = ("accuracy", "macro_recall", "macro_f1")
+KINDS = {None: "by hand", "found": "found by search", "random": "random"}
+ORIGIN_CLASSES = 62  # of the origin study's data: on others its ResNet-18 says nothing
+
+
+@dataclass(frozen=True)
+class Against:
+    """How the networks that searches found compare in one figure on test, in means over seeds."""
+
+    figure: str
+    pairs: int  # of a fixed network and a found one, trained alike
+    at_least_as_good: int
+    above_fixed: float | None  # the mean difference, found minus fixed; None without pairs
+    above_random: float | None  # found minus random
+
+
+def against(rows: Sequence[MemberRow]) -> list[Against]:
+    """A comparison a figure; none where no search was part of the study, or nothing to compare has finished."""
+    by_name = {row.name: row for row in rows}
+    found = [row for row in rows if row.chosen == "found" and row.beside in by_name]
+    drawn = {row.beside: row for row in rows if row.chosen == "random"}
+    result = []
+    for figure in FIGURES:
+        fixed = _differences([(row, by_name[row.beside or ""]) for row in found], figure)
+        random = _differences([(row, drawn[row.beside]) for row in found if row.beside in drawn], figure)
+        if fixed or random:
+            result.append(
+                Against(figure, len(fixed), sum(one >= 0 for one in fixed), _mean(fixed), _mean(random))
+            )  # fmt: skip
+    return result
+
+
+def _differences(pairs: Sequence[tuple[MemberRow, MemberRow]], figure: str) -> list[float]:
+    means = [(first.test[figure].mean, second.test[figure].mean) for first, second in pairs]
+    return [first - second for first, second in means if first is not None and second is not None]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
+def against_words(one: Against) -> str:
+    """A comparison in a line."""
+    figure = one.figure.replace("_", " ").replace("f1", "F1")
+    words = []
+    if one.above_fixed is not None:
+        words.append(
+            f"at least as good as by hand in {one.at_least_as_good} of {one.pairs}, "
+            f"{100 * one.above_fixed:+.1f} points in the mean"
+        )
+    if one.above_random is not None:
+        words.append(f"{100 * one.above_random:+.1f} against random networks of the size")
+    return f"Found by search, {figure}: {'; '.join(words)}"
+
+
+def draw_rivals(run: StudyRun, report: StudyReport) -> list[Path]:
+    """Parameters against accuracy and macro F1, a picture each in the run's folder ``report``; none without rivals."""
+    rows = [row for row in report.members if row.seeds]
+    if not any(row.chosen for row in rows):
+        return []
+    folder = run.folder / "report"
+    folder.mkdir(exist_ok=True)
+    ways = list(dict.fromkeys(row.recipe.oversampling for row in rows))
+    files = []
+    for figure in ("accuracy", "macro_f1"):
+        panels = {
+            _way(way): Rivals(
+                {
+                    label: [
+                        (row.params, row.test[figure].mean or 0.0, row.test[figure].std)
+                        for row in sorted(rows, key=lambda row: row.params)
+                        if row.chosen == kind and row.recipe.oversampling == way
+                    ]
+                    for kind, label in KINDS.items()
+                },
+                _resnet18(way, figure) if len(run.facts.classes) == ORIGIN_CLASSES else None,
+            )
+            for way in ways
+        }
+        files.append(folder / f"{figure.replace('_', '-')}-by-parameters.png")
+        rivals_plot(files[-1], f"{run.config.study} on {run.facts.data_name}", figure.replace("_", " "), panels)
+    return files
+
+
+def _way(oversampling: str) -> str:
+    return "custom cross-entropy" + ("" if oversampling == "none" else f" after {oversampling}")
+
+
+def _resnet18(oversampling: str, figure: str) -> tuple[str, float] | None:
+    """What the origin study reports of its ResNet-18 by the same setting."""
+    for member in STUDIES["resnet18-settings"].members:
+        same = member.recipe.get("loss") == "custom-ce" and "regularizer" not in member.recipe
+        if same and member.recipe.get("oversampling", "none") == oversampling and figure in member.reported:
+            return "published ResNet-18, 9 times the images", member.reported[figure]
+    return None
