@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from baselines import FixedNetwork
+from baselines.counting import count
 from nas.autotune.workers import PROBE, MeasuringFailed, together
 from nas.config import Recipe, StudyConfig
 from nas.config.auto_recipe import images_per_epoch, settled
@@ -20,10 +23,18 @@ from nas.executors import LocalExecutor, start_server
 from nas.trials import TrialSpec
 
 LEAST_STEP, MOST_STEP = 16, 256  # images of a measured step
-SECONDS = 30.0  # after which no other network is begun
+SECONDS = 10.0  # after which no other network is begun
 
 Speed = tuple[float, float]  # images a second: trained, scored
-Way = tuple[str, str]  # a network and what its steps cost beside it, as a key
+
+
+@dataclass(frozen=True)
+class Way:
+    """A network, with what its steps cost beside it; ``macs`` of an image."""
+
+    network: str
+    regularizer: str
+    macs: int
 
 
 def timed_study(plan: StudyPlan) -> StudyPlan:
@@ -34,27 +45,33 @@ def timed_study(plan: StudyPlan) -> StudyPlan:
 
 
 def study_seconds(plan: StudyPlan) -> float | None:
-    """Seconds of all trainings and searches, with one in every slot; None if a network could not be measured.
+    """Seconds of all trainings and searches, with one in every slot; None if no network could be measured.
 
     The network that a search has yet to find counts as the fixed one whose size it gets, and so does each of its
-    trials.
+    trials. Those with most to do are measured first, and where there is no time left others count by their
+    multiplications.
     """
-    speeds = dict[Way, Speed]()
+    config, speeds, specs = plan.config, dict[Way, Speed](), _to_be_timed(plan)
     start_server(plan.slots)
-    end = time.monotonic() + SECONDS
     with LocalExecutor(plan.slots, run=PROBE, trial_timeout=TIMEOUT) as executor, suppress(MeasuringFailed):
-        for way, spec in _to_be_timed(plan).items():
-            figures = together(executor, spec, "time", min(len(plan.slots), executor.num_slots), end)
-            speeds[way] = (
-                min(one["trained_per_second"] for one in figures),
-                min(one["scored_per_second"] for one in figures),
+        together(executor, next(iter(specs.values())), "wake", len(plan.slots))
+        end = time.monotonic() + SECONDS
+        for way, spec in specs.items():
+            figures = together(executor, spec, "time", len(plan.slots), end)
+            trained, scored = (
+                min(one[name] for one in figures) for name in ("trained_per_second", "scored_per_second")
             )
-    config, num_slots = plan.config, len(plan.slots)
-    if speeds.keys() != _to_be_timed(plan).keys():
+            speeds[way] = trained, scored
+    if not speeds:
         return None
-    trainings = sum(_seconds(plan, member, speeds[_way(member, name)]) for member, name in _trained(config))
+    for way in specs.keys() - speeds.keys():
+        speeds[way] = (
+            statistics.median(speed[0] * known.macs for known, speed in speeds.items()) / way.macs,
+            statistics.median(speed[1] * known.macs for known, speed in speeds.items()) / way.macs,
+        )
+    trainings = sum(_seconds(plan, member, speeds[_way(plan, member, name)]) for member, name in _trained(config))
     searches = sum(_seconds_of_search(plan, search, speeds) for search in config.searches)
-    return trainings * config.seeds / num_slots + searches
+    return trainings * config.seeds / len(plan.slots) + searches
 
 
 def _trained(config: StudyConfig) -> Iterator[tuple[MemberConfig, str | None]]:
@@ -63,29 +80,33 @@ def _trained(config: StudyConfig) -> Iterator[tuple[MemberConfig, str | None]]:
     yield from ((member, search.name) for search in config.searches for member in search.members)
 
 
-def _way(member: MemberConfig, network: str | None) -> Way:
-    return network or f"{member.space} {member.sample}", member.recipe.regularizer
+def _way(plan: StudyPlan, member: MemberConfig, network: str | None) -> Way:
+    if known := plan.facts.members.get(member.name):
+        macs = known.cost.macs
+    else:
+        assert network is not None
+        macs = count(FixedNetwork(network), plan.facts.input_shape, len(plan.facts.classes)).cost.macs
+    return Way(network or f"{member.space} {member.sample}", member.recipe.regularizer, macs)
 
 
 def _to_be_timed(plan: StudyPlan) -> Mapping[Way, TrialSpec]:
-    specs = dict[Way, TrialSpec]()
+    """A training of each network in short steps, those with most to do first."""
+    specs, work = dict[Way, TrialSpec](), Counter[Way]()
     for member, network in _trained(plan.config):
-        fixed = FixedNetwork(network, member.settings) if network else None
-        specs.setdefault(
-            _way(member, network),
-            TrialSpec(
-                "timed", member.space or "", member.sample, plan.facts.input_shape, len(plan.facts.classes),
-                plan.config.data, _in_short_steps(plan, member), seed=0, network=fixed,
-            ),
+        way = _way(plan, member, network)
+        work[way] += way.macs * member.recipe.epochs * images_per_epoch(member.recipe, plan.facts.counts["train"])
+        specs[way] = TrialSpec(
+            "timed", member.space or "", member.sample, plan.facts.input_shape, len(plan.facts.classes),
+            plan.config.data, _in_short_steps(member.recipe, way.macs), seed=0,
+            network=FixedNetwork(network, member.settings) if network else None,
         )  # fmt: skip
-    return specs
+    return {way: specs[way] for way, _ in work.most_common()}
 
 
-def _in_short_steps(plan: StudyPlan, member: MemberConfig) -> Recipe:
-    beside = plan.facts.members.get(member.name) or plan.facts.members.get(member.beside or "")
-    macs = beside.cost.macs if beside else MACS_OF_STEP
-    size = min(MOST_STEP, member.recipe.batch_size or MOST_STEP, max(LEAST_STEP, int(MACS_OF_STEP / (3 * macs))))
-    return member.recipe.model_copy(update={"batch_size": size, "oversampling": "none"})
+def _in_short_steps(recipe: Recipe, macs: int) -> Recipe:
+    most = min(MOST_STEP, recipe.batch_size or MOST_STEP)
+    size = min(most, max(LEAST_STEP, int(MACS_OF_STEP / (3 * macs))))
+    return recipe.model_copy(update={"batch_size": size, "oversampling": "none"})
 
 
 def _seconds(plan: StudyPlan, member: MemberConfig, speed: Speed) -> float:
@@ -100,7 +121,7 @@ def _seconds_of_search(plan: StudyPlan, search: StudySearch, speeds: Mapping[Way
     config = search_of(study, search)
     recipe = settled(config.recipe, counts["train"], config.objective)[0]
     config = config.model_copy(update={"recipe": recipe}).with_length(recipe.epochs)
-    seconds = training_seconds(config.recipe, counts, *speeds[_way(search.members[0], search.name)])
+    seconds = training_seconds(config.recipe, counts, *speeds[_way(plan, search.members[0], search.name)])
     return search_seconds(config, seconds, len(plan.slots))
 
 

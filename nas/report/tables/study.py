@@ -70,8 +70,14 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
         ),
         "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
     ]
-    lines += [f"Network {escape(text)}" for text in dict.fromkeys(m.text for m in facts.members.values())]
+    lines += [f"Network {escape(text)}" for text in _fixed_networks(run)]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _fixed_networks(run: StudyRun) -> list[str]:
+    """In words, each once."""
+    members = [member for member in run.config.members if member.chosen is None]
+    return list(dict.fromkeys(run.facts.members[member.name].text for member in members))
 
 
 def _searches(run: StudyRun) -> str:
