@@ -188,12 +188,20 @@ def trials(
 
 @app.command()
 def show(
-    trial: Annotated[str, typer.Argument(help="Number of a trial.")],
+    trial: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRIAL", help="A trial, or of a baseline run MEMBER or MEMBER.SEED; or with its run, RUN:TRIAL."
+        ),
+    ],
     run: RunName = None,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
-    """The layers of a trial's network: output shapes, parameters, multiply-accumulates."""
+    """The layers of a trial's network: output shapes, parameters, multiply-accumulates.
+
+    Of a member of a baseline run: its network, recipe, and the figures, time and weights of every seed.
+    """
     from nas.cli.commands.runs import show_command
 
     show_command(trial, run, runs, as_json=json)
@@ -248,7 +256,7 @@ def data(
 def export(
     out: Annotated[str, typer.Option(help="New folder for the files.", metavar="DIR")],
     best: Annotated[bool, typer.Option("--best", help="The winner, or the best trial so far.")] = False,
-    trial: Annotated[Text, option("A trial whose weights were kept.", "ID")] = None,
+    trial: Annotated[Text, option("A trial whose weights were kept, or a study's member.", "ID")] = None,
     int8: Annotated[bool, typer.Option("--int8", help="And model.int8.onnx, judged on rank first.")] = False,
     int8_max_drop: Annotated[
         Text, option("What int8 may lose of the objective on rank. [default: 0.01]", "SHARE")
@@ -270,7 +278,7 @@ def export(
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported folder, RUN, or RUN:TRIAL.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported folder, RUN, RUN:TRIAL or STUDY:MEMBER.")],
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures, folders of them, or patterns.")],
     csv: Annotated[Text, option("Write path,label,score, a row a picture.", "FILE")] = None,
     csv_format: Annotated[Text, option("full, or id-label: what competitions take. [default: full]", "FORM")] = None,
@@ -292,7 +300,7 @@ def predict(
 @app.command()
 @label_options
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported folder, RUN, or RUN:TRIAL.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported folder, RUN, RUN:TRIAL or STUDY:MEMBER.")],
     data: Annotated[
         Text,
         option("Other data, of its test part if it has one. [default: the run's own test]", "DATA", "--data"),

@@ -50,6 +50,9 @@ def run_study(
         ),
     ] = None,
     seeds: Annotated[Text, option("Trainings of each member. [default: 3]", "N")] = None,
+    keep: Annotated[
+        Text, option("Seeds of each member whose weights stay on the disk: all, best, none, or N. [default: all]", "N")
+    ] = None,
     epochs: Annotated[Text, option("Epochs of every member. [default: the recipe's]", "N")] = None,
     batch_size: Annotated[Text, option("Images of a training step. [default: the recipe's]", "N")] = None,
     search_images: Annotated[
@@ -94,15 +97,16 @@ def report(
 
 
 def compare(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished search.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished search, or STUDY:MEMBER of a baseline run.")],
     others: Annotated[
-        list[str] | None, typer.Argument(metavar="BASELINE_RUN...", help="Baseline runs, or other searches.")
+        list[str] | None,
+        typer.Argument(metavar="OTHER...", help="Baseline runs, STUDY:MEMBER for one of their members, searches."),
     ] = None,
     plot: Annotated[Text, option("Draw parameters against the test figure into this PNG.", "FILE")] = None,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
-    """A search's winner against baselines, and against other searches, on the same splits."""
+    """A search's winner, or a study's member, against baselines and other searches on the same splits."""
     from nas.cli.commands.baseline import compare_command
 
     compare_command(run, others or [], runs, plot, as_json=json)

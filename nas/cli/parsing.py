@@ -99,6 +99,7 @@ def study_request(flags: Flags) -> StudyRequest:
     values = {name: flags.get(name) for name in StudyRequest.model_fields}
     values["members"] = [name.strip() for name in (flags["members"] or "").split(",") if name.strip()]
     values["data"] = data_config(flags, faults)
+    values["keep"] = converted(_kept_trainings, "keep", flags, faults)
     for name in ("time_limit", "trial_timeout"):
         values[name] = converted(parse_duration, name, flags, faults)
     request = checked(StudyRequest, values, faults)
@@ -107,6 +108,17 @@ def study_request(flags: Flags) -> StudyRequest:
     raise_all(faults)
     assert request is not None
     return request
+
+
+def _kept_trainings(text: str) -> int | None:
+    """How many trainings of each member keep their weights, None for all; ValueError says what is accepted."""
+    words = {"all": None, "best": 1, "none": 0}
+    if text not in words and not (text.isascii() and text.isdigit()):
+        raise ValueError(
+            f"{text!r} is not known: write all, best (of each member the seed that is best on rank), none, or how many "
+            "seeds of each"
+        )
+    return words[text] if text in words else int(text)
 
 
 def classical_request(flags: Flags) -> ClassicalRequest:

@@ -89,6 +89,7 @@ class StudyConfig(RunConfig):
     searches: tuple[StudySearch, ...] = ()
     search_images: int = Field(default=8_000, ge=10)  # to train on in each of them, a part of the study's
     search_trials: int = Field(default=12, ge=1)
+    keep: int | None = Field(default=None, ge=0)  # trainings of each member whose weights stay on disk; None: all
 
     def member(self, name: str) -> MemberConfig:
         """The member called ``name``."""

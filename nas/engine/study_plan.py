@@ -25,11 +25,13 @@ from nas.executors.devices import recorded_threads
 from nas.runs import SearchRun, load_search
 from nas.runs.events import MemberFacts, StudyFacts
 from nas.runs.hints import RUNS
+from nas.runs.named import split_name
 from search_spaces import Sample, Task, get_space
 
 RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
 RUN_SETTINGS = (
     "workers", "trials_per_gpu", "device", "threads", "seed", "objective", "profile", "time_limit", "trial_timeout",
+    "keep",
 )  # fmt: skip
 SEARCH_SETTINGS = ("search_images", "search_trials")
 RECIPE_SETTINGS = ("epochs", "batch_size")
@@ -53,6 +55,7 @@ class StudyRequest(BaseModel):
     seeds: int | None = Field(default=None, ge=1)
     search_images: int | None = Field(default=None, ge=10)  # of the searches that a study makes
     search_trials: int | None = Field(default=None, ge=1)
+    keep: int | None = Field(default=None, ge=0)  # trainings of each member whose weights stay on disk; None: all
     epochs: int | None = Field(default=None, ge=1)
     batch_size: int | None = Field(default=None, ge=2)
     workers: int | None = Field(default=None, ge=1)
@@ -171,7 +174,7 @@ def _asked(request: StudyRequest, runs: Path, faults: list[str]) -> _Asked | Non
 
 def _found(text: str, runs: Path) -> tuple[SearchRun, str]:
     """The run and the trial that ``RUN:TRIAL`` names; only RUN: its winner, or the best so far."""
-    name, _, trial_id = text.partition(":")
+    name, trial_id = split_name(text)
     run = load_search(name, runs)
     best = [run.winner.trial] if run.winner else [trial.id for trial in run.best(1)]
     if not trial_id and not best:

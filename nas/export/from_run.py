@@ -12,10 +12,11 @@ from nas.config.auto_recipe import meets_imbalance
 from nas.config.recipe import Figures
 from nas.config.recipe_rules import Setting, active_settings
 from nas.data import Dataset, open_data
-from nas.errors import NasctlError, RunError, UsageError, nearest
+from nas.errors import NasctlError, RunError
 from nas.export.request import Confirmation, ExportRequest, Extras, Floor, Provenance
 from nas.runs import Run, SearchRun, TrialRecord, as_study
 from nas.runs.hints import typed
+from nas.runs.named import best_first, find_member
 
 if TYPE_CHECKING:
     from nas.export.write import Exported
@@ -38,15 +39,10 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
     """All that is known of a trial, as ``export_trial`` chooses it, and the same errors."""
     from nas.trials.weights import load_weights
 
-    trial = run.trial(trial_id) if trial_id in run.trials else _chosen(run, trial_id)
+    trial = _chosen_of_search(run, trial_id) if isinstance(run, SearchRun) else _chosen_of_study(run, trial_id)
     weights = run.weights(trial.id)
     if not weights.is_file():
-        kept = sorted(path.stem for path in weights.parent.glob("*.safetensors"))
-        raise RunError(
-            f"The weights of trial {trial.id} of run {run.name!r} were not kept"
-            + (f" ({trial.status})" if trial.status != "finished" else "")
-            + f". Kept: {', '.join(kept) or 'none'}. A run with a larger --keep keeps more."
-        )
+        raise RunError(_not_kept(run, trial))
     _, (mean, std) = load_weights(weights)
     dataset, no_dataset = _dataset(run)
     space, network, text = _network(run, trial)
@@ -103,32 +99,46 @@ def _dataset(run: Run) -> tuple[Dataset | None, str]:
     return dataset, ""
 
 
-def _chosen(run: Run, name: str | None) -> TrialRecord:
-    """A search's winner, or its best trial so far; the best seed of a study's member, which must be named if there
-    are several."""
+def _chosen_of_search(run: SearchRun, trial_id: str | None) -> TrialRecord:
+    """The trial called ``trial_id``; for None the winner, or the best so far. RunError: there is none."""
+    if trial_id:
+        return run.trial(trial_id)
+    if run.winner:
+        return run.trials[run.winner.weights]
+    if not run.num_ranked:
+        raise RunError(_nothing_finished(run, "trial"))
+    return run.best(1)[0]
+
+
+def _chosen_of_study(run: Run, part: str | None) -> TrialRecord:
+    """The training called ``part``, or of the member called so the best on rank; the same for None and the only
+    member. UsageError or RunError: there is none."""
+    study = as_study(run)
+    member, training = find_member(study, part)
+    finished = best_first(study, member.name)
+    if training is None and not finished:
+        raise RunError(_nothing_finished(run, f"training of {member.name}"))
+    return training or finished[0]
+
+
+def _nothing_finished(run: Run, what: str) -> str:
+    return f"Run {run.name!r} has no finished {what} to export yet: '{typed('status --run', run.folder)}'."
+
+
+def _not_kept(run: Run, trial: TrialRecord) -> str:
+    """Why there are no weights of a trial, and which there are; of a study, of the same member."""
+    kept = sorted(path.stem for path in run.weights("").parent.glob("*.safetensors"))
+    state = f" ({trial.status})" if trial.status != "finished" else ""
     if isinstance(run, SearchRun):
-        if name:
-            return run.trial(name)  # RunError: there is none
-        if run.winner:
-            return run.trials[run.winner.weights]
-        ranked = run.ranked()
-    else:
-        members = [member.name for member in as_study(run).config.members]
-        if name is None and len(members) > 1:
-            raise UsageError(
-                f"Run {run.name!r} trained {len(members)} members: say which, as {run.name}:{members[0]}, or for one "
-                f"seed {run.name}:{members[0]}.1. Members: {', '.join(members)}."
-            )
-        if name is not None and name not in members:
-            raise UsageError(
-                f"Run {run.name!r} has no member or training {name!r}.{nearest(name, [*members, *run.trials])} "
-                f"Members: {', '.join(members)}."
-            )
-        ranked = [trial for trial in run.ranked() if trial.of == (name or members[0])]
-    if not ranked:
-        what = f"training of {name}" if name else "trial"
-        raise RunError(f"Run {run.name!r} has no finished {what} to export yet: '{typed('status --run', run.folder)}'.")
-    return ranked[0]
+        return (
+            f"The weights of trial {trial.id} of run {run.name!r} were not kept{state}. "
+            f"Kept: {', '.join(kept) or 'none'}. A run with a larger --keep keeps more."
+        )
+    of_member = [name for name in kept if name in run.trials and run.trials[name].of == trial.of]
+    return (
+        f"The weights of {trial.id} of run {run.name!r} were not kept{state}. Kept of {trial.of}: "
+        f"{', '.join(of_member) or 'none'}. A baseline run keeps all unless --keep says otherwise."
+    )
 
 
 def _metrics(run: Run, trial: TrialRecord) -> dict[str, Figures]:

@@ -56,24 +56,23 @@ def typed_prior(asked: str | None) -> Prior:
 
 
 def is_exported(name: str) -> bool:
-    """Whether ``name`` is an exported folder; else it should be ``RUN`` or ``RUN:TRIAL``."""
+    """Whether ``name`` is an exported folder; else it should name a run, or a part of one (``nas.runs.named``)."""
     return (Path(name) / "model.json").exists()
 
 
 def request_of_run(name: str, runs: Path) -> ExportRequest:
-    """All that is known of ``RUN`` (its winner, or its best trial so far) or ``RUN:TRIAL``. RunError if there is none
+    """All that is known of ``RUN`` (its winner, or its best trial so far) or a part of it. RunError if there is none
     such."""
     from nas.export.from_run import request_of
-    from nas.runs import load_run
+    from nas.runs.named import load_named
 
-    run, _, trial = name.partition(":")
     try:
-        found = load_run(run, runs)
+        named = load_named(name, runs)
     except RunError as error:
         if Path(name).is_dir() or name.endswith("/"):
             raise RunError(f"{name} is neither an exported folder, with a model.json, nor a run.") from error
         raise
-    return request_of(found, trial or None, Path())
+    return request_of(named.run, named.part, Path())
 
 
 def model_of_run(request: ExportRequest, *, prior: Prior = None, int8: bool = False) -> Classifier:

@@ -1,22 +1,25 @@
-"""A search's winner against baselines and other searches on the same images: sizes, figures, and whether a
-difference can be told from chance."""
+"""A search's winner, or a member of a baseline run, against baselines and other searches on the same images: sizes,
+figures, and whether a difference can be told from chance."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from nas.config import Recipe
-from nas.errors import UsageError
+from nas.config import Recipe, raise_all
+from nas.errors import UsageError, attempt
 from nas.report.documents import Document, document
 from nas.report.study import MemberRow, Spread, member_row, spreads
-from nas.runs import Run, SearchRun, as_search, as_study
+from nas.runs import Run, SearchRun, as_study
 from nas.runs.events import FloorMeasured
+from nas.runs.hints import typed
+from nas.runs.named import Named, find_member
 from nas.runs.trial_record import seed_number
 
 MOST_EXACT = 16  # pairs whose every assignment of signs is counted; more are drawn
@@ -52,17 +55,17 @@ class PairedTest:
     """What ``paired`` found; None where there is no pair."""
 
     pairs: int
-    difference: float | None  # the mean of winner minus other
+    difference: float | None  # the mean of first minus other
     p: float | None
     least_p: float | None  # that so few pairs allow
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Somebody that the winner is compared with."""
+    """Somebody that the first is compared with."""
 
     row: WinnerRow | BaselineRow
-    against_winner: PairedTest  # of the objective
+    against_first: PairedTest  # of the objective
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,9 @@ class SharedData:
 
 @dataclass(frozen=True)
 class Compute:
-    """What a run spent."""
+    """What a run spent, or of a baseline run one member."""
 
-    run: str
+    run: str  # RUN or RUN:MEMBER
     trainings: int
     epochs: int  # of all trainings, and of a supernet
     seconds: float  # of training
@@ -86,64 +89,74 @@ class Compute:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A search's winner against others on the test split."""
+    """A search's winner or a study's member against others on the test split."""
 
     run: str
     objective: str
     split: str = "test"
     data: SharedData
-    winner: WinnerRow
+    first: WinnerRow | BaselineRow
     others: tuple[Compared, ...]
     floor: FloorMeasured | None  # what classical methods reach on these images
     compute: tuple[Compute, ...]
 
     @property
     def rows(self) -> list[WinnerRow | BaselineRow]:
-        """All that are compared, the winner first."""
-        return [self.winner, *(other.row for other in self.others)]
+        """All that are compared, in their order."""
+        return [self.first, *(other.row for other in self.others)]
+
+    @property
+    def title(self) -> str:
+        """What the first is, in words."""
+        of_search = isinstance(self.first, WinnerRow)
+        return f"Winner of {self.run}" if of_search else f"{self.first.name} of {self.run}"
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
-    """The first run's winner against every member or winner of the others.
+def compare(sides: Sequence[Named]) -> Comparison:
+    """The first, a search's winner or one member of a baseline run, against every winner and member of the others.
 
-    UsageError unless every run has something that was scored on the test split, and all have the same data with the
-    same splits. RunError unless the first is a search.
+    UsageError unless every side has something that was scored on the test split, and all have the same data with the
+    same splits.
     """
-    first, others = as_search(runs[0]), runs[1:]
-    faults = [fault for run in runs if (fault := _fault(run))]
-    faults += [_other_data(first, run) for run in others if run.facts.data_key != first.facts.data_key]
-    if faults:
-        raise UsageError(*faults)
-    winner, objective = _winner_row(first), first.config.objective
-    rows = [row for run in others for row in _rows(run)]
+    first, runs = sides[0], list({side.run.folder.resolve(): side.run for side in sides}.values())
+    faults = [_other_data(first.run, run) for run in runs if run.facts.data_key != first.run.facts.data_key]
+    if not isinstance(first.run, SearchRun):
+        attempt(lambda: find_member(as_study(first.run), first.part), faults)  # one alone can be the first
+    found = [(side, row) for side in sides for row in attempt(partial(_rows, side), faults) or []]
+    raise_all(faults)
+    # Who is named twice is one row: a member, and beside it its whole study.
+    row, *others = {(side.run.folder.resolve(), row.name): row for side, row in found}.values()
+    if not others:
+        raise UsageError(f"{first.text} would be compared with itself alone: name another run, or RUN:MEMBER.")
+    objective = first.run.config.objective
     return Comparison(
-        run=first.name,
+        run=first.run.name,
         objective=objective,
-        data=SharedData(first.facts.data_name, first.facts.data_key),
-        winner=winner,
-        others=tuple(Compared(row, paired(winner.test[objective].values, row.test[objective].values)) for row in rows),
+        data=SharedData(first.run.facts.data_name, first.run.facts.data_key),
+        first=row,
+        others=tuple(Compared(one, paired(row.test[objective].values, one.test[objective].values)) for one in others),
         floor=next((run.floor for run in runs if isinstance(run, SearchRun) and run.floor), None),
-        compute=tuple(_compute(run) for run in runs),
+        compute=tuple(dict.fromkeys(_compute(side) for side in sides)),
     )
 
 
 def comparison_document(comparison: Comparison) -> Document:
-    """A comparison as JSON: each of the others is one object, its test against the winner among its figures."""
+    """A comparison as JSON: each of the others is one object, its test against the first among its figures."""
     whole = document(comparison)
-    whole["others"] = [{**other["row"], "against_winner": other["against_winner"]} for other in whole["others"]]
+    whole["others"] = [{**other["row"], "against_first": other["against_first"]} for other in whole["others"]]
     return whole
 
 
-def paired(winner: Sequence[float], other: Sequence[float]) -> PairedTest:
-    """The mean of winner minus other over pairs (k-th seed with k-th seed), and the two-sided p of the exact
+def paired(first: Sequence[float], other: Sequence[float]) -> PairedTest:
+    """The mean of first minus other over pairs (k-th seed with k-th seed), and the two-sided p of the exact
     sign-flip permutation test (Fisher 1935): of all 2^n assignments of signs to the n differences, the share whose
     mean is at least as far from 0. Assumes differences symmetric about 0 if there is none, and nothing else; p cannot
     be below ``least_p`` = 2 / 2^n.
     """
-    count = min(len(winner), len(other))
+    count = min(len(first), len(other))
     if count == 0:
         return PairedTest(0, None, None, None)
-    differences = np.asarray(winner[:count]) - np.asarray(other[:count])
+    differences = np.asarray(first[:count]) - np.asarray(other[:count])
     least = 2 / 2**count if count <= MOST_EXACT else 1 / DRAWS
     p = _sign_flip_p(differences) if count > 1 else least  # scipy takes two pairs or more
     return PairedTest(count, float(differences.mean()), p, least)
@@ -183,7 +196,7 @@ def draw(comparison: Comparison, path: Path) -> Path:
         raise UsageError(f"--plot {path}: there is no folder {path.parent}. Make it first, or choose another.")
     spreads_by_row = [(row, row.test[objective]) for row in comparison.rows]
     points = [Point(row.name, row.run, row.params, s.mean, s.std) for row, s in spreads_by_row if s.mean is not None]
-    title = f"Winner of {comparison.run} against baselines on {comparison.data.name}"
+    title = f"{comparison.title} against others on {comparison.data.name}"
     floor = comparison.floor
     line = None if floor is None else (floor.method, floor.test[objective])
     sizes_plot(path, title, objective.replace("_", " "), points, floor=line)
@@ -208,13 +221,43 @@ def _other_data(first: Run, run: Run) -> str:
     )
 
 
-def _rows(run: Run) -> Sequence[WinnerRow | BaselineRow]:
-    """Every member of a baseline run with a finished training, or a search's winner."""
-    if isinstance(run, SearchRun):
-        return [_winner_row(run)]
-    study = as_study(run)
-    rows = [BaselineRow(run=study.name, **vars(member_row(study, member.name))) for member in study.config.members]
+def _rows(side: Named) -> Sequence[WinnerRow | BaselineRow]:
+    """A search's winner; of a baseline run the member that is named, or every one with a finished training.
+
+    UsageError if what is named has no figures on test over seeds.
+    """
+    if fault := _fault(side.run):
+        raise UsageError(fault)
+    if isinstance(side.run, SearchRun):
+        _require_winner(side.run, side.part)
+        return [_winner_row(side.run)]
+    study = as_study(side.run)
+    names = [member.name for member in study.config.members]
+    if side.part is not None:
+        member, training = find_member(study, side.part)
+        if training is not None:
+            raise UsageError(f"{side.text} is one training: name the member, with all its seeds: {study.name}:"
+                             f"{member.name}.")  # fmt: skip
+        names = [member.name]
+    rows = [BaselineRow(run=study.name, **vars(member_row(study, name))) for name in names]
+    if not any(row.seeds for row in rows):
+        raise UsageError(f"{side.text} has no finished training yet.")
     return [row for row in rows if row.seeds]
+
+
+def _require_winner(run: SearchRun, trial_id: str | None) -> None:
+    """UsageError if a trial is named that is not the winner: no other was scored on test."""
+    assert run.winner
+    if trial_id in (None, run.winner.trial):
+        return
+    trial, winner = run.trial(trial_id or ""), run.winner.trial
+    if trial.id in run.winner.test:
+        raise UsageError(f"{run.name}:{trial.id} is one seed of the winner: name {run.name}, which has them all.")
+    raise UsageError(
+        f"{run.name}:{trial.id} was not scored on test, which is touched once, for the winner: name {run.name} (trial "
+        f"{winner}). To have figures of another, train it as a baseline: "
+        + typed("baseline run losses --members custom-ce --arch", run.folder, trial.of)
+    )
 
 
 def _winner_row(run: SearchRun) -> WinnerRow:
@@ -234,12 +277,15 @@ def _winner_row(run: SearchRun) -> WinnerRow:
     )
 
 
-def _compute(run: Run) -> Compute:
-    """Over all trials that ended, however they did."""
+def _compute(side: Named) -> Compute:
+    """Over all trials that ended, however they did; of a member, over its own."""
+    run = side.run
     trials = [trial for trial in run.trials.values() if trial.status != "running"]
+    if not isinstance(run, SearchRun) and side.part is not None:
+        trials = [trial for trial in trials if trial.of == side.part]
     supernet = run.supernet_epochs if isinstance(run, SearchRun) else []
     return Compute(
-        run=run.name,
+        run=run.name if isinstance(run, SearchRun) else side.text,
         trainings=len(trials),
         epochs=sum(trial.epochs for trial in trials) + len(supernet),
         seconds=sum(trial.seconds for trial in trials) + sum(row.seconds for row in supernet),

@@ -106,8 +106,8 @@ def curves_plot(path: Path, title: str, loss: Curves, score: Curves, score_name:
 def sizes_plot(
     path: Path, title: str, score_name: str, points: Sequence[Point], *, floor: tuple[str, float] | None = None
 ) -> None:
-    """Parameters, on a logarithmic scale, against test quality; numbers name the points in the legend. The first
-    group is the search's winner, a star. ``floor``, a line: a method without parameters, and its share of 1."""
+    """Parameters, on a logarithmic scale, against test quality; numbers name the points in the legend. The first,
+    which others are compared with, is a star. ``floor``, a line: a method without parameters, and its share of 1."""
     figure = Figure(figsize=(10.5, 5.6), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     groups = list(dict.fromkeys(point.group for point in points))
@@ -115,7 +115,7 @@ def sizes_plot(
         place = groups.index(point.group)
         axes.errorbar(
             x, 100 * point.mean, yerr=None if point.spread is None else 100 * point.spread, capsize=3,
-            fmt="*" if place == 0 else "osD^v"[(place - 1) % 5], markersize=16 if place == 0 else 7,
+            fmt="*" if number == 1 else "osD^v"[(place - 1) % 5], markersize=16 if number == 1 else 7,
             color=color(place), ecolor=(*color(place)[:3], 0.5), label=f"{number}  {point.group}: {point.name}",
         )  # fmt: skip
         axes.annotate(str(number), (x, 100 * point.mean), (6, 4), textcoords="offset points", fontsize=8)

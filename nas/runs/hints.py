@@ -16,7 +16,9 @@ def never_started(folder: Path) -> str:
     )
 
 
-def typed(command: str, folder: Path) -> str:
-    """What to type for a command about a run: ``nasctl resume NAME``, with ``--runs`` if it lies elsewhere."""
+def typed(command: str, folder: Path, part: str | None = None) -> str:
+    """What to type for a command about a run: ``nasctl resume NAME``, or ``NAME:PART``, with ``--runs`` if it lies
+    elsewhere."""
     elsewhere = "" if folder.parent == RUNS else f" --runs {shlex.quote(str(folder.parent))}"
-    return f"nasctl {command} {folder.name}{elsewhere}"
+    named = folder.name if part is None else f"{folder.name}:{part}"
+    return f"nasctl {command} {named}{elsewhere}"

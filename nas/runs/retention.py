@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from nas.runs.run import SearchRun
+from nas.runs.fold import as_study
+from nas.runs.named import best_first
+from nas.runs.run import Run, SearchRun
 
 
-def drop_weights(run: SearchRun) -> None:
-    """Remove the weights of finished trials but the best ``keep`` of the search, and the confirmations; once
-    there is a winner, of all confirmations but the winner's."""
-    kept = {trial.id for trial in run.best(run.config.keep)}
-    if run.winner:
-        kept |= {run.winner.trial, run.winner.weights, *run.winner.test}
-    else:
-        kept |= {trial.id for trial in run.stage("confirm")}
+def drop_weights(run: Run) -> None:
+    """Remove the weights of finished trials but those that ``keep`` asks for.
+
+    Of a search: the best ``keep``, and the confirmations; once there is a winner, of these the winner's alone. Of a
+    baseline run: the best ``keep`` trainings of each member, all for None.
+    """
+    kept = _kept_of_search(run) if isinstance(run, SearchRun) else _kept_of_study(run)
     for path in list(run.weights("").parent.glob("*.safetensors")):  # as many as are kept, however many trials
         trial = run.trials.get(path.stem)
         if trial is not None and trial.id not in kept and trial.status != "running":
             path.unlink(missing_ok=True)
+
+
+def _kept_of_search(run: SearchRun) -> set[str]:
+    kept = {trial.id for trial in run.best(run.config.keep)}
+    if run.winner:
+        return kept | {run.winner.trial, run.winner.weights, *run.winner.test}
+    return kept | {trial.id for trial in run.stage("confirm")}
+
+
+def _kept_of_study(run: Run) -> set[str]:
+    config = as_study(run).config
+    if config.keep is None:
+        return set(run.trials)
+    return {trial.id for member in config.members for trial in best_first(as_study(run), member.name)[: config.keep]}

@@ -46,6 +46,7 @@ from nas.runs import EventLog, Run, SearchRun, StudyRun, as_search, as_study, lo
 from nas.runs.events import Event, FloorMeasured, SessionStarted, SessionStopped
 from nas.runs.fold import fold
 from nas.runs.folders import SEARCHES, start_study
+from nas.runs.named import Named
 from nas.trials.run_trial import run_trial
 from nas.trials.spec import TrialResult, TrialSpec
 from nas.trials.weights import load_weights
@@ -209,7 +210,7 @@ def test_a_training_is_named_by_its_member(done: Run) -> None:
     assert request_of(done, "model1-setting2.2", Path("model")).weights == done.weights("model1-setting2.2")
     assert chosen.network == FixedNetwork("model2") and chosen.provenance.made["study"] == "hand-nets"
     assert chosen.provenance.confirm and chosen.provenance.confirm.runs == 2
-    with pytest.raises(UsageError, match=r"say which, as hand:model1-setting2, or for one seed hand:"):
+    with pytest.raises(UsageError, match=r"say which, as hand:model1-setting2\. Members"):
         request_of(done, None, Path("model"))
     with pytest.raises(UsageError, match=r"no member or training 'model1-setting6'\. Did you mean 'model2-setting6'"):
         request_of(done, "model1-setting6", Path("model"))
@@ -361,19 +362,19 @@ def test_a_found_architecture_is_trained_with_its_runs_data_and_training(best: R
 
 def test_a_winner_is_compared_with_baselines_on_the_same_images(done: Run, best: Run, tmp_path: Path) -> None:
     other = searched(tmp_path / "other", seed=1, trials=1)
-    comparison = compare([best, done, other])
+    comparison = compare([Named(best), Named(done), Named(other)])
     winner, *rows = comparison.rows
     assert [row.name for row in rows[:2]] == ["model1-setting2", "model2-setting6"]
     assert [row.kind for row in rows] == ["baseline", "baseline", "random search"]
     assert winner.params <= 20_000
     differences = np.subtract(winner.test["balanced_accuracy"].values, rows[0].test["balanced_accuracy"].values)
-    against = comparison.others[0].against_winner
+    against = comparison.others[0].against_first
     assert against.difference == pytest.approx(differences.mean())
     assert against.least_p == 0.5
     assert [spent.trainings for spent in comparison.compute] == [4, 4, 3]
     told = comparison_document(comparison)
-    assert "against_winner" not in told["winner"]
-    assert set(told["others"][0]) == {field.name for field in fields(BaselineRow)} | {"against_winner"}
+    assert "against_first" not in told["first"]
+    assert set(told["others"][0]) == {field.name for field in fields(BaselineRow)} | {"against_first"}
     with Image.open(draw(comparison, tmp_path / "sizes.png")) as image:
         assert min(image.size) >= 500
     with pytest.raises(UsageError, match=r"end in \.png"):
@@ -385,15 +386,15 @@ def test_the_floor_stands_in_the_comparison(best: Run, done: Run, tmp_path: Path
     floor = FloorMeasured(
         method="RBF SVM on pixels", settings={}, rank=figures, test=figures, images=1, of_images=1, components=None
     )
-    assert comparison_document(compare([best, done]))["floor"] is None
+    assert comparison_document(compare([Named(best), Named(done)]))["floor"] is None
     with_floor = copy.copy(as_search(best))
     with_floor.floor = floor
-    comparison = compare([with_floor, done])
+    comparison = compare([Named(with_floor), Named(done)])
     assert comparison_document(comparison)["floor"]["test"] == figures
     console = Console(width=200, record=True, file=StringIO())
     print_comparison(console, comparison, None)
     (row,) = (line for line in console.export_text().splitlines() if line.startswith("floor: "))
-    mean = comparison.winner.test["balanced_accuracy"].mean
+    mean = comparison.first.test["balanced_accuracy"].mean
     assert mean is not None
     assert row.split() == ["floor:", "RBF", "SVM", "on", "pixels", "-", "-", *["87.5"] * 4, f"{100 * mean - 87.5:+.1f}"]
     pictures = [draw(of, tmp_path / f"{n}.png") for n, of in enumerate((comparison, replace(comparison, floor=None)))]
@@ -404,9 +405,7 @@ def test_the_floor_stands_in_the_comparison(best: Run, done: Run, tmp_path: Path
 def test_runs_on_other_data_are_not_compared(done: Run, best: Run, tmp_path: Path) -> None:
     even = train(begin(tmp_path / "even", imbalance="1", members="model1-setting2", seeds="1"))
     with pytest.raises(UsageError, match=r"'even' cannot be compared with 'best'.*imbalance 1,.*not .*imbalance 20,"):
-        compare([best, done, even])
-    with pytest.raises(RunError, match="'hand' is no search"):
-        compare([done, best])
+        compare([Named(best), Named(done), Named(even)])
 
 
 def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> None:

@@ -18,6 +18,7 @@ from nas.errors import UsageError, attempt
 from nas.report.live import open_display
 from nas.runs import as_study, load_run
 from nas.runs.folders import name_faults
+from nas.runs.named import load_named
 
 
 def list_command(*, as_json: bool) -> None:
@@ -91,16 +92,16 @@ def report_command(name: str | None, runs: str, *, as_json: bool) -> None:
 
 
 def compare_command(name: str, others: list[str], runs: str, plot: str | None, *, as_json: bool) -> None:
-    """A search's winner against baseline runs and other searches on the same splits."""
+    """A search's winner or a study's member against baseline runs and other searches on the same splits."""
     from nas.report.comparison import compare, comparison_document, draw
     from nas.report.tables.comparison import print_comparison
 
     if not others:
-        raise UsageError("Say with what: nasctl compare RUN BASELINE_RUN... ('nasctl status' lists the runs).")
+        raise UsageError("Say with what: nasctl compare RUN OTHER... ('nasctl status' lists the runs).")
     faults: list[str] = []
-    loaded = [attempt(partial(load_run, n, Path(runs)), faults) for n in [name, *others]]
+    loaded = [attempt(partial(load_named, n, Path(runs)), faults) for n in [name, *others]]
     raise_all(faults)
-    comparison = compare([run for run in loaded if run is not None])
+    comparison = compare([named for named in loaded if named is not None])
     picture = None if plot is None else draw(comparison, Path(plot))
     if as_json:
         print_json(comparison_document(comparison) | ({"plot": str(picture)} if picture else {}))

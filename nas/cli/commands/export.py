@@ -9,6 +9,7 @@ from nas.errors import UsageError
 from nas.export.request import Extras, Quantized
 from nas.report.tables.format import make_table
 from nas.runs import load_run
+from nas.runs.named import Named, load_part
 
 
 def extras_of(*, static: bool, with_preprocessing: bool, int8: bool, int8_max_drop: str | None) -> Extras:
@@ -34,7 +35,8 @@ def export_command(
 
     if best == (trial is not None):
         raise UsageError("Say which network: either --best, or --trial ID ('nasctl trials' lists them).")
-    files, request, milliseconds = export_trial(load_run(name, Path(runs)), trial, Path(out), extras)
+    named = Named(load_run(name, Path(runs))) if trial is None else load_part(trial, name, Path(runs))
+    files, request, milliseconds = export_trial(named.run, named.part, Path(out), extras)
     if as_json:
         print_json([str(path) for path in files])
         return

@@ -1,4 +1,4 @@
-"""The command that lists a run's trials: a table that ends, however many there are, or JSON printed as it goes."""
+"""The commands that show runs, their trials, and one trial or member of a study."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from nas.cli.commands.output import console, print_json, show_outcome
 from nas.cli.parsing import positive
 from nas.errors import attempt
 from nas.report import run_document, trial_document
-from nas.runs import StudyRun, as_search, load_run
+from nas.runs import SearchRun, StudyRun, load_run
 from nas.runs.folders import read_run, run_folders
+from nas.runs.named import find_member, load_part
 
 MOST_ROWS = 1000  # of a table that nobody asked to be longer
 
@@ -94,13 +95,27 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
         print(f"Unreadable: {fault}", file=sys.stderr)
 
 
-def show_command(trial_id: str, name: str | None, runs: str, *, as_json: bool) -> None:
-    """One trial's network, layer by layer."""
+def show_command(part: str, name: str | None, runs: str, *, as_json: bool) -> None:
+    """One trial's network, layer by layer; or a member of a baseline run, or one training of it, with its figures."""
+    from nas.report.documents import document
+    from nas.report.member import member_report, shown_document
+    from nas.report.tables.member import print_member, print_training
     from nas.report.tables.search import layers_table
 
-    run = load_run(name, Path(runs))
-    trial = run.trial(trial_id)
+    named = load_part(part, name, Path(runs))
+    run = named.run
+    if isinstance(run, SearchRun):
+        trial = run.trial(named.part or "")
+        if as_json:
+            print_json(shown_document(run, trial))
+        else:
+            console.print(layers_table(run, trial))
+        return
+    member, training = find_member(run, named.part)
+    report = member_report(run, member.name)
     if as_json:
-        print_json(trial_document(run, trial))
+        print_json(document(report) if training is None else shown_document(run, training))
+    elif training is None:
+        print_member(console, run, report)
     else:
-        console.print(layers_table(as_search(run), trial))
+        print_training(console, run, report, next(one for one in report.trainings if one.id == training.id))

@@ -1,4 +1,4 @@
-"""The comparison of a search's winner with baselines as people read it in a terminal."""
+"""A comparison as people read it in a terminal."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from rich.console import Console
 from nas.report.comparison import Comparison, PairedTest
 from nas.report.tables.format import compact, make_table, percent
 from nas.runs.events import FloorMeasured
-from nas.units import clock
+from nas.units import clock, counted
 
 SHOWN = {"balanced_accuracy": "balanced", "accuracy": "accuracy", "macro_f1": "macro F1", "worst_recall": "worst"}
 
 
 def print_comparison(console: Console, comparison: Comparison, plot: Path | None) -> None:
     """One table for sizes, figures and differences, what the p of so few seeds can say, and where the plot is."""
-    title = f"{comparison.run} on {comparison.data.name}: test split, %, mean ± spread over seeds"
+    title = f"{comparison.title} on {comparison.data.name}: test split, %, mean ± spread over seeds"
     numbers = ("parameters", "MACs", *SHOWN.values(), "better by", "p")
     table = make_table(title, ("run: network",), numbers)
-    against = [None, *(other.against_winner for other in comparison.others)]
+    against = [None, *(other.against_first for other in comparison.others)]
     for row, test in zip(comparison.rows, against, strict=True):
         name = f"{'* ' if test is None else ''}{row.run}: {row.name}"
         figures = [percent(row.test[figure]) for figure in SHOWN]
@@ -29,8 +29,8 @@ def print_comparison(console: Console, comparison: Comparison, plot: Path | None
     console.print(table)
     words = comparison.objective.replace("_", " ")
     lines = [
-        f"*: the search's winner, {comparison.winner.seeds} seeds. Better by: how much better it is in {words}, "
-        "the mean difference, k-th seed with k-th seed. Worst: recall of the worst class.",
+        f"*: {comparison.title}, {counted(comparison.first.seeds, 'seed')}. Better by: how much better it is in "
+        f"{words}, the mean difference, k-th seed with k-th seed. Worst: recall of the worst class.",
         *_least_p(comparison),
     ]
     for spent in comparison.compute:
@@ -45,13 +45,13 @@ def print_comparison(console: Console, comparison: Comparison, plot: Path | None
 
 def _floor_cells(comparison: Comparison, floor: FloorMeasured) -> list[str]:
     """The row of the classical method that was chosen on rank: no parameters, no seeds to pair."""
-    mean = comparison.winner.test[comparison.objective].mean
+    mean = comparison.first.test[comparison.objective].mean
     better = "" if mean is None else f"{100 * (mean - floor.test[comparison.objective]):+.1f}"
     return [f"floor: {floor.method}", "-", "-", *(f"{100 * floor.test[figure]:.1f}" for figure in SHOWN), better, ""]
 
 
 def _difference(test: PairedTest | None) -> tuple[str, str]:
-    """By how much the winner is better, and p; empty of the winner itself, and where there is no pair."""
+    """By how much the first is better, and p; empty of the first itself, and where there is no pair."""
     if test is None or test.difference is None or test.p is None:
         return "", ""
     return f"{100 * test.difference:+.1f}", f"{test.p:.3g} (n={test.pairs})"
@@ -59,7 +59,7 @@ def _difference(test: PairedTest | None) -> tuple[str, str]:
 
 def _least_p(comparison: Comparison) -> list[str]:
     """What the smallest number of pairs lets p say; nothing where there is no pair."""
-    tests = [other.against_winner for other in comparison.others]
+    tests = [other.against_first for other in comparison.others]
     least = {test.pairs: test.least_p for test in tests if test.least_p is not None}
     if not least:
         return []

@@ -71,6 +71,10 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
         "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
     ]
     lines += [f"Network {escape(text)}" for text in _fixed_networks(run)]
+    if config.keep is not None:
+        which = "best on rank" if config.data.hold_out else "first"
+        of_seeds = f"the weights of {counted(config.keep, 'seed')} of each member, the {which}"
+        lines.append(f"Keeps   {of_seeds if config.keep else 'no weights'}")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 

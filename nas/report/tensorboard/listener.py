@@ -26,8 +26,8 @@ def keep_files(event: Event, run: Run) -> None:
                     note_failure(run, run.trials[result.id])
             case SupernetStarted() | SupernetEpoch():
                 write_supernet_curves(as_search(run))
-        if isinstance(run, SearchRun) and isinstance(event, TrialEnded | WinnerChosen):
-            drop_weights(run)  # those of a study are all kept
+        if isinstance(event, TrialEnded | WinnerChosen):
+            drop_weights(run)
 
 
 def bring_up_to_date(run: Run) -> None:
@@ -36,10 +36,9 @@ def bring_up_to_date(run: Run) -> None:
         for trial in left_out(run):
             if (result := run.result(trial)) is not None:
                 write_tensorboard(run, trial, result)
-        if isinstance(run, SearchRun):
-            if run.supernet:
-                write_supernet_curves(run)
-            drop_weights(run)
+        if isinstance(run, SearchRun) and run.supernet:
+            write_supernet_curves(run)
+        drop_weights(run)
 
 
 @contextmanager

@@ -1,0 +1,98 @@
+"""One member of a baseline run as people read it in a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nas.config.recipe_rules import active_settings
+from nas.config.views import views_in_words
+from nas.report.member import MemberReport, Training
+from nas.report.study import Spread, study_report
+from nas.report.tables.format import decimal, make_table, percent
+from nas.report.tables.study import COLUMNS, study_table
+from nas.runs import StudyRun
+from nas.runs.hints import typed
+from nas.units import counted
+
+SPLITS = ("select", "rank", "test")
+
+
+def print_member(console: Console, run: StudyRun, member: MemberReport) -> None:
+    """Its network and recipe, a row a training, test figures over seeds beside published ones, what failed."""
+    _print_head(console, run, member)
+    console.print(_trainings_table(member))
+    console.print(study_table(replace(study_report(run), members=(member,))))
+    if member.reported:
+        more = typed("baseline report", run.folder)
+        _print_line(console, f"published: by the origin study on its own data; '{more}' says what differs.")
+    _print_end(console, run, member.trainings, member.name)
+
+
+def print_training(console: Console, run: StudyRun, member: MemberReport, training: Training) -> None:
+    """One training of a member: network and recipe, and its figures on every split."""
+    _print_head(console, run, member)
+    kept = f"{training.weights_bytes:,} bytes of weights are kept" if training.weights else "no weights are kept"
+    _print_line(console, f"Training {training.id}: {training.status}, {counted(training.epochs, 'epoch')}, "
+                f"{training.seconds:.1f} s, seed {training.seed}; {kept}")  # fmt: skip
+    if training.metrics:
+        table = make_table(f"Figures of {training.id}, %", ("split",), tuple(COLUMNS.values()))
+        for split in SPLITS:
+            figures = training.metrics.get(split, {})
+            table.add_row(split, *(percent(_spread(figures.get(name))) for name in COLUMNS))
+        console.print(table)
+    _print_end(console, run, (training,), training.id)
+
+
+def _print_head(console: Console, run: StudyRun, member: MemberReport) -> None:
+    trained = "all" if member.trainable == member.params else f"{member.trainable:,}"
+    settings = (
+        f"{name.replace('_', ' ')} {value}" for name, value in active_settings(member.recipe).items() if name != "flip"
+    )
+    lines = [
+        f"[bold]{member.run}:{member.name}[/bold]  {escape(member.label)}; study {member.study} on "
+        f"{escape(run.facts.data_name)}",
+        f"Network {escape(member.network)}",
+        f"        {member.params:,} parameters, {trained} of them trained; {member.macs:,} MACs; "
+        f"{member.size_bytes:,} bytes of weights; {member.peak_memory:,} bytes of activations",
+        f"Recipe  {escape(', '.join(settings))}",
+        f"        {escape(views_in_words(member.recipe, run.facts.input_shape, run.facts.mirroring))}",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _trainings_table(member: MemberReport) -> Table:
+    words = member.objective.replace("_", " ")
+    title = f"Trainings, {len(member.epochs)} of {member.planned_seeds} finished; {words} by split"
+    table = make_table(title, ("training", "status"), ("epochs", "seconds", *SPLITS, "bytes of weights"))
+    for one in member.trainings:
+        figures = [decimal(_share(one.metrics.get(split, {}).get(member.objective))) for split in SPLITS]
+        kept = f"{one.weights_bytes:,}" if one.weights else "-" if one.status == "running" else "not kept"
+        table.add_row(one.id, one.status, str(one.epochs), f"{one.seconds:.1f}", *figures, kept)
+    return table
+
+
+def _print_end(console: Console, run: StudyRun, trainings: tuple[Training, ...], part: str) -> None:
+    """What failed, and how to get the network, if that is to be had."""
+    for one in trainings:
+        if one.error:
+            console.print(f"{one.id} {one.status}: {one.error}", style="red", markup=False, highlight=False,
+                          soft_wrap=True)  # fmt: skip
+    if any(one.weights for one in trainings):
+        _print_line(console, f"To get the network:  {typed('export --out model/ --trial', run.folder, part)}")
+
+
+def _print_line(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _share(figure: object) -> float | None:
+    return float(figure) if isinstance(figure, int | float) else None
+
+
+def _spread(figure: object) -> Spread:
+    share = _share(figure)
+    return Spread.of([] if share is None else [share])

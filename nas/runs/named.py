@@ -1,0 +1,88 @@
+"""Runs and their parts as people name them: ``RUN``, ``RUN:TRIAL``, and of a baseline run ``RUN:MEMBER`` (all its
+seeds) or ``RUN:MEMBER.SEED`` (one training)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.config.run import MemberConfig
+from nas.errors import RunError, UsageError, nearest
+from nas.runs.folders import load_run
+from nas.runs.hints import RUNS, typed
+from nas.runs.run import SearchRun
+from nas.runs.study_run import StudyRun
+from nas.runs.trial_record import TrialRecord, seed_number
+
+
+@dataclass(frozen=True)
+class Named:
+    """A run, and what of it was named: a trial, or a member or training of a baseline run; None: the whole run.
+
+    Whether there is such a part is for its reader to find out.
+    """
+
+    run: SearchRun | StudyRun
+    part: str | None = None
+
+    @property
+    def text(self) -> str:
+        """As one types it."""
+        return self.run.name if self.part is None else f"{self.run.name}:{self.part}"
+
+
+def split_name(text: str) -> tuple[str, str | None]:
+    """The run and the part that ``text`` names; a run's folder may have a colon in its path."""
+    run, colon, part = text.rpartition(":")
+    return (run, part or None) if colon and "/" not in part else (text, None)
+
+
+def load_named(text: str, runs: Path = RUNS) -> Named:
+    """The run of ``RUN`` or ``RUN:PART``. RunError names the nearest."""
+    run, part = split_name(text)
+    return Named(load_run(run, runs), part)
+
+
+def load_part(text: str, run: str | None, runs: Path = RUNS) -> Named:
+    """As ``RUN:PART``, or only the part, of ``run`` (None: of the newest). UsageError if the run is named twice."""
+    named, part = split_name(text)
+    if part is None:
+        return Named(load_run(run, runs), text)
+    if run is not None:
+        raise UsageError(f"{text} names a run, and --run {run} does too: leave out one of them.")
+    return Named(load_run(named, runs), part)
+
+
+def find_member(run: StudyRun, part: str | None) -> tuple[MemberConfig, TrialRecord | None]:
+    """The member that ``part`` names, and its one training if that was named; for None the only member.
+
+    UsageError names all members if one has to be chosen, RunError the nearest if there is none such.
+    """
+    names = [member.name for member in run.config.members]
+    if part is None and len(names) == 1:
+        return run.config.members[0], None
+    if part is None:
+        raise UsageError(
+            f"Run {run.name!r} trained {len(names)} members: say which, as {run.name}:{names[0]}. Members: "
+            f"{', '.join(names)}."
+        )
+    if part in run.trials:
+        return run.config.member(run.trials[part].of), run.trials[part]
+    if part in names:
+        return run.config.member(part), None
+    member, _, seed = part.rpartition(".")
+    if member in names and seed in map(str, range(1, run.config.seeds + 1)):
+        raise RunError(f"Training {part} of run {run.name!r} has not started yet: {typed('status --run', run.folder)}")
+    if member in names:
+        raise RunError(f"Run {run.name!r} trains {member} with seeds 1 to {run.config.seeds}: it has no {part}.")
+    raise RunError(
+        f"Run {run.name!r} has no member or training {part!r}.{nearest(part, [*names, *run.trials])} "
+        f"Members: {', '.join(names)}."
+    )
+
+
+def best_first(run: StudyRun, member: str) -> list[TrialRecord]:
+    """The finished trainings of a member, the best on rank first. Where no image was held out, rank was trained on and
+    may choose nothing: then by the number of the seed."""
+    trials = [trial for trial in run.ranked() if trial.of == member]
+    return trials if run.config.data.hold_out else sorted(trials, key=lambda trial: seed_number(trial.id))
