@@ -79,6 +79,23 @@ def new_folder(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def new_files(*paths: Path) -> Iterator[list[Path]]:
+    """Empty files to fill, which get the names ``paths`` at the end of the block, the last one last; if the block
+    raises, nothing is left. OSError if that cannot be done, FileExistsError if one of ``paths`` is there by then.
+
+    The folders above must exist. A kill at the very end may leave the first ones without the last.
+    """
+    with contextlib.ExitStack() as stack:
+        temporary = [stack.enter_context(_claimed(path, Path.touch)) for path in paths]
+        yield temporary
+        for path in paths:
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        for written, path in zip(temporary, paths, strict=True):
+            written.replace(path)
+
+
+@contextlib.contextmanager
 def scratch_folder(name: str, *, before_removal: Callable[[Path], object] | None = None) -> Iterator[Path]:
     """An empty folder among the system's temporary files, gone at the end of the block; what a kill leaves goes when
     the next one called ``name`` is made, after ``before_removal`` (see ``remove_leftovers``)."""

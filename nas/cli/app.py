@@ -242,6 +242,12 @@ def data(
     plot: Annotated[
         Text, option("Draw examples of each class, as they are and as prepared: sheet.png.", "FILE")
     ] = None,
+    oversample: Annotated[
+        Text, option("With --write: fill up rare classes of train by random, smote, borderline-smote...", "NAME")
+    ] = None,
+    write: Annotated[
+        Text, option("Write the splits as a new set, a folder of images or an .npz file.", "FOLDER|FILE.npz")
+    ] = None,
     json: Json = False,
     **data_flags: Any,
 ) -> None:

@@ -30,9 +30,11 @@ def silence_output() -> None:
 
 
 @contextmanager
-def decoding(console: Console, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+def decoding(
+    console: Console, quiet: bool, what: str = "decoding images"
+) -> Iterator[Callable[[int, int], None] | None]:
     """A bar that moves until the block ends, so that a terminal never looks dead; it counts images, if there are many
-    to decode."""
+    of which to do ``what``."""
     if quiet or not console.is_terminal:
         yield None
         return
@@ -40,5 +42,5 @@ def decoding(console: Console, quiet: bool) -> Iterator[Callable[[int, int], Non
 
     with Progress(console=console, transient=True) as bar:
         bar.add_task("preparing", total=None)
-        task = bar.add_task("decoding images", total=None, visible=False)
+        task = bar.add_task(what, total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

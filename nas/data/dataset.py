@@ -48,7 +48,8 @@ class Dataset:
     ``key`` names the content and everything that changes the splits: equal keys mean equal splits.
     ``input_shape`` is (C, H, W). ``counts`` holds, for each split, the number of images of each class.
     ``cache_path`` is the folder of the decoded arrays; what is derived from them may be cached there too.
-    ``levels`` are black and white of images deeper than 8 bits; None where there are none.
+    ``levels`` are black and white of images deeper than 8 bits; None where there are none. ``grouped_by`` says in words
+    what keeps images together; "": nothing.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Dataset:
     labels: npt.NDArray[np.int64] = field(repr=False, compare=False)  # of all cached images
     levels: Levels | None = None
     remarks: tuple[str, ...] = ()  # what should be known of how it was read and split
+    grouped_by: str = ""
 
     def split(self, name: SplitName) -> Split:
         """One split; its images stay in the file, whose pages are shared, until they are read."""

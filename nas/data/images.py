@@ -60,6 +60,15 @@ def decode_array(pixels: npt.NDArray[Any], target: Preprocessing) -> npt.NDArray
     return fitted(Image.fromarray(pixels), target.channels, target.height, target.width, target.fit)
 
 
+def png_of(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Pixels (C, H, W) as a PNG file, grey or RGB; ``decode_file`` gives them back exactly."""
+    content = io.BytesIO()
+    Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(
+        content, "PNG"
+    )
+    return content.getvalue()
+
+
 def reason(error: Exception) -> str:
     """Why an image is broken, in a few words."""
     if isinstance(error, UnidentifiedImageError):

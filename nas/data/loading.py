@@ -35,6 +35,7 @@ from nas.data.validation import (
     proposed_size,
     split_remarks,
     structure_faults,
+    synthetic_remarks,
 )
 from nas.errors import DataError
 
@@ -213,6 +214,7 @@ def _without(found: Found, failed: Mapping[int, str]) -> Found:
         names=[found.names[row] for row in good],
         kinds=found.kinds[good],
         groups=None if found.groups is None else found.groups[good],
+        synthetic=None if found.synthetic is None else found.synthetic[good],
         broken=tuple(sorted([*found.broken, *broken])),
         read=None,
     )
@@ -237,6 +239,7 @@ def _concluded(
     if rows:
         rows = _thinned(config, selection, rows)
         remarks += split_remarks(selection.classes, _counts(selection, rows), splits.copies)
+        remarks += synthetic_remarks(found.synthetic, selection.own_parts, rows, ignores_val=config.ignore_val)
     return _Examined(
         name, found, selection, survey, choice.target, folder, splits.faults, tuple(remarks), rows, choice.proposal,
         identical, splits.copies,
@@ -326,6 +329,7 @@ def _dataset(config: DataConfig, examined: _Examined, folder: Path) -> Dataset:
         labels=selection.labels,
         levels=target.levels,
         remarks=examined.remarks,
+        grouped_by=examined.found.grouped_by,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nas.data.sources.base import Found, Header, Unread
 
-VERSION = "1"  # of the text, and of how headers are read
+VERSION = "2"  # of the text, and of how headers are read
 
 
 def written(found: Found) -> str:
@@ -29,6 +29,7 @@ def written(found: Found) -> str:
             "groups": None if found.groups is None else found.groups.tolist(),
             "grouped_by": found.grouped_by,
             "remarks": found.remarks,
+            "synthetic": None if found.synthetic is None else np.flatnonzero(found.synthetic).tolist(),
         }
     )
 
@@ -36,6 +37,9 @@ def written(found: Found) -> str:
 def read(text: str) -> Found:
     """What was written."""
     kept = json.loads(text)
+    synthetic = None if kept["synthetic"] is None else np.zeros(len(kept["labels"]), dtype=bool)
+    if synthetic is not None:
+        synthetic[kept["synthetic"]] = True
     return Found(
         classes=tuple(kept["classes"]),
         labels=np.array(kept["labels"], dtype=np.int64),
@@ -51,6 +55,7 @@ def read(text: str) -> Found:
         groups=None if kept["groups"] is None else np.array(kept["groups"], dtype=np.int64),
         grouped_by=kept["grouped_by"],
         remarks=tuple(kept["remarks"]),
+        synthetic=synthetic,
     )
 
 

@@ -213,6 +213,28 @@ def split_remarks(classes: Sequence[str], counts: dict[str, list[int]], together
     return tuple(notes)
 
 
+def synthetic_remarks(
+    synthetic: npt.NDArray[np.bool_] | None, own_parts: Sequence[int], rows: Mapping[str, Rows], *, ignores_val: bool
+) -> tuple[str, ...]:
+    """What a user should know of splits of a set that was oversampled before: that validation and test images of its
+    own are sound, and that those split off here are not."""
+    if synthetic is None or not synthetic.any():
+        return ()
+    count = f"{synthetic[rows['train']].sum():,} of the {counted(len(rows['train']), 'training image')} are synthetic"
+    lacking = [part for part in (VAL, TEST) if part not in own_parts]
+    if not lacking:
+        return (f"{count}: the set was oversampled after its splits were made, and has val and test of its own",)
+    names = [*(["select", "rank"] if VAL in lacking else []), *(["test"] if TEST in lacking else [])]
+    inside = counted(sum(int(synthetic[rows[name]].sum()) for name in names), "synthetic image")
+    instead = "give the set as it was before, with --oversample"
+    way = f"leave out --ignore-val, or {instead}" if ignores_val and lacking == [VAL] else instead
+    return (
+        f"{count}: the set was oversampled before {', '.join(names)} {'are' if names[1:] else 'is'} split off here. "
+        f"There are {inside} among these, and images that some of train were made from, so that figures on them are "
+        f"too good: {way}",
+    )
+
+
 def broken_faults(selection: Selection) -> list[str]:
     """The files that should be images and are not."""
     broken, total = selection.broken, int(selection.present.sum())

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import struct
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +301,9 @@ def test_npz_floats_strings_and_numeric_order(tmp_path: Path) -> None:
         ({"test_images": np.zeros((3, 9, 9), np.uint8), "test_labels": np.arange(3)}, ["must agree"]),
         ({"test_images": np.zeros((3, 8, 9), float), "test_labels": np.arange(3)}, ["float64; they must agree"]),
         ({"images": np.zeros((0, 8, 8), np.uint8), "labels": np.zeros(0, int)}, ["There are no images"]),
+        ({"class_names": np.array(["a", "b"])}, ["has 2 names, for labels from 0 to 1, and labels go from 0 to 2"]),
+        ({"class_names": np.array(["a", "b", "a"])}, ["must be different strings, one a class, and is <U1 (3,)"]),
+        ({"synthetic": np.full(40, 2)}, ["must be 0 or 1 for each of the 40 training images, and is int64 (40,)"]),
     ],
 )
 def test_npz_faults(tmp_path: Path, change: dict[str, Any], expected: list[str]) -> None:
@@ -350,48 +350,3 @@ def test_npz_that_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "set.npz").write_bytes(content)
     (message,) = faults(tmp_path, source=str(tmp_path / "set.npz"))
     assert "cannot be read" in message and "numpy.savez" in message
-
-
-# ---- torchvision, with files as it downloads them, and without a network
-
-
-def write_idx(path: Path, array: np.ndarray[Any, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    path.write_bytes(header + array.astype(np.uint8).tobytes())
-
-
-def test_emnist_letters_stand_upright(tmp_path: Path) -> None:
-    upright = np.zeros((12, 28, 28), dtype=np.uint8)
-    upright[:, 3, :20] = 255  # a horizontal stroke near the top
-    raw = tmp_path / "cache" / "torchvision" / "EMNIST" / "raw"
-    for part in ("train", "test"):
-        write_idx(raw / f"emnist-letters-{part}-images-idx3-ubyte", upright.transpose(0, 2, 1))
-        write_idx(raw / f"emnist-letters-{part}-labels-idx1-ubyte", np.array([1, 2] * 6))
-    opened = open_data(config(tmp_path, source="emnist-letters", allow_duplicates=True))
-    assert opened.classes == ("a", "b") and opened.input_shape == (1, 28, 28)  # no class 'N/A'
-    assert opened.counts["test"] == [6, 6] and (opened.split("test").images == upright[0]).all()
-
-
-def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for scheme in ("http", "https"):
-        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
-        monkeypatch.setenv(f"{scheme.upper()}_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setattr(urllib.request, "_opener", None)  # one that a test before used knows no proxies
-    monkeypatch.chdir(write_classes(tmp_path / "here", a=1).parent)
-    Path("mnist").symlink_to(".")
-    for name in ("mnist", "cifar10"):
-        (message,) = faults(tmp_path, source=name)
-        assert "could not be downloaded" in message and "refused" in message
-        assert str(tmp_path / "cache" / "torchvision") in message and "--data digits" in message
-        assert ("--data ./mnist" in message) == (name == "mnist")
-
-
-def test_damaged_download(tmp_path: Path) -> None:
-    raw = tmp_path / "cache" / "torchvision" / "KMNIST" / "raw"
-    for part in ("train", "t10k"):
-        write_idx(raw / f"{part}-images-idx3-ubyte", np.zeros((4, 28, 28)))
-        write_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(4))
-    (raw / "t10k-labels-idx1-ubyte").write_bytes(gzip.compress(b"damaged"))
-    (message,) = faults(tmp_path, source="kmnist")
-    assert "remove damaged ones" in message and str(raw.parent.parent) in message

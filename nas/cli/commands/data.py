@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas.cli.commands.output import console, print_json
 from nas.cli.parsing import Flags, data_config
 from nas.cli.terminal import decoding
 from nas.config import DataConfig, raise_all
+from nas.config.recipe_rules import check_name
 from nas.data import DataReport
 from nas.errors import attempt
+
+if TYPE_CHECKING:
+    from nas.data.writing import WrittenSet
 
 
 def data_command(flags: Flags) -> None:
@@ -17,11 +22,12 @@ def data_command(flags: Flags) -> None:
     from nas.data import describe_data
     from nas.report.contact_sheet import check_picture
     from nas.report.documents import document
-    from nas.report.tables.data import print_data
+    from nas.report.tables.data import print_data, print_written
 
     faults: list[str] = []
     if flags["plot"] is not None:
         attempt(lambda: check_picture(Path(flags["plot"])), faults)
+    _check_writing(flags, faults)
     config = data_config(flags, faults)
     raise_all(faults)
     assert config is not None
@@ -30,13 +36,42 @@ def data_command(flags: Flags) -> None:
     drawn = flags["plot"] is not None and report.preprocessing is not None
     if drawn:
         _draw(Path(flags["plot"]), config, report, quiet=flags["json"])
-    if flags["json"]:
-        print_json(document(report) | ({"plot": flags["plot"]} if drawn else {}))
-    else:
+    if not flags["json"]:
         print_data(console, report)
         if drawn:
             console.print(f"Picture: {flags['plot']}", highlight=False, soft_wrap=True, markup=False)
+    written = _write(config, flags) if flags["write"] is not None and not report.faults else None
+    if flags["json"]:
+        more = {"plot": flags["plot"]} if drawn else {}
+        print_json(document(report) | more | ({"written": document(written)} if written else {}))
+    elif written:
+        print_written(console, written, config)
     raise_all(list(report.faults))
+
+
+def _check_writing(flags: Flags, faults: list[str]) -> None:
+    """What cannot be written, or not so, goes into ``faults``."""
+    from nas.data.writing import check_target
+
+    if name := flags["oversample"]:
+        faults += check_name("oversampling", name)
+        if flags["write"] is None:
+            faults.append(
+                "--oversample says what --write adds: give --write FOLDER or --write FILE.npz too. A search "
+                f"oversamples by itself: nasctl search --oversample {name}."
+            )
+    if flags["write"] is not None:
+        attempt(lambda: check_target(Path(flags["write"]), flags["data"]), faults)
+
+
+def _write(config: DataConfig, flags: Flags) -> WrittenSet:
+    """The splits as a set of their own."""
+    from nas.data import open_data
+    from nas.data.writing import write_set
+
+    data = open_data(config)
+    with decoding(console, flags["json"], "writing images") as progress:
+        return write_set(config, data, flags["oversample"] or "none", Path(flags["write"]), progress=progress)
 
 
 def _draw(path: Path, config: DataConfig, report: DataReport, *, quiet: bool) -> None:

@@ -8,7 +8,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -73,7 +73,7 @@ def _write(made: Iterator[Synthetic], split: Split, folder: Path) -> None:
     labels = [split.labels[:0]]
     warnings: list[str] = []
     with (folder / "images.npy").open("wb") as file:
-        _write_header(file, (0, *split.stored.shape[1:]))
+        write_header(file, (0, *split.stored.shape[1:]))
         start = file.tell()
         for piece in made:
             file.write(np.ascontiguousarray(piece.images).data)
@@ -81,12 +81,13 @@ def _write(made: Iterator[Synthetic], split: Split, folder: Path) -> None:
             warnings += piece.warnings
         joined = np.concatenate(labels)
         file.seek(0)
-        _write_header(file, (len(joined), *split.stored.shape[1:]))  # numpy leaves room for a longer first number
+        write_header(file, (len(joined), *split.stored.shape[1:]))  # numpy leaves room for a longer first number
         assert file.tell() == start
     np.save(folder / "labels.npy", joined)
     (folder / SEAL).write_text(json.dumps({"files": seal(folder), "warnings": warnings}))
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+def write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    """What stands before the uint8 pixels of an array of this shape in an ``.npy`` file."""
     header = {"descr": npy.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
     npy.write_array_header_1_0(file, header)

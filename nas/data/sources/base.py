@@ -69,6 +69,7 @@ class Found:
     groups: npt.NDArray[np.int64] | None = None  # (N,): images of one group never stand in two splits
     grouped_by: str = ""  # what made the groups, for people
     remarks: tuple[str, ...] = ()  # what else should be known of how they were read
+    synthetic: npt.NDArray[np.bool_] | None = None  # (N,): which an oversampler made; None: nobody says
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:

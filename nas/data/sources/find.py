@@ -13,8 +13,9 @@ from nas.data.sources.grouped import Grouped
 from nas.data.sources.npz import Npz
 from nas.data.sources.tables.label_file import LabelFile
 from nas.data.sources.tables.table import SUFFIXES as TABLES
-from nas.data.sources.torchvision_sets import NAMED, Named
+from nas.data.sources.torchvision_sets import NAMED, Named, which_emnist
 from nas.data.sources.tree import Patterns
+from nas.data.sources.written import TABLE, WrittenFolder, is_written
 from nas.errors import DataError, nearest
 
 
@@ -29,6 +30,8 @@ def find_source(config: DataConfig, cache_root: Path) -> Source:
     told = [name for name in ("match", "ignore", "class_level") if getattr(config, name)]
     if told and not isinstance(source, Folder):
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in told)
+        if isinstance(source, WrittenFolder):
+            raise DataError(f"{flags} chooses files by name, and {config.source} is read by its {TABLE}: leave it out.")
         raise DataError(f"{flags} is about files in folders, and {config.source} is no folder: leave it out.")
     if isinstance(source, LabelFile):
         return source
@@ -55,22 +58,32 @@ def _named(config: DataConfig, cache_root: Path) -> Source:
         is_folder, is_there = bool(text) and path.is_dir(), bool(text) and path.exists()
     except OSError as error:  # a name that is too long, a folder above it that is closed to us
         raise DataError(f"{text} cannot be read: {error.strerror}. Give a path that can.") from error
+    written = path.parent if path.name == TABLE and not config.columns else path
+    if is_there and is_written(written):
+        return WrittenFolder(written)
     if is_folder:
         return Folder(path, Patterns.of(config.match, config.ignore), config.class_level)
     if is_there and path.suffix.lower() == ".npz":
         return Npz(path)
     if is_there and path.suffix.lower() in TABLES:
         return LabelFile(path, config.column_of, config.group)
-    names = ["digits", *NAMED]
+    raise _no_source(text, path, is_there=is_there)
+
+
+def _no_source(text: str, path: Path, *, is_there: bool) -> DataError:
+    """What is wrong with a name or path that means no data set."""
     if is_there and (what := what_else(path)):
-        raise DataError(f"{text} cannot be read: {what}. Get it again, or unpack it by hand and give the folder.")
+        return DataError(f"{text} cannot be read: {what}. Get it again, or unpack it by hand and give the folder.")
     if is_there:
-        raise DataError(
+        return DataError(
             f"{text} is a file that holds no data set we can read. Give a folder of images or an archive of one "
             "(.zip, .tar, .tar.gz), an .npz file with the arrays 'images' and 'labels', or a .csv file with the "
             "columns 'path' and 'label'."
         )
-    raise DataError(
+    if text.lower() == "emnist":
+        return DataError(which_emnist())
+    names = ["digits", *NAMED]
+    return DataError(
         f"There is no folder, .npz file or built-in data set {text!r}.{nearest(text, names)} "
         f"Give the path of a folder or file that exists, or one of: {', '.join(names)}."
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from nas.errors import DataError
 
 Array = npt.NDArray[Any]
 _KINDS = {"images": ("images", "image", "imgs", "x", "data"), "labels": ("labels", "label", "y", "targets", "target")}
+CLASS_NAMES, SYNTHETIC = "class_names", "synthetic"  # arrays that say more of labels and of images to train on
 _LAYOUTS = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 
 
@@ -38,7 +40,7 @@ class Npz:
 
     def look(self, progress: Progress | None) -> Found:
         """Load and check the arrays. DataError with everything that is wrong with them."""
-        arrays, others = _load(self.path)
+        arrays, more, others = _load(self.path)
         faults: list[str] = []
         own = [part for part in (TRAIN, VAL, TEST) if any((part, kind) in arrays for kind in _KINDS)] or [TRAIN]
         pairs = [_pair(arrays, others, part, faults) for part in own]
@@ -47,14 +49,18 @@ class Npz:
         for pair in pairs[1:]:
             faults += _disagreements(first, pair)
         _raise(self.path, faults)
-        names, indices = np.unique(np.concatenate([pair.labels for pair in pairs]), return_inverse=True)
-        return found_in_arrays(
+        counts = [len(pair.labels) for pair in pairs]
+        labels, classes = _named(np.concatenate([pair.labels for pair in pairs]), more.get(CLASS_NAMES), faults)
+        synthetic = _marked(more.get(SYNTHETIC), counts[0] if own[0] == TRAIN else 0, sum(counts), faults)
+        _raise(self.path, faults)
+        found = found_in_arrays(
             np.concatenate([pair.images for pair in pairs]),
-            indices.astype(np.int64),
-            parts=np.repeat(np.array(own, dtype=np.uint8), [len(pair.labels) for pair in pairs]),
-            classes=[str(name) for name in names],
+            labels,
+            parts=np.repeat(np.array(own, dtype=np.uint8), counts),
+            classes=classes,
             origin="npz",
         )
+        return replace(found, synthetic=synthetic)
 
 
 class _Pair(NamedTuple):
@@ -81,8 +87,8 @@ def _meaning(name: str) -> tuple[int, str] | None:
     return None
 
 
-def _load(path: Path) -> tuple[dict[tuple[int, str], tuple[str, Array]], str]:
-    """The arrays by part and kind, each with its name; and all arrays that there are, in words."""
+def _load(path: Path) -> tuple[dict[tuple[int, str], tuple[str, Array]], dict[str, Array], str]:
+    """The arrays by part and kind, each with its name; those that say more; and all that there are, in words."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -97,12 +103,52 @@ def _load(path: Path) -> tuple[dict[tuple[int, str], tuple[str, Array]], str]:
                         )
                     arrays[meaning] = name, archive[name]
             is_whole = all((part, kind) in arrays for part, _ in arrays for kind in _KINDS) and bool(arrays)
-            return arrays, "" if is_whole else ", ".join(_described(archive, name) for name in archive.files)
+            more = {name: array for name in (CLASS_NAMES, SYNTHETIC) if (array := _plain(archive, name)) is not None}
+            return arrays, more, "" if is_whole else ", ".join(_described(archive, name) for name in archive.files)
     except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise
         advice = "Write it again with numpy.savez and plain arrays (images of numbers, whole numbers or strings)"
         raise DataError(f"{path} cannot be read as an .npz file: {error}. {advice}.") from error
+
+
+def _plain(archive: Any, name: str) -> Array | None:
+    """An array that may be missing; None too for one of objects, which only a program that trusts it can read."""
+    try:
+        return np.asarray(archive[name]) if name in archive.files else None
+    except ValueError:
+        return None
+
+
+def _named(labels: Array, given: Array | None, faults: list[str]) -> tuple[npt.NDArray[np.int64], Sequence[str]]:
+    """Labels (N,) as indices, and what the classes are called: as the labels are, or by the names ``given`` of the
+    numbers from 0 on."""
+    names, indices = np.unique(labels, return_inverse=True)
+    if given is None or labels.dtype.kind == "U" or not len(labels):
+        return indices.astype(np.int64), [str(name) for name in names]
+    if given.ndim != 1 or given.dtype.kind != "U" or len(set(given.tolist())) < len(given):
+        faults.append(f"{CLASS_NAMES} must be different strings, one a class, and is {given.dtype} {given.shape}")
+    elif names[0] < 0 or names[-1] >= len(given):
+        faults.append(
+            f"{CLASS_NAMES} has {len(given)} names, for labels from 0 to {len(given) - 1}, and labels go from "
+            f"{names[0]} to {names[-1]}"
+        )
+    return labels, [str(name) for name in given.ravel()]
+
+
+def _marked(given: Array | None, num_train: int, count: int, faults: list[str]) -> npt.NDArray[np.bool_] | None:
+    """Which of all images an oversampler made, if that was said of those to train on, which come first."""
+    if given is None:
+        return None
+    if given.shape != (num_train,) or given.dtype.kind not in "biu" or not np.isin(given, (0, 1)).all():
+        faults.append(
+            f"{SYNTHETIC} must be 0 or 1 for each of the {num_train} training images, and is {given.dtype} "
+            f"{given.shape}"
+        )
+        return None
+    synthetic = np.zeros(count, dtype=bool)
+    synthetic[:num_train] = given
+    return synthetic
 
 
 def _described(archive: Any, name: str) -> str:

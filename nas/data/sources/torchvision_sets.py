@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +16,17 @@ from nas.data.cache import OUR_DISK, writing
 from nas.data.sources.arrays import found_in_arrays
 from nas.data.sources.base import TEST, TRAIN, Found, Progress
 from nas.errors import DataError
-from nas.files import locked
+from nas.files import locked, write_atomically
 
 Part = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]  # images (N, H, W[, 3]), labels (N,)
-_EMNIST = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
+_EMNIST = {  # its six sets, by what torchvision calls their split
+    "byclass": "62 classes, digits and letters in both cases",
+    "bymerge": "47, letters of one shape in both cases together",
+    "balanced": "47, as many images of each",
+    "letters": "26, without their case",
+    "digits": "10",
+    "mnist": "10, as many images as MNIST",
+}
 
 # Our name -> torchvision's class, and whether that takes split="test" instead of train=False.
 NAMED: dict[str, tuple[str, bool]] = {
@@ -32,6 +40,12 @@ NAMED: dict[str, tuple[str, bool]] = {
     "stl10": ("STL10", True),
     "usps": ("USPS", False),
 }
+
+
+def which_emnist() -> str:
+    """What is said to somebody who asks for EMNIST without saying which."""
+    ways = "".join(f"\n  --data emnist-{split:10}{what}" for split, what in _EMNIST.items())
+    return f"EMNIST is six sets. Say which:{ways}"
 
 
 class Named:
@@ -80,8 +94,10 @@ class Named:
         build: Callable[..., Any] = getattr(torchvision.datasets, class_name)
         options: dict[str, str | bool] = {"split": "train" if train else "test"} if takes_split else {"train": train}
         if class_name == "EMNIST":
-            options["split"] = self.name.removeprefix("emnist-")
+            options["split"] = self._emnist
         try:
+            if class_name == "EMNIST":
+                _unpack_beside(self.folder / "EMNIST" / "raw", self._emnist)
             with contextlib.redirect_stdout(sys.stderr):
                 return build(root=str(self.folder), download=True, **options)
         except Exception as error:  # damaged files make torchvision raise nearly anything, assertions too
@@ -94,11 +110,23 @@ class Named:
         local = Path(self.name)
         instead = f"use your folder with --data ./{local}" if local.is_dir() else "use a folder of images"
         class_name, _ = NAMED[self.name]
+        files = f"torchvision's files for {class_name} in {self.folder}"
+        if class_name == "EMNIST":
+            import torchvision
+
+            files = (
+                f"gzip.zip from {torchvision.datasets.EMNIST.url}, or the four files emnist-{self._emnist}-*-ubyte out "
+                f"of it, packed as they are (.gz) or not, in {self.folder / 'EMNIST' / 'raw'}"
+            )
         return (
             f"The data set {self.name!r} is not in the cache and could not be downloaded ({why}). Connect to "
-            f"the network and try again, or put torchvision's files for {class_name} in {self.folder} "
+            f"the network and try again, or put {files} "
             f"(remove damaged ones first), or {instead}, or --data digits, which needs no download."
         )
+
+    @property
+    def _emnist(self) -> str:
+        return self.name.removeprefix("emnist-")
 
     def _classes(self, count: int) -> list[str]:
         import torchvision
@@ -106,8 +134,16 @@ class Named:
         class_name, _ = NAMED[self.name]
         dataset = getattr(torchvision.datasets, class_name)
         if class_name == "EMNIST":
-            return list(dataset.classes_split_dict[self.name.removeprefix("emnist-")])
+            return list(dataset.classes_split_dict[self._emnist])
         if class_name in ("CIFAR10", "CIFAR100"):
             return self._load(train=False).classes  # type: ignore[no-any-return]
         names = getattr(dataset, "classes", None)
         return list(names) if names and len(names) == count else [str(label) for label in range(count)]
+
+
+def _unpack_beside(folder: Path, split: str) -> None:
+    """Unpack the ``.gz`` files of an EMNIST set that somebody put there; torchvision itself unpacks the whole archive
+    alone. Damaged ones raise what gzip says."""
+    for packed in folder.glob(f"emnist-{split}-*-ubyte.gz"):
+        if not packed.with_suffix("").exists():
+            write_atomically(packed.with_suffix(""), gzip.decompress(packed.read_bytes()))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from rich.console import Console
 from rich.text import Text
 
+from nas.config import DataConfig
 from nas.data import DataReport
 from nas.data.dataset import SPLIT_NAMES, Pair
 from nas.data.sources.base import PARTS
+from nas.data.writing import WrittenSet
 from nas.report.tables.format import make_table
 from nas.units import counted, memory
 
@@ -48,6 +51,23 @@ def print_data(console: Console, report: DataReport) -> None:
             console.print(f"  {broken.name}: {broken.reason}", highlight=False, soft_wrap=True, markup=False)
         if len(report.broken) > MOST_BROKEN:
             console.print(f"  ... and {len(report.broken) - MOST_BROKEN:,} more")
+
+
+def print_written(console: Console, written: WrittenSet, config: DataConfig) -> None:
+    """What was written, what could not be kept, and how to search on it."""
+    counts = {part: sum(of_classes) for part, of_classes in written.counts.items()}
+    lines = [
+        f"Written: {written.path}, {counted(counts['train'], 'training image')}, {written.num_synthetic:,} of them "
+        f"synthetic; {counts['val']:,} of val (select and rank), {counts['test']:,} of test",
+        f"Which are synthetic: {written.table}",
+        *(f"{note[:1].upper()}{note[1:]}." for note in written.notes),
+    ]
+    again = " --allow-duplicates" if config.allow_duplicates else ""
+    lines.append(
+        f"Search on it: nasctl search --space resnet --max-params 80k --data {quote(str(written.path))}{again}"
+    )
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _facts(report: DataReport) -> Iterator[str]:
