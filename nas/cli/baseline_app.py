@@ -87,13 +87,19 @@ def run_study(
 @baseline.command("report")
 def report(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name or folder. [default: the newest]")] = None,
+    filters: Annotated[Text, option("So many filters of each layer are drawn. [default: 16]", "N")] = None,
+    layers: Annotated[
+        Text,
+        option("Filters of these layers: names, or numbers as the pictures have them. [default: all above 1x1]", "A,B"),
+    ] = None,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
     """The table of a baseline run; pictures go to its folder report/."""
+    flags = all_flags(locals())
     from nas.cli.commands.baseline import report_command
 
-    report_command(run, runs, as_json=json)
+    report_command(flags)
 
 
 def compare(

@@ -25,12 +25,13 @@ def run_study(
     listeners: Sequence[Listener],
     open_executor: OpenExecutor,
     *,
-    find: Callable[[StudySearch], SearchRun],
+    find: Callable[[StudySearch], SearchRun] | None = None,
     watch: Watch = OFF,
 ) -> StudyRun:
     """Carry out, or go on with, the study in ``log``; ``run``, which is what it says, as it then stands.
 
-    ``find`` carries out one of its searches, or goes on with it; what these find is trained with the other members.
+    ``find`` carries out one of its searches, or goes on with it, and is needed where it makes any; what these find is
+    trained with the other members.
     Every training is a finished fixed recipe of its own and nothing is chosen between them, so each is scored on
     the test split once, at its end. Raises SearchStopped if some failed, after the others were trained, or after
     too many in a row; trainings that failed start again when the run is resumed. A KeyboardInterrupt passes
@@ -41,6 +42,7 @@ def run_study(
     journal = Journal(run, log, listeners, watch=watch)
     with session(journal, len(slots)):
         for search in run.searches_left:
+            assert find is not None
             if _is_late(journal):
                 break
             journal.tell(StudySearchBegins(search.name))

@@ -68,12 +68,12 @@ def against_words(one: Against) -> str:
 
 
 def draw_rivals(run: StudyRun, report: StudyReport) -> list[Path]:
-    """Parameters against accuracy and macro F1, a picture each in the run's folder ``report``; none without rivals."""
+    """Parameters against accuracy and macro F1, a picture each in the run's folder ``report``; none without rivals. The
+    folder is there."""
     rows = [row for row in report.members if row.seeds]
     if not any(row.chosen for row in rows):
         return []
     folder = run.folder / "report"
-    folder.mkdir(exist_ok=True)
     ways = list(dict.fromkeys(row.recipe.oversampling for row in rows))
     files = []
     for figure in ("accuracy", "macro_f1"):

@@ -1,21 +1,17 @@
-"""What a baseline run found: its report, and pictures, derived from its log."""
+"""What a baseline run found: its report, derived from its log."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
-
-import numpy as np
 
 from nas.config import Recipe
 from nas.config.recipe import Figures
 from nas.config.run import MemberConfig
 from nas.runs import StudyRun, TrialRecord
 from nas.runs.trial_record import seed_number
-from nas.units import counted
 
 REPORTED = (
     "accuracy", "weighted_precision", "weighted_f1", "macro_precision", "macro_recall", "macro_f1", "balanced_accuracy",
@@ -177,37 +173,3 @@ def agreement(accuracies: Sequence[tuple[float | None, float | None]]) -> Agreem
     from scipy.stats import spearmanr  # takes a second
 
     return Agreement(float(spearmanr(published, ours).statistic), len(both))
-
-
-def write_pictures(run: StudyRun) -> list[Path]:
-    """Draw the report's pictures into the run's folder; the files. None of a study without a finished training."""
-    from nas.report.plots import confusion_plot, curves_plot, recall_plot
-
-    trials = {member.name: finished(run, member.name) for member in run.config.members}
-    trials = {name: found for name, found in trials.items() if found}
-    if not trials:
-        return []
-    folder = run.folder / "report"
-    folder.mkdir(exist_ok=True)
-    seeds = counted(run.config.seeds, "seed")
-    title = f"{run.config.study} on {run.facts.data_name}, {seeds}"
-    classes, counts = run.facts.classes, run.facts.counts["train"]
-    recalls = {
-        name: [float(recall) for recall in np.mean([t.metrics["test"]["recall_by_class"] for t in found], axis=0)]
-        for name, found in trials.items()
-    }
-    files = [folder / "recall-by-class.png", folder / "learning-curves.png"]
-    recall_plot(files[0], f"Test recall by class: {title}", classes, counts, recalls)
-    objective = run.config.objective
-    histories = {name: [run.history(trial) for trial in found] for name, found in trials.items()}
-    losses, scores = (
-        {name: [[row[key] for row in history] for history in found] for name, found in histories.items()}
-        for key in ("train_loss", f"select_{objective}")
-    )
-    curves_plot(files[1], f"Learning curves: {title}", losses, scores, objective.replace("_", " "))
-    for name, found in trials.items():
-        matrices = [t.metrics["test"]["confusion"] for t in found if "confusion" in t.metrics["test"]]
-        if matrices:
-            files.append(folder / f"confusion-{name}.png")
-            confusion_plot(files[-1], f"{name}: {title}, test images of all seeds", classes, np.sum(matrices, axis=0))
-    return files

@@ -11,7 +11,7 @@ from baselines.studies import STUDIES
 from nas import api
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.commands.search import stoppable, tell_outcome
-from nas.cli.parsing import Flags, classical_request, study_request
+from nas.cli.parsing import Flags, classical_request, positive, study_request
 from nas.cli.terminal import decoding
 from nas.config import raise_all
 from nas.errors import UsageError, attempt
@@ -82,13 +82,23 @@ def _score_classical(flags: Flags) -> None:
         print_classical(console, dataset, scores, request.objective)
 
 
-def report_command(name: str | None, runs: str, *, as_json: bool) -> None:
+def report_command(flags: Flags) -> None:
     """The report of a baseline run, also of one that is not finished. Pictures are drawn anew."""
-    run = as_study(load_run(name, Path(runs)))
-    if as_json:
-        print_json(outcome_document(run))
+    from nas.report.filters import FilterChoice, layers_of
+
+    faults: list[str] = []
+    run = attempt(lambda: as_study(load_run(flags["run"], Path(flags["runs"]))), faults)
+    count = attempt(lambda: positive("filters", flags["filters"]), faults)
+    layers = tuple(name for typed in (flags["layers"] or "").split(",") if (name := typed.strip()))
+    filters = FilterChoice(count or FilterChoice.count, layers)
+    if run is not None and layers:
+        attempt(lambda: layers_of(run, filters), faults)
+    raise_all(faults)
+    assert run is not None
+    if flags["json"]:
+        print_json(outcome_document(run, filters))
     else:
-        show_outcome(run)
+        show_outcome(run, filters)
 
 
 def compare_command(name: str, others: list[str], runs: str, plot: str | None, *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.cli.parsing import Flags, data_config
 from nas.cli.terminal import Terminal
@@ -14,34 +14,37 @@ from nas.report import run_document
 from nas.report.documents import Document, document
 from nas.runs import SearchRun, StudyRun
 
+if TYPE_CHECKING:
+    from nas.report.filters import FilterChoice
+
 console = Terminal()
 
 
-def outcome_document(run: SearchRun | StudyRun) -> Document:
-    """What a run found, as JSON; of a study with its pictures drawn."""
+def outcome_document(run: SearchRun | StudyRun, filters: FilterChoice | None = None) -> Document:
+    """What a run found, as JSON; of a study with its pictures drawn, the ``filters`` chosen among them."""
     if isinstance(run, SearchRun):
         return run_document(run)
-    from nas.report.rivals import against, draw_rivals
-    from nas.report.study import study_report, write_pictures
+    from nas.report.pictures import ALL, write_pictures
+    from nas.report.rivals import against
+    from nas.report.study import study_report
 
-    report = study_report(run)
-    pictures = write_pictures(run) + draw_rivals(run, report)
+    report, pictures = study_report(run), write_pictures(run, filters or ALL)
     found = [asdict(one) for one in against(report.members)]
-    return document(report) | {"found": found, "pictures": [str(path) for path in pictures]}
+    files = {"pictures": [str(path) for path in pictures.files], "picture_remarks": pictures.remarks}
+    return document(report) | {"found": found} | files
 
 
-def show_outcome(run: SearchRun | StudyRun) -> None:
-    """What a run found, in words and tables; of a study with its pictures drawn."""
+def show_outcome(run: SearchRun | StudyRun, filters: FilterChoice | None = None) -> None:
+    """What a run found, in words and tables; of a study with its pictures drawn, the ``filters`` chosen among them."""
     from nas.report.tables.profile import print_profile
     from nas.report.tables.search import print_outcome
     from nas.report.tables.supernet import print_supernet
 
     if isinstance(run, StudyRun):
-        from nas.report.rivals import draw_rivals
-        from nas.report.study import study_report, write_pictures
+        from nas.report.pictures import ALL, write_pictures
         from nas.report.tables.study import print_study
 
-        print_study(console, run, write_pictures(run) + draw_rivals(run, study_report(run)))
+        print_study(console, run, write_pictures(run, filters or ALL))
     else:
         print_supernet(console, run)
         print_outcome(console, run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,8 +13,9 @@ from baselines.registry import get_network, network_names
 from baselines.studies import STUDIES
 from nas.config.views import views_in_words
 from nas.executors import WorkerSlot
+from nas.report.pictures import Pictures
 from nas.report.rivals import against, against_words
-from nas.report.study import StudyReport, study_report
+from nas.report.study import MemberRow, StudyReport, study_report
 from nas.report.tables.format import compact, make_table, percent
 from nas.runs import StudyRun
 from nas.runs.hints import typed
@@ -114,7 +114,7 @@ def study_table(report: StudyReport) -> Table:
     return table
 
 
-def print_study(console: Console, run: StudyRun, pictures: list[Path]) -> None:
+def print_study(console: Console, run: StudyRun, pictures: Pictures) -> None:
     """The report: the table, the network and its sizes, what failed, how the order agrees, where the pictures are."""
     report = study_report(run)
     rows = report.members
@@ -129,6 +129,27 @@ def print_study(console: Console, run: StudyRun, pictures: list[Path]) -> None:
         console.print("Trained on every training image: no validation images were held out.", highlight=False)
     for one in against(rows):
         console.print(against_words(one), highlight=False, soft_wrap=True)
+    _print_networks(console, rows)
+    if found := report.agreement_with_published:
+        console.print(
+            f"Order against the published one, {found.members} members: Spearman's rank correlation "
+            f"{found.spearman:.2f}",
+            highlight=False,
+        )
+    console.print(
+        f"State   {run.state}: {len(run.ranked())} of {run.planned_trials} trainings finished", highlight=False
+    )
+    if pictures.files:
+        where = pictures.files[0].parent
+        console.print(f"Pictures: {len(pictures.files)} files in {where}", highlight=False, soft_wrap=True)
+    for remark in pictures.remarks:
+        console.print(f"          {escape(remark)}", highlight=False, soft_wrap=True)
+    if run.state == "stopped":
+        console.print(f"To train the rest:  {typed('resume', run.folder)}", highlight=False, soft_wrap=True)
+
+
+def _print_networks(console: Console, rows: Sequence[MemberRow]) -> None:
+    """Their sizes, each network once, and the trainings that failed."""
     for network in dict.fromkeys(row.network for row in rows):
         row = next(row for row in rows if row.network == network)
         trained = "all" if row.trainable == row.params else f"{row.trainable:,}"
@@ -139,16 +160,3 @@ def print_study(console: Console, run: StudyRun, pictures: list[Path]) -> None:
     for row in rows:
         for trial, error in row.failed.items():
             console.print(f"{trial} failed: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-    if found := report.agreement_with_published:
-        console.print(
-            f"Order against the published one, {found.members} members: Spearman's rank correlation "
-            f"{found.spearman:.2f}",
-            highlight=False,
-        )
-    console.print(
-        f"State   {run.state}: {len(run.ranked())} of {run.planned_trials} trainings finished", highlight=False
-    )
-    if pictures:
-        console.print(f"Pictures: {len(pictures)} files in {pictures[0].parent}", highlight=False, soft_wrap=True)
-    if run.state == "stopped":
-        console.print(f"To train the rest:  {typed('resume', run.folder)}", highlight=False, soft_wrap=True)

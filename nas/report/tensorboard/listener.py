@@ -3,11 +3,12 @@ to go on: what a kill left out is written when the run is resumed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from nas.errors import RunError
-from nas.runs import Run, SearchRun, TrialRecord, as_search, as_study
+from nas.runs import Run, SearchRun, StudyRun, TrialRecord, as_search, as_study
 from nas.runs.events import Event, SupernetEpoch, SupernetStarted, TrialEnded, WinnerChosen
 from nas.runs.hints import typed
 from nas.runs.retention import drop_weights
@@ -88,6 +89,15 @@ def write_tensorboard(run: Run, trial: TrialRecord, result: TrialResult) -> None
         run.folder / "tensorboard" / trial.id, name=f"{trial.id} {run.name}", sample=_choices(run, trial),
         params=trial.cost.params, macs=trial.cost.macs, result=result, objective=run.config.objective,
     )  # fmt: skip
+
+
+def write_member_pictures(run: StudyRun, member: str, pictures: Mapping[str, Path]) -> None:
+    """PNG files about a study's member, by what they show, under its name; in place of those before."""
+    from nas.report.tensorboard.trial import write_images
+
+    images = {tag: path.read_bytes() for tag, path in pictures.items()}
+    with _told(run):
+        write_images(run.folder / "tensorboard" / member, images, now=run.started + run.elapsed)
 
 
 def _choices(run: Run, trial: TrialRecord) -> Sample:

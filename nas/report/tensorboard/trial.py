@@ -1,4 +1,4 @@
-"""Trials as TensorBoard shows them: curves by epoch, and a row each in the HParams tab.
+"""Trials as TensorBoard shows them: curves by epoch, and a row each in the HParams tab; and pictures.
 
 This module and ``nas.report.tensorboard.supernet`` alone know TensorBoard. They write event files with its own record
 writer and protocol messages. ``torch.utils.tensorboard`` would import torch, add a thread to each file, and put into
@@ -8,8 +8,9 @@ every trial a description of the whole experiment; TensorBoard reads one of thos
 from __future__ import annotations
 
 import io
+import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
@@ -50,6 +51,24 @@ def write_trial(
         _session_end(result, start + result.seconds),
     )
     write_atomically(folder / f"events.out.tfevents.{int(start)}.nasctl", content, parents=True, partial=partial)
+
+
+def write_images(folder: Path, images: Mapping[str, bytes], *, now: float) -> None:
+    """PNG files as the images of ``folder``, by tag; nothing if they are there already. ``now`` is Unix time.
+
+    Changed ones stand in the same file: a TensorBoard that is open shows them when it is started again.
+    """
+    values = [
+        Summary.Value(tag=tag, image=Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png))
+        for tag, png in images.items()
+        for width, height in [struct.unpack(">2I", png[16:24])]  # of the header, which comes first
+    ]
+    content = records(
+        Event(wall_time=now, file_version="brain.Event:2"), Event(wall_time=now, summary=Summary(value=values))
+    )
+    path = folder / "events.out.tfevents.0.pictures"
+    if not path.is_file() or path.read_bytes() != content:
+        write_atomically(path, content, parents=True, partial=folder.with_name(PARTIAL + folder.name))
 
 
 def records(*events: Event) -> bytes:
