@@ -177,13 +177,20 @@ def status(run: RunName = None, runs: Runs = "runs", json: Json = False) -> None
 def trials(
     run: RunName = None,
     top: Annotated[Text, option("Only the best N that finished.", "N")] = None,
+    columns: Annotated[
+        Text,
+        option(
+            "Figures beside the score: macro_f1,micro_recall on rank, or of a split: select.accuracy. --json: all.",
+            "NAMES",
+        ),
+    ] = None,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
     """The trials of a run with their figures, sizes and reasons of failure."""
     from nas.cli.commands.runs import trials_command
 
-    trials_command(run, runs, top, as_json=json)
+    trials_command(run, runs, top, columns, as_json=json)
 
 
 @app.command()

@@ -40,7 +40,7 @@ from nas.report.pictures import Pictures, write_pictures
 from nas.report.rivals import against
 from nas.report.study import REPORTED, agreement, study_report
 from nas.report.tables.comparison import print_comparison
-from nas.report.tables.search import print_run, runs_table, trials_table
+from nas.report.tables.search import figure_columns, print_run, runs_table, trials_table
 from nas.report.tables.study import print_study, print_study_plan
 from nas.report.tensorboard.listener import keep_files
 from nas.runs import EventLog, Run, SearchRun, StudyRun, as_search, as_study, load_run, load_search
@@ -408,7 +408,7 @@ def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> No
         as_study(best)
     console = Console(width=200, record=True, file=StringIO())
     console.print(runs_table([done, best]))
-    console.print(trials_table(done, done.ranked()))
+    console.print(trials_table(done, done.ranked(), figure_columns("macro_f1, test.micro_recall")))
     print_run(console, done)
     text = console.export_text()
     for words in (

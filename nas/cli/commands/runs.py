@@ -11,6 +11,7 @@ from typing import Any
 
 from nas.cli.commands.output import console, print_json, show_outcome
 from nas.cli.parsing import positive
+from nas.config import raise_all
 from nas.errors import attempt
 from nas.report import run_document, trial_document
 from nas.runs import SearchRun, StudyRun, load_run
@@ -20,18 +21,21 @@ from nas.runs.named import find_member, load_part
 MOST_ROWS = 1000  # of a table that nobody asked to be longer
 
 
-def trials_command(name: str | None, runs: str, top: str | None, *, as_json: bool) -> None:
+def trials_command(name: str | None, runs: str, top: str | None, columns: str | None = None, *, as_json: bool) -> None:
     """The trials of a run, all in their order or the best N; of many, the newest in the table."""
-    from nas.report.tables.search import trials_table
+    from nas.report.tables.search import figure_columns, trials_table
 
-    most = positive("top", top)
+    faults: list[str] = []
+    most = attempt(lambda: positive("top", top), faults)
+    figures = attempt(lambda: figure_columns(columns), faults) or {}
+    raise_all(faults)
     run = load_run(name, Path(runs))
     chosen = run.best(most) if most else list(run.trials.values())
     if as_json:
         print_json_list(trial_document(run, trial) for trial in chosen)
         return
     earlier = 0 if top else max(0, len(chosen) - MOST_ROWS)
-    console.print(trials_table(run, chosen[earlier:]))
+    console.print(trials_table(run, chosen[earlier:], figures))
     if earlier:
         console.print(
             f"{earlier:,} earlier trials are not shown. The N best of all: --top N. All: --json.",

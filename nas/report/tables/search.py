@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,8 +12,10 @@ from rich.table import Table
 
 from nas.autotune import Placement
 from nas.config import SearchConfig
+from nas.config.recipe import OBJECTIVES
 from nas.config.views import views_in_words
 from nas.engine.duration import search_seconds
+from nas.errors import UsageError, nearest
 from nas.executors import WorkerSlot
 from nas.report.floor import advice, floor_words
 from nas.report.tables.format import compact, decimal, make_table
@@ -22,6 +24,9 @@ from nas.runs.hints import typed
 from nas.training.precision import Execution
 from nas.units import clock, counted
 from search_spaces.structure import leaves
+
+SPLITS = ("rank", "select", "test")
+NO_COLUMNS: Mapping[str, tuple[str, str]] = {}
 
 
 def print_plan(console: Console, run: SearchRun, slots: Sequence[WorkerSlot]) -> None:
@@ -98,20 +103,47 @@ def _epochs(config: SearchConfig) -> str:
     return counted(config.recipe.epochs, "epoch") + (f", {config.final_epochs} to confirm," if longer else "")
 
 
-def trials_table(run: SearchRun | StudyRun, trials: Sequence[TrialRecord]) -> Table:
-    """A row a trial: identity, size, figures, time, or why it failed."""
+def figure_columns(text: str | None) -> dict[str, tuple[str, str]]:
+    """Split and figure by heading, from names with commas between them, each of ``rank`` unless it names its split.
+
+    UsageError for each that there is not, with the nearest.
+    """
+    found, faults = dict[str, tuple[str, str]](), list[str]()
+    for name in [part.strip() for part in (text or "").split(",") if part.strip()]:
+        split, _, figure = name.rpartition(".")
+        if figure not in OBJECTIVES:
+            faults.append(f"--columns: there is no figure {figure!r}.{nearest(figure, OBJECTIVES)}")
+        if split not in ("", *SPLITS):
+            faults.append(f"--columns {name}: there is no split {split!r}.{nearest(split, SPLITS)}")
+        found[name.replace("_", " ")] = split or "rank", figure
+    if faults:
+        raise UsageError(*faults, f"Figures: {', '.join(OBJECTIVES)}, of {', '.join(SPLITS)}.")
+    return found
+
+
+def trials_table(
+    run: SearchRun | StudyRun, trials: Sequence[TrialRecord], columns: Mapping[str, tuple[str, str]] = NO_COLUMNS
+) -> Table:
+    """A row a trial: identity, size, figures, time, or why it failed. ``columns``: of ``figure_columns``."""
     objective = run.config.objective
     what = f"{run.config.space} architecture" if isinstance(run, SearchRun) else "what is trained"
     title = f"Trials of {run.name}; score: {objective.replace('_', ' ')} on rank"
-    numbers = ("score", "parameters", "MACs", "seconds")
+    numbers = ("score", *columns, "parameters", "MACs", "seconds")
     table = make_table(title, ("trial", "status"), numbers, f"{what}, or why it failed")
     for trial in trials:
         text = escape((trial.status == "failed" and trial.error) or _text(run, trial))
         table.add_row(
-            trial.id, trial.status, decimal(trial.score_so_far(objective)), f"{trial.cost.params:,}",
+            trial.id, trial.status, decimal(trial.score_so_far(objective)),
+            *(decimal(_figure(trial, *column)) for column in columns.values()), f"{trial.cost.params:,}",
             compact(trial.cost.macs), f"{trial.seconds:.1f}", text,
         )  # fmt: skip
     return table
+
+
+def _figure(trial: TrialRecord, split: str, name: str) -> float | None:
+    """None where it was not scored on the split, or before the figure was recorded."""
+    figure = trial.metrics.get(split, {}).get(name)
+    return figure if isinstance(figure, float) else None
 
 
 def _text(run: SearchRun | StudyRun, trial: TrialRecord) -> str:
