@@ -11,6 +11,14 @@ from nas.cli.flags import Device, Json, Profile, Quiet, Runs, Text, Threads, all
 baseline = typer.Typer(
     no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
 )
+HoldOut = Annotated[
+    bool | None,
+    typer.Option(
+        "--hold-out/--train-on-all",
+        help="Whether validation images are kept from training. [default: the study's; long-tail trains on all]",
+        show_default=False,
+    ),
+]
 
 
 @baseline.command("list")
@@ -41,14 +49,15 @@ def run_study(
     imbalance: Annotated[
         Text, option("Make the training split long-tailed by this factor. [default: 20 for digits]", "F")
     ] = None,
-    hold_out: Annotated[
-        bool | None,
+    hold_out: HoldOut = None,
+    as_published: Annotated[
+        bool,
         typer.Option(
-            "--hold-out/--train-on-all",
-            help="Whether validation images are kept from training. [default: the study's; long-tail trains on all]",
-            show_default=False,
+            "--as-published",
+            help="Oversample before splitting off validation images, as the origin study did: their figures then "
+            "flatter, which the report shows.",
         ),
-    ] = None,
+    ] = False,
     seeds: Annotated[Text, option("Trainings of each member. [default: 3]", "N")] = None,
     keep: Annotated[
         Text, option("Seeds of each member whose weights stay on the disk: all, best, none, or N. [default: all]", "N")

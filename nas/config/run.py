@@ -90,6 +90,12 @@ class StudyConfig(RunConfig):
     search_images: int = Field(default=8_000, ge=10)  # to train on in each of them, a part of the study's
     search_trials: int = Field(default=12, ge=1)
     keep: int | None = Field(default=None, ge=0)  # trainings of each member whose weights stay on disk; None: all
+    as_published: bool = False  # oversample before splitting, as the origin study did, to show what that does
+
+    def oversamples_first(self, name: str) -> bool:
+        """Whether the images of the member called ``name`` are oversampled before they are split: its figures on select
+        and rank are then not honest, for it was trained on images made from theirs."""
+        return self.as_published and self.member(name).recipe.oversampling != "none"
 
     def member(self, name: str) -> MemberConfig:
         """The member called ``name``."""

@@ -62,7 +62,7 @@ class Dataset:
     labels: npt.NDArray[np.int64] = field(repr=False, compare=False)  # of all cached images
     levels: Levels | None = None
     remarks: tuple[str, ...] = ()  # what should be known of how it was read and split
-    grouped_by: str = ""
+    grouped_by: str = ""  # what made groups of images that stay in one split; "": there are none
 
     def split(self, name: SplitName) -> Split:
         """One split; its images stay in the file, whose pages are shared, until they are read."""

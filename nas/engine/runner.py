@@ -146,9 +146,10 @@ def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), 
     """
     config, facts = run.config, run.facts
     if isinstance(run, SearchRun):
-        space, network = run.config.space, None
+        space, network, oversampled_first = run.config.space, None, False
     else:
-        member = as_study(run).config.member(trial.of)
+        study = as_study(run).config
+        member, oversampled_first = study.member(trial.of), study.oversamples_first(trial.of)
         space = member.space or ""
         network = FixedNetwork(member.network, member.settings) if member.network else None
     return TrialSpec(
@@ -167,6 +168,7 @@ def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), 
         log_path=str(run.folder / "logs" / f"{trial.id}.txt"),
         test=test,
         test_after=not isinstance(run, SearchRun),
+        split_after_oversampling=oversampled_first,
         profile=config.profile,
         threshold=threshold,
         execution=execution_of(config.precision, run.facts.placement if isinstance(run, SearchRun) else None),

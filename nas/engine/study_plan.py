@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from baselines import FixedNetwork, get_network
 from baselines.registry import SMALL
-from baselines.studies import Member, Study, get_members, get_study
+from baselines.studies import STUDIES, Member, Study, get_members, get_study
 from budgets import cost_of
 from nas.config import DataConfig, Recipe, StudyConfig, checked, raise_all
 from nas.config.recipe import Objective
@@ -31,7 +31,7 @@ from search_spaces import Sample, Task, get_space
 RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
 RUN_SETTINGS = (
     "workers", "trials_per_gpu", "device", "threads", "seed", "objective", "profile", "time_limit", "trial_timeout",
-    "keep",
+    "keep", "as_published",
 )  # fmt: skip
 SEARCH_SETTINGS = ("search_images", "search_trials")
 RECIPE_SETTINGS = ("epochs", "batch_size")
@@ -52,6 +52,7 @@ class StudyRequest(BaseModel):
     input_size: int | None = Field(default=None, ge=8, le=512)  # side that ResNet-18 resizes to
     data: DataConfig = DataConfig()
     hold_out: bool | None = None
+    as_published: bool = False  # oversample before splitting, as the origin study did
     seeds: int | None = Field(default=None, ge=1)
     search_images: int | None = Field(default=None, ge=10)  # of the searches that a study makes
     search_trials: int | None = Field(default=None, ge=1)
@@ -114,6 +115,7 @@ def plan_study(
     )
     data_settings = _data(request, asked, faults)
     data = attempt(lambda: open_data(data_settings, progress=progress), faults) if data_settings else None
+    faults += _as_published_faults(request, asked, data)
     raise_all(faults)
     assert asked and slots and data and data_settings
     task = Task(data.input_shape, len(data.classes))
@@ -213,6 +215,32 @@ def _data(request: StudyRequest, asked: _Asked | None, faults: list[str]) -> Dat
     return checked(DataConfig, {**of_study, **asked_for, "hold_out": hold_out}, faults)
 
 
+def _as_published_faults(request: StudyRequest, asked: _Asked | None, data: Dataset | None) -> list[str]:
+    """Why these members cannot be oversampled before these data are split."""
+    faults: list[str] = []
+    if not request.as_published:
+        return faults
+    if asked and not any(map(_oversamples, asked.members or asked.study.members)):
+        able = [member.name for member in asked.study.members if _oversamples(member)]
+        names = [study.name for study in STUDIES.values() if any(map(_oversamples, study.members))]
+        cure = f"add {' or '.join(able)} to --members" if able else f"choose the study {' or '.join(names)}"
+        faults.append(f"--as-published is about oversampling, and no member here does that: leave it out, or {cure}.")
+    if request.hold_out is False:
+        faults.append(
+            "--as-published splits off validation images, and --train-on-all keeps none: leave out one of the two."
+        )
+    if data and data.grouped_by:
+        faults.append(
+            f"--as-published splits images that were made from several, and groups by {data.grouped_by} are to stay "
+            "together: leave out --as-published, or the groups (of a table's column: --columns group=)."
+        )
+    return faults
+
+
+def _oversamples(member: Member) -> bool:
+    return str(member.recipe.get("oversampling", "none")) != "none"
+
+
 def _settled(
     member: Member, asked: _Asked, request: StudyRequest, task: Task, data: Dataset, source: DataConfig,
     faults: list[str],
@@ -237,9 +265,10 @@ def _settled(
     if member.rival == "random":
         rival = attempt(lambda: random_rival(member, task, request.seed), faults)
     published = member.published.get(round(source.imbalance_factor)) if name == "resnet32" else None
+    split_last = request.as_published and recipe.oversampling != "none"
     return MemberConfig(
         name=member.name,
-        label=member.label,
+        label=member.label + (", split afterwards" if split_last else ""),
         recipe=recipe,
         network=None if member.rival else chosen.network,
         settings=chosen.settings,

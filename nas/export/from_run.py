@@ -44,7 +44,10 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
     if not weights.is_file():
         raise RunError(_not_kept(run, trial))
     _, (mean, std) = load_weights(weights)
+    leaked = not isinstance(run, SearchRun) and as_study(run).config.oversamples_first(trial.of)
     dataset, no_dataset = _dataset(run)
+    if leaked:
+        dataset, no_dataset = None, "it was trained on images made from those of select and rank"
     space, network, text = _network(run, trial)
     return ExportRequest(
         out=out,
@@ -72,6 +75,7 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
         objective=run.config.objective,
         dataset=dataset,
         no_dataset=no_dataset,
+        leaked=leaked,
     )
 
 

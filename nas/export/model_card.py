@@ -21,6 +21,10 @@ _OPTIMISM = {
     True: "The study used `select` to choose the epoch: figures on it are optimistic. By the others nothing was "
     "chosen, but for the seed with the best figure on `rank` where none was asked for.",
 }
+_LEAKED = (
+    "Its images were oversampled before they were split, as the origin study did (`--as-published`): it was trained on "
+    "images made from those of `select` and `rank`, so that figures on these two are not honest. Only `test` is."
+)
 
 
 def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py`` dumps it, other programs read it
@@ -91,7 +95,7 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
         _metrics_table(request.metrics),
         _confirmation(request.provenance.confirm),
         _floor(request),
-        _OPTIMISM[request.network is not None],
+        _LEAKED if request.leaked else _OPTIMISM[request.network is not None],
         "### Recall by class",
         _recall_table(request.classes, request.metrics),
         "### Scores",

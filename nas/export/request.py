@@ -142,6 +142,7 @@ class ExportRequest:
     objective: str = "balanced_accuracy"
     dataset: Dataset | None = field(default=None, repr=False)
     no_dataset: str = "it is not known"  # why there is none
+    leaked: bool = False  # it was trained on images made from those of select and rank
     calibration: Calibration | None = None  # measured by the export itself, and so is this:
     quantized: Quantized | None = None
 

@@ -205,6 +205,11 @@ def draw(comparison: Comparison, path: Path) -> Path:
 
 def _fault(run: Run) -> str | None:
     if not isinstance(run, SearchRun):
+        if as_study(run).config.as_published:
+            return (
+                f"Baseline run {run.name!r} was made --as-published: its members train on images of select and rank, "
+                "which searches hold out. Compare with one that was made without it."
+            )
         return None if run.num_ranked else f"Baseline run {run.name!r} has no finished training yet."
     return None if run.winner else f"Search {run.name!r} has no winner yet: let it finish ('nasctl resume {run.name}')."
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from nas.config import Recipe
 from nas.config.recipe import Figures
-from nas.config.run import MemberConfig
+from nas.config.run import MemberConfig, StudyConfig
 from nas.runs import StudyRun, TrialRecord
 from nas.runs.trial_record import seed_number
 
@@ -47,6 +47,8 @@ class MemberRow:
     recipe: Recipe
     seeds: int  # that finished
     test: dict[str, Spread]  # by the names in ``REPORTED``, shares of 1 on the test split
+    validation: dict[str, Spread]  # the same on rank; empty where no images are held out
+    split_after_oversampling: bool  # so that figures on select and rank are not honest
     published_accuracy: float | None  # a share of 1
     reported: dict[str, float]  # the origin study's figures on its own data, shares of 1; empty: it had none such
     epochs: tuple[int, ...]  # by seed, as ``seconds``
@@ -86,6 +88,7 @@ class StudyReport:
     data: StudyData
     seeds: int
     split: str = "test"
+    validation_note: str | None  # what is wrong with figures on select and rank, if anything is
     members: tuple[MemberRow, ...]
     agreement_with_published: Agreement | None
     notes: list[str]
@@ -104,11 +107,25 @@ def study_report(run: StudyRun) -> StudyReport:
         state=run.state,
         data=StudyData(facts.data_name, facts.data_key, facts.counts, facts.classes, config.data.imbalance_factor),
         seeds=config.seeds,
+        validation_note=validation_note(config),
         members=rows,
         agreement_with_published=agreement([(row.published_accuracy, row.test["accuracy"].mean) for row in rows]),
         notes=run.notes,
         seconds=run.elapsed,
         versions=run.versions,
+    )
+
+
+def validation_note(config: StudyConfig) -> str | None:
+    """What is wrong with the validation figures of members that are oversampled before they are split; None: nothing
+    is."""
+    dishonest = [member.name for member in config.members if config.oversamples_first(member.name)]
+    if not dishonest:
+        return None
+    return (
+        f"--as-published: for {', '.join(dishonest)} images are oversampled before they are split, 85 % to train and "
+        "15 % to validate (select, rank), as in the origin study. So images that were made from validation images are "
+        "trained on: validation figures are not honest. Test, which is split off first, is."
     )
 
 
@@ -126,6 +143,8 @@ def member_row(run: StudyRun, name: str) -> MemberRow:
         recipe=member.recipe,
         seeds=len(trials),
         test=spreads([trial.metrics["test"] for trial in trials]),
+        validation=spreads([trial.metrics["rank"] for trial in trials]) if run.config.data.hold_out else {},
+        split_after_oversampling=run.config.oversamples_first(name),
         published_accuracy=_published(member),
         reported=member.reported,
         epochs=tuple(trial.epochs for trial in trials),

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from nas.config.recipe import Figures
 from nas.errors import TrialError
 from nas.training.metrics import evaluate
-from nas.training.tensor_split import TensorSplit
+from nas.training.tensor_split import JoinedSplit, TensorSplit
 
 
 def evaluate_split(
     model: nn.Module,
-    split: TensorSplit,
+    split: TensorSplit | JoinedSplit,
     normalization: tuple[Sequence[float], Sequence[float]],
     *,
     num_classes: int,

@@ -25,7 +25,7 @@ from nas.training.precision import Execution, usual_execution
 from nas.training.sampling import epoch_plan
 from nas.training.schedules import learning_rates
 from nas.training.step import Learning, Phase, class_counts, make_step, notes_on
-from nas.training.tensor_split import TensorSplit
+from nas.training.tensor_split import JoinedSplit, TensorSplit
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Training:
 def train(
     model: nn.Module,
     train_split: TensorSplit,
-    select_split: TensorSplit,
+    select_split: TensorSplit | JoinedSplit,
     recipe: Recipe,
     *,
     num_classes: int,

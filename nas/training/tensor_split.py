@@ -94,6 +94,10 @@ class JoinedSplit:
         """Of both, (N,)."""
         return torch.cat([self.first.labels, self.second.labels])
 
+    def __getitem__(self, part: slice) -> Tensor:
+        """The images of a part of both, in their order."""
+        return self.batch(torch.arange(*part.indices(len(self)), device=self.labels.device))[0]
+
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Images and labels of the positions ``index`` (n,)."""
         images, labels = self.first.batch(index.clamp(max=len(self.first) - 1))

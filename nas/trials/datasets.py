@@ -6,12 +6,13 @@ A search's own process lets go of them with ``forget`` when its supernet is trai
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nas.data import DataConfig, Dataset, open_data
 from nas.data.dataset import SplitName
 from nas.data.oversampling import oversample
-from nas.training.tensor_split import TensorSplit
+from nas.data.published import MixedSplit, split_after_oversampling
+from nas.training.tensor_split import JoinedSplit, TensorSplit
 
 
 @functools.lru_cache(maxsize=1)
@@ -44,7 +45,41 @@ def synthetic_on_device(
     return TensorSplit.of(made.images, made.labels, device, rows=made.rows), made.warnings
 
 
+@dataclass(frozen=True)
+class PublishedSplits:
+    """What a trial reads of splits that were made after oversampling, on one device; ``synthetic`` is train's."""
+
+    train: TensorSplit
+    synthetic: TensorSplit
+    select: TensorSplit | JoinedSplit
+    rank: TensorSplit | JoinedSplit
+    warnings: tuple[str, ...]  # of the oversampler
+
+
+@functools.lru_cache(maxsize=1)
+def published_on_device(
+    config: DataConfig, device: str, oversampling: str, *, mirrored: bool = True
+) -> PublishedSplits:
+    """The splits as the origin study made them (see ``nas.data.published``); on a CPU in memory maps, as others."""
+    splits = split_after_oversampling(oversampling, config, open_dataset(config), mirrored=mirrored)
+
+    def parts(split: MixedSplit) -> tuple[TensorSplit, TensorSplit]:
+        real, made = split.real, split.made
+        return (
+            TensorSplit.of(real.stored, real.labels, device, rows=real.rows),
+            TensorSplit.of(made.images, made.labels, device, rows=made.rows),
+        )
+
+    def whole(split: MixedSplit) -> TensorSplit | JoinedSplit:
+        real, made = parts(split)
+        return JoinedSplit(real, made) if len(real) and len(made) else real if len(real) else made
+
+    train, synthetic = parts(splits["train"])
+    warnings = splits["train"].made.warnings
+    return PublishedSplits(train, synthetic, whole(splits["select"]), whole(splits["rank"]), warnings)
+
+
 def forget() -> None:
     """Let go of everything that was opened."""
-    for opened in (open_dataset, split_on_device, synthetic_on_device):
+    for opened in (open_dataset, split_on_device, synthetic_on_device, published_on_device):
         opened.cache_clear()

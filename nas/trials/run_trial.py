@@ -25,7 +25,15 @@ from nas.stopwatch import OFF, Stopwatch, Watch
 from nas.training.evaluation import evaluate_split
 from nas.training.loop import train
 from nas.training.precision import usual_execution
-from nas.trials.datasets import forget, open_dataset, split_on_device, synthetic_on_device
+from nas.training.tensor_split import JoinedSplit, TensorSplit
+from nas.trials.datasets import (
+    PublishedSplits,
+    forget,
+    open_dataset,
+    published_on_device,
+    split_on_device,
+    synthetic_on_device,
+)
 from nas.trials.spec import TrialResult, TrialSpec
 from nas.trials.weights import Normalization, load_weights, save_weights
 from search_spaces import get_space
@@ -87,9 +95,7 @@ def _train_and_score(
     _log(spec, *_header(spec, device, model))
     watch.switch("opening")
     _check_data(spec)
-    synthetic, warnings = synthetic_on_device(
-        spec.data, device, spec.recipe.oversampling, mirrored=spec.recipe.flip is not False
-    )
+    real, synthetic, warnings = _training_images(spec, device)
     _log(spec, *(f"warning: {warning}" for warning in warnings))
 
     def record_epoch(record: dict[str, float]) -> None:
@@ -100,8 +106,8 @@ def _train_and_score(
 
     training = train(
         model,
-        split_on_device(spec.data, device, "train"),
-        split_on_device(spec.data, device, "select"),
+        real,
+        _scored_split(spec, device, "select"),
         spec.recipe,
         num_classes=spec.num_classes,
         device=device,
@@ -148,9 +154,34 @@ def build(spec: TrialSpec) -> nn.Module:
     return get_space(spec.space).build(spec.sample, spec.input_shape, spec.num_classes)
 
 
+def _training_images(spec: TrialSpec, device: str) -> tuple[TensorSplit, TensorSplit | None, tuple[str, ...]]:
+    """The real images to train on, what an oversampler adds to them, and what it warns of."""
+    if published := _published(spec, device):
+        warning = "oversampled before splitting: images made from those of select and rank are trained on, so their "
+        return published.train, published.synthetic, (f"{warning}figures are not honest", *published.warnings)
+    synthetic, warnings = synthetic_on_device(
+        spec.data, device, spec.recipe.oversampling, mirrored=spec.recipe.flip is not False
+    )
+    return split_on_device(spec.data, device, "train"), synthetic, warnings
+
+
+def _scored_split(spec: TrialSpec, device: str, name: SplitName) -> TensorSplit | JoinedSplit:
+    """A split that networks are scored on; test is the same however the others were made."""
+    if name != "test" and (published := _published(spec, device)):
+        return published.select if name == "select" else published.rank
+    return split_on_device(spec.data, device, name)
+
+
+def _published(spec: TrialSpec, device: str) -> PublishedSplits | None:
+    if not spec.split_after_oversampling:
+        return None
+    recipe = spec.recipe
+    return published_on_device(spec.data, device, recipe.oversampling, mirrored=recipe.flip is not False)
+
+
 def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Figures:
     """TrialError if a figure is not a finite number: the log of a run is JSON, which has no others."""
-    split = split_on_device(spec.data, device, name)
+    split = _scored_split(spec, device, name)
     figures = evaluate_split(
         model, split, normalization, num_classes=spec.num_classes, device=device, confusion=spec.test_after
     )

@@ -39,6 +39,8 @@ class TrialSpec:
     network: FixedNetwork | None = None
     execution: Execution | None = None  # None: what is usual on the device
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
+    # Oversample before splitting, as the origin study did (``nas.data.published``): only where nothing is chosen by it.
+    split_after_oversampling: bool = False
     profile: bool = False  # measure what the time goes to
     probe: Probe | None = None  # what a worker of ``nas.autotune`` is asked for; None: a trial
     # What it must reach after each epoch, or it is pruned (``strategies.base.StopRule``); empty: nothing.

@@ -6,9 +6,7 @@ and so does normalization if its figures come from grey images alone; a trace of
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from nas.config.recipe import Recipe
-from nas.data import DataConfig, Dataset, Split, open_data
+from nas.data import DataConfig, Dataset, open_data
 from nas.data.dataset import SPLIT_NAMES
 from nas.data.oversampling import OVERSAMPLERS
 from nas.trials import datasets as trial_data
@@ -70,7 +68,7 @@ def opened_anew() -> Iterator[None]:
     trial_data.forget()
 
 
-def seen_in_training(config: DataConfig, oversampling: str) -> tuple[list[Tensor], list[Tensor]]:
+def seen_in_training(config: DataConfig, oversampling: str, **changes: bool) -> tuple[list[Tensor], list[Tensor]]:
     """Every batch of images that the network of a trial gets: while it trains, and while it is scored."""
     batches: dict[bool, list[Tensor]] = {True: [], False: []}
 
@@ -87,6 +85,7 @@ def seen_in_training(config: DataConfig, oversampling: str) -> tuple[list[Tensor
         data=config,
         recipe=Recipe(epochs=2, oversampling=oversampling, oversampled_share=1, batch_size=64),
         seed=0,
+        **changes,
     )
     hook = register_module_forward_pre_hook(note)
     try:
@@ -110,21 +109,9 @@ def test_training_sees_nothing_made_from_other_splits(name: str, config: DataCon
 
 
 @pytest.mark.parametrize("name", ADDING)
-def test_oversampling_before_splitting_would_be_seen(
-    name: str, config: DataConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The fault of the study, committed: every image of the source is given to the oversampler."""
-    original = trial_data.oversample
-    source_labels = np.load(config.source)["labels"]
-
-    @functools.wraps(original)
-    def before_splitting(name: str, split: Split, *, cache: Path, key: str) -> Any:
-        labels = np.concatenate([source_labels, np.zeros(60, np.int64)])  # else the classes are even
-        rows = np.concatenate([np.arange(len(source_labels)), np.resize(split.rows[split.labels == 0], 60)])
-        return original(name, Split(split.stored, rows, labels), cache=cache, key=f"{key}, before splitting")
-
-    monkeypatch.setattr(trial_data, "oversample", before_splitting)
-    training, _ = seen_in_training(config, name)
+def test_oversampling_before_splitting_is_seen(name: str, config: DataConfig) -> None:
+    """The fault of the study, committed."""
+    training, _ = seen_in_training(config, name, split_after_oversampling=True)
     assert not all(map(is_grey, training))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import nasctl
+from image_folders import write
 from PIL import Image
 from rich.console import Console
 from simulated_search import events_of, timeless
@@ -19,7 +20,7 @@ from simulated_search import events_of, timeless
 from baselines import FixedNetwork
 from baselines.studies import STUDIES
 from budgets import Budget
-from nas.cli.parsing import study_request
+from nas.cli.parsing import classical_request, study_request
 from nas.config.recipe import RECIPES, Recipe
 from nas.config.recipe_rules import check_name, check_together
 from nas.config.run import SearchConfig, StudySearch, search_of
@@ -34,6 +35,7 @@ from nas.executors import WorkerSlot
 from nas.executors.base import TOO_LONG
 from nas.executors.inline import InlineExecutor
 from nas.export.from_run import request_of
+from nas.export.model_card import model_card
 from nas.report.comparison import BaselineRow, compare, comparison_document, draw
 from nas.report.documents import document
 from nas.report.pictures import Pictures, write_pictures
@@ -266,6 +268,57 @@ def test_a_network_stands_beside_what_a_search_finds_and_a_random_one_of_its_siz
         (beside.folder / "report" / name).is_file()
         for name in ("accuracy-by-parameters.png", "macro-f1-by-parameters.png")
     )
+
+
+def test_the_fault_of_the_origin_study_is_shown_when_asked_for(done: Run, tmp_path: Path) -> None:
+    """Members that oversample are split afterwards, also by a session that goes on; others train as ever."""
+    store = begin(tmp_path / "published", seeds="1", as_published=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(store, stop_after=1)
+    run = as_study(train(EventLog(store.folder)))
+    plain, leaked = run.trials["model1-setting2.1"], run.trials["model2-setting6.1"]
+    assert plain.metrics == done.trials[plain.id].metrics
+    num_rank = {trial.id: np.sum(trial.metrics["rank"]["confusion"]) for trial in (plain, leaked)}
+    assert num_rank[plain.id] == sum(run.facts.counts["rank"]) != num_rank[leaked.id]
+    of_test = np.sum(leaked.metrics["test"]["confusion"], axis=1)
+    np.testing.assert_array_equal(of_test, run.facts.counts["test"])
+    assert run.config.member("model2-setting6").label.endswith("split afterwards")
+    assert "not honest" in (run.folder / "logs" / f"{leaked.id}.txt").read_text()
+    assert "not honest" not in (run.folder / "logs" / f"{plain.id}.txt").read_text()
+
+    told = json.loads(json.dumps(document(study_report(run))))
+    assert [row["split_after_oversampling"] for row in told["members"]] == [False, True]
+    assert told["members"][1]["validation"]["accuracy"]["values"] == [leaked.metrics["rank"]["accuracy"]]
+    assert "for model2-setting6 images are oversampled before they are split" in told["validation_note"]
+    console = Console(width=200, record=True, file=StringIO())
+    print_study(console, run, Pictures())
+    print_run(console, run)
+    text = console.export_text()
+    validation, test = (100 * float(leaked.metrics[split]["balanced_accuracy"]) for split in ("rank", "test"))  # type: ignore[arg-type]
+    assert f"* model2-setting6 {validation:12.1f}   {test:.1f}" in text and text.count("not honest") == 2
+    exported = request_of(run, "model2-setting6", Path("model"))
+    assert exported.dataset is None and "not honest" in model_card(exported)
+    assert "not honest" not in model_card(request_of(run, "model1-setting2", Path("model")))
+    assert study_report(as_study(done)).validation_note is None
+
+
+def test_oversampling_before_splitting_is_for_studies_that_do_so(best: Run, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        plan_study(request("hand-nets", members="model1-setting2", as_published=True, hold_out=False))
+    for words in ("add model1-setting6 or ", "--train-on-all keeps none"):
+        assert words in str(refused.value)
+    with pytest.raises(UsageError, match="choose the study resnet18-settings or oversampling or hand-nets"):
+        plan_study(request("losses", network="model1", as_published=True))
+    folder = write(tmp_path / "bursts", "a", "b", count=12, called="{folder}{number}_.png")
+    grouped = {"data": str(folder), "group": "(.[0-9])", "image_size": "8"}
+    with pytest.raises(UsageError, match=r"groups by the pattern \(\.\[0-9\]\) are to stay"):
+        plan_study(request("hand-nets", as_published=True, **grouped))
+    assert plan_study(request("hand-nets", **grouped)).facts.counts["test"]
+    with pytest.raises(UsageError, match="about training networks, and classical"):
+        classical_request({**flags("classical"), "as_published": True})
+    published = train(begin(tmp_path / "published", members="model1-setting6", seeds="1", as_published=True))
+    with pytest.raises(UsageError, match="Baseline run 'published' was made --as-published"):
+        compare([Named(best), Named(published)])
 
 
 def test_a_study_without_time_asks_for_more(tmp_path: Path) -> None:

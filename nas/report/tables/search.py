@@ -18,6 +18,7 @@ from nas.engine.duration import search_seconds
 from nas.errors import UsageError, nearest
 from nas.executors import WorkerSlot
 from nas.report.floor import advice, floor_words
+from nas.report.study import validation_note
 from nas.report.tables.format import compact, decimal, make_table
 from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import typed
@@ -43,7 +44,9 @@ def print_run(console: Console, run: SearchRun | StudyRun) -> None:
     """The settings of a recorded run, the versions that recorded it, and what it noted."""
     versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
     if isinstance(run, StudyRun):
+        note = validation_note(run.config)
         text = f"[bold]{run.name}[/bold]  baseline study {run.config.study}: {run.config.sentence}"
+        text += f"\nSplits  {note}" if note else ""
     else:
         text = _settings(run, f", seed {run.config.seed}")
     console.print(f"{text}\nBy      {versions}", highlight=False, soft_wrap=True)

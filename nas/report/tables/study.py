@@ -15,7 +15,7 @@ from nas.config.views import views_in_words
 from nas.executors import WorkerSlot
 from nas.report.pictures import Pictures
 from nas.report.rivals import against, against_words
-from nas.report.study import MemberRow, StudyReport, study_report
+from nas.report.study import MemberRow, StudyReport, study_report, validation_note
 from nas.report.tables.format import compact, make_table, percent
 from nas.runs import StudyRun
 from nas.runs.hints import typed
@@ -68,6 +68,7 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
             f"        {escape(views_in_words(member.recipe, facts.input_shape, facts.mirroring))}"
             for member in config.members
         ),
+        *([f"Splits  {note}"] if (note := validation_note(config)) else []),
         "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
     ]
     lines += [f"Network {escape(text)}" for text in _fixed_networks(run)]
@@ -114,17 +115,36 @@ def study_table(report: StudyReport) -> Table:
     return table
 
 
+def validation_table(rows: Sequence[MemberRow], objective: str) -> Table:
+    """Figures on the validation images that choose nothing beside those on test; marked: where they are not honest."""
+    title = f"Validation (rank) beside test: {objective.replace('_', ' ')}, %, mean ± spread over seeds"
+    table = make_table(title, ("member",), ("validation", "test", "validation - test"))
+    for row in rows:
+        validation, test = row.validation[objective], row.test[objective]
+        mark = "* " if row.split_after_oversampling else "  "
+        if validation.mean is None or test.mean is None:
+            difference = "-"
+        else:
+            difference = f"{100 * (validation.mean - test.mean):+.1f}"
+        table.add_row(mark + row.name, percent(validation), percent(test), difference)
+    return table
+
+
 def print_study(console: Console, run: StudyRun, pictures: Pictures) -> None:
     """The report: the table, the network and its sizes, what failed, how the order agrees, where the pictures are."""
     report = study_report(run)
     rows = report.members
     console.print(study_table(report))
     if any(row.reported for row in rows):
+        here = "and so do members marked * below" if report.validation_note else "here training images alone are"
         console.print(
             "published: by the origin study, trained on 593,242 images of EMNIST ByClass; it oversampled before it "
-            "split, here training images alone are. Micro precision, recall and F1 are the accuracy.",
+            f"split, {here}. Micro precision, recall and F1 are the accuracy.",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
+    if report.validation_note:
+        console.print(validation_table(rows, run.config.objective))
+        console.print(f"*: {report.validation_note}", highlight=False, markup=False, soft_wrap=True)
     if not run.config.data.hold_out:
         console.print("Trained on every training image: no validation images were held out.", highlight=False)
     for one in against(rows):
