@@ -192,6 +192,19 @@ def show(rows: Sequence[str], jobs: list[Job], figures: dict[str, dict[str, floa
         print(f"{row:<46} {shown[0]:>14} {shown[1]:>14} {worst:>6.3f} {seconds:>8.1f}")
 
 
+def show_pairs(rows: Sequence[str], jobs: list[Job], figures: dict[str, dict[str, float]]) -> None:
+    """How the other rows differ from the first, training by training: same network, same seed."""
+    of_row = {row: [figures[job.key] for job in jobs if job.row == row] for row in rows}
+    for row in rows[1:]:
+        pairs = list(zip(of_row[row], of_row[rows[0]], strict=True))
+        words = []
+        for split in ("rank", "test"):
+            differences = [mine[split] - first[split] for mine, first in pairs]
+            error = statistics.stdev(differences) / len(differences) ** 0.5
+            words.append(f"{split} {statistics.fmean(differences):+.4f} (standard error {error:.4f})")
+        print(f"{row} less {rows[0]}, {len(pairs)} pairs: {', '.join(words)}")
+
+
 def columns(figures: list[dict[str, float]], *names: str) -> list[list[float]]:
     return [[figure[name] for figure in figures] for name in names]
 
@@ -322,6 +335,7 @@ def main() -> None:
         figures = results_of(jobs, asked.kept, asked.processes)
         print(f"\n{name}: {asked.networks} networks of each of {', '.join(asked.spaces)}, {asked.seeds} seeds")
         show(list(rows), jobs, figures)
+        show_pairs(list(rows), jobs, figures)
 
 
 if __name__ == "__main__":
