@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from baselines import get_network
+from baselines.studies import get_study
 from nas.config import Recipe
 from nas.config.recipe import Figures
 from nas.config.run import MemberConfig, StudyConfig
 from nas.runs import StudyRun, TrialRecord
 from nas.runs.trial_record import seed_number
 
+ORIGIN_IMAGES, ORIGIN_SIDE, ORIGIN_INPUT = 593_242, 28, 224  # of the origin study: to train, pixels, of its ResNet-18
 REPORTED = (
     "accuracy", "weighted_precision", "weighted_f1", "macro_precision", "macro_recall", "macro_f1", "balanced_accuracy",
     "worst_recall",
@@ -88,6 +91,7 @@ class StudyReport:
     data: StudyData
     seeds: int
     split: str = "test"
+    scaled: list[str]  # in what the trainings differ from the published ones beside them
     validation_note: str | None  # what is wrong with figures on select and rank, if anything is
     members: tuple[MemberRow, ...]
     agreement_with_published: Agreement | None
@@ -107,6 +111,7 @@ def study_report(run: StudyRun) -> StudyReport:
         state=run.state,
         data=StudyData(facts.data_name, facts.data_key, facts.counts, facts.classes, config.data.imbalance_factor),
         seeds=config.seeds,
+        scaled=scaled(run),
         validation_note=validation_note(config),
         members=rows,
         agreement_with_published=agreement([(row.published_accuracy, row.test["accuracy"].mean) for row in rows]),
@@ -114,6 +119,32 @@ def study_report(run: StudyRun) -> StudyReport:
         seconds=run.elapsed,
         versions=run.versions,
     )
+
+
+def scaled(run: StudyRun) -> list[str]:
+    """In what members with figures of the origin study are trained otherwise than they were there, the study's in
+    brackets: "epochs 15 (10)"; where members differ, all of either."""
+    members = [member for member in run.config.members if member.reported and member.network]
+    if not members:
+        return []
+    study = {member.name: member for member in get_study(run.config.study).members}
+    images, (_, height, width) = sum(run.facts.counts["train"]), run.facts.input_shape
+    side = members[0].settings.get("input_size")
+    pairs: dict[str, tuple[set[int | None], set[int | None]]]
+    pairs = {"images to train": ({images}, {ORIGIN_IMAGES})}
+    pairs["pixels a side"] = ({side}, {ORIGIN_INPUT}) if side else ({height, width}, {ORIGIN_SIDE})
+    for name, setting in (("epochs", "epochs"), ("batch", "batch_size"), ("patience", "patience")):
+        theirs = [
+            {**get_network(member.network or "").recipe, **study[member.name].recipe_when_large} for member in members
+        ]
+        pairs[name] = (
+            {getattr(member.recipe, setting) for member in members}, {recipe.get(setting) for recipe in theirs}
+        )  # fmt: skip
+    return [f"{name} {_listed(ours)} ({_listed(theirs)})" for name, (ours, theirs) in pairs.items() if ours != theirs]
+
+
+def _listed(values: Iterable[int | None]) -> str:
+    return ", ".join("none" if value is None else f"{value:,}" for value in sorted(values, key=lambda v: v or 0))
 
 
 def validation_note(config: StudyConfig) -> str | None:

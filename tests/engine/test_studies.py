@@ -261,6 +261,9 @@ def test_a_network_stands_beside_what_a_search_finds_and_a_random_one_of_its_siz
     console = Console(file=StringIO(), width=250)
     print_study_plan(console, beside, SLOTS)
     print_study(console, beside, write_pictures(beside))
+    images = sum(beside.facts.counts["train"])
+    words = f"images to train {images} (593,242); pixels a side 8 (28); epochs 1 (10); batch 32 (16,384)"
+    assert f"Scaled (the study's): {words}\n" in console.file.getvalue()  # type: ignore[attr-defined]
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     images = beside.facts.num_images
     assert f"searches of 2 trials on {images} of these images: vgg within {most:,} (model1)" in printed

@@ -142,6 +142,8 @@ def print_study(console: Console, run: StudyRun, pictures: Pictures) -> None:
             f"split, {here}. Micro precision, recall and F1 are the accuracy.",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
+        if report.scaled:
+            console.print(f"Scaled (the study's): {'; '.join(report.scaled)}", highlight=False, soft_wrap=True)
     if report.validation_note:
         console.print(validation_table(rows, run.config.objective))
         console.print(f"*: {report.validation_note}", highlight=False, markup=False, soft_wrap=True)
