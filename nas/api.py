@@ -157,14 +157,18 @@ def _carried_out(opened: OpenRun, shown: Display) -> SearchRun | StudyRun:
         return run_search(run, log, slots, listeners, open_executor, floor=floor, watch=watch)
 
 
-def _search_of(study: StudyRun, search: StudySearch, *, shown: Display) -> SearchRun:
+def _search_of(study: StudyRun, search: StudySearch, seconds_left: float | None, *, shown: Display) -> SearchRun:
     """One of a study's searches, carried out in the study's folder, gone on with, or as it is if it is done."""
     runs = study.folder / SEARCHES
     folder = runs / search.name
     known = read_run(folder) if folder.exists() and not is_unborn(folder) else None
     if known is not None and known.is_done:
         return as_search(known)
-    opened = reopen(known) if known else new_search(search_of(study.config, search), name=search.name, runs=runs)
+    if known is not None:
+        opened = reopen(known, Changes(time_limit=None if seconds_left is None else known.elapsed + seconds_left))
+    else:
+        config = search_of(study.config, search).model_copy(update={"time_limit": seconds_left})
+        opened = new_search(config, name=search.name, runs=runs)
     with opened.log:
         return as_search(_carried_out(opened, shown))
 

@@ -25,13 +25,13 @@ def run_study(
     listeners: Sequence[Listener],
     open_executor: OpenExecutor,
     *,
-    find: Callable[[StudySearch], SearchRun] | None = None,
+    find: Callable[[StudySearch, float | None], SearchRun] | None = None,
     watch: Watch = OFF,
 ) -> StudyRun:
     """Carry out, or go on with, the study in ``log``; ``run``, which is what it says, as it then stands.
 
-    ``find`` carries out one of its searches, or goes on with it, and is needed where it makes any; what these find is
-    trained with the other members.
+    ``find`` carries out one of its searches, or goes on with it, in the seconds that are left if time is limited; it is
+    needed where there are any. What these find is trained with the other members.
     Every training is a finished fixed recipe of its own and nothing is chosen between them, so each is scored on
     the test split once, at its end. Raises SearchStopped if some failed, after the others were trained, or after
     too many in a row; trainings that failed start again when the run is resumed. A KeyboardInterrupt passes
@@ -43,10 +43,10 @@ def run_study(
     with session(journal, len(slots)):
         for search in run.searches_left:
             assert find is not None
-            if _is_late(journal):
+            if (left := _seconds_left(journal)) is not None and left <= 0:
                 break
             journal.tell(StudySearchBegins(search.name))
-            _take(journal, search, find(search))
+            _take(journal, search, find(search, left))
         with open_executor(slots) as executor:
             watch.switch("rest")
             runner = TrialRunner(journal, executor)
@@ -55,9 +55,10 @@ def run_study(
     return run
 
 
-def _is_late(journal: Journal[StudyRun]) -> bool:
+def _seconds_left(journal: Journal[StudyRun]) -> float | None:
+    """None without a limit."""
     limit = journal.run.config.time_limit
-    return limit is not None and journal.log.elapsed >= limit
+    return None if limit is None else limit - journal.log.elapsed
 
 
 def _take(journal: Journal[StudyRun], search: StudySearch, done: SearchRun) -> None:

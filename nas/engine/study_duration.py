@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections import Counter
@@ -38,8 +37,8 @@ class Way:
 
 
 def timed_study(plan: StudyPlan) -> StudyPlan:
-    """``plan`` with its time, on a CPU and where it is long enough to be worth measuring."""
-    if plan.slots[0].device != "cpu" or _pixels(plan) < LEAST_PIXELS:
+    """``plan`` with its time, on a CPU and where it makes searches or is otherwise worth measuring."""
+    if plan.slots[0].device != "cpu" or (not plan.config.searches and _pixels(plan) < LEAST_PIXELS):
         return plan
     return replace(plan, facts=replace(plan.facts, seconds=study_seconds(plan)))
 
@@ -125,11 +124,11 @@ def _seconds_of_search(plan: StudyPlan, search: StudySearch, speeds: Mapping[Way
     return search_seconds(config, seconds, len(plan.slots))
 
 
-def _pixels(plan: StudyPlan) -> float:
+def _pixels(plan: StudyPlan) -> int:
     """That all trainings together see."""
     _, height, width = plan.facts.input_shape
     seen = sum(
         member.recipe.epochs * images_per_epoch(member.recipe, plan.facts.counts["train"])
         for member, _ in _trained(plan.config)
     )
-    return seen * plan.config.seeds * height * width if plan.config.members else math.inf
+    return seen * plan.config.seeds * height * width

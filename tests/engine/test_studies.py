@@ -92,7 +92,8 @@ def train(store: EventLog, trained: list[str] | None = None, *, stop_after: int 
         names.append(spec.id)
         return run_trial(spec, device, report)
 
-    def find(search: StudySearch) -> SearchRun:
+    def find(search: StudySearch, seconds_left: float | None) -> SearchRun:
+        assert seconds_left is None
         names.append(f"search {search.name}")
         budget, folder = Budget(max_params=search.max_params), store.folder / SEARCHES / search.name
         return as_search(searched(folder, space=search.space, budget=budget, confirm_seeds=1))
