@@ -53,7 +53,7 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
     recipe = config.members[0].recipe
     lines = [
         f"[bold]{run.name}[/bold]  baseline study {config.study}: {config.sentence}",
-        f"Trains  {run.planned_trials // config.seeds} members x {config.seeds} seeds{places}",
+        f"Trains  {run.planned_trials // config.seeds} members x {counted(config.seeds, 'seed')}{places}",
         *([_searches(run)] if config.searches else []),
         *([f"Takes   about {clock(facts.seconds)}, by a few steps of each network"] if facts.seconds else []),
         f"Data    {escape(facts.data_name)}: {shape}, {len(facts.classes)} classes; {sum(train):,} images to "
