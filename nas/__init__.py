@@ -14,17 +14,21 @@ from nas.lazy import lazy  # noqa: E402
 
 if TYPE_CHECKING:
     from nas.api import baseline, resume, search
+    from nas.api.searcher import Searcher
+    from nas.api.spaces import space
     from nas.export import export_trial
     from nas.export.predict import load_model
     from nas.runs import load_run
 
 __version__ = "0.1.0"
-__all__ = ["baseline", "export_trial", "load_model", "load_run", "resume", "search"]
+__all__ = ["Searcher", "baseline", "export_trial", "load_model", "load_run", "resume", "search", "space"]
 
 __getattr__ = lazy(
     __name__,
     {
         "nas.api": ["baseline", "resume", "search"],
+        "nas.api.searcher": ["Searcher"],
+        "nas.api.spaces": ["space"],
         "nas.export": ["export_trial"],
         "nas.export.predict": ["load_model"],
         "nas.runs": ["load_run"],

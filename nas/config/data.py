@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 ROLES = ("path", "label", "split", "group")  # what columns of a label file may hold
+FOREIGN = "a training loop of your own"  # the source of runs whose trials another program trains
 SMALLEST_SIDE, LARGEST_SIDE = 8, 224  # pixels that the search spaces take
 
 

@@ -11,6 +11,7 @@ from budgets.draw import settle
 from nas.autotune import Placement
 from nas.config import DataConfig, Recipe, SearchConfig
 from nas.config.auto_recipe import LEAST_EPOCHS, settled
+from nas.config.data import FOREIGN
 from nas.data import Dataset, open_data
 from nas.data.mirrors import mirroring
 from nas.errors import RunError, UsageError, attempt
@@ -108,6 +109,10 @@ def mirrored_or_not(recipes: Sequence[Recipe], data: Dataset, config: DataConfig
 
 def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) -> None:
     """RunError if the data of a recorded run are not what they were, DataError if they cannot be read."""
+    if run.config.data.source == FOREIGN:
+        raise RunError(
+            f"The trials of run {run.name!r} are trained by a program of their own: nas.Searcher.load goes on with it."
+        )
     data = open_data(run.config.data, progress=progress)
     if data.key != run.facts.data_key or tuple(data.classes) != run.facts.classes:
         raise RunError(

@@ -96,8 +96,10 @@ class TrialLoop:
     def _is_over(self) -> bool:
         """Whether no new trial may start: enough are, or the rest of the time is for confirming."""
         config = self.run.config
-        mean = self.run.tally.mean_seconds(stage="search") or 0.0
-        reserve = config.num_confirmations / self.runner.executor.num_slots * mean * config.confirm_ratio
+        reserve = 0.0
+        if config.num_confirmations:
+            mean = self.run.tally.mean_seconds(stage="search") or 0.0
+            reserve = config.num_confirmations / self.runner.executor.num_slots * mean * config.confirm_ratio
         return self._started >= config.trials or self.runner.is_out_of_time(reserve)
 
 

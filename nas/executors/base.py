@@ -36,7 +36,9 @@ class Executor(Protocol):
     not the trial's (a full disk) is a MachineFault from any of its methods; it is then of no more use.
     """
 
-    num_slots: int
+    @property
+    def num_slots(self) -> int:
+        """Trials that it can run at once."""
 
     @property
     def num_running(self) -> int:

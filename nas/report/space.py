@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +70,7 @@ class SpaceReport:
 
     space: SearchSpace
     task: Task
-    data_name: str
+    data_name: str  # empty for a task without data
     budget: Budget  # as a search would settle it
     note: str  # what was settled about it
     share: Share
@@ -84,7 +84,12 @@ def space_report(config: SearchConfig, *, timing: bool) -> SpaceReport:
     would, which takes seconds. UsageError with every fault of ``config``, of its data, and if nothing fits the budget.
     """
     plan = plan_search(config)
-    space, task, budget = plan.space, plan.task, plan.budget
+    report = report_of(plan.space, plan.task, plan.budget, plan.note)
+    return replace(report, data_name=plan.data_name, timing=_timing(placed(plan)) if timing else None)
+
+
+def report_of(space: SearchSpace, task: Task, budget: Budget, note: str) -> SpaceReport:
+    """What of a space fits a settled budget, for a task without data; nothing is trained."""
     rng = np.random.default_rng(0)
     drawn = space.draw(rng, DRAWS)
     costs = costs_of(space, drawn, task)
@@ -92,9 +97,8 @@ def space_report(config: SearchConfig, *, timing: bool) -> SpaceReport:
     share = Share(len(drawn), int(fits.sum()))
     found, found_costs = draw_fitting(space, task, budget, rng)
     examples = _examples(space, found, found_costs, rng)
-    measured = _timing(placed(plan)) if timing else None
     shown = costs.take(fits) if share.fitting >= ENOUGH else found_costs
-    return SpaceReport(space, task, plan.data_name, budget, plan.note, share, shown, examples, measured)
+    return SpaceReport(space, task, "", budget, note, share, shown, examples, timing=None)
 
 
 def space_document(report: SpaceReport) -> Document:

@@ -1,0 +1,182 @@
+"""Ask and tell: a strategy for a training loop of one's own."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from budgets import Cost
+from budgets.draw import settle
+from nas.api.spaces import Size, Space, budget_of
+from nas.api.turns import ASK, Closed, Turns
+from nas.config import DataConfig, Recipe, SearchConfig
+from nas.config.data import FOREIGN
+from nas.config.recipe import Figures
+from nas.engine.session import session
+from nas.engine.trial_loop import TrialLoop
+from nas.errors import RunError, UsageError
+from nas.runs import EventLog, Journal, TrialRecord, as_search
+from nas.runs.events import SearchFacts
+from nas.runs.fold import fold
+from nas.runs.folders import read_run, start_search
+from nas.strategies import get_strategy
+from nas.trials import TrialResult
+from search_spaces import Sample, Task, get_space
+
+OBJECTIVE = "balanced_accuracy"  # the name under which scores stand in the log
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An architecture to train: tell the searcher how good it became."""
+
+    id: str
+    sample: Sample
+    cost: Cost
+    seed: int  # derived from the searcher's, for the training
+    searcher: Searcher
+
+    def build(self) -> Any:
+        """Its network with random weights (a torch module)."""
+        return self.searcher.space.build(self.sample)
+
+
+class Searcher:
+    """A strategy without a training loop: ``ask`` for an architecture, train it, ``tell`` its score.
+
+    With the same seed and the same scores it asks for the same architectures as ``nasctl search --workers 1``.
+    ``trials`` is how many are meant to be trained, which evolution divides into generations. Several may be asked for
+    before the first is told. ``folder`` keeps the log, and ``Searcher.load(folder)`` goes on with it after anything;
+    without one it is gone when the program ends. The strategy runs in a thread of its own; close the searcher, or use
+    it in ``with``. A failed training is told with ``score=None``.
+
+    >>> from nas.api.spaces import space
+    >>> with Searcher(space("vgg", input_shape=(1, 8, 8)), max_params="20k", trials=8) as searcher:
+    ...     for _ in range(8):
+    ...         trial = searcher.ask()
+    ...         searcher.tell(trial, 1 / trial.cost.macs)
+    ...     best = searcher.best
+    >>> best.cost.params <= 20_000
+    True
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        strategy: str = "evolution",
+        trials: int = 48,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        **limits: Size,
+    ) -> None:
+        get_strategy(strategy)
+        budget, note = settle(space.family, space.task, budget_of(limits))
+        config = SearchConfig(
+            space=space.name, budget=budget, recipe=Recipe(), data=DataConfig(source=FOREIGN), strategy=strategy,
+            trials=trials, seed=seed, confirm=0, floor=False,
+        )  # fmt: skip
+        if config.one_shot:
+            raise UsageError(
+                f"{strategy} trains a supernet itself: choose evolution, random or a strategy of your own."
+            )
+        facts = SearchFacts(
+            input_shape=space.task.input_shape, classes=tuple(map(str, range(space.task.num_classes))), counts={},
+            data_name=FOREIGN, data_key="", budget=budget, note=note, population=config.population,
+        )  # fmt: skip
+        self._kept = tempfile.TemporaryDirectory(prefix="nas-searcher-") if folder is None else None
+        path = Path(self._kept.name, "search") if self._kept else Path(str(folder))
+        start_search(path, config, facts).close()
+        self._begin(path)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Go on with the searcher that ``folder`` is of. What was asked for and not told comes again first.
+
+        RunError if there is none, or another process works on it.
+        """
+        searcher = cls.__new__(cls)
+        searcher._kept = None
+        searcher._begin(Path(folder))
+        return searcher
+
+    def _begin(self, folder: Path) -> None:
+        run = as_search(read_run(folder))
+        if run.config.data.source != FOREIGN:
+            raise RunError(f"Run {run.name!r} trains its trials itself: go on with it by nasctl resume.")
+        self.folder = folder
+        self.space = Space(get_space(run.config.space), Task(run.facts.input_shape, len(run.facts.classes)))
+        self._run, self._turns = run, Turns()
+        self._thread = threading.Thread(target=self._work, name="nas-searcher", daemon=True)
+        self._thread.start()
+        self._turns.wait_for_the_first()
+
+    def ask(self) -> Asked | None:
+        """The next architecture to train; None when ``trials`` are under way or told, or nothing is left to propose."""
+        spec = self._turns.take(ASK)
+        if spec is None:
+            return None
+        return Asked(spec.id, spec.sample, self.space.cost(spec.sample), spec.seed, self)
+
+    def tell(self, trial: Asked | str, score: float | None, *, seconds: float = 0.0) -> None:
+        """The score of a trial (more is better), or None if its training failed. It is on the disk when this returns.
+
+        UsageError for a trial that does not wait for a score.
+        """
+        trial_id = trial if isinstance(trial, str) else trial.id
+        known = self._run.trials.get(trial_id)
+        if known is None or known.status != "running":
+            raise UsageError(f"Trial {trial_id!r} waits for no score: it was not asked for, or was told before.")
+        if score is None:
+            self._turns.take(TrialResult(trial_id, "failed", seconds=seconds, error="told as failed"))
+            return
+        figures: Figures = {OBJECTIVE: float(score)}
+        self._turns.take(TrialResult(trial_id, "finished", {"select": figures, "rank": figures}, seconds=seconds))
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """Every trial so far, in the order in which they were asked for."""
+        return list(self._run.stage("search"))
+
+    @property
+    def best(self) -> TrialRecord:
+        """The trial with the highest score. RunError before there is one."""
+        if not (best := self._run.best(1)):
+            raise RunError("No trial has a score yet: tell one first.")
+        return best[0]
+
+    def close(self) -> None:
+        """End the strategy's thread; the log stays where it is. May be called again."""
+        self._turns.stop()
+        self._thread.join()
+        if self._kept is not None:
+            self._kept.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _work(self) -> None:
+        """The strategy's course, from the first trial or through those recorded, until it ends or is closed."""
+        ended: BaseException | None = None
+        try:
+            with EventLog(self.folder) as log:
+                self._run = run = as_search(fold(self.folder, log.entries()))
+                journal = Journal(run, log)
+                with session(journal, 1):
+                    kind = get_strategy(run.config.strategy)
+                    kind.prepare(journal, "cpu", None)
+                    kind.make(run).run(TrialLoop(journal, self._turns))
+        except Closed:
+            pass
+        except BaseException as error:  # for whoever asks or tells next
+            ended = error
+        self._turns.end(ended)

@@ -1,0 +1,101 @@
+"""A search space in Python: what is in it, what its architectures cost, and the networks themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from budgets import Budget, Cost, cost_of, parse_size
+from budgets.draw import draw_fitting, settle
+from nas.errors import UsageError
+from search_spaces import Sample, SearchSpace, Task, get_space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.report.space import SpaceReport
+
+Size = int | str
+"""A number, or as it is typed: "150k", "1.5M"."""
+
+LIMITS = ("max_params", "max_macs", "max_bytes", "max_peak_memory", "min_params")
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space for images of one shape and a number of classes; see ``space``."""
+
+    family: SearchSpace
+    task: Task
+
+    @property
+    def name(self) -> str:
+        """As ``nasctl space`` lists it."""
+        return self.family.name
+
+    @property
+    def choices(self) -> dict[str, tuple[int | str, ...]]:
+        """What is chosen, by label, and among which values."""
+        return {choice.label: tuple(choice.values) for choice in self.family.choices}
+
+    def draw(self, count: int = 1, *, seed: int = 0, **limits: Size) -> list[Sample]:
+        """``count`` samples that fit the limits, at random; fewer where so many different ones are not found.
+
+        ``limits``: max_params, max_macs, max_bytes, max_peak_memory, min_params. UsageError if nothing fits.
+        """
+        budget, _ = settle(self.family, self.task, budget_of(limits))
+        rng = np.random.default_rng(seed)
+        rows, _ = draw_fitting(self.family, self.task, budget, rng)
+        return [self.family.decode(rows[place]) for place in rng.permutation(len(rows))[:count]]
+
+    def cost(self, sample: Sample) -> Cost:
+        """Parameters, multiply-accumulates of an image, bytes as float32, bytes of activations at their peak."""
+        return cost_of(self.family, sample, self.task)
+
+    def text(self, sample: Sample) -> str:
+        """The architecture in words."""
+        return self.family.text(sample)
+
+    def build(self, sample: Sample) -> nn.Module:
+        """The network with random weights: float (N, C, H, W) in, logits (N, classes) out."""
+        return self.family.build(sample, self.task.input_shape, self.task.num_classes)
+
+    def report(self, **limits: Size) -> SpaceReport:
+        """What fits the limits: the share of the space, costs, examples from small to large. Trains nothing.
+
+        UsageError if nothing fits.
+        """
+        from nas.report.space import report_of
+
+        budget, note = settle(self.family, self.task, budget_of(limits))
+        return report_of(self.family, self.task, budget, note)
+
+
+def space(name: str, *, input_shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10) -> Space:
+    """The space called ``name`` (vgg, resnet, densenet, mobilenet, cell) for images (C, H, W).
+
+    UsageError names the nearest space.
+
+    >>> resnet = space("resnet", input_shape=(1, 28, 28), classes=62)
+    >>> (sample,) = resnet.draw(max_params="150k")
+    >>> resnet.cost(sample).params <= 150_000
+    True
+    """
+    return Space(get_space(name), Task(input_shape, classes))
+
+
+def budget_of(limits: Mapping[str, Size]) -> Budget:
+    """The budget of limits by name. UsageError with every fault."""
+    faults = [f"There is no limit {name!r}. Limits: {', '.join(LIMITS)}." for name in limits if name not in LIMITS]
+    sizes: dict[str, int | None] = {}
+    for name, size in limits.items():
+        try:
+            sizes[name] = size if isinstance(size, int) else parse_size(size)
+        except ValueError as error:
+            faults.append(f"{name}: {error}.")
+    if faults:
+        raise UsageError(*faults)
+    return Budget(**sizes)

@@ -1,0 +1,143 @@
+"""Spaces and searchers in Python: own training loops propose as the command line does, and go on after anything."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from simulated_search import run_all
+
+import nas
+import nas.api.searcher
+import nas.api.spaces
+from budgets import Budget
+from nas.api import reopen
+from nas.api.searcher import Asked
+from nas.errors import RunError, UsageError
+from nas.runs import TrialRecord, load_run
+from nas.testing.strategies import MOST, TASK
+
+SEED = 3
+
+
+def searcher(folder: Path | None = None, *, strategy: str = "evolution", trials: int = 30) -> nas.Searcher:
+    space = nas.space("resnet", input_shape=TASK.input_shape, classes=TASK.num_classes)
+    return nas.Searcher(space, strategy=strategy, trials=trials, seed=SEED, folder=folder, max_params=MOST)
+
+
+def key(trial: Asked | TrialRecord) -> str:
+    return str(sorted(trial.sample.items()))
+
+
+def known_scores(tmp_path: Path, strategy: str) -> dict[str, float]:
+    """By sample, what a simulated search of the engine told its strategy, in its order."""
+    run = run_all(tmp_path / "engine", strategy=strategy, seed=SEED)
+    return {key(trial): trial.score("balanced_accuracy") or 0.0 for trial in run.stage("search")}
+
+
+@pytest.mark.parametrize("strategy", ["evolution", "random"])
+def test_it_asks_for_what_the_engine_trains(tmp_path: Path, strategy: str) -> None:
+    scores = known_scores(tmp_path, strategy)
+    asked = list[Asked]()
+    with searcher(strategy=strategy) as mine:
+        while trial := mine.ask():
+            asked.append(trial)
+            mine.tell(trial, scores[key(trial)])
+        assert [key(trial) for trial in asked] == list(scores)
+        assert mine.best.score("balanced_accuracy") == max(scores.values())
+        assert mine.ask() is None  # as often as it is asked
+
+
+def test_it_goes_on_after_a_kill(tmp_path: Path) -> None:
+    scores = known_scores(tmp_path, "evolution")
+    program = (
+        "import os, sys\nsys.path[:0] = sys.argv[2:]\n"
+        "from pathlib import Path\nfrom test_searcher import key, searcher\n"
+        "scores = eval(sys.stdin.read())\n"
+        "mine = searcher(Path(sys.argv[1]))\n"
+        "for _ in range(11):\n    trial = mine.ask()\n    mine.tell(trial, scores[key(trial)])\n"
+        "mine.ask()\nos.kill(os.getpid(), 9)\n"
+    )
+    here = Path(__file__).parent
+    killed = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "mine"), str(here), str(here / "support"), str(here.parent)],
+        input=repr(scores), text=True, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -9
+    asked = list[str]()
+    with nas.Searcher.load(tmp_path / "mine") as mine:
+        assert len([trial for trial in mine.trials if trial.status == "finished"]) == 11
+        while trial := mine.ask():
+            asked.append(key(trial))
+            mine.tell(trial, scores[key(trial)])
+    assert asked == list(scores)[11:]  # what was asked for and not told came again, first
+    with pytest.raises(UsageError, match=r"trained by a program of their own: nas\.Searcher\.load"):
+        reopen(load_run("mine", tmp_path))
+
+
+def test_several_are_asked_for_at_once_and_some_fail(tmp_path: Path) -> None:
+    with searcher(tmp_path / "mine", trials=9) as mine:
+        first = [trial for _ in range(4) if (trial := mine.ask())]
+        assert len({key(trial) for trial in first}) == 4
+        with pytest.raises(RunError, match="another process"):
+            nas.Searcher.load(tmp_path / "mine")
+        mine.tell(first[2], 0.5)
+        mine.tell(first[0].id, None)
+        for trial, words in ((first[2], "told before"), ("99", "not asked for")):
+            with pytest.raises(UsageError, match=words):
+                mine.tell(trial, 0.5)
+        assert [trial.status for trial in mine.trials] == ["failed", "running", "finished", "running"]
+        rest = [trial for _ in range(5) if (trial := mine.ask())]
+        assert len(rest) == 5 and mine.ask() is None
+        for trial in (first[1], first[3], *rest):
+            mine.tell(trial, 0.1)
+        assert mine.best.id == first[2].id
+        layer = first[1].build()
+        assert sum(weight.numel() for weight in layer.parameters()) == first[1].cost.params
+
+
+def test_faults_are_told_together() -> None:
+    space = nas.space("vgg", input_shape=(1, 8, 8))
+    with pytest.raises(UsageError) as refused:
+        space.draw(max_parms=3, max_params="many", max_macs=7)
+    assert "no limit 'max_parms'" in str(refused.value) and "max_params: " in str(refused.value)
+    with pytest.raises(UsageError, match="Did you mean 'evolution'"):
+        nas.Searcher(space, strategy="evolutoin", max_params="20k")
+    with pytest.raises(UsageError, match="darts trains a supernet itself"):
+        nas.Searcher(space, strategy="darts", max_params="20k")
+    with pytest.raises(UsageError, match="Did you mean 'vgg'"):
+        nas.space("vg")
+
+
+def test_a_space_says_what_fits() -> None:
+    space = nas.space("vgg", input_shape=TASK.input_shape)
+    samples = space.draw(20, seed=1, max_params="20k")
+    assert len(samples) == 20 and max(space.cost(sample).params for sample in samples) <= 20_000
+    report = space.report(max_params=20_000)
+    assert report.budget == Budget(max_params=20_000, min_params=10_000)
+    assert 0 < report.share.fitting < report.share.drawn
+    assert samples[0].keys() == space.choices.keys()
+
+
+@pytest.mark.parametrize("module", [nas.api.spaces, nas.api.searcher], ids=lambda module: module.__name__)
+def test_examples_run(module: object) -> None:
+    found = doctest.testmod(module)  # type: ignore[arg-type]
+    assert found.attempted and not found.failed
+
+
+def test_the_page_runs(tmp_path: Path) -> None:
+    """The blocks of docs/python.md, one after the other, as a program that somebody saved."""
+    page = (Path(__file__).parent.parent / "docs" / "python.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    body = "\n".join(blocks)
+    program = tmp_path / "program.py"
+    program.write_text('if __name__ == "__main__":\n' + textwrap.indent(body, "    "))
+    done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "resnet " in done.stdout and "'stages'" in done.stdout and len(blocks) == 3
+    assert (tmp_path / "runs" / "vgg-digits-1" / "log.sqlite").is_file() and (tmp_path / "my-search").is_dir()
