@@ -44,9 +44,9 @@ def done(kept: Path, run: str, *command: str) -> dict[str, Any]:
     where = ("--runs", str(kept))
     if not (kept / run / "log.sqlite").exists():
         nasctl(*command, "--run", run, *where)
-    elif json.loads(nasctl("status", run, *where, "--json", told=False))["state"] != "done":
+    elif json.loads(nasctl("status", "--run", run, *where, "--json", told=False))["state"] != "done":
         nasctl("resume", run, *where)
-    report = ("baseline", "report", run) if command[0] == "baseline" else ("status", run)
+    report = ("baseline", "report", run) if command[0] == "baseline" else ("status", "--run", run)
     return dict(json.loads(nasctl(*report, *where, "--json", told=False)))
 
 
