@@ -33,6 +33,7 @@ from nas.runs.hints import RUNS, typed
 from nas.stopwatch import OFF, Stopwatch
 
 UNCHANGED = Changes()
+OF_THE_MACHINE = {"workers", "trials_per_gpu", "device", "threads", "trial_timeout"}
 
 Progress = Callable[[int, int], None]
 """Told how many images are decoded, and of how many."""
@@ -165,7 +166,10 @@ def _search_of(study: StudyRun, search: StudySearch, seconds_left: float | None,
     if known is not None and known.is_done:
         return as_search(known)
     if known is not None:
-        opened = reopen(known, Changes(time_limit=None if seconds_left is None else known.elapsed + seconds_left))
+        limit = None if seconds_left is None else known.elapsed + seconds_left
+        now = study.config.model_dump(include=OF_THE_MACHINE)  # the study may have been resumed with others
+        told = {name: value for name, value in now.items() if value != getattr(known.config, name)}
+        opened = reopen(known, Changes(time_limit=limit, **told))
     else:
         config = search_of(study.config, search).model_copy(update={"time_limit": seconds_left})
         opened = new_search(config, name=search.name, runs=runs)

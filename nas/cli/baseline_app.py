@@ -65,7 +65,7 @@ def run_study(
     epochs: Annotated[Text, option("Epochs of every member. [default: the recipe's]", "N")] = None,
     batch_size: Annotated[Text, option("Images of a training step. [default: the recipe's]", "N")] = None,
     search_images: Annotated[
-        Text, option("Training images that the searches of a study use, each class by its share. [default: 8000]", "N")
+        Text, option("Images that the searches of a study train and choose by, of its own. [default: 8000]", "N")
     ] = None,
     search_trials: Annotated[Text, option("Trials of each search that a study makes. [default: 12]", "N")] = None,
     objective: Annotated[Text, option("What keeps the best epoch. [default: balanced_accuracy]", "NAME")] = None,

@@ -79,7 +79,7 @@ DropSmallClasses = Annotated[
 ]
 MinPerClass = Annotated[Text, option("Leave out classes with fewer training images.", "N")]
 MaxPerClass = Annotated[Text, option("At most N training images a class, chosen at random.", "N")]
-MaxImages = Annotated[Text, option("At most N training images, each class by its share, chosen at random.", "N")]
+MaxImages = Annotated[Text, option("At most N images but for test, each class by its share.", "N")]
 # What every command that opens data takes, by the parameter's name; see ``data_options``.
 DATA_OPTIONS: Mapping[str, Any] = {
     "columns": Columns,

@@ -39,7 +39,7 @@ class DataConfig(BaseModel):
     drop_small_classes: bool = False  # those with too few images for every split
     min_per_class: int | None = Field(default=None, ge=1)  # classes with fewer are left out
     max_per_class: int | None = Field(default=None, ge=5)  # of training images, chosen by split_seed
-    max_images: int | None = Field(default=None, ge=10)  # for training, each class by its share, chosen alike
+    max_images: int | None = Field(default=None, ge=10)  # of train, select and rank, each class by its share
     split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images
     # False: train on every training image, as benchmarks without a validation split do. The select and rank splits
     # then overlap with training: they show its course, and may choose nothing.

@@ -23,7 +23,7 @@ from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress, Unre
 from nas.data.sources.find import find_source
 from nas.data.sources.folders.masks import flat_images, flat_remarks
 from nas.data.sources.tree import Patterns
-from nas.data.splits import Rows, long_tail, make_splits
+from nas.data.splits import NOT_TEST, Rows, long_tail, make_splits, part_of
 from nas.data.survey import Survey, clipped_notes, survey_of
 from nas.data.validation import (
     Proposal,
@@ -238,6 +238,9 @@ def _concluded(
         remarks += group_remarks(found.grouped_by, selection.classes, selection.labels, found.groups, rows)
     if rows:
         rows = _thinned(config, selection, rows)
+        if config.max_images:
+            used = sum(len(rows[name]) for name in NOT_TEST)
+            remarks.append(f"{used:,} images but for test, each class by its share (--max-images)")
         remarks += split_remarks(selection.classes, _counts(selection, rows), splits.copies)
         remarks += synthetic_remarks(found.synthetic, selection.own_parts, rows, ignores_val=config.ignore_val)
     return _Examined(
@@ -303,6 +306,8 @@ def _thinned(config: DataConfig, selection: Selection, rows: dict[str, Rows]) ->
     if config.imbalance_factor > 1:
         factor = config.imbalance_factor
         rows["train"] = long_tail(rows["train"], labels, num_classes=num_classes, factor=factor, seed=seed)
+    if config.max_images:
+        rows = part_of(rows, labels, most=config.max_images, num_classes=num_classes, seed=seed)
     return rows
 
 

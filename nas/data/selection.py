@@ -15,8 +15,7 @@ from nas.data.splits import Rows, least_images
 from nas.errors import nearest
 from nas.units import counted, listed
 
-_MOST = 3  # the seed's stream of --max-per-class and --max-images
-LEAST_OF_CLASS = 5  # that --max-images leaves of a class, so that every split has some
+_MOST = 3  # the seed's stream of --max-per-class
 _SHOWN = 20
 
 
@@ -85,12 +84,8 @@ def select(config: DataConfig, found: Found) -> Selection:
     if config.drop_small_classes:
         chosen = _without_small(chosen, least_images(chosen.own_parts), "too few images for every split")
     if config.max_per_class:
-        chosen = _thinned(chosen, np.full(len(chosen.classes), config.max_per_class), config.split_seed)
+        chosen = _thinned(chosen, config.max_per_class, config.split_seed)
         remarks.append(f"at most {config.max_per_class:,} training images a class (--max-per-class)")
-    if config.max_images and (num_train := int((chosen.parts == TRAIN).sum())) > config.max_images:
-        shares = _shares(np.bincount(chosen.labels[chosen.parts == TRAIN], minlength=len(chosen.classes)), config)
-        chosen = _thinned(chosen, shares, config.split_seed)
-        remarks.append(f"{shares.sum():,} of {num_train:,} training images, each class by its share (--max-images)")
     return replace(chosen, remarks=tuple(remarks), faults=tuple(faults))
 
 
@@ -118,22 +113,15 @@ def _without_small(chosen: Selection, least: Mapping[int, int], why: str) -> Sel
     return chosen.without({int(c): int(counts[TRAIN, c]) for c in np.flatnonzero(small)}, why)
 
 
-def _shares(counts_C: Rows, config: DataConfig) -> Rows:
-    """How many images of each class ``max_images`` leaves: by its share, rounded down, but ``LEAST_OF_CLASS``."""
-    assert config.max_images is not None
-    shares_C: Rows = np.maximum(counts_C * config.max_images // counts_C.sum(), LEAST_OF_CLASS)
-    return np.minimum(counts_C, shares_C)
-
-
-def _thinned(chosen: Selection, most_C: Rows, seed: int) -> Selection:
-    """The same without what a class has beyond its ``most_C`` training images, chosen at random. Broken ones are not
-    needed where there are enough others."""
+def _thinned(chosen: Selection, most: int, seed: int) -> Selection:
+    """The same without what a class has beyond ``most`` training images, chosen at random. Broken ones are not needed
+    where there are enough others."""
     labels, parts = chosen.labels, chosen.parts.copy()
     rng = np.random.default_rng([seed, _MOST])
     order = rng.permutation(np.flatnonzero(parts == TRAIN))
     order = order[np.argsort(labels[order], kind="stable")]
     position = np.arange(len(order)) - np.searchsorted(labels[order], labels[order])
-    parts[order[position >= most_C[labels[order]]]] = OUT
-    enough = np.bincount(labels[order], minlength=len(chosen.classes)) >= most_C
+    parts[order[position >= most]] = OUT
+    enough = np.bincount(labels[order], minlength=len(chosen.classes)) >= most
     broken = tuple(one for one in chosen.broken if one.part != TRAIN or not enough[one.label])
     return replace(chosen, labels=np.where(parts == OUT, 0, labels), parts=parts, broken=broken)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,8 @@ _MOST = 5_000  # images each: enough to rank by, so the rest trains
 _LEAST_TRAIN = 2  # images of a class: one to learn and one to tell it apart from noise
 _PUBLISHED_SHARE = 0.15  # that the origin study validated by; here half is for select and half for rank
 
-_DEAL, _TAIL, _ANEW = 1, 2, 3  # the seed's streams, so that imbalance leaves the other splits alone
+NOT_TEST = ("train", "select", "rank")
+_DEAL, _TAIL, _ANEW, _SHARE_OF = 1, 2, 3, 4  # the seed's streams, so that imbalance leaves the other splits alone
 
 
 def least_images(own_parts: Sequence[int]) -> dict[int, int]:
@@ -88,6 +89,20 @@ def long_tail(train: Rows, labels: Rows, *, num_classes: int, factor: float, see
     wanted = np.maximum((most * (1 / factor) ** exponents).astype(np.int64), _LEAST_TRAIN)
     kept, _ = deal(train, labels, [wanted], rng)
     return kept
+
+
+def part_of(rows: Mapping[str, Rows], labels: Rows, *, most: int, num_classes: int, seed: int) -> dict[str, Rows]:
+    """Splits of which train, select and rank together have about ``most`` rows, each class of each by its share, but at
+    least 2 of train and 1 of the others; test stays whole, so that it is that of all images."""
+    rng = np.random.default_rng([seed, _SHARE_OF])
+    left = dict(rows)
+    share = most / sum(len(rows[name]) for name in NOT_TEST)
+    for name in NOT_TEST if share < 1 else ():
+        counts = np.bincount(labels[rows[name]], minlength=num_classes)
+        least = np.minimum(counts, _LEAST_TRAIN if name == "train" else 1)
+        wanted = np.maximum((counts * share).astype(np.int64), least)
+        left[name], _ = deal(rows[name], labels, [wanted], rng)
+    return left
 
 
 def split_anew(labels: Rows, *, num_classes: int, seed: int) -> dict[SplitName, Rows]:

@@ -12,6 +12,7 @@ from nas.errors import SearchStopped
 from nas.executors import WorkerSlot
 from nas.runs import EventLog, Journal, Listener, SearchRun, StudyRun
 from nas.runs.events import ArchitectureFound, StudyEnded, StudySearchBegins, TrialSubmitted
+from nas.runs.folders import SEARCHES, read_run, run_folders
 from nas.runs.hints import typed
 from nas.stopwatch import OFF, Watch
 from nas.trials.spec import derived_seed
@@ -56,9 +57,11 @@ def run_study(
 
 
 def _seconds_left(journal: Journal[StudyRun]) -> float | None:
-    """None without a limit."""
-    limit = journal.run.config.time_limit
-    return None if limit is None else limit - journal.log.elapsed
+    """None without a limit. A kill in a search loses the study's own time since then, but not the search's."""
+    limit, runs = journal.run.config.time_limit, journal.run.folder / SEARCHES
+    if limit is None:
+        return None
+    return limit - max(journal.log.elapsed, sum(read_run(folder).elapsed for folder in run_folders(runs)))
 
 
 def _take(journal: Journal[StudyRun], search: StudySearch, done: SearchRun) -> None:

@@ -18,7 +18,9 @@ from nas.report.documents import Document, document
 from nas.report.study import MemberRow, Spread, member_row, spreads
 from nas.runs import Run, SearchRun, as_study
 from nas.runs.events import FloorMeasured
+from nas.runs.folders import SEARCHES, read_run
 from nas.runs.hints import typed
+from nas.runs.log import LOG_NAME
 from nas.runs.named import Named, find_member
 from nas.runs.trial_record import seed_number
 
@@ -283,11 +285,17 @@ def _winner_row(run: SearchRun) -> WinnerRow:
 
 
 def _compute(side: Named) -> Compute:
-    """Over all trials that ended, however they did; of a member, over its own."""
-    run = side.run
-    trials = [trial for trial in run.trials.values() if trial.status != "running"]
-    if not isinstance(run, SearchRun) and side.part is not None:
-        trials = [trial for trial in trials if trial.of == side.part]
+    """Over all trials that ended, however they did, also of a study's searches; of a member, over its own and those of
+    the search that found it."""
+    run, part = side.run, side.part
+    trials = list(run.trials.values())
+    if not isinstance(run, SearchRun):
+        trials = [trial for trial in trials if part in (None, trial.of)]
+        for search in run.config.searches:
+            folder = run.folder / SEARCHES / search.name
+            if part in (None, *(member.name for member in search.members)) and (folder / LOG_NAME).exists():
+                trials += read_run(folder).trials.values()
+    trials = [trial for trial in trials if trial.status != "running"]
     supernet = run.supernet_epochs if isinstance(run, SearchRun) else []
     return Compute(
         run=run.name if isinstance(run, SearchRun) else side.text,

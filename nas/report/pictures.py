@@ -14,6 +14,7 @@ from nas.report.rivals import draw_rivals
 from nas.report.study import finished, study_report
 from nas.report.tensorboard.listener import write_member_pictures
 from nas.runs import StudyRun, TrialRecord
+from nas.runs.named import best_first
 from nas.runs.trial_record import seed_number
 from nas.units import counted
 
@@ -117,7 +118,7 @@ class _Album:
 
     def add_filters(self, member: str, layers: NetworkLayers, choice: FilterChoice) -> Path | None:
         """Filters of the seed that is best on rank; None, and a remark, where there is nothing to draw."""
-        trial = next(trial for trial in self.run.ranked() if trial.of == member)
+        trial = best_first(self.run, member)[0]
         shown, weights = layers.chosen(choice.layers), self.run.weights(trial.id)
         if not shown:
             why = "has none of the layers chosen" if choice.layers else "trains no convolution larger than 1x1"
@@ -131,7 +132,8 @@ class _Album:
         except RunError as error:
             self.pictures.remarks.append(f"No filters of {member}: {error}")
             return None
-        seed = f"seed {seed_number(trial.id)}" + (", the best on rank" if self.run.config.seeds > 1 else "")
+        several = self.run.config.seeds > 1 and self.run.config.data.hold_out
+        seed = f"seed {seed_number(trial.id)}" + (", the best on rank" if several else "")
         path, left_out = self._new(f"filters-{member}"), left_out_words(layers, shown, by_name=bool(choice.layers))
         draw_filters(path, f"{member}: {self.title}, {seed}", filters, left_out)
         return path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nas.config.run import MemberConfig
 from nas.errors import RunError, UsageError, nearest
-from nas.runs.folders import load_run
+from nas.runs.folders import SEARCHES, load_run
 from nas.runs.hints import RUNS, typed
 from nas.runs.run import SearchRun
 from nas.runs.study_run import StudyRun
@@ -75,6 +75,12 @@ def find_member(run: StudyRun, part: str | None) -> tuple[MemberConfig, TrialRec
         raise RunError(f"Training {part} of run {run.name!r} has not started yet: {typed('status --run', run.folder)}")
     if member in names:
         raise RunError(f"Run {run.name!r} trains {member} with seeds 1 to {run.config.seeds}: it has no {part}.")
+    for search in run.searches_left:
+        if {part, member} & {awaited.name for awaited in search.members}:
+            raise RunError(
+                f"{part} of run {run.name!r} is trained when the search under {search.name}'s size is done: "
+                f"{typed('status --run', run.folder / SEARCHES / search.name)}"
+            )
     raise RunError(
         f"Run {run.name!r} has no member or training {part!r}.{nearest(part, [*names, *run.trials])} "
         f"Members: {', '.join(names)}."

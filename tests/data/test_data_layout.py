@@ -247,9 +247,12 @@ def test_small_classes_and_selections(tmp_path: Path) -> None:
     assert open_data(config(tmp_path, min_per_class=6)).classes == ("a", "b")
     thinned = open_data(config(tmp_path, max_per_class=6, classes="a,b"))
     assert [sum(counts) for counts in zip(*thinned.counts.values(), strict=True)] == [6, 6]
-    shared = open_data(config(tmp_path, max_images=15, classes="a,b,d"))
-    assert [sum(counts) for counts in zip(*shared.counts.values(), strict=True)] == [6, 6, 5]
-    assert any("each class by its share (--max-images)" in remark for remark in shared.remarks)
+    whole, part = (open_data(config(tmp_path, max_images=most, classes="a,b,d")) for most in (None, 15))
+    assert part.counts == {"train": [4, 5, 2], "select": [1, 1, 1], "rank": [1, 1, 1], "test": whole.counts["test"]}
+    for name in ("train", "select", "rank"):  # no image comes to another split: test stays unseen
+        assert set(part.split(name).rows) <= set(whole.split(name).rows)
+    assert set(part.split("test").rows) == set(whole.split("test").rows)
+    assert "17 images but for test, each class by its share (--max-images)" in part.remarks
     keys = {open_data(config(tmp_path, classes=names)).key for names in ("a,b", "a,d", "b,d")}
     assert len(keys) == 3
     assert "no class 'e'" in fault(tmp_path, classes="a,e")

@@ -176,7 +176,7 @@ def test_every_fault_is_reported_together(tmp_path: Path) -> None:
         ({"from_scratch": True, "weights": "x"}, "exclude each other"),
         ({"from_scratch": True, "input_size": "4"}, "--input-size"),
         ({"network": "model1", "input_size": "32"}, "belongs to resnet18"),
-        ({"network": "model1", "hold_out": False}, "keeps none"),
+        ({"network": "model1", "hold_out": False}, "keeps none back. Add --hold-out"),
         ({"network": "model1", "epochs": "soon"}, "--epochs"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -489,7 +489,7 @@ def test_a_study_on_every_training_image(tmp_path: Path) -> None:
     assert [member.published for member in plan.config.members] == [86.39, 88.16]
     assert [member.published for member in held.config.members if member.published] == []
     assert DataConfig().hold_out
-    with pytest.raises(UsageError, match="keeps none"):
+    with pytest.raises(UsageError, match="keeps none back"):
         plan_study(request("losses", network="model2", hold_out=False))
 
 

@@ -6,10 +6,10 @@ import csv
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,7 +27,7 @@ _SHOWN = 6
 def is_written(path: Path) -> bool:
     """Whether a folder has our table of its images."""
     try:
-        with (path / TABLE).open(encoding="utf-8", errors="replace") as file:
+        with (path / TABLE).open(encoding="utf-8-sig", errors="replace") as file:
             return file.readline(100).rstrip("\r\n") == ",".join(COLUMNS)
     except OSError:
         return False
@@ -82,6 +82,12 @@ class WrittenFolder:
         return replace(found, synthetic=synthetic, num_ignored=found.num_ignored + self._num_beside)
 
 
+class _Reader(Protocol):
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+
 class _Row(NamedTuple):
     line: int
     name: str
@@ -93,16 +99,16 @@ class _Row(NamedTuple):
 def _read(table: Path, content: bytes) -> list[_Row]:
     rows: list[_Row] = []
     wrong: list[int] = []
-    reader = csv.reader(io.StringIO(content.decode("utf-8", errors="replace"), newline=""))
+    instead = f"Write the set again, or remove {TABLE}, to have the folder read by the names of its folders."
+    reader = csv.reader(io.StringIO(content.decode("utf-8-sig", errors="replace"), newline=""))
     next(reader)
-    for cells in reader:
+    for cells in _cells(reader, table, instead):
         name, label, split, synthetic = cells if len(cells) == len(COLUMNS) else ("", "", "", "")
         if name and split in PARTS and synthetic in ("0", "1"):
             rows.append(_Row(reader.line_num, name, label, PARTS.index(split), synthetic == "1"))
         elif cells:
             wrong.append(reader.line_num)
     faults = []
-    instead = f"Write the set again, or remove {TABLE}, to have the folder read by the names of its folders."
     if wrong:
         faults.append(
             f"{table}: not a path, a label, a split of {', '.join(PARTS)}, and 0 or 1, in line "
@@ -116,3 +122,10 @@ def _read(table: Path, content: bytes) -> list[_Row]:
     if faults:
         raise DataError(*faults)
     return rows
+
+
+def _cells(reader: _Reader, table: Path, instead: str) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:  # a quote that nothing closes
+        raise DataError(f"{table}, line {reader.line_num}: {error}. {instead}") from error

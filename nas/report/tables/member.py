@@ -11,7 +11,7 @@ from rich.table import Table
 from nas.config.recipe_rules import active_settings
 from nas.config.views import views_in_words
 from nas.report.member import MemberReport, Training
-from nas.report.study import Spread, study_report
+from nas.report.study import Spread, study_report, validation_note
 from nas.report.tables.format import decimal, make_table, percent
 from nas.report.tables.study import COLUMNS, study_table
 from nas.runs import StudyRun
@@ -61,6 +61,8 @@ def _print_head(console: Console, run: StudyRun, member: MemberReport) -> None:
         f"Recipe  {escape(', '.join(settings))}",
         f"        {escape(views_in_words(member.recipe, run.facts.input_shape, run.facts.mirroring))}",
     ]
+    if member.split_after_oversampling and (note := validation_note(run.config)):
+        lines.append(f"Splits  {escape(note)}")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 

@@ -137,15 +137,16 @@ def trials_table(
         text = escape((trial.status == "failed" and trial.error) or _text(run, trial))
         table.add_row(
             trial.id, trial.status, decimal(trial.score_so_far(objective)),
-            *(decimal(_figure(trial, *column)) for column in columns.values()), f"{trial.cost.params:,}",
+            *(decimal(_figure(run, trial, *column)) for column in columns.values()), f"{trial.cost.params:,}",
             compact(trial.cost.macs), f"{trial.seconds:.1f}", text,
         )  # fmt: skip
     return table
 
 
-def _figure(trial: TrialRecord, split: str, name: str) -> float | None:
+def _figure(run: SearchRun | StudyRun, trial: TrialRecord, split: str, name: str) -> float | None:
     """None where it was not scored on the split, or before the figure was recorded."""
-    figure = trial.metrics.get(split, {}).get(name)
+    tested = run.winner.test if isinstance(run, SearchRun) and run.winner else {}
+    figure = {"test": tested.get(trial.id, {}), **trial.metrics}.get(split, {}).get(name)
     return figure if isinstance(figure, float) else None
 
 

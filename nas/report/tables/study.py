@@ -158,16 +158,7 @@ def print_study(console: Console, run: StudyRun, pictures: Pictures) -> None:
             f"{found.spearman:.2f}",
             highlight=False,
         )
-    console.print(
-        f"State   {run.state}: {len(run.ranked())} of {run.planned_trials} trainings finished", highlight=False
-    )
-    if pictures.files:
-        where = pictures.files[0].parent
-        console.print(f"Pictures: {len(pictures.files)} files in {where}", highlight=False, soft_wrap=True)
-    for remark in pictures.remarks:
-        console.print(f"          {escape(remark)}", highlight=False, soft_wrap=True)
-    if run.state == "stopped":
-        console.print(f"To train the rest:  {typed('resume', run.folder)}", highlight=False, soft_wrap=True)
+    _print_state(console, run, pictures)
 
 
 def _print_networks(console: Console, rows: Sequence[MemberRow]) -> None:
@@ -182,3 +173,20 @@ def _print_networks(console: Console, rows: Sequence[MemberRow]) -> None:
     for row in rows:
         for trial, error in row.failed.items():
             console.print(f"{trial} failed: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_state(console: Console, run: StudyRun, pictures: Pictures) -> None:
+    """How far it is, where its pictures are, how to go on."""
+    console.print(
+        f"State   {run.state}: {len(run.ranked())} of {run.planned_trials} trainings finished", highlight=False
+    )
+    if run.searches_left:
+        left = ", ".join(search.name for search in run.searches_left)
+        console.print(f"Searches not done yet: {left}", highlight=False)
+    if pictures.files:
+        where = pictures.files[0].parent
+        console.print(f"Pictures: {len(pictures.files)} files in {where}", highlight=False, soft_wrap=True)
+    for remark in pictures.remarks:
+        console.print(f"          {escape(remark)}", highlight=False, soft_wrap=True)
+    if run.state == "stopped":
+        console.print(f"To train the rest:  {typed('resume', run.folder)}", highlight=False, soft_wrap=True)
