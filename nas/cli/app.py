@@ -15,29 +15,18 @@ from nas.cli.flags import (
     AlphaLearningRate,
     BatchSize,
     Candidates,
-    Cutout,
+    ConfigFile,
     Data,
-    DeferredReweighting,
     Device,
     Epochs,
-    Flip,
-    Gamma,
     Int8,
     Json,
-    LabelSmoothing,
-    LearningRate,
-    Loss,
     MaxBytes,
     MaxMacs,
     MaxParams,
     MaxPeakMemory,
     MinParams,
-    Mixup,
     NoFloor,
-    Optimizer,
-    Oversample,
-    OversampledShare,
-    Patience,
     Penalty,
     Precision,
     Prior,
@@ -45,23 +34,20 @@ from nas.cli.flags import (
     Prune,
     Quiet,
     Recipe,
-    Regularizer,
-    RegularizerWeight,
     RunName,
     Runs,
-    Sampler,
-    Schedule,
     Space,
     Strategy,
     Text,
     Threads,
     TrialsPerGpu,
-    WeightDecay,
     Workers,
     all_flags,
     data_options,
     label_options,
     option,
+    recipe_options,
+    settings_file,
 )
 
 app = typer.Typer(
@@ -76,8 +62,10 @@ app = typer.Typer(
 
 
 @app.command()
+@recipe_options
 @data_options
 def search(
+    context: typer.Context,
     space: Space = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
@@ -98,26 +86,6 @@ def search(
     confirm_epochs: Annotated[Text, option("Epochs of these. [default: --epochs, else twice a trial's]", "N")] = None,
     prune: Prune = None,
     no_floor: NoFloor = False,
-    recipe: Recipe = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    learning_rate: LearningRate = None,
-    optimizer: Optimizer = None,
-    schedule: Schedule = None,
-    weight_decay: WeightDecay = None,
-    patience: Patience = None,
-    loss: Loss = None,
-    label_smoothing: LabelSmoothing = None,
-    gamma: Gamma = None,
-    deferred_reweighting: DeferredReweighting = None,
-    regularizer: Regularizer = None,
-    regularizer_weight: RegularizerWeight = None,
-    oversample: Oversample = None,
-    oversampled_share: OversampledShare = None,
-    sampler: Sampler = None,
-    mixup: Mixup = None,
-    flip: Flip = None,
-    cutout: Cutout = None,
     workers: Workers = None,
     trials_per_gpu: TrialsPerGpu = None,
     device: Device = None,
@@ -126,17 +94,18 @@ def search(
     seed: Annotated[Text, option("Of strategy and trainings; splits do not depend on it. [default: 0]", "N")] = None,
     keep: Annotated[Text, option("Trials whose weights stay on the disk. [default: 3]", "K")] = None,
     run: Annotated[Text, option("Name of the new run. [default: SPACE-DATA-N]", "NAME", "--run", "-r")] = None,
+    config: ConfigFile = None,
     profile: Profile = None,
     runs: Runs = "runs",
     quiet: Quiet = False,
     json: Json = False,
-    **data_flags: Any,
+    **more_flags: Any,
 ) -> None:
     """Find the best network of a family within a budget, confirm it, and score it on the test split."""
-    flags = all_flags(locals())
+    flags, file = all_flags(locals()), settings_file(context, config)
     from nas.cli.commands.search import search_command
 
-    search_command(flags)
+    search_command({**flags, **file.values}, file)
 
 
 @app.command()
@@ -171,6 +140,22 @@ def status(run: RunName = None, runs: Runs = "runs", json: Json = False) -> None
     from nas.cli.commands.runs import status_command
 
     status_command(run, runs, as_json=json)
+
+
+@app.command()
+def config(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Name or folder. [default: the newest run]")
+    ] = None,
+    runs: Runs = "runs",
+) -> None:
+    """Print a search's settings as TOML, to make it again.
+
+    nasctl config RUN > run.toml; nasctl search --config run.toml
+    """
+    from nas.cli.commands.config import config_command
+
+    config_command(run, runs)
 
 
 @app.command()
@@ -233,7 +218,7 @@ def space(
     threads: Threads = None,
     no_timing: Annotated[bool, typer.Option("--no-timing", help="Do not measure how long a trial takes.")] = False,
     json: Json = False,
-    **data_flags: Any,
+    **more_flags: Any,
 ) -> None:
     """What a space holds and what fits a budget, before anything is spent."""
     flags = all_flags(locals())
@@ -256,7 +241,7 @@ def data(
         Text, option("Write the splits as a new set, a folder of images or an .npz file.", "FOLDER|FILE.npz")
     ] = None,
     json: Json = False,
-    **data_flags: Any,
+    **more_flags: Any,
 ) -> None:
     """What is in a data set: classes, counts, image sizes, splits, and files that cannot be read."""
     flags = {**all_flags(locals()), "data": path}
@@ -324,7 +309,7 @@ def evaluate(
     int8: Int8 = False,
     runs: Runs = "runs",
     json: Json = False,
-    **data_flags: Any,
+    **more_flags: Any,
 ) -> None:
     """Score a network on labelled images: accuracies, precision, recall and F1 by class, who is taken for whom."""
     flags = all_flags(locals())

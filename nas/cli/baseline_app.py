@@ -6,7 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.flags import Device, Json, Profile, Quiet, Runs, Text, Threads, all_flags, data_options, option
+from nas.cli.flags import (
+    ConfigFile,
+    Device,
+    Json,
+    Profile,
+    Quiet,
+    Runs,
+    Text,
+    Threads,
+    all_flags,
+    data_options,
+    option,
+    settings_file,
+)
 
 baseline = typer.Typer(
     no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
@@ -32,6 +45,7 @@ def list_studies(json: Json = False) -> None:
 @baseline.command("run")
 @data_options
 def run_study(
+    context: typer.Context,
     study: Annotated[str, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.")],
     members: Annotated[Text, option("Only these members: a,b,c, or 'model1-*'. [default: all]", "NAMES")] = None,
     network: Annotated[
@@ -77,20 +91,21 @@ def run_study(
     time_limit: Annotated[Text, option("Start no new training after this time: 90s, 30m, 2h.", "TIME")] = None,
     trial_timeout: Annotated[Text, option("Stop a single training after this time; it fails.", "TIME")] = None,
     run: Annotated[Text, option("Name of the new run. [default: STUDY-DATA-N]", "NAME", "--run", "-r")] = None,
+    config: ConfigFile = None,
     profile: Profile = None,
     runs: Runs = "runs",
     quiet: Quiet = False,
     json: Json = False,
-    **data_flags: Any,
+    **more_flags: Any,
 ) -> None:
     """Train every member of a study with every seed, and report. 'nasctl resume' goes on with one that stopped.
 
     The study 'classical' trains no network: it scores classical methods on pixels, in seconds to a minute.
     """
-    flags = all_flags(locals())
+    flags, file = all_flags(locals()), settings_file(context, config)
     from nas.cli.commands.baseline import run_command
 
-    run_command(flags)
+    run_command({**flags, **file.values}, file)
 
 
 @baseline.command("report")

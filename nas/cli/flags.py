@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, get_args
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+
+if TYPE_CHECKING:
+    from nas.cli.settings_file import SettingsFile
 
 Text = str | None
 
@@ -176,6 +179,30 @@ Flip = Annotated[
     ),
 ]
 Cutout = Annotated[Text, option("Side of a square erased from each image in training, as a share. [default: 0]", "X")]
+# How trials train, by the parameter's name; see ``recipe_options``. Each is called like its field in
+# ``nas.config.recipe.Recipe``, but for those of ``nas.config.recipe_rules.METHOD_FLAGS``.
+RECIPE_OPTIONS: Mapping[str, Any] = {
+    "recipe": Recipe,
+    "epochs": Epochs,
+    "batch_size": BatchSize,
+    "learning_rate": LearningRate,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "weight_decay": WeightDecay,
+    "patience": Patience,
+    "loss": Loss,
+    "label_smoothing": LabelSmoothing,
+    "gamma": Gamma,
+    "deferred_reweighting": DeferredReweighting,
+    "regularizer": Regularizer,
+    "regularizer_weight": RegularizerWeight,
+    "oversample": Oversample,
+    "oversampled_share": OversampledShare,
+    "sampler": Sampler,
+    "mixup": Mixup,
+    "flip": Flip,
+    "cutout": Cutout,
+}
 Prune = Annotated[
     bool | None,
     typer.Option(
@@ -211,15 +238,21 @@ Profile = Annotated[
     ),
 ]
 RunName = Annotated[Text, option("The run's name. [default: the newest run]", "NAME", "--run", "-r")]
+ConfigFile = Annotated[
+    Text,
+    option("Settings from a TOML file, by the names of these flags; a flag that is given wins.", "FILE", "--config"),
+]
 Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
-def data_options(command: Callable[..., None], options: Mapping[str, Any] = DATA_OPTIONS) -> Callable[..., None]:
-    """Give a command those of ``options`` that it does not declare itself, after its parameter data or path.
+def with_options(
+    command: Callable[..., None], options: Mapping[str, Any], after: Collection[str]
+) -> Callable[..., None]:
+    """Give a command those of ``options`` that it does not declare itself, after its parameter that ``after`` names.
 
-    It takes them as ``**data_flags``; ``all_flags`` puts them beside the others.
+    It takes them as ``**more_flags``; ``all_flags`` puts them beside the others.
     """
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
     names = [p.name for p in own]
@@ -231,7 +264,7 @@ def data_options(command: Callable[..., None], options: Mapping[str, Any] = DATA
         for name, kind in options.items()
         if name not in names
     ]  # fmt: skip
-    place = 1 + max(names.index(name) for name in ("data", "path") if name in names)
+    place = 1 + max(names.index(name) for name in after if name in names)
 
     @functools.wraps(command)
     def whole(**typed: Any) -> None:
@@ -243,11 +276,39 @@ def data_options(command: Callable[..., None], options: Mapping[str, Any] = DATA
     return whole
 
 
+def data_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``DATA_OPTIONS`` after the data."""
+    return with_options(command, DATA_OPTIONS, ("data", "path"))
+
+
 def label_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The same with ``LABEL_OPTIONS``."""
-    return data_options(command, LABEL_OPTIONS)
+    """``LABEL_OPTIONS`` after the data."""
+    return with_options(command, LABEL_OPTIONS, ("data", "path"))
+
+
+def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``RECIPE_OPTIONS`` after what chooses and confirms trials."""
+    return with_options(command, RECIPE_OPTIONS, ("no_floor",))
 
 
 def all_flags(local: Mapping[str, Any]) -> dict[str, Any]:
-    """What a command was given, its ``data_flags`` among the rest."""
-    return {**{name: value for name, value in local.items() if name != "data_flags"}, **local.get("data_flags", {})}
+    """What a command was given, its ``more_flags`` among the rest."""
+    own = {name: value for name, value in local.items() if name not in ("more_flags", "context", "config")}
+    return {**own, **local.get("more_flags", {})}
+
+
+def settings_file(context: typer.Context, path: str | None) -> SettingsFile:
+    """What the file given with ``--config`` says of the command's options that were not typed. UsageError if it cannot
+    be read; what is wrong in it is among its faults."""
+    from nas.cli.settings_file import NO_FILE, Setting, read_settings
+
+    if path is None:
+        return NO_FILE
+    settings = {
+        parameter.name: Setting(parameter.metavar or "DIR", is_switch=getattr(parameter, "is_flag", False))
+        for parameter in context.command.params
+        if parameter.param_type_name == "option" and parameter.name not in ("config", "help", None)
+    }
+    sources = {name: context.get_parameter_source(name) for name in settings}
+    typed = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    return read_settings(path, settings, typed)

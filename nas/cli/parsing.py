@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from baselines.studies import get_study
 from budgets import Budget, parse_size
-from nas.cli.flags import DATA_OPTIONS
+from nas.cli.flags import DATA_OPTIONS, RECIPE_OPTIONS
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
 from nas.config.recipe import named_recipe
@@ -29,17 +29,7 @@ Flags = dict[str, Any]  # what was typed, as typer reads it and before ``nas.con
 SIZES = ("max_params", "max_macs", "max_bytes", "max_peak_memory", "min_params")
 COLOURS = {"grey": "grey", "colour": "rgb"}  # what the flags mean for the setting ``colours``
 DATA_FLAGS = tuple(name for name in DATA_OPTIONS if name not in COLOURS)
-RECIPE_FLAGS = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "optimizer",
-    "schedule",
-    "cutout",
-    "flip",
-    "weight_decay",
-    "patience",
-)
+RECIPE_FLAGS = tuple(name for name in RECIPE_OPTIONS if name not in (*METHOD_FLAGS.values(), "recipe"))
 SUPERNET_FLAGS = {  # by the setting's name
     "epochs": "supernet_epochs",
     "penalty": "penalty",
@@ -49,10 +39,10 @@ SUPERNET_FLAGS = {  # by the setting's name
 ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
 CLASSICAL_FLAGS = ("study", "data", *DATA_FLAGS, *COLOURS, "objective", "runs", "quiet", "json")
-SEARCH_FLAGS = (
-    "space", "trials", "workers", "trials_per_gpu", "device", "threads", "precision", "seed", "objective", "keep",
-    "confirm", "confirm_seeds", "confirm_epochs", "profile", "prune",
-)  # fmt: skip
+DURATIONS = ("time_limit", "trial_timeout")
+# Made of several flags or of one that is called otherwise, or without a flag.
+_OTHERWISE = {"budget", "data", "recipe", "strategy", "supernet", "floor", "lengthen", "confirm_seeds", *DURATIONS}
+SEARCH_FLAGS = tuple(name for name in SearchConfig.model_fields if name not in _OTHERWISE)
 
 
 def search_config(flags: Flags) -> SearchConfig:
@@ -76,7 +66,7 @@ def search_config(flags: Flags) -> SearchConfig:
     values["floor"] = not flags.get("no_floor")
     if strategy in ONE_SHOT and values["trials"] is None:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
-    for name in ("time_limit", "trial_timeout"):
+    for name in DURATIONS:
         values[name] = converted(parse_duration, name, flags, faults)
     placeholders: dict[str, object] = {"budget": budget, "data": data or {}, "recipe": recipe or {}, "space": "?"}
     placeholders |= {"strategy": strategy, "supernet": supernet}
@@ -100,7 +90,7 @@ def study_request(flags: Flags) -> StudyRequest:
     values["members"] = [name.strip() for name in (flags["members"] or "").split(",") if name.strip()]
     values["data"] = data_config(flags, faults)
     values["keep"] = converted(_kept_trainings, "keep", flags, faults)
-    for name in ("time_limit", "trial_timeout"):
+    for name in DURATIONS:
         values[name] = converted(parse_duration, name, flags, faults)
     request = checked(StudyRequest, values, faults)
     if request is None:
@@ -142,7 +132,7 @@ def classical_request(flags: Flags) -> ClassicalRequest:
 def run_changes(flags: Flags, faults: list[str]) -> Changes | None:
     """What ``nasctl resume`` was told; None if it cannot be, see ``faults``."""
     values = {name: flags.get(name) for name in Changes.model_fields}
-    for name in ("time_limit", "trial_timeout"):
+    for name in DURATIONS:
         values[name] = converted(parse_duration, name, flags, faults)
     changes = checked(Changes, values, faults)
     return None if faults else changes

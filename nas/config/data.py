@@ -88,7 +88,7 @@ class DataConfig(BaseModel):
     def _read_classes(cls, names: object) -> object:
         """Names with commas between them, in a text; one that holds a comma stands in quotes."""
         if not isinstance(names, str):
-            return names
+            return tuple(names) if isinstance(names, list) else names  # a list: from a log, which is read strictly
         found = sorted(
             {name for row in csv.reader([names], skipinitialspace=True) for part in row if (name := part.strip())}
         )

@@ -258,8 +258,8 @@ def _settled(
     faults += check_together(recipe, ())
     if not source.hold_out and (recipe.keep_epoch != "last" or recipe.patience is not None):
         faults.append(
-            f"{member.name} chooses an epoch by validation images, and with --train-on-all (the default of long-tail), which "
-            "keeps none back. Add --hold-out, or train --network resnet32, which keeps the last epoch."
+            f"{member.name} chooses an epoch by validation images, and --train-on-all, the default of long-tail, keeps "
+            "none back. Add --hold-out, or train --network resnet32, which keeps the last epoch."
         )
     rival = None
     if member.rival == "random":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from nas import api
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.commands.search import stoppable, tell_outcome
 from nas.cli.parsing import Flags, classical_request, positive, study_request
+from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
 from nas.config import raise_all
 from nas.errors import UsageError, attempt
@@ -45,20 +47,23 @@ def list_command(*, as_json: bool) -> None:
     print_json({"studies": studies, "networks": network_names()})
 
 
-def run_command(flags: Flags) -> None:
-    """Check everything, create the run, train every member with every seed, report."""
+def run_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
+    """Check everything, create the run, train every member with every seed, report. ``file``: where some of the flags
+    come from."""
     if flags["study"] == classical.NAME:
-        _score_classical(flags)
+        with file.naming_keys():
+            _score_classical(flags, file.faults)
         return
     from nas.report.tables.study import print_study_plan
 
-    faults = name_faults(flags["run"], Path(flags["runs"]))
-    request = attempt(lambda: study_request(flags), faults)
-    raise_all(faults)
-    assert request is not None
     quiet = flags["quiet"] or flags["json"]
-    with decoding(console, quiet) as progress:
-        opened = api.new_baseline(request, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
+    with file.naming_keys():
+        faults = [*file.faults, *name_faults(flags["run"], Path(flags["runs"]))]
+        request = attempt(lambda: study_request(flags), faults)
+        raise_all(faults)
+        assert request is not None
+        with decoding(console, quiet) as progress:
+            opened = api.new_baseline(request, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
     if not quiet:
         print_study_plan(console, as_study(opened.run), opened.slots)
     with stoppable(opened.run.folder):
@@ -66,13 +71,19 @@ def run_command(flags: Flags) -> None:
     tell_outcome(run, quiet=quiet, as_json=flags["json"])
 
 
-def _score_classical(flags: Flags) -> None:
-    """Check everything, score classical methods, show what they reach. There is no run: the data cache keeps it."""
+def _score_classical(flags: Flags, in_file: Sequence[str]) -> None:
+    """Check everything, score classical methods, show what they reach. There is no run: the data cache keeps it.
+
+    ``in_file``: what is wrong in the settings file.
+    """
     from nas.data import open_data
     from nas.engine.floor import classical_floor
     from nas.report.tables.classical import classical_document, print_classical
 
-    request = classical_request(flags)
+    faults = list(in_file)
+    request = attempt(lambda: classical_request(flags), faults)
+    raise_all(faults)
+    assert request is not None
     with decoding(console, flags["quiet"] or flags["json"]) as progress:
         dataset = open_data(request.data, progress=progress)
     scores = classical_floor(dataset, request.data, request.objective)

@@ -11,6 +11,7 @@ from pathlib import Path
 from nas import api
 from nas.cli.commands.output import console, other_faults, outcome_document, print_json, show_outcome
 from nas.cli.parsing import Flags, run_changes, search_config
+from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
 from nas.config import raise_all
 from nas.engine.plan import check_data
@@ -21,19 +22,20 @@ from nas.runs.folders import name_faults
 from nas.runs.hints import typed
 
 
-def search_command(flags: Flags) -> None:
-    """Check everything, create the run, search to the end."""
+def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
+    """Check everything, create the run, search to the end. ``file``: where some of the flags come from."""
     from nas.report.tables.search import print_plan
 
-    faults: list[str] = []
-    config = attempt(lambda: search_config(flags), faults)
-    faults += name_faults(flags["run"], Path(flags["runs"]))
-    if faults:
-        raise_all(faults + other_faults(flags))
-    assert config is not None
     quiet = flags["quiet"] or flags["json"]
-    with decoding(console, quiet) as progress:
-        opened = api.new_search(config, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
+    faults = list(file.faults)
+    with file.naming_keys():
+        config = attempt(lambda: search_config(flags), faults)
+        faults += name_faults(flags["run"], Path(flags["runs"]))
+        if faults:
+            raise_all(faults + other_faults(flags))
+        assert config is not None
+        with decoding(console, quiet) as progress:
+            opened = api.new_search(config, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
     if not quiet:
         print_plan(console, as_search(opened.run), opened.slots)
     with stoppable(opened.run.folder):

@@ -1,0 +1,146 @@
+"""Settings from a TOML file, a line each: they stand where flags were not given, and messages name them by their key.
+
+Which settings there are follows from the command's own options, so that a new flag is a new setting.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nas.data.sources.torchvision_sets import NAMED
+from nas.errors import UsageError, nearest
+
+EXCLUSIVE = ({"grey", "colour"}, {"network", "arch"}, {"weights", "from_scratch"})  # a flag wins over its rivals too
+MANY = ("NAMES", "PATTERN", "PAIRS")  # placeholders of flags that take several, with commas between them
+_FLAG = re.compile(r"--([a-z][a-z0-9-]*)")
+_CURES = {
+    "dict": "settings stand in no table, so write it as KEY = VALUE before any line in brackets",
+    "list": "give one value",
+    "bool": "it is no switch, so give a value",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a flag takes: its placeholder, or nothing if it is a switch."""
+
+    metavar: str
+    is_switch: bool
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """What a settings file adds to the flags: ``values`` by the names of flags, and what is wrong in it."""
+
+    path: str = ""
+    values: Mapping[str, str | bool] = field(default_factory=dict)  # that no flag replaced
+    keys: Mapping[str, str] = field(default_factory=dict)  # as the file writes their names
+    faults: tuple[str, ...] = ()
+
+    @contextmanager
+    def naming_keys(self) -> Iterator[None]:
+        """UsageErrors of what is inside say ``epochs`` of this file where they would say ``--epochs``."""
+        try:
+            yield
+        except UsageError as error:
+            raise type(error)(*map(self._by_key, error.faults)) from error
+
+    def _by_key(self, fault: str) -> str:
+        flags = _FLAG.findall(fault)
+        if fault in self.faults or (flags and flags[0].replace("-", "_") not in self.keys):
+            return fault  # about a flag; what cures it may be a flag too
+        if flags:
+            return f"{self.path}: " + _FLAG.sub(lambda m: self.keys.get(m[1].replace("-", "_"), m[0]), fault)
+        quoted = [key for name, key in self.keys.items() if repr(self.values[name]) in fault]
+        return f"{self.path}: {quoted[0]}: {fault}" if quoted else fault
+
+
+NO_FILE = SettingsFile()
+
+
+def read_settings(path: str, settings: Mapping[str, Setting], typed: Collection[str]) -> SettingsFile:
+    """The file at ``path``, for a command that has these ``settings``, of which those ``typed`` were given as flags.
+
+    A relative path of ``data`` is one beside the file. UsageError if it cannot be read as TOML.
+    """
+    document = _parsed(path)
+    values: dict[str, str | bool] = {}
+    keys: dict[str, str] = {}
+    faults: list[str] = []
+    for key, value in document.items():
+        name = key.replace("-", "_")
+        if name not in settings:
+            known = [each.replace("_", "-") if "-" in key else each for each in settings]
+            faults.append(
+                f"{path}: there is no setting {key!r}.{nearest(key, known)} Settings are called like flags in --help."
+            )
+        elif name in keys:
+            faults.append(f"{path}: {keys[name]} and {key} are the same setting: keep one of them.")
+        else:
+            keys[name] = key
+            try:
+                values[name] = _as_typed(value, settings[name])
+            except ValueError as error:
+                faults.append(f"{path}: {key} = {_shown(value)} cannot be used: {error}.")
+    lost = {rival for group in EXCLUSIVE if not group.isdisjoint(typed) for rival in group}
+    left = {name: value for name, value in values.items() if name not in typed and name not in lost}
+    if isinstance(source := left.get("data"), str):
+        left["data"] = _beside(Path(path), source)
+    return SettingsFile(path, left, {name: keys[name] for name in left}, tuple(faults))
+
+
+def _parsed(path: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(Path(path).expanduser().read_text("utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"--config {path} cannot be read: {error.strerror}. Give a TOML file.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--config {path} cannot be read: it is no text in UTF-8. Give a TOML file.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            f'--config {path} is not TOML: {error}. Write a setting a line, text in quotes: space = "densenet".'
+        ) from error
+
+
+def _as_typed(value: object, setting: Setting) -> str | bool:
+    """As the flag would have it; ValueError says what is accepted."""
+    if setting.is_switch:
+        if isinstance(value, bool):
+            return value
+        raise ValueError("it is a switch, so write true or false")
+    if isinstance(value, list) and setting.metavar in MANY:
+        if all(isinstance(part, str) for part in value):
+            return with_commas(value)
+        raise ValueError('write texts between the brackets: ["a", "b"]')
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        cure = _CURES.get(type(value).__name__, "give text in quotes, or a number")
+        raise ValueError(f"{cure} ({setting.metavar})" if "give" in cure else cure)
+    return str(value)
+
+
+def with_commas(parts: Collection[str]) -> str:
+    """Names as a flag takes several: with commas between them, in quotes where one holds a comma."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(parts)
+    return line.getvalue()
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _beside(file: Path, source: str) -> str:
+    """Data that are named in ``file``: the name of a set, or a path relative to its folder."""
+    if source == "digits" or source in NAMED:
+        return source
+    path = file.expanduser().absolute().parent / Path(source).expanduser()
+    # What is nowhere keeps its text: it may be a misspelled name.
+    return str(path) if path.exists() or Path(source).expanduser().exists() else source
