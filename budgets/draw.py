@@ -16,6 +16,7 @@ import numpy.typing as npt
 from budgets.budget import Budget
 from budgets.cost import COST_NAMES, Cost, Costs, costs_of, params_of
 from search_spaces.errors import UsageError
+from search_spaces.restriction import restriction_words
 from search_spaces.space import Rows, Sample, SearchSpace, Task
 
 BATCH = 4096
@@ -163,8 +164,11 @@ def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
         "size_bytes": "max_bytes",
         "peak_memory": "max_peak_memory",
     }
+    words = restriction_words(space)
+    part = f" with {words}" if words else ""
     lines = [
-        f"No {space.name} network for {channels}x{height}x{width} inputs and {task.num_classes} classes has {budget}."
+        f"No {space.name} network{part} for {channels}x{height}x{width} inputs and {task.num_classes} classes has "
+        f"{budget}."
     ]
     for name, (sample, cost) in ends.items():
         limit = getattr(budget, flags[name])
@@ -179,4 +183,6 @@ def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
         lines.append(f"The largest possible has {most:,} (--min-params {most} admits it).")
     if len(lines) == 1:
         lines.append("Each limit can be met alone, but not all of them together: raise one, or lower --min-params.")
+    if space.whole is not None and len(draw_fitting(space.whole, task, budget, np.random.default_rng(0))[0]):
+        lines.append("Some fit without the restriction: take back some of --fix and --choices.")
     return " ".join(lines)

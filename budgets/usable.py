@@ -8,7 +8,6 @@ stage's width is nothing to a network that ends before that stage.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from budgets.budget import COST_OF_LIMIT, Budget
 from budgets.cost import costs_of, params_of
 from budgets.draw import smallest
+from search_spaces.restriction import with_values
 from search_spaces.space import Sample, SearchSpace, Task
 
 if TYPE_CHECKING:
@@ -39,15 +39,6 @@ def usable(space: SearchSpace, task: Task, budget: Budget) -> SearchSpace:
     lowest = _lowest(space, task)
     kept = {c.label: tuple(v for v in c.values if v in left[c.label]) or (lowest[c.label],) for c in space.choices}
     return with_values(space, kept)
-
-
-def with_values(space: SearchSpace, values: dict[str, tuple[int | str, ...]]) -> SearchSpace:
-    """``space`` with these values of each choice alone, in their order."""
-    choices = tuple(replace(choice, values=values[choice.label]) for choice in space.choices)
-    if choices == space.choices or all(a.values == b.values for a, b in zip(choices, space.choices, strict=True)):
-        return space
-    canonical = {c.label: v if (v := space.canonical[c.label]) in c.values else c.values[0] for c in choices}
-    return replace(space, choices=choices, canonical=canonical, _definitions={})
 
 
 def _lowest(space: SearchSpace, task: Task) -> Sample:

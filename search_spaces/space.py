@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Sample = dict[str, int | str]
 Rows = npt.NDArray[np.int16]  # (N, number of choices): for each choice, the index of its value
+Values = tuple[int | str, ...]
+Restriction = Mapping[str, Values]  # the values that are left of some choices, by label
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ class _Recorded(UserDict[str, "int | str"]):
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A family of networks. ``canonical`` is the sample of the well-known network, scaled down in width."""
+    """A family of networks. ``canonical`` is the sample of the well-known network, scaled down in width.
+
+    ``whole`` is what it is a part of (``search_spaces.restriction``); None: it is whole.
+    """
 
     name: str
     summary: str
@@ -70,12 +75,19 @@ class SearchSpace:
     define: Callable[[Choices, Task], Node]
     line: Callable[[Sample], str]
     canonical: Sample
+    whole: SearchSpace | None = field(default=None, compare=False, repr=False)
     _definitions: dict[Task, Node] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def labels(self) -> list[str]:
         """Of the choices, in their order."""
         return [choice.label for choice in self.choices]
+
+    @property
+    def restriction(self) -> Restriction:
+        """The choices that have fewer values than in ``whole``, with those that are left."""
+        every = {choice.label: choice.values for choice in (self.whole or self).choices}
+        return {choice.label: choice.values for choice in self.choices if choice.values != every[choice.label]}
 
     @property
     def num_samples(self) -> int:
@@ -180,11 +192,14 @@ class SearchSpace:
         return (rng.random((count, len(self.choices))) ** lean * self._sizes).astype(np.int16)
 
     def mutants(self, row: npt.NDArray[Any], rng: np.random.Generator, count: int) -> Rows:
-        """``count`` rows, each with one to three choices of ``row``, or of its own in (count, choices), drawn anew."""
-        number = len(self.choices)
-        changes = rng.integers(1, min(3, number) + 1, (count, 1))
-        order = rng.random((count, number)).argsort(axis=1)
-        return np.where(order < changes, self.draw(rng, count), row).astype(np.int16)
+        """``count`` rows, each with one to three choices of ``row``, or of its own in (count, choices), drawn anew, of
+        those with more than one value."""
+        is_open = self._sizes > 1
+        number = int(is_open.sum())
+        changes = rng.integers(1, max(1, min(3, number)) + 1, (count, 1))
+        drawn_anew = np.zeros((count, len(self.choices)), bool)
+        drawn_anew[:, is_open] = rng.random((count, number)).argsort(axis=1) < changes
+        return np.where(drawn_anew, self.draw(rng, count), row).astype(np.int16)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """One sample, every choice uniform and independent."""

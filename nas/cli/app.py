@@ -19,6 +19,7 @@ from nas.cli.flags import (
     Data,
     Device,
     Epochs,
+    Fix,
     Int8,
     Json,
     MaxBytes,
@@ -36,6 +37,7 @@ from nas.cli.flags import (
     Recipe,
     RunName,
     Runs,
+    SomeChoices,
     Space,
     Strategy,
     Text,
@@ -67,6 +69,8 @@ app = typer.Typer(
 def search(
     context: typer.Context,
     space: Space = None,
+    fix: Fix = None,
+    choices: SomeChoices = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     max_bytes: MaxBytes = None,
@@ -203,6 +207,8 @@ def show(
 @data_options
 def space(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The space. [default: list all]")] = None,
+    fix: Fix = None,
+    choices: SomeChoices = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     max_bytes: MaxBytes = None,

@@ -32,6 +32,15 @@ HoldOut = Annotated[
         show_default=False,
     ),
 ]
+Architecture = Annotated[
+    Text,
+    option(
+        "An architecture instead: of a run, with its data and recipe, or of a JSON file, as "
+        "'nasctl show RUN:TRIAL --json' writes it.",
+        "FILE|RUN:TRIAL",
+        "--arch",
+    ),
+]
 
 
 @baseline.command("list")
@@ -51,7 +60,7 @@ def run_study(
     network: Annotated[
         Text, option("resnet18, resnet32, or model1 to model4 of the origin study. [default: the study's]", "NAME")
     ] = None,
-    arch: Annotated[Text, option("A found architecture instead, with its run's data and recipe.", "RUN:TRIAL")] = None,
+    arch: Architecture = None,
     weights: Annotated[Text, option("ImageNet weights of ResNet-18. [default: download them]", "FILE")] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="ResNet-18 with random weights.")] = False,
     input_size: Annotated[

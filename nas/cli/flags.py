@@ -23,6 +23,14 @@ def option(help_text: str, metavar: str, *names: str) -> typer.models.OptionInfo
 
 
 Space = Annotated[Text, option("vgg, resnet, densenet, mobilenet or cell.", "NAME", "--space", "-s")]
+Fix = Annotated[
+    list[str] | None,
+    option("Leave one value of a choice, or of all that match: 'kernel*=3'. Repeatable.", "LABEL=VALUE", "--fix"),
+]
+SomeChoices = Annotated[
+    list[str] | None,
+    option("Leave several: width3=16,24,32. Repeatable; 'nasctl space NAME' lists both.", "LABEL=V1,V2", "--choices"),
+]
 MaxParams = Annotated[Text, option("Most parameters: 150k, 150000, 1.5M.", "SIZE")]
 MaxMacs = Annotated[Text, option("Most multiply-accumulates for one image.", "SIZE")]
 MaxBytes = Annotated[Text, option("Most bytes of float32 weights: 600k, 512KiB.", "SIZE")]

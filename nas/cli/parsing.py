@@ -19,6 +19,8 @@ from nas.errors import UsageError, attempt
 from nas.strategies import get_strategy
 from nas.units import parse_duration
 from search_spaces import get_space
+from search_spaces.restriction import read_restriction
+from search_spaces.space import Restriction
 
 if TYPE_CHECKING:
     from nas.engine.floor import ClassicalRequest
@@ -50,8 +52,7 @@ def search_config(flags: Flags) -> SearchConfig:
     faults: list[str] = []
     if not flags.get("space"):
         faults.append("--space is missing: nasctl search --space densenet --max-params 150k")
-    else:
-        attempt(lambda: get_space(flags["space"]), faults)
+    restrict = _restriction(flags, faults)
     budget = budget_of(flags, faults)
     data = data_config(flags, faults)
     recipe = _recipe(flags, faults)
@@ -69,7 +70,7 @@ def search_config(flags: Flags) -> SearchConfig:
     for name in DURATIONS:
         values[name] = converted(parse_duration, name, flags, faults)
     placeholders: dict[str, object] = {"budget": budget, "data": data or {}, "recipe": recipe or {}, "space": "?"}
-    placeholders |= {"strategy": strategy, "supernet": supernet}
+    placeholders |= {"strategy": strategy, "supernet": supernet, "restrict": restrict}
     config = checked(SearchConfig, placeholders | {k: v for k, v in values.items() if v is not None}, faults)
     if config is not None and config.confirm_epochs is not None and not config.confirm:
         faults.append("--confirm-epochs is how long the best are trained again, and --confirm 0 leaves that out.")
@@ -165,6 +166,13 @@ def _supernet(flags: Flags, faults: list[str]) -> SupernetConfig:
     values = {name: flags.get(flag) for name, flag in SUPERNET_FLAGS.items()}
     config = checked(SupernetConfig, values, faults, SUPERNET_FLAGS)
     return config or checked(SupernetConfig, {"candidates": values["candidates"]}, []) or SupernetConfig()
+
+
+def _restriction(flags: Flags, faults: list[str]) -> Restriction:
+    """What --fix and --choices leave of the space; empty if there is no such space."""
+    space = attempt(lambda: get_space(flags["space"]), faults) if flags.get("space") else None
+    fix, choices = flags.get("fix") or (), flags.get("choices") or ()
+    return (attempt(lambda: read_restriction(space, fix, choices), faults) or {}) if space else {}
 
 
 def budget_of(flags: Flags, faults: list[str]) -> Budget:

@@ -106,6 +106,7 @@ class SearchConfig(RunConfig):
     """Everything that decides a search."""
 
     space: str
+    restrict: dict[str, tuple[int | str, ...]] = {}  # by label, the values that are left of some of its choices
     budget: Budget
     recipe: Recipe
     strategy: str = "evolution"  # of ``nas.strategies.registry``

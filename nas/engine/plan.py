@@ -22,6 +22,7 @@ from nas.runs.events import SearchFacts
 from nas.runs.folders import start_search
 from nas.strategies import get_strategy
 from search_spaces import SearchSpace, Task, get_space
+from search_spaces.restriction import restricted
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Plan:
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
     """Open the data, settle the budget, find the devices. UsageError with every fault found."""
     faults: list[str] = []
-    space = attempt(lambda: get_space(config.space), faults)
+    space = attempt(lambda: restricted(get_space(config.space), config.restrict), faults)
     attempt(lambda: get_strategy(config.strategy), faults)
     slots = attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu, config.threads), faults)
     data = attempt(lambda: open_data(config.data, progress=progress), faults)

@@ -12,20 +12,19 @@ from baselines import FixedNetwork, get_network
 from baselines.registry import SMALL
 from baselines.studies import STUDIES, Member, Study, get_members, get_study
 from budgets import cost_of
-from nas.config import DataConfig, Recipe, StudyConfig, checked, raise_all
-from nas.config.recipe import Objective
+from nas.config import DataConfig, Recipe, StudyConfig, auto_recipe, checked, raise_all
+from nas.config.recipe import Objective, named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
+from nas.engine.architectures import Architecture, load_architecture
 from nas.engine.plan import counts_by_split, mirrored_or_not
 from nas.engine.rivals import random_rival, searches_of
 from nas.errors import UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
-from nas.runs import SearchRun, load_search
 from nas.runs.events import MemberFacts, StudyFacts
 from nas.runs.hints import RUNS
-from nas.runs.named import split_name
 from search_spaces import Sample, Task, get_space
 
 RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
@@ -46,7 +45,7 @@ class StudyRequest(BaseModel):
     study: str
     members: tuple[str, ...] = ()  # all if empty
     network: str | None = None  # of members that name none
-    arch: str | None = None  # "RUN:TRIAL", a trial of a search, or "RUN", its winner: instead of a network
+    arch: str | None = None  # a trial "RUN:TRIAL", the winner of "RUN", or a JSON file: instead of a network
     weights: str | None = None  # a file of ImageNet weights of ResNet-18; None: download them
     from_scratch: bool = False  # ResNet-18 with random weights
     input_size: int | None = Field(default=None, ge=8, le=512)  # side that ResNet-18 resizes to
@@ -86,7 +85,7 @@ class _Asked:
     study: Study
     members: tuple[Member, ...]
     network: str  # of members that name none
-    arch: tuple[SearchRun, str] | None  # a trial of a search, instead of it
+    arch: Architecture | None  # instead of it
     settings: dict[str, int | str]  # of a ResNet-18
 
 
@@ -106,7 +105,7 @@ def plan_study(
 ) -> StudyPlan:
     """Everything about a baseline run. UsageError with every fault found in the request and the data.
 
-    ``runs``: where the run lies that ``request.arch`` names.
+    ``runs``: where the run lies that ``request.arch`` may name.
     """
     faults: list[str] = []
     asked = _asked(request, runs, faults)
@@ -162,7 +161,7 @@ def _asked(request: StudyRequest, runs: Path, faults: list[str]) -> _Asked | Non
     if (request.network or request.arch) and study.members[0].network:
         faults.append(f"{study.name} has its own networks: leave out --network and --arch.")
     found = request.arch
-    arch = attempt(lambda: _found(found, runs), faults) if found else None
+    arch = attempt(lambda: load_architecture(found, runs), faults) if found else None
     networks = {member.network or network for member in members or study.members}
     uses_resnet18 = "resnet18" in networks and not request.arch
     for setting in RESNET18_SETTINGS:
@@ -172,16 +171,6 @@ def _asked(request: StudyRequest, runs: Path, faults: list[str]) -> _Asked | Non
             )
     settings = attempt(lambda: _resnet18_settings(request, may_download=not faults), faults) if uses_resnet18 else {}
     return _Asked(study, members, network, arch, settings or {})
-
-
-def _found(text: str, runs: Path) -> tuple[SearchRun, str]:
-    """The run and the trial that ``RUN:TRIAL`` names; only RUN: its winner, or the best so far."""
-    name, trial_id = split_name(text)
-    run = load_search(name, runs)
-    best = [run.winner.trial] if run.winner else [trial.id for trial in run.best(1)]
-    if not trial_id and not best:
-        raise UsageError(f"--arch {text}: run {name!r} has no finished trial yet.")
-    return run, run.trial(trial_id or best[0]).id
 
 
 def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str, int | str]:
@@ -202,15 +191,16 @@ def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str
 
 
 def _data(request: StudyRequest, asked: _Asked | None, faults: list[str]) -> DataConfig | None:
-    """What was asked for; else the data of the found architecture, else those of the study."""
+    """What was asked for; else the data of the run that found the architecture, else those of the study."""
     asked_for = request.data.model_dump(include=request.data.model_fields_set)
     hold_out = request.hold_out if request.hold_out is not None else asked is None or asked.study.hold_out
     changes = {name for name, value in asked_for.items() if value != DataConfig.model_fields[name].default}
-    if asked and asked.arch and not changes:
-        return asked.arch[0].config.data.model_copy(update={"hold_out": hold_out})
+    found = asked.arch.run if asked and asked.arch else None
+    if found and not changes:
+        return found.config.data.model_copy(update={"hold_out": hold_out})
     of_study = {"source": asked.study.data, "imbalance": asked.study.imbalance} if asked else {}
-    if asked and asked.arch and not _OTHER_DATA & changes:
-        of_study = asked.arch[0].config.data.model_dump()
+    if found and not _OTHER_DATA & changes:
+        of_study = found.config.data.model_dump()
         asked_for = {name: asked_for[name] for name in changes}
     return checked(DataConfig, {**of_study, **asked_for, "hold_out": hold_out}, faults)
 
@@ -248,7 +238,7 @@ def _settled(
     """A member with its network for this task and its whole recipe; None if something is wrong, see ``faults``."""
     name = member.network or asked.network
     is_large = sum(data.counts["train"]) >= SMALL
-    chosen = _network(name, asked, task, is_large=is_large)
+    chosen = _network(name, asked, task, data)
     typed = request.model_dump(include=set(RECIPE_SETTINGS), exclude_none=True)
     lengths = member.recipe_when_large if is_large and not asked.arch else {}
     values = {**chosen.recipe, "name": member.name, **asked.study.recipe, **member.recipe, **lengths, **typed}
@@ -281,18 +271,25 @@ def _settled(
     )
 
 
-def _network(name: str, asked: _Asked, task: Task, *, is_large: bool) -> _Network:
-    """The network called ``name`` for this task, or the found architecture in its place; ``is_large``: at least SMALL
-    images are trained on."""
+def _network(name: str, asked: _Asked, task: Task, data: Dataset) -> _Network:
+    """The network called ``name`` for this task, or the given architecture in its place."""
+    counts = list(map(int, data.counts["train"]))
     if asked.arch:
-        run, trial_id = asked.arch
-        ours = {"name", "post_hoc_tau", *METHOD_FLAGS}  # methods are the study's matter
-        ours |= {"flip"} if run.facts.mirroring else set()  # these data decide anew
-        recipe = run.config.recipe.model_dump(exclude=ours) | {"epochs": run.final_epochs}
-        return _Network(space=run.config.space, sample=run.trials[trial_id].sample, recipe=recipe)
+        return _Network(space=asked.arch.space, sample=asked.arch.sample, recipe=_recipe_of(asked.arch, counts))
     kind = get_network(name)
-    recipe = {**kind.recipe, **({} if is_large else kind.recipe_when_small)}
+    recipe = {**kind.recipe, **({} if sum(counts) >= SMALL else kind.recipe_when_small)}
     return _Network(network=name, settings=_network_settings(name, asked, task), recipe=recipe)
+
+
+def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
+    """How an architecture is trained but for methods, which are the study's matter: as in the run that found it, else
+    as long as suits ``counts``, the training images of each class."""
+    if arch.run is None:
+        lengths, _ = auto_recipe.settled(named_recipe(auto_recipe.AUTO), counts, "")
+        return lengths.model_dump(include={"epochs", "batch_size"})
+    ours = {"name", "post_hoc_tau", *METHOD_FLAGS}
+    ours |= {"flip"} if arch.run.facts.mirroring else set()  # these data decide anew
+    return arch.run.config.recipe.model_dump(exclude=ours) | {"epochs": arch.run.final_epochs}
 
 
 def _network_settings(name: str, asked: _Asked, task: Task) -> dict[str, int | str]:

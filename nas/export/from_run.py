@@ -17,6 +17,7 @@ from nas.export.request import Confirmation, ExportRequest, Extras, Floor, Prove
 from nas.runs import Run, SearchRun, TrialRecord, as_study
 from nas.runs.hints import typed
 from nas.runs.named import best_first, find_member
+from search_spaces.restriction import restriction_words
 
 if TYPE_CHECKING:
     from nas.export.write import Exported
@@ -167,7 +168,9 @@ def _provenance(run: Run, trial: TrialRecord) -> Provenance:
     recipe = run.recipe(trial.id)
     made: dict[str, Setting] = {"seed": run.config.seed}
     if isinstance(run, SearchRun):
-        made = {"strategy": run.config.strategy, **made, "trials": len(run.stage("search"))}
+        words = restriction_words(run.space)
+        within: dict[str, Setting] = {"searched within": words} if words else {}
+        made = {"strategy": run.config.strategy, **within, **made, "trials": len(run.stage("search"))}
     else:
         study = as_study(run)
         made = {"study": study.config.study, "member": study.config.member(trial.of).label, **made}

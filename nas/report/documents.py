@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from nas.runs import Run, SearchRun, TrialRecord
+from nas.runs import Run, SearchRun, TrialRecord, as_study
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -70,8 +70,14 @@ def trial_document(run: Run, trial: TrialRecord) -> Document:
     """A trial as JSON: ``params`` and ``macs`` are counts, ``size_bytes`` and ``peak_memory`` bytes."""
     return {
         "id": trial.id, "stage": trial.stage, "of": trial.of, "status": trial.status,
-        "architecture": trial.architecture, "sample": trial.sample, "params": trial.cost.params,
-        "macs": trial.cost.macs, "size_bytes": trial.cost.size_bytes, "peak_memory": trial.cost.peak_memory,
-        "metrics": trial.metrics, "score": trial.score(run.config.objective), "seconds": trial.seconds,
+        "architecture": trial.architecture, "space": _space(run, trial), "sample": trial.sample,
+        "params": trial.cost.params, "macs": trial.cost.macs, "size_bytes": trial.cost.size_bytes,
+        "peak_memory": trial.cost.peak_memory, "metrics": trial.metrics,
+        "score": trial.score(run.config.objective), "seconds": trial.seconds,
         "error": trial.error, "seed": trial.seed,
     }  # fmt: skip
+
+
+def _space(run: Run, trial: TrialRecord) -> str | None:
+    """The space of a trial's architecture; None: it is a fixed network."""
+    return run.config.space if isinstance(run, SearchRun) else as_study(run).config.member(trial.of).space

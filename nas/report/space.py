@@ -110,6 +110,8 @@ def space_document(report: SpaceReport) -> Document:
     space, share, costs = report.space, report.share, report.costs
     return {
         "space": space.name,
+        "choices": {choice.label: list(choice.values) for choice in space.choices},
+        "restriction": {label: list(values) for label, values in space.restriction.items()},
         "samples": space.num_samples_for(report.task),
         "budget": report.budget.limits,
         "share": {"value": share.share, "standard_error": share.error, "drawn": share.drawn},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
@@ -42,6 +43,7 @@ from nas.runs.ranking import Tally
 from nas.runs.trial_record import TrialRecord, seed_number
 from nas.trials import TrialResult
 from search_spaces import SearchSpace, Task, get_space
+from search_spaces.restriction import restricted
 
 
 @dataclass(kw_only=True)
@@ -209,10 +211,10 @@ class SearchRun(Run):
     floor: FloorMeasured | None = None  # what classical methods reach
     winner: WinnerChosen | None = None
 
-    @property
+    @cached_property
     def space(self) -> SearchSpace:
-        """What it searches."""
-        return get_space(self.config.space)
+        """What it searches: a space, or the part of one."""
+        return restricted(get_space(self.config.space), self.config.restrict)
 
     @property
     def budget(self) -> Budget:

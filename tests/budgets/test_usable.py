@@ -10,9 +10,10 @@ import torch
 
 from budgets import Budget
 from budgets.draw import draw_fitting
-from budgets.usable import Reach, usable, with_values
+from budgets.usable import Reach, usable
 from nas.testing.supernets import _indices, _one_hot, randomize_norms
 from search_spaces import SearchSpace, Task, get_space, space_names
+from search_spaces.restriction import with_values
 from search_spaces.supernet import Supernet
 
 TASK = Task((1, 8, 8), 10)

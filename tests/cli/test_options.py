@@ -1,8 +1,12 @@
-"""Flags of one-shot strategies: what they become, and every fault in one message with its cure."""
+"""Flags of one-shot strategies and of parts of spaces: what they become; every fault in one message with its cure."""
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
+from command_line import fails, nasctl
 from supernet_log import Log
 
 from nas.cli.commands.search import resume_command
@@ -42,6 +46,29 @@ def test_flags_reach_the_settings():
 @pytest.mark.parametrize(("flag", "colours"), [("grey", "grey"), ("colour", "rgb"), ("quiet", None)])
 def test_flags_of_the_channels_reach_the_settings(flag, colours):
     assert search_config({"space": "vgg", flag: True}).data.colours == colours
+
+
+def test_a_space_is_shown_as_it_is_restricted(tmp_path):
+    part = ("cell", "--fix", "edge*=conv3", "--choices", "width=16,18", "--max-params", "150k", "--no-timing")
+    shown = nasctl("space", *part, cwd=tmp_path).stdout
+    assert "Within:  width=16,18; edge*=conv3\n" in shown
+    assert re.search(r"^edge01 to edge23 +conv3 *$", shown, re.MULTILINE)
+    told = json.loads(nasctl("space", *part, "--json", cwd=tmp_path).stdout)
+    assert told["choices"]["cells"] == [1, 2, 3, 4, 5]
+    assert told["restriction"] == {
+        "width": [16, 18],
+        **{f"edge{i}": ["conv3"] for i in ("01", "02", "12", "03", "13", "23")},
+    }
+    assert told["examples"] and all(one["sample"]["edge13"] == "conv3" for one in told["examples"])
+
+
+def test_faults_of_a_restriction_come_with_all_others(tmp_path):
+    told = fails(
+        "search", "--space", "cell", "--fix", "edge*=conv5", "--choices", "widht=8", "--epochs", "x", cwd=tmp_path
+    )
+    assert (
+        "has a value 'conv5'. Did you mean 'conv3'?" in told and "Did you mean 'width'?" in told and "--epochs" in told
+    )
 
 
 @pytest.mark.parametrize("strategy", [None, "evolution", "random"])

@@ -18,6 +18,7 @@ from simulated_search import MOST, TASK, Simulated, begin, config, events_of, go
 
 from budgets import Budget, cost_of, costs_of
 from nas.awake import awake
+from nas.config import SearchConfig
 from nas.engine.advice import duration
 from nas.engine.plan import Plan, start
 from nas.engine.search import run_search
@@ -28,6 +29,7 @@ from nas.executors.local import describe_exit
 from nas.runs import EventLog, Run, load_run, load_search
 from nas.runs.events import Event, SearchStarted, SettingsChanged, TrialEnded, TrialSubmitted, WinnerChosen
 from nas.runs.retention import drop_weights
+from nas.strategies.oneshot.stage import supernet_space
 from nas.training.evaluation import check_finite
 from nas.trials.spec import TrialResult
 from nas.units import parse_duration
@@ -87,6 +89,34 @@ def test_a_search_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strat
         if workers == 1:
             assert story(folder) == story(tmp_path / "whole")
             assert run.winner == whole.winner
+
+
+@pytest.mark.parametrize("strategy", ["evolution", "random"])
+def test_a_search_of_a_part_of_a_space_stays_in_it_also_after_a_stop(tmp_path, strategy):
+    """And its networks have the ids that they have in any other search."""
+    options = {"trials": 12, "strategy": strategy, "restrict": {"width1": (8, 16), "block3": ("basic",)}}
+    run_all(tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        run_all(tmp_path / "stopped", Simulated(stop_after=5), **options)
+    run = go_on(tmp_path / "stopped", Simulated())
+    assert story(tmp_path / "stopped") == story(tmp_path / "whole")
+    assert len(run.trials) > 12  # and confirmations
+    for trial in run.trials.values():
+        assert trial.sample["block3"] == "basic" and trial.sample["width1"] in (8, 16)
+        assert trial.architecture == get_space("resnet").architecture_id(trial.sample, run.task)
+
+
+def test_a_supernet_holds_the_part_of_a_space_that_is_searched(tmp_path):
+    with begin(tmp_path / "run", space="vgg", strategy="darts", restrict={"kernel1": (3,), "width1": (8, 12)}) as log:
+        values = {choice.label: choice.values for choice in supernet_space(recorded(log)).choices}
+    assert values["kernel1"] == (3,) and values["width1"] == (8, 12) and values["kernel2"] == (3, 5)
+
+
+def test_a_search_that_was_recorded_before_there_were_restrictions_is_read():
+    old = config().model_dump(mode="json", exclude={"restrict"})
+    assert SearchConfig.model_validate(old) == config()
+    part = config(restrict={"width1": (8, 16), "block3": ("basic",)})
+    assert SearchConfig.model_validate_json(part.model_dump_json()) == part
 
 
 def test_replay_is_exact_however_often_it_is_stopped(tmp_path):

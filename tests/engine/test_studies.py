@@ -21,10 +21,12 @@ from baselines import FixedNetwork
 from baselines.studies import STUDIES
 from budgets import Budget
 from nas.cli.parsing import classical_request, study_request
+from nas.config.auto_recipe import default_epochs
 from nas.config.recipe import RECIPES, Recipe
 from nas.config.recipe_rules import check_name, check_together
 from nas.config.run import SearchConfig, StudySearch, search_of
 from nas.data import DataConfig
+from nas.engine.architectures import load_architecture
 from nas.engine.plan import plan_search, start
 from nas.engine.rivals import NEAR
 from nas.engine.search import run_search
@@ -408,6 +410,39 @@ def test_a_found_architecture_is_trained_with_its_runs_data_and_training(best: R
     with pytest.raises(UsageError, match=r"no trial '77'.*") as refused:
         plan_study(request("losses", arch="best:77"), runs=Path(runs))
     assert len(refused.value.faults) == 1  # nothing was downloaded
+
+
+def test_an_architecture_of_a_file_is_trained_as_long_as_suits_the_data(best: Run, tmp_path: Path) -> None:
+    """The file is what ``nasctl show --json`` prints, whatever else it says."""
+    shown = nasctl("show", "best:1", "--json", "--runs", best.folder.parent, cwd=tmp_path)
+    (tmp_path / "arch.json").write_text(shown.stdout)
+    plan = plan_study(request("losses", arch=str(tmp_path / "arch.json"), imbalance="1"))
+    assert all(m.sample == best.trials["1"].sample and m.space == "vgg" for m in plan.config.members)
+    assert plan.facts.members["ce"].architecture == best.trials["1"].architecture
+    assert {m.recipe.epochs for m in plan.config.members} == {default_epochs(sum(plan.facts.counts["train"]))}
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        ("{", "holds no architecture"),
+        ("[]", "holds no architecture"),
+        ('{"space": "vgg"}', "holds no architecture"),
+        ('{"space": null, "sample": {}}', "holds no architecture"),
+        ('{"space": "vg", "sample": {}}', "Did you mean 'vgg'"),
+        ('{"space": "vgg", "sample": {"kernel1": true}}', "holds no architecture"),
+        ('{"space": "vgg", "sample": {"kernel1": 4}}', "kernel1=4 is not one of [3, 5]"),
+        (None, "No such file"),
+    ],
+)  # fmt: skip
+def test_a_file_without_an_architecture_is_refused(content: str | None, wanted: str, tmp_path: Path) -> None:
+    path = tmp_path / "arch.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError) as refused:
+        load_architecture(str(path), tmp_path)
+    assert wanted in str(refused.value)
+    assert all(fault.startswith(f"--arch {path}") for fault in refused.value.faults)
 
 
 def test_a_winner_is_compared_with_baselines_on_the_same_images(done: Run, best: Run, tmp_path: Path) -> None:

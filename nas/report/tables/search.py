@@ -24,6 +24,7 @@ from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import typed
 from nas.training.precision import Execution
 from nas.units import clock, counted
+from search_spaces.restriction import restriction_words
 from search_spaces.structure import leaves
 
 SPLITS = ("rank", "select", "test")
@@ -74,6 +75,7 @@ def _settings(run: SearchRun, places: str) -> str:
     lines = [
         f"[bold]{run.name}[/bold]  {config.strategy} over {config.space}: {before}"
         f"{counted(config.trials, 'trial')}{places}",
+        *([f"Within  {words}"] if (words := restriction_words(run.space)) else []),
         f"Budget  {facts.budget}" + (f"\n        {facts.note}" if facts.note else ""),
         f"Data    {escape(facts.data_name)}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",

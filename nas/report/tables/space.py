@@ -12,7 +12,9 @@ from budgets.budget import format_size
 from nas.report.space import SpaceReport, Timing
 from nas.report.tables.format import compact, make_table
 from nas.units import clock, counted
-from search_spaces import get_space, space_names
+from search_spaces import SearchSpace, get_space, space_names
+from search_spaces.restriction import restriction_words, stem
+from search_spaces.space import Values
 
 
 def print_spaces(console: Console) -> None:
@@ -27,15 +29,18 @@ def print_spaces(console: Console) -> None:
 def print_space(console: Console, report: SpaceReport) -> None:
     """Everything about one space under one budget, for one data set."""
     space, task = report.space, report.task
-    used = space.choices_for(task)
+    used = [choice for choice in space.choices_for(task) if len(choice.values) > 1]
+    unused = sum(len(choice.values) > 1 for choice in space.choices) - len(used)
     lines = [
         f"[bold]{space.name}[/bold]  {space.summary}",
         f"Input:   {'x'.join(map(str, task.input_shape))}, {task.num_classes} classes ({report.data_name})",
         f"Budget:  {report.budget}" + (f"\n         {report.note}" if report.note else ""),
-        f"Samples: {space.num_samples_for(task):,} from {len(used)} choices" + _unused(len(space.choices) - len(used)),
+        *([f"Within:  {words}"] if (words := restriction_words(space)) else []),
+        f"Samples: {space.num_samples_for(task):,} from {counted(len(used), 'choice')}" + _unused(unused),
         f"Fit:     {report.share}",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    console.print(_choices_table(space))
     console.print(_costs_table(report.costs))
     _print_histogram(console, report.costs.params)
     console.print(_examples_table(report))
@@ -54,6 +59,20 @@ def _timing(timing: Timing) -> str:
         f"{counted(timing.confirm_epochs, 'epoch')}, "
         f"{timing.num_slots} at once: about {clock(timing.total)}."
     )
+
+
+def _choices_table(space: SearchSpace) -> Table:
+    """The labels and values of all choices; those that are called alike and take the same are one row."""
+    table = make_table("Choices", ("label",), (), "values")
+    rows: dict[tuple[str, Values], list[str]] = {}
+    for choice in space.choices:
+        rows.setdefault((stem(choice.label), choice.values), []).append(choice.label)
+    for (_, values), labels in rows.items():
+        first = space.labels.index(labels[0])
+        together = len(labels) > 2 and space.labels[first : first + len(labels)] == labels
+        named = f"{labels[0]} to {labels[-1]}" if together else ", ".join(labels)
+        table.add_row(named, ", ".join(map(str, values)))
+    return table
 
 
 def _costs_table(costs: Costs) -> Table:

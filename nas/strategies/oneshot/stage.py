@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from budgets.usable import usable, with_values
+from budgets.usable import usable
 from nas.errors import SearchStopped, TrialError, out_of_memory
 from nas.runs import Journal, SearchRun
 from nas.runs.events import SupernetProgress, SupernetStarted
@@ -21,6 +21,7 @@ from nas.strategies.oneshot.memory import Need, memory_need, shortage
 from nas.strategies.oneshot.training import AfterStep, SupernetTraining
 from nas.trials.datasets import forget
 from search_spaces import SearchSpace
+from search_spaces.restriction import with_values
 
 TELL_EVERY = 1.0  # seconds, how far an epoch is
 TIME_SHARE = 0.5  # of a time limit, for the supernet; the rest is for trials and their confirmation
