@@ -313,7 +313,11 @@ def settings_file(context: typer.Context, path: str | None) -> SettingsFile:
     if path is None:
         return NO_FILE
     settings = {
-        parameter.name: Setting(parameter.metavar or "DIR", is_switch=getattr(parameter, "is_flag", False))
+        parameter.name: Setting(
+            parameter.metavar or "DIR",
+            is_switch=getattr(parameter, "is_flag", False),
+            is_repeatable=getattr(parameter, "multiple", False),
+        )
         for parameter in context.command.params
         if parameter.param_type_name == "option" and parameter.name not in ("config", "help", None)
     }

@@ -43,7 +43,18 @@ ONE_SHOT_TRIALS = 4
 CLASSICAL_FLAGS = ("study", "data", *DATA_FLAGS, *COLOURS, "objective", "runs", "quiet", "json")
 DURATIONS = ("time_limit", "trial_timeout")
 # Made of several flags or of one that is called otherwise, or without a flag.
-_OTHERWISE = {"budget", "data", "recipe", "strategy", "supernet", "floor", "lengthen", "confirm_seeds", *DURATIONS}
+_OTHERWISE = {
+    "budget",
+    "data",
+    "recipe",
+    "strategy",
+    "supernet",
+    "floor",
+    "lengthen",
+    "confirm_seeds",
+    "restrict",
+    *DURATIONS,
+}
 SEARCH_FLAGS = tuple(name for name in SearchConfig.model_fields if name not in _OTHERWISE)
 
 

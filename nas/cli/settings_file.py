@@ -30,10 +30,14 @@ _CURES = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What a flag takes: its placeholder, or nothing if it is a switch."""
+    """What a flag takes: its placeholder, or nothing if it is a switch; or one text after the other."""
 
     metavar: str
     is_switch: bool
+    is_repeatable: bool = False
+
+
+Value = str | bool | list[str]
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class SettingsFile:
     """What a settings file adds to the flags: ``values`` by the names of flags, and what is wrong in it."""
 
     path: str = ""
-    values: Mapping[str, str | bool] = field(default_factory=dict)  # that no flag replaced
+    values: Mapping[str, Value] = field(default_factory=dict)  # that no flag replaced
     keys: Mapping[str, str] = field(default_factory=dict)  # as the file writes their names
     faults: tuple[str, ...] = ()
 
@@ -72,7 +76,7 @@ def read_settings(path: str, settings: Mapping[str, Setting], typed: Collection[
     A relative path of ``data`` is one beside the file. UsageError if it cannot be read as TOML.
     """
     document = _parsed(path)
-    values: dict[str, str | bool] = {}
+    values: dict[str, Value] = {}
     keys: dict[str, str] = {}
     faults: list[str] = []
     for key, value in document.items():
@@ -110,20 +114,20 @@ def _parsed(path: str) -> dict[str, object]:
         ) from error
 
 
-def _as_typed(value: object, setting: Setting) -> str | bool:
+def _as_typed(value: object, setting: Setting) -> Value:
     """As the flag would have it; ValueError says what is accepted."""
     if setting.is_switch:
         if isinstance(value, bool):
             return value
         raise ValueError("it is a switch, so write true or false")
-    if isinstance(value, list) and setting.metavar in MANY:
+    if isinstance(value, list) and (setting.metavar in MANY or setting.is_repeatable):
         if all(isinstance(part, str) for part in value):
-            return with_commas(value)
+            return value if setting.is_repeatable else with_commas(value)
         raise ValueError('write texts between the brackets: ["a", "b"]')
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         cure = _CURES.get(type(value).__name__, "give text in quotes, or a number")
         raise ValueError(f"{cure} ({setting.metavar})" if "give" in cure else cure)
-    return str(value)
+    return [str(value)] if setting.is_repeatable else str(value)
 
 
 def with_commas(parts: Collection[str]) -> str:

@@ -21,6 +21,7 @@ from nas.runs import SearchRun
 from nas.runs.hints import typed
 
 Value = str | bool | int | float | tuple[str, ...]
+REPEATABLE = ("choices",)
 SETTLED = ("epochs", "batch_size", "flip")  # what a plan may choose: written even if it is what a default would be
 FLAG_OF = {name: name for name in RECIPE_FLAGS} | METHOD_FLAGS  # of a recipe's fields
 
@@ -51,7 +52,10 @@ def _settings(run: SearchRun, *, lengthened: bool) -> dict[str, Value]:
     config, default = run.config, SearchConfig.model_fields
     budget: dict[str, Value] = dict(config.budget.limits)
     data = config.data
-    found: dict[str, Value] = {"space": config.space, **budget, "data": data.source}
+    found: dict[str, Value] = {"space": config.space}
+    if config.restrict:
+        found["choices"] = tuple(f"{label}={','.join(map(str, left))}" for label, left in config.restrict.items())
+    found |= {**budget, "data": data.source}
     for name in DATA_FLAGS:
         if (value := getattr(data, name)) != type(data).model_fields[name].default:
             found[name] = "x".join(map(str, value)) if name == "image_size" and isinstance(value, tuple) else value
@@ -107,7 +111,7 @@ def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> N
     flags = {
         name: value if isinstance(value, bool) else with_commas(value) if isinstance(value, tuple) else str(value)
         for name, value in settings.items()
-    }
+    } | {name: settings[name] for name in REPEATABLE if name in settings}
     again, told = search_config(flags), run.config
     changes: dict[str, object] = {"lengthen": False}
     if lengthened:

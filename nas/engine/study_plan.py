@@ -287,7 +287,7 @@ def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
     if arch.run is None:
         lengths, _ = auto_recipe.settled(named_recipe(auto_recipe.AUTO), counts, "")
         return lengths.model_dump(include={"epochs", "batch_size"})
-    ours = {"name", "post_hoc_tau", *METHOD_FLAGS}
+    ours = {"name", "post_hoc_tau", "prior_tau", *METHOD_FLAGS}
     ours |= {"flip"} if arch.run.facts.mirroring else set()  # these data decide anew
     return arch.run.config.recipe.model_dump(exclude=ours) | {"epochs": arch.run.final_epochs}
 
