@@ -21,7 +21,7 @@ VENDORS = {  # the only modules that may import a library
     "onnxruntime": {"nas.export.loader_script", "nas.export.predict_script", "nas.export.int8"},
     "thop": {"nas.export.check"},
     "imblearn": {"nas.data.oversampling.smote"},
-    "typer": {"nas.cli.app", "nas.cli.baseline_app", "nas.cli.flags"},
+    "typer": {"nas.cli.app", "nas.cli.baseline_app", "nas.cli.flags", "nas.cli.runs_app"},
     "matplotlib": {"nas.report.plots"},
     "filelock": {"nas.files"},
 }

@@ -18,7 +18,7 @@ from nas.config import SearchConfig, checked, raise_all
 from nas.config.run import Changes, RunConfig, StudySearch, search_of, too_many_trials
 from nas.engine.duration import timed
 from nas.engine.placement import placed, slots_of
-from nas.engine.plan import check_data, plan_search, start
+from nas.engine.plan import Plan, check_data, facts_of, plan_search, start
 from nas.engine.runner import local_executor
 from nas.engine.study_duration import timed_study
 from nas.engine.study_plan import StudyRequest, plan_study
@@ -26,9 +26,19 @@ from nas.errors import RunError, attempt
 from nas.executors import WorkerSlot, plan_slots, start_server
 from nas.report.live import Display, Silent
 from nas.runs import EventLog, SearchRun, StudyRun, as_search
-from nas.runs.events import SettingsChanged
+from nas.runs.events import SearchStarted, SettingsChanged, StudyStarted
 from nas.runs.fold import fold
-from nas.runs.folders import SEARCHES, is_unborn, name_faults, read_run, start_study, under_free_name
+from nas.runs.folders import (
+    SEARCHES,
+    free_folder,
+    is_unborn,
+    name_faults,
+    not_begun,
+    read_run,
+    start_study,
+    under_free_name,
+    versions,
+)
 from nas.runs.hints import RUNS, typed
 from nas.stopwatch import OFF, Stopwatch
 
@@ -37,6 +47,14 @@ OF_THE_MACHINE = {"workers", "trials_per_gpu", "device", "threads", "trial_timeo
 
 Progress = Callable[[int, int], None]
 """Told how many images are decoded, and of how many."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A run as it would begin, and where its trials would run. Nothing of it is on the disk."""
+
+    run: SearchRun | StudyRun
+    slots: list[WorkerSlot]
 
 
 @dataclass
@@ -60,9 +78,23 @@ def new_search(
     UsageError with every fault; then nothing was written. Without ``name`` the run is called SPACE-DATA-N.
     """
     raise_all(name_faults(name, runs))
-    plan = timed(placed(plan_search(config, progress=progress)))
+    plan = _planned(config, progress)
     log = under_free_name(lambda folder: start(plan, folder), plan.space.name, config.data.source, name=name, runs=runs)
     return OpenRun(log, fold(log.folder, log.entries()), plan.slots)
+
+
+def preview_search(
+    config: SearchConfig, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
+) -> Preview:
+    """What ``new_search`` would create, checked and measured alike; only the caches of data and measurements grow."""
+    raise_all(name_faults(name, runs))
+    plan = _planned(config, progress)
+    folder = free_folder(plan.space.name, config.data.source, name=name, runs=runs)
+    return Preview(not_begun(folder, SearchStarted(plan.config, facts_of(plan), versions())), plan.slots)
+
+
+def _planned(config: SearchConfig, progress: Progress | None) -> Plan:
+    return timed(placed(plan_search(config, progress=progress)))
 
 
 def new_baseline(
@@ -76,6 +108,16 @@ def new_baseline(
         lambda folder: start_study(folder, config, facts), config.study, config.data.source, name=name, runs=runs
     )
     return OpenRun(log, fold(log.folder, log.entries()), plan.slots)
+
+
+def preview_baseline(
+    request: StudyRequest, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
+) -> Preview:
+    """As ``preview_search``, of ``new_baseline``."""
+    raise_all(name_faults(name, runs))
+    plan = timed_study(plan_study(request, runs=runs, progress=progress))
+    folder = free_folder(plan.config.study, plan.config.data.source, name=name, runs=runs)
+    return Preview(not_begun(folder, StudyStarted(plan.config, plan.facts, versions())), plan.slots)
 
 
 def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress: Progress | None = None) -> OpenRun:

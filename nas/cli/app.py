@@ -11,6 +11,7 @@ import typer
 
 from nas.cli.baseline_app import baseline
 from nas.cli.baseline_app import compare as compare_with_baselines
+from nas.cli.completion import spaces
 from nas.cli.flags import (
     AlphaLearningRate,
     BatchSize,
@@ -18,6 +19,7 @@ from nas.cli.flags import (
     ConfigFile,
     Data,
     Device,
+    DryRun,
     Epochs,
     Fix,
     Int8,
@@ -27,8 +29,11 @@ from nas.cli.flags import (
     MaxParams,
     MaxPeakMemory,
     MinParams,
+    Misuse,
+    Model,
     NoFloor,
     Penalty,
+    Position,
     Precision,
     Prior,
     Profile,
@@ -51,16 +56,33 @@ from nas.cli.flags import (
     recipe_options,
     settings_file,
 )
+from nas.cli.runs_app import cache, rm, show, status, trials
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help="Search for small image classifiers under hard budgets.\n\n"
     "A first search, on scikit-learn's bundled digits:  nasctl search --space densenet --max-params 150k",
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from nas import __version__
+
+        print(f"nasctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def nasctl(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """Nothing to do before a command."""
 
 
 @app.command()
@@ -101,6 +123,7 @@ def search(
     config: ConfigFile = None,
     profile: Profile = None,
     runs: Runs = "runs",
+    dry_run: DryRun = False,
     quiet: Quiet = False,
     json: Json = False,
     **more_flags: Any,
@@ -114,9 +137,8 @@ def search(
 
 @app.command()
 def resume(
-    run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Name or folder. [default: the newest run]")
-    ] = None,
+    name: Position = None,
+    run: RunName = None,
     trials: Annotated[Text, option("A new number of trials, to search on.", "N")] = None,
     time_limit: Annotated[Text, option("A new limit, for all sessions together: 90s, 30m, 2h.", "TIME")] = None,
     trial_timeout: Annotated[
@@ -139,74 +161,28 @@ def resume(
 
 
 @app.command()
-def status(run: RunName = None, runs: Runs = "runs", json: Json = False) -> None:
-    """All runs, or how far one run is."""
-    from nas.cli.commands.runs import status_command
-
-    status_command(run, runs, as_json=json)
-
-
-@app.command()
-def config(
-    run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Name or folder. [default: the newest run]")
-    ] = None,
-    runs: Runs = "runs",
-) -> None:
+def config(name: Position = None, run: RunName = None, runs: Runs = "runs") -> None:
     """Print a search's settings as TOML, to make it again.
 
     nasctl config RUN > run.toml; nasctl search --config run.toml
     """
     from nas.cli.commands.config import config_command
+    from nas.runs.named import one_name
 
-    config_command(run, runs)
-
-
-@app.command()
-def trials(
-    run: RunName = None,
-    top: Annotated[Text, option("Only the best N that finished.", "N")] = None,
-    columns: Annotated[
-        Text,
-        option(
-            "Figures beside the score: macro_f1,micro_recall on rank, or of a split: select.accuracy. --json: all.",
-            "NAMES",
-        ),
-    ] = None,
-    runs: Runs = "runs",
-    json: Json = False,
-) -> None:
-    """The trials of a run with their figures, sizes and reasons of failure."""
-    from nas.cli.commands.runs import trials_command
-
-    trials_command(run, runs, top, columns, as_json=json)
+    config_command(one_name(name, run), runs)
 
 
-@app.command()
-def show(
-    trial: Annotated[
-        str,
-        typer.Argument(
-            metavar="TRIAL", help="A trial, or of a baseline run MEMBER or MEMBER.SEED; or with its run, RUN:TRIAL."
-        ),
-    ],
-    run: RunName = None,
-    runs: Runs = "runs",
-    json: Json = False,
-) -> None:
-    """The layers of a trial's network: output shapes, parameters, multiply-accumulates.
-
-    Of a member of a baseline run: its network, recipe, and the figures, time and weights of every seed.
-    """
-    from nas.cli.commands.runs import show_command
-
-    show_command(trial, run, runs, as_json=json)
+app.command()(status)
+app.command()(trials)
+app.command()(show)
 
 
 @app.command()
 @data_options
 def space(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The space. [default: list all]")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The space. [default: list all]", autocompletion=spaces)
+    ] = None,
     fix: Fix = None,
     choices: SomeChoices = None,
     max_params: MaxParams = None,
@@ -259,6 +235,9 @@ def data(
 @app.command()
 def export(
     out: Annotated[str, typer.Option(help="New folder for the files.", metavar="DIR")],
+    name: Annotated[
+        Text, typer.Argument(metavar="[RUN]", help="A run, RUN:TRIAL or STUDY:MEMBER. [default: the newest run]")
+    ] = None,
     best: Annotated[bool, typer.Option("--best", help="The winner, or the best trial so far.")] = False,
     trial: Annotated[Text, option("A trial whose weights were kept, or a study's member.", "ID")] = None,
     int8: Annotated[bool, typer.Option("--int8", help="And model.int8.onnx, judged on rank first.")] = False,
@@ -277,13 +256,16 @@ def export(
     from nas.cli.commands.export import export_command, extras_of
 
     extras = extras_of(static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop)
-    export_command(out, run, runs, extras, trial=trial, best=best, as_json=json)
+    export_command(out, name, run, runs, extras, trial=trial, best=best, as_json=json)
 
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported folder, RUN, RUN:TRIAL or STUDY:MEMBER.")],
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures, folders of them, or patterns.")],
+    model: Model = None,
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="PATH...", help="Pictures, folders of them, or patterns.")
+    ] = None,
+    run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r")] = None,
     csv: Annotated[Text, option("Write path,label,score, a row a picture.", "FILE")] = None,
     csv_format: Annotated[Text, option("full, or id-label: what competitions take. [default: full]", "FORM")] = None,
     top: Annotated[Text, option("The N best classes of each. [default: 1]", "N")] = None,
@@ -296,7 +278,7 @@ def predict(
     from nas.cli.commands.predict import predict_command
 
     code = predict_command(
-        model, paths, runs, csv=csv, csv_format=csv_format, top=top, prior=prior, int8=int8, as_json=json
+        model, paths or [], run, runs, csv=csv, csv_format=csv_format, top=top, prior=prior, int8=int8, as_json=json
     )
     raise typer.Exit(code)
 
@@ -304,7 +286,8 @@ def predict(
 @app.command()
 @label_options
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported folder, RUN, RUN:TRIAL or STUDY:MEMBER.")],
+    model: Model = None,
+    run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r")] = None,
     data: Annotated[
         Text,
         option("Other data, of its test part if it has one. [default: the run's own test]", "DATA", "--data"),
@@ -326,6 +309,8 @@ def evaluate(
 
 app.add_typer(baseline, name="baseline")
 app.command(name="compare")(compare_with_baselines)
+app.command()(rm)
+app.command()(cache)
 
 
 def main() -> None:
@@ -335,7 +320,15 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
+    except Misuse as error:
+        if "NoArgs" in type(error).__name__:  # the help, in place of a message
+            error.show()
+            sys.exit(error.exit_code)
+        from nas.cli.misuse import in_our_words
+
+        print(f"nasctl: {in_our_words(error, sys.argv[1:])}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         sys.exit(130)

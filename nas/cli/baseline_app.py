@@ -6,12 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
+from nas.cli import completion
 from nas.cli.flags import (
     ConfigFile,
     Device,
+    DryRun,
     Json,
+    Position,
     Profile,
     Quiet,
+    RunName,
     Runs,
     Text,
     Threads,
@@ -24,6 +28,9 @@ from nas.cli.flags import (
 baseline = typer.Typer(
     no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
 )
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.", autocompletion=completion.studies)
+]
 HoldOut = Annotated[
     bool | None,
     typer.Option(
@@ -55,7 +62,7 @@ def list_studies(json: Json = False) -> None:
 @data_options
 def run_study(
     context: typer.Context,
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.")],
+    study: StudyName,
     members: Annotated[Text, option("Only these members: a,b,c, or 'model1-*'. [default: all]", "NAMES")] = None,
     network: Annotated[
         Text, option("resnet18, resnet32, or model1 to model4 of the origin study. [default: the study's]", "NAME")
@@ -103,6 +110,7 @@ def run_study(
     config: ConfigFile = None,
     profile: Profile = None,
     runs: Runs = "runs",
+    dry_run: DryRun = False,
     quiet: Quiet = False,
     json: Json = False,
     **more_flags: Any,
@@ -119,7 +127,8 @@ def run_study(
 
 @baseline.command("report")
 def report(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name or folder. [default: the newest]")] = None,
+    name: Position = None,
+    run: RunName = None,
     filters: Annotated[Text, option("So many filters of each layer are drawn. [default: 16]", "N")] = None,
     layers: Annotated[
         Text,
@@ -136,11 +145,14 @@ def report(
 
 
 def compare(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished search, or STUDY:MEMBER of a baseline run.")],
+    name: Annotated[
+        Text, typer.Argument(metavar="RUN", help="A finished search, or STUDY:MEMBER of a baseline run.")
+    ] = None,
     others: Annotated[
         list[str] | None,
         typer.Argument(metavar="OTHER...", help="Baseline runs, STUDY:MEMBER for one of their members, searches."),
     ] = None,
+    run: Annotated[Text, option("In place of the first RUN.", "NAME", "--run", "-r")] = None,
     plot: Annotated[Text, option("Draw parameters against the test figure into this PNG.", "FILE")] = None,
     runs: Runs = "runs",
     json: Json = False,
@@ -148,4 +160,4 @@ def compare(
     """A search's winner, or a study's member, against baselines and other searches on the same splits."""
     from nas.cli.commands.baseline import compare_command
 
-    compare_command(run, others or [], runs, plot, as_json=json)
+    compare_command(name, others or [], run, runs, plot, as_json=json)

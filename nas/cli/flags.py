@@ -12,17 +12,28 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from nas.cli import completion
+
 if TYPE_CHECKING:
     from nas.cli.settings_file import SettingsFile
 
 Text = str | None
+# typer's own exception for all that it cannot read; where it is defined depends on the version of typer.
+Misuse: type[Any] = typer.BadParameter.__mro__[1]
 
 
-def option(help_text: str, metavar: str, *names: str) -> typer.models.OptionInfo:
-    return typer.Option(*names, help=help_text, metavar=metavar, show_default=False)  # type: ignore[no-any-return]
+def option(
+    help_text: str, metavar: str, *names: str, complete: Callable[..., list[str]] | None = None
+) -> typer.models.OptionInfo:
+    """``complete`` gives what a shell offers for a value."""
+    return typer.Option(  # type: ignore[no-any-return]
+        *names, help=help_text, metavar=metavar, show_default=False, autocompletion=complete
+    )
 
 
-Space = Annotated[Text, option("vgg, resnet, densenet, mobilenet or cell.", "NAME", "--space", "-s")]
+Space = Annotated[
+    Text, option("vgg, resnet, densenet, mobilenet or cell.", "NAME", "--space", "-s", complete=completion.spaces)
+]
 Fix = Annotated[
     list[str] | None,
     option("Leave one value of a choice, or of all that match: 'kernel*=3'. Repeatable.", "LABEL=VALUE", "--fix"),
@@ -31,7 +42,7 @@ SomeChoices = Annotated[
     list[str] | None,
     option("Leave several: width3=16,24,32. Repeatable; 'nasctl space NAME' lists both.", "LABEL=V1,V2", "--choices"),
 ]
-MaxParams = Annotated[Text, option("Most parameters: 150k, 150000, 1.5M.", "SIZE")]
+MaxParams = Annotated[Text, option("Most parameters: 150k, 150000, 1.5M; none: no limit.", "SIZE")]
 MaxMacs = Annotated[Text, option("Most multiply-accumulates for one image.", "SIZE")]
 MaxBytes = Annotated[Text, option("Most bytes of float32 weights: 600k, 512KiB.", "SIZE")]
 MaxPeakMemory = Annotated[Text, option("Most bytes of activations alive at once, one float32 image.", "SIZE")]
@@ -120,6 +131,7 @@ Strategy = Annotated[
         "evolution, random; or darts, gumbel-darts, random-oneshot: train one supernet that holds every "
         "architecture with shared weights, then the best found in it as trials. [default: evolution]",
         "NAME",
+        complete=completion.strategies,
     ),
 ]
 Penalty = Annotated[
@@ -138,6 +150,7 @@ Recipe = Annotated[
         "balanced-softmax, ldam-drw... A wrong name lists all. [default: auto: custom-ce, with the class prior added "
         "to the logits in training where classes are uneven and the objective counts them alike]",
         "NAME",
+        complete=completion.recipes,
     ),
 ]
 Epochs = Annotated[
@@ -245,12 +258,24 @@ Profile = Annotated[
         show_default=False,
     ),
 ]
-RunName = Annotated[Text, option("The run's name. [default: the newest run]", "NAME", "--run", "-r")]
 ConfigFile = Annotated[
     Text,
     option("Settings from a TOML file, by the names of these flags; a flag that is given wins.", "FILE", "--config"),
 ]
+RunName = Annotated[
+    Text, option("The run's name. [default: the newest run]", "NAME", "--run", "-r", complete=completion.runs)
+]
+Position = Annotated[
+    Text, typer.Argument(metavar="[RUN]", help="The run: its name or folder, as --run.", autocompletion=completion.runs)
+]
+Model = Annotated[
+    Text,
+    typer.Argument(
+        metavar="MODEL", help="An exported folder, RUN, RUN:TRIAL or STUDY:MEMBER.", autocompletion=completion.models
+    ),
+]
 Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, and stop: no run is made.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 

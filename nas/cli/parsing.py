@@ -127,7 +127,7 @@ def classical_request(flags: Flags) -> ClassicalRequest:
     """What is asked for with ``nasctl baseline run classical``. UsageError with every fault found in the flags."""
     from nas.engine.floor import ClassicalRequest
 
-    off = {"from_scratch": False, "as_published": False}  # flags that were not given
+    off = {"from_scratch": False, "as_published": False, "dry_run": False}  # flags that were not given
     given = [name for name, value in flags.items() if value is not None and off.get(name) is not value]
     faults = [
         f"--{name.replace('_', '-')} is about training networks, and classical trains none: leave it out."
@@ -186,8 +186,20 @@ def _restriction(flags: Flags, faults: list[str]) -> Restriction:
     return (attempt(lambda: read_restriction(space, fix, choices), faults) or {}) if space else {}
 
 
+def budget_faults(flags: Flags) -> list[str]:
+    """What is wrong with a search that was given no budget, and did not say that it means to have none."""
+    if any(flags.get(name) is not None for name in SIZES if name != "min_params"):
+        return []
+    return [
+        "A search needs a budget: add --max-params 150k (the most parameters), or --max-macs, --max-bytes or "
+        "--max-peak-memory; 'nasctl space NAME' shows how large networks are. To search without: --max-params none."
+    ]
+
+
 def budget_of(flags: Flags, faults: list[str]) -> Budget:
-    """The limits on architectures; what is not a size goes into ``faults``."""
+    """The limits on architectures; what is not a size goes into ``faults``. ``--max-params none`` is no limit."""
+    if flags.get("max_params") == "none":
+        flags = {**flags, "max_params": None}
     sizes = {name: converted(parse_size, name, flags, faults) for name in SIZES}
     least, most = sizes["min_params"], sizes["max_params"]
     if least and most and least > most:

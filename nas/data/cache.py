@@ -72,7 +72,11 @@ class Cache:
     def lookup(self, key: str) -> Path | None:
         """The folder of the set ``key``, if it is there and undamaged."""
         folder = self.root / "sets" / key
-        return folder if is_intact(folder) else None
+        if not is_intact(folder):
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(folder)  # when it was last used
+        return folder
 
     def fill(self, key: str, build: Callable[[Path], None]) -> Path:
         """The folder of the set ``key``, made by ``build(empty folder)`` unless it is there and undamaged.

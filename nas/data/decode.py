@@ -17,11 +17,12 @@ from nas.data.threads import map_chunks
 from nas.errors import DataError
 
 
-def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress | None) -> None:
+def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress | None, *, name: str = "") -> None:
     """Write images.npy (N, C, H, W) of every image that decodes, labels.npy (N,), and which others failed.
 
     The labels are for programs that read the folder: the source's, of all its classes. Memory stays small whatever N
-    is. Progress counts the look at each file as done, then decoding. OSError when the disk is full.
+    is. ``name`` of the source is noted beside, for people. Progress counts the look at each file as done, then
+    decoding. OSError when the disk is full.
     """
     count = len(found.labels)
     seen = count + len(found.broken)
@@ -41,7 +42,7 @@ def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress
     if failed:
         _drop(folder / "images.npy", images, good)
     np.save(folder / "labels.npy", found.labels[good])
-    (folder / SEAL).write_text(json.dumps({"files": seal(folder), "failed": dict(failed)}))
+    (folder / SEAL).write_text(json.dumps({"files": seal(folder), "failed": dict(failed), "name": name}))
 
 
 def failures_in(folder: Path) -> dict[int, str]:

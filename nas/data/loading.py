@@ -160,7 +160,7 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
         if found.repeatable:
             cache.remember(quick, looks.written(found))
         choice = _choose(config, found, told)
-        folder = _decoded(cache, found, choice, progress) if choice.key else None
+        folder = _decoded(cache, name, found, choice, progress) if choice.key else None
     if folder and (failed := failures_in(folder)):
         found = _without(found, failed)
         choice = _choose(config, found, told, choice)
@@ -195,10 +195,10 @@ def _patterns(config: DataConfig) -> Patterns:
     return Patterns.of(config.match, config.ignore)
 
 
-def _decoded(cache: Cache, found: Found, choice: _Choice, progress: Progress | None) -> Path:
+def _decoded(cache: Cache, name: str, found: Found, choice: _Choice, progress: Progress | None) -> Path:
     target = choice.target
     assert target is not None, "there is something to decode"
-    return cache.fill(choice.key, lambda folder: decode(found, target, folder, progress))
+    return cache.fill(choice.key, lambda folder: decode(found, target, folder, progress, name=name))
 
 
 def _without(found: Found, failed: Mapping[int, str]) -> Found:

@@ -80,7 +80,12 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
 
 def start(plan: Plan, folder: Path) -> EventLog:
     """Create the run's folder and log. RunError if the run exists or its folder cannot be made."""
-    facts = SearchFacts(
+    return start_search(folder, plan.config, facts_of(plan))
+
+
+def facts_of(plan: Plan) -> SearchFacts:
+    """What a run that follows ``plan`` records of it."""
+    return SearchFacts(
         input_shape=plan.task.input_shape,
         classes=plan.classes,
         budget=plan.budget,
@@ -97,7 +102,6 @@ def start(plan: Plan, folder: Path) -> EventLog:
         mirroring=plan.mirroring,
         trial_seconds=plan.trial_seconds,
     )
-    return start_search(folder, plan.config, facts)
 
 
 def mirrored_or_not(recipes: Sequence[Recipe], data: Dataset, config: DataConfig) -> tuple[list[Recipe], str]:

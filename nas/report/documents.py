@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from nas.executors import WorkerSlot
 from nas.runs import Run, SearchRun, TrialRecord, as_study
 
 if TYPE_CHECKING:
@@ -36,11 +38,30 @@ def run_document(run: Run) -> Document:
         "config": run.config.model_dump(mode="json"),
         **_search_part(run),
         "versions": run.versions,
-        "trials": {s: run.tally.count(s) for s in ("finished", "failed", "pruned", "running")},
+        "trials": _counts(run),
         "best": [trial_document(run, trial) for trial in run.best(3)],
         "notes": run.notes,
-        "seconds": run.elapsed,
+        "seconds": run.seconds_so_far,
         "profile": run.profile.document(),
+    }
+
+
+def _counts(run: Run) -> dict[str, int]:
+    """Of trials by status."""
+    unended = run.tally.count("running")
+    running = unended if run.state == "running" else 0
+    ended = {status: run.tally.count(status) for status in ("finished", "failed", "pruned")}
+    return {**ended, "running": running, "interrupted": unended - running}
+
+
+def plan_document(run: Run, slots: Sequence[WorkerSlot]) -> Document:
+    """A run that has not begun as JSON: its settings, what was found about data and budget, where trials would run."""
+    return {
+        "run": run.name,
+        "config": run.config.model_dump(mode="json"),
+        "facts": document(run.facts),
+        "versions": run.versions,
+        "slots": [{"device": slot.device, "threads": slot.num_threads} for slot in slots],
     }
 
 
@@ -69,7 +90,7 @@ def floor_document(run: SearchRun) -> Document | None:
 def trial_document(run: Run, trial: TrialRecord) -> Document:
     """A trial as JSON: ``params`` and ``macs`` are counts, ``size_bytes`` and ``peak_memory`` bytes."""
     return {
-        "id": trial.id, "stage": trial.stage, "of": trial.of, "status": trial.status,
+        "id": trial.id, "stage": trial.stage, "of": trial.of, "status": run.status(trial),
         "architecture": trial.architecture, "space": _space(run, trial), "sample": trial.sample,
         "params": trial.cost.params, "macs": trial.cost.macs, "size_bytes": trial.cost.size_bytes,
         "peak_memory": trial.cost.peak_memory, "metrics": trial.metrics,

@@ -60,7 +60,7 @@ def _training(run: StudyRun, trial: TrialRecord) -> Training:
     weights = kept_weights(run, trial)
     return Training(
         id=trial.id,
-        status=trial.status,
+        status=run.status(trial),
         seed=trial.seed,
         epochs=trial.epochs,
         seconds=trial.seconds,

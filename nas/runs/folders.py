@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,7 +14,7 @@ from nas.errors import RunError, nearest
 from nas.runs.events import SearchFacts, SearchStarted, StudyFacts, StudyStarted
 from nas.runs.fold import as_search, fold
 from nas.runs.hints import RUNS, never_started, typed
-from nas.runs.log import BESIDE, LOCK_NAME, LOG_NAME, EventLog, has_begun, is_running, read_log
+from nas.runs.log import BESIDE, LOCK_NAME, LOG_NAME, EventLog, LogEntry, has_begun, is_running, read_log
 from nas.runs.run import SearchRun
 from nas.runs.study_run import StudyRun
 
@@ -61,14 +62,24 @@ def under_free_name(
 ) -> EventLog:
     """Create a run in ``runs / name``; without a name in ``STEM-SOURCE-N``, the first that is free, also if other
     runs start at the same moment. ``create`` makes the folder and its log. RunError if it cannot."""
-    what = "".join(c if c.isalnum() else "-" for c in Path(source).stem.lower()).strip("-") or "data"
     while True:
-        folder = runs / (name or new_name(f"{stem}-{what}", runs))
+        folder = free_folder(stem, source, name=name, runs=runs)
         try:
             return create(folder)
         except RunError:
             if name or not folder.exists():
                 raise
+
+
+def free_folder(stem: str, source: str, *, name: str | None, runs: Path) -> Path:
+    """Where ``under_free_name`` would create a run now."""
+    what = "".join(c if c.isalnum() else "-" for c in Path(source).stem.lower()).strip("-") or "data"
+    return runs / (name or new_name(f"{stem}-{what}", runs))
+
+
+def not_begun(folder: Path, event: SearchStarted | StudyStarted) -> SearchRun | StudyRun:
+    """The run that would begin with ``event`` in ``folder``. Writes nothing."""
+    return fold(folder, [LogEntry(1, event, elapsed=0.0, time=time.time())])
 
 
 def is_unborn(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.config.run import MemberConfig
-from nas.errors import RunError, UsageError, nearest
+from nas.errors import RunError, UsageError, attempt, nearest
 from nas.runs.folders import SEARCHES, load_run
 from nas.runs.hints import RUNS, typed
 from nas.runs.run import SearchRun
@@ -43,14 +43,59 @@ def load_named(text: str, runs: Path = RUNS) -> Named:
     return Named(load_run(run, runs), part)
 
 
-def load_part(text: str, run: str | None, runs: Path = RUNS) -> Named:
-    """As ``RUN:PART``, or only the part, of ``run`` (None: of the newest). UsageError if the run is named twice."""
+def one_name(position: str | None, option: str | None) -> str | None:
+    """What was named by its position or by --run, None if neither was given. UsageError if they differ."""
+    if position is not None and option is not None and position != option:
+        raise UsageError(f"{position} names a run, and --run {option} another: leave out one of them.")
+    return option if position is None else position
+
+
+def load_whole(name: str | None, command: str, runs: Path = RUNS) -> SearchRun | StudyRun:
+    """As ``load_run``. UsageError for a part of a run: ``command`` is about whole ones."""
+    part = None if name is None else split_name(name)[1]
+    try:
+        return load_run(name, runs)
+    except RunError:
+        if name is None or part is None:
+            raise
+        folder = load_named(name, runs).run.folder
+    raise UsageError(
+        f"{name} names a part of a run, and this is about whole runs: {typed(command, folder)}. For the part: "
+        f"{typed('show', folder, part)}"
+    )
+
+
+def load_part(text: str | None, run: str | None, runs: Path = RUNS) -> Named:
+    """As ``RUN:PART``, or only the part, of ``run`` (None: of the newest); a run alone, or nothing, is a whole run.
+
+    UsageError if two runs are named.
+    """
+    if text is None:
+        return Named(load_run(None, runs)) if run is None else load_named(run, runs)
     named, part = split_name(text)
-    if part is None:
-        return Named(load_run(run, runs), text)
+    if part is not None:
+        if run not in (None, named, text):
+            raise UsageError(f"{text} names a run, and --run {run} another: leave out one of them.")
+        return Named(load_run(named, runs), part)
     if run is not None:
-        raise UsageError(f"{text} names a run, and --run {run} does too: leave out one of them.")
-    return Named(load_run(named, runs), part)
+        return Named(load_run(run, runs), text)
+    newest = attempt(lambda: load_run(None, runs), [])
+    if newest is not None and has_part(newest, text):
+        return Named(newest, text)
+    whole = attempt(lambda: load_run(text, runs), [])
+    return Named(load_run(None, runs), text) if whole is None else Named(whole)
+
+
+def has_part(run: SearchRun | StudyRun, part: str) -> bool:
+    """Whether ``part`` is a trial of ``run``, or a member."""
+    return part in run.trials or (isinstance(run, StudyRun) and part in [m.name for m in run.config.members])
+
+
+def best_trial(run: SearchRun) -> TrialRecord:
+    """The winner, before there is one the best trial so far. RunError if none finished."""
+    if run.winner is None and not run.num_ranked:
+        raise RunError(f"Run {run.name!r} has no finished trial yet: {typed('status', run.folder)}")
+    return run.trials[run.winner.trial] if run.winner else run.best(1)[0]
 
 
 def find_member(run: StudyRun, part: str | None) -> tuple[MemberConfig, TrialRecord | None]:

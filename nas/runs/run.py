@@ -5,6 +5,7 @@ A run in memory grows by about 2 KB a trial; histories stay in the log.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -61,7 +62,9 @@ class Run(ABC):
     notes: list[str] = field(default_factory=list)
     profile: Profile = field(default_factory=Profile)  # where the time went, with --profile
     stopped: str | None = None  # why the last session ended early, if it could say
-    elapsed: float = 0.0  # seconds
+    elapsed: float = 0.0  # seconds until its last event
+    last_time: float = 0.0  # of its last event, Unix time
+    in_session: bool = False  # its last session ended with nothing recorded of it, or goes on
     last_event: int = 0  # its number
     _stages: dict[str, dict[str, TrialRecord]] = field(default_factory=dict)
 
@@ -93,6 +96,18 @@ class Run(ABC):
         if self.is_done:
             return "done"
         return "running" if is_running(self.folder) else "stopped"
+
+    @property
+    def seconds_so_far(self) -> float:
+        """Seconds of work on it; while it goes on, also those since its last event: an epoch of a supernet, or the
+        search that a study makes, takes long."""
+        at_work = self.in_session and self.state == "running"
+        return self.elapsed + (max(0.0, time.time() - self.last_time) if at_work else 0.0)
+
+    def status(self, trial: TrialRecord) -> str:
+        """Of one of its trials, in one word: also "interrupted", without a result and nobody works on the run."""
+        interrupted = trial.status == "running" and self.state != "running"
+        return "interrupted" if interrupted else trial.status
 
     @property
     @abstractmethod
@@ -154,7 +169,7 @@ class Run(ABC):
 
     def apply(self, entry: LogEntry) -> None:
         """Take one more event into account."""
-        self.elapsed, self.last_event = entry.elapsed, entry.number
+        self.elapsed, self.last_event, self.last_time = entry.elapsed, entry.number, entry.time
         match entry.event:
             case TrialSubmitted() as event:
                 self._take_submitted(event)
@@ -163,9 +178,9 @@ class Run(ABC):
             case Noted(text):
                 self.notes.append(text)
             case SessionStarted():
-                self.stopped = None
+                self.stopped, self.in_session = None, True
             case SessionStopped(reason):
-                self.stopped = reason
+                self.stopped, self.in_session = reason, False
             case SessionProfiled() as event:
                 self.profile.add_session(event)
             case event:

@@ -94,7 +94,7 @@ def test_every_fault_of_one_command_is_reported_together(tmp_path):
         (["search", "--space", "vgg", "--imbalance", "inf"], "--imbalance"),
         (["search", "--space", "vgg", "--max-params", "9" * 400], "more than any network"),
         (["search", "--space", "vgg", "--time-limit", "9" * 400], "--time-limit"),
-        (["search", "--space", "vgg", "--min-params", "900M"], "The largest possible has"),
+        (["search", "--space", "vgg", "--max-params", "none", "--min-params", "900M"], "The largest possible has"),
         (["trials", "--top", "²"], "--top"),
         (["search", "--space", "vgg", "--strategy", "dart"], "Did you mean 'darts'?"),
         (["search", "--space", "vgg", "--supernet-epochs", "3"], "--supernet-epochs belongs to a supernet"),

@@ -44,7 +44,8 @@ def told(event: Any) -> Any:
 
 
 def test_the_settings_of_a_run_make_the_same_run_again(tmp_path):
-    short = "--space vgg --fix kernel*=3 --choices stages=2,3 --max-params 20k --trials 2 --epochs 1 --confirm 1 --workers 1 --no-floor --run first"
+    short = "--space vgg --fix kernel*=3 --choices stages=2,3 --max-params 20k --trials 2 --epochs 1"
+    short += " --confirm 1 --workers 1 --no-floor --run first"
     assert nasctl("search", *short.split(), "--device", "cpu", "--quiet", cwd=tmp_path).returncode == 0
     printed = nasctl("config", "first", cwd=tmp_path)
     path = written(tmp_path, printed.stdout)

@@ -11,16 +11,16 @@ from baselines.registry import network_names
 from baselines.studies import STUDIES
 from nas import api
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
-from nas.cli.commands.search import stoppable, tell_outcome
+from nas.cli.commands.search import stoppable, tell_outcome, tell_preview
 from nas.cli.parsing import Flags, classical_request, positive, study_request
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
 from nas.config import raise_all
 from nas.errors import UsageError, attempt
 from nas.report.live import open_display
-from nas.runs import as_study, load_run
+from nas.runs import SearchRun, StudyRun, as_study
 from nas.runs.folders import name_faults
-from nas.runs.named import load_named
+from nas.runs.named import load_named, load_whole, one_name
 
 
 def list_command(*, as_json: bool) -> None:
@@ -63,9 +63,13 @@ def run_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
         raise_all(faults)
         assert request is not None
         with decoding(console, quiet) as progress:
-            opened = api.new_baseline(request, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
+            begin = api.preview_baseline if flags["dry_run"] else api.new_baseline
+            opened = begin(request, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
     if not quiet:
         print_study_plan(console, as_study(opened.run), opened.slots)
+    if isinstance(opened, api.Preview):
+        tell_preview(opened, flags)
+        return
     with stoppable(opened.run.folder):
         run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
     tell_outcome(run, quiet=quiet, as_json=flags["json"])
@@ -98,7 +102,7 @@ def report_command(flags: Flags) -> None:
     from nas.report.filters import FilterChoice, layers_of
 
     faults: list[str] = []
-    run = attempt(lambda: as_study(load_run(flags["run"], Path(flags["runs"]))), faults)
+    run = attempt(lambda: as_study(_asked_for(flags)), faults)
     count = attempt(lambda: positive("filters", flags["filters"]), faults)
     layers = tuple(name for typed in (flags["layers"] or "").split(",") if (name := typed.strip()))
     filters = FilterChoice(count or FilterChoice.count, layers)
@@ -112,15 +116,25 @@ def report_command(flags: Flags) -> None:
         show_outcome(run, filters)
 
 
-def compare_command(name: str, others: list[str], runs: str, plot: str | None, *, as_json: bool) -> None:
-    """A search's winner or a study's member against baseline runs and other searches on the same splits."""
+def _asked_for(flags: Flags) -> SearchRun | StudyRun:
+    return load_whole(one_name(flags["name"], flags["run"]), "baseline report", Path(flags["runs"]))
+
+
+def compare_command(
+    name: str | None, others: list[str], run: str | None, runs: str, plot: str | None, *, as_json: bool
+) -> None:
+    """A search's winner or a study's member (``run`` if that was given, else ``name``) against baseline runs and other
+    searches on the same splits."""
     from nas.report.comparison import compare, comparison_document, draw
     from nas.report.tables.comparison import print_comparison
 
-    if not others:
+    words = [word for word in (name, *others) if word is not None]
+    if run is not None and words[:1] != [run]:
+        words = [run, *words]
+    if len(words) < 2:
         raise UsageError("Say with what: nasctl compare RUN OTHER... ('nasctl status' lists the runs).")
     faults: list[str] = []
-    loaded = [attempt(partial(load_named, n, Path(runs)), faults) for n in [name, *others]]
+    loaded = [attempt(partial(load_named, n, Path(runs)), faults) for n in words]
     raise_all(faults)
     comparison = compare([named for named in loaded if named is not None])
     picture = None if plot is None else draw(comparison, Path(plot))

@@ -14,6 +14,7 @@ from nas.cli.terminal import decoding
 from nas.config import DataConfig, raise_all
 from nas.data.dataset import SPLIT_NAMES, SplitName
 from nas.errors import UsageError, nearest
+from nas.runs.named import one_name
 
 if TYPE_CHECKING:
     from nas.export.evaluate import Evaluation
@@ -27,7 +28,12 @@ def evaluate_command(flags: Flags) -> int:
     from nas.report.documents import document
     from nas.report.tables.evaluation import print_evaluation
 
-    model, picture, int8 = flags["model"], flags["picture"], flags["int8"]
+    model, picture, int8 = one_name(flags["model"], flags["run"]), flags["picture"], flags["int8"]
+    if model is None:
+        raise UsageError(
+            "Say which network: nasctl evaluate MODEL, where MODEL is an exported folder, or a run ('nasctl status' "
+            "lists them)."
+        )
     data, chosen = _other(flags), _split(flags["split"], flags["data"])
     wanted = typed_prior(flags["prior"])
     if is_exported(model):

@@ -9,7 +9,7 @@ from nas.errors import UsageError
 from nas.export.request import Extras, Quantized
 from nas.report.tables.format import make_table
 from nas.runs import load_run
-from nas.runs.named import Named, load_part
+from nas.runs.named import Named, load_part, one_name, split_name
 
 
 def extras_of(*, static: bool, with_preprocessing: bool, int8: bool, int8_max_drop: str | None) -> Extras:
@@ -28,13 +28,26 @@ def extras_of(*, static: bool, with_preprocessing: bool, int8: bool, int8_max_dr
 
 
 def export_command(
-    out: str, name: str | None, runs: str, extras: Extras, *, trial: str | None, best: bool, as_json: bool
+    out: str,
+    name: str | None,
+    run: str | None,
+    runs: str,
+    extras: Extras,
+    *,
+    trial: str | None,
+    best: bool,
+    as_json: bool,
 ) -> None:
     """Write a trial's network to a folder."""
     from nas.export import export_trial
 
+    name = one_name(name, run)
+    if name is not None and (part := split_name(name)[1]) is not None:
+        if trial not in (None, part, name):
+            raise UsageError(f"{name} names a trial, and --trial {trial} another: leave out one of them.")
+        name, trial = None, name
     if best == (trial is not None):
-        raise UsageError("Say which network: either --best, or --trial ID ('nasctl trials' lists them).")
+        raise UsageError("Say which network: either --best, or RUN:TRIAL or --trial ID ('nasctl trials' lists them).")
     named = Named(load_run(name, Path(runs))) if trial is None else load_part(trial, name, Path(runs))
     files, request, milliseconds = export_trial(named.run, named.part, Path(out), extras)
     if as_json:

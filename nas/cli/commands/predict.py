@@ -19,8 +19,9 @@ FORMS = ("full", "id-label")
 
 
 def predict_command(
-    model: str,
+    model: str | None,
     paths: list[str],
+    run: str | None,
     runs: str,
     *,
     csv: str | None,
@@ -34,6 +35,7 @@ def predict_command(
     from nas.export.predict import is_exported, load_model, model_of_run, request_of_run, typed_prior
     from nas.export.predict_script import Layout, pictures_of, write_predictions
 
+    model, paths = model_and_paths(model, paths, run)
     best = _checked(csv, csv_format, top, as_json=as_json)
     wanted = typed_prior(prior)
     try:
@@ -53,6 +55,19 @@ def predict_command(
         return write_predictions(classifier, pictures, sys.stdout, layout, as_csv=False)
     with Path(csv).open("w", newline="", encoding="utf-8", errors="surrogateescape") as output:
         return write_predictions(classifier, pictures, output, layout, as_csv=True)
+
+
+def model_and_paths(model: str | None, paths: list[str], run: str | None) -> tuple[str, list[str]]:
+    """Which network, and the pictures: with ``--run`` every word is a picture. UsageError if one of them is missing."""
+    words = [word for word in (model, *paths) if word is not None]
+    if run is not None and words[:1] != [run]:
+        words = [run, *words]
+    if len(words) < 2:
+        raise UsageError(
+            "Say which network and which pictures: nasctl predict MODEL PATH..., where MODEL is an exported folder, "
+            "or a run ('nasctl status' lists them)."
+        )
+    return words[0], words[1:]
 
 
 def _checked(csv: str | None, csv_format: str | None, top: str | None, *, as_json: bool) -> int:

@@ -14,28 +14,44 @@ from nas.cli.parsing import positive
 from nas.config import raise_all
 from nas.errors import attempt
 from nas.report import run_document, trial_document
-from nas.runs import SearchRun, StudyRun, load_run
+from nas.report.trials_csv import write_trials
+from nas.runs import SearchRun, StudyRun
 from nas.runs.folders import read_run, run_folders
-from nas.runs.named import find_member, load_part
+from nas.runs.named import best_trial, find_member, load_part, load_whole
 
 MOST_ROWS = 1000  # of a table that nobody asked to be longer
 
 
-def trials_command(name: str | None, runs: str, top: str | None, columns: str | None = None, *, as_json: bool) -> None:
+def trials_command(
+    name: str | None,
+    runs: str,
+    top: str | None,
+    columns: str | None = None,
+    *,
+    as_csv: bool = False,
+    as_json: bool,
+) -> None:
     """The trials of a run, all in their order or the best N; of many, the newest in the table."""
     from nas.report.tables.search import figure_columns, trials_table
 
     faults: list[str] = []
     most = attempt(lambda: positive("top", top), faults)
     figures = attempt(lambda: figure_columns(columns), faults) or {}
+    if as_csv and as_json:
+        faults.append("--csv and --json are two ways to print the same: give one of them.")
+    if columns and (as_csv or as_json):
+        faults.append("--columns says what the table shows; --csv and --json have every figure: leave it out.")
     raise_all(faults)
-    run = load_run(name, Path(runs))
+    run = load_whole(name, "trials", Path(runs))
     chosen = run.best(most) if most else list(run.trials.values())
     if as_json:
         print_json_list(trial_document(run, trial) for trial in chosen)
         return
+    if as_csv:
+        write_trials(run, chosen, sys.stdout)
+        return
     earlier = 0 if top else max(0, len(chosen) - MOST_ROWS)
-    console.print(trials_table(run, chosen[earlier:], figures))
+    console.print(trials_table(run, chosen[earlier:], figures, console.width))
     if earlier:
         console.print(
             f"{earlier:,} earlier trials are not shown. The N best of all: --top N. All: --json.",
@@ -61,7 +77,7 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     if name is None:
         _all_runs(Path(runs), as_json=as_json)
         return
-    run = load_run(name, Path(runs))
+    run = load_whole(name, "status", Path(runs))
     if as_json:
         print_json(run_document(run))
         return
@@ -76,7 +92,7 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
         from nas.report.tables.profile import print_profile
         from nas.report.tables.study import study_table
 
-        console.print(study_table(study_report(run)))
+        console.print(study_table(study_report(run), console.width))
         print_profile(console, run)
     else:
         show_outcome(run)
@@ -92,14 +108,18 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
     if as_json:
         print_json([run_document(run) for run in loaded])
     elif loaded:
-        console.print(runs_table(loaded))
+        console.print(runs_table(loaded, console.width))
+        console.print(
+            "score: what ranks trials, on rank; with ± the winner's mean and spread over seeds, else of the best trial",
+            style="dim", highlight=False,
+        )  # fmt: skip
     elif not folders:
         console.print(f"There is no run in {runs}/ yet. Start one: nasctl search --space densenet --max-params 150k")
     for fault in faults:
         print(f"Unreadable: {fault}", file=sys.stderr)
 
 
-def show_command(part: str, name: str | None, runs: str, *, as_json: bool) -> None:
+def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool) -> None:
     """One trial's network, layer by layer; or a member of a baseline run, or one training of it, with its figures."""
     from nas.report.documents import document
     from nas.report.member import member_report, shown_document
@@ -109,7 +129,7 @@ def show_command(part: str, name: str | None, runs: str, *, as_json: bool) -> No
     named = load_part(part, name, Path(runs))
     run = named.run
     if isinstance(run, SearchRun):
-        trial = run.trial(named.part or "")
+        trial = best_trial(run) if named.part is None else run.trial(named.part)
         if as_json:
             print_json(shown_document(run, trial))
         else:

@@ -10,16 +10,18 @@ from pathlib import Path
 
 from nas import api
 from nas.cli.commands.output import console, other_faults, outcome_document, print_json, show_outcome
-from nas.cli.parsing import Flags, run_changes, search_config
+from nas.cli.parsing import Flags, budget_faults, run_changes, search_config
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
 from nas.config import raise_all
 from nas.engine.plan import check_data
 from nas.errors import attempt
+from nas.report.documents import plan_document
 from nas.report.live import open_display
-from nas.runs import SearchRun, StudyRun, as_search, load_run
+from nas.runs import SearchRun, StudyRun, as_search
 from nas.runs.folders import name_faults
 from nas.runs.hints import typed
+from nas.runs.named import load_whole, one_name
 
 
 def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
@@ -30,14 +32,18 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
     faults = list(file.faults)
     with file.naming_keys():
         config = attempt(lambda: search_config(flags), faults)
-        faults += name_faults(flags["run"], Path(flags["runs"]))
+        faults += [*budget_faults(flags), *name_faults(flags["run"], Path(flags["runs"]))]
         if faults:
             raise_all(faults + other_faults(flags))
         assert config is not None
         with decoding(console, quiet) as progress:
-            opened = api.new_search(config, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
+            begin = api.preview_search if flags["dry_run"] else api.new_search
+            opened = begin(config, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
     if not quiet:
         print_plan(console, as_search(opened.run), opened.slots)
+    if isinstance(opened, api.Preview):
+        tell_preview(opened, flags)
+        return
     with stoppable(opened.run.folder):
         run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
     tell_outcome(run, quiet=quiet, as_json=flags["json"])
@@ -45,7 +51,7 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
 
 def resume_command(flags: Flags) -> None:
     """Go on with a run; what was recorded is replayed, not trained again."""
-    run = load_run(flags["run"], Path(flags["runs"]))
+    run = load_whole(one_name(flags.get("name"), flags["run"]), "resume", Path(flags["runs"]))
     faults: list[str] = []
     changes = run_changes(flags, faults)
     if changes is None:
@@ -64,6 +70,14 @@ def resume_command(flags: Flags) -> None:
     with stoppable(opened.run.folder):
         run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
     tell_outcome(run, quiet=quiet, as_json=flags["json"])
+
+
+def tell_preview(preview: api.Preview, flags: Flags) -> None:
+    """After the plan of a dry run: that there is no more, or all of it as JSON."""
+    if flags["json"]:
+        print_json(plan_document(preview.run, preview.slots))
+    elif not flags["quiet"]:
+        console.print("Dry run: nothing was begun. To begin, give the same command without --dry-run.")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def print_member(console: Console, run: StudyRun, member: MemberReport) -> None:
     """Its network and recipe, a row a training, test figures over seeds beside published ones, what failed."""
     _print_head(console, run, member)
     console.print(_trainings_table(member))
-    console.print(study_table(replace(study_report(run), members=(member,))))
+    console.print(study_table(replace(study_report(run), members=(member,)), console.width))
     if member.reported:
         more = typed("baseline report", run.folder)
         _print_line(console, f"published: by the origin study on its own data; '{more}' says what differs.")
@@ -72,7 +72,9 @@ def _trainings_table(member: MemberReport) -> Table:
     table = make_table(title, ("training", "status"), ("epochs", "seconds", *SPLITS, "bytes of weights"))
     for one in member.trainings:
         figures = [decimal(_share(one.metrics.get(split, {}).get(member.objective))) for split in SPLITS]
-        kept = f"{one.weights_bytes:,}" if one.weights else "-" if one.status == "running" else "not kept"
+        kept = (
+            f"{one.weights_bytes:,}" if one.weights else "-" if one.status in ("running", "interrupted") else "not kept"
+        )
         table.add_row(one.id, one.status, str(one.epochs), f"{one.seconds:.1f}", *figures, kept)
     return table
 

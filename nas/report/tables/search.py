@@ -19,7 +19,7 @@ from nas.errors import UsageError, nearest
 from nas.executors import WorkerSlot
 from nas.report.floor import advice, floor_words
 from nas.report.study import validation_note
-from nas.report.tables.format import compact, decimal, make_table
+from nas.report.tables.format import WIDE, compact, decimal, fitting, in_lines, make_table
 from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import typed
 from nas.training.precision import Execution
@@ -28,6 +28,8 @@ from search_spaces.restriction import restriction_words
 from search_spaces.structure import leaves
 
 SPLITS = ("rank", "select", "test")
+LEAST_TEXT = 40  # characters for a column of long text, before others go
+_EXPENDABLE = ("data", "seed", "failed", "strategy", "parameters", "time")  # columns of the table of runs
 NO_COLUMNS: Mapping[str, tuple[str, str]] = {}
 
 
@@ -38,7 +40,7 @@ def print_plan(console: Console, run: SearchRun, slots: Sequence[WorkerSlot]) ->
     lines = [_settings(run, f", {len(slots)} at once on {devices}{threads}")]
     if run.facts.trial_seconds is not None:
         lines.append(f"Takes   {_duration(run, run.facts.trial_seconds, len(slots))}")
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    console.print(in_lines(console, lines), highlight=False, soft_wrap=True)
 
 
 def print_run(console: Console, run: SearchRun | StudyRun) -> None:
@@ -50,9 +52,9 @@ def print_run(console: Console, run: SearchRun | StudyRun) -> None:
         text += f"\nSplits  {note}" if note else ""
     else:
         text = _settings(run, f", seed {run.config.seed}")
-    console.print(f"{text}\nBy      {versions}", highlight=False, soft_wrap=True)
+    console.print(in_lines(console, [text, f"By      {versions}"]), highlight=False, soft_wrap=True)
     for note in run.notes:
-        console.print(f"Note    {note}", highlight=False, markup=False, soft_wrap=True)
+        console.print(in_lines(console, [f"Note    {note}"]), highlight=False, markup=False, soft_wrap=True)
 
 
 def _duration(run: SearchRun, trial_seconds: float, num_slots: int) -> str:
@@ -127,21 +129,30 @@ def figure_columns(text: str | None) -> dict[str, tuple[str, str]]:
 
 
 def trials_table(
-    run: SearchRun | StudyRun, trials: Sequence[TrialRecord], columns: Mapping[str, tuple[str, str]] = NO_COLUMNS
+    run: SearchRun | StudyRun,
+    trials: Sequence[TrialRecord],
+    columns: Mapping[str, tuple[str, str]] = NO_COLUMNS,
+    width: int = WIDE,
 ) -> Table:
-    """A row a trial: identity, size, figures, time, or why it failed. ``columns``: of ``figure_columns``."""
+    """A row a trial: identity, size, figures, time, or why it failed; in a narrow terminal without MACs and time.
+    ``columns``: of ``figure_columns``."""
     objective = run.config.objective
     what = f"{run.config.space} architecture" if isinstance(run, SearchRun) else "what is trained"
+    cells: dict[str, list[str]] = {
+        "trial": [trial.id for trial in trials],
+        "status": [run.status(trial) for trial in trials],
+        "score": [decimal(trial.score_so_far(objective)) for trial in trials],
+        **{name: [decimal(_figure(run, trial, *figure)) for trial in trials] for name, figure in columns.items()},
+        "parameters": [f"{trial.cost.params:,}" for trial in trials],
+        "MACs": [compact(trial.cost.macs) for trial in trials],
+        "seconds": [f"{trial.seconds:.1f}" for trial in trials],
+    }
+    kept = fitting(cells, width, ("MACs", "seconds"), text=LEAST_TEXT)
     title = f"Trials of {run.name}; score: {objective.replace('_', ' ')} on rank"
-    numbers = ("score", *columns, "parameters", "MACs", "seconds")
+    numbers = [name for name in kept if name not in ("trial", "status")]
     table = make_table(title, ("trial", "status"), numbers, f"{what}, or why it failed")
-    for trial in trials:
-        text = escape((trial.status == "failed" and trial.error) or _text(run, trial))
-        table.add_row(
-            trial.id, trial.status, decimal(trial.score_so_far(objective)),
-            *(decimal(_figure(run, trial, *column)) for column in columns.values()), f"{trial.cost.params:,}",
-            compact(trial.cost.macs), f"{trial.seconds:.1f}", text,
-        )  # fmt: skip
+    for trial, *row in zip(trials, *kept.values(), strict=True):
+        table.add_row(*row, escape((trial.status == "failed" and trial.error) or _text(run, trial)))
     return table
 
 
@@ -243,22 +254,50 @@ def _what(kind: str, settings: dict[str, int | str]) -> str:
     return {"norm": "batch norm", "act": str(settings.get("kind")), "global_pool": "global mean"}.get(kind, kind)
 
 
-def runs_table(runs: Sequence[SearchRun | StudyRun]) -> Table:
-    """A row a run, the newest first."""
-    table = make_table(
-        "Runs", ("run", "space or study", "data", "state"), ("trials", "failed", "best", "parameters", "time")
-    )
-    for run in runs:
-        best = run.best(1)
-        what = f"study {run.config.study}" if isinstance(run, StudyRun) else run.config.space
-        running, failed, every = (run.tally.count(s, stage=run.main_stage) for s in ("running", "failed", None))
-        table.add_row(
-            run.name, what, Path(run.config.data.source).name, run.state,
-            f"{every - running}/{run.planned_trials}", str(failed),
-            decimal(best[0].score(run.config.objective)) if best else "-",
-            f"{best[0].cost.params:,}" if best else "-", clock(run.elapsed),
-        )  # fmt: skip
+def runs_table(runs: Sequence[SearchRun | StudyRun], width: int = WIDE) -> Table:
+    """A row a run, the newest first; in less than a hundred characters or so without some columns."""
+    rows = [_run_row(run) for run in runs]
+    columns = fitting({name: [row[name] for row in rows] for name in rows[0]}, width, _EXPENDABLE) if rows else {}
+    words = ("run", "state", "space or study", "data", "strategy")
+    table = make_table("Runs", [name for name in columns if name in words], [n for n in columns if n not in words])
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*cells)
     return table
+
+
+def _run_row(run: SearchRun | StudyRun) -> dict[str, str]:
+    """The cells of a run by heading: the score and size of the winner, before there is one of the best trial."""
+    best, score = run.best(1), None
+    shown = best[0] if best else None
+    if isinstance(run, SearchRun):
+        what, strategy, score = run.config.space, run.config.strategy, confirmed_score(run)
+        shown = run.trials[run.winner.trial] if run.winner else shown
+    else:
+        what, strategy = f"study {run.config.study}", "-"
+    running, failed, every = (run.tally.count(s, stage=run.main_stage) for s in ("running", "failed", None))
+    return {
+        "run": run.name,
+        "state": run.state,
+        "space or study": what,
+        "data": Path(run.config.data.source).name,
+        "strategy": strategy,
+        "seed": str(run.config.seed),
+        "trials": f"{every - running}/{run.planned_trials}",
+        "failed": str(failed),
+        "score": score or decimal(shown.score(run.config.objective) if shown else None),
+        "parameters": f"{shown.cost.params:,}" if shown else "-",
+        "time": clock(run.seconds_so_far),
+    }
+
+
+def confirmed_score(run: SearchRun) -> str | None:
+    """Mean and spread over the winner's seeds, None without a winner that was confirmed."""
+    if run.winner is None:
+        return None
+    scores = [s for t in run.confirmations(run.winner.trial) if (s := t.score(run.config.objective)) is not None]
+    if not scores:
+        return None
+    return decimal(statistics.fmean(scores)) + (f" ±{statistics.stdev(scores):.3f}" if len(scores) > 1 else "")
 
 
 def described(placement: Placement, execution: Execution) -> str:

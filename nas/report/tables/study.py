@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from nas.executors import WorkerSlot
 from nas.report.pictures import Pictures
 from nas.report.rivals import against, against_words
 from nas.report.study import MemberRow, StudyReport, study_report, validation_note
-from nas.report.tables.format import compact, make_table, percent
+from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table, percent
 from nas.runs import StudyRun
 from nas.runs.hints import typed
 from nas.units import clock, counted
@@ -25,6 +26,10 @@ COLUMNS = {  # of the table, by figure
     "accuracy": "accuracy", "weighted_precision": "w. precision", "weighted_f1": "w. F1",
     "macro_precision": "m. precision", "macro_recall": "m. recall", "macro_f1": "m. F1", "worst_recall": "worst class",
 }  # fmt: skip
+
+
+# Columns that go first where a terminal is narrow; JSON has all.
+EXPENDABLE = ("w. precision", "m. precision", "MACs", "published acc.", "w. F1", "seeds", "m. recall", "parameters")
 
 
 def print_studies(console: Console) -> None:
@@ -76,7 +81,7 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
         which = "best on rank" if config.data.hold_out else "first"
         of_seeds = f"the weights of {counted(config.keep, 'seed')} of each member, the {which}"
         lines.append(f"Keeps   {of_seeds if config.keep else 'no weights'}")
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    console.print(in_lines(console, lines), highlight=False, soft_wrap=True)
 
 
 def _fixed_networks(run: StudyRun) -> list[str]:
@@ -92,26 +97,33 @@ def _searches(run: StudyRun) -> str:
     return f"Before  searches of {counted(config.search_trials, 'trial')} on {images:,} of these images: {names}"
 
 
-def study_table(report: StudyReport) -> Table:
-    """A row a member: test figures in per cent, mean and spread over seeds."""
+def study_table(report: StudyReport, width: int = WIDE) -> Table:
+    """A row a member: test figures in per cent, mean and spread over seeds; in ``width`` characters without some."""
     rows = report.members
     one_network = len({row.network for row in rows}) == 1
     published = any(row.published_accuracy is not None and not row.reported for row in rows)
     sizes = [] if one_network else ["parameters", "MACs"]
     numbers = [*COLUMNS.values(), *(["published acc."] if published else []), *sizes]
     title = f"{report.study} on {report.data.name}: test split, %, mean ± spread over seeds"
-    table = make_table(escape(title), ("member",), ("seeds", *numbers))
+    cells: dict[str, list[str]] = {heading: [] for heading in ("member", "seeds", *numbers)}
+    dim: list[bool] = []
     for row in rows:
-        cells = [percent(row.test[figure]) for figure in COLUMNS]
+        figures = [percent(row.test[figure]) for figure in COLUMNS]
         if published:
             share = None if row.reported else row.published_accuracy
-            cells.append("-" if share is None else f"{100 * share:.2f}")
-        if not one_network:
-            cells += [f"{row.params:,}", compact(row.macs)]
-        table.add_row(row.name, f"{row.seeds}", *cells)
+            figures.append("-" if share is None else f"{100 * share:.2f}")
+        lines = [[row.name, f"{row.seeds}", *figures, *([] if one_network else [f"{row.params:,}", compact(row.macs)])]]
         if row.reported:
             said = [f"{100 * row.reported[name]:.1f}" if name in row.reported else "-" for name in COLUMNS]
-            table.add_row("  published", "", *said, style="dim")
+            lines.append(["  published", "", *said])
+        for line in lines:
+            dim.append(line is not lines[0])
+            for heading, cell in itertools.zip_longest(cells, line, fillvalue=""):
+                cells[heading].append(cell)
+    kept = fitting(cells, width, EXPENDABLE)
+    table = make_table(escape(title), ("member",), list(kept)[1:])
+    for is_dim, *line in zip(dim, *kept.values(), strict=True):
+        table.add_row(*line, style="dim" if is_dim else None)
     return table
 
 
@@ -134,7 +146,7 @@ def print_study(console: Console, run: StudyRun, pictures: Pictures) -> None:
     """The report: the table, the network and its sizes, what failed, how the order agrees, where the pictures are."""
     report = study_report(run)
     rows = report.members
-    console.print(study_table(report))
+    console.print(study_table(report, console.width))
     if any(row.reported for row in rows):
         here = "and so do members marked * below" if report.validation_note else "here training images alone are"
         console.print(

@@ -1,0 +1,91 @@
+"""The command line of what runs left: looking at runs and their trials, removing runs, the data cache. Flags in, one
+call down."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nas.cli import completion
+from nas.cli.flags import Json, Position, RunName, Runs, Text, option
+
+
+def status(name: Position = None, run: RunName = None, runs: Runs = "runs", json: Json = False) -> None:
+    """All runs, or how far one run is."""
+    from nas.cli.commands.runs import status_command
+    from nas.runs.named import one_name
+
+    status_command(one_name(name, run), runs, as_json=json)
+
+
+def trials(
+    name: Position = None,
+    run: RunName = None,
+    top: Annotated[Text, option("Only the best N that finished.", "N")] = None,
+    columns: Annotated[
+        Text,
+        option(
+            "Figures beside the score: macro_f1,micro_recall on rank, or of a split: select.accuracy. --csv, --json: "
+            "all.",
+            "NAMES",
+        ),
+    ] = None,
+    runs: Runs = "runs",
+    csv: Annotated[bool, typer.Option("--csv", help="Print a row a trial with all figures, commas between.")] = False,
+    json: Json = False,
+) -> None:
+    """The trials of a run with their figures, sizes and reasons of failure."""
+    from nas.cli.commands.runs import trials_command
+    from nas.runs.named import one_name
+
+    trials_command(one_name(name, run), runs, top, columns, as_csv=csv, as_json=json)
+
+
+def show(
+    trial: Annotated[
+        Text,
+        typer.Argument(
+            metavar="[TRIAL]",
+            help="A trial, or of a baseline run MEMBER or MEMBER.SEED; or with its run, RUN:TRIAL. [default: the best]",
+        ),
+    ] = None,
+    run: RunName = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """The layers of a trial's network: output shapes, parameters, multiply-accumulates.
+
+    Of a member of a baseline run: its network, recipe, and the figures, time and weights of every seed.
+    """
+    from nas.cli.commands.runs import show_command
+
+    show_command(trial, run, runs, as_json=json)
+
+
+def rm(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN...", help="Names or folders.", autocompletion=completion.runs)
+    ] = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """Remove runs that nobody works on, with their weights, without asking; what they freed is said.
+
+    Only what a run wrote goes: a folder that is no run is never touched, nor are other files in a run's folder.
+    """
+    from nas.cli.commands.removal import rm_command
+
+    rm_command(names or [], runs, as_json=json)
+
+
+def cache(
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Remove decoded images and measurements that nobody uses now.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Where decoded images, downloads and measurements are kept, and how much of them there is."""
+    from nas.cli.commands.removal import cache_command
+
+    cache_command(clean=clean, as_json=json)

@@ -1,0 +1,33 @@
+"""Trials as comma-separated rows, for spreadsheets and notebooks."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from nas.report.documents import Document, trial_document
+from nas.runs import SearchRun, StudyRun, TrialRecord
+
+
+def write_trials(run: SearchRun | StudyRun, trials: Sequence[TrialRecord], output: TextIO) -> None:
+    """A heading and a row a trial: what its JSON has, ``sample.CHOICE`` of each choice, ``SPLIT.FIGURE`` of each
+    figure; of figures by class ``SPLIT.FIGURE.CLASS``. Empty: not there."""
+    headings = dict.fromkeys(name for trial in trials for name, _ in _cells(run, trial))
+    writer = csv.DictWriter(output, list(headings), lineterminator="\n")
+    writer.writeheader()
+    for trial in trials:
+        writer.writerow(dict(_cells(run, trial)))
+
+
+def _cells(run: SearchRun | StudyRun, trial: TrialRecord) -> Iterator[tuple[str, object]]:
+    document: Document = trial_document(run, trial)
+    sample, metrics = document.pop("sample"), document.pop("metrics")
+    yield from document.items()
+    yield from ((f"sample.{name}", value) for name, value in sample.items())
+    for split, figures in metrics.items():
+        for name, figure in figures.items():
+            if isinstance(figure, list):
+                yield from ((f"{split}.{name}.{c}", one) for c, one in zip(run.facts.classes, figure, strict=True))
+            else:
+                yield f"{split}.{name}", figure
