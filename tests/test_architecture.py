@@ -133,7 +133,7 @@ def test_functions_fit_a_screen_and_take_few_positional_arguments():
         ("nas.training.loop", {"sqlite3", "nas.executors", "nas.runs", "nas.data", "nas.data.sources", "nas.trials"}),
         ("nas.runs", {"torch", "rich", "nni"}),
         ("nas.engine.search", {"torch", "nni", "tensorboard", "onnx", "nas.report", "nas.cli"}),
-        ("nas.trials.run_trial", {"nni", "typer", "rich", "pytorch_lightning"}),
+        ("nas.trials.run_trial", {"nni", "typer", "rich", "pytorch_lightning", "nas.cli"}),
         ("nas.cli", {"torch", "nni", "numpy", "pydantic"}),
     ],
 )

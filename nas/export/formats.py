@@ -48,6 +48,11 @@ class TrainedModel:
         """Its trace, for any batch size: made once for all formats that need one. Says nothing of this machine."""
         return traced(self.module, torch.zeros(2, *self.input_shape))
 
+    @cached_property
+    def one_image(self) -> onnx.ModelProto:
+        """As ONNX for a batch of one: made once for the file itself and for int8."""
+        return _onnx(traced(self.module, torch.zeros(1, *self.input_shape)), ["logits"])
+
 
 def traced(module: nn.Module, images: torch.Tensor) -> torch.export.ExportedProgram:
     """The trace of ``module``: for any batch size, or for one image if ``images`` is one."""
@@ -142,8 +147,7 @@ def write_with_preprocessing(request: ExportRequest, model: TrainedModel, folder
 def write_one_image(request: ExportRequest, model: TrainedModel, path: Path) -> None:
     """The network as ONNX for a batch of one."""
     with exporting():
-        program = traced(model.module, torch.zeros(1, *model.input_shape))
-        write_proto(request, _onnx(program, ["logits"]), path, shape=[1, *model.input_shape])
+        write_proto(request, model.one_image, path, shape=[1, *model.input_shape])
 
 
 def _onnx(program: torch.export.ExportedProgram, outputs: list[str]) -> onnx.ModelProto:

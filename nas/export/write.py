@@ -51,8 +51,9 @@ def export(request: ExportRequest) -> Exported:
     try:
         with new_folder(out) as work:
             request = calibrated(request, model)
-            request, milliseconds = quantized(request, model, work)
-            write_files(request, model, work)
+            trained = TrainedModel(model, request.input_shape)
+            request, milliseconds = quantized(request, trained, work)
+            write_files(request, trained, work)
             check_counts(model, work / "weights.safetensors", request.input_shape, request.cost)
             check_budget(request.cost, request.budget)
             check_files(work, request, model, random_pixels(request.input_shape))
@@ -91,7 +92,7 @@ def _answers(request: ExportRequest, model: nn.Module, dataset: Dataset, name: S
 
 
 def quantized(
-    request: ExportRequest, model: nn.Module, folder: Path
+    request: ExportRequest, model: TrainedModel, folder: Path
 ) -> tuple[ExportRequest, tuple[float, float] | None]:
     """The request with what became of the network in int8, and milliseconds an image, if that was asked for."""
     if not request.extras.int8:
@@ -100,7 +101,7 @@ def quantized(
 
     with tempfile.TemporaryDirectory(dir=folder) as elsewhere:
         static = Path(elsewhere, "float.onnx")
-        write_one_image(request, TrainedModel(model, request.input_shape), static)
+        write_one_image(request, model, static)
         found, milliseconds = write_int8(request, static, folder / FILE)
     return dataclasses.replace(request, quantized=found), milliseconds
 
@@ -119,8 +120,7 @@ def write_for_prediction(request: ExportRequest, folder: Path, *, int8: bool) ->
         quantized_file(request, static, folder / FILE)
 
 
-def write_files(request: ExportRequest, model: nn.Module, folder: Path) -> None:
+def write_files(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
     """Every registered format, unchecked."""
-    trained = TrainedModel(model, request.input_shape)
     for write in EXPORTERS.values():
-        write(request, trained, folder)
+        write(request, model, folder)

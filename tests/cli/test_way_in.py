@@ -88,13 +88,10 @@ def test_a_run_is_named_by_position_or_by_its_flag(place):
         assert "leave out one of them" in refused(place, command, what, "--run", "new")
         assert told(place, command, what, "--run", "old")
     assert told(place, "show", "old") == told(place, "show", f"old:{winner}") == told(place, "show", "--run", "old")
-    assert told(place, "evaluate", "old", "--json") == told(place, "evaluate", "--run", "old", "--json")
     assert told(place, "compare", "old", "new") == told(place, "compare", "--run", "old", "new")
     assert "no baseline run" in refused(place, "baseline", "report", "--run", "old")
     assert "Say which network" in refused(place, "predict", "old")
     assert "old:1 names a trial, and --trial 2" in refused(place, "export", "old:1", "--trial", 2, "--out", "m")
-    files = json.loads(told(place, "export", f"old:{winner}", "--out", "one", "--json"))
-    assert Path(place, files[0]).is_file()
 
 
 def test_words_that_cannot_be_used_are_answered_with_the_command_that_was_meant(place):

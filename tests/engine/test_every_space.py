@@ -28,7 +28,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[tuple[
 def trials_of_a_search(folder: Path, *arguments: object) -> list[dict]:
     folder.mkdir()
     done = nasctl(
-        "search", *arguments, "--trials", 2, "--epochs", 1, "--confirm", 0, "--max-params", MOST_PARAMS,
+        "search", *arguments, "--trials", 1, "--epochs", 1, "--confirm", 0, "--max-params", MOST_PARAMS,
         "--workers", 1, "--device", "cpu", "--run", "one", cwd=folder, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -39,9 +39,9 @@ def trials_of_a_search(folder: Path, *arguments: object) -> list[dict]:
 def test_every_trial_of_a_search_obeys_the_budget(name, searches, tmp_path):
     for strategy, (arguments, shape) in searches.items():
         trials = trials_of_a_search(tmp_path / strategy, "--space", name, "--strategy", strategy, *arguments)
-        assert [trial["status"] for trial in trials] == ["finished"] * 2, strategy
-        for trial in trials:
-            model = get_space(name).build(trial["sample"], shape, 10)
-            assert trial["params"] == sum(parameter.numel() for parameter in model.parameters())
-            assert MOST_PARAMS // 2 <= trial["params"] <= MOST_PARAMS
-            assert len(trial["metrics"]["rank"]["recall_by_class"]) == 10
+        (trial,) = trials
+        assert trial["status"] == "finished", strategy
+        model = get_space(name).build(trial["sample"], shape, 10)
+        assert trial["params"] == sum(parameter.numel() for parameter in model.parameters())
+        assert MOST_PARAMS // 2 <= trial["params"] <= MOST_PARAMS
+        assert len(trial["metrics"]["rank"]["recall_by_class"]) == 10

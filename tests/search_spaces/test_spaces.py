@@ -52,7 +52,7 @@ tasks = st.builds(Task, st.sampled_from(SHAPES), st.sampled_from([2, 10, 62]))
 
 @every_space
 @given(seed=seeds, task=tasks)
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_parameters_and_macs_of_the_structure_are_those_of_the_cost_reading(name, seed, task):
     space = get_space(name)
     check_structure(space, space.sample(np.random.default_rng(seed)), task)
@@ -60,14 +60,14 @@ def test_parameters_and_macs_of_the_structure_are_those_of_the_cost_reading(name
 
 @every_space
 @given(seed=seeds, shape=st.sampled_from(SHAPES[:2]), classes=st.sampled_from([2, 10, 62]))
-@settings(max_examples=16)
+@settings(max_examples=10)
 def test_cost_is_that_of_the_built_module_and_of_thop(name, seed, shape, classes):
     check_built(get_space(name), spread_sample(get_space(name), seed), Task(shape, classes))
 
 
 @every_space
 @given(seed=seeds, shape=st.sampled_from(SHAPES[2:]))
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_what_is_built_takes_batches_of_every_size_of_image(name, seed, shape):
     space = get_space(name)
     sample = space.sample(np.random.default_rng(seed))
@@ -77,7 +77,7 @@ def test_what_is_built_takes_batches_of_every_size_of_image(name, seed, shape):
 
 @every_space
 @given(seed=seeds, shape=st.sampled_from(SHAPES[:4]))
-@settings(max_examples=10)
+@settings(max_examples=5)
 def test_peak_memory_is_that_of_the_traced_module(name, seed, shape):
     space = get_space(name)
     exact = name != "cell"  # an upper bound there: see budgets.cost
@@ -132,7 +132,7 @@ def test_every_weight_learns(name):
 
 @every_space
 @given(seed=seeds, side=st.sampled_from([8, 12, 28]))
-@settings(max_examples=3, phases=[Phase.generate])  # a smaller seed would explain nothing
+@settings(max_examples=2, phases=[Phase.generate])  # a smaller seed would explain nothing
 def test_no_entry_of_a_weight_is_idle(name, seed, side):
     check_no_weight_is_idle(get_space(name), spread_sample(get_space(name), seed), Task((1, side, side), 10))
 
@@ -179,7 +179,7 @@ def test_choices_of_kernels_too_large_for_their_map_are_one_network():
 
 @every_space
 @given(seed=seeds)
-@settings(max_examples=2, phases=[Phase.generate])
+@settings(max_examples=1, phases=[Phase.generate])
 def test_ids_are_equal_exactly_for_equal_networks(name, seed):
     samples = alike_samples(get_space(name), seed, SMALL)
     assert len(samples) == 13  # there are some with as many parameters

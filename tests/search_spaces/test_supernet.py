@@ -58,7 +58,7 @@ def test_keeps_its_promises(name):
 
 @pytest.mark.parametrize("name", space_names())
 def test_one_hot_choices_give_the_network_of_the_torch_reading_on_larger_colour_images(name):
-    check_faithful(get_space(name), Task((3, 32, 32), 10), count=2, dtype=torch.float32, tolerance=1e-3)
+    check_faithful(get_space(name), Task((3, 32, 32), 10), count=1, dtype=torch.float32, tolerance=1e-3)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import oneshot_runs
 import pytest
 import torch
-from oneshot_runs import BUDGET, SPACE, TASK, begin, find
+from oneshot_runs import BUDGET, EPOCHS, RECIPE, SPACE, TASK, begin, find
 from simulated_search import Simulated, events_of, timeless
 from simulated_search import recorded as recorded_search
 
 from budgets import cost_of
 from nas.engine.search import run_search
-from nas.errors import NasctlError, RunError, SearchStopped
+from nas.errors import RunError, SearchStopped
 from nas.executors import WorkerSlot
 from nas.runs import EventLog, Journal, Run, SearchRun, as_search
 from nas.runs import run as runs_module
@@ -41,8 +41,6 @@ from nas.runs.folders import read_run
 from nas.strategies import get_strategy
 from nas.strategies.oneshot import checkpoint
 from nas.strategies.oneshot.training import SupernetTraining
-
-EPOCHS = 5
 
 
 @pytest.fixture(autouse=True)
@@ -70,17 +68,23 @@ def stop_at(kind: type[Event], epoch: int | None = None) -> Any:
     return listener
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stage that nothing interrupted."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    original, runs_module.get_space = runs_module.get_space, lambda name: SPACE  # type: ignore[assignment]
+@contextmanager
+def as_small() -> Iterator[None]:
+    """What ``small`` does, for fixtures of the module."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with begin(folder) as store:
-        find(store)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(runs_module, "get_space", lambda name: SPACE)
+        yield
     torch.set_num_threads(threads)
-    runs_module.get_space = original  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stage that nothing interrupted, of Gumbel-DARTS with Adam."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    with as_small(), begin(folder) as store:
+        find(store)
     return folder
 
 
@@ -94,7 +98,7 @@ def test_the_log_holds_the_supernet_its_epochs_and_its_candidates(whole: Path) -
     assert supernet.choices == {choice.label: list(choice.values) for choice in SPACE.choices}
     assert (supernet.epochs, supernet.warm_up_epochs) == (EPOCHS, 1)
     assert supernet.params > 1000 and supernet.peak_bytes > 16 * supernet.params
-    assert [record.epoch for record in run.supernet_epochs] == [1, 2, 3, 4, 5]
+    assert [record.epoch for record in run.supernet_epochs] == [1, 2, 3, 4]
     for candidate in run.ranked_candidates:
         assert not BUDGET.violations(cost_of(SPACE, candidate.sample, TASK))
     assert not (whole / "supernet").exists()  # nothing needs the checkpoint any more
@@ -116,14 +120,11 @@ def test_an_interrupted_stage_ends_like_one_that_was_not(whole: Path, tmp_path: 
     assert not (folder / "supernet").exists()
 
 
-@pytest.mark.parametrize(
-    ("strategy", "optimizer"),
-    [("darts", "adam"), ("darts", "sgd"), ("gumbel-darts", "adam"), ("random-oneshot", "sgd")],
-)
-def test_every_strategy_and_optimizer_goes_on_exactly(tmp_path: Path, strategy: str, optimizer: str) -> None:
+@pytest.mark.parametrize("strategy", ["darts", "random-oneshot"])
+def test_the_other_strategies_and_sgd_go_on_exactly(tmp_path: Path, strategy: str) -> None:
     stories = []
     for name in ("whole", "stopped"):
-        recipe = oneshot_runs.Recipe(batch_size=64, optimizer=optimizer)
+        recipe = RECIPE.model_copy(update={"optimizer": "sgd"})
         options = {"strategy": strategy, "recipe": recipe, "supernet": {"epochs": 3, "candidates": 2}}
         with begin(tmp_path / name, **options) as store:
             if name == "stopped":
@@ -156,7 +157,7 @@ def test_a_kill_between_the_checkpoint_and_the_log_loses_nothing(
             SupernetTraining, "run_epoch", lambda self, epoch, *_: (trained.append(epoch), original(self, epoch))[1]
         )
         find(store)
-    assert trained == [4, 5]
+    assert trained == [4]
     assert story(folder) == story(whole)
 
 
@@ -173,12 +174,18 @@ def test_epochs_that_the_log_has_and_the_checkpoint_lost_are_trained_again(whole
     assert timeless(run.candidates) == timeless(expected.candidates)
 
 
-@pytest.fixture
-def stopped(tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt), begin(folder, supernet={"epochs": 2}) as store:
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stage of two epochs that was stopped after the first; ``stopped`` is a copy."""
+    folder = tmp_path_factory.mktemp("interrupted") / "run"
+    with as_small(), pytest.raises(KeyboardInterrupt), begin(folder, supernet={"epochs": 2}) as store:
         find(store, [stop_at(SupernetEpoch, 1)])
     return folder
+
+
+@pytest.fixture
+def stopped(interrupted: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(interrupted, tmp_path / "run")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other"])
@@ -187,7 +194,7 @@ def test_a_checkpoint_that_cannot_be_used_says_what_to_do(stopped: Path, tmp_pat
     content = path.read_bytes()
     if damage == "other":
         other = tmp_path / "other"
-        with pytest.raises(KeyboardInterrupt), begin(other, seed=5) as store:
+        with pytest.raises(KeyboardInterrupt), begin(other, seed=5, supernet={"epochs": 2}) as store:
             find(store, [stop_at(SupernetEpoch, 1)])
         content = (other / "supernet" / "checkpoint.safetensors").read_bytes()
     path.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "other": content}[damage])
@@ -197,9 +204,6 @@ def test_a_checkpoint_that_cannot_be_used_says_what_to_do(stopped: Path, tmp_pat
         find(store)
     assert ("is of another search" in str(caught.value)) == (damage == "other")
     assert story(stopped) == before
-    path.unlink()
-    with EventLog(stopped) as store:
-        assert find(store).candidates is not None
 
 
 def test_limits_that_change_at_resume_leave_the_checkpoint_valid(stopped: Path) -> None:
@@ -257,7 +261,7 @@ def test_half_of_a_time_limit_is_for_the_supernet(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_the_search_with_a_cure(tmp_path: Path) -> None:
-    recipe = oneshot_runs.Recipe(batch_size=64, optimizer="sgd", learning_rate=1e30)
+    recipe = RECIPE.model_copy(update={"optimizer": "sgd", "learning_rate": 1e30})
     fault = r"train_loss is (nan|inf) in epoch 1.*lower --learning-rate"
     with begin(tmp_path / "run", recipe=recipe) as store, pytest.raises(SearchStopped, match=fault):
         find(store)
@@ -280,7 +284,7 @@ def test_memory_that_does_not_suffice_is_told_before_anything_is_recorded(
     monkeypatch.setattr(memory, "free_memory", lambda device: 1000)
     with (
         begin(tmp_path / "run") as store,
-        pytest.raises(SearchStopped, match=r"of memory for batches of 64.*Free some.*nasctl resume"),
+        pytest.raises(SearchStopped, match=r"of memory for batches of 128.*Free some.*nasctl resume"),
     ):
         find(store)
     assert [type(event) for event in story(tmp_path / "run")] == [SearchStarted]
@@ -362,28 +366,13 @@ def test_a_stopped_search_can_get_more_trials(search_all: Any, tmp_path: Path) -
 # A real kill.
 
 
-@pytest.mark.slow
-def test_a_killed_supernet_ends_with_the_alphas_of_one_that_was_not(tmp_path: Path) -> None:
+def test_a_killed_supernet_ends_with_the_alphas_of_one_that_was_not(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    command = [sys.executable, str(Path(oneshot_runs.__file__)), str(folder), "gumbel-darts"]
-    process = subprocess.Popen(command)
-    with begin(tmp_path / "whole", strategy="gumbel-darts") as store:
-        find(store)
-    deadline = time.monotonic() + 60
-    while recorded(folder) < 2 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert 2 <= recorded(folder) < EPOCHS, "the kill came too late to show anything"
+    command = [sys.executable, str(Path(oneshot_runs.__file__)), str(folder)]
+    assert subprocess.run(command, check=False, timeout=120).returncode == -signal.SIGKILL
     kept = story(folder)
-    subprocess.run(command, check=True, timeout=60)
+    assert sum(isinstance(event, SupernetEpoch) for event in kept) == 2
+    with EventLog(folder) as store:
+        find(store)
     assert story(folder)[: len(kept)] == kept
-    assert story(folder) == story(tmp_path / "whole")
-
-
-def recorded(folder: Path) -> int:
-    """Epochs in the log."""
-    try:
-        return sum(isinstance(event, SupernetEpoch) for event in events_of(folder))
-    except NasctlError:  # not there yet
-        return 0
+    assert story(folder) == story(whole)

@@ -142,7 +142,7 @@ class Learning(Simulated):
 
 @pytest.mark.parametrize(("strategy", "workers"), [("evolution", 1), ("evolution", 3), ("random", 1)])
 def test_a_search_with_pruned_trials_goes_on_as_if_it_had_not_been_stopped(tmp_path, strategy, workers):
-    options = {"strategy": strategy, "seed": 2, "trials": 16, "confirm": 1, "prune": True}
+    options = {"space": "vgg", "strategy": strategy, "seed": 5, "trials": 16, "confirm": 1, "prune": True}
     whole = run_all(tmp_path / "whole", Learning(workers), **options)
     assert any(trial.status == "pruned" for trial in whole.stage("search"))
     for stop_after in (5, 11, 17):

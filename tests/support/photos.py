@@ -39,13 +39,15 @@ def _unpack_cifar(archive: Path, folder: Path) -> None:
 def _first_of_each_class(archive: Path) -> list[tuple[Path, bytes]]:
     """Files and what is in them; kept, since to walk through the archive takes seconds."""
     found: list[tuple[Path, bytes]] = []
-    counts: dict[Path, int] = {}
+    counts: dict[str, int] = {}
     with tarfile.open(archive) as tar:
         for member in tar:
-            path = Path(member.name)
-            if member.isfile() and counts.get(path.parent, 0) < PER_CLASS.get(path.parts[-3], 0):
-                counts[path.parent] = counts.get(path.parent, 0) + 1
-                found.append((Path(*path.parts[-3:]), tar.extractfile(member).read()))  # type: ignore[union-attr]
+            folder, _, name = member.name.rpartition("/")  # no Path: there are 60,000
+            part = folder.rpartition("/")[0].rpartition("/")[2]
+            if counts.get(folder, 0) < PER_CLASS.get(part, 0) and member.isfile():
+                counts[folder] = counts.get(folder, 0) + 1
+                path = Path(part, folder.rpartition("/")[2], name)
+                found.append((path, tar.extractfile(member).read()))  # type: ignore[union-attr]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -34,20 +35,21 @@ def drawn(num_classes: int, num_images: int, right: float) -> tuple[torch.Tensor
     return torch.where(torch.rand(labels.shape, generator=generator) < right, labels, wrong), labels
 
 
-@pytest.mark.parametrize("num_classes", [2, 10, 62, 10_000])
-@pytest.mark.parametrize("right", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize(("right", "num_classes"), [*itertools.product((0.0, 0.7, 1.0), (2, 10, 62)), (0.7, 2_000)])
 def test_agrees_with_scikit_learn(num_classes: int, right: float) -> None:
     predicted, labels = drawn(num_classes, 500, right)
     figures = classification_figures(predicted, labels, num_classes)
     y, p = labels.numpy(), predicted.numpy()
     recall = reference.recall_score(y, p, average=None, labels=range(num_classes), zero_division=0)
     averaged = {
-        f"{average}_{name}": score(y, p, average=average, zero_division=0)
+        f"{average}_{name}": score
         for average in ("micro", "macro", "weighted")
-        for name, score in (
-            ("precision", reference.precision_score), ("recall", reference.recall_score), ("f1", reference.f1_score)
+        for name, score in zip(
+            ("precision", "recall", "f1"),
+            reference.precision_recall_fscore_support(y, p, average=average, zero_division=0),
+            strict=False,  # its last value is the support
         )
-    }  # fmt: skip
+    }
     expected = averaged | {
         "accuracy": reference.accuracy_score(y, p),
         "balanced_accuracy": reference.balanced_accuracy_score(y, p),

@@ -6,8 +6,6 @@ import errno
 import json
 import math
 import os
-import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_samples import SHORT
+from small_samples import SHORT, SMALL
 from torch import nn
 
 from nas.config.auto_recipe import settled
@@ -98,21 +96,21 @@ def test_a_trial_from_specification_to_files(spec: TrialSpec) -> None:
 
 @pytest.mark.parametrize("space", space_names())
 def test_every_space_trains(spec: TrialSpec, space: str) -> None:
-    sample = get_space(space).sample(np.random.default_rng(0))
-    result = run_trial(replace(spec, space=space, sample=sample, recipe=Recipe(epochs=1, batch_size=64)), "cpu")
+    result = run_trial(replace(spec, space=space, sample=SMALL[space], recipe=Recipe(epochs=1, batch_size=64)), "cpu")
     assert result.status == "finished", result.error
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_named_recipe_trains_the_same_twice(spec: TrialSpec, name: str) -> None:
     recipe = RECIPES[name].model_copy(update={"epochs": 1, "batch_size": 64})
-    first = run_trial(replace(spec, recipe=recipe), "cpu")
+    spec = replace(spec, sample=SMALL["resnet"], recipe=recipe)
+    first = run_trial(spec, "cpu")
     weights = weights_of(spec).read_bytes()
-    second = run_trial(replace(spec, recipe=recipe), "cpu")
+    second = run_trial(spec, "cpu")
     assert first.status == "finished"
     assert first.metrics == second.metrics
     assert weights == weights_of(spec).read_bytes()
-    assert first.metrics != run_trial(replace(spec, recipe=recipe, seed=4), "cpu").metrics
+    assert first.metrics != run_trial(replace(spec, seed=4), "cpu").metrics
     if recipe.oversampling == "borderline-smote":
         assert "warning: borderline-smote: class 9 has 5 training images" in log_of(spec)
 
@@ -320,12 +318,6 @@ def test_weights_that_cannot_be_written_fail_the_trial(spec: TrialSpec, tmp_path
     result = run_trial(replace(spec, weights_path=str(blocked)), "cpu")
     assert result.status == "failed" and "blocked" in (result.error or "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["blocked", "logs"]
-
-
-def test_imports_neither_nni_nor_the_command_line() -> None:
-    code = "import sys, nas.trials.run_trial; print([m for m in ('nni', 'typer', 'nas.cli') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.slow
