@@ -80,7 +80,10 @@ def test_every_fault_of_one_command_is_reported_together(tmp_path):
         (["search", "--space", "resnet", "--run", "a/b"], "not a name"),
         (["search", "--space", "resnet", "--image-size", "96x4"], "96x64"),
         (["search", "--space", "resnet", "--grey", "--colour"], "--grey and --colour exclude each other"),
-        (["search", "--space", "resnet", "--trials-per-gpu", "2", "--device", "cpu"], "--trials-per-gpu"),
+        (
+            ["search", "--space", "resnet", "--max-params", "none", "--trials-per-gpu", "2", "--device", "cpu"],
+            "per-gpu",
+        ),
         (["search", "--space", "resnet", "--data", "ciphar10"], "cifar10"),
         (["space", "mobilnet"], "mobilenet"),
         (["status", "--run", "nothing"], "no run"),
@@ -111,7 +114,7 @@ def test_folders_that_are_no_data_set_are_refused(tmp_path):
     one.mkdir(parents=True)
     for number in range(9):
         Image.fromarray(np.full((8, 8), number * 20, np.uint8)).save(one / f"{number}.png")
-    assert "class" in fails("search", "--space", "resnet", "--data", "one", cwd=tmp_path)
+    assert "class" in fails("search", "--space", "resnet", "--max-params", "90k", "--data", "one", cwd=tmp_path)
 
 
 def test_broken_images_are_listed_and_skipped_on_request(tmp_path):

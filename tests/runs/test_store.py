@@ -22,6 +22,7 @@ from nas.config.run import SearchConfig, StudyConfig
 from nas.errors import RunError
 from nas.runs.events import (
     KINDS,
+    ArchitectureFound,
     Candidate,
     CandidatesRanked,
     ConfirmationLengthened,
@@ -244,6 +245,9 @@ def test_every_kind_of_event_comes_back_as_it_was(tmp_path):
             components=None,
         ),
         WinnerChosen("1", "1.2", {"1.2": {"accuracy": 0.5}}),
+        ArchitectureFound(
+            search="model1", trial="7", sample={"depth1": 2}, cost=Cost(1, 2, 3, 4), text="vgg", architecture="id"
+        ),
         StudyEnded(),
         Noted("ä"),
         SessionStopped("interrupted"),
