@@ -54,14 +54,10 @@ def refused(place: Path, *arguments: object) -> str:
 
 
 def test_a_dry_run_prints_the_plan_of_the_run_and_makes_none(tmp_path):
-    for command in (
-        ["search", *QUICK],
-        ["baseline", "run", "hand-nets", "--members", "model1-setting2", "--epochs", 1],
-    ):
-        dry = told(tmp_path, *command, "--dry-run")
-        assert dry.splitlines()[-1].startswith("Dry run: nothing was begun.")
+    study = ["baseline", "run", "hand-nets", "--members", "model1-setting2", "--epochs", 1]
+    for command, name in (["search", *QUICK], "vgg-digits-1"), (study, "hand-nets-digits-1"):
         document = json.loads(told(tmp_path, *command, "--dry-run", "--json"))
-        assert document["run"] == dry.split()[0]
+        assert document["run"] == name
         assert document["facts"]["counts"]["train"][0] == 100 and document["slots"]
         assert not list(tmp_path.iterdir())
     real = told(tmp_path, "search", *QUICK, "--trials", 1, "--confirm", 0)
@@ -89,9 +85,13 @@ def test_a_run_is_named_by_position_or_by_its_flag(place):
         assert told(place, command, what, "--run", "old")
     assert told(place, "show", "old") == told(place, "show", f"old:{winner}") == told(place, "show", "--run", "old")
     assert told(place, "compare", "old", "new") == told(place, "compare", "--run", "old", "new")
+    assert "leave out one of them" in refused(place, "evaluate", "old", "--run", "new")
+    assert "There is no run 'older'" in refused(place, "evaluate", "--run", "older")
     assert "no baseline run" in refused(place, "baseline", "report", "--run", "old")
     assert "Say which network" in refused(place, "predict", "old")
     assert "old:1 names a trial, and --trial 2" in refused(place, "export", "old:1", "--trial", 2, "--out", "m")
+    assert "no trial '77'" in refused(place, "export", "old:77", "--out", "m")
+    assert "no trial '77'" in refused(place, "export", "old", "--trial", 77, "--out", "m")
 
 
 def test_words_that_cannot_be_used_are_answered_with_the_command_that_was_meant(place):
@@ -199,8 +199,8 @@ def test_the_cache_is_shown_and_cleaned_of_what_nobody_uses(tmp_path, monkeypatc
 
 
 def test_a_shell_is_offered_names(place):
-    Context = SimpleNamespace(params={"runs": str(place / "runs")})
-    assert offered_runs(Context, "") == ["new", "old"] and offered_runs(Context, "o") == ["old"]
+    context = SimpleNamespace(params={"runs": str(place / "runs")})
+    assert sorted(offered_runs(context, "")) == ["new", "old"] and offered_runs(context, "o") == ["old"]
     for line, offered in {"search --space mob": "mobilenet", "baseline run res": "resnet18-settings"}.items():
         words = f"nasctl {line}"
         asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_NASCTL_COMPLETE": "complete_bash"}

@@ -34,7 +34,7 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
         config = attempt(lambda: search_config(flags), faults)
         faults += [*budget_faults(flags), *name_faults(flags["run"], Path(flags["runs"]))]
         if faults:
-            raise_all(faults + other_faults(flags))
+            raise_all(faults + other_faults(flags, config))
         assert config is not None
         with decoding(console, quiet) as progress:
             begin = api.preview_search if flags["dry_run"] else api.new_search
