@@ -28,7 +28,7 @@ VENDORS = {  # the only modules that may import a library
 
 
 PACKAGES = {  # inside nas, from the lowest up: a package imports only what stands above it in this list
-    "errors": 0, "units": 0, "stopwatch": 0, "awake": 0, "files": 0, "lazy": 0,
+    "errors": 0, "units": 0, "stopwatch": 0, "awake": 0, "files": 0, "lazy": 0, "closing": 0,
     "config": 1, "data": 2, "training": 3, "trials": 4, "executors": 5, "autotune": 6, "runs": 7, "strategies": 8,
     "analysis": 9, "export": 10, "engine": 11, "report": 12, "api": 13, "testing": 13, "cli": 14,
 }  # fmt: skip

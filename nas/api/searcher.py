@@ -6,13 +6,13 @@ import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from budgets import Cost
 from budgets.draw import settle
 from nas.api.spaces import Size, Space, budget_of
 from nas.api.turns import ASK, Closed, Turns
+from nas.closing import Closing
 from nas.config import DataConfig, Recipe, SearchConfig
 from nas.config.data import FOREIGN
 from nas.config.recipe import Figures
@@ -45,7 +45,7 @@ class Asked:
         return self.searcher.space.build(self.sample)
 
 
-class Searcher:
+class Searcher(Closing):
     """A strategy without a training loop: ``ask`` for an architecture, train it, ``tell`` its score.
 
     With the same seed and the same scores it asks for the same architectures as ``nasctl search --workers 1``.
@@ -155,14 +155,6 @@ class Searcher:
         self._thread.join()
         if self._kept is not None:
             self._kept.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _work(self) -> None:
         """The strategy's course, from the first trial or through those recorded, until it ends or is closed."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
+from nas.closing import Closing
 from nas.trials import TrialResult, TrialSpec
 
 ASK: Final = "ask"
@@ -16,7 +16,7 @@ class Closed(Exception):
     """Nobody will ask or tell any more."""
 
 
-class Turns:
+class Turns(Closing):
     """An ``Executor`` that has as many slots as trials are under way and questions open.
 
     The strategy's thread submits and waits. Another thread takes turns with it: it asks or tells, and goes on when that
@@ -96,11 +96,3 @@ class Turns:
 
     def close(self) -> None:
         """Nothing runs here that would have to be ended."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

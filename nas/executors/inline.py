@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
+from nas.closing import Closing
 from nas.executors.base import EpochListener, RunTrial, run_guarded
 from nas.trials import TrialResult, TrialSpec
 
 
-class InlineExecutor:
+class InlineExecutor(Closing):
     """One slot; the trial runs inside ``wait``, which therefore cannot time out or survive a crash."""
 
     num_slots = 1
@@ -42,11 +40,3 @@ class InlineExecutor:
 
     def close(self) -> None:
         self._spec = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -13,10 +13,10 @@ import time
 from collections.abc import Mapping, Sequence
 from multiprocessing import connection, util
 from multiprocessing import process as processes
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from nas.awake import awake
+from nas.closing import Closing
 from nas.errors import MachineFault, machine_fault
 from nas.executors.base import TOO_LONG, EpochListener, WorkerSlot, failure
 from nas.executors.devices import worker_environment
@@ -36,7 +36,7 @@ UNKNOWN = 255  # what multiprocessing takes for the exit status of a process who
 END_LIMIT = 1.0  # seconds between asking a worker to end and killing it
 
 
-class LocalExecutor:
+class LocalExecutor(Closing):
     """An ``Executor`` of processes that start as soon as it is made (see ``nas.executors.fork_server``).
 
     ``run`` names a ``RunTrial`` as "package.module:function"; the workers import it, this process does not.
@@ -95,14 +95,6 @@ class LocalExecutor:
     def close(self) -> None:
         self._finalizer.cancel()
         _end_all(self._workers, self._daemons)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Worker:

@@ -18,10 +18,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from nas.awake import awake
+from nas.closing import Closing
 from nas.errors import RunError
 from nas.files import Lock, hold_folder, is_locked, remove_leftovers, take_lock, write_atomically
 from nas.runs.events import Event, TrialEnded, TrialSubmitted, decode, encode
@@ -58,7 +57,7 @@ class LogEntry:
     time: float
 
 
-class EventLog:
+class EventLog(Closing):
     """The writer of one run. Owns the run's locks while open: a second writer is a RunError.
 
     With a ``first`` event the log is new: it appears with that event in it, or not at all. ``say`` is told what a
@@ -163,14 +162,6 @@ class EventLog:
         """Fold the write-ahead log into the file and let the next writer in."""
         self._database.close()
         self._locks.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def read_log(folder: Path, *, histories: bool = False) -> Iterator[LogEntry]:

@@ -10,12 +10,11 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from budgets import Budget, cost_of
+from nas.closing import Closing
 from nas.config import DataConfig, Recipe, SearchConfig
 from nas.config.recipe import Figures
 from nas.engine.plan import Plan, start
@@ -37,7 +36,7 @@ MOST = 60_000  # parameters
 MakeStrategy = Callable[[SearchRun], Strategy]
 
 
-class SimulatedExecutor:
+class SimulatedExecutor(Closing):
     """An ``Executor`` with ``num_slots`` trials under way, whose length and score follow from their samples and seeds.
 
     ``fail`` names trials that fail. After ``stop_after`` results it raises KeyboardInterrupt, as Ctrl-C does.
@@ -77,14 +76,6 @@ class SimulatedExecutor:
 
     def close(self) -> None:
         self.queue.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def score_of(spec: TrialSpec) -> float:
