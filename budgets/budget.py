@@ -131,3 +131,6 @@ class Budget:
             for name, limit in self.limits.items()
         ]
         return ", ".join(words) or "no limit"
+
+
+LIMITS = tuple(limit.name for limit in fields(Budget))  # by name

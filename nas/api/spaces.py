@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from budgets import Budget, Cost, cost_of, parse_size
+from budgets import LIMITS, Budget, Cost, cost_of, parse_size
 from budgets.draw import draw_fitting, settle
 from nas.errors import UsageError
 from search_spaces import Sample, SearchSpace, Task, get_space
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 Size = int | str
 """A number, or as it is typed: "150k", "1.5M"."""
-
-LIMITS = ("max_params", "max_macs", "max_bytes", "max_peak_memory", "min_params")
 
 
 @dataclass(frozen=True)

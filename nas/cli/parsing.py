@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines.studies import get_study
-from budgets import Budget, parse_size
+from budgets import LIMITS, Budget, parse_size
 from nas.cli.flags import DATA_OPTIONS, RECIPE_OPTIONS
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Flags = dict[str, Any]  # what was typed, as typer reads it and before ``nas.config`` checks it; None: not given
 
-SIZES = ("max_params", "max_macs", "max_bytes", "max_peak_memory", "min_params")
 COLOURS = {"grey": "grey", "colour": "rgb"}  # what the flags mean for the setting ``colours``
 DATA_FLAGS = tuple(name for name in DATA_OPTIONS if name not in COLOURS)
 RECIPE_FLAGS = tuple(name for name in RECIPE_OPTIONS if name not in (*METHOD_FLAGS.values(), "recipe"))
@@ -188,7 +187,7 @@ def _restriction(flags: Flags, faults: list[str]) -> Restriction:
 
 def budget_faults(flags: Flags) -> list[str]:
     """What is wrong with a search that was given no budget, and did not say that it means to have none."""
-    if any(flags.get(name) is not None for name in SIZES if name != "min_params"):
+    if any(flags.get(name) is not None for name in LIMITS if name != "min_params"):
         return []
     return [
         "A search needs a budget: add --max-params 150k (the most parameters), or --max-macs, --max-bytes or "
@@ -200,7 +199,7 @@ def budget_of(flags: Flags, faults: list[str]) -> Budget:
     """The limits on architectures; what is not a size goes into ``faults``. ``--max-params none`` is no limit."""
     if flags.get("max_params") == "none":
         flags = {**flags, "max_params": None}
-    sizes = {name: converted(parse_size, name, flags, faults) for name in SIZES}
+    sizes = {name: converted(parse_size, name, flags, faults) for name in LIMITS}
     least, most = sizes["min_params"], sizes["max_params"]
     if least and most and least > most:
         faults.append(

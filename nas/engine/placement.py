@@ -91,8 +91,13 @@ def in_short_steps(plan: Plan, spec: TrialSpec) -> TrialSpec:
         return spec
     macs = cost_of(plan.space, spec.sample, plan.task).macs
     assert spec.recipe.batch_size is not None
-    size = min(spec.recipe.batch_size, max(32, int(MACS_OF_STEP / (3 * macs))))
+    size = short_batch(spec.recipe.batch_size, macs)
     return replace(spec, recipe=spec.recipe.model_copy(update={"batch_size": size}))
+
+
+def short_batch(batch_size: int, macs: int, least: int = 32) -> int:
+    """As many images of a network's ``macs`` each as make no step on a CPU long, ``least`` at least."""
+    return min(batch_size, max(least, int(MACS_OF_STEP / (3 * macs))))
 
 
 def typical(plan: Plan) -> TrialSpec:

@@ -3,6 +3,7 @@ within its parameters."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ import numpy as np
 from baselines import FixedNetwork
 from baselines.counting import count
 from baselines.studies import Member
-from budgets import Budget
+from budgets import Budget, Cost
 from budgets.draw import draw_fitting, settle
 from nas.config.run import MemberConfig, StudySearch
 from nas.trials.spec import derived_seed
@@ -20,9 +21,10 @@ from search_spaces import Sample, Task, get_space
 NEAR = 0.9  # of the parameters of the fixed network, which a random architecture has at least, if any has
 
 
-def params_of(network: str, task: Task) -> int:
-    """The parameters of a fixed network for a task."""
-    return count(FixedNetwork(network), task.input_shape, task.num_classes).cost.params
+@functools.cache  # it is built to be counted
+def fixed_cost(network: str, task: Task) -> Cost:
+    """What a fixed network costs for a task, by the settings it has of itself."""
+    return count(FixedNetwork(network), task.input_shape, task.num_classes).cost
 
 
 def random_rival(member: Member, task: Task, seed: int) -> Sample:
@@ -31,7 +33,7 @@ def random_rival(member: Member, task: Task, seed: int) -> Sample:
     UsageError if the space has none so small.
     """
     assert member.space and member.network
-    space, most = get_space(member.space), params_of(member.network, task)
+    space, most = get_space(member.space), fixed_cost(member.network, task).params
     rng = np.random.default_rng(derived_seed(seed, f"random {member.network}"))
     rows = draw_fitting(space, task, Budget(max_params=most, min_params=math.ceil(NEAR * most)), rng)[0]
     if not len(rows):
@@ -47,7 +49,7 @@ def searches_of(settled: Sequence[MemberConfig], members: Sequence[Member], task
         mine = [(member, config) for member, config in awaited if member.network == network]
         first = mine[0][0]
         assert network and first.space
-        most = params_of(network, task)
+        most = fixed_cost(network, task).params
         searches.append(
             StudySearch(name=network, space=first.space, max_params=most, members=tuple(config for _, config in mine))
         )

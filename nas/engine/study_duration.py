@@ -10,16 +10,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from baselines import FixedNetwork
-from baselines.counting import count
 from nas.autotune.workers import PROBE, MeasuringFailed, together
 from nas.config import Recipe, StudyConfig
 from nas.config.auto_recipe import images_per_epoch, settled
 from nas.config.run import MemberConfig, StudySearch, search_of
 from nas.engine.duration import TIMEOUT, search_seconds, training_seconds
-from nas.engine.placement import LEAST_PIXELS, MACS_OF_STEP
+from nas.engine.placement import LEAST_PIXELS, short_batch
+from nas.engine.rivals import fixed_cost
 from nas.engine.study_plan import StudyPlan
 from nas.executors import LocalExecutor, start_server
 from nas.trials import TrialSpec
+from search_spaces import Task
 
 LEAST_STEP, MOST_STEP = 16, 256  # images of a measured step
 SECONDS = 10.0  # after which no other network is begun
@@ -63,11 +64,10 @@ def study_seconds(plan: StudyPlan) -> float | None:
             speeds[way] = trained, scored
     if not speeds:
         return None
+    macs_a_second = zip(*((each * way.macs for each in speed) for way, speed in speeds.items()), strict=True)
+    by_macs = [statistics.median(values) for values in macs_a_second]
     for way in specs.keys() - speeds.keys():
-        speeds[way] = (
-            statistics.median(speed[0] * known.macs for known, speed in speeds.items()) / way.macs,
-            statistics.median(speed[1] * known.macs for known, speed in speeds.items()) / way.macs,
-        )
+        speeds[way] = by_macs[0] / way.macs, by_macs[1] / way.macs
     trainings = sum(_seconds(plan, member, speeds[_way(plan, member, name)]) for member, name in _trained(config))
     searches = sum(_seconds_of_search(plan, search, speeds) for search in config.searches)
     return trainings * config.seeds / len(plan.slots) + searches
@@ -84,7 +84,7 @@ def _way(plan: StudyPlan, member: MemberConfig, network: str | None) -> Way:
         macs = known.cost.macs
     else:
         assert network is not None
-        macs = count(FixedNetwork(network), plan.facts.input_shape, len(plan.facts.classes)).cost.macs
+        macs = fixed_cost(network, Task(plan.facts.input_shape, len(plan.facts.classes))).macs
     return Way(network or f"{member.space} {member.sample}", member.recipe.regularizer, macs)
 
 
@@ -104,8 +104,7 @@ def _to_be_timed(plan: StudyPlan) -> Mapping[Way, TrialSpec]:
 
 def _in_short_steps(recipe: Recipe, macs: int) -> Recipe:
     most = min(MOST_STEP, recipe.batch_size or MOST_STEP)
-    size = min(most, max(LEAST_STEP, int(MACS_OF_STEP / (3 * macs))))
-    return recipe.model_copy(update={"batch_size": size, "oversampling": "none"})
+    return recipe.model_copy(update={"batch_size": short_batch(most, macs, LEAST_STEP), "oversampling": "none"})
 
 
 def _seconds(plan: StudyPlan, member: MemberConfig, speed: Speed) -> float:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import nasctl
+from command_line import nasctl, refused, told
 from simulated_search import events_of
 
 from nas.config import DataConfig
@@ -45,18 +45,6 @@ def search(place: Path) -> SearchRun:
     run = load_run("sv", place / "runs")
     assert isinstance(run, SearchRun)
     return run
-
-
-def told(place: Path, *arguments: object) -> str:
-    done = nasctl(*arguments, cwd=place)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def refused(place: Path, *arguments: object) -> str:
-    done = nasctl(*arguments, cwd=place)
-    assert done.returncode == 2, done.stdout
-    return done.stderr
 
 
 def test_a_member_is_shown_with_its_recipe_and_every_seed(place: Path, study: StudyRun) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from command_line import NASCTL, fails, nasctl
+from command_line import NASCTL, fails, nasctl, refused, told
 from supernet_log import Log
 
 from budgets import Cost
@@ -38,19 +38,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = nasctl("search", *QUICK, "--trials", 2, "--confirm", 1, "--run", name, "--quiet", cwd=folder)
         assert done.returncode == 0, done.stderr
     return folder
-
-
-def told(place: Path, *arguments: object) -> str:
-    done = nasctl(*arguments, cwd=place)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def refused(place: Path, *arguments: object) -> str:
-    done = nasctl(*arguments, cwd=place)
-    assert done.returncode == 2, done.stdout
-    assert done.stderr.startswith("nasctl: ")
-    return done.stderr
 
 
 def test_a_dry_run_prints_the_plan_of_the_run_and_makes_none(tmp_path):

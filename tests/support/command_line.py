@@ -53,13 +53,26 @@ def nasctl_process(*arguments: object, cwd: Path, timeout: float = 240) -> subpr
     )
 
 
-def fails(*arguments: object, cwd: Path) -> str:
-    """The message of a command that must be refused, without a traceback, leaving no run behind."""
-    done = nasctl(*arguments, cwd=cwd)
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (cwd / "runs").exists()
+def told(place: Path, *arguments: object) -> str:
+    """What a command prints that must succeed."""
+    done = nasctl(*arguments, cwd=place)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(place: Path, *arguments: object) -> str:
+    """The message of a command that must be refused, without a traceback."""
+    done = nasctl(*arguments, cwd=place)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith("nasctl: ") and "Traceback" not in done.stderr
     return done.stderr
+
+
+def fails(*arguments: object, cwd: Path) -> str:
+    """As ``refused``, leaving no run behind."""
+    message = refused(cwd, *arguments)
+    assert not (cwd / "runs").exists()
+    return message
 
 
 def _exit_code() -> int:

@@ -6,10 +6,10 @@ import csv
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,12 +82,6 @@ class WrittenFolder:
         return replace(found, synthetic=synthetic, num_ignored=found.num_ignored + self._num_beside)
 
 
-class _Reader(Protocol):
-    line_num: int
-
-    def __iter__(self) -> Iterator[list[str]]: ...
-
-
 class _Row(NamedTuple):
     line: int
     name: str
@@ -102,12 +96,15 @@ def _read(table: Path, content: bytes) -> list[_Row]:
     instead = f"Write the set again, or remove {TABLE}, to have the folder read by the names of its folders."
     reader = csv.reader(io.StringIO(content.decode("utf-8-sig", errors="replace"), newline=""))
     next(reader)
-    for cells in _cells(reader, table, instead):
-        name, label, split, synthetic = cells if len(cells) == len(COLUMNS) else ("", "", "", "")
-        if name and split in PARTS and synthetic in ("0", "1"):
-            rows.append(_Row(reader.line_num, name, label, PARTS.index(split), synthetic == "1"))
-        elif cells:
-            wrong.append(reader.line_num)
+    try:
+        for cells in reader:
+            name, label, split, synthetic = cells if len(cells) == len(COLUMNS) else ("", "", "", "")
+            if name and split in PARTS and synthetic in ("0", "1"):
+                rows.append(_Row(reader.line_num, name, label, PARTS.index(split), synthetic == "1"))
+            elif cells:
+                wrong.append(reader.line_num)
+    except csv.Error as error:  # a quote that nothing closes
+        raise DataError(f"{table}, line {reader.line_num}: {error}. {instead}") from error
     faults = []
     if wrong:
         faults.append(
@@ -122,10 +119,3 @@ def _read(table: Path, content: bytes) -> list[_Row]:
     if faults:
         raise DataError(*faults)
     return rows
-
-
-def _cells(reader: _Reader, table: Path, instead: str) -> Iterator[list[str]]:
-    try:
-        yield from reader
-    except csv.Error as error:  # a quote that nothing closes
-        raise DataError(f"{table}, line {reader.line_num}: {error}. {instead}") from error
