@@ -302,7 +302,7 @@ def _about_splits(selection: Selection) -> list[str]:
 def _thinned(config: DataConfig, selection: Selection, rows: dict[str, Rows]) -> dict[str, Rows]:
     labels, num_classes, seed = selection.labels, len(selection.classes), config.split_seed
     if not config.hold_out and VAL not in selection.own_parts:
-        rows["train"] = np.sort(np.concatenate([rows[name] for name in ("train", "select", "rank")]))
+        rows["train"] = np.sort(np.concatenate([rows[name] for name in NOT_TEST]))
     if config.imbalance_factor > 1:
         factor = config.imbalance_factor
         rows["train"] = long_tail(rows["train"], labels, num_classes=num_classes, factor=factor, seed=seed)

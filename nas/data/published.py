@@ -14,7 +14,7 @@ from nas.config import DataConfig
 from nas.data.dataset import Dataset, Split, SplitName
 from nas.data.loading import open_data
 from nas.data.oversampling import Synthetic, oversample
-from nas.data.splits import long_tail, split_anew
+from nas.data.splits import NOT_TEST, long_tail, split_anew
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def split_after_oversampling(
 def _pool(config: DataConfig, num_classes: int) -> Split:
     """Every image but those of test, with as few of the rare classes as ``config.imbalance`` leaves to train on."""
     whole = open_data(config.model_copy(update={"imbalance": 1.0}))
-    rows = np.sort(np.concatenate([whole.rows[name] for name in ("train", "select", "rank")]))
+    rows = np.sort(np.concatenate([whole.rows[name] for name in NOT_TEST]))
     if config.imbalance_factor > 1:
         factor, seed = config.imbalance_factor, config.split_seed
         rows = long_tail(rows, whole.labels, num_classes=num_classes, factor=factor, seed=seed)
