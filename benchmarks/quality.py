@@ -4,6 +4,7 @@ whole searches find.
 .venv/bin/python benchmarks/quality.py recipes                              ways to meet an imbalance, on the digits
 .venv/bin/python benchmarks/quality.py lengths --data digits
 .venv/bin/python benchmarks/quality.py precisions --data digits                 what bfloat16 costs
+.venv/bin/python benchmarks/quality.py rates --data digits           learning rates: what makes single trainings fail
 .venv/bin/python benchmarks/quality.py recipes --cifar ~/data/cifar10 --data cifar-lt     5,000 images, factor 100
 .venv/bin/python benchmarks/quality.py lengths --cifar ~/data/cifar10 --data photos-300 photos-1000
 .venv/bin/python benchmarks/quality.py searches --spaces vgg cell --seeds 1 -- --trials 12      `nasctl search`, typed
@@ -47,6 +48,7 @@ from search_spaces import Task, get_space
 
 LENGTHS = (24, 48, 96, 192)
 BATCHES = (16, 32, 64)
+RATES = (0.01, 0.003, 0.001, 0.03)  # the default first: the others are compared with it
 RECIPES = {
     "custom-ce": Recipe(),
     "custom-ce + prior": Recipe(prior_tau=1),
@@ -235,8 +237,15 @@ def lengths(asked: argparse.Namespace) -> dict[str, Row]:
     }
 
 
+def rates(asked: argparse.Namespace) -> dict[str, Row]:
+    """Highest learning rates of the schedule; "worst" says how far single trainings fall."""
+    changes = {"epochs": asked.epochs, "batch_size": asked.batch_size}
+    base = RECIPES["custom-ce + prior"].model_copy(update=changes)
+    return {f"learning rate {rate}": (base.model_copy(update={"learning_rate": rate}), None) for rate in RATES}
+
+
 TABLES: dict[str, Callable[[argparse.Namespace], dict[str, Row]]] = {
-    "recipes": recipes, "lengths": lengths, "precisions": precisions
+    "recipes": recipes, "lengths": lengths, "precisions": precisions, "rates": rates
 }  # fmt: skip
 
 
