@@ -11,9 +11,8 @@ import nas
 import nas.api
 from budgets import Budget
 from nas.api import OpenRun, carry_out, new_search, reopen
-from nas.config import DataConfig, Recipe, SearchConfig
+from nas.config import DataConfig, Recipe, SearchConfig, StudyRequest
 from nas.config.run import Changes, StudyConfig, StudySearch, search_of
-from nas.engine import StudyRequest
 from nas.errors import RunError, UsageError
 from nas.executors import WorkerSlot, devices
 from nas.report.live import Silent

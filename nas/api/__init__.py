@@ -14,14 +14,14 @@ from functools import partial
 from pathlib import Path
 
 from nas import STARTED
-from nas.config import SearchConfig, checked, raise_all
+from nas.config import SearchConfig, StudyRequest, checked, raise_all
 from nas.config.run import Changes, RunConfig, StudySearch, search_of, too_many_trials
 from nas.engine.duration import timed
 from nas.engine.placement import placed, slots_of
 from nas.engine.plan import Plan, check_data, facts_of, plan_search, start
 from nas.engine.runner import local_executor
 from nas.engine.study_duration import timed_study
-from nas.engine.study_plan import StudyPlan, StudyRequest, plan_study
+from nas.engine.study_plan import StudyPlan, plan_study
 from nas.errors import RunError, attempt
 from nas.executors import WorkerSlot, plan_slots, start_server
 from nas.report.live import Display, Silent

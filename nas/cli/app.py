@@ -9,52 +9,27 @@ from typing import Annotated, Any
 
 import typer
 
+from nas.cli import declared
 from nas.cli.baseline_app import baseline
 from nas.cli.baseline_app import compare as compare_with_baselines
 from nas.cli.completion import spaces
 from nas.cli.flags import (
-    AlphaLearningRate,
-    BatchSize,
-    Candidates,
     ConfigFile,
-    Data,
-    Device,
     DryRun,
-    Epochs,
-    Fix,
     Int8,
     Json,
-    MaxBytes,
-    MaxMacs,
-    MaxParams,
-    MaxPeakMemory,
-    MinParams,
     Misuse,
     Model,
-    NoFloor,
-    Penalty,
     Position,
-    Precision,
     Prior,
-    Profile,
-    Prune,
     Quiet,
-    Recipe,
     RunName,
     Runs,
-    SomeChoices,
-    Space,
-    Strategy,
     Text,
-    Threads,
-    TrialsPerGpu,
-    Workers,
     all_flags,
-    data_options,
-    label_options,
     option,
-    recipe_options,
     settings_file,
+    with_settings,
 )
 from nas.cli.runs_app import cache, rm, show, status, trials
 
@@ -85,48 +60,16 @@ def nasctl(
     """Nothing to do before a command."""
 
 
-@app.command()
-@recipe_options
-@data_options
+@with_settings(app, declared.of_a_search, declared.ORDER_OF_SEARCH)
 def search(
     context: typer.Context,
-    space: Space = None,
-    fix: Fix = None,
-    choices: SomeChoices = None,
-    max_params: MaxParams = None,
-    max_macs: MaxMacs = None,
-    max_bytes: MaxBytes = None,
-    max_peak_memory: MaxPeakMemory = None,
-    min_params: MinParams = None,
-    data: Data = None,
-    strategy: Strategy = None,
-    trials: Annotated[Text, option("Architectures to train. [default: 12; 4 after a supernet]", "N")] = None,
-    supernet_epochs: Annotated[Text, option("Epochs of the supernet. [default: half of --epochs]", "N")] = None,
-    penalty: Penalty = None,
-    alpha_learning_rate: AlphaLearningRate = None,
-    candidates: Candidates = None,
-    time_limit: Annotated[Text, option("Start no new trial after this time: 90s, 30m, 2h.", "TIME")] = None,
-    trial_timeout: Annotated[Text, option("Stop a single trial after this time; it counts as failed.", "TIME")] = None,
-    objective: Annotated[Text, option("What ranks trials. [default: balanced_accuracy]", "NAME")] = None,
-    confirm: Annotated[Text, option("Train the best K again with 3 seeds each. [default: 2; 0: none]", "K")] = None,
-    confirm_epochs: Annotated[Text, option("Epochs of these. [default: --epochs, else twice a trial's]", "N")] = None,
-    prune: Prune = None,
-    no_floor: NoFloor = False,
-    workers: Workers = None,
-    trials_per_gpu: TrialsPerGpu = None,
-    device: Device = None,
-    threads: Threads = None,
-    precision: Precision = None,
-    seed: Annotated[Text, option("Of strategy and trainings; splits do not depend on it. [default: 0]", "N")] = None,
-    keep: Annotated[Text, option("Trials whose weights stay on the disk. [default: 3]", "K")] = None,
     run: Annotated[Text, option("Name of the new run. [default: SPACE-DATA-N]", "NAME", "--run", "-r")] = None,
     config: ConfigFile = None,
-    profile: Profile = None,
     runs: Runs = "runs",
     dry_run: DryRun = False,
     quiet: Quiet = False,
     json: Json = False,
-    **more_flags: Any,
+    **settings: Any,
 ) -> None:
     """Find the best network of a family within a budget, confirm it, and score it on the test split."""
     flags, file = all_flags(locals()), settings_file(context, config)
@@ -135,26 +78,17 @@ def search(
     search_command({**flags, **file.values}, file)
 
 
-@app.command()
+@with_settings(app, declared.of_changes, declared.ORDER_OF_RESUME)
 def resume(
     name: Position = None,
     run: RunName = None,
-    trials: Annotated[Text, option("A new number of trials, to search on.", "N")] = None,
-    time_limit: Annotated[Text, option("A new limit, for all sessions together: 90s, 30m, 2h.", "TIME")] = None,
-    trial_timeout: Annotated[
-        Text, option("A new limit of one trial; those that a shorter one stopped go again.", "TIME")
-    ] = None,
-    workers: Workers = None,
-    trials_per_gpu: TrialsPerGpu = None,
-    device: Device = None,
-    threads: Threads = None,
-    profile: Profile = None,
     runs: Runs = "runs",
     quiet: Quiet = False,
     json: Json = False,
+    **settings: Any,
 ) -> None:
     """Go on with a search that was stopped, killed or failed. Finished trials are kept as they are."""
-    flags = dict(locals())
+    flags = all_flags(locals())
     from nas.cli.commands.search import resume_command
 
     resume_command(flags)
@@ -177,30 +111,14 @@ app.command()(trials)
 app.command()(show)
 
 
-@app.command()
-@data_options
+@with_settings(app, declared.of_a_space, declared.ORDER_OF_SPACE)
 def space(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="The space. [default: list all]", autocompletion=spaces)
     ] = None,
-    fix: Fix = None,
-    choices: SomeChoices = None,
-    max_params: MaxParams = None,
-    max_macs: MaxMacs = None,
-    max_bytes: MaxBytes = None,
-    max_peak_memory: MaxPeakMemory = None,
-    min_params: MinParams = None,
-    data: Data = None,
-    recipe: Recipe = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    workers: Workers = None,
-    trials_per_gpu: TrialsPerGpu = None,
-    device: Device = None,
-    threads: Threads = None,
     no_timing: Annotated[bool, typer.Option("--no-timing", help="Do not measure how long a trial takes.")] = False,
     json: Json = False,
-    **more_flags: Any,
+    **settings: Any,
 ) -> None:
     """What a space holds and what fits a budget, before anything is spent."""
     flags = all_flags(locals())
@@ -209,8 +127,7 @@ def space(
     space_command(flags)
 
 
-@app.command()
-@data_options
+@with_settings(app, declared.of_data, declared.ORDER_OF_DATA)
 def data(
     path: Annotated[str, typer.Argument(metavar="DATA", help="digits, a folder, labels.csv, or a name.")] = "digits",
     plot: Annotated[
@@ -223,7 +140,7 @@ def data(
         Text, option("Write the splits as a new set, a folder of images or an .npz file.", "FOLDER|FILE.npz")
     ] = None,
     json: Json = False,
-    **more_flags: Any,
+    **settings: Any,
 ) -> None:
     """What is in a data set: classes, counts, image sizes, splits, and files that cannot be read."""
     flags = {**all_flags(locals()), "data": path}
@@ -283,8 +200,7 @@ def predict(
     raise typer.Exit(code)
 
 
-@app.command()
-@label_options
+@with_settings(app, declared.of_labels, declared.ORDER_OF_EVALUATE)
 def evaluate(
     model: Model = None,
     run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r")] = None,
@@ -298,7 +214,7 @@ def evaluate(
     int8: Int8 = False,
     runs: Runs = "runs",
     json: Json = False,
-    **more_flags: Any,
+    **settings: Any,
 ) -> None:
     """Score a network on labelled images: accuracies, precision, recall and F1 by class, who is taken for whom."""
     flags = all_flags(locals())

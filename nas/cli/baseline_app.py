@@ -6,23 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli import completion
+from nas.cli import completion, declared
 from nas.cli.flags import (
     ConfigFile,
-    Device,
     DryRun,
     Json,
     Position,
-    Profile,
     Quiet,
     RunName,
     Runs,
     Text,
-    Threads,
     all_flags,
-    data_options,
     option,
     settings_file,
+    with_settings,
 )
 
 baseline = typer.Typer(
@@ -30,23 +27,6 @@ baseline = typer.Typer(
 )
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.", autocompletion=completion.studies)
-]
-HoldOut = Annotated[
-    bool | None,
-    typer.Option(
-        "--hold-out/--train-on-all",
-        help="Whether validation images are kept from training. [default: the study's; long-tail trains on all]",
-        show_default=False,
-    ),
-]
-Architecture = Annotated[
-    Text,
-    option(
-        "An architecture instead: of a run, with its data and recipe, or of a JSON file, as "
-        "'nasctl show RUN:TRIAL --json' writes it.",
-        "FILE|RUN:TRIAL",
-        "--arch",
-    ),
 ]
 
 
@@ -58,62 +38,17 @@ def list_studies(json: Json = False) -> None:
     list_command(as_json=json)
 
 
-@baseline.command("run")
-@data_options
+@with_settings(baseline, declared.of_a_study, declared.ORDER_OF_STUDY, "run")
 def run_study(
     context: typer.Context,
     study: StudyName,
-    members: Annotated[Text, option("Only these members: a,b,c, or 'model1-*'. [default: all]", "NAMES")] = None,
-    network: Annotated[
-        Text, option("resnet18, resnet32, or model1 to model4 of the origin study. [default: the study's]", "NAME")
-    ] = None,
-    arch: Architecture = None,
-    weights: Annotated[Text, option("ImageNet weights of ResNet-18. [default: download them]", "FILE")] = None,
-    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="ResNet-18 with random weights.")] = False,
-    input_size: Annotated[
-        Text, option("Side that ResNet-18 resizes to, on the device. [default: 224; 4 x sides below 28]", "N")
-    ] = None,
-    data: Annotated[
-        Text, option("digits, a folder, labels.csv, or a name. [default: the study's]", "DATA", "--data")
-    ] = None,
-    imbalance: Annotated[
-        Text, option("Make the training split long-tailed by this factor. [default: 20 for digits]", "F")
-    ] = None,
-    hold_out: HoldOut = None,
-    as_published: Annotated[
-        bool,
-        typer.Option(
-            "--as-published",
-            help="Oversample before splitting off validation images, as the origin study did: their figures then "
-            "flatter, which the report shows.",
-        ),
-    ] = False,
-    seeds: Annotated[Text, option("Trainings of each member. [default: 3]", "N")] = None,
-    keep: Annotated[
-        Text, option("Seeds of each member whose weights stay on the disk: all, best, none, or N. [default: all]", "N")
-    ] = None,
-    epochs: Annotated[Text, option("Epochs of every member. [default: the recipe's]", "N")] = None,
-    batch_size: Annotated[Text, option("Images of a training step. [default: the recipe's]", "N")] = None,
-    search_images: Annotated[
-        Text, option("Images that the searches of a study train and choose by, of its own. [default: 8000]", "N")
-    ] = None,
-    search_trials: Annotated[Text, option("Trials of each search that a study makes. [default: 12]", "N")] = None,
-    objective: Annotated[Text, option("What keeps the best epoch. [default: balanced_accuracy]", "NAME")] = None,
-    seed: Annotated[Text, option("That the others are derived from. [default: 0]", "N")] = None,
-    workers: Annotated[Text, option("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = None,
-    trials_per_gpu: Annotated[Text, option("Trainings at once on each GPU. [default: 4]", "N")] = None,
-    device: Device = None,
-    threads: Threads = None,
-    time_limit: Annotated[Text, option("Start no new training after this time: 90s, 30m, 2h.", "TIME")] = None,
-    trial_timeout: Annotated[Text, option("Stop a single training after this time; it fails.", "TIME")] = None,
     run: Annotated[Text, option("Name of the new run. [default: STUDY-DATA-N]", "NAME", "--run", "-r")] = None,
     config: ConfigFile = None,
-    profile: Profile = None,
     runs: Runs = "runs",
     dry_run: DryRun = False,
     quiet: Quiet = False,
     json: Json = False,
-    **more_flags: Any,
+    **settings: Any,
 ) -> None:
     """Train every member of a study with every seed, and report. 'nasctl resume' goes on with one that stopped.
 

@@ -10,20 +10,23 @@ import math
 from collections.abc import Iterator
 
 from nas import __version__
-from nas.cli.parsing import COLOURS, DATA_FLAGS, DURATIONS, RECIPE_FLAGS, SEARCH_FLAGS, SUPERNET_FLAGS, search_config
+from nas.api.settings import search_config
+from nas.cli.declared import ORDER_OF_SEARCH
+from nas.cli.flags import in_order
 from nas.cli.settings_file import with_commas
 from nas.config import Recipe, SearchConfig
 from nas.config.auto_recipe import AUTO, default_epochs, images_per_epoch
 from nas.config.recipe import RECIPES
-from nas.config.recipe_rules import METHOD_FLAGS
+from nas.config.settings import default_of, settings_of, value_of, written
 from nas.errors import RunError
 from nas.runs import SearchRun
 from nas.runs.hints import typed
 
 Value = str | bool | int | float | tuple[str, ...]
-REPEATABLE = ("choices",)
+SEARCH, RECIPE = settings_of(SearchConfig), settings_of(Recipe)
+ALWAYS = ("space", "data", "strategy", "trials")  # written even at their defaults
 SETTLED = ("epochs", "batch_size", "flip")  # what a plan may choose: written even if it is what a default would be
-FLAG_OF = {name: name for name in RECIPE_FLAGS} | METHOD_FLAGS  # of a recipe's fields
+FLAG_OF = {given.path[0]: flag for flag, given in RECIPE.items() if flag != "recipe"}  # of a recipe's fields
 
 
 def settings_text(run: SearchRun) -> str:
@@ -49,35 +52,18 @@ def _leaves_epochs_open(run: SearchRun) -> bool:
 
 def _settings(run: SearchRun, *, lengthened: bool) -> dict[str, Value]:
     """By the names of flags, in the order of --help."""
-    config, default = run.config, SearchConfig.model_fields
-    budget: dict[str, Value] = dict(config.budget.limits)
-    data = config.data
-    found: dict[str, Value] = {"space": config.space}
-    if config.restrict:
-        found["choices"] = tuple(f"{label}={','.join(map(str, left))}" for label, left in config.restrict.items())
-    found |= {**budget, "data": data.source}
-    for name in DATA_FLAGS:
-        if (value := getattr(data, name)) != type(data).model_fields[name].default:
-            found[name] = "x".join(map(str, value)) if name == "image_size" and isinstance(value, tuple) else value
-    found |= {flag: True for flag, colours in COLOURS.items() if data.colours == colours}
-    found["strategy"] = config.strategy
-    for name, flag in SUPERNET_FLAGS.items():
-        if (value := getattr(config.supernet, name)) != type(config.supernet).model_fields[name].default:
+    config = run.config
+    found: dict[str, Value] = _recipe_settings(config.recipe, lengthened=lengthened)
+    left_open = ("time_limit", "confirm_epochs") if lengthened else ()
+    for flag, given in SEARCH.items():
+        default = True if flag == "prune" else default_of(given, SearchConfig)  # the command line's own
+        is_told = flag in ALWAYS or value_of(given, config) != default
+        if is_told and flag not in (*RECIPE, *left_open) and (value := written(given, config)) is not None:
             found[flag] = value
-    found["trials"] = config.trials
-    for name in DURATIONS:
-        if (seconds := getattr(config, name)) is not None and not (lengthened and name == "time_limit"):
-            found[name] = f"{seconds:.15g}s"
-    found |= {} if config.floor else {"no_floor": True}
-    found |= _recipe_settings(config.recipe, lengthened=lengthened)
     precision = _measured_precision(run)
     found |= {"precision": precision} if precision else {}
-    for name in SEARCH_FLAGS:
-        value = getattr(config, name)
-        shown_default = True if name == "prune" else default[name].default  # the command line's own
-        if name not in found and value != shown_default and not (lengthened and name == "confirm_epochs"):
-            found[name] = value
-    return found
+    parts = {flag: SEARCH[flag].path[0] for flag in found}
+    return {flag: found[flag] for flag in in_order(parts, ORDER_OF_SEARCH.split())}
 
 
 def _measured_precision(run: SearchRun) -> str | None:
@@ -111,7 +97,7 @@ def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> N
     flags = {
         name: value if isinstance(value, bool) else with_commas(value) if isinstance(value, tuple) else str(value)
         for name, value in settings.items()
-    } | {name: settings[name] for name in REPEATABLE if name in settings}
+    } | {name: settings[name] for name, given in SEARCH.items() if given.setting.is_repeatable and name in settings}
     again, told = search_config(flags), run.config
     changes: dict[str, object] = {"lengthen": False}
     if lengthened:

@@ -4,6 +4,7 @@ loads no torch."""
 from nas.config.data import DataConfig
 from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig, StudyConfig
+from nas.config.study_request import StudyRequest
 from nas.config.validation import checked, raise_all
 
-__all__ = ["DataConfig", "Recipe", "SearchConfig", "StudyConfig", "checked", "raise_all"]
+__all__ = ["DataConfig", "Recipe", "SearchConfig", "StudyConfig", "StudyRequest", "checked", "raise_all"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+
+from nas.config.settings import Setting
 
 ROLES = ("path", "label", "split", "group")  # what columns of a label file may hold
 FOREIGN = "a training loop of your own"  # the source of runs whose trials another program trains
@@ -19,27 +21,84 @@ class DataConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: str = "digits"  # "digits", a folder, a label file, an archive, an .npz file, or a torchvision set by name
-    columns: str | None = None  # of a label file: "path=FILE,label=KIND,split=,group=PATIENT"; None: by their names
-    group: str | None = None  # a column of a label file, or a pattern on file names: never on both sides of a split
-    imbalance: float | None = Field(
-        default=None, ge=1, allow_inf_nan=False
-    )  # None: 20 for digits, 1 for everything else
+    source: Annotated[
+        str,
+        Setting("digits, a folder, labels.csv, an .npz file, or cifar10... [default: digits]", "DATA", flag="data"),
+    ] = "digits"
+    columns: Annotated[
+        str | None,
+        Setting(
+            "What columns of a label file hold: path=FILE,label=KIND,split=,group=PATIENT. [default: by name]",
+            "PAIRS",
+            is_about_labels=True,
+        ),
+    ] = None
+    group: Annotated[
+        str | None,
+        Setting(
+            "Keep groups of images in one split: a column of a label file, or a pattern on file names: "
+            "'(patient\\d+)_'.",
+            "COLUMN|REGEX",
+        ),
+    ] = None
+    imbalance: Annotated[
+        float | None,
+        Setting("Make the training split long-tailed by this factor. [default: 20 for digits, else 1]", "F"),
+    ] = Field(default=None, ge=1, allow_inf_nan=False)
     # One side, or (width, height). None: the images' own if all agree, else an error
-    image_size: int | tuple[int, int] | None = None
-    fit: Literal["resize", "pad"] = "resize"
-    colours: Literal["grey", "rgb"] | None = None  # None: grey if every image is, else RGB
-    skip_broken: bool = False
-    allow_duplicates: bool = False  # identical images in train and test, or in two classes
-    match: str | None = None  # of files and their paths below a folder: patterns with commas between them
-    ignore: str | None = None
-    class_level: int | Literal["leaf"] | None = None  # folders below the data folder; None: told from what is there
-    classes: tuple[str, ...] | None = None  # only these
-    ignore_val: bool = False  # as if the source had no validation images of its own
-    drop_small_classes: bool = False  # those with too few images for every split
-    min_per_class: int | None = Field(default=None, ge=1)  # classes with fewer are left out
-    max_per_class: int | None = Field(default=None, ge=5)  # of training images, chosen by split_seed
-    max_images: int | None = Field(default=None, ge=10)  # of train, select and rank, each class by its share
+    image_size: Annotated[
+        int | tuple[int, int] | None,
+        Setting(
+            "Pixels that images are brought to: 32, or width x height: 96x64. [default: their own]",
+            "SIZE",
+            write=lambda size: "x".join(map(str, size)) if isinstance(size, tuple) else size,
+        ),
+    ] = None
+    fit: Annotated[
+        Literal["resize", "pad"], Setting("resize or pad, to reach --image-size. [default: resize]", "HOW")
+    ] = "resize"
+    colours: Annotated[
+        Literal["grey", "rgb"] | None,
+        Setting("Bring images to one channel. [default: if all are grey]", flag="grey", means="grey"),
+        Setting("Bring images to three channels. [default: unless all are grey]", flag="colour", means="rgb"),
+    ] = None
+    skip_broken: Annotated[bool, Setting("Go on without images that cannot be read.")] = False
+    allow_duplicates: Annotated[bool, Setting("Go on with identical images in train and test, or in two classes.")] = (
+        False
+    )
+    match: Annotated[  # of files and their paths below a folder
+        str | None,
+        Setting(
+            "Only files whose name or path matches: '*.jpg', or several with commas.", "PATTERN", is_about_labels=True
+        ),
+    ] = None
+    ignore: Annotated[
+        str | None,
+        Setting("No files or folders whose name or path matches: '*_mask*'.", "PATTERN", is_about_labels=True),
+    ] = None
+    class_level: Annotated[
+        int | Literal["leaf"] | None,
+        Setting(
+            "How many folders below the data folder, or a split's, those of the classes are; or leaf: those that hold "
+            "the images. [default: found out, or asked]",
+            "N",
+            is_about_labels=True,
+        ),
+    ] = None
+    classes: Annotated[
+        tuple[str, ...] | None, Setting("Only these classes: a,b,c. [default: all]", "NAMES", is_about_labels=True)
+    ] = None
+    ignore_val: Annotated[bool, Setting("Do without the set's own validation images: hold some of train out.")] = False
+    drop_small_classes: Annotated[bool, Setting("Leave out classes with too few images for every split.")] = False
+    min_per_class: Annotated[int | None, Setting("Leave out classes with fewer training images.", "N")] = Field(
+        default=None, ge=1
+    )
+    max_per_class: Annotated[  # chosen by split_seed
+        int | None, Setting("At most N training images a class, chosen at random.", "N")
+    ] = Field(default=None, ge=5)
+    max_images: Annotated[int | None, Setting("At most N images but for test, each class by its share.", "N")] = Field(
+        default=None, ge=10
+    )
     split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images
     # False: train on every training image, as benchmarks without a validation split do. The select and rank splits
     # then overlap with training: they show its course, and may choose nothing.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from nas.config.settings import Setting
 from search_spaces.registry import Registry
 
 # What a search may maximize, of the figures of ``nas.training.metrics``; here, so that checking needs no torch.
@@ -24,42 +25,120 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = "custom-ce"
-    loss: str = "custom-ce"  # of ``nas.training.losses``; its settings: ``nas.config.recipe_rules``
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="of the cross-entropies")
+    name: Annotated[
+        str,
+        Setting(
+            "How to train: custom-ce, ce, focal, ce+l2-norms, custom-ce+srip, custom-ce+borderline-smote, "
+            "balanced-softmax, ldam-drw... A wrong name lists all. [default: auto: custom-ce, with the class prior "
+            "added to the logits in training where classes are uneven and the objective counts them alike]",
+            "NAME",
+            flag="recipe",
+            offers="recipes",
+        ),
+    ] = "custom-ce"
+    loss: Annotated[  # of ``nas.training.losses``; its settings: ``nas.config.recipe_rules``
+        str,
+        Setting(
+            "ce, weighted-ce, custom-ce, focal, cb-ce, cb-focal, ldam, balanced-softmax or logit-adjustment; this and "
+            "what follows change the recipe.",
+            "NAME",
+            is_method=True,
+        ),
+    ] = "custom-ce"
+    label_smoothing: Annotated[float, Setting("Of ce, weighted-ce and cb-ce. [default: 0]", "X", is_method=True)] = (
+        Field(default=0.0, ge=0, lt=1)
+    )
     wrong_class_weight: float = Field(default=0.1, ge=0, description="of the custom cross-entropy's second term")
-    gamma: float = Field(default=2.0, ge=0, description="exponent of the focal losses")
+    gamma: Annotated[float, Setting("Exponent of focal and cb-focal. [default: 2]", "X", is_method=True)] = Field(
+        default=2.0, ge=0
+    )
     beta: float = Field(default=0.9999, ge=0, lt=1, description="of class-balanced weights (1 - beta) / (1 - beta^n)")
     tau: float = Field(default=1.0, ge=0, description="weight of the log prior in the logit-adjusted loss")
     margin: float = Field(default=0.5, gt=0, description="of the rarest class in LDAM")
     scale: float = Field(default=30.0, gt=0, description="of LDAM's cosines")
     # Share of the epochs after which every image is weighted with its class-balanced weight; None: never.
-    deferred_reweighting: float | None = Field(default=None, ge=0, lt=1)
+    deferred_reweighting: Annotated[
+        float | None,
+        Setting(
+            "Weigh rare classes more after this share of the epochs: 0.8. [default: never]", "SHARE", is_method=True
+        ),
+    ] = Field(default=None, ge=0, lt=1)
     prior_tau: float = Field(default=0.0, ge=0, description="times the log prior is added to the logits in training")
     post_hoc_tau: float = Field(default=0.0, ge=0, description="times the log prior is taken from trained logits")
-    regularizer: str = "none"  # of ``nas.training.regularizers``
-    regularizer_weight: float | None = Field(default=None, ge=0)  # None: the regularizer's own
-    oversampling: str = "none"  # of ``nas.data.oversampling``
-    oversampled_share: float = Field(default=0.5, gt=0, le=1, description="of an oversampled set, per epoch")
-    sampler: Literal["uniform", "class-balanced"] = "uniform"  # with the second, each class is equally likely
-    mixing: Literal["none", "mixup", "class-aware-mixup"] = "none"
+    regularizer: Annotated[  # of ``nas.training.regularizers``
+        str,
+        Setting(
+            "none, l2-norms, soft-orthogonality, srip or orthogonal-convolution, added to the loss. [default: none]",
+            "NAME",
+            is_method=True,
+        ),
+    ] = "none"
+    regularizer_weight: Annotated[  # None: the regularizer's own
+        float | None, Setting("Its weight. [default: 0.01; 1e-4 of soft-orthogonality]", "X", is_method=True)
+    ] = Field(default=None, ge=0)
+    oversampling: Annotated[  # of ``nas.data.oversampling``
+        str,
+        Setting(
+            "Fill up rare classes: none, random, smote, borderline-smote... [default: none]",
+            "NAME",
+            flag="oversample",
+            is_method=True,
+        ),
+    ] = "none"
+    oversampled_share: Annotated[
+        float, Setting("Share of the filled-up images that an epoch sees. [default: 0.5]", "X", is_method=True)
+    ] = Field(default=0.5, gt=0, le=1)
+    sampler: Annotated[
+        Literal["uniform", "class-balanced"],
+        Setting(
+            "uniform, or class-balanced: draw every class equally often. [default: uniform]", "NAME", is_method=True
+        ),
+    ] = "uniform"
+    mixing: Annotated[
+        Literal["none", "mixup", "class-aware-mixup"],
+        Setting(
+            "Mix pairs of images: none, mixup or class-aware-mixup. [default: none]",
+            "NAME",
+            flag="mixup",
+            is_method=True,
+        ),
+    ] = "none"
     mixing_alpha: float = Field(default=1.0, gt=0, description="of the Beta distribution of a mixture's shares")
-    optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: float = Field(default=0.01, gt=0, description="maximum of the schedule")
-    weight_decay: float = Field(default=0.0, ge=0)
-    schedule: Literal["one-cycle", "cosine", "step", "constant"] = "one-cycle"
-    epochs: int = Field(default=24, ge=1)
-    # Early stopping: epochs in a row without a lower loss on the select split; None: all epochs are trained.
-    patience: int | None = Field(default=None, ge=1)
+    optimizer: Annotated[Literal["adam", "sgd"], Setting("adam or sgd. [default: adam]", "NAME")] = "adam"
+    learning_rate: Annotated[float, Setting("Highest learning rate of the schedule.", "X")] = Field(default=0.01, gt=0)
+    weight_decay: Annotated[float, Setting("Weight decay of the optimizer. [default: 0]", "X")] = Field(
+        default=0.0, ge=0
+    )
+    schedule: Annotated[
+        Literal["one-cycle", "cosine", "step", "constant"],
+        Setting("one-cycle, cosine, step or constant. [default: one-cycle]", "NAME"),
+    ] = "one-cycle"
+    epochs: Annotated[
+        int,
+        Setting("Epochs of every training. [default: 24 to 240, fewer for more images; trials half as many]", "N"),
+    ] = Field(default=24, ge=1)
+    patience: Annotated[  # None: all epochs are trained
+        int | None, Setting("Stop a trial after N epochs without a lower loss on select. [default: never]", "N")
+    ] = Field(default=None, ge=1)
     keep_epoch: Literal["best", "last"] = "best"  # whose weights a training leaves
     # None: a twentieth of what an epoch sees, from 16 to 128, so that small sets get enough steps.
-    batch_size: int | None = Field(default=None, ge=2)
+    batch_size: Annotated[
+        int | None, Setting("Images of a training step. [default: 64, or 128 from 20,000 images on]", "N")
+    ] = Field(default=None, ge=2)
     # Pixels that an image of 8 is padded by before a random crop; scales with the size.
     crop_padding: int = Field(default=1, ge=0)
-    # Mirror images; None: a plan decides by the data (``nas.data.mirrors``); where there is none, colour images.
-    flip: bool | None = None
-    # Side of the erased square as a share of the image; 0, none: it costs tiny nets in short trainings.
-    cutout: float = Field(default=0.0, ge=0, lt=1)
+    # None: a plan decides by the data (``nas.data.mirrors``); where there is none, colour images.
+    flip: Annotated[
+        bool | None,
+        Setting(
+            "Mirror images in training. [default: in colour, unless they are digits or letters, or classes are each "
+            "other's mirror image]"
+        ),
+    ] = None
+    # 0, none: it costs tiny nets in short trainings.
+    cutout: Annotated[
+        float, Setting("Side of a square erased from each image in training, as a share. [default: 0]", "X")
+    ] = Field(default=0.0, ge=0, lt=1)
 
 
 def default_batch_size(num_images: int) -> int:

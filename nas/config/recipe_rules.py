@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import get_args
 
 from nas.config.recipe import RECIPES, Recipe
+from nas.config.settings import settings_of
 from nas.errors import nearest
 
 Setting = str | bool | int | float
@@ -36,16 +37,7 @@ CORRECTING = {
 }  # fmt: skip
 
 METHOD_FLAGS = {  # what a recipe's name stands for, by the setting's name
-    "loss": "loss",
-    "label_smoothing": "label_smoothing",
-    "gamma": "gamma",
-    "deferred_reweighting": "deferred_reweighting",
-    "regularizer": "regularizer",
-    "regularizer_weight": "regularizer_weight",
-    "oversampling": "oversample",
-    "oversampled_share": "oversampled_share",
-    "sampler": "sampler",
-    "mixing": "mixup",
+    given.path[0]: flag for flag, given in settings_of(Recipe).items() if given.setting.is_method
 }
 
 

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from budgets import Budget
+from budgets import Budget, parse_size
 from nas.config.data import DataConfig
 from nas.config.recipe import Objective, Recipe, named_recipe
+from nas.config.settings import Setting, duration
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+Workers = Annotated[
+    int | None,
+    Setting("Trials at once. [default: 4 a GPU, one a CPU core; measured before a long search]", "N"),
+]
+TrialsPerGpu = Annotated[
+    int | None, Setting("Trials at once on each GPU. [default: 4; measured before a long search]", "N")
+]
+Device = Annotated[str | None, Setting("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
+Threads = Annotated[  # None: see ``nas.executors.devices.spread``
+    int | None, Setting("Threads of each trial. [default: 1 for one worker on a CPU, else the cores divided]", "N")
+]
+PROFILE = Setting(
+    "Measure where the time goes; 'nasctl status' shows it. Slows trials on a GPU a little. [default: --no-profile]",
+    off="no_profile",
+)
 
 ONE_SHOT = ("darts", "gumbel-darts", "random-oneshot")  # the strategies that train one supernet first
 
@@ -21,12 +38,20 @@ class SupernetConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    epochs: int | None = Field(default=None, ge=1)  # None: half of the recipe's
+    epochs: Annotated[
+        int | None, Setting("Epochs of the supernet. [default: half of --epochs]", "N", flag="supernet_epochs")
+    ] = Field(default=None, ge=1)
     learning_rate: float = Field(default=0.3, gt=0, le=1)  # of the weights, as a share of the recipe's
     warm_up: float = Field(default=0.25, ge=0, lt=1)  # share of the epochs in which only weights learn
-    alpha_learning_rate: float = Field(default=0.1, gt=0)
-    penalty: float = Field(default=1.0, ge=0)  # weight of the budget in the alphas' loss; 0: none
-    candidates: int = Field(default=32, ge=1)  # architectures that are ranked with inherited weights
+    alpha_learning_rate: Annotated[
+        float, Setting("Learning rate of what darts and gumbel-darts learn of the choices. [default: 0.1]", "X")
+    ] = Field(default=0.1, gt=0)
+    penalty: Annotated[
+        float, Setting("Weight of the budget in the loss of darts and gumbel-darts. [default: 1; 0: none]", "X")
+    ] = Field(default=1.0, ge=0)
+    candidates: Annotated[
+        int, Setting("Architectures that the supernet ranks; the best become trials. [default: 32]", "K")
+    ] = Field(default=32, ge=1)
 
 
 class RunConfig(BaseModel):
@@ -35,16 +60,31 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: DataConfig
-    time_limit: float | None = Field(default=None, gt=0)  # seconds
-    trial_timeout: float | None = Field(default=None, gt=0)  # seconds
-    workers: int | None = Field(default=None, ge=1)
-    trials_per_gpu: int | None = Field(default=None, ge=1)
-    device: str | None = None
-    threads: int | None = Field(default=None, ge=1)  # of each trial; None: see ``nas.executors.devices.spread``
-    precision: Precision = "auto"
-    seed: int = Field(default=0, ge=0, lt=2**32)  # what numpy's generators take
-    objective: Objective = "balanced_accuracy"
-    profile: bool = False  # measure where the time goes
+    time_limit: Annotated[float | None, duration("Start no new trial after this time: 90s, 30m, 2h.")] = Field(
+        default=None, gt=0
+    )
+    trial_timeout: Annotated[float | None, duration("Stop a single trial after this time; it counts as failed.")] = (
+        Field(default=None, gt=0)
+    )
+    workers: Workers = Field(default=None, ge=1)
+    trials_per_gpu: TrialsPerGpu = Field(default=None, ge=1)
+    device: Device = None
+    threads: Threads = Field(default=None, ge=1)
+    precision: Annotated[
+        Precision,
+        Setting(
+            "What is multiplied: float32, bfloat16, or auto: bfloat16 on GPUs that have it; on a CPU, before a long "
+            "search, the faster by measurement. [default: auto]",
+            "NAME",
+        ),
+    ] = "auto"
+    seed: Annotated[int, Setting("Of strategy and trainings; splits do not depend on it. [default: 0]", "N")] = Field(
+        default=0, ge=0, lt=2**32
+    )  # what numpy's generators take
+    objective: Annotated[Objective, Setting("What ranks trials. [default: balanced_accuracy]", "NAME")] = (
+        "balanced_accuracy"
+    )
+    profile: Annotated[bool, PROFILE] = False
 
 
 class MemberConfig(BaseModel):
@@ -102,23 +142,72 @@ class StudyConfig(RunConfig):
         return next(member for member in self.members if member.name == name)
 
 
+def _limit(name: str, help_text: str) -> Setting:
+    """A limit of the budget."""
+    return Setting(help_text, "SIZE", flag=name, read=parse_size)
+
+
 class SearchConfig(RunConfig):
     """Everything that decides a search."""
 
-    space: str
-    restrict: dict[str, tuple[int | str, ...]] = {}  # by label, the values that are left of some of its choices
-    budget: Budget
+    space: Annotated[str, Setting("vgg, resnet, densenet, mobilenet or cell.", "NAME", short="s", offers="spaces")]
+    restrict: Annotated[  # by label, the values that are left of some of its choices
+        dict[str, tuple[int | str, ...]],
+        Setting(
+            "Leave one value of a choice, or of all that match: 'kernel*=3'. Repeatable.",
+            "LABEL=VALUE",
+            flag="fix",
+            is_repeatable=True,
+            write=lambda restrict: None,  # all of it is one of the choices
+        ),
+        Setting(
+            "Leave several: width3=16,24,32. Repeatable; 'nasctl space NAME' lists both.",
+            "LABEL=V1,V2",
+            flag="choices",
+            is_repeatable=True,
+            write=lambda restrict: (
+                tuple(f"{label}={','.join(map(str, left))}" for label, left in restrict.items()) or None
+            ),
+        ),
+    ] = {}
+    budget: Annotated[
+        Budget,
+        _limit("max_params", "Most parameters: 150k, 150000, 1.5M; none: no limit."),
+        _limit("max_macs", "Most multiply-accumulates for one image."),
+        _limit("max_bytes", "Most bytes of float32 weights: 600k, 512KiB."),
+        _limit("max_peak_memory", "Most bytes of activations alive at once, one float32 image."),
+        _limit("min_params", "Fewest parameters. [default: half of --max-params; 1 for no least]"),
+    ]
     recipe: Recipe
-    strategy: str = "evolution"  # of ``nas.strategies.registry``
+    strategy: Annotated[  # of ``nas.strategies.registry``
+        str,
+        Setting(
+            "evolution, random; or darts, gumbel-darts, random-oneshot: train one supernet that holds every "
+            "architecture with shared weights, then the best found in it as trials. [default: evolution]",
+            "NAME",
+            offers="strategies",
+        ),
+    ] = "evolution"
     supernet: SupernetConfig = SupernetConfig()
-    trials: int = Field(default=12, ge=1)
-    keep: int = Field(default=3, ge=1)  # trials whose weights stay on disk
-    confirm: int = Field(default=2, ge=0)  # trials that are trained again, with so many seeds each
+    trials: Annotated[int, Setting("Architectures to train. [default: 12; 4 after a supernet]", "N")] = Field(
+        default=12, ge=1
+    )
+    keep: Annotated[int, Setting("Trials whose weights stay on the disk. [default: 3]", "K")] = Field(default=3, ge=1)
+    confirm: Annotated[int, Setting("Train the best K again with 3 seeds each. [default: 2; 0: none]", "K")] = Field(
+        default=2, ge=0
+    )
     confirm_seeds: int = Field(default=3, ge=1)
-    confirm_epochs: int | None = Field(default=None, ge=1)  # None: as many as a trial
+    confirm_epochs: Annotated[  # None: as many as a trial
+        int | None, Setting("Epochs of these. [default: --epochs, else twice a trial's]", "N")
+    ] = Field(default=None, ge=1)
     lengthen: bool = False  # double the length of the confirmations while that gains
-    floor: bool = True  # set the winner beside what classical methods reach on the same splits
-    prune: bool = False  # stop weak trials early; the command line's default is True
+    floor: Annotated[
+        bool,
+        Setting("Do not set the winner beside classical methods (SVM and others).", flag="no_floor", means=False),
+    ] = True
+    prune: Annotated[  # what is not said otherwise: the command line prunes
+        bool, Setting("Stop trials early that others clearly beat. [default: --prune]", off="no_prune")
+    ] = False
 
     @property
     def one_shot(self) -> bool:
@@ -189,14 +278,20 @@ class Changes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    trials: int | None = Field(default=None, ge=1)  # of a search
-    time_limit: float | None = Field(default=None, gt=0)  # seconds, for all sessions together
-    trial_timeout: float | None = Field(default=None, gt=0)  # seconds
-    workers: int | None = Field(default=None, ge=1)
-    trials_per_gpu: int | None = Field(default=None, ge=1)
-    device: str | None = None
-    threads: int | None = Field(default=None, ge=1)
-    profile: bool | None = None
+    trials: Annotated[  # of a search
+        int | None, Setting("A new number of trials, to search on.", "N")
+    ] = Field(default=None, ge=1)
+    time_limit: Annotated[float | None, duration("A new limit, for all sessions together: 90s, 30m, 2h.")] = Field(
+        default=None, gt=0
+    )
+    trial_timeout: Annotated[
+        float | None, duration("A new limit of one trial; those that a shorter one stopped go again.")
+    ] = Field(default=None, gt=0)
+    workers: Workers = Field(default=None, ge=1)
+    trials_per_gpu: TrialsPerGpu = Field(default=None, ge=1)
+    device: Device = None
+    threads: Threads = Field(default=None, ge=1)
+    profile: Annotated[bool | None, PROFILE] = None
 
     def of(self, config: RunConfig) -> dict[str, int | float | str | bool]:
         """The settings that were given, by name; ``profile`` only if it differs from that of ``config``."""

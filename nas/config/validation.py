@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from nas.config.settings import flags_of
 from nas.errors import UsageError
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
-def checked(
-    kind: type[Settings], values: Mapping[str, object], faults: list[str],
-    flags: Mapping[str, str] = MappingProxyType({}),
-) -> Settings | None:  # fmt: skip
+def checked(kind: type[Settings], values: Mapping[str, object], faults: list[str]) -> Settings | None:
     """``kind`` made from ``values``, None among them meaning its default; None if something is wrong, which then goes
-    into ``faults``, a sentence each with its cure.
-
-    ``flags`` names the flags of settings that are not called as their flag is.
+    into ``faults``, a sentence each with its cure, by the name of the setting's flag.
     """
     try:
         return kind.model_validate({key: value for key, value in values.items() if value is not None})
     except ValidationError as error:
         for fault in error.errors():
             setting = str(fault["loc"][-1])
-            name = "--" + flags.get(setting, setting).replace("_", "-")
+            name = "--" + flags_of(kind).get(setting, setting).replace("_", "-")
             faults.append(f"{name} {fault.get('input')!r} cannot be used: {_cure(fault)}.")
         return None
 

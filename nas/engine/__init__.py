@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from nas.engine.plan import Plan, plan_search
     from nas.engine.search import run_search
     from nas.engine.study import run_study
-    from nas.engine.study_plan import StudyPlan, StudyRequest, plan_study
+    from nas.engine.study_plan import StudyPlan, plan_study
 
-__all__ = ["Plan", "StudyPlan", "StudyRequest", "plan_search", "plan_study", "run_search", "run_study"]
+__all__ = ["Plan", "StudyPlan", "plan_search", "plan_study", "run_search", "run_study"]
 
 __getattr__ = lazy(
     __name__,
@@ -21,6 +21,6 @@ __getattr__ = lazy(
         "nas.engine.plan": ["Plan", "plan_search"],
         "nas.engine.search": ["run_search"],
         "nas.engine.study": ["run_study"],
-        "nas.engine.study_plan": ["StudyPlan", "StudyRequest", "plan_study"],
+        "nas.engine.study_plan": ["StudyPlan", "plan_study"],
     },
 )

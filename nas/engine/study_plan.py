@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from baselines import FixedNetwork, get_network
 from baselines.registry import SMALL
 from baselines.studies import STUDIES, Member, Study, get_members, get_study
 from budgets import cost_of
-from nas.config import DataConfig, Recipe, StudyConfig, auto_recipe, checked, raise_all
-from nas.config.recipe import Objective, named_recipe
+from nas.config import DataConfig, Recipe, StudyConfig, StudyRequest, auto_recipe, checked, raise_all
+from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
@@ -35,38 +33,6 @@ RUN_SETTINGS = (
 SEARCH_SETTINGS = ("search_images", "search_trials")
 RECIPE_SETTINGS = ("epochs", "batch_size")
 _OTHER_DATA = {"source", "columns", "group", "imbalance", "image_size", "colours"}  # asked for, these mean other data
-
-
-class StudyRequest(BaseModel):
-    """A baseline run as it is asked for: what is left out (None, or not set in ``data``) is the study's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    study: str
-    members: tuple[str, ...] = ()  # all if empty
-    network: str | None = None  # of members that name none
-    arch: str | None = None  # a trial "RUN:TRIAL", the winner of "RUN", or a JSON file: instead of a network
-    weights: str | None = None  # a file of ImageNet weights of ResNet-18; None: download them
-    from_scratch: bool = False  # ResNet-18 with random weights
-    input_size: int | None = Field(default=None, ge=8, le=512)  # side that ResNet-18 resizes to
-    data: DataConfig = DataConfig()
-    hold_out: bool | None = None
-    as_published: bool = False  # oversample before splitting, as the origin study did
-    seeds: int | None = Field(default=None, ge=1)
-    search_images: int | None = Field(default=None, ge=10)  # of the searches that a study makes
-    search_trials: int | None = Field(default=None, ge=1)
-    keep: int | None = Field(default=None, ge=0)  # trainings of each member whose weights stay on disk; None: all
-    epochs: int | None = Field(default=None, ge=1)
-    batch_size: int | None = Field(default=None, ge=2)
-    workers: int | None = Field(default=None, ge=1)
-    trials_per_gpu: int | None = Field(default=None, ge=1)
-    device: str | None = None
-    threads: int | None = Field(default=None, ge=1)
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    objective: Objective = "balanced_accuracy"
-    profile: bool = False
-    time_limit: float | None = Field(default=None, gt=0)  # seconds
-    trial_timeout: float | None = Field(default=None, gt=0)  # seconds
 
 
 @dataclass(frozen=True)

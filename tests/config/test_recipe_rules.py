@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from baselines.networks.resnet32 import LDAM_DRW
-from nas.cli.parsing import RECIPE_FLAGS, search_config
+from nas.api.settings import search_config
 from nas.config.recipe import RECIPES, Recipe, named_recipe
 from nas.config.recipe_rules import (
     LOSS_SETTINGS,
-    METHOD_FLAGS,
     active_settings,
     check_together,
     described_name,
@@ -133,10 +132,6 @@ def test_flags_change_a_recipe_and_its_name() -> None:
 )  # fmt: skip
 def test_settings_that_do_nothing_or_exclude_each_other_are_one_sentence(flags: dict[str, str], words: str) -> None:
     assert words in fault_of(**flags)
-
-
-def test_every_flag_is_a_field() -> None:
-    assert {*METHOD_FLAGS, *RECIPE_FLAGS} <= set(Recipe.model_fields)
 
 
 def test_settings_that_count_are_told_and_others_are_not() -> None:

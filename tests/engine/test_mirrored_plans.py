@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from budgets import Budget
-from nas.config import DataConfig, Recipe, SearchConfig
+from nas.config import DataConfig, Recipe, SearchConfig, StudyRequest
 from nas.data.dataset import Split
 from nas.data.oversampling import oversample
 from nas.data.oversampling.transforms import transformed
 from nas.engine.plan import plan_search, start
-from nas.engine.study_plan import StudyRequest, plan_study
+from nas.engine.study_plan import plan_study
 from nas.runs.fold import fold
 
 

@@ -20,7 +20,8 @@ from simulated_search import events_of, timeless
 from baselines import FixedNetwork
 from baselines.studies import STUDIES
 from budgets import Budget
-from nas.cli.parsing import classical_request, study_request
+from nas.api.settings import classical_request, study_request
+from nas.config import StudyRequest
 from nas.config.auto_recipe import default_epochs
 from nas.config.recipe import RECIPES, Recipe
 from nas.config.recipe_rules import check_name, check_together
@@ -31,7 +32,7 @@ from nas.engine.plan import plan_search, start
 from nas.engine.rivals import NEAR
 from nas.engine.search import run_search
 from nas.engine.study import run_study
-from nas.engine.study_plan import StudyRequest, plan_study
+from nas.engine.study_plan import plan_study
 from nas.errors import RunError, SearchStopped, UsageError
 from nas.executors import WorkerSlot
 from nas.executors.base import TOO_LONG

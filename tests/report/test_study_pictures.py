@@ -14,8 +14,9 @@ from PIL import Image
 from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from nas.config import StudyRequest
 from nas.engine.study import run_study
-from nas.engine.study_plan import StudyPlan, StudyRequest, plan_study
+from nas.engine.study_plan import StudyPlan, plan_study
 from nas.errors import UsageError
 from nas.executors import WorkerSlot
 from nas.executors.inline import InlineExecutor

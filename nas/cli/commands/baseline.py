@@ -10,9 +10,9 @@ from baselines import classical
 from baselines.registry import network_names
 from baselines.studies import STUDIES
 from nas import api
+from nas.api.settings import Flags, classical_request, positive, study_request
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.commands.search import stoppable, tell_outcome, tell_preview
-from nas.cli.parsing import Flags, classical_request, positive, study_request
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
 from nas.config import raise_all

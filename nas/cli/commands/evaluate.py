@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.api.settings import Flags, data_config
 from nas.cli.commands.output import console, print_json
-from nas.cli.flags import LABEL_OPTIONS
-from nas.cli.parsing import Flags, data_config
+from nas.cli.declared import of_labels
 from nas.cli.terminal import decoding
 from nas.config import DataConfig, raise_all
 from nas.data.dataset import SPLIT_NAMES, SplitName
@@ -68,7 +68,7 @@ def _other(flags: Flags) -> DataConfig | None:
     """Other data to score the network on; None: the run's own. UsageError with every fault found in the flags."""
     faults = [
         f"--{name.replace('_', '-')} is about other data than the run's own: add --data, or leave it out."
-        for name in LABEL_OPTIONS
+        for name in of_labels()
         if flags["data"] is None and flags[name] is not None
     ]
     config = data_config(flags, faults)

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from nas.cli.parsing import Flags, data_config
+from nas.api.settings import Flags, data_config
 from nas.cli.terminal import Terminal
 from nas.config import DataConfig
 from nas.config.run import RunConfig

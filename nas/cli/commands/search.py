@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nas import api
+from nas.api.settings import Flags, budget_faults, run_changes, search_config
 from nas.cli.commands.output import console, other_faults, outcome_document, print_json, show_outcome
-from nas.cli.parsing import Flags, budget_faults, run_changes, search_config
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
 from nas.config import raise_all

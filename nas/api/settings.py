@@ -1,60 +1,36 @@
-"""From what was typed to checked settings. Flags arrive as text, so that one message can name every fault."""
+"""From settings by the names of their flags to checked ones. They may be text, as typed, or values: one message names
+every fault. What each is read as is declared where it is kept: ``nas.config.settings``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baselines.studies import get_study
 from budgets import LIMITS, Budget, parse_size
-from nas.cli.flags import DATA_OPTIONS, RECIPE_OPTIONS
-from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
+from nas.config import DataConfig, Recipe, SearchConfig, StudyRequest, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, SupernetConfig, too_many_trials
+from nas.config.settings import converted, flags_of, read_settings, settings_of
 from nas.data.sources.torchvision_sets import NAMED
 from nas.errors import UsageError, attempt
 from nas.strategies import get_strategy
-from nas.units import parse_duration
 from search_spaces import get_space
 from search_spaces.restriction import read_restriction
 from search_spaces.space import Restriction
 
 if TYPE_CHECKING:
     from nas.engine.floor import ClassicalRequest
-    from nas.engine.study_plan import StudyRequest
 
 Flags = dict[str, Any]  # what was typed, as typer reads it and before ``nas.config`` checks it; None: not given
 
-COLOURS = {"grey": "grey", "colour": "rgb"}  # what the flags mean for the setting ``colours``
-DATA_FLAGS = tuple(name for name in DATA_OPTIONS if name not in COLOURS)
-RECIPE_FLAGS = tuple(name for name in RECIPE_OPTIONS if name not in (*METHOD_FLAGS.values(), "recipe"))
-SUPERNET_FLAGS = {  # by the setting's name
-    "epochs": "supernet_epochs",
-    "penalty": "penalty",
-    "alpha_learning_rate": "alpha_learning_rate",
-    "candidates": "candidates",
-}
+SUPERNET_FLAGS = flags_of(SupernetConfig)  # by the setting's name
 ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
-CLASSICAL_FLAGS = ("study", "data", *DATA_FLAGS, *COLOURS, "objective", "runs", "quiet", "json")
-DURATIONS = ("time_limit", "trial_timeout")
-# Made of several flags or of one that is called otherwise, or without a flag.
-_OTHERWISE = {
-    "budget",
-    "data",
-    "recipe",
-    "strategy",
-    "supernet",
-    "floor",
-    "lengthen",
-    "confirm_seeds",
-    "restrict",
-    *DURATIONS,
-}
-SEARCH_FLAGS = tuple(name for name in SearchConfig.model_fields if name not in _OTHERWISE)
+CLASSICAL_FLAGS = ("study", *settings_of(DataConfig), "objective", "runs", "quiet", "json")
 
 
 def search_config(flags: Flags) -> SearchConfig:
@@ -72,19 +48,16 @@ def search_config(flags: Flags) -> SearchConfig:
             f"--strategy {strategy} cannot use the regularizer {recipe.regularizer}: the supernet's weights belong to "
             "many networks at once. Choose --regularizer none, or --strategy evolution or random."
         )
-    values = {name: flags.get(name) for name in SEARCH_FLAGS}
-    values["prune"] = values["prune"] is not False
-    values["floor"] = not flags.get("no_floor")
-    if strategy in ONE_SHOT and values["trials"] is None:
+    values = read_settings(SearchConfig, flags, faults)
+    values["prune"] = values.get("prune", True)
+    if strategy in ONE_SHOT and values.get("trials") is None:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
-    for name in DURATIONS:
-        values[name] = converted(parse_duration, name, flags, faults)
-    placeholders: dict[str, object] = {"budget": budget, "data": data or {}, "recipe": recipe or {}, "space": "?"}
-    placeholders |= {"strategy": strategy, "supernet": supernet, "restrict": restrict}
-    config = checked(SearchConfig, placeholders | {k: v for k, v in values.items() if v is not None}, faults)
+    values |= {"budget": budget, "restrict": restrict, "data": data or {}, "recipe": recipe or {}}
+    values |= {"strategy": strategy, "supernet": supernet}
+    config = checked(SearchConfig, {"space": "?"} | values, faults)
     if config is not None and config.confirm_epochs is not None and not config.confirm:
         faults.append("--confirm-epochs is how long the best are trained again, and --confirm 0 leaves that out.")
-    trials = str(values["trials"])
+    trials = str(values.get("trials"))
     if strategy in ONE_SHOT and trials.isdecimal():
         faults += too_many_trials(int(trials), supernet.candidates)
     raise_all(faults)
@@ -94,32 +67,14 @@ def search_config(flags: Flags) -> SearchConfig:
 
 def study_request(flags: Flags) -> StudyRequest:
     """What is asked for with ``nasctl baseline run``. UsageError with every fault found in the flags."""
-    from nas.engine.study_plan import StudyRequest
-
     faults: list[str] = []
-    values = {name: flags.get(name) for name in StudyRequest.model_fields}
-    values["members"] = [name.strip() for name in (flags["members"] or "").split(",") if name.strip()]
-    values["data"] = data_config(flags, faults)
-    values["keep"] = converted(_kept_trainings, "keep", flags, faults)
-    for name in DURATIONS:
-        values[name] = converted(parse_duration, name, flags, faults)
-    request = checked(StudyRequest, values, faults)
+    values = {"study": flags.get("study"), "data": data_config(flags, faults)}
+    request = checked(StudyRequest, values | read_settings(StudyRequest, flags, faults), faults)
     if request is None:
         attempt(lambda: get_study(flags["study"]), faults)
     raise_all(faults)
     assert request is not None
     return request
-
-
-def _kept_trainings(text: str) -> int | None:
-    """How many trainings of each member keep their weights, None for all; ValueError says what is accepted."""
-    words = {"all": None, "best": 1, "none": 0}
-    if text not in words and not (text.isascii() and text.isdigit()):
-        raise ValueError(
-            f"{text!r} is not known: write all, best (of each member the seed that is best on rank), none, or how many "
-            "seeds of each"
-        )
-    return words[text] if text in words else int(text)
 
 
 def classical_request(flags: Flags) -> ClassicalRequest:
@@ -142,10 +97,7 @@ def classical_request(flags: Flags) -> ClassicalRequest:
 
 def run_changes(flags: Flags, faults: list[str]) -> Changes | None:
     """What ``nasctl resume`` was told; None if it cannot be, see ``faults``."""
-    values = {name: flags.get(name) for name in Changes.model_fields}
-    for name in DURATIONS:
-        values[name] = converted(parse_duration, name, flags, faults)
-    changes = checked(Changes, values, faults)
+    changes = checked(Changes, read_settings(Changes, flags, faults), faults)
     return None if faults else changes
 
 
@@ -173,9 +125,8 @@ def _strategy(flags: Flags, faults: list[str]) -> str:
 
 def _supernet(flags: Flags, faults: list[str]) -> SupernetConfig:
     """The supernet's settings; if some are wrong, the right number of candidates at least, for further checks."""
-    values = {name: flags.get(flag) for name, flag in SUPERNET_FLAGS.items()}
-    config = checked(SupernetConfig, values, faults, SUPERNET_FLAGS)
-    return config or checked(SupernetConfig, {"candidates": values["candidates"]}, []) or SupernetConfig()
+    config = checked(SupernetConfig, read_settings(SupernetConfig, flags, faults), faults)
+    return config or checked(SupernetConfig, {"candidates": flags.get("candidates")}, []) or SupernetConfig()
 
 
 def _restriction(flags: Flags, faults: list[str]) -> Restriction:
@@ -212,12 +163,8 @@ def budget_of(flags: Flags, faults: list[str]) -> Budget:
 
 def data_config(flags: Flags, faults: list[str]) -> DataConfig | None:
     """Which data; wrong values go into ``faults``. Whether it can be read shows when it is opened."""
-    values = {name: flags.get(name) for name in DATA_FLAGS}
-    colours = [setting for flag, setting in COLOURS.items() if flags.get(flag)]
-    if len(colours) > 1:
-        faults.append("--grey and --colour exclude each other: give one of them.")
-    values["colours"] = colours[0] if colours else None
-    return checked(DataConfig, {"source": _absolute(flags.get("data")), **values}, faults)
+    values = read_settings(DataConfig, flags, faults)
+    return checked(DataConfig, values | {"source": _absolute(flags.get("data"))}, faults)
 
 
 def _absolute(source: str | None) -> str | None:
@@ -231,32 +178,21 @@ def _absolute(source: str | None) -> str | None:
 def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
     """The recipe called --recipe with the settings that were typed, under a name that says what it is now."""
     recipe = attempt(lambda: named_recipe(flags.get("recipe") or AUTO), faults) or Recipe()
-    changes = {name: flags[name] for name in RECIPE_FLAGS if flags.get(name) is not None}
-    methods = {name: flags[given] for name, given in METHOD_FLAGS.items() if flags.get(given) is not None}
+    changes = read_settings(Recipe, flags, faults)
+    changes.pop("name", None)
+    methods = {name: value for name, value in changes.items() if name in METHOD_FLAGS}
     unknown = [fault for name, value in methods.items() for fault in check_name(name, value)]
     if unknown:
         faults += unknown
         return recipe
     given = recipe.model_dump(exclude_unset=True)  # what was not given is chosen from the data
-    changed = checked(Recipe, {**given, **changes, **methods}, faults, METHOD_FLAGS)
+    changed = checked(Recipe, {**given, **changes}, faults)
     if changed is None:
         return None
     faults += check_together(changed, methods)
     if not methods or (recipe.name == AUTO and not meets_imbalance(changed) and "loss" not in methods):
         return changed
     return changed.model_copy(update={"name": described_name(changed)})
-
-
-def converted(convert: Callable[[str], Any], name: str, flags: Flags, faults: list[str]) -> Any:
-    """The flag ``name`` converted, None if it was not given or cannot be, which goes into ``faults``."""
-    text = flags.get(name)
-    if text is None:
-        return None
-    try:
-        return convert(str(text))
-    except ValueError as error:
-        faults.append(f"--{name.replace('_', '-')}: {error}.")
-        return None
 
 
 def positive(name: str, text: str | None) -> int | None:

@@ -1,0 +1,120 @@
+"""A baseline run as it is asked for; what becomes of it is a ``StudyConfig``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nas.config.data import DataConfig
+from nas.config.recipe import Objective
+from nas.config.run import PROFILE, Device, Threads
+from nas.config.settings import Setting, duration
+
+_KEPT = {"all": None, "best": 1, "none": 0}
+
+
+def kept_trainings(text: str) -> int | None:
+    """How many trainings of each member keep their weights, None for all; ValueError says what is accepted."""
+    if text not in _KEPT and not (text.isascii() and text.isdigit()):
+        raise ValueError(
+            f"{text!r} is not known: write all, best (of each member the seed that is best on rank), none, or how many "
+            "seeds of each"
+        )
+    return _KEPT[text] if text in _KEPT else int(text)
+
+
+def _names(text: str) -> list[str]:
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
+class StudyRequest(BaseModel):
+    """A baseline run as it is asked for: what is left out (None, or not set in ``data``) is the study's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    study: str
+    members: Annotated[  # all if empty
+        tuple[str, ...],
+        Setting("Only these members: a,b,c, or 'model1-*'. [default: all]", "NAMES", read=_names),
+    ] = ()
+    network: Annotated[  # of members that name none
+        str | None,
+        Setting("resnet18, resnet32, or model1 to model4 of the origin study. [default: the study's]", "NAME"),
+    ] = None
+    arch: Annotated[  # instead of a network
+        str | None,
+        Setting(
+            "An architecture instead: of a run, with its data and recipe, or of a JSON file, as "
+            "'nasctl show RUN:TRIAL --json' writes it.",
+            "FILE|RUN:TRIAL",
+        ),
+    ] = None
+    weights: Annotated[str | None, Setting("ImageNet weights of ResNet-18. [default: download them]", "FILE")] = None
+    from_scratch: Annotated[bool, Setting("ResNet-18 with random weights.")] = False
+    input_size: Annotated[
+        int | None,
+        Setting("Side that ResNet-18 resizes to, on the device. [default: 224; 4 x sides below 28]", "N"),
+    ] = Field(default=None, ge=8, le=512)
+    data: Annotated[
+        DataConfig,
+        Setting("digits, a folder, labels.csv, or a name. [default: the study's]", "DATA", flag="data"),
+        Setting("Make the training split long-tailed by this factor. [default: 20 for digits]", "F", flag="imbalance"),
+    ] = DataConfig()
+    hold_out: Annotated[
+        bool | None,
+        Setting(
+            "Whether validation images are kept from training. [default: the study's; long-tail trains on all]",
+            off="train_on_all",
+        ),
+    ] = None
+    as_published: Annotated[
+        bool,
+        Setting(
+            "Oversample before splitting off validation images, as the origin study did: their figures then flatter, "
+            "which the report shows."
+        ),
+    ] = False
+    seeds: Annotated[int | None, Setting("Trainings of each member. [default: 3]", "N")] = Field(default=None, ge=1)
+    keep: Annotated[  # None: all
+        int | None,
+        Setting(
+            "Seeds of each member whose weights stay on the disk: all, best, none, or N. [default: all]",
+            "N",
+            read=kept_trainings,
+        ),
+    ] = Field(default=None, ge=0)
+    epochs: Annotated[int | None, Setting("Epochs of every member. [default: the recipe's]", "N")] = Field(
+        default=None, ge=1
+    )
+    batch_size: Annotated[int | None, Setting("Images of a training step. [default: the recipe's]", "N")] = Field(
+        default=None, ge=2
+    )
+    search_images: Annotated[
+        int | None,
+        Setting("Images that the searches of a study train and choose by, of its own. [default: 8000]", "N"),
+    ] = Field(default=None, ge=10)
+    search_trials: Annotated[int | None, Setting("Trials of each search that a study makes. [default: 12]", "N")] = (
+        Field(default=None, ge=1)
+    )
+    objective: Annotated[Objective, Setting("What keeps the best epoch. [default: balanced_accuracy]", "NAME")] = (
+        "balanced_accuracy"
+    )
+    seed: Annotated[int, Setting("That the others are derived from. [default: 0]", "N")] = Field(
+        default=0, ge=0, lt=2**32
+    )
+    workers: Annotated[int | None, Setting("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = Field(
+        default=None, ge=1
+    )
+    trials_per_gpu: Annotated[int | None, Setting("Trainings at once on each GPU. [default: 4]", "N")] = Field(
+        default=None, ge=1
+    )
+    device: Device = None
+    threads: Threads = Field(default=None, ge=1)
+    time_limit: Annotated[float | None, duration("Start no new training after this time: 90s, 30m, 2h.")] = Field(
+        default=None, gt=0
+    )
+    trial_timeout: Annotated[float | None, duration("Stop a single training after this time; it fails.")] = Field(
+        default=None, gt=0
+    )
+    profile: Annotated[bool, PROFILE] = False
