@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.cli.parsing import ALPHA_FLAGS, SUPERNET_FLAGS
+from nas.api.settings import ALPHA_FLAGS, SUPERNET_FLAGS
 from nas.errors import RunError
 from nas.runs import SearchRun, load_search
 from nas.units import clock

@@ -1,6 +1,6 @@
 """The flags of commands: their types, and a line about each in --help.
 
-Values are checked all together by ``nas.cli.parsing``, not one by one here; nothing heavy may be imported.
+Values are checked all together by ``nas.api.settings``, not one by one here; nothing heavy may be imported.
 """
 
 from __future__ import annotations

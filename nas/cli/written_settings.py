@@ -10,8 +10,16 @@ import math
 from collections.abc import Iterator
 
 from nas import __version__
-from nas.cli.parsing import COLOURS, DATA_FLAGS, DURATIONS, RECIPE_FLAGS, SEARCH_FLAGS, SUPERNET_FLAGS, search_config
-from nas.cli.settings_file import with_commas
+from nas.api.settings import (
+    COLOURS,
+    DATA_FLAGS,
+    DURATIONS,
+    RECIPE_FLAGS,
+    SEARCH_FLAGS,
+    SUPERNET_FLAGS,
+    search_config,
+    with_commas,
+)
 from nas.config import Recipe, SearchConfig
 from nas.config.auto_recipe import AUTO, default_epochs, images_per_epoch
 from nas.config.recipe import RECIPES
@@ -125,7 +133,7 @@ def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> N
     if other:
         raise RunError(
             f"Run {run.name!r} was not made by flags alone: no flag says {', '.join(other)}. Make it again from "
-            "Python, as it was made: nas.api.search."
+            "Python, as it was made: nas.api.new_search."
         )
 
 

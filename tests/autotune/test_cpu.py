@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from budgets import Budget
+from nas.api.settings import search_config
 from nas.autotune import Measurement, Placement, Workload, cpu, execution_of
 from nas.autotune.cache import Cache
 from nas.autotune.cpu import choose
 from nas.autotune.fastest import VERSION
 from nas.autotune.probe import probe
-from nas.cli.parsing import search_config
 from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig
 from nas.data import DataConfig

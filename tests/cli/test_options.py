@@ -9,8 +9,8 @@ import pytest
 from command_line import fails, nasctl
 from supernet_log import Log
 
+from nas.api.settings import search_config
 from nas.cli.commands.search import resume_command
-from nas.cli.parsing import search_config
 from nas.config.run import ONE_SHOT
 from nas.errors import UsageError
 from nas.strategies.registry import STRATEGIES

@@ -12,9 +12,9 @@ import typer
 from command_line import fails, nasctl
 from simulated_search import begin, story, timeless
 
+from nas.api.settings import search_config
 from nas.cli.app import app
 from nas.cli.flags import settings_file
-from nas.cli.parsing import search_config
 from nas.config import DataConfig, StudyConfig
 from nas.config.run import SupernetConfig
 from nas.engine.plan import Plan, plan_search, start

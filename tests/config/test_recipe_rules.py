@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from baselines.networks.resnet32 import LDAM_DRW
-from nas.cli.parsing import RECIPE_FLAGS, search_config
+from nas.api.settings import RECIPE_FLAGS, search_config
 from nas.config.recipe import RECIPES, Recipe, named_recipe
 from nas.config.recipe_rules import (
     LOSS_SETTINGS,

@@ -20,7 +20,7 @@ from simulated_search import events_of, timeless
 from baselines import FixedNetwork
 from baselines.studies import STUDIES
 from budgets import Budget
-from nas.cli.parsing import classical_request, study_request
+from nas.api.settings import classical_request, study_request
 from nas.config.auto_recipe import default_epochs
 from nas.config.recipe import RECIPES, Recipe
 from nas.config.recipe_rules import check_name, check_together

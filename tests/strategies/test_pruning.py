@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from simulated_search import Simulated, begin, events_of, go_on, recorded, run_all, story
 
 from budgets import Budget, Cost
-from nas.cli.parsing import search_config
+from nas.api.settings import search_config
 from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig
 from nas.data import DataConfig

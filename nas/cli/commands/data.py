@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nas.api.settings import Flags, data_config
 from nas.cli.commands.output import console, print_json
-from nas.cli.parsing import Flags, data_config
 from nas.cli.terminal import decoding
 from nas.config import DataConfig, raise_all
 from nas.config.recipe_rules import check_name

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.api.settings import Flags, data_config
 from nas.cli.commands.output import console, print_json
 from nas.cli.flags import LABEL_OPTIONS
-from nas.cli.parsing import Flags, data_config
 from nas.cli.terminal import decoding
 from nas.config import DataConfig, raise_all
 from nas.data.dataset import SPLIT_NAMES, SplitName

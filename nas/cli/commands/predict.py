@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.cli.parsing import positive
+from nas.api.settings import positive
 from nas.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nas.api.settings import positive
 from nas.cli.commands.output import console, print_json, show_outcome
-from nas.cli.parsing import positive
 from nas.config import raise_all
 from nas.errors import attempt
 from nas.report import run_document, trial_document

@@ -6,7 +6,7 @@ third more time and reads ``select``, the smaller split, twice as often. The alp
 logits are (see ``without_scale``).
 Loss, deferred re-weighting, classifier, sampler, oversampling, mixing, augmentation and optimizer are the recipe's, as
 in a trial; early stopping is not, since there is no epoch to choose, nor are regularizers, which are about weights
-that belong to one network (``nas.cli.parsing`` refuses them).
+that belong to one network (``nas.api.settings`` refuses them).
 Everything random in an epoch follows from the seed and the epoch's number, so that weights, alphas and the
 optimizers' states are all there is to keep between epochs.
 """
