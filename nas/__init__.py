@@ -13,24 +13,35 @@ STARTED = time.perf_counter()  # the program: nothing of it is imported before
 from nas.lazy import lazy  # noqa: E402
 
 if TYPE_CHECKING:
-    from nas.api import baseline, resume, search
+    from nas.api.calls import baseline, load_run, search
+    from nas.api.handles import Search, Study
     from nas.api.searcher import Searcher
     from nas.api.spaces import space
-    from nas.export import export_trial
+    from nas.api.trials import Member, Trial
     from nas.export.predict import load_model
-    from nas.runs import load_run
 
 __version__ = "0.1.0"
-__all__ = ["Searcher", "baseline", "export_trial", "load_model", "load_run", "resume", "search", "space"]
+__all__ = [
+    "Member",
+    "Search",
+    "Searcher",
+    "Study",
+    "Trial",
+    "baseline",
+    "load_model",
+    "load_run",
+    "search",
+    "space",
+]
 
 __getattr__ = lazy(
     __name__,
     {
-        "nas.api": ["baseline", "resume", "search"],
+        "nas.api.handles": ["Search", "Study"],
         "nas.api.searcher": ["Searcher"],
         "nas.api.spaces": ["space"],
-        "nas.export": ["export_trial"],
+        "nas.api.calls": ["baseline", "load_run", "search"],
+        "nas.api.trials": ["Member", "Trial"],
         "nas.export.predict": ["load_model"],
-        "nas.runs": ["load_run"],
     },
 )

@@ -1,4 +1,4 @@
-"""The program from Python: what the command line wires, without a terminal. Real trainings."""
+"""What the command line and Python wire, without a terminal. Real trainings."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-import nas
 import nas.api
 from budgets import Budget
-from nas.api import OpenRun, carry_out, new_search, reopen
+from nas.api import OpenRun, carry_out, new_baseline, new_search, reopen, stays_as_it_is
 from nas.config import DataConfig, Recipe, SearchConfig, StudyRequest
 from nas.config.run import Changes, StudyConfig, StudySearch, search_of
 from nas.errors import RunError, UsageError
 from nas.executors import WorkerSlot, devices
-from nas.report.live import Silent
-from nas.runs import Run, SearchRun, StudyRun
-from nas.runs.events import Event, TrialEnded
+from nas.report.live import Display, Silent
+from nas.runs import Run, SearchRun, StudyRun, as_search, load_run
+from nas.runs.events import EpochEnded, Event, TrialEnded
+from nas.runs.folders import read_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -39,28 +39,35 @@ class Watching(Silent):
     epochs: list[str] = field(default_factory=list)
 
     def on_event(self, event: Event, run: Run) -> None:
+        if isinstance(event, EpochEnded):
+            self.epochs.append(event.id)
         if isinstance(event, TrialEnded):
             self.ended.append(event.result.id)
             if len(self.ended) == self.stop_after:
                 raise KeyboardInterrupt
 
-    def on_epoch(self, trial_id: str, row: dict[str, float]) -> None:
-        self.epochs.append(trial_id)
+
+def search(settings: SearchConfig, *, name: str, runs: Path, display: Display | None = None) -> SearchRun:
+    return as_search(carry_out(new_search(settings, name=name, runs=runs), display))
+
+
+def resume(folder: Path, display: Display) -> SearchRun | StudyRun:
+    return carry_out(reopen(read_run(folder)), display)
 
 
 def test_a_search_is_carried_out_stopped_and_gone_on_with(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     watching = Watching(stop_after=1)
     with pytest.raises(KeyboardInterrupt):
-        nas.search(config(), name="first", runs=tmp_path, display=watching)
+        search(config(), name="first", runs=tmp_path, display=watching)
     assert watching.ended == watching.epochs == ["1"]
-    stopped = nas.load_run("first", tmp_path)
+    stopped = load_run("first", tmp_path)
     assert (stopped.state, stopped.stopped) == ("stopped", "interrupted")
     rest = Watching()
-    run = nas.resume(stopped.folder, display=rest)
+    run = resume(stopped.folder, rest)
     assert isinstance(run, SearchRun) and run.state == "done" and run.winner is not None
     assert rest.ended[0] == "2" and len(rest.ended) == 3  # what was recorded was not trained again
     assert (run.folder / "tensorboard" / "2").is_dir()
-    assert nas.resume(run.folder).last_event == run.last_event  # nothing is left to do
+    assert stays_as_it_is(run, Changes(profile=True))
     with pytest.raises(RunError, match="scored on the test split"):
         reopen(run, Changes(trials=5))
     assert capfd.readouterr() == ("", "")  # nothing here prints
@@ -75,7 +82,7 @@ def test_one_worker_on_a_cpu_gives_equal_logs_on_any_number_of_cores(
         monkeypatch.setattr(devices, "count_cores", lambda cores=cores: cores)
         monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
         asked = config(space="resnet", trials=1, confirm=0, floor=False, threads=threads)
-        run = nas.search(asked, name=name, runs=tmp_path)
+        run = search(asked, name=name, runs=tmp_path)
         found.append((run.facts.threads, run.weights("1").read_bytes(), run.trials["1"].metrics))
     assert found[0] == found[1] and found[0][0] == 1
     assert found[2][0] == 2 and found[2][1] != found[0][1]  # what was asked for is what trained
@@ -99,37 +106,37 @@ def test_a_resumed_run_keeps_its_threads(
     with new_search(config(workers=2), name="run", runs=tmp_path).log:
         pass
     monkeypatch.setattr(devices, "count_cores", lambda: 1)
-    again = reopen(nas.load_run("run", tmp_path), changes)
+    again = reopen(load_run("run", tmp_path), changes)
     with again.log:
         assert again.slots == slots
     if changes.threads:
-        assert nas.load_run("run", tmp_path).config.threads == changes.threads
+        assert load_run("run", tmp_path).config.threads == changes.threads
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean 'evolution'"):
-        nas.search(config(strategy="evolutoin"), runs=tmp_path)
+        search(config(strategy="evolutoin"), name="x", runs=tmp_path)
     with pytest.raises(UsageError, match="is not a name"):
-        nas.search(config(), name="a/b", runs=tmp_path)
+        search(config(), name="a/b", runs=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_that_is_open_belongs_to_one(tmp_path: Path) -> None:
     opened: OpenRun = new_search(config(confirm=0), name="mine", runs=tmp_path)
     with pytest.raises(RunError, match="another process"):
-        reopen(nas.load_run("mine", tmp_path))
+        reopen(load_run("mine", tmp_path))
     assert carry_out(opened).state == "done"
 
 
 def test_a_study_and_what_resume_may_not_change(tmp_path: Path) -> None:
     request = StudyRequest(study="hand-nets", members=("model2-setting2",), seeds=1, epochs=1, workers=1, device="cpu")
     with pytest.raises(KeyboardInterrupt):
-        nas.baseline(request, name="hand", runs=tmp_path, display=Watching(stop_after=1))
-    run = nas.load_run("hand", tmp_path)
+        carry_out(new_baseline(request, name="hand", runs=tmp_path), Watching(stop_after=1))
+    run = load_run("hand", tmp_path)
     with pytest.raises(UsageError, match="--trials 9 cannot be used") as refused:
         reopen(run, Changes(trials=9))
     assert len(refused.value.faults) == 1
-    done = nas.resume(run.folder)
+    done = resume(run.folder, Silent())
     assert isinstance(done, StudyRun) and done.state == "done"
     with pytest.raises(RunError, match="every training finished"):
         reopen(done)
@@ -150,9 +157,9 @@ def test_a_search_within_a_study_goes_on_with_it(tmp_path: Path, monkeypatch: py
         device="cpu",
     )  # fmt: skip
     with pytest.raises(KeyboardInterrupt):
-        nas.baseline(request, name="hand", runs=tmp_path, display=Watching(stop_after=2))
+        carry_out(new_baseline(request, name="hand", runs=tmp_path), Watching(stop_after=2))
     rest = Watching()
-    run = nas.resume(tmp_path / "hand", display=rest)
+    run = resume(tmp_path / "hand", rest)
     assert isinstance(run, StudyRun) and run.state == "done"
     assert rest.ended == ["3", "model1-setting2-found.1"]  # the first two trials of the search were kept
     assert run.trials["model1-setting2-found.1"].cost.params <= budgets[0] and len(budgets) == 1

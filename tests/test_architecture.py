@@ -134,6 +134,7 @@ def test_functions_fit_a_screen_and_take_few_positional_arguments():
         ("nas.runs", {"torch", "rich", "nni"}),
         ("nas.engine.search", {"torch", "nni", "tensorboard", "onnx", "nas.report", "nas.cli"}),
         ("nas.trials.run_trial", {"nni", "typer", "rich", "pytorch_lightning", "nas.cli"}),
+        ("nas.api.settings", {"torch", "nni", "pandas"}),
         ("nas.cli", {"torch", "nni", "numpy", "pydantic"}),
     ],
 )

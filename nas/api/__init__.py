@@ -8,7 +8,7 @@ Nothing here prints, ends the process or handles signals: what is to be seen goe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,9 @@ from nas.engine.runner import local_executor
 from nas.engine.study_duration import timed_study
 from nas.engine.study_plan import StudyPlan, plan_study
 from nas.errors import RunError, attempt
-from nas.executors import WorkerSlot, plan_slots, start_server
+from nas.executors import WorkerSlot, check_may_start, plan_slots, start_server
 from nas.report.live import Display, Silent
-from nas.runs import EventLog, SearchRun, StudyRun, as_search
+from nas.runs import EventLog, Journal, Listener, SearchRun, StudyRun, as_search
 from nas.runs.events import SearchStarted, SettingsChanged, StudyStarted
 from nas.runs.fold import fold
 from nas.runs.folders import (
@@ -94,6 +94,7 @@ def preview_search(
 
 
 def _planned(config: SearchConfig, progress: Progress | None) -> Plan:
+    check_may_start()
     return timed(placed(plan_search(config, progress=progress)))
 
 
@@ -121,6 +122,7 @@ def preview_baseline(
 
 
 def _planned_study(request: StudyRequest, runs: Path, progress: Progress | None) -> StudyPlan:
+    check_may_start()
     return timed_study(plan_study(request, runs=runs, progress=progress))
 
 
@@ -129,6 +131,7 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
 
     UsageError with every fault: other data, impossible settings, a run that is done or that another process works on.
     """
+    check_may_start()
     faults = [] if changes.trials is None else trials_faults(run, changes.trials)
     different = changes.of(run.config)
     if isinstance(run, StudyRun):
@@ -174,17 +177,27 @@ def trials_faults(run: SearchRun | StudyRun, trials: int) -> list[str]:
     return too_many_trials(trials, run.config.supernet.candidates) if run.config.one_shot else []
 
 
-def carry_out(opened: OpenRun, display: Display | None = None) -> SearchRun | StudyRun:
+def stays_as_it_is(run: SearchRun | StudyRun, changes: Changes) -> bool:
+    """Whether there is nothing to go on with: the run is done, and nothing is asked for that it could not do then."""
+    changed = isinstance(run, SearchRun) and changes.of(run.config).keys() - {"profile"}
+    return run.is_done and not changed and not (changes.trials and trials_faults(run, changes.trials))
+
+
+def carry_out(
+    opened: OpenRun, display: Display | None = None, listeners: Sequence[Listener] = ()
+) -> SearchRun | StudyRun:
     """Search, or train a study, to the end; the run as it then stands. TensorBoard's files are written on the way.
+
+    ``listeners`` are told of every event after ``display``, also of those of searches that a study makes.
 
     A KeyboardInterrupt passes through after workers are ended. SearchStopped, RunError: see ``engine``. Whatever ends
     it, what was recorded is kept, and ``reopen`` goes on from there.
     """
     with opened.log, display or Silent() as shown:
-        return _carried_out(opened, shown)
+        return _carried_out(opened, [shown.on_event, *listeners])
 
 
-def _carried_out(opened: OpenRun, shown: Display) -> SearchRun | StudyRun:
+def _carried_out(opened: OpenRun, listeners: Sequence[Listener]) -> SearchRun | StudyRun:
     start_server(opened.slots)  # first: it imports in the background
     from nas.engine.floor import floor_beside
     from nas.engine.search import run_search
@@ -195,16 +208,18 @@ def _carried_out(opened: OpenRun, shown: Display) -> SearchRun | StudyRun:
     run, log, slots = opened.run, opened.log, opened.slots
     watch = Stopwatch("starting", since=STARTED) if run.config.profile else OFF
     bring_up_to_date(run)
-    listeners = [keep_files, shown.on_event]
-    open_executor = local_executor(run.config, shown.on_epoch)
+    told = [keep_files, *listeners]
     if isinstance(run, StudyRun):
-        find = partial(_search_of, run, shown=shown)
-        return run_study(run, log, slots, listeners, open_executor, find=find, watch=watch)
+        find = partial(_search_of, run, listeners=listeners)
+        return run_study(run, log, slots, told, local_executor(Journal(run, log, listeners)), find=find, watch=watch)
     with floor_beside(run) as floor:
-        return run_search(run, log, slots, listeners, open_executor, floor=floor, watch=watch)
+        open_executor = local_executor(Journal(run, log, listeners))
+        return run_search(run, log, slots, told, open_executor, floor=floor, watch=watch)
 
 
-def _search_of(study: StudyRun, search: StudySearch, seconds_left: float | None, *, shown: Display) -> SearchRun:
+def _search_of(
+    study: StudyRun, search: StudySearch, seconds_left: float | None, *, listeners: Sequence[Listener]
+) -> SearchRun:
     """One of a study's searches, carried out in the study's folder, gone on with, or as it is if it is done."""
     runs = study.folder / SEARCHES
     folder = runs / search.name
@@ -220,28 +235,4 @@ def _search_of(study: StudyRun, search: StudySearch, seconds_left: float | None,
         config = search_of(study.config, search).model_copy(update={"time_limit": seconds_left})
         opened = new_search(config, name=search.name, runs=runs)
     with opened.log:
-        return as_search(_carried_out(opened, shown))
-
-
-def search(
-    config: SearchConfig, *, name: str | None = None, runs: Path = RUNS, display: Display | None = None
-) -> SearchRun:
-    """Find the best network of a family within a budget, confirm it, and score it on the test split."""
-    run = carry_out(new_search(config, name=name, runs=runs), display)
-    assert isinstance(run, SearchRun)
-    return run
-
-
-def baseline(
-    request: StudyRequest, *, name: str | None = None, runs: Path = RUNS, display: Display | None = None
-) -> StudyRun:
-    """Train every member of a study with every seed."""
-    run = carry_out(new_baseline(request, name=name, runs=runs), display)
-    assert isinstance(run, StudyRun)
-    return run
-
-
-def resume(folder: Path, changes: Changes = UNCHANGED, *, display: Display | None = None) -> SearchRun | StudyRun:
-    """Go on with a run that was stopped, killed or failed. One that is done is given back as it is."""
-    run = read_run(folder)
-    return run if run.is_done else carry_out(reopen(run, changes), display)
+        return as_search(_carried_out(opened, listeners))

@@ -12,6 +12,7 @@ from budgets import Cost
 from budgets.draw import settle
 from nas.api.spaces import Size, Space, budget_of
 from nas.api.turns import ASK, Closed, Turns
+from nas.api.wording import in_python
 from nas.closing import Closing
 from nas.config import DataConfig, Recipe, SearchConfig
 from nas.config.data import FOREIGN
@@ -64,6 +65,7 @@ class Searcher(Closing):
     True
     """
 
+    @in_python()
     def __init__(
         self,
         space: Space,

@@ -1,9 +1,14 @@
-"""From settings by the names of their flags to checked ones. They may be text, as typed, or values: one message names
-every fault. What each is read as is declared where it is kept: ``nas.config.settings``.
+"""From settings by name to checked ones. What is typed arrives as text, so that one message can name every fault.
+
+Names are those of flags with underscores, as Python and settings files write them; messages name the flags.
+``nas.api.keywords`` says which a call takes, and ``nas.api.wording`` how messages read there.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +18,16 @@ from nas.config import DataConfig, Recipe, SearchConfig, StudyRequest, checked, 
 from nas.config.auto_recipe import AUTO, meets_imbalance
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
-from nas.config.run import ONE_SHOT, Changes, SupernetConfig, too_many_trials
+from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, too_many_trials
 from nas.config.settings import converted, flags_of, read_settings, settings_of
+from nas.data.cache import cache_root
+from nas.data.sources.find import find_source
 from nas.data.sources.torchvision_sets import NAMED
+from nas.engine.plan import check_data
 from nas.errors import UsageError, attempt
+from nas.executors import plan_slots
+from nas.runs import SearchRun, StudyRun
+from nas.runs.folders import name_faults
 from nas.strategies import get_strategy
 from search_spaces import get_space
 from search_spaces.restriction import read_restriction
@@ -63,6 +74,50 @@ def search_config(flags: Flags) -> SearchConfig:
     raise_all(faults)
     assert config is not None
     return config
+
+
+def settled_search(flags: Flags, told: Iterable[str] = ()) -> SearchConfig:
+    """``search_config`` of a search that is to begin. UsageError with every fault, those ``told`` before among them:
+    also a budget that is missing, a name that is taken, and, where something is wrong anyway, data and device."""
+    faults = list(told)
+    config = attempt(lambda: search_config(flags), faults)
+    faults += [*budget_faults(flags), *name_faults(flags["run"], Path(flags["runs"]))]
+    if faults:
+        raise_all(faults + other_faults(flags, config))
+    assert config is not None
+    return config
+
+
+def settled_study(flags: Flags, told: Iterable[str] = ()) -> StudyRequest:
+    """``study_request`` of a study that is to begin. UsageError with every fault, those ``told`` before among them."""
+    faults = [*told, *name_faults(flags["run"], Path(flags["runs"]))]
+    request = attempt(lambda: study_request(flags), faults)
+    raise_all(faults)
+    assert request is not None
+    return request
+
+
+def settled_changes(run: SearchRun | StudyRun, flags: Flags, told: Iterable[str] = ()) -> Changes:
+    """What ``run`` is to be gone on with. UsageError with every fault; where there is one, the data's among them."""
+    faults = list(told)
+    changes = run_changes(flags, faults)
+    if changes is None or faults:
+        attempt(lambda: check_data(run), faults)
+        raise_all(faults)
+    assert changes is not None
+    return changes
+
+
+def other_faults(flags: Flags, settings: RunConfig | None = None) -> list[str]:
+    """What else is wrong besides the settings (as far as they could be read: ``settings``), so that one message tells
+    it all. Reads no image."""
+    faults: list[str] = []
+    data: DataConfig | str = flags["data"] or "digits"
+    config = data_config(flags, []) or (DataConfig(source=data) if isinstance(data, str) else data)
+    attempt(lambda: find_source(config, cache_root(None)).fingerprint(), faults)
+    workers, trials_per_gpu = (settings.workers, settings.trials_per_gpu) if settings else (None, None)
+    attempt(lambda: plan_slots(flags["device"], workers, trials_per_gpu), faults)
+    return faults
 
 
 def study_request(flags: Flags) -> StudyRequest:
@@ -164,7 +219,13 @@ def budget_of(flags: Flags, faults: list[str]) -> Budget:
 def data_config(flags: Flags, faults: list[str]) -> DataConfig | None:
     """Which data; wrong values go into ``faults``. Whether it can be read shows when it is opened."""
     values = read_settings(DataConfig, flags, faults)
-    return checked(DataConfig, values | {"source": _absolute(flags.get("data"))}, faults)
+    data: DataConfig | str | None = flags.get("data")
+    if not isinstance(data, DataConfig):
+        return checked(DataConfig, values | {"source": _absolute(data)}, faults)
+    told = {name: value for name, value in values.items() if value is not None}  # beside it, and wins
+    return checked(
+        DataConfig, {**data.model_dump(exclude_unset=True), "source": _absolute(data.source), **told}, faults
+    )
 
 
 def _absolute(source: str | None) -> str | None:
@@ -200,3 +261,10 @@ def positive(name: str, text: str | None) -> int | None:
     if text is not None and not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise UsageError(f"--{name} {text!r} cannot be used: give a whole number of at least 1.")
     return int(text) if text else None
+
+
+def with_commas(parts: Collection[str]) -> str:
+    """Names as a flag takes several: with commas between them, in quotes where one holds a comma."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(parts)
+    return line.getvalue()

@@ -10,6 +10,7 @@ import numpy as np
 
 from budgets import LIMITS, Budget, Cost, cost_of, parse_size
 from budgets.draw import draw_fitting, settle
+from nas.api.wording import in_python
 from nas.errors import UsageError
 from search_spaces import Sample, SearchSpace, Task, get_space
 
@@ -44,7 +45,8 @@ class Space:
 
         ``limits``: max_params, max_macs, max_bytes, max_peak_memory, min_params. UsageError if nothing fits.
         """
-        budget, _ = settle(self.family, self.task, budget_of(limits))
+        with in_python(limits):
+            budget, _ = settle(self.family, self.task, budget_of(limits))
         rng = np.random.default_rng(seed)
         rows, _ = draw_fitting(self.family, self.task, budget, rng)
         return [self.family.decode(rows[place]) for place in rng.permutation(len(rows))[:count]]
@@ -68,7 +70,8 @@ class Space:
         """
         from nas.report.space import report_of
 
-        budget, note = settle(self.family, self.task, budget_of(limits))
+        with in_python(limits):
+            budget, note = settle(self.family, self.task, budget_of(limits))
         return report_of(self.family, self.task, budget, note)
 
 
@@ -82,7 +85,8 @@ def space(name: str, *, input_shape: tuple[int, int, int] = (3, 32, 32), classes
     >>> resnet.cost(sample).params <= 150_000
     True
     """
-    return Space(get_space(name), Task(input_shape, classes))
+    with in_python({"name": name}):
+        return Space(get_space(name), Task(input_shape, classes))
 
 
 def budget_of(limits: Mapping[str, Size]) -> Budget:
@@ -93,7 +97,7 @@ def budget_of(limits: Mapping[str, Size]) -> Budget:
         try:
             sizes[name] = size if isinstance(size, int) else parse_size(size)
         except ValueError as error:
-            faults.append(f"{name}: {error}.")
+            faults.append(f"--{name.replace('_', '-')}: {error}.")
     if faults:
         raise UsageError(*faults)
     return Budget(**sizes)

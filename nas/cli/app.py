@@ -170,7 +170,8 @@ def export(
     json: Json = False,
 ) -> None:
     """Write a network as weights, source, torch.export program and ONNX, each loaded again and checked, with a card."""
-    from nas.cli.commands.export import export_command, extras_of
+    from nas.api.exporting import extras_of
+    from nas.cli.commands.export import export_command
 
     extras = extras_of(static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop)
     export_command(out, name, run, runs, extras, trial=trial, best=best, as_json=json)

@@ -5,8 +5,6 @@ Which settings there are follows from the command's own options, so that a new f
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import tomllib
@@ -15,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nas.api.settings import with_commas
 from nas.data.sources.torchvision_sets import NAMED
 from nas.errors import UsageError, nearest
 
@@ -128,13 +127,6 @@ def _as_typed(value: object, setting: Setting) -> Value:
         cure = _CURES.get(type(value).__name__, "give text in quotes, or a number")
         raise ValueError(f"{cure} ({setting.metavar})" if "give" in cure else cure)
     return [str(value)] if setting.is_repeatable else str(value)
-
-
-def with_commas(parts: Collection[str]) -> str:
-    """Names as a flag takes several: with commas between them, in quotes where one holds a comma."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(parts)
-    return line.getvalue()
 
 
 def _shown(value: object) -> str:

@@ -10,10 +10,9 @@ import math
 from collections.abc import Iterator
 
 from nas import __version__
-from nas.api.settings import search_config
+from nas.api.settings import search_config, with_commas
 from nas.cli.declared import ORDER_OF_SEARCH
 from nas.cli.flags import in_order
-from nas.cli.settings_file import with_commas
 from nas.config import Recipe, SearchConfig
 from nas.config.auto_recipe import AUTO, default_epochs, images_per_epoch
 from nas.config.recipe import RECIPES
@@ -111,7 +110,7 @@ def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> N
     if other:
         raise RunError(
             f"Run {run.name!r} was not made by flags alone: no flag says {', '.join(other)}. Make it again from "
-            "Python, as it was made: nas.api.search."
+            "Python, as it was made: nas.api.new_search."
         )
 
 

@@ -10,13 +10,12 @@ from dataclasses import replace
 from baselines import FixedNetwork
 from nas.autotune import execution_of
 from nas.config.recipe import Figures
-from nas.config.run import RunConfig
 from nas.engine.advice import after_failures, to_go_on
 from nas.engine.session import wait
 from nas.errors import SearchStopped
 from nas.executors import Executor, LocalExecutor, WorkerSlot
 from nas.runs import Journal, Run, SearchRun, StudyRun, TrialRecord, as_study
-from nas.runs.events import TrialEnded, TrialSubmitted
+from nas.runs.events import EpochEnded, TrialEnded, TrialSubmitted
 from nas.trials import TrialResult, TrialSpec
 
 MOST_FAILURES = 10  # in a row; pruned trials between them are neither here nor there
@@ -24,9 +23,13 @@ MOST_FAILURES = 10  # in a row; pruned trials between them are neither here nor 
 OpenExecutor = Callable[[Sequence[WorkerSlot]], Executor]
 
 
-def local_executor(config: RunConfig, on_epoch: Callable[[str, dict[str, float]], None]) -> OpenExecutor:
-    """Opens worker processes for a list of slots."""
-    return lambda slots: LocalExecutor(slots, trial_timeout=config.trial_timeout, on_epoch=on_epoch)
+def local_executor(journal: Journal[SearchRun] | Journal[StudyRun]) -> OpenExecutor:
+    """Opens worker processes for a list of slots, and lets the journal's listeners know of every epoch."""
+
+    def on_epoch(trial_id: str, row: dict[str, float]) -> None:
+        journal.tell(EpochEnded(trial_id, row))
+
+    return lambda slots: LocalExecutor(slots, trial_timeout=journal.run.config.trial_timeout, on_epoch=on_epoch)
 
 
 class TrialRunner:

@@ -2,7 +2,7 @@
 
 from nas.executors.base import EpochListener, EpochReport, Executor, RunTrial, WorkerSlot, each_result
 from nas.executors.devices import TRIALS_PER_GPU, plan_slots
-from nas.executors.fork_server import start_server
+from nas.executors.fork_server import check_may_start, start_server
 from nas.executors.inline import InlineExecutor
 from nas.executors.local import LocalExecutor
 
@@ -15,6 +15,7 @@ __all__ = [
     "LocalExecutor",
     "RunTrial",
     "WorkerSlot",
+    "check_may_start",
     "each_result",
     "plan_slots",
     "start_server",

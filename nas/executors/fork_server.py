@@ -3,6 +3,9 @@
 Workers on a CPU share what the server imported, in time and in memory. It trains nothing, starts no thread, and ends
 with this process. Workers on a GPU are spawned instead and import for themselves: whether CUDA works in a process that
 was forked depends on what the libraries did before.
+
+None of them imports the program that starts them, as multiprocessing's processes do: what they run is in our packages.
+So a script needs no ``if __name__ == "__main__":``, and a notebook, or a program from standard input, works alike.
 """
 
 from __future__ import annotations
@@ -12,18 +15,37 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import current_process, forkserver, resource_tracker, spawn
 from multiprocessing.context import ForkServerContext, SpawnContext
+from typing import Any
 
+from nas.errors import UsageError
 from nas.executors.base import WorkerSlot
 from nas.executors.devices import worker_environment
 from nas.executors.out_of_memory import oom_kills
 
 TRAINING = "nas.trials.run_trial:run_trial"
 
+_one_thread = threading.RLock()  # what is inherited belongs to the whole process
 _deaths: dict[int, str] = {}  # of servers, by process id: why they are gone
 _kills_before = 0  # by lack of memory, when the server was last seen to live
+
+
+def check_may_start() -> None:
+    """UsageError, in one sentence, where this process may not start others."""
+    process = current_process()
+    if getattr(process, "_inheriting", False):  # multiprocessing's own mark; it refuses with a page
+        raise UsageError(
+            "A search cannot start while multiprocessing imports this program for a process of its own: keep what "
+            'starts your processes under if __name__ == "__main__".'
+        )
+    if process.daemon:
+        raise UsageError(
+            "A search starts processes, and this one is a daemon of multiprocessing (a worker of a Pool, say), which "
+            "may not: start the search from the main process, or from a thread."
+        )
 
 
 def start_server(slots: Sequence[WorkerSlot], run: str = TRAINING) -> None:
@@ -94,20 +116,41 @@ def settle_in(variables: Mapping[str, str], num_threads: int) -> None:
 
 @contextlib.contextmanager
 def inherited(variables: Mapping[str, str]) -> Iterator[None]:
-    """Processes started inside find ``variables`` in their environment and the interrupt signal blocked.
+    """Processes started inside find ``variables`` in their environment and the interrupt signal blocked, and do not
+    import this program's main module. One thread at a time.
 
     Set from outside, since a new process imports modules, and may read the variables, before any code of ours.
     Likewise a Ctrl-C in that time would print a traceback for each worker.
     """
-    before = {name: os.environ.get(name) for name in variables}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    os.environ.update(variables)
+    with _one_thread, _main_left_out():
+        before = {name: os.environ.get(name) for name in variables}
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        os.environ.update(variables)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextlib.contextmanager
+def _main_left_out() -> Iterator[None]:
+    """What multiprocessing tells processes that this thread starts does not say which program to import."""
+    whole, this_thread = spawn.get_preparation_data, threading.get_ident()
+
+    def told(name: str) -> dict[str, Any]:
+        facts = whole(name)
+        if threading.get_ident() == this_thread:  # processes of other threads are none of ours
+            for main in ("init_main_from_name", "init_main_from_path"):
+                facts.pop(main, None)
+        return facts
+
+    spawn.get_preparation_data = told
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        spawn.get_preparation_data = whole

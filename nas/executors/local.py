@@ -41,8 +41,7 @@ class LocalExecutor(Closing):
 
     ``run`` names a ``RunTrial`` as "package.module:function"; the workers import it, this process does not.
     ``trial_timeout`` counts a trial's own seconds, neither its worker's start nor a suspension of both
-    processes. ``on_epoch`` is called inside ``wait``. Since workers import the main module, a program that uses this
-    needs the usual guard, ``if __name__ == "__main__":``.
+    processes. ``on_epoch`` is called inside ``wait``.
     """
 
     def __init__(

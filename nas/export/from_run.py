@@ -40,10 +40,8 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
     """All that is known of a trial, as ``export_trial`` chooses it, and the same errors."""
     from nas.trials.weights import load_weights
 
-    trial = _chosen_of_search(run, trial_id) if isinstance(run, SearchRun) else _chosen_of_study(run, trial_id)
-    weights = run.weights(trial.id)
-    if not weights.is_file():
-        raise RunError(_not_kept(run, trial))
+    trial = chosen(run, trial_id)
+    weights = kept_weights(run, trial)
     _, (mean, std) = load_weights(weights)
     leaked = not isinstance(run, SearchRun) and as_study(run).config.oversamples_first(trial.of)
     dataset, no_dataset = _dataset(run)
@@ -62,7 +60,7 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
         mean=list(mean),
         std=list(std),
         weights=weights,
-        metrics=_metrics(run, trial),
+        metrics=figures_of(run, trial),
         params=trial.cost.params,
         macs=trial.cost.macs,
         size_bytes=trial.cost.size_bytes,
@@ -78,6 +76,19 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
         no_dataset=no_dataset,
         leaked=leaked,
     )
+
+
+def chosen(run: Run, part: str | None) -> TrialRecord:
+    """The training that ``export_trial`` exports. UsageError or RunError: there is none, or one has to be named."""
+    return _chosen_of_search(run, part) if isinstance(run, SearchRun) else _chosen_of_study(run, part)
+
+
+def kept_weights(run: Run, trial: TrialRecord) -> Path:
+    """Where the weights of a trial are. RunError, with those that there are, if they were not kept."""
+    weights = run.weights(trial.id)
+    if not weights.is_file():
+        raise RunError(_not_kept(run, trial))
+    return weights
 
 
 def _network(run: Run, trial: TrialRecord) -> tuple[str | None, FixedNetwork | None, str]:
@@ -146,7 +157,8 @@ def _not_kept(run: Run, trial: TrialRecord) -> str:
     )
 
 
-def _metrics(run: Run, trial: TrialRecord) -> dict[str, Figures]:
+def figures_of(run: Run, trial: TrialRecord) -> dict[str, Figures]:
+    """By split; of the trainings of a search's winner also those on test."""
     metrics = dict(trial.metrics)
     if isinstance(run, SearchRun) and run.winner and trial.id in run.winner.test:
         metrics["test"] = run.winner.test[trial.id]

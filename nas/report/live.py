@@ -14,6 +14,7 @@ from nas.runs.events import (
     ArchitectureFound,
     CandidatesRanked,
     ConfirmationLengthened,
+    EpochEnded,
     Event,
     Noted,
     Stage,
@@ -31,11 +32,9 @@ TELL_FIRST, TELL_EVERY = 5.0, 20.0  # seconds, how far an epoch of a supernet is
 
 
 class Display(Protocol):
-    """Told of events and epochs by the process that searches."""
+    """Told of events by the process that searches."""
 
     def on_event(self, event: Event, run: Run) -> None: ...
-
-    def on_epoch(self, trial_id: str, row: dict[str, float]) -> None: ...
 
     def __enter__(self) -> Self: ...
 
@@ -48,8 +47,6 @@ class Silent:
     """Shows nothing."""
 
     def on_event(self, event: Event, run: Run) -> None: ...
-
-    def on_epoch(self, trial_id: str, row: dict[str, float]) -> None: ...
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +107,11 @@ class Live(Plain):
                 bar = self._search if self._supernet is None else self._supernet
                 self._progress.update(bar, standing=progress_line(as_search(run), event))
                 return
+            case EpochEnded(id=trial_id, row=row):
+                if trial_id in self._trials:
+                    words = f"epochs, loss {row['train_loss']:.3f}"
+                    self._progress.update(self._trials[trial_id], completed=row["epoch"], standing=words)
+                return
             case SupernetStarted() | SupernetEpoch() | CandidatesRanked():
                 self._on_supernet(event, as_search(run))
             case TrialSubmitted(id=trial_id):
@@ -144,13 +146,6 @@ class Live(Plain):
         ended = isinstance(event, CandidatesRanked)
         self._progress.update(self._supernet, visible=not ended)
         self._progress.update(self._search, visible=ended)
-
-    def on_epoch(self, trial_id: str, row: dict[str, float]) -> None:
-        """Move the bar of a trial on."""
-        if trial_id in self._trials:
-            self._progress.update(
-                self._trials[trial_id], completed=row["epoch"], standing=f"epochs, loss {row['train_loss']:.3f}"
-            )
 
     def __enter__(self) -> Self:
         self._progress.start()

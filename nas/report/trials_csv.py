@@ -13,14 +13,15 @@ from nas.runs import SearchRun, StudyRun, TrialRecord
 def write_trials(run: SearchRun | StudyRun, trials: Sequence[TrialRecord], output: TextIO) -> None:
     """A heading and a row a trial: what its JSON has, ``sample.CHOICE`` of each choice, ``SPLIT.FIGURE`` of each
     figure; of figures by class ``SPLIT.FIGURE.CLASS``. Empty: not there."""
-    headings = dict.fromkeys(name for trial in trials for name, _ in _cells(run, trial))
+    headings = dict.fromkeys(name for trial in trials for name, _ in cells(run, trial))
     writer = csv.DictWriter(output, list(headings), lineterminator="\n")
     writer.writeheader()
     for trial in trials:
-        writer.writerow(dict(_cells(run, trial)))
+        writer.writerow(dict(cells(run, trial)))
 
 
-def _cells(run: SearchRun | StudyRun, trial: TrialRecord) -> Iterator[tuple[str, object]]:
+def cells(run: SearchRun | StudyRun, trial: TrialRecord) -> Iterator[tuple[str, object]]:
+    """A trial's row: heading and value of what it has."""
     document: Document = trial_document(run, trial)
     sample, metrics = document.pop("sample"), document.pop("metrics")
     yield from document.items()

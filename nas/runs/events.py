@@ -134,6 +134,14 @@ class TrialSubmitted(Event):
 
 
 @dataclass(frozen=True)
+class EpochEnded(Event):
+    """An epoch of a trial. Told to listeners, and recorded only with the trial's result, as a row of its history."""
+
+    id: str
+    row: dict[str, float]  # "epoch" from 1, "train_loss", and what else a history has
+
+
+@dataclass(frozen=True)
 class TrialEnded(Event):
     """A trial has a result. Read without histories, ``result.history`` is empty; ``epochs`` is its length."""
 

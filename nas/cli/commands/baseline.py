@@ -10,7 +10,7 @@ from baselines import classical
 from baselines.registry import network_names
 from baselines.studies import STUDIES
 from nas import api
-from nas.api.settings import Flags, classical_request, positive, study_request
+from nas.api.settings import Flags, classical_request, positive, settled_study
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.commands.search import stoppable, tell_outcome, tell_preview
 from nas.cli.settings_file import NO_FILE, SettingsFile
@@ -19,7 +19,6 @@ from nas.config import raise_all
 from nas.errors import UsageError, attempt
 from nas.report.live import open_display
 from nas.runs import SearchRun, StudyRun, as_study
-from nas.runs.folders import name_faults
 from nas.runs.named import load_named, load_whole, one_name
 
 
@@ -58,10 +57,7 @@ def run_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
 
     quiet = flags["quiet"] or flags["json"]
     with file.naming_keys():
-        faults = [*file.faults, *name_faults(flags["run"], Path(flags["runs"]))]
-        request = attempt(lambda: study_request(flags), faults)
-        raise_all(faults)
-        assert request is not None
+        request = settled_study(flags, file.faults)
         with decoding(console, quiet) as progress:
             begin = api.preview_baseline if flags["dry_run"] else api.new_baseline
             opened = begin(request, name=flags["run"], runs=Path(flags["runs"]), progress=progress)

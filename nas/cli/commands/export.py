@@ -12,21 +12,6 @@ from nas.runs import load_run
 from nas.runs.named import Named, load_part, one_name, split_name
 
 
-def extras_of(*, static: bool, with_preprocessing: bool, int8: bool, int8_max_drop: str | None) -> Extras:
-    """What is asked for besides the usual files; UsageError if the drop is no share or int8 is not asked for."""
-    if int8_max_drop is None:
-        return Extras(static, with_preprocessing, int8)
-    if not int8:
-        raise UsageError("--int8-max-drop says what --int8 may lose: give --int8 too.")
-    try:
-        drop = float(int8_max_drop)
-    except ValueError:
-        drop = -1.0
-    if not 0 <= drop <= 1:
-        raise UsageError(f"--int8-max-drop {int8_max_drop} is no share: give a number from 0 to 1, such as 0.02.")
-    return Extras(static, with_preprocessing, int8, drop)
-
-
 def export_command(
     out: str,
     name: str | None,

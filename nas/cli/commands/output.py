@@ -6,11 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from nas.api.settings import Flags, data_config
 from nas.cli.terminal import Terminal
-from nas.config import DataConfig
-from nas.config.run import RunConfig
-from nas.errors import attempt
 from nas.report import run_document
 from nas.report.documents import Document, document
 from nas.runs import SearchRun, StudyRun
@@ -55,18 +51,3 @@ def show_outcome(run: SearchRun | StudyRun, filters: FilterChoice | None = None)
 def print_json(whole: Any) -> None:
     """One document on standard output."""
     print(json.dumps(whole, indent=2))
-
-
-def other_faults(flags: Flags, settings: RunConfig | None = None) -> list[str]:
-    """What else is wrong besides the settings (as far as they could be read: ``settings``), so that one message tells
-    it all. Reads no image."""
-    from nas.data.cache import cache_root
-    from nas.data.sources.find import find_source
-    from nas.executors import plan_slots
-
-    faults: list[str] = []
-    config = data_config(flags, []) or DataConfig(source=flags["data"] or "digits")
-    attempt(lambda: find_source(config, cache_root(None)).fingerprint(), faults)
-    workers, trials_per_gpu = (settings.workers, settings.trials_per_gpu) if settings else (None, None)
-    attempt(lambda: plan_slots(flags["device"], workers, trials_per_gpu), faults)
-    return faults

@@ -9,17 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nas import api
-from nas.api.settings import Flags, budget_faults, run_changes, search_config
-from nas.cli.commands.output import console, other_faults, outcome_document, print_json, show_outcome
+from nas.api.settings import Flags, settled_changes, settled_search
+from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
-from nas.config import raise_all
-from nas.engine.plan import check_data
-from nas.errors import attempt
 from nas.report.documents import plan_document
 from nas.report.live import open_display
 from nas.runs import SearchRun, StudyRun, as_search
-from nas.runs.folders import name_faults
 from nas.runs.hints import typed
 from nas.runs.named import load_whole, one_name
 
@@ -29,13 +25,8 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
     from nas.report.tables.search import print_plan
 
     quiet = flags["quiet"] or flags["json"]
-    faults = list(file.faults)
     with file.naming_keys():
-        config = attempt(lambda: search_config(flags), faults)
-        faults += [*budget_faults(flags), *name_faults(flags["run"], Path(flags["runs"]))]
-        if faults:
-            raise_all(faults + other_faults(flags, config))
-        assert config is not None
+        config = settled_search(flags, file.faults)
         with decoding(console, quiet) as progress:
             begin = api.preview_search if flags["dry_run"] else api.new_search
             opened = begin(config, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
@@ -52,15 +43,9 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
 def resume_command(flags: Flags) -> None:
     """Go on with a run; what was recorded is replayed, not trained again."""
     run = load_whole(one_name(flags.get("name"), flags["run"]), "resume", Path(flags["runs"]))
-    faults: list[str] = []
-    changes = run_changes(flags, faults)
-    if changes is None:
-        attempt(lambda: check_data(run), faults)
-        raise_all(faults)
-    assert changes is not None
+    changes = settled_changes(run, flags)
     quiet = flags["quiet"] or flags["json"]
-    changed = isinstance(run, SearchRun) and changes.of(run.config).keys() - {"profile"}
-    if run.is_done and not changed and not (changes.trials and api.trials_faults(run, changes.trials)):
+    if api.stays_as_it_is(run, changes):
         if not quiet:
             console.print(f"{run.name} is done already.")
         tell_outcome(run, quiet=quiet, as_json=flags["json"])

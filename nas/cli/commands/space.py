@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nas.api.settings import Flags, search_config
-from nas.cli.commands.output import console, other_faults, print_json
+from nas.api.settings import Flags, other_faults, search_config
+from nas.cli.commands.output import console, print_json
 from nas.config import raise_all
 from nas.errors import attempt
 

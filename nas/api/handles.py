@@ -1,0 +1,259 @@
+"""Handles on runs: what a run found, going on with it, handing its networks over. ``nas.runs`` has the record below.
+
+A handle reads a run as it was when it was made, or as far as it went through this handle; ``refresh`` reads it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+
+from nas import api
+from nas.api.exporting import exported, extras_of
+from nas.api.keywords import Setting, as_flags
+from nas.api.settings import settled_changes
+from nas.api.trials import Member, Trial
+from nas.api.wording import in_python
+from nas.config import SearchConfig, StudyConfig
+from nas.config.run import Changes
+from nas.errors import UsageError
+from nas.report.live import open_display, standing
+from nas.report.trials_csv import cells
+from nas.runs import Listener, SearchRun, StudyRun, as_search, as_study
+from nas.runs import Run as AnyRun
+from nas.runs.events import Event
+from nas.runs.folders import read_run
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Run:
+    """What searches and studies have in common: see ``Search`` and ``Study``."""
+
+    record: SearchRun | StudyRun  # what the log says, as ``nas.runs`` has it
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self.record.folder
+
+    @property
+    def name(self) -> str:
+        """Of the run; that of its folder."""
+        return self.record.name
+
+    @property
+    def state(self) -> str:
+        """ "running", "done", or "stopped" and to be resumed."""
+        return self.record.state
+
+    @property
+    def config(self) -> SearchConfig | StudyConfig:
+        """Everything that decides it, settled and frozen."""
+        return self.record.config
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names, in the order of the logits."""
+        return self.record.facts.classes
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the images."""
+        return self.record.facts.input_shape
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to know of it, a sentence each."""
+        return list(self.record.notes)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every training so far, in the order in which they were begun."""
+        return [Trial(self.record, trial) for trial in self.record.trials.values()]
+
+    def trial(self, id: str | int) -> Trial:
+        """The training called ``id``. RunError names the nearest."""
+        with in_python({"id": id}):
+            return Trial(self.record, self.record.trial(str(id)))
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row a trial and a column a figure, as ``nasctl trials --csv`` prints them: "sample.CHOICE",
+        "SPLIT.FIGURE". UsageError without pandas.
+
+        >>> frame = nas.load_run("vgg-digits-1").to_pandas()
+        >>> frame[["id", "stage", "status"]].values.tolist()
+        [['1', 'search', 'finished'], ['2', 'search', 'finished']]
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise UsageError("to_pandas needs pandas, which is not installed: pip install pandas") from error
+        return pandas.DataFrame([dict(cells(self.record, trial)) for trial in self.record.trials.values()])
+
+    def refresh(self) -> Self:
+        """Read the run anew, which another process may work on; the handle itself."""
+        with in_python():
+            self._take(read_run(self.folder))
+        return self
+
+    def resume(
+        self, *, callbacks: Callback | Sequence[Callback] = (), progress: bool = False, **changes: Setting
+    ) -> Self:
+        """Go on with the run if it is not done; the handle itself, as the run then stands.
+
+        ``changes`` are the flags of ``nasctl resume``: trials, time_limit, trial_timeout, workers, trials_per_gpu,
+        device, threads, profile. ``callbacks`` and ``progress``: see ``nas.search``. What was recorded is not trained
+        again. UsageError with every fault, RunError if another process works on the run.
+
+        >>> nas.load_run("vgg-digits-1").resume().state  # it is done already
+        'done'
+        """
+        with in_python(changes):
+            faults: list[str] = []
+            flags = as_flags(changes, Changes, faults)
+            record = read_run(self.folder)
+            asked = settled_changes(record, flags, faults)
+            self._take(record)
+            if not api.stays_as_it_is(record, asked):
+                carried_out(api.reopen(record, asked), callbacks, progress=progress)
+        return self
+
+    def _take(self, record: SearchRun | StudyRun) -> None:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        kind, record = type(self).__name__, self.record
+        return f"<{kind} {self.name}: {self.state}, {standing(record, active=self.state == 'running')}, {self.folder}>"
+
+
+class Search(Run):
+    """A search: its trials, the best network, and the figures on the test split once it is done.
+
+    >>> run = nas.load_run("vgg-digits-1")
+    >>> run.state, len(run.trials), run.best.params <= 20_000
+    ('done', 2, True)
+    >>> len(run.test_scores)  # one for each training that the winner was confirmed by
+    1
+    """
+
+    record: SearchRun
+
+    def __init__(self, record: SearchRun) -> None:
+        self.record = record
+
+    @property
+    def config(self) -> SearchConfig:
+        """Everything that decides it, settled and frozen."""
+        return self.record.config
+
+    @property
+    @in_python()
+    def best(self) -> Trial:
+        """The training whose weights are exported: the best of those that confirmed the winner (``of`` names the
+        trial that they repeat); before there is a winner, the best trial so far. RunError before one finished."""
+        from nas.export.from_run import chosen
+
+        return Trial(self.record, chosen(self.record, None))
+
+    @property
+    def test_scores(self) -> list[float]:
+        """The objective on the test split, from 0 to 1, of each training of the winner; empty before it is done."""
+        return self.record.test_scores
+
+    @in_python()
+    def export(
+        self,
+        out: str | Path,
+        *,
+        static: bool = False,
+        with_preprocessing: bool = False,
+        int8: bool = False,
+        int8_max_drop: float | None = None,
+    ) -> list[Path]:
+        """Write the best network to the new folder ``out``: weights, source in plain torch, a torch.export program,
+        ONNX, a model card and predict.py; the files. ``run.trial(3).export`` writes another.
+
+        ``static``: also ONNX for one image at a time. ``with_preprocessing``: also ONNX that takes uint8 pixels and
+        gives probabilities. ``int8``: also ONNX in 8-bit integers, if it loses no more than ``int8_max_drop`` (a share
+        of 1, 0.01 unless told) of the objective on rank. UsageError if the folder is taken, RunError if there is
+        nothing to export, ExportError if a check fails.
+
+        >>> [path.name for path in nas.load_run("vgg-digits-1").export("model/") if path.suffix == ".onnx"]
+        ['model.onnx']
+        """
+        extras = extras_of(static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop)
+        return exported(self.record, None, out, extras)
+
+    def _take(self, record: SearchRun | StudyRun) -> None:
+        self.record = as_search(record)
+
+
+class Study(Run):
+    """A baseline run: fixed networks, each trained with every seed, nothing chosen between them.
+
+    >>> run = nas.load_run("hand-nets-digits-1")
+    >>> [member.name for member in run.members]
+    ['model2-setting2']
+    >>> run.member("model2-setting2").model().training
+    False
+    """
+
+    record: StudyRun
+
+    def __init__(self, record: StudyRun) -> None:
+        self.record = record
+
+    @property
+    def config(self) -> StudyConfig:
+        """Everything that decides it, settled and frozen."""
+        return self.record.config
+
+    @property
+    def members(self) -> list[Member]:
+        """What it trains; what its searches find joins them."""
+        return [Member(self.record, member.name) for member in self.record.config.members]
+
+    def member(self, name: str) -> Member:
+        """The member called ``name``. RunError names the nearest."""
+        with in_python({"name": name}):
+            return Member(self.record, name)
+
+    def _take(self, record: SearchRun | StudyRun) -> None:
+        self.record = as_study(record)
+
+
+Callback = Callable[[Event, Search | Study], None]
+"""``fn(event, run)``, told of every event of ``nas.runs.events`` right after it happened."""
+
+
+def handle_of(record: AnyRun) -> Search | Study:
+    """The handle on a run."""
+    if isinstance(record, SearchRun):
+        return Search(record)
+    return Study(as_study(record))
+
+
+def carried_out(
+    opened: api.OpenRun, callbacks: Callback | Sequence[Callback], *, progress: bool
+) -> SearchRun | StudyRun:
+    """``opened``, to its end, while ``callbacks`` are told, and with ``progress`` a bar or lines are printed."""
+    console = Console()
+    display = open_display(console, len(opened.slots), quiet=not progress)
+    return api.carry_out(opened, display, listeners_of(callbacks))
+
+
+def listeners_of(callbacks: Callback | Sequence[Callback]) -> list[Listener]:
+    """What tells ``callbacks`` of events, with handles on runs. UsageError for what cannot be called."""
+    several = [callbacks] if callable(callbacks) else list(callbacks)
+    if not all(map(callable, several)):
+        raise UsageError("--callbacks takes functions: def tell(event, run): ...")
+    return [_listener(each) for each in several]
+
+
+def _listener(callback: Callback) -> Listener:
+    return lambda event, record: callback(event, handle_of(record))

@@ -1,0 +1,121 @@
+"""Settings as Python gives them: which there are for each call, and from values to what is typed on a command line.
+
+``nas.api.settings`` takes it from there, so that both ways in are checked alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from nas.api.settings import Flags, with_commas
+from nas.config import DataConfig, SearchConfig, StudyRequest
+from nas.config.run import Changes
+from nas.config.settings import Given, settings_of
+from nas.errors import nearest
+
+Setting = str | bool | int | float | Path | Sequence[str | int] | Mapping[str, object] | None
+"""What a setting may be given as: as it is typed after the flag ("150k"), or as the value that this means (150_000);
+True or False for a switch; a list for what is typed several times or with commas; None: not given."""
+
+Data = str | Path | DataConfig
+"""What names data: "digits", a folder, a table of labels, an archive, an .npz file, a named set; or their settings."""
+
+WHERE = ("run", "runs")
+BESIDE: Mapping[type[BaseModel], tuple[str, ...]] = {  # what is given besides the declared settings
+    SearchConfig: WHERE,
+    StudyRequest: ("study", *WHERE),
+    Changes: (),
+}
+_OF_THE_COMMAND_LINE = {
+    "config": "a settings file is given as nas.search(**tomllib.loads(text))",
+    "quiet": "nothing is printed unless progress=True is given",
+    "json": "what comes back is the run itself",
+    "dry_run": "nas.space(...).report(...) says what fits",
+    "name": "a new run is named by run",
+}
+SWITCHES = {name for kind in BESIDE for name, given in settings_of(kind).items() if given.is_switch}
+
+
+def as_flags(settings: Mapping[str, object], kind: type[BaseModel], faults: list[str]) -> Flags:
+    """``settings`` as they would be typed for a ``kind`` of request, with None for each that is not among them.
+
+    What there is not, and values of a type that cannot be typed, go into ``faults``.
+    """
+    declared = settings_of(kind)
+    flags: Flags = dict.fromkeys([*declared, *BESIDE[kind]])
+    for name, value in settings.items():
+        if name not in flags:
+            more = (
+                f" In Python {_OF_THE_COMMAND_LINE[name]}." if name in _OF_THE_COMMAND_LINE else nearest(name, [*flags])
+            )
+            faults.append(f"There is no setting {name!r} here.{more}")
+        elif value is not None:
+            try:
+                flags[name] = _typed(name, declared.get(name))(value)
+            except TypeError as error:
+                flag = name.replace("_", "-")
+                faults.append(f"--{flag}: a value of type {type(value).__name__} cannot be used, give {error}.")
+    return flags
+
+
+def _typed(name: str, given: Given | None) -> Callable[[object], str | bool | list[str] | DataConfig]:
+    """What makes of a value what would be typed."""
+    if name in _OTHERWISE:
+        return _OTHERWISE[name]
+    if given is None:
+        return _one
+    if given.is_switch:
+        return _switch
+    return _several if given.setting.is_repeatable else _one_or_several
+
+
+def _switch(value: object) -> bool:
+    if str(value) not in ("True", "False"):  # numpy has its own
+        raise TypeError("True or False")
+    return bool(value)
+
+
+def _one(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | Path | Real):
+        raise TypeError("a text or a number")
+    return str(value)
+
+
+def _one_or_several(value: object) -> str:
+    return _one(value) if isinstance(value, str | Path | Real) else with_commas(_several(value))
+
+
+def _several(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [f"{name}={','.join(map(_one, _listed(each)))}" for name, each in value.items()]
+    return list(map(_one, _listed(value, "a text or a list of them")))
+
+
+def _listed(value: object, wanted: str = "texts and numbers") -> Iterable[object]:
+    if isinstance(value, str | Path | Real):
+        return [value]
+    if not isinstance(value, Iterable):
+        raise TypeError(wanted)
+    return value
+
+
+def _size(value: object) -> str:
+    return "x".join(map(_one, value)) if isinstance(value, list | tuple) else _one(value)
+
+
+def _data(value: object) -> str | DataConfig:
+    """The one place where what is given as data becomes what a run records of it."""
+    if isinstance(value, DataConfig):
+        return value
+    if isinstance(value, str | Path):
+        return str(value)
+    raise TypeError("a folder, a file or the name of a data set")
+
+
+_OTHERWISE: Mapping[str, Callable[[object], str | DataConfig]] = {"data": _data, "image_size": _size}
