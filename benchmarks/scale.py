@@ -38,7 +38,8 @@ import numpy as np
 from hardware import hardware
 from rich.console import Console
 
-from nas.config.recipe import OBJECTIVES, Recipe
+from nas.config.objectives import OBJECTIVES
+from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig
 from nas.engine.plan import plan_search, start
 from nas.engine.search import run_search

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from nas import STARTED
 from nas.config import SearchConfig, checked, raise_all
+from nas.config.objectives import find_objective
 from nas.config.run import Changes, RunConfig, StudySearch, search_of, too_many_trials
 from nas.engine.duration import timed
 from nas.engine.placement import placed, slots_of
@@ -139,6 +140,7 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
     values = {**run.config.model_dump(), **different}
     settings = checked(type(run.config), values, faults) or run.config
     attempt(lambda: check_data(run, progress=progress), faults)
+    attempt(lambda: find_objective(run.config.objective), faults)
     threads = _kept_threads(run, settings, changes)
     found = attempt(lambda: plan_slots(settings.device, settings.workers, settings.trials_per_gpu, threads), faults)
     raise_all(faults)

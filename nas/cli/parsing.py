@@ -11,6 +11,7 @@ from budgets import LIMITS, Budget, parse_size
 from nas.cli.flags import DATA_OPTIONS, RECIPE_OPTIONS
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
+from nas.config.objectives import settled_objective
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, SupernetConfig, too_many_trials
@@ -73,6 +74,7 @@ def search_config(flags: Flags) -> SearchConfig:
             "many networks at once. Choose --regularizer none, or --strategy evolution or random."
         )
     values = {name: flags.get(name) for name in SEARCH_FLAGS}
+    values["objective"] = _objective(flags, faults)
     values["prune"] = values["prune"] is not False
     values["floor"] = not flags.get("no_floor")
     if strategy in ONE_SHOT and values["trials"] is None:
@@ -99,6 +101,7 @@ def study_request(flags: Flags) -> StudyRequest:
     faults: list[str] = []
     values = {name: flags.get(name) for name in StudyRequest.model_fields}
     values["members"] = [name.strip() for name in (flags["members"] or "").split(",") if name.strip()]
+    values["objective"] = _objective(flags, faults)
     values["data"] = data_config(flags, faults)
     values["keep"] = converted(_kept_trainings, "keep", flags, faults)
     for name in DURATIONS:
@@ -133,7 +136,7 @@ def classical_request(flags: Flags) -> ClassicalRequest:
         for name in given
         if name not in CLASSICAL_FLAGS
     ]
-    values = {"data": data_config(flags, faults), "objective": flags["objective"]}
+    values = {"data": data_config(flags, faults), "objective": _objective(flags, faults)}
     request = checked(ClassicalRequest, values, faults)
     raise_all(faults)
     assert request is not None
@@ -169,6 +172,12 @@ def _strategy(flags: Flags, faults: list[str]) -> str:
                 "gumbel-darts."
             )
     return name
+
+
+def _objective(flags: Flags, faults: list[str]) -> str | None:
+    """The objective as runs record it; None if it was not given, or there is no such."""
+    text = flags.get("objective")
+    return None if text is None else attempt(lambda: settled_objective(text), faults)
 
 
 def _supernet(flags: Flags, faults: list[str]) -> SupernetConfig:

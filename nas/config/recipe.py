@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from search_spaces.registry import Registry
-
-# What a search may maximize, of the figures of ``nas.training.metrics``; here, so that checking needs no torch.
-Objective = Literal[
-    "balanced_accuracy", "accuracy", "worst_recall", "macro_precision", "macro_recall", "macro_f1",
-    "weighted_precision", "weighted_recall", "weighted_f1", "micro_precision", "micro_recall", "micro_f1",
-]  # fmt: skip
-OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
 Figures = dict[str, float | list[float] | list[list[int]]]
 """Of a network on a split: scalars, lists by class, the confusion matrix."""

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from budgets import Budget
 from nas.config.data import DataConfig
-from nas.config.recipe import Objective, Recipe, named_recipe
+from nas.config.objectives import DEFAULT
+from nas.config.recipe import Recipe, named_recipe
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -43,7 +44,7 @@ class RunConfig(BaseModel):
     threads: int | None = Field(default=None, ge=1)  # of each trial; None: see ``nas.executors.devices.spread``
     precision: Precision = "auto"
     seed: int = Field(default=0, ge=0, lt=2**32)  # what numpy's generators take
-    objective: Objective = "balanced_accuracy"
+    objective: str = DEFAULT  # of ``nas.config.objectives``, with options: plans check it
     profile: bool = False  # measure where the time goes
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from baselines.figures import EQUAL_TO_ACCURACY
 from nas.config import Recipe
+from nas.config.objectives import DEFAULT
 from nas.config.recipe import Figures
 from nas.stopwatch import OFF, Watch
 from nas.training.classifier_head import Classifier
@@ -50,7 +51,7 @@ def train(
     num_classes: int,
     device: torch.device | str,
     seed: int,
-    objective: str = "balanced_accuracy",
+    objective: str = DEFAULT,
     synthetic: TensorSplit | None = None,
     execution: Execution | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
@@ -90,7 +91,9 @@ def train(
             record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
             check_finite(record, "train_loss")
             watch.switch("evaluation")
-            figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
+            figures = evaluate_split(
+                model, select_split, (mean, std), num_classes=num_classes, device=device, objective=objective
+            )
             record |= _on_select(figures, objective)
             check_finite(record, "select_loss")
             watch.switch("rest")

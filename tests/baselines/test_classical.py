@@ -26,7 +26,7 @@ from baselines.classical import (
     sample_rows,
 )
 from baselines.figures import figures_of
-from nas.config.recipe import OBJECTIVES
+from nas.config.objectives import OBJECTIVES
 from nas.data import DataConfig, open_data
 from nas.training.metrics import classification_figures
 

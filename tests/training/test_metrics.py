@@ -11,7 +11,7 @@ import torch
 from sklearn import metrics as reference
 from torch import nn
 
-from nas.config.recipe import OBJECTIVES
+from nas.config.objectives import OBJECTIVES
 from nas.training.metrics import classification_figures, evaluate
 
 

@@ -12,7 +12,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from baselines.figures import EQUAL_TO_ACCURACY
-from nas.config.recipe import OBJECTIVES, Recipe, default_batch_size
+from nas.config.objectives import OBJECTIVES
+from nas.config.recipe import Recipe, default_batch_size
 from nas.errors import TrialError
 from nas.testing.samplers import check_sampler
 from nas.training.loop import Training, train

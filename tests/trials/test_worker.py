@@ -18,7 +18,8 @@ from small_samples import SHORT, SMALL
 from torch import nn
 
 from nas.config.auto_recipe import settled
-from nas.config.recipe import OBJECTIVES, RECIPES, Recipe
+from nas.config.objectives import OBJECTIVES
+from nas.config.recipe import RECIPES, Recipe
 from nas.data import DataConfig, open_data
 from nas.data.dataset import SPLIT_NAMES
 from nas.training.metrics import evaluate
