@@ -41,6 +41,7 @@ from nas.runs.folders import (
     versions,
 )
 from nas.runs.hints import RUNS, typed
+from nas.runs.listeners import registered_listeners
 from nas.stopwatch import OFF, Stopwatch
 
 UNCHANGED = Changes()
@@ -197,7 +198,7 @@ def _carried_out(opened: OpenRun, shown: Display) -> SearchRun | StudyRun:
     run, log, slots = opened.run, opened.log, opened.slots
     watch = Stopwatch("starting", since=STARTED) if run.config.profile else OFF
     bring_up_to_date(run)
-    listeners = [keep_files, shown.on_event]
+    listeners = [keep_files, shown.on_event, *registered_listeners()]
     open_executor = local_executor(run.config, shown.on_epoch)
     if isinstance(run, StudyRun):
         find = partial(_search_of, run, shown=shown)

@@ -12,6 +12,7 @@ from nas.cli.flags import DATA_OPTIONS, RECIPE_OPTIONS
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
 from nas.config.objectives import settled_objective
+from nas.config.options import settled
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, SupernetConfig, too_many_trials
@@ -171,7 +172,7 @@ def _strategy(flags: Flags, faults: list[str]) -> str:
                 f"{typed} is about alphas, and random-oneshot has none: leave it out, or choose --strategy darts or "
                 "gumbel-darts."
             )
-    return name
+    return settled("strategy", name)
 
 
 def _objective(flags: Flags, faults: list[str]) -> str | None:

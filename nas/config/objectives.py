@@ -6,15 +6,14 @@ computed where a run is ranked by it, under the text that chose it: ``fbeta:beta
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from baselines.evaluation import Evaluation, NotGiven
 from baselines.figures import FIGURES
-from nas.config.options import base_name, canonical, options_of, read_options
+from nas.config.options import base_name, bound, canonical, options_of, read_options
 from nas.errors import NasctlError, ObjectiveError, out_of_memory, told
 from search_spaces.registry import Registry
 
@@ -44,13 +43,11 @@ def register_objective(name: str, *, balanced: bool = False) -> Callable[[AnyCom
 
     It returns one finite number, and more is better: of an error, return the negative. Parameters after the first are
     options, ``--objective name:key=value``, of the types in their annotations. ``balanced``: it counts all classes
-    alike, so that ``--recipe auto`` trains uneven classes alike too. TypeError for an option without such a type.
+    alike, so that ``--recipe auto`` trains uneven classes alike too. TypeError for an option without such a type. ::
 
-    >>> @register_objective("top_half", balanced=True)
-    ... def top_half(evaluation, share: float = 0.5):
-    ...     return float(sorted(evaluation.recall_C)[int(share * evaluation.num_classes)])
-    >>> settled_objective("top_half:share=0.250")
-    'top_half:share=0.25'
+        @register_objective("recall_quantile", balanced=True)
+        def recall_quantile(evaluation, share: float = 0.1):
+            return float(np.quantile(evaluation.recall_C, share))  # --objective recall_quantile:share=0.25
     """
 
     def register(compute: AnyCompute) -> AnyCompute:
@@ -64,8 +61,7 @@ def register_objective(name: str, *, balanced: bool = False) -> Callable[[AnyCom
 def find_objective(text: str) -> Objective:
     """The objective of ``name:key=value``, its options bound. UsageError names the nearest name, or option."""
     found = OBJECTIVES.find(base_name(text))
-    options = read_options("objective", text, found.compute, 1)
-    return Objective(functools.partial(found.compute, **options), found.balanced) if options else found
+    return replace(found, compute=bound("objective", text, found.compute, 1))
 
 
 def settled_objective(text: str) -> str:

@@ -12,12 +12,13 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from nas.errors import UsageError, attempt, nearest
 
 Value = str | int | float | bool | None
 Function = Callable[..., Any]
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 KINDS: tuple[type, ...] = (bool, int, float, str)
 TYPED = "int, float, bool, str, a Literal of these, or one of them or None"
@@ -99,6 +100,48 @@ def read_options(kind: str, text: str, function: Function, given: int) -> dict[s
 def canonical(name: str, options: Mapping[str, Value]) -> str:
     """The text of a name with the options of ``read_options``."""
     return name + (":" if options else "") + ",".join(f"{key}={written(value)}" for key, value in options.items())
+
+
+def bound(kind: str, text: str, function: AnyFunction, given: int) -> AnyFunction:
+    """``function`` with the options in ``text``; itself where there are none. UsageError as ``read_options``."""
+    if ":" not in text:
+        return function
+    return partial(function, **read_options(kind, text, function, given))  # type: ignore[return-value]
+
+
+_DECLARED: dict[tuple[str, str], tuple[Function, int]] = {}
+
+
+def declare(kind: str, name: str, function: Function, given: int) -> None:
+    """Make the options of what was registered as ``name`` known to ``settled`` and ``option_faults``, which plans ask
+    before torch is loaded. TypeError for an option that text cannot give."""
+    options_of(function, given)
+    _DECLARED[kind, name] = function, given
+
+
+def declared(kind: str) -> list[str]:
+    """The names of that kind that were declared."""
+    return [name for of, name in _DECLARED if of == kind]
+
+
+def settled(kind: str, text: str) -> str:
+    """``text`` in its one form; as it is where it cannot be used, or its name is not declared."""
+    function, given = _DECLARED.get((kind, base_name(text)), (None, 0))
+    if function is None or option_faults(kind, text):
+        return text
+    return canonical(base_name(text), read_options(kind, text, function, given))
+
+
+def option_faults(kind: str, text: str) -> list[str]:
+    """What is wrong with the options in ``text``, whose name is known: one that is not declared here has none."""
+    function, given = _DECLARED.get((kind, base_name(text)), (_without_options, 0))
+    faults: list[str] = []
+    attempt(partial(read_options, kind, text, function, given), faults)
+    return faults
+
+
+def _without_options() -> None:
+    """Built in, and not loaded."""
 
 
 def _put(what: str, known: Mapping[str, Option], found: dict[str, Value], key: str, value: str) -> None:

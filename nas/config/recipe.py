@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from nas.config.options import settled
 from search_spaces.registry import Registry
 
 Figures = dict[str, float | list[float] | list[list[int]]]
@@ -34,8 +35,8 @@ class Recipe(BaseModel):
     regularizer_weight: float | None = Field(default=None, ge=0)  # None: the regularizer's own
     oversampling: str = "none"  # of ``nas.data.oversampling``
     oversampled_share: float = Field(default=0.5, gt=0, le=1, description="of an oversampled set, per epoch")
-    sampler: Literal["uniform", "class-balanced"] = "uniform"  # with the second, each class is equally likely
-    mixing: Literal["none", "mixup", "class-aware-mixup"] = "none"
+    sampler: str = "uniform"  # of ``nas.training.sampling``; "class-balanced": each class is equally likely
+    mixing: str = "none"  # of ``nas.training.mixing``
     mixing_alpha: float = Field(default=1.0, gt=0, description="of the Beta distribution of a mixture's shares")
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(default=0.01, gt=0, description="maximum of the schedule")
@@ -53,6 +54,12 @@ class Recipe(BaseModel):
     flip: bool | None = None
     # Side of the erased square as a share of the image; 0, none: it costs tiny nets in short trainings.
     cutout: float = Field(default=0.0, ge=0, lt=1)
+
+    @field_validator("loss", "regularizer", "oversampling", "sampler", "mixing")
+    @classmethod
+    def _in_one_form(cls, text: str, info: ValidationInfo) -> str:
+        """Equal choices are equal texts: "mse:reduction=sum"."""
+        return settled(str(info.field_name), text)
 
 
 def default_batch_size(num_images: int) -> int:

@@ -7,6 +7,7 @@ logits, and from what enters the last layer: ``nas.config.objectives``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -19,6 +20,7 @@ from baselines.evaluation import Evaluation
 from baselines.figures import FIGURES, figures_in
 from nas.config.objectives import DEFAULT, measure
 from nas.config.recipe import Figures
+from nas.errors import TrialError
 from nas.training.augmentation import normalize
 from nas.training.classifier_head import last_linear
 from nas.training.tensor_split import CHUNK, CPU_CHUNK
@@ -90,12 +92,14 @@ def _scored(
         lambda: labels_N.cpu(), lambda: torch.cat(kept).cpu(), embeddings, predicted=lambda: predicted_N.cpu(),
         counts=_counts(predicted_N, labels_N, num_classes),
     )  # fmt: skip
-    found = _figures(evaluation)
+    found, loss = _figures(evaluation), float(sum(losses)) / len(labels)
     if objective not in FIGURES:
+        if not math.isfinite(loss):
+            raise TrialError(f"the loss is {loss}, so that the objective {objective} cannot be computed")
         found[objective] = measure(objective, evaluation)
     if confusion and num_classes <= MOST_CLASSES:
         found["confusion"] = confusion_matrix(predicted_N, labels_N, num_classes)
-    return {**found, "loss": float(sum(losses)) / len(labels)}
+    return {**found, "loss": loss}
 
 
 def classification_figures(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> Figures:
