@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from baselines.figures import figures_of
+from baselines.evaluation import Evaluation
+from baselines.figures import Figure, figures_in
 
 NAME = "classical"  # as ``nasctl baseline`` knows them
 SENTENCE = "No networks: logistic regression, RBF SVM and nearest neighbours on pixels, in seconds to a minute"
@@ -89,13 +90,14 @@ def classical_scores(
     num_classes: int,
     *,
     objective: str = "balanced_accuracy",
+    measure: Figure | None = None,
     seed: int = 0,
     most: int = MOST_IMAGES,
 ) -> ClassicalScores:
     """Train every method on at most ``most`` training images, choose by ``objective`` on rank, score that on test.
 
-    Seconds for a small set, about a minute for the largest. ``objective`` is a name that ``figures`` gives. ValueError
-    if the training images are of one class.
+    Seconds for a small set, about a minute for the largest. ``objective`` is a name that ``figures`` gives, or that of
+    ``measure``, which is given labels and predicted classes. ValueError if the training images are of one class.
     """
     pixels, labels = train
     rows = sample_rows(labels, most, seed)
@@ -104,8 +106,12 @@ def classical_scores(
     prepare, x, components = _preparation(pixels, rows, seed)
     x_rank, (_, rank_labels), (_, test_labels) = _prepared(rank, prepare), rank, test
 
+    def scored(predicted: Labels, labels: Labels) -> dict[str, float]:
+        evaluation = Evaluation(labels, predicted=predicted, num_classes=num_classes)
+        return figures_in(evaluation) | ({} if measure is None else {objective: measure(evaluation)})
+
     def on_rank(predict: Predict) -> dict[str, float]:
-        return figures_of(predict(x_rank), rank_labels, num_classes)
+        return scored(predict(x_rank), rank_labels)
 
     best: dict[str, tuple[MethodScores, Predict]] = {}  # by method; of equals, the first
     for scores, predict in _tried((x, labels[rows]), on_rank, seed):
@@ -115,7 +121,7 @@ def classical_scores(
     return ClassicalScores(
         methods=tuple(scores for scores, _ in best.values()),
         chosen=chosen.name,
-        test=figures_of(predict(_prepared(test, prepare)), test_labels, num_classes),
+        test=scored(predict(_prepared(test, prepare)), test_labels),
         images=len(rows),
         of_images=len(labels),
         components=components,

@@ -1,44 +1,90 @@
-"""Figures of a classifier, from three counts a class: the diagonal and the sums of rows and columns of its confusion
-matrix. Definitions are scikit-learn's, which tests compare with."""
+"""Figures of a classifier by name, each a function of an ``Evaluation``. Definitions are scikit-learn's, which tests
+compare with; all need three counts a class, the diagonal and the sums of rows and columns of the confusion matrix."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
+from baselines.evaluation import Evaluation
+
 Counts = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+Figure = Callable[[Evaluation], float]
 
-# With one label an image each of these is the accuracy: every image that is wrong is missed once and taken once.
+
+def balanced_accuracy(evaluation: Evaluation) -> float:
+    """The mean recall of the classes that have images."""
+    return float(evaluation.recall_C[evaluation.true_C > 0].mean())
+
+
+def accuracy(evaluation: Evaluation) -> float:
+    """The share of images that were right. With one label an image, micro precision, recall and F1 are this, since
+    every image that is wrong is missed once and taken once; so is the recall weighted by the images of a class."""
+    return float(evaluation.right_C.sum() / evaluation.true_C.sum())
+
+
+def worst_recall(evaluation: Evaluation) -> float:
+    """The lowest recall of the classes that have images."""
+    return float(evaluation.recall_C[evaluation.true_C > 0].min())
+
+
+def macro_precision(evaluation: Evaluation) -> float:
+    """The mean precision of the classes that have images or were predicted."""
+    return float(evaluation.precision_C[_seen(evaluation)].mean())
+
+
+def macro_recall(evaluation: Evaluation) -> float:
+    """The mean recall of the classes that have images or were predicted."""
+    return float(evaluation.recall_C[_seen(evaluation)].mean())
+
+
+def macro_f1(evaluation: Evaluation) -> float:
+    """The mean F1 of the classes that have images or were predicted."""
+    return float(evaluation.f1_C[_seen(evaluation)].mean())
+
+
+def weighted_precision(evaluation: Evaluation) -> float:
+    """The mean precision, each class weighted by its share of the images."""
+    return float((evaluation.true_C / evaluation.true_C.sum()) @ evaluation.precision_C)
+
+
+def weighted_f1(evaluation: Evaluation) -> float:
+    """The mean F1, each class weighted by its share of the images."""
+    return float((evaluation.true_C / evaluation.true_C.sum()) @ evaluation.f1_C)
+
+
+def _seen(evaluation: Evaluation) -> npt.NDArray[np.bool_]:
+    return evaluation.true_C + evaluation.predicted_C > 0
+
+
 EQUAL_TO_ACCURACY = ("micro_precision", "micro_recall", "micro_f1", "weighted_recall")
+FIGURES: dict[str, Figure] = {
+    "balanced_accuracy": balanced_accuracy,
+    "accuracy": accuracy,
+    "worst_recall": worst_recall,
+    "macro_precision": macro_precision,
+    "macro_recall": macro_recall,
+    "macro_f1": macro_f1,
+    "weighted_precision": weighted_precision,
+    "weighted_f1": weighted_f1,
+    **dict.fromkeys(EQUAL_TO_ACCURACY, accuracy),
+}
 
 
 def figures(right_C: Counts, true_C: Counts, predicted_C: Counts) -> dict[str, float]:
     """By name, 0 to 1, higher is better; counts (C,) of images that were right, that are of a class, and that were
-    taken for it. There is at least one image.
-
-    Balanced accuracy and the worst recall are over the classes that have images; macro precision, recall and F1 over
-    those that have images or were predicted. A precision or recall that divides by zero is 0.
-    """
-    recall_C, precision_C = right_C / np.maximum(true_C, 1), right_C / np.maximum(predicted_C, 1)
-    f1_C, share_C = 2 * right_C / np.maximum(true_C + predicted_C, 1), true_C / true_C.sum()
-    seen_C, accuracy = true_C + predicted_C > 0, right_C.sum() / true_C.sum()
-    values = {
-        "balanced_accuracy": recall_C[true_C > 0].mean(),
-        "accuracy": accuracy,
-        "worst_recall": recall_C[true_C > 0].min(),
-        "macro_precision": precision_C[seen_C].mean(),
-        "macro_recall": recall_C[seen_C].mean(),
-        "macro_f1": f1_C[seen_C].mean(),
-        "weighted_precision": share_C @ precision_C,
-        "weighted_f1": share_C @ f1_C,
-        **dict.fromkeys(EQUAL_TO_ACCURACY, accuracy),
-    }
-    return {name: float(value) for name, value in values.items()}
+    taken for it. There is at least one image. A precision or recall that divides by zero is 0."""
+    return figures_in(Evaluation((), num_classes=len(true_C), counts=(right_C, true_C, predicted_C)))
 
 
 def figures_of(predicted_N: Labels, labels_N: Labels, num_classes: int) -> dict[str, float]:
     """``figures`` from predicted and true classes (N,)."""
-    right_N = labels_N[predicted_N == labels_N]
-    counts = (np.bincount(of_N, minlength=num_classes).astype(float) for of_N in (right_N, labels_N, predicted_N))
-    return figures(*counts)
+    return figures_in(Evaluation(labels_N, predicted=predicted_N, num_classes=num_classes))
+
+
+def figures_in(evaluation: Evaluation) -> dict[str, float]:
+    """Every one of ``FIGURES``."""
+    return {name: figure(evaluation) for name, figure in FIGURES.items()}

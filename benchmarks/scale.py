@@ -38,7 +38,8 @@ import numpy as np
 from hardware import hardware
 from rich.console import Console
 
-from nas.config.recipe import OBJECTIVES, Recipe
+from baselines.figures import FIGURES
+from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig
 from nas.engine.plan import plan_search, start
 from nas.engine.search import run_search
@@ -72,7 +73,7 @@ def settings(strategy: str) -> SearchConfig:
 def result(trial_id: str, score: float) -> TrialResult:
     """A finished trial with figures and a history as long as real ones."""
     rng = np.random.default_rng(int(trial_id))
-    names = [*OBJECTIVES, "loss"]
+    names = [*FIGURES, "loss"]
 
     def figures() -> dict[str, Any]:
         return {**dict(zip(names, rng.random(len(names)).tolist(), strict=True)), "balanced_accuracy": score}

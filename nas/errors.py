@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import re
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from search_spaces.errors import NasctlError, UsageError, nearest
@@ -15,6 +18,7 @@ __all__ = [
     "ExportError",
     "MachineFault",
     "NasctlError",
+    "ObjectiveError",
     "ReplayError",
     "RunError",
     "SearchStopped",
@@ -24,6 +28,7 @@ __all__ = [
     "machine_fault",
     "nearest",
     "out_of_memory",
+    "told",
 ]
 
 Outcome = TypeVar("Outcome")
@@ -51,6 +56,10 @@ class ReplayError(RunError):
 
 class TrialError(NasctlError):
     """A training that cannot go on (the loss is not finite, say); fails its own trial only."""
+
+
+class ObjectiveError(TrialError):
+    """An objective, an author's own, that gave no finite number for a network."""
 
 
 class SearchStopped(NasctlError):
@@ -106,3 +115,16 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in ALLOCATION)
     )
+
+
+def told(error: BaseException, function: object) -> str:
+    """What ``error`` says, with its place: "ValueError: too few (metric.py:12)". The place is the last one in the file
+    of ``function``, an author's own, from which it came; else the last of all."""
+    words = " ".join(traceback.format_exception_only(error)[-1].split())
+    places = traceback.extract_tb(error.__traceback__)
+    inner = inspect.unwrap(getattr(function, "func", function))  # type: ignore[arg-type]
+    if not hasattr(inner, "__code__"):  # an object that is called
+        inner = vars(type(inner)).get("__call__", inner)
+    file = inner.__code__.co_filename if hasattr(inner, "__code__") else ""
+    own = [place for place in places if place.filename == file] or places
+    return f"{words} ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else words

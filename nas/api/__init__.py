@@ -15,6 +15,7 @@ from pathlib import Path
 
 from nas import STARTED
 from nas.config import SearchConfig, StudyRequest, checked, raise_all
+from nas.config.objectives import find_objective
 from nas.config.run import Changes, RunConfig, StudySearch, search_of, too_many_trials
 from nas.engine.duration import timed
 from nas.engine.placement import placed, slots_of
@@ -40,6 +41,7 @@ from nas.runs.folders import (
     versions,
 )
 from nas.runs.hints import RUNS, typed
+from nas.runs.listeners import registered_listeners
 from nas.stopwatch import OFF, Stopwatch
 
 UNCHANGED = Changes()
@@ -142,6 +144,7 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
     values = {**run.config.model_dump(), **different}
     settings = checked(type(run.config), values, faults) or run.config
     attempt(lambda: check_data(run, progress=progress), faults)
+    attempt(lambda: find_objective(run.config.objective), faults)
     threads = _kept_threads(run, settings, changes)
     found = attempt(lambda: plan_slots(settings.device, settings.workers, settings.trials_per_gpu, threads), faults)
     raise_all(faults)
@@ -208,7 +211,7 @@ def _carried_out(opened: OpenRun, listeners: Sequence[Listener]) -> SearchRun | 
     run, log, slots = opened.run, opened.log, opened.slots
     watch = Stopwatch("starting", since=STARTED) if run.config.profile else OFF
     bring_up_to_date(run)
-    told = [keep_files, *listeners]
+    told = [keep_files, *listeners, *registered_listeners()]
     if isinstance(run, StudyRun):
         find = partial(_search_of, run, listeners=listeners)
         return run_study(run, log, slots, told, local_executor(Journal(run, log, listeners)), find=find, watch=watch)

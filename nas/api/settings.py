@@ -16,6 +16,8 @@ from baselines.studies import get_study
 from budgets import LIMITS, Budget, parse_size
 from nas.config import DataConfig, Recipe, SearchConfig, StudyRequest, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
+from nas.config.objectives import settled_objective
+from nas.config.options import settled
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, too_many_trials
@@ -60,6 +62,7 @@ def search_config(flags: Flags) -> SearchConfig:
             "many networks at once. Choose --regularizer none, or --strategy evolution or random."
         )
     values = read_settings(SearchConfig, flags, faults)
+    values["objective"] = _objective(flags, faults)
     values["prune"] = values.get("prune", True)
     if strategy in ONE_SHOT and values.get("trials") is None:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
@@ -123,8 +126,9 @@ def other_faults(flags: Flags, settings: RunConfig | None = None) -> list[str]:
 def study_request(flags: Flags) -> StudyRequest:
     """What is asked for with ``nasctl baseline run``. UsageError with every fault found in the flags."""
     faults: list[str] = []
-    values = {"study": flags.get("study"), "data": data_config(flags, faults)}
-    request = checked(StudyRequest, values | read_settings(StudyRequest, flags, faults), faults)
+    values = {"study": flags.get("study"), **read_settings(StudyRequest, flags, faults)}
+    values |= {"data": data_config(flags, faults), "objective": _objective(flags, faults)}
+    request = checked(StudyRequest, values, faults)
     if request is None:
         attempt(lambda: get_study(flags["study"]), faults)
     raise_all(faults)
@@ -143,7 +147,7 @@ def classical_request(flags: Flags) -> ClassicalRequest:
         for name in given
         if name not in CLASSICAL_FLAGS
     ]
-    values = {"data": data_config(flags, faults), "objective": flags["objective"]}
+    values = {"data": data_config(flags, faults), "objective": _objective(flags, faults)}
     request = checked(ClassicalRequest, values, faults)
     raise_all(faults)
     assert request is not None
@@ -175,7 +179,13 @@ def _strategy(flags: Flags, faults: list[str]) -> str:
                 f"{typed} is about alphas, and random-oneshot has none: leave it out, or choose --strategy darts or "
                 "gumbel-darts."
             )
-    return name
+    return settled("strategy", name)
+
+
+def _objective(flags: Flags, faults: list[str]) -> str | None:
+    """The objective as runs record it; None if it was not given, or there is no such."""
+    text = flags.get("objective")
+    return None if text is None else attempt(lambda: settled_objective(text), faults)
 
 
 def _supernet(flags: Flags, faults: list[str]) -> SupernetConfig:

@@ -17,7 +17,8 @@ from types import MappingProxyType
 
 from baselines import classical
 from nas.api.keywords import SWITCHES
-from nas.config.recipe import OBJECTIVES, RECIPES, Recipe
+from nas.config.objectives import OBJECTIVES
+from nas.config.recipe import RECIPES, Recipe
 from nas.config.recipe_rules import known_names
 from nas.errors import DataError, NasctlError, UsageError
 from nas.strategies.registry import STRATEGIES

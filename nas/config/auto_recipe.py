@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from nas.config.objectives import is_balanced
 from nas.config.recipe import Recipe
 from nas.config.recipe_rules import CORRECTING, described_name
 
 AUTO = "auto"
-BALANCED = ("balanced_accuracy", "macro_f1", "worst_recall")  # the objectives that count all classes alike
 UNEVEN = 1.5  # times the images of the smallest class that the largest must have to be called an imbalance
 
 # Epochs and batch, from trainings of random networks on sets of 143 to 13,000 images (docs/recipes.md): up to about
@@ -34,7 +34,7 @@ def settled(recipe: Recipe, counts: Sequence[int], objective: str) -> tuple[Reci
         changes["batch_size"] = min(LARGE_BATCH if seen >= LARGE_SET else SMALL_BATCH, max(2, seen))
     sentence = ""
     if recipe.name == AUTO:
-        if is_imbalanced(counts) and objective in BALANCED:
+        if is_imbalanced(counts) and is_balanced(objective):
             changes["prior_tau"] = 1.0
             sentence = f"classes are uneven, {_ratio(counts)}: training adds their log prior to the logits"
         changes["name"] = described_name(recipe.model_copy(update=changes))
@@ -52,7 +52,7 @@ def default_epochs(num_images: int) -> int:
 def contradiction(recipe: Recipe, counts: Sequence[int], objective: str) -> str:
     """A warning if a recipe and the objective weigh the classes of an imbalanced set differently, else nothing."""
     words = objective.replace("_", " ")
-    if objective in BALANCED and not meets_imbalance(recipe):
+    if is_balanced(objective) and not meets_imbalance(recipe):
         return (
             f"{recipe.name} learns uneven classes ({_ratio(counts)}) as often as they come, but {words} counts all "
             "alike: so does --recipe auto"

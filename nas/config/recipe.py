@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from nas.config.options import settled
 from nas.config.settings import Setting
 from search_spaces.registry import Registry
-
-# What a search may maximize, of the figures of ``nas.training.metrics``; here, so that checking needs no torch.
-Objective = Literal[
-    "balanced_accuracy", "accuracy", "worst_recall", "macro_precision", "macro_recall", "macro_f1",
-    "weighted_precision", "weighted_recall", "weighted_f1", "micro_precision", "micro_recall", "micro_f1",
-]  # fmt: skip
-OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
 Figures = dict[str, float | list[float] | list[list[int]]]
 """Of a network on a split: scalars, lists by class, the confusion matrix."""
@@ -88,14 +82,14 @@ class Recipe(BaseModel):
     oversampled_share: Annotated[
         float, Setting("Share of the filled-up images that an epoch sees. [default: 0.5]", "X", is_method=True)
     ] = Field(default=0.5, gt=0, le=1)
-    sampler: Annotated[
-        Literal["uniform", "class-balanced"],
+    sampler: Annotated[  # of ``nas.training.sampling``
+        str,
         Setting(
             "uniform, or class-balanced: draw every class equally often. [default: uniform]", "NAME", is_method=True
         ),
     ] = "uniform"
-    mixing: Annotated[
-        Literal["none", "mixup", "class-aware-mixup"],
+    mixing: Annotated[  # of ``nas.training.mixing``
+        str,
         Setting(
             "Mix pairs of images: none, mixup or class-aware-mixup. [default: none]",
             "NAME",
@@ -139,6 +133,12 @@ class Recipe(BaseModel):
     cutout: Annotated[
         float, Setting("Side of a square erased from each image in training, as a share. [default: 0]", "X")
     ] = Field(default=0.0, ge=0, lt=1)
+
+    @field_validator("loss", "regularizer", "oversampling", "sampler", "mixing")
+    @classmethod
+    def _in_one_form(cls, text: str, info: ValidationInfo) -> str:
+        """Equal choices are equal texts: "mse:reduction=sum"."""
+        return settled(str(info.field_name), text)
 
 
 def default_batch_size(num_images: int) -> int:

@@ -7,8 +7,8 @@ together.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import get_args
 
+from nas.config.options import base_name, declared, option_faults
 from nas.config.recipe import RECIPES, Recipe
 from nas.config.settings import settings_of
 from nas.errors import nearest
@@ -29,8 +29,8 @@ LOSS_SETTINGS: dict[str, tuple[str, ...]] = {  # the fields of a recipe that a l
 }
 OVERSAMPLERS = ("none", "random", "augment", "smote", "borderline-smote")
 REGULARIZERS = ("none", "l2-norms", "soft-orthogonality", "srip", "orthogonal-convolution")
-SAMPLERS: tuple[str, ...] = get_args(Recipe.model_fields["sampler"].annotation)
-MIXINGS: tuple[str, ...] = get_args(Recipe.model_fields["mixing"].annotation)
+SAMPLERS = ("uniform", "class-balanced")
+MIXINGS = ("none", "mixup", "class-aware-mixup")
 # Losses that correct for the frequency of classes; without a difference in frequency they are the other loss.
 CORRECTING = {
     "weighted-ce": "ce", "cb-ce": "ce", "cb-focal": "focal", "balanced-softmax": "ce", "logit-adjustment": "ce",
@@ -47,17 +47,21 @@ def flag(setting: str) -> str:
 
 
 def known_names(setting: str) -> Collection[str]:
-    """What a setting that is chosen by name may be; empty for any other setting."""
+    """What a setting that is chosen by name may be, with what was registered; empty for any other setting."""
+    tables: dict[str, Collection[str]]
     tables = {"loss": LOSS_SETTINGS, "regularizer": REGULARIZERS, "sampler": SAMPLERS, "mixing": MIXINGS}
     tables["oversampling"] = OVERSAMPLERS
-    return tables.get(setting, ())
+    return list(dict.fromkeys([*tables[setting], *declared(setting)])) if setting in tables else []
 
 
 def check_name(setting: str, name: str) -> list[str]:
-    """A sentence with the nearest name if ``setting`` is chosen by name and there is no such one."""
+    """A sentence with the nearest name if ``setting`` is chosen by name and there is no such one; what is wrong with
+    its options, "mse:reduction=sum"."""
     known = known_names(setting)
-    if not known or name in known:
+    if not known:
         return []
+    if base_name(name) in known:
+        return option_faults(setting, name)
     return [f"There is no {setting} {name!r}.{nearest(name, list(known))} {flag(setting)}: {', '.join(known)}."]
 
 
@@ -72,7 +76,8 @@ def check_together(recipe: Recipe, typed: Collection[str]) -> list[str]:
 def _ignored(recipe: Recipe, typed: Collection[str]) -> list[str]:
     faults = []
     of_losses = {setting for settings in LOSS_SETTINGS.values() for setting in settings}
-    for setting in sorted(of_losses.intersection(typed) - set(LOSS_SETTINGS[recipe.loss])):
+    known = set(LOSS_SETTINGS.get(recipe.loss, of_losses))  # a plug-in's loss may read any
+    for setting in sorted(of_losses.intersection(typed) - known):
         if setting == "beta" and recipe.deferred_reweighting is not None:
             continue
         using = [name for name, settings in LOSS_SETTINGS.items() if setting in settings]

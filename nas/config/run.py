@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from budgets import Budget, parse_size
 from nas.config.data import DataConfig
-from nas.config.recipe import Objective, Recipe, named_recipe
+from nas.config.objectives import DEFAULT
+from nas.config.recipe import Recipe, named_recipe
 from nas.config.settings import Setting, duration
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -81,9 +82,9 @@ class RunConfig(BaseModel):
     seed: Annotated[int, Setting("Of strategy and trainings; splits do not depend on it. [default: 0]", "N")] = Field(
         default=0, ge=0, lt=2**32
     )  # what numpy's generators take
-    objective: Annotated[Objective, Setting("What ranks trials. [default: balanced_accuracy]", "NAME")] = (
-        "balanced_accuracy"
-    )
+    objective: Annotated[  # of ``nas.config.objectives``, with options: plans check it
+        str, Setting("What ranks trials. [default: balanced_accuracy]", "NAME")
+    ] = DEFAULT
     profile: Annotated[bool, PROFILE] = False
 
 

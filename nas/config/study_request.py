@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from nas.config.data import DataConfig
-from nas.config.recipe import Objective
+from nas.config.objectives import DEFAULT
 from nas.config.run import PROFILE, Device, Threads
 from nas.config.settings import Setting, duration
 
@@ -97,9 +97,9 @@ class StudyRequest(BaseModel):
     search_trials: Annotated[int | None, Setting("Trials of each search that a study makes. [default: 12]", "N")] = (
         Field(default=None, ge=1)
     )
-    objective: Annotated[Objective, Setting("What keeps the best epoch. [default: balanced_accuracy]", "NAME")] = (
-        "balanced_accuracy"
-    )
+    objective: Annotated[  # of ``nas.config.objectives``, with options
+        str, Setting("What keeps the best epoch. [default: balanced_accuracy]", "NAME")
+    ] = DEFAULT
     seed: Annotated[int, Setting("That the others are derived from. [default: 0]", "N")] = Field(
         default=0, ge=0, lt=2**32
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from nas.config.auto_recipe import MOST_EPOCHS
+from nas.config.objectives import lengthens_by
 from nas.engine.advice import without_a_confirmation, without_a_trial
 from nas.engine.runner import TrialRunner
 from nas.engine.trial_loop import submission
@@ -44,14 +46,17 @@ def _confirmations(run: SearchRun, best: Sequence[TrialRecord], seeds: Iterable[
 
 def lengthened(run: SearchRun, best: Sequence[TrialRecord]) -> ConfirmationLengthened | None:
     """That confirmations are to train twice as long, since their first seeds gained by it over the trainings before
-    them: the mean objective on select rose by more than its standard error. None: it did not."""
+    them: the mean objective on select rose by more than its standard error. None: it did not.
+
+    Of an objective that is no figure of every evaluation the error is not known: then balanced accuracy decides."""
     seed, trials = run.seeds_to_confirm[0], run.trials
     ids = [(trial.id if seed == 1 else f"{trial.id}.{seed - 1}", f"{trial.id}.{seed}") for trial in best]
     ended = [pair for pair in ids if all(id in trials and trials[id].status == "finished" for id in pair)]
     if not ended:
         return None
     shorter, longer = ([trials[id].metrics["select"] for id in column] for column in zip(*ended, strict=True))
-    before, after = (float(np.mean([each[run.config.objective] for each in column])) for column in (shorter, longer))
+    figure = lengthens_by(run.config.objective)
+    before, after = (float(np.mean([each[figure] for each in column])) for column in (shorter, longer))
     recall_C = np.mean([each["recall_by_class"] for each in longer], axis=0)
     noise = standard_error(recall_C, np.array(run.facts.counts["select"], float))
     if after - before <= noise:
@@ -82,8 +87,14 @@ def choose_winner(run: SearchRun, runner: TrialRunner) -> None:
     if candidates:
         winner = max(candidates, key=lambda trial: (len(run.confirmations(trial.id)), mean_score(run, trial)))
         repetitions = run.confirmations(winner.id)
-    chosen = max(repetitions, key=lambda trial: trial.score(run.config.objective) or 0.0)
+    chosen = max(repetitions, key=lambda trial: _score(trial, run.config.objective))
     runner.journal.append(WinnerChosen(winner.id, chosen.id, runner.score_on_test(repetitions)))
+
+
+def _score(trial: TrialRecord, objective: str) -> float:
+    """Of a trial that finished; it may be below 0."""
+    score = trial.score(objective)
+    return -math.inf if score is None else score
 
 
 def mean_score(run: SearchRun, trial: TrialRecord) -> float:

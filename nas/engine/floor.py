@@ -7,13 +7,18 @@ has low priority, it may hold the interpreter's lock, and the search would wait 
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import multiprocessing
 import os
+import secrets
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,13 +26,15 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from baselines.classical import VERSION, ClassicalScores, Images, classical_scores
+from baselines.figures import FIGURES
 from nas.autotune.cache import Cache
 from nas.config import DataConfig
-from nas.config.recipe import Objective
+from nas.config.objectives import DEFAULT, OBJECTIVES, lacking, measure
+from nas.config.options import base_name
 from nas.data import Dataset, open_data
 from nas.data.cache import cache_root
 from nas.data.dataset import Split, SplitName
-from nas.errors import MachineFault, machine_fault, out_of_memory
+from nas.errors import MachineFault, ObjectiveError, UsageError, machine_fault, out_of_memory
 from nas.executors import WorkerSlot
 from nas.executors.devices import worker_environment
 from nas.executors.fork_server import inherited
@@ -80,7 +87,7 @@ class ClassicalRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: DataConfig = DataConfig()
-    objective: Objective = "balanced_accuracy"
+    objective: str = DEFAULT
 
 
 @contextmanager
@@ -90,6 +97,10 @@ def floor_beside(run: SearchRun) -> Iterator[Floor | None]:
     config = run.config
     if not config.floor or not _is_due(run):
         yield None
+        return
+    if why := lacking(config.objective):
+        without = Noted(f"{NONE}{why}.")
+        yield lambda: without
         return
     known = recall(config.data, run.facts.data_key, config.objective)
     if known is not None:
@@ -105,7 +116,11 @@ def floor_beside(run: SearchRun) -> Iterator[Floor | None]:
 
 
 def classical_floor(dataset: Dataset, data: DataConfig, objective: str) -> ClassicalScores:
-    """The scores of classical methods on the splits of ``dataset``, which ``data`` describes; kept once computed."""
+    """The scores of classical methods on the splits of ``dataset``, which ``data`` describes; kept once computed.
+
+    UsageError for an objective that they cannot be chosen by, since it needs logits, say."""
+    if why := lacking(objective):
+        raise UsageError(f"{why[0].upper()}{why[1:]}: choose another --objective.")
     known = recall(data, dataset.key, objective)
     if known is not None:
         return known
@@ -116,7 +131,8 @@ def classical_floor(dataset: Dataset, data: DataConfig, objective: str) -> Class
     # Threads that wait by spinning would cost others four times this.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, about methods that nobody chose
-        scores = classical_scores(train, rank, test, len(dataset.classes), objective=objective)
+        own = None if objective in FIGURES else partial(measure, objective)
+        scores = classical_scores(train, rank, test, len(dataset.classes), objective=objective, measure=own)
     _cache(data).add(_facts(dataset.key, objective), asdict(scores))
     return scores
 
@@ -149,7 +165,17 @@ def _cache(data: DataConfig) -> Cache:
 
 
 def _facts(data_key: str, objective: str) -> dict[str, object]:
-    return {"data": data_key, "objective": objective, "version": VERSION}
+    facts: dict[str, object] = {"data": data_key, "objective": objective, "version": VERSION}
+    return facts if objective in FIGURES else facts | {"file": _file_of(objective)}
+
+
+def _file_of(objective: str) -> str:
+    """A hash of the file that an author's own objective is written in: other lines may mean other scores."""
+    try:
+        path = inspect.getsourcefile(inspect.unwrap(OBJECTIVES.find(base_name(objective)).compute))
+        return hashlib.sha256(Path(path or "").read_bytes()).hexdigest()
+    except (OSError, TypeError):  # it was typed, say: nothing is kept that is found again
+        return secrets.token_hex()
 
 
 @dataclass(frozen=True)
@@ -246,4 +272,5 @@ def _compute(
         channel.send(classical_floor(dataset, data, objective) if dataset.key == data_key else changed)
     except Exception as error:  # whatever it is, the search goes on without a floor
         fault = "its process ran out of memory" if out_of_memory(error) else machine_fault(error)
-        channel.send(Hindered(fault) if fault else f"{type(error).__name__}: {error}")
+        why = str(error) if isinstance(error, ObjectiveError) else f"{type(error).__name__}: {error}"
+        channel.send(Hindered(fault) if fault else why.rstrip("."))

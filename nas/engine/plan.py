@@ -12,6 +12,7 @@ from nas.autotune import Placement
 from nas.config import DataConfig, Recipe, SearchConfig
 from nas.config.auto_recipe import LEAST_EPOCHS, settled
 from nas.config.data import FOREIGN
+from nas.config.objectives import settled_objective
 from nas.data import Dataset, open_data
 from nas.data.mirrors import mirroring
 from nas.errors import RunError, UsageError, attempt
@@ -52,20 +53,21 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     faults: list[str] = []
     space = attempt(lambda: restricted(get_space(config.space), config.restrict), faults)
     attempt(lambda: get_strategy(config.strategy), faults)
+    objective = attempt(lambda: settled_objective(config.objective), faults)
     slots = attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu, config.threads), faults)
     data = attempt(lambda: open_data(config.data, progress=progress), faults)
     task = attempt(lambda: Task(data.input_shape, len(data.classes)), faults) if data else None
     fitted = attempt(lambda: settle(space, task, config.budget), faults) if space and task else None
     if faults:
         raise UsageError(*faults)
-    assert space and task and fitted and slots and data
+    assert space and task and fitted and slots and data and objective
     budget, note = fitted
-    recipe, recipe_note = settled(config.recipe, list(map(int, data.counts["train"])), config.objective)
+    recipe, recipe_note = settled(config.recipe, list(map(int, data.counts["train"])), objective)
     (recipe,), why_mirrored = mirrored_or_not([recipe], data, config.data)
     told = "epochs" in config.recipe.model_fields_set
     is_open = not told and config.confirm_epochs is None and config.time_limit is None
     lengthen = is_open and config.confirm > 0 and recipe.epochs > LEAST_EPOCHS
-    config = config.model_copy(update={"recipe": recipe, "lengthen": lengthen})
+    config = config.model_copy(update={"recipe": recipe, "lengthen": lengthen, "objective": objective})
     if not told:
         config = config.with_length(config.confirm_epochs or recipe.epochs)
     if config.one_shot:

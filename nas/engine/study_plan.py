@@ -11,6 +11,7 @@ from baselines.registry import SMALL
 from baselines.studies import STUDIES, Member, Study, get_members, get_study
 from budgets import cost_of
 from nas.config import DataConfig, Recipe, StudyConfig, StudyRequest, auto_recipe, checked, raise_all
+from nas.config.objectives import settled_objective
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
@@ -78,6 +79,7 @@ def plan_study(
     slots = attempt(
         lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), faults
     )
+    objective = attempt(lambda: settled_objective(request.objective), faults)
     data_settings = _data(request, asked, faults)
     data = attempt(lambda: open_data(data_settings, progress=progress), faults) if data_settings else None
     faults += _as_published_faults(request, asked, data)
@@ -97,7 +99,7 @@ def plan_study(
         members=tuple(member for member in settled if member.chosen != "found"),
         seeds=request.seeds or study.seeds,
         searches=searches_of(settled, asked.members, task),
-        **request.model_dump(include=set(RUN_SETTINGS)),
+        **request.model_dump(include=set(RUN_SETTINGS)) | {"objective": objective},
         **request.model_dump(include=set(SEARCH_SETTINGS), exclude_none=True),
     )
     facts = StudyFacts(

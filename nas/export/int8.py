@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-import torch
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from baselines.evaluation import Evaluation, NotGiven
+from nas.config.objectives import measure
 from nas.data import Dataset
 from nas.data.dataset import SplitName
 from nas.errors import ExportError, UsageError
 from nas.export.formats import exporting, finish_one_image
 from nas.export.request import ExportRequest, Quantized
-from nas.training.metrics import classification_figures
 
 FILE = "model.int8.onnx"
 METHOD = "min-max"  # over all images, the range of values; see the table in benchmarks/RESULTS.md
@@ -173,12 +173,12 @@ def compare(request: ExportRequest, name: SplitName, first: OneByOne, second: On
     batches = (request.normalized(pixels) for pixels, _ in split.batches(CHUNK))
     answers = [[file.logits(images) for file in (first, second)] for images in batches]
     one, two = (np.concatenate(logits) for logits in zip(*answers, strict=True))
-    labels = torch.from_numpy(split.labels)
-    scores = []
-    for logits in (one, two):
-        figures = classification_figures(torch.from_numpy(logits.argmax(axis=1)), labels, request.num_classes)
-        score = figures[request.objective]
-        assert isinstance(score, float)
-        scores.append(score)
+    try:
+        scores = [measure(request.objective, Evaluation(split.labels, logits)) for logits in (one, two)]
+    except NotGiven as lack:
+        raise UsageError(
+            f"--int8 judges the network by the objective of its search, {request.objective}, which needs {lack.array}: "
+            "an ONNX file gives logits alone. Leave out --int8."
+        ) from lack
     error = float(np.sqrt(np.mean((two - one) ** 2) / np.mean(one**2)))
     return Compared(scores[0], scores[1], float((one.argmax(axis=1) == two.argmax(axis=1)).mean()), error)

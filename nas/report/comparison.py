@@ -124,20 +124,20 @@ def compare(sides: Sequence[Named]) -> Comparison:
     faults = [_other_data(first.run, run) for run in runs if run.facts.data_key != first.run.facts.data_key]
     if not isinstance(first.run, SearchRun):
         attempt(lambda: find_member(as_study(first.run), first.part), faults)  # one alone can be the first
-    found = [(side, row) for side in sides for row in attempt(partial(_rows, side), faults) or []]
+    objective = first.run.config.objective
+    found = [(side, row) for side in sides for row in attempt(partial(_rows, side, objective), faults) or []]
     raise_all(faults)
     # Who is named twice is one row: a member, and beside it its whole study.
     row, *others = {(side.run.folder.resolve(), row.name): row for side, row in found}.values()
     if not others:
         raise UsageError(f"{first.text} would be compared with itself alone: name another run, or RUN:MEMBER.")
-    objective = first.run.config.objective
     return Comparison(
         run=first.run.name,
         objective=objective,
         data=SharedData(first.run.facts.data_name, first.run.facts.data_key),
         first=row,
         others=tuple(Compared(one, paired(row.test[objective].values, one.test[objective].values)) for one in others),
-        floor=next((run.floor for run in runs if isinstance(run, SearchRun) and run.floor), None),
+        floor=next((floor for run in runs if (floor := _floor(run)) and objective in floor.test), None),
         compute=tuple(dict.fromkeys(_compute(side) for side in sides)),
     )
 
@@ -205,6 +205,10 @@ def draw(comparison: Comparison, path: Path) -> Path:
     return path
 
 
+def _floor(run: Run) -> FloorMeasured | None:
+    return run.floor if isinstance(run, SearchRun) else None
+
+
 def _fault(run: Run) -> str | None:
     if not isinstance(run, SearchRun):
         if as_study(run).config.as_published:
@@ -228,7 +232,7 @@ def _other_data(first: Run, run: Run) -> str:
     )
 
 
-def _rows(side: Named) -> Sequence[WinnerRow | BaselineRow]:
+def _rows(side: Named, objective: str) -> Sequence[WinnerRow | BaselineRow]:
     """A search's winner; of a baseline run the member that is named, or every one with a finished training.
 
     UsageError if what is named has no figures on test over seeds.
@@ -237,7 +241,7 @@ def _rows(side: Named) -> Sequence[WinnerRow | BaselineRow]:
         raise UsageError(fault)
     if isinstance(side.run, SearchRun):
         _require_winner(side.run, side.part)
-        return [_winner_row(side.run)]
+        return [_winner_row(side.run, objective)]
     study = as_study(side.run)
     names = [member.name for member in study.config.members]
     if side.part is not None:
@@ -246,7 +250,7 @@ def _rows(side: Named) -> Sequence[WinnerRow | BaselineRow]:
             raise UsageError(f"{side.text} is one training: name the member, with all its seeds: {study.name}:"
                              f"{member.name}.")  # fmt: skip
         names = [member.name]
-    rows = [BaselineRow(run=study.name, **vars(member_row(study, name))) for name in names]
+    rows = [BaselineRow(run=study.name, **vars(member_row(study, name, objective))) for name in names]
     if not any(row.seeds for row in rows):
         raise UsageError(f"{side.text} has no finished training yet.")
     return [row for row in rows if row.seeds]
@@ -267,7 +271,7 @@ def _require_winner(run: SearchRun, trial_id: str | None) -> None:
     )
 
 
-def _winner_row(run: SearchRun) -> WinnerRow:
+def _winner_row(run: SearchRun, objective: str) -> WinnerRow:
     assert run.winner
     trial, test = run.trials[run.winner.trial], run.winner.test
     return WinnerRow(
@@ -280,7 +284,7 @@ def _winner_row(run: SearchRun) -> WinnerRow:
         macs=trial.cost.macs,
         recipe=run.recipe(run.winner.weights),
         seeds=len(test),
-        test=spreads([test[trial_id] for trial_id in sorted(test, key=seed_number)]),
+        test=spreads([test[trial_id] for trial_id in sorted(test, key=seed_number)], objective),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from nas.config.objectives import lengthens_by
 from nas.report.supernet_lines import begin_line, candidates_line, epoch_line, learning, progress_line, sizes
 from nas.runs import Run, SearchRun, StudyRun, TrialRecord, as_search, as_study
 from nas.runs.events import (
@@ -200,7 +201,7 @@ def search_line(run: StudyRun, name: str) -> str:
 def lengthened_line(run: SearchRun, event: ConfirmationLengthened) -> str:
     """Why confirmations train longer than was said."""
     scored = ", ".join(f"{score:.3f} after {epochs} epochs" for epochs, score in event.scored)
-    words = run.config.objective.replace("_", " ")
+    words = lengthens_by(run.config.objective).replace("_", " ")
     return f"longer    {words} of the best on select: {scored}; so confirmations train {event.epochs}"
 
 

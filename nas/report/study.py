@@ -49,7 +49,7 @@ class MemberRow:
     macs: int
     recipe: Recipe
     seeds: int  # that finished
-    test: dict[str, Spread]  # by the names in ``REPORTED``, shares of 1 on the test split
+    test: dict[str, Spread]  # by the names in ``REPORTED`` and the objective's, shares of 1 on the test split
     validation: dict[str, Spread]  # the same on rank; empty where no images are held out
     split_after_oversampling: bool  # so that figures on select and rank are not honest
     published_accuracy: float | None  # a share of 1
@@ -160,10 +160,12 @@ def validation_note(config: StudyConfig) -> str | None:
     )
 
 
-def member_row(run: StudyRun, name: str) -> MemberRow:
-    """The row of the member called ``name``, over those of its trainings that finished."""
+def member_row(run: StudyRun, name: str, objective: str | None = None) -> MemberRow:
+    """The row of the member called ``name``, over those of its trainings that finished; with another run's
+    ``objective``, where it is set beside that run."""
     member, facts = run.config.member(name), run.facts.members[name]
-    trials = finished(run, name)
+    trials, objective = finished(run, name), objective or run.config.objective
+    of_rank = [trial.metrics["rank"] for trial in trials]
     return MemberRow(
         name=name,
         label=member.label,
@@ -173,8 +175,8 @@ def member_row(run: StudyRun, name: str) -> MemberRow:
         macs=facts.cost.macs,
         recipe=member.recipe,
         seeds=len(trials),
-        test=spreads([trial.metrics["test"] for trial in trials]),
-        validation=spreads([trial.metrics["rank"] for trial in trials]) if run.config.data.hold_out else {},
+        test=spreads([trial.metrics["test"] for trial in trials], objective),
+        validation=spreads(of_rank, objective) if run.config.data.hold_out else {},
         split_after_oversampling=run.config.oversamples_first(name),
         published_accuracy=_published(member),
         reported=member.reported,
@@ -203,10 +205,11 @@ def scalar(figures: Figures, name: str) -> float:
     return float(figure)
 
 
-def spreads(figures: Sequence[Figures]) -> dict[str, Spread]:
-    """Every reported figure over seeds, from the figures of each on one split."""
-    # Runs begun before a figure was recorded have none.
-    return {name: Spread.of([scalar(one, name) for one in figures if name in one]) for name in REPORTED}
+def spreads(figures: Sequence[Figures], objective: str) -> dict[str, Spread]:
+    """Every reported figure and the objective over seeds, from the figures of each on one split."""
+    # Runs begun before a figure was recorded, or ranked by another objective, have none.
+    names = dict.fromkeys((*REPORTED, objective))
+    return {name: Spread.of([scalar(one, name) for one in figures if name in one]) for name in names}
 
 
 def agreement(accuracies: Sequence[tuple[float | None, float | None]]) -> Agreement | None:

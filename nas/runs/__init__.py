@@ -5,7 +5,8 @@ The types of events are in ``nas.runs.events``.
 
 from nas.runs.fold import as_search, as_study
 from nas.runs.folders import load_run, load_search
-from nas.runs.journal import Journal, Listener
+from nas.runs.journal import Journal
+from nas.runs.listeners import Listener, register_listener
 from nas.runs.log import EventLog, LogEntry
 from nas.runs.run import Run, SearchRun
 from nas.runs.study_run import StudyRun
@@ -24,4 +25,5 @@ __all__ = [
     "as_study",
     "load_run",
     "load_search",
+    "register_listener",
 ]

@@ -224,7 +224,7 @@ class ConfirmationLengthened(Event):
     """The best gained from a longer training: from now on confirmations train for ``epochs``."""
 
     epochs: int
-    scored: list[tuple[int, float]]  # epochs, and the mean objective on select of the best after so many
+    scored: list[tuple[int, float]]  # epochs, and the mean ``lengthens_by`` on select of the best after so many
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from nas.errors import told
 from nas.runs.events import Event, Noted
+from nas.runs.listeners import Guest, Listener
 from nas.runs.log import EventLog
 from nas.runs.run import Run
 from nas.stopwatch import OFF, Watch
-
-Listener = Callable[[Event, Run], None]
-"""Told of every event right after it is recorded, with the run as it then stands."""
 
 KindOfRun = TypeVar("KindOfRun", bound=Run)
 
 
 class Journal(Generic[KindOfRun]):
-    """The events of one run from now on. Owns nothing: the log belongs to the caller."""
+    """The events of one run from now on. Owns nothing: the log belongs to the caller.
+
+    What our own listeners raise passes through: a full disk, say, ends the run. What a ``Guest`` raises, unless it is
+    KeyboardInterrupt, is noted once for each place that it comes from, and the run goes on.
+    """
 
     def __init__(
         self, run: KindOfRun, log: EventLog, listeners: Sequence[Listener] = (), *, watch: Watch = OFF
     ) -> None:
         self.run, self.log, self.listeners, self.watch = run, log, listeners, watch
+        self._noted: set[tuple[str, str, str]] = set()  # of guests: name, kind of error, place
 
     def append(self, event: Event) -> None:
         """Record an event. RunError if the disk refuses; nothing has happened then."""
         with self.watch.span("recording"):
             self.run.apply(self.log.append(event))
-            for listener in self.listeners:
-                listener(event, self.run)
+            faults = self._told(event)
+        for fault in faults:
+            self.note(fault)
 
     def tell(self, event: Event) -> None:
         """Let listeners know of something that is not recorded."""
-        for listener in self.listeners:
-            listener(event, self.run)
+        for fault in self._told(event):
+            self.note(fault)
 
     def note(self, text: str) -> None:
         """Record something that the user should know, once."""
         if text not in self.run.notes:
             self.append(Noted(text))
+
+    def _told(self, event: Event) -> list[str]:
+        """Tell every listener; what was new in what went wrong with guests."""
+        faults = []
+        for listener in self.listeners:
+            if not isinstance(listener, Guest):
+                listener(event, self.run)
+                continue
+            try:
+                listener(event, self.run)
+            except Exception as error:
+                place = told(error, listener.listener).rpartition("(")[2]
+                if (known := (listener.name, type(error).__name__, place)) not in self._noted:
+                    self._noted.add(known)
+                    faults.append(listener.fault(error))
+        return faults

@@ -30,8 +30,9 @@ Curve = Sequence[float]  # the best so far after each epoch; never falls
 
 
 def floor(curves: Sequence[Curve], epochs: int) -> tuple[float, ...]:
-    """What a trial must have reached after each of its ``epochs``, given the curves of the trials before it; 0 where
-    it goes on with anything, as after the last epoch. Empty if they are too few.
+    """What a trial must have reached after each of its ``epochs``, given the curves of the trials before it; 0, or -inf
+    of an objective that may be below 0, where it goes on with anything, as after the last epoch. Empty if they are too
+    few.
 
     A curve that ends early counts with its last value from there on. So the median stays what it was with all
     trials trained to the end, as long as those that were stopped had stayed below it; the median of the others
@@ -40,12 +41,13 @@ def floor(curves: Sequence[Curve], epochs: int) -> tuple[float, ...]:
     curves = [curve for curve in curves if curve]
     if len(curves) < LEAST_TRIALS:
         return ()
-    least = [0.0] * epochs
+    anything = 0.0 if all(curve[0] >= 0 for curve in curves) else -math.inf
+    least = [anything] * epochs
     for epoch in range(max(LEAST_EPOCHS, math.ceil(BEGIN * epochs)), epochs):
         bests = [curve[min(epoch, len(curve)) - 1] for curve in curves]
         progress = min(1.0, (epoch / epochs - BEGIN) / (FULL - BEGIN))
         share = FIRST_SHARE + (FULL_SHARE - FIRST_SHARE) * progress
-        least[epoch - 1] = max(0.0, float(np.quantile(bests, share)) - CLEAR)
+        least[epoch - 1] = max(anything, float(np.quantile(bests, share)) - CLEAR)
     return tuple(least)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nas.config.options import base_name, bound, declare, option_faults
 from nas.config.run import ONE_SHOT
+from nas.errors import UsageError
 from nas.runs import Journal, SearchRun
 from nas.runs.events import SupernetProgress
 from nas.strategies.base import Driven, Proposal, Strategy
 from search_spaces.registry import Registry
 
-MakeStrategy = Callable[[SearchRun], Strategy]
+MakeStrategy = Callable[..., Strategy]  # of a SearchRun, and options by name
 Prepare = Callable[[Journal[SearchRun], str, int | None], None]
 
 
@@ -32,18 +34,24 @@ STRATEGIES: Registry[StrategyKind] = Registry("strategy", "Strategies")
 
 
 def register_strategy(name: str, *, prepare: Prepare = _nothing) -> Callable[[MakeStrategy], MakeStrategy]:
-    """Make a strategy known as ``name``; ValueError if the name is taken."""
+    """Make a strategy known as ``name``; ValueError if the name is taken.
+
+    Parameters after the run are options: ``--strategy annealing:heat=0.2``."""
 
     def register(make: MakeStrategy) -> MakeStrategy:
         STRATEGIES.add(name, StrategyKind(make, prepare))
+        declare("strategy", name, make, 1)
         return make
 
     return register
 
 
 def get_strategy(name: str) -> StrategyKind:
-    """The strategy called ``name``; UsageError names the nearest one."""
-    return STRATEGIES.find(name)
+    """The strategy called ``name``, its options bound; UsageError names the nearest one."""
+    found = STRATEGIES.find(base_name(name))
+    if faults := option_faults("strategy", name):
+        raise UsageError(*faults)
+    return replace(found, make=bound("strategy", name, found.make, 1))
 
 
 def _import_nni(journal: Journal[SearchRun], device: str, threads: int | None) -> None:

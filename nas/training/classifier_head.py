@@ -86,13 +86,16 @@ class Classifier:
         return logits_NC
 
 
-def last_linear(model: nn.Module, num_classes: int) -> tuple[str, nn.Linear]:
-    """Name and module of the layer that gives the logits; TrialError if the last linear layer does not."""
+CHANGED = "the recipe changes how the last layer gives logits"
+
+
+def last_linear(model: nn.Module, num_classes: int, what: str = CHANGED) -> tuple[str, nn.Linear]:
+    """Name and module of the layer that gives the logits; TrialError if the last linear layer does not. ``what`` is
+    done with it, in words."""
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not layers or layers[-1][1].out_features != num_classes:
         raise TrialError(
-            f"the recipe changes how the last layer gives logits, which must be a linear layer with {num_classes} "
-            "outputs, and the network does not end in one"
+            f"{what}, which must be a linear layer with {num_classes} outputs, and the network does not end in one"
         )
     return layers[-1]
 

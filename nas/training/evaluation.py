@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from nas.config.objectives import DEFAULT
 from nas.config.recipe import Figures
 from nas.errors import TrialError
 from nas.training.metrics import evaluate
@@ -24,12 +25,13 @@ def evaluate_split(
     device: torch.device | str,
     batch_size: int | None = None,
     confusion: bool = False,
+    objective: str = DEFAULT,
 ) -> Figures:
     """The figures of ``model`` on a split, which is read a batch at a time (see ``nas.training.metrics.evaluate``)."""
     images = cast(Tensor, split)  # all that is asked of the images is their number, and slices of them
     return evaluate(
         model, images, split.labels, normalization, num_classes=num_classes, device=device, batch_size=batch_size,
-        confusion=confusion,
+        confusion=confusion, objective=objective,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from baselines.figures import EQUAL_TO_ACCURACY
 from nas.config import Recipe
+from nas.config.objectives import DEFAULT
 from nas.config.recipe import Figures
 from nas.stopwatch import OFF, Watch
 from nas.training.classifier_head import Classifier
@@ -50,7 +51,7 @@ def train(
     num_classes: int,
     device: torch.device | str,
     seed: int,
-    objective: str = "balanced_accuracy",
+    objective: str = DEFAULT,
     synthetic: TensorSplit | None = None,
     execution: Execution | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
@@ -61,12 +62,12 @@ def train(
 
     ``synthetic`` is what an oversampler adds to ``train_split``; each epoch then sees a random
     ``recipe.oversampled_share`` of both together, while the normalization comes from ``train_split`` alone.
-    ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's
-    penalty), learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar of
+    ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
+    learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar of
     ``nas.training.metrics.evaluate`` (see ``_on_select``). The training stops early after ``recipe.patience`` epochs
     without a lower select_loss, and when it falls below ``threshold`` (see ``early_stopping``). With ``keep_epoch``
     "last" the last trained epoch is kept instead of the best. The weights that are kept need nothing of the recipe.
-    TrialError if a loss is not finite. Equal seeds, equal bits on a CPU with equal threads.
+    TrialError if a loss or the objective is not finite. Equal seeds, equal bits on a CPU with equal threads.
     """
     device = torch.device(device)
     torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator
@@ -81,7 +82,6 @@ def train(
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
     history: list[dict[str, float]] = []
     step, stopped_by = make_step(learning, sizes), None
-
     with classifier.attached(model, num_classes):
         for epoch in range(1, recipe.epochs + 1):
             started = time.perf_counter()
@@ -90,7 +90,9 @@ def train(
             record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
             check_finite(record, "train_loss")
             watch.switch("evaluation")
-            figures = evaluate_split(model, select_split, (mean, std), num_classes=num_classes, device=device)
+            figures = evaluate_split(
+                model, select_split, (mean, std), num_classes=num_classes, device=device, objective=objective
+            )
             record |= _on_select(figures, objective)
             check_finite(record, "select_loss")
             watch.switch("rest")

@@ -1,20 +1,28 @@
 """The figures of a trained network on one split.
 
 Computed from three counts a class (``baselines.figures``). torchmetrics does the same, but its import costs every
-worker 3 s and 240 MB, and its calls a tenth of a short trial. The names a search may maximize: ``nas.config.recipe``.
+worker 3 s and 240 MB, and its calls a tenth of a short trial. What else a search may maximize is computed from the
+logits, and from what enters the last layer: ``nas.config.objectives``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.figures import figures
+from baselines.evaluation import Evaluation
+from baselines.figures import FIGURES, figures_in
+from nas.config.objectives import DEFAULT, measure
 from nas.config.recipe import Figures
+from nas.errors import TrialError
 from nas.training.augmentation import normalize
+from nas.training.classifier_head import last_linear
 from nas.training.tensor_split import CHUNK, CPU_CHUNK
 
 __all__ = ["classification_figures", "evaluate"]
@@ -33,12 +41,14 @@ def evaluate(
     device: torch.device | str,
     batch_size: int | None = None,
     confusion: bool = False,
+    objective: str = DEFAULT,
 ) -> Figures:
     """Score ``model``, which lies on ``device``, on uint8 images (N, C, H, W) with int64 labels (N,).
 
-    Returns every name of ``nas.config.recipe.OBJECTIVES`` (0 to 1, higher is better), ``recall_by_class`` (a list;
-    0 for a class without images) and ``loss``, the mean cross-entropy in nats. ``normalization`` is mean and
-    standard deviation per channel, on a scale of 0 to 1. With ``confusion``, and up to 200 classes, "confusion" is
+    Returns every name of ``baselines.figures.FIGURES`` (0 to 1, higher is better), ``objective`` (of
+    ``nas.config.objectives``) if it is none of these, ``recall_by_class`` (a list; 0 for a class without images) and
+    ``loss``, the mean cross-entropy in nats. ``normalization`` is mean and standard deviation per channel, on a scale
+    of 0 to 1. With ``confusion``, and up to 200 classes, "confusion" is
     the number of images of each true class (rows) by predicted class (columns). Runs in float32 without autocast, so
     that the figures are those of the weights that are kept, and waits for the device only at the end. The model's
     mode is restored.
@@ -47,26 +57,62 @@ def evaluate(
     batch_size = min(batch_size, getattr(model, "most_at_once", batch_size))  # of networks that enlarge images
     mean, std = normalization
     mean_C, std_C = torch.tensor([*mean, *std], dtype=torch.float32, device=device).chunk(2)
-    loss = torch.zeros((), device=device, dtype=torch.float64)
-    predicted = []
+    bounds = list(pairwise([*range(0, len(images), batch_size), len(images)]))
+
+    def answers(start: int, end: int) -> Tensor:
+        logits_NC: Tensor = model(normalize(images[start:end].to(device), mean_C, std_C))
+        return logits_NC.float()
+
+    def embeddings() -> np.ndarray:
+        return _entering_last_linear(model, num_classes, lambda: [answers(*each) for each in bounds])
+
     was_training = model.training
     model.eval()
-    with torch.inference_mode():
-        for start in range(0, len(images), batch_size):
-            batch = slice(start, start + batch_size)
-            logits_NC = model(normalize(images[batch].to(device), mean_C, std_C)).float()
-            loss += F.cross_entropy(logits_NC, labels[batch].to(device), reduction="sum")
-            predicted.append(logits_NC.argmax(dim=1))
-        predicted_N, labels_N = torch.cat(predicted), labels.to(device)
-        found = classification_figures(predicted_N, labels_N, num_classes)
-        if confusion and num_classes <= MOST_CLASSES:
-            found["confusion"] = confusion_matrix(predicted_N, labels_N, num_classes)
-    model.train(was_training)
-    return {**found, "loss": loss.item() / len(images)}
+    try:
+        with torch.inference_mode():
+            return _scored(answers, bounds, embeddings, labels, num_classes, confusion=confusion, objective=objective)
+    finally:
+        model.train(was_training)
+
+
+def _scored(
+    answers: Callable[[int, int], Tensor], bounds: Sequence[tuple[int, int]], embeddings: Callable[[], np.ndarray],
+    labels: Tensor, num_classes: int, *, confusion: bool, objective: str,
+) -> Figures:  # fmt: skip
+    """The figures of a network that ``answers`` images between two numbers with logits."""
+    losses, predicted, kept = [], [], list[Tensor]()
+    for start, end in bounds:
+        logits_NC = answers(start, end)
+        labels_N = labels[start:end].to(logits_NC.device)
+        losses.append(F.cross_entropy(logits_NC, labels_N, reduction="sum").double())
+        predicted.append(logits_NC.argmax(dim=1))
+        kept += [] if objective in FIGURES else [logits_NC]
+    predicted_N, labels_N = torch.cat(predicted), labels.to(predicted[0].device)
+    evaluation = Evaluation(
+        lambda: labels_N.cpu(), lambda: torch.cat(kept).cpu(), embeddings, predicted=lambda: predicted_N.cpu(),
+        counts=_counts(predicted_N, labels_N, num_classes),
+    )  # fmt: skip
+    found, loss = _figures(evaluation), float(sum(losses)) / len(labels)
+    if objective not in FIGURES:
+        if not math.isfinite(loss):
+            raise TrialError(f"the loss is {loss}, so that the objective {objective} cannot be computed")
+        found[objective] = measure(objective, evaluation)
+    if confusion and num_classes <= MOST_CLASSES:
+        found["confusion"] = confusion_matrix(predicted_N, labels_N, num_classes)
+    return {**found, "loss": loss}
 
 
 def classification_figures(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> Figures:
     """All figures but the loss, from predicted and true classes (N,), see ``baselines.figures``."""
+    return _figures(Evaluation((), num_classes=num_classes, counts=_counts(predicted_N, labels_N, num_classes)))
+
+
+def _figures(evaluation: Evaluation) -> Figures:
+    return {**figures_in(evaluation), "recall_by_class": evaluation.recall_C.tolist()}
+
+
+def _counts(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each class the images that were right, that are of it, and that were taken for it."""
     none_C = torch.zeros(num_classes, dtype=torch.float64, device=labels_N.device)
     one_N = torch.ones_like(labels_N, dtype=torch.float64)
     counted = [
@@ -74,7 +120,19 @@ def classification_figures(predicted_N: Tensor, labels_N: Tensor, num_classes: i
         for of_N, weight_N in ((labels_N, (predicted_N == labels_N).double()), (labels_N, one_N), (predicted_N, one_N))
     ]
     right_C, true_C, predicted_C = torch.stack(counted).cpu().numpy()  # the one transfer from the device
-    return {**figures(right_C, true_C, predicted_C), "recall_by_class": (right_C / true_C.clip(min=1)).tolist()}
+    return right_C, true_C, predicted_C
+
+
+def _entering_last_linear(model: nn.Module, num_classes: int, forward: Callable[[], object]) -> np.ndarray:
+    """What enters the layer that gives the logits (N, D) in ``forward``; TrialError if it is no linear layer."""
+    taken: list[Tensor] = []
+    _, layer = last_linear(model, num_classes, "the objective reads what enters the last layer")
+    handle = layer.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0].float().cpu()))
+    try:
+        forward()
+    finally:
+        handle.remove()
+    return torch.cat(taken).numpy()
 
 
 def confusion_matrix(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> list[list[int]]:

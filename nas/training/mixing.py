@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nas.config import Recipe
+from nas.config.options import base_name, bound, declare
 from nas.training.class_counts import ClassCounts
 from search_spaces.registry import Registry
 
@@ -31,16 +32,20 @@ class Mixed:
 
 
 # Labels of the two images (N,), share of the first image (N,), counts -> share of the first label (N,).
-LabelShare = Callable[[Tensor, Tensor, Tensor, ClassCounts], Tensor]
+# Options may follow by name.
+LabelShare = Callable[..., Tensor]
 
 MIXINGS: Registry[LabelShare | None] = Registry("mixing", "Mixings", [("none", None)])
 
 
 def register_mixing(name: str) -> Callable[[LabelShare], LabelShare]:
-    """Make a mixing known as ``name``; ValueError if the name is taken."""
+    """Make a mixing known as ``name``; ValueError if the name is taken.
+
+    Parameters after the four are options: ``--mixup cut:least=0.2``."""
 
     def register(label_share: LabelShare) -> LabelShare:
         MIXINGS.add(name, label_share)
+        declare("mixing", name, label_share, 4)
         return label_share
 
     return register
@@ -72,9 +77,10 @@ def mix(
 
     UsageError if there is no such mixing.
     """
-    label_share = MIXINGS.find(recipe.mixing)
+    label_share = MIXINGS.find(base_name(recipe.mixing))
     if label_share is None:
         return images_NCHW, labels_N
+    label_share = bound("mixing", recipe.mixing, label_share, 4)
     return mix_by(label_share, images_NCHW, labels_N, recipe.mixing_alpha, counts, generator)
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.config import Recipe
+from nas.config.options import base_name, bound, declare
 from search_spaces.registry import Registry
 
 POWER_ITERATIONS = 2  # a step, going on from the last step's vector
@@ -22,13 +23,14 @@ TINY = 1e-12  # a norm below it is none
 SRIP_DECAY = ((0.0, 1.0), (0.1, 1e-3), (0.25, 1e-4), (0.35, 1e-6), (0.6, 0.0))
 
 Penalty = Callable[[], Tensor]  # of the weights as they are now, with gradients
+MakePenalty = Callable[..., Penalty]  # of a network, and options by name
 
 
 @dataclass(frozen=True)
 class Definition:
     """A registered penalty: how it is made for a network, its usual weight, and the weight's (start, factor)."""
 
-    make: Callable[[nn.Module], Penalty]
+    make: MakePenalty
     weight: float
     decay: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
 
@@ -38,11 +40,14 @@ REGULARIZERS: Registry[Definition | None] = Registry("regularizer", "Regularizer
 
 def register_regularizer(
     name: str, weight: float, decay: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
-) -> Callable[[Callable[[nn.Module], Penalty]], Callable[[nn.Module], Penalty]]:
-    """Make a penalty known as ``name``; ValueError if the name is taken."""
+) -> Callable[[MakePenalty], MakePenalty]:
+    """Make a penalty known as ``name``; ValueError if the name is taken.
 
-    def register(make: Callable[[nn.Module], Penalty]) -> Callable[[nn.Module], Penalty]:
+    Parameters after the network are options: ``--regularizer l1:of=convolutions``."""
+
+    def register(make: MakePenalty) -> MakePenalty:
         REGULARIZERS.add(name, Definition(make, weight, decay))
+        declare("regularizer", name, make, 1)
         return make
 
     return register
@@ -68,11 +73,12 @@ class Regularizer:
 
 def make_regularizer(recipe: Recipe, model: nn.Module) -> Regularizer | None:
     """The recipe's regularizer of ``model``, None if it has none; UsageError if there is none of its name."""
-    definition = REGULARIZERS.find(recipe.regularizer)
+    definition = REGULARIZERS.find(base_name(recipe.regularizer))
     if definition is None:
         return None
     weight = definition.weight if recipe.regularizer_weight is None else recipe.regularizer_weight
-    return Regularizer(definition.make(model), weight, definition.decay)
+    make = bound("regularizer", recipe.regularizer, definition.make, 1)
+    return Regularizer(make(model), weight, definition.decay)
 
 
 @register_regularizer("l2-norms", weight=0.01)

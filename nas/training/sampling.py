@@ -1,6 +1,6 @@
 """Which images an epoch draws, in which order, and how it divides into batches.
 
-A new sampler is one decorated function here, and its name in ``Recipe.sampler``.
+A new sampler is one decorated function here, and its name in ``nas.config.recipe_rules``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nas.config import Recipe
 from nas.config.auto_recipe import images_seen
+from nas.config.options import base_name, bound, declare
 from nas.config.recipe import default_batch_size
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 from search_spaces.registry import Registry
@@ -19,16 +20,19 @@ from search_spaces.registry import Registry
 # The number of images wanted and a generator to their positions, on the generator's device.
 Sampler = Callable[[int, torch.Generator], Tensor]
 Images = TensorSplit | JoinedSplit
-MakeSampler = Callable[[Images], Sampler]
+MakeSampler = Callable[..., Sampler]  # of images, and options by name
 
 SAMPLERS: Registry[MakeSampler] = Registry("sampler", "Samplers")
 
 
 def register_sampler(name: str) -> Callable[[MakeSampler], MakeSampler]:
-    """Make a sampler known as ``name``; ValueError if the name is taken."""
+    """Make a sampler known as ``name``; ValueError if the name is taken.
+
+    Parameters after the images are options: ``--sampler root:power=0.5``."""
 
     def register(make: MakeSampler) -> MakeSampler:
         SAMPLERS.add(name, make)
+        declare("sampler", name, make, 1)
         return make
 
     return register
@@ -36,7 +40,7 @@ def register_sampler(name: str) -> Callable[[MakeSampler], MakeSampler]:
 
 def make_sampler(images: Images, recipe: Recipe) -> Sampler:
     """The recipe's way to draw an epoch's images. UsageError if there is none of its name."""
-    return SAMPLERS.find(recipe.sampler)(images)
+    return bound("sampler", recipe.sampler, SAMPLERS.find(base_name(recipe.sampler)), 1)(images)
 
 
 @register_sampler("uniform")

@@ -183,8 +183,9 @@ def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normal
     """TrialError if a figure is not a finite number: the log of a run is JSON, which has no others."""
     split = _scored_split(spec, device, name)
     figures = evaluate_split(
-        model, split, normalization, num_classes=spec.num_classes, device=device, confusion=spec.test_after
-    )
+        model, split, normalization, num_classes=spec.num_classes, device=device, confusion=spec.test_after,
+        objective=spec.objective,
+    )  # fmt: skip
     for figure, value in figures.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise TrialError(f"{figure} is {value} on the {name} split")

@@ -8,6 +8,7 @@ from typing import Literal
 
 from baselines.registry import FixedNetwork
 from nas.config import DataConfig, Recipe
+from nas.config.objectives import DEFAULT
 from nas.config.recipe import Figures
 from nas.training.precision import Execution
 from search_spaces import Sample
@@ -32,7 +33,7 @@ class TrialSpec:
     recipe: Recipe
     seed: int
     data_key: str = ""  # of the data that the search began with; other data fail the trial; "": not checked
-    objective: str = "balanced_accuracy"
+    objective: str = DEFAULT
     weights_path: str | None = None  # safetensors file, written only if the trial finishes
     log_path: str | None = None  # text log of this trial, appended to
     test: bool = False  # do not train: load the weights and score the test split alone

@@ -25,8 +25,7 @@ from baselines.classical import (
     classical_scores,
     sample_rows,
 )
-from baselines.figures import figures_of
-from nas.config.recipe import OBJECTIVES
+from baselines.figures import FIGURES, figures_of
 from nas.data import DataConfig, open_data
 from nas.training.metrics import classification_figures
 
@@ -78,7 +77,7 @@ def test_figures_are_those_of_a_network() -> None:
         expected = classification_figures(torch.from_numpy(predicted), torch.from_numpy(labels), num_classes)
         del expected["recall_by_class"]
         assert figures_of(predicted, labels, num_classes) == pytest.approx(expected)
-        assert figures_of(predicted, labels, num_classes).keys() == set(OBJECTIVES)
+        assert figures_of(predicted, labels, num_classes).keys() == set(FIGURES)
 
 
 class Watched:

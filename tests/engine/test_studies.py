@@ -501,7 +501,7 @@ def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> No
         as_study(best)
     console = Console(width=200, record=True, file=StringIO())
     console.print(runs_table([done, best]))
-    console.print(trials_table(done, done.ranked(), figure_columns("macro_f1, test.micro_recall")))
+    console.print(trials_table(done, done.ranked(), figure_columns("macro_f1, test.micro_recall", "balanced_accuracy")))
     print_run(console, done)
     text = console.export_text()
     for words in (

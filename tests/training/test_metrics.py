@@ -11,7 +11,7 @@ import torch
 from sklearn import metrics as reference
 from torch import nn
 
-from nas.config.recipe import OBJECTIVES
+from baselines.figures import FIGURES
 from nas.training.metrics import classification_figures, evaluate
 
 
@@ -57,7 +57,7 @@ def test_agrees_with_scikit_learn(num_classes: int, right: float) -> None:
     }
     assert {name: figures[name] for name in expected} == pytest.approx(expected, abs=1e-12)
     assert figures["recall_by_class"] == pytest.approx(recall.tolist(), abs=1e-12)
-    assert set(expected) == set(OBJECTIVES)
+    assert set(expected) == set(FIGURES)
 
 
 def test_classes_without_images_count_for_nothing() -> None:
@@ -78,7 +78,7 @@ def test_evaluate_reads_pixels_as_normalized(batch_size: int) -> None:
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     assert figures["loss"] == pytest.approx(-log_p[np.arange(50), labels.numpy()].mean(), rel=1e-5)
     assert figures["accuracy"] == pytest.approx((logits.argmax(1) == labels.numpy()).mean())
-    assert set(figures) == {*OBJECTIVES, "recall_by_class", "loss"}
+    assert set(figures) == {*FIGURES, "recall_by_class", "loss"}
     assert not any(model.seen_training)
     assert model.training  # restored
 

@@ -11,8 +11,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from baselines.figures import EQUAL_TO_ACCURACY
-from nas.config.recipe import OBJECTIVES, Recipe, default_batch_size
+from baselines.figures import EQUAL_TO_ACCURACY, FIGURES
+from nas.config.recipe import Recipe, default_batch_size
 from nas.errors import TrialError
 from nas.testing.samplers import check_sampler
 from nas.training.loop import Training, train
@@ -30,7 +30,7 @@ IMAGES = np.rint(BUNCH.images[ROWS] / 16 * 255).astype(np.uint8)[:, None]
 LABELS = BUNCH.target[ROWS].astype(np.int64)
 TRAIN, SELECT = (TensorSplit.of(IMAGES[rows], LABELS[rows], "cpu") for rows in (slice(0, 400), slice(400, 700)))
 SHORT = Recipe(epochs=3)
-DISTINCT = [name for name in OBJECTIVES if name not in EQUAL_TO_ACCURACY]  # what a history has
+DISTINCT = [name for name in FIGURES if name not in EQUAL_TO_ACCURACY]  # what a history has
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -12,6 +12,7 @@ from typing import Any
 from nas.api.settings import positive
 from nas.cli.commands.output import console, print_json, show_outcome
 from nas.config import raise_all
+from nas.config.objectives import DEFAULT
 from nas.errors import attempt
 from nas.report import run_document, trial_document
 from nas.report.trials_csv import write_trials
@@ -36,13 +37,15 @@ def trials_command(
 
     faults: list[str] = []
     most = attempt(lambda: positive("top", top), faults)
-    figures = attempt(lambda: figure_columns(columns), faults) or {}
     if as_csv and as_json:
         faults.append("--csv and --json are two ways to print the same: give one of them.")
     if columns and (as_csv or as_json):
         faults.append("--columns says what the table shows; --csv and --json have every figure: leave it out.")
+    run = attempt(lambda: load_whole(name, "trials", Path(runs)), faults)
+    objective = run.config.objective if run else DEFAULT
+    figures = attempt(lambda: figure_columns(columns, objective), faults) or {}
     raise_all(faults)
-    run = load_whole(name, "trials", Path(runs))
+    assert run is not None
     chosen = run.best(most) if most else list(run.trials.values())
     if as_json:
         print_json_list(trial_document(run, trial) for trial in chosen)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.config.options import declare
 from nas.data.dataset import Split
 from search_spaces.registry import Registry
 
@@ -29,16 +30,20 @@ class Synthetic:
 
 # Given the training split: either the whole, for what is quick and small, or pieces, which are made once and kept
 # on disk (see ``stored.oversample``). Either way every class is filled up to the count of the largest.
-Oversampler = Callable[[Split], Synthetic | Iterator[Synthetic]]
+# Options may follow by name.
+Oversampler = Callable[..., Synthetic | Iterator[Synthetic]]
 
 OVERSAMPLERS: Registry[Oversampler] = Registry("oversampling", "Known")
 
 
 def register_oversampler(name: str) -> Callable[[Oversampler], Oversampler]:
-    """Make an oversampler known as ``name``; ValueError if the name is taken."""
+    """Make an oversampler known as ``name``; ValueError if the name is taken.
+
+    Parameters after the split are options: ``--oversample noise:strength=8``."""
 
     def register(oversampler: Oversampler) -> Oversampler:
         OVERSAMPLERS.add(name, oversampler)
+        declare("oversampling", name, oversampler, 1)
         return oversampler
 
     return register

@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
+from nas.config.options import base_name, bound
 from nas.data.cache import SEAL, Cache, is_intact, seal
 from nas.data.dataset import Split
 from nas.data.oversampling.registry import OVERSAMPLERS, SEED, Synthetic, class_counts
@@ -30,7 +31,7 @@ def oversample(name: str, split: Split, *, cache: Path, key: str) -> Synthetic:
 
     UsageError if there is no such oversampler, all images are of one class, or the disk lacks room.
     """
-    oversampler = OVERSAMPLERS.find(name)
+    oversampler = bound("oversampling", name, OVERSAMPLERS.find(base_name(name)), 1)
     if name != "none" and len(counts := class_counts(split.labels)) < 2:
         raise UsageError(
             f"{name} evens out the counts of classes, but all {len(split.labels)} training images are of class "
@@ -41,7 +42,7 @@ def oversample(name: str, split: Split, *, cache: Path, key: str) -> Synthetic:
         return made
     settings = f"{key}|{name}|{VERSION}|{SEED}|{len(split.labels)}" + ("" if split.mirrored else "|no mirrors")
     stored = Cache(cache / "oversampled")
-    set_key = f"{name.replace('-', '_')}_{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
+    set_key = f"{base_name(name).replace('-', '_')}_{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
     folder = stored.root / "sets" / set_key
     if not is_intact(folder):  # else nothing is locked, and the folder may be one that cannot be written
 

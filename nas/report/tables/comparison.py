@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from baselines.figures import FIGURES
 from nas.report.comparison import Comparison, PairedTest
 from nas.report.tables.format import compact, make_table, percent
 from nas.runs.events import FloorMeasured
@@ -17,12 +18,13 @@ SHOWN = {"balanced_accuracy": "balanced", "accuracy": "accuracy", "macro_f1": "m
 def print_comparison(console: Console, comparison: Comparison, plot: Path | None) -> None:
     """One table for sizes, figures and differences, what the p of so few seeds can say, and where the plot is."""
     title = f"{comparison.title} on {comparison.data.name}: test split, %, mean ± spread over seeds"
-    numbers = ("parameters", "MACs", *SHOWN.values(), "better by", "p")
+    shown = _shown(comparison.objective)
+    numbers = ("parameters", "MACs", *shown.values(), "better by", "p")
     table = make_table(title, ("run: network",), numbers)
     against = [None, *(other.against_first for other in comparison.others)]
     for row, test in zip(comparison.rows, against, strict=True):
         name = f"{'* ' if test is None else ''}{row.run}: {row.name}"
-        figures = [percent(row.test[figure]) for figure in SHOWN]
+        figures = [percent(row.test[figure]) for figure in shown]
         table.add_row(name, f"{row.params:,}", compact(row.macs), *figures, *_difference(test))
     if comparison.floor is not None:
         table.add_row(*_floor_cells(comparison, comparison.floor))
@@ -43,11 +45,17 @@ def print_comparison(console: Console, comparison: Comparison, plot: Path | None
         console.print(f"Plot: {plot}", highlight=False, soft_wrap=True)
 
 
+def _shown(objective: str) -> dict[str, str]:
+    """The figures of the table by name, with their headings: the objective among them if it is an author's own."""
+    return SHOWN if objective in FIGURES else {objective: objective.replace("_", " "), **SHOWN}
+
+
 def _floor_cells(comparison: Comparison, floor: FloorMeasured) -> list[str]:
     """The row of the classical method that was chosen on rank: no parameters, no seeds to pair."""
     mean = comparison.first.test[comparison.objective].mean
     better = "" if mean is None else f"{100 * (mean - floor.test[comparison.objective]):+.1f}"
-    return [f"floor: {floor.method}", "-", "-", *(f"{100 * floor.test[figure]:.1f}" for figure in SHOWN), better, ""]
+    figures = [f"{100 * floor.test[figure]:.1f}" for figure in _shown(comparison.objective)]
+    return [f"floor: {floor.method}", "-", "-", *figures, better, ""]
 
 
 def _difference(test: PairedTest | None) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from baselines.figures import FIGURES
 from nas.autotune import Placement
 from nas.config import SearchConfig
-from nas.config.recipe import OBJECTIVES
 from nas.config.views import views_in_words
 from nas.engine.duration import search_seconds
 from nas.errors import UsageError, nearest
@@ -110,21 +111,24 @@ def _epochs(config: SearchConfig) -> str:
     return counted(config.recipe.epochs, "epoch") + (f", {config.final_epochs} to confirm," if longer else "")
 
 
-def figure_columns(text: str | None) -> dict[str, tuple[str, str]]:
+def figure_columns(text: str | None, objective: str) -> dict[str, tuple[str, str]]:
     """Split and figure by heading, from names with commas between them, each of ``rank`` unless it names its split.
+    ``objective``, the run's, is a figure too, with commas between its options.
 
     UsageError for each that there is not, with the nearest.
     """
     found, faults = dict[str, tuple[str, str]](), list[str]()
-    for name in [part.strip() for part in (text or "").split(",") if part.strip()]:
-        split, _, figure = name.rpartition(".")
-        if figure not in OBJECTIVES:
-            faults.append(f"--columns: there is no figure {figure!r}.{nearest(figure, OBJECTIVES)}")
+    known = list(dict.fromkeys((*FIGURES, objective)))
+    for name in [part.strip() for part in re.split(r",(?![^:,.]+=)", text or "") if part.strip()]:
+        first, dot, rest = name.partition(".")
+        split, figure = (first, rest) if dot and ":" not in first else ("", name)
+        if figure not in known:
+            faults.append(f"--columns: there is no figure {figure!r}.{nearest(figure, known)}")
         if split not in ("", *SPLITS):
             faults.append(f"--columns {name}: there is no split {split!r}.{nearest(split, SPLITS)}")
         found[name.replace("_", " ")] = split or "rank", figure
     if faults:
-        raise UsageError(*faults, f"Figures: {', '.join(OBJECTIVES)}, of {', '.join(SPLITS)}.")
+        raise UsageError(*faults, f"Figures: {', '.join(known)}, of {', '.join(SPLITS)}.")
     return found
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from baselines import classical
+from baselines.figures import FIGURES
 from baselines.registry import get_network, network_names
 from baselines.studies import STUDIES
 from nas.config.views import views_in_words
@@ -103,18 +104,19 @@ def study_table(report: StudyReport, width: int = WIDE) -> Table:
     one_network = len({row.network for row in rows}) == 1
     published = any(row.published_accuracy is not None and not row.reported for row in rows)
     sizes = [] if one_network else ["parameters", "MACs"]
-    numbers = [*COLUMNS.values(), *(["published acc."] if published else []), *sizes]
+    columns = COLUMNS | {name: name.replace("_", " ") for row in rows for name in row.test if name not in FIGURES}
+    numbers = [*columns.values(), *(["published acc."] if published else []), *sizes]
     title = f"{report.study} on {report.data.name}: test split, %, mean ± spread over seeds"
     cells: dict[str, list[str]] = {heading: [] for heading in ("member", "seeds", *numbers)}
     dim: list[bool] = []
     for row in rows:
-        figures = [percent(row.test[figure]) for figure in COLUMNS]
+        figures = [percent(row.test[figure]) for figure in columns]
         if published:
             share = None if row.reported else row.published_accuracy
             figures.append("-" if share is None else f"{100 * share:.2f}")
         lines = [[row.name, f"{row.seeds}", *figures, *([] if one_network else [f"{row.params:,}", compact(row.macs)])]]
         if row.reported:
-            said = [f"{100 * row.reported[name]:.1f}" if name in row.reported else "-" for name in COLUMNS]
+            said = [f"{100 * row.reported[name]:.1f}" if name in row.reported else "-" for name in columns]
             lines.append(["  published", "", *said])
         for line in lines:
             dim.append(line is not lines[0])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.config import Recipe, SearchConfig
+from nas.config.objectives import DEFAULT
 from nas.config.recipe import Figures
 from nas.training.augmentation import augment, normalize
 from nas.training.class_counts import ClassCounts
@@ -95,12 +96,12 @@ class Images:
     def _order(self, count: int, generator: torch.Generator) -> Tensor:
         return torch.randperm(count, generator=generator, device=self.device)
 
-    def figures(self, model: nn.Module, split: TensorSplit) -> Figures:
-        """The figures of ``model`` on ``split``; its mode is restored."""
+    def figures(self, model: nn.Module, split: TensorSplit, objective: str = DEFAULT) -> Figures:
+        """The figures of ``model`` on ``split``, ``objective`` among them; its mode is restored."""
         batch_size = SCORED_AT_ONCE * max(self.sizes)  # of a supernet 1024 images would take more than training does
         return evaluate_split(
             model, split, self.normalization,
-            num_classes=self.num_classes, device=self.device, batch_size=batch_size,
+            num_classes=self.num_classes, device=self.device, batch_size=batch_size, objective=objective,
         )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import torch
 
+from baselines.figures import FIGURES
 from budgets import Budget, costs_of
 from budgets.draw import distinct, fitting, pick
 from nas.runs.events import Candidate, CandidatesRanked
@@ -124,6 +125,7 @@ def _ranked(
     for row, params, likelihood in zip(rows, costs.params, likelihoods, strict=True):
         sample = training.space.decode(row)
         score = training.score_of(training.supernet.inherit(sample), batches, "rank")
-        far_under = is_far_under(score, supernet_score, training.task.num_classes)
+        known = training.config.objective in FIGURES  # what guessing scores
+        far_under = known and is_far_under(score, supernet_score, training.task.num_classes)
         candidates.append(Candidate(sample, int(params), likelihood, score, far_under))
     return sorted(candidates, key=lambda candidate: (-candidate.score, -(candidate.log_likelihood or 0.0)))

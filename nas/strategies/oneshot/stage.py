@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from budgets.usable import usable
-from nas.errors import SearchStopped, TrialError, out_of_memory
+from nas.errors import ObjectiveError, SearchStopped, TrialError, out_of_memory
 from nas.runs import Journal, SearchRun
 from nas.runs.events import SupernetProgress, SupernetStarted
 from nas.runs.hints import typed
@@ -40,6 +40,11 @@ def find_candidates(journal: Journal[SearchRun], device: str, *, threads: int | 
         try:
             with _on_threads(threads):
                 _train_and_choose(journal, checkpoint, device)
+        except ObjectiveError as error:
+            raise SearchStopped(
+                f"The supernet cannot be ranked: {error}. When that is mended: {typed('resume', run.folder)}. Or start "
+                "a new search with another --objective."
+            ) from error
         except TrialError as error:
             rates = "--alpha-learning-rate or --learning-rate" if "select_loss" in str(error) else "--learning-rate"
             raise SearchStopped(

@@ -133,8 +133,8 @@ class SupernetTraining:
         """The objective of a network on "select" or "rank", with statistics from ``batches``."""
         with self._with_classifier(network):
             calibrate(network, batches)
-            figures = self.images.figures(network, self.images.select if split == "select" else self.images.rank)
-        score = figures[self.config.objective]
+            images = self.images.select if split == "select" else self.images.rank
+            score = self.images.figures(network, images, self.config.objective)[self.config.objective]
         assert isinstance(score, float)
         return score
 

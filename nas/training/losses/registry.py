@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from nas.config import Recipe
+from nas.config.options import base_name, bound, declare
 from nas.training.class_counts import ClassCounts, class_balanced_weights
 from nas.training.mixing import Mixed
 from search_spaces.registry import Registry
@@ -17,7 +18,7 @@ ROUNDING = 1e-9  # epochs by which a share of the epochs may miss the whole numb
 
 # Logits (N, C) in float32 or float64 and labels (N,) to the loss of each image (N,).
 PerImage = Callable[[Tensor, Tensor], Tensor]
-MakeLoss = Callable[[Recipe, ClassCounts | None], PerImage]
+MakeLoss = Callable[..., PerImage]  # of a recipe and ClassCounts or None, and options by name
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,22 @@ LOSSES: Registry[Definition] = Registry("loss", "Losses")
 
 
 def register_loss(name: str, *, cosine: bool = False) -> Callable[[MakeLoss], MakeLoss]:
-    """Make a loss known as ``name``; ValueError if the name is taken."""
+    """Make a loss known as ``name``; ValueError if the name is taken.
+
+    Keyword parameters after recipe and counts are options: ``--loss mse:reduction=sum``."""
 
     def register(make: MakeLoss) -> MakeLoss:
         LOSSES.add(name, Definition(make, cosine))
+        declare("loss", name, make, 2)
         return make
 
     return register
 
 
 def find_loss(name: str) -> Definition:
-    """The loss called ``name``; UsageError names the nearest one."""
-    return LOSSES.find(name)
+    """The loss called ``name``, its options bound; UsageError names the nearest one."""
+    found = LOSSES.find(base_name(name))
+    return replace(found, make=bound("loss", name, found.make, 2))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,119 @@
+"""What a search may maximize, by name: functions of an ``Evaluation``. Loads no torch, so that plans can check names.
+
+The figures of every evaluation (``baselines.figures``) are all objectives; one that is registered besides them is
+computed where a run is ranked by it, under the text that chose it: ``fbeta:beta=2``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from baselines.evaluation import Evaluation, NotGiven
+from baselines.figures import FIGURES
+from nas.config.options import base_name, bound, canonical, options_of, read_options
+from nas.errors import NasctlError, ObjectiveError, out_of_memory, told
+from search_spaces.registry import Registry
+
+Compute = Callable[..., float]
+"""An evaluation, and options by name, to one number; more is better."""
+AnyCompute = TypeVar("AnyCompute", bound=Callable[..., Any])
+
+DEFAULT = "balanced_accuracy"
+BALANCED = ("balanced_accuracy", "macro_f1", "worst_recall")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A registered objective. ``balanced``: it counts all classes alike, however many images they have."""
+
+    compute: Compute
+    balanced: bool = False
+
+
+OBJECTIVES: Registry[Objective] = Registry(
+    "objective", "Objectives", ((name, Objective(figure, name in BALANCED)) for name, figure in FIGURES.items())
+)
+
+
+def register_objective(name: str, *, balanced: bool = False) -> Callable[[AnyCompute], AnyCompute]:
+    """Make a function of an ``Evaluation`` known as the objective ``name``; ValueError if the name is taken.
+
+    It returns one finite number, and more is better: of an error, return the negative. Parameters after the first are
+    options, ``--objective name:key=value``, of the types in their annotations. ``balanced``: it counts all classes
+    alike, so that ``--recipe auto`` trains uneven classes alike too. TypeError for an option without such a type. ::
+
+        @register_objective("recall_quantile", balanced=True)
+        def recall_quantile(evaluation, share: float = 0.1):
+            return float(np.quantile(evaluation.recall_C, share))  # --objective recall_quantile:share=0.25
+    """
+
+    def register(compute: AnyCompute) -> AnyCompute:
+        options_of(compute, 1)
+        OBJECTIVES.add(name, Objective(compute, balanced))
+        return compute
+
+    return register
+
+
+def find_objective(text: str) -> Objective:
+    """The objective of ``name:key=value``, its options bound. UsageError names the nearest name, or option."""
+    found = OBJECTIVES.find(base_name(text))
+    return replace(found, compute=bound("objective", text, found.compute, 1))
+
+
+def settled_objective(text: str) -> str:
+    """``text`` as runs record it; UsageError as ``find_objective``."""
+    found = OBJECTIVES.find(base_name(text))
+    return canonical(base_name(text), read_options("objective", text, found.compute, 1))
+
+
+def is_balanced(text: str) -> bool:
+    """Whether an objective counts all classes alike; False of one that is not registered here."""
+    name = base_name(text)
+    return name in OBJECTIVES and OBJECTIVES[name].balanced
+
+
+def measure(text: str, evaluation: Evaluation) -> float:
+    """The objective called ``text`` of an evaluation.
+
+    ObjectiveError, with the place in its file, if it raises or gives no finite number. ``NotGiven`` passes, and so does
+    a lack of memory.
+    """
+    found = find_objective(text)
+    try:
+        value = found.compute(evaluation)
+    except NotGiven:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        why = str(error) if isinstance(error, NasctlError) else told(error, found.compute)
+        raise ObjectiveError(f"the objective {text} failed: {why}") from error
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ObjectiveError(f"the objective {text} gave {value!r:.80}, which is not one number") from None
+    if not math.isfinite(number):
+        raise ObjectiveError(f"the objective {text} is {number}: it must be a finite number")
+    return number
+
+
+def lacking(text: str) -> str | None:
+    """Why an objective cannot be computed from labels and predicted classes alone, which is all that classical methods
+    give; None if it can."""
+    try:
+        measure(text, Evaluation((0, 1, 0, 1), predicted=(0, 1, 1, 1), num_classes=2))
+    except NotGiven as error:
+        return f"the objective {text} needs {error.array}, which classical methods do not have"
+    except ObjectiveError:  # four images may be too few for it
+        return None
+    return None
+
+
+def lengthens_by(text: str) -> str:
+    """The figure by which a search with this objective finds out whether longer trainings gain: its own if its chance
+    error is known, which is that of a mean of recalls."""
+    return text if text in FIGURES else DEFAULT

@@ -1,0 +1,64 @@
+"""Listeners that are not the program's own: told of everything, and nothing that goes wrong in them ends a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from nas.errors import told
+from nas.runs.events import Event
+from nas.runs.run import Run
+from search_spaces.registry import Registry
+
+Listener = Callable[[Event, Run], None]
+"""Told of every event right after it is recorded, with the run as it then stands."""
+
+LISTENERS: Registry[Listener] = Registry("listener", "Listeners")
+
+
+def register_listener(name: str) -> Callable[[Listener], Listener]:
+    """Let a function be told of every event of every run that this process carries out.
+
+    ValueError if the name is taken. It is called as ``fn(event, run)``, in the process that searches, which
+    waits for it: ``event`` is one of ``nas.runs.events``, recorded already (but for ``SupernetProgress`` and
+    ``StudySearchBegins``, which never are); ``run`` has taken it into account, and is not to be changed. What it raises
+    becomes a note; a KeyboardInterrupt stops the run, as Ctrl-C does. ::
+
+        @register_listener("count")
+        def count(event, run):
+            print(len(run.trials), "trials so far")
+    """
+
+    def register(listener: Listener) -> Listener:
+        LISTENERS.add(name, listener)
+        return listener
+
+    return register
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A listener by its name; what it raises becomes a note (``Journal``), where what our own raise ends the run."""
+
+    name: str
+    listener: Listener
+
+    def __call__(self, event: Event, run: Run) -> None:
+        self.listener(event, run)
+
+    def fault(self, error: Exception) -> str:
+        """What to note of what it raised."""
+        return (
+            f"The listener {self.name} failed: {told(error, self.listener)}. The run goes on, and the listener is told "
+            "of what comes next; the same fault is not noted again."
+        )
+
+
+def registered_listeners() -> list[Listener]:
+    """All that were registered, as guests of a run."""
+    return [Guest(name, listener) for name, listener in LISTENERS.items()]
+
+
+def as_guests(listeners: Iterable[Listener]) -> list[Listener]:
+    """Functions that somebody gave, called by their own names."""
+    return [Guest(getattr(one, "__name__", type(one).__name__), one) for one in listeners]
