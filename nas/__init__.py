@@ -14,6 +14,7 @@ from nas.lazy import lazy  # noqa: E402
 
 if TYPE_CHECKING:
     from nas.api import baseline, resume, search
+    from nas.api.estimator import NASClassifier
     from nas.api.searcher import Searcher
     from nas.api.spaces import space
     from nas.export import export_trial
@@ -21,12 +22,23 @@ if TYPE_CHECKING:
     from nas.runs import load_run
 
 __version__ = "0.1.0"
-__all__ = ["Searcher", "baseline", "export_trial", "load_model", "load_run", "resume", "search", "space"]
+__all__ = [
+    "NASClassifier",
+    "Searcher",
+    "baseline",
+    "export_trial",
+    "load_model",
+    "load_run",
+    "resume",
+    "search",
+    "space",
+]
 
 __getattr__ = lazy(
     __name__,
     {
         "nas.api": ["baseline", "resume", "search"],
+        "nas.api.estimator": ["NASClassifier"],
         "nas.api.searcher": ["Searcher"],
         "nas.api.spaces": ["space"],
         "nas.export": ["export_trial"],
