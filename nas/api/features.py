@@ -34,6 +34,8 @@ class Form:
     def of(cls, X: Array, image_shape: Sequence[int] | str | None, size: tuple[int, int] | None) -> Form:
         """The form of X (N, F), (N, H, W) or one of the layouts of ``channels_last``. ValueError if it has none."""
         levels = levels_in(X)
+        if X.ndim == 2 and X.shape[1] == 1:
+            raise ValueError("n_features=1: an image has more than one pixel.")
         if X.ndim == 2 and image_shape == SQUARE:
             side = math.isqrt(X.shape[1] - 1) + 1
             form = cls((side, side), levels, repeats=math.ceil(SMALLEST_SIDE / side))
@@ -92,8 +94,6 @@ def levels_in(X: Array) -> tuple[float, float]:
 
 
 def _shape_of_rows(number: int, image_shape: Sequence[int] | str | None) -> Shape:
-    if number == 1:
-        raise ValueError("n_features=1: an image has more than one pixel.")
     if image_shape is not None:
         shape = _checked_shape(image_shape)
         if math.prod(shape) != number:

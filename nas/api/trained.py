@@ -17,7 +17,7 @@ from search_spaces import Sample, get_space
 if TYPE_CHECKING:
     from torch import nn
 
-CHUNK = 256  # images that are answered at once
+CHUNK = 64  # images that are answered at once
 Floats = npt.NDArray[np.float64]
 
 
@@ -60,19 +60,24 @@ class TrainedNetwork:
         them, to logits (N, classes)."""
         import torch
 
-        network = get_space(self.space).build(self.sample, self.input_shape, self.num_classes)
+        with torch.random.fork_rng([]):  # its first weights are drawn, and are not wanted
+            network = get_space(self.space).build(self.sample, self.input_shape, self.num_classes)
         network.load_state_dict({name: torch.tensor(array) for name, array in self.weights.items()})
         return network.eval()
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> Floats:
-        """(N, classes) of pixels (N, C, H, W). In float64, so that an image's answer depends on no other's."""
+        """(N, classes) of pixels (N, C, H, W). As many images are always answered at once, the last ones with black
+        beside them: sums are rounded otherwise in other batches, and an answer should depend on no other image."""
         import torch
 
-        network = self.module().double()
-        mean, std = (np.array(figures).reshape(-1, 1, 1) for figures in (self.mean, self.std))
-        answers = [np.empty((0, self.num_classes))]
+        from nas.training.augmentation import normalize
+
+        network, answers = self.module(), [np.empty((0, self.num_classes))]
+        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
         with torch.inference_mode():
             for start in range(0, len(pixels), CHUNK):
-                images = (pixels[start : start + CHUNK] / 255 - mean) / std
-                answers.append(network(torch.from_numpy(images)).numpy())
+                some = pixels[start : start + CHUNK]
+                images = torch.zeros((CHUNK, *self.input_shape), dtype=torch.uint8)
+                images[: len(some)] = torch.tensor(some)
+                answers.append(network(normalize(images, mean, std))[: len(some)].double().numpy())
         return np.concatenate(answers)

@@ -15,8 +15,9 @@ from torchvision.datasets import FakeData
 
 import nas
 from budgets import Budget
-from nas.api import carry_out, new_search
+from nas.api import new_search
 from nas.api.in_memory import data_config
+from nas.api.in_process import carry_out_here
 from nas.config import DataConfig, Recipe, SearchConfig
 from nas.data import Dataset, cache_contents, open_data
 from nas.data.cache import cache_root
@@ -168,4 +169,4 @@ def test_a_run_on_arrays_goes_on_without_the_program_and_says_when_they_are_gone
         nas.resume(folder)
     assert data_config((GREY, PETS), name="pets", cache_dir=str(tmp_path / "cache")) == data
     opened = nas.api.reopen(nas.load_run("vgg-pets-1", tmp_path))
-    assert carry_out(opened).is_done
+    assert carry_out_here(opened).is_done
