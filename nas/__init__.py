@@ -14,6 +14,7 @@ from nas.lazy import lazy  # noqa: E402
 
 if TYPE_CHECKING:
     from nas.api.calls import baseline, load_run, search
+    from nas.api.estimator import NASClassifier
     from nas.api.handles import Search, Study
     from nas.api.searcher import Searcher
     from nas.api.spaces import space
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Member",
+    "NASClassifier",
     "Search",
     "Searcher",
     "Study",
@@ -38,6 +40,7 @@ __getattr__ = lazy(
     __name__,
     {
         "nas.api.handles": ["Search", "Study"],
+        "nas.api.estimator": ["NASClassifier"],
         "nas.api.searcher": ["Searcher"],
         "nas.api.spaces": ["space"],
         "nas.api.calls": ["baseline", "load_run", "search"],

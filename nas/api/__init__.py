@@ -211,12 +211,13 @@ def _carried_out(opened: OpenRun, listeners: Sequence[Listener]) -> SearchRun | 
     run, log, slots = opened.run, opened.log, opened.slots
     watch = Stopwatch("starting", since=STARTED) if run.config.profile else OFF
     bring_up_to_date(run)
-    told = [keep_files, *listeners, *registered_listeners()]
+    guests = [*listeners, *registered_listeners()]
+    told = [keep_files, *guests]
     if isinstance(run, StudyRun):
         find = partial(_search_of, run, listeners=listeners)
-        return run_study(run, log, slots, told, local_executor(Journal(run, log, listeners)), find=find, watch=watch)
+        return run_study(run, log, slots, told, local_executor(Journal(run, log, guests)), find=find, watch=watch)
     with floor_beside(run) as floor:
-        open_executor = local_executor(Journal(run, log, listeners))
+        open_executor = local_executor(Journal(run, log, guests))
         return run_search(run, log, slots, told, open_executor, floor=floor, watch=watch)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from baselines import classical
 from nas import api
 from nas.api.handles import Callback, Search, Study, carried_out, handle_of, listeners_of
-from nas.api.keywords import Data, Setting, as_flags
+from nas.api.in_memory import Data
+from nas.api.keywords import Setting, as_flags
 from nas.api.settings import settled_search, settled_study
 from nas.api.wording import in_python
 from nas.config import SearchConfig, StudyRequest

@@ -5,6 +5,7 @@ A handle reads a run as it was when it was made, or as far as it went through th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -26,6 +27,7 @@ from nas.runs import Listener, SearchRun, StudyRun, as_search, as_study
 from nas.runs import Run as AnyRun
 from nas.runs.events import Event
 from nas.runs.folders import read_run
+from nas.runs.listeners import as_guests
 
 if TYPE_CHECKING:
     import pandas
@@ -252,8 +254,12 @@ def listeners_of(callbacks: Callback | Sequence[Callback]) -> list[Listener]:
     several = [callbacks] if callable(callbacks) else list(callbacks)
     if not all(map(callable, several)):
         raise UsageError("--callbacks takes functions: def tell(event, run): ...")
-    return [_listener(each) for each in several]
+    return as_guests(map(_listener, several))
 
 
 def _listener(callback: Callback) -> Listener:
-    return lambda event, record: callback(event, handle_of(record))
+    @functools.wraps(callback)
+    def listener(event: Event, record: AnyRun) -> None:
+        callback(event, handle_of(record))
+
+    return listener

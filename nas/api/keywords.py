@@ -11,18 +11,16 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from nas.api.in_memory import data_config
 from nas.api.settings import Flags, with_commas
 from nas.config import DataConfig, SearchConfig, StudyRequest
 from nas.config.run import Changes
 from nas.config.settings import Given, settings_of
-from nas.errors import nearest
+from nas.errors import UsageError, nearest
 
 Setting = str | bool | int | float | Path | Sequence[str | int] | Mapping[str, object] | None
 """What a setting may be given as: as it is typed after the flag ("150k"), or as the value that this means (150_000);
 True or False for a switch; a list for what is typed several times or with commas; None: not given."""
-
-Data = str | Path | DataConfig
-"""What names data: "digits", a folder, a table of labels, an archive, an .npz file, a named set; or their settings."""
 
 WHERE = ("run", "runs")
 BESIDE: Mapping[type[BaseModel], tuple[str, ...]] = {  # what is given besides the declared settings
@@ -56,6 +54,8 @@ def as_flags(settings: Mapping[str, object], kind: type[BaseModel], faults: list
         elif value is not None:
             try:
                 flags[name] = _typed(name, declared.get(name))(value)
+            except UsageError as error:
+                faults += error.faults
             except TypeError as error:
                 flag = name.replace("_", "-")
                 faults.append(f"--{flag}: a value of type {type(value).__name__} cannot be used, give {error}.")
@@ -115,7 +115,7 @@ def _data(value: object) -> str | DataConfig:
         return value
     if isinstance(value, str | Path):
         return str(value)
-    raise TypeError("a folder, a file or the name of a data set")
+    return data_config(value)
 
 
 _OTHERWISE: Mapping[str, Callable[[object], str | DataConfig]] = {"data": _data, "image_size": _size}

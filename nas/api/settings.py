@@ -232,7 +232,7 @@ def data_config(flags: Flags, faults: list[str]) -> DataConfig | None:
     data: DataConfig | str | None = flags.get("data")
     if not isinstance(data, DataConfig):
         return checked(DataConfig, values | {"source": _absolute(data)}, faults)
-    told = {name: value for name, value in values.items() if value is not None}  # beside it, and wins
+    told = {name: value for name, value in values.items() if value is not None and name != "source"}  # it wins
     return checked(
         DataConfig, {**data.model_dump(exclude_unset=True), "source": _absolute(data.source), **told}, faults
     )

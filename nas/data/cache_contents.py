@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from nas.data.cache import SEAL, held
+from nas.data.given import FOLDER
 from nas.files import is_locked, remove_leftovers
 
 GRACE = 3600.0  # seconds since a set was last asked for, in which a process may be about to open it
 OTHERS = {  # folders of the cache, and what they hold
+    FOLDER: "what Python programs gave",
     "torchvision": "downloaded sets", "unpacked": "unpacked archives", "index": "what was found in sources",
     "floors": "classical methods' scores", "autotune": "how trials run fastest here",
 }  # fmt: skip

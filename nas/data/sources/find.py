@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.config import DataConfig
+from nas.data.given import why_gone
 from nas.data.sources.archive import Archive, is_archive, what_else
 from nas.data.sources.base import Source
 from nas.data.sources.digits import Digits
@@ -72,6 +73,8 @@ def _named(config: DataConfig, cache_root: Path) -> Source:
 
 def _no_source(text: str, path: Path, *, is_there: bool) -> DataError:
     """What is wrong with a name or path that means no data set."""
+    if gone := why_gone(path):
+        return DataError(gone)
     if is_there and (what := what_else(path)):
         return DataError(f"{text} cannot be read: {what}. Get it again, or unpack it by hand and give the folder.")
     if is_there:

@@ -1,0 +1,43 @@
+"""A pandas frame with paths and labels, kept as the label file that it would be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from nas.config import DataConfig
+from nas.data.given import keep_text
+from nas.data.sources.tables.label_columns import usual_column
+from nas.errors import UsageError
+from nas.units import listed
+
+_SHOWN = 20
+
+
+def is_frame(data: object) -> bool:
+    """Whether it is a frame of pandas, which need not be imported to tell."""
+    return type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "to_csv") and hasattr(data, "columns")
+
+
+def kept_frame(frame: Any, config: DataConfig, name: str, folder: str | Path | None, root: Path) -> Path:
+    """The file NAME.csv of a frame, with absolute paths. UsageError if no column has paths or files are missing."""
+    frame = frame.rename(columns=str)
+    columns = list(frame.columns)
+    column = config.column_of.get("path") or usual_column("path", columns)
+    if column not in columns:
+        raise UsageError(
+            f"No column of the frame is known to hold paths; there are: {listed(columns, _SHOWN)}. Call it 'path' and "
+            "that of labels 'label', or say which is which: columns='path=FILE,label=KIND'."
+        )
+    home = Path(folder or Path.cwd()).expanduser().resolve()
+    paths = [os.path.normpath(home / str(path)) for path in frame[column]]
+    missing = [path for path in paths if not os.path.exists(path)]  # noqa: PTH110  # of a million files
+    if missing and not config.skip_broken:
+        raise UsageError(
+            f"{len(missing):,} of {len(paths):,} files of column {column!r} are not there, the first is {missing[0]} "
+            f"(paths begin in {home}; folder=... says where else)."
+        )
+    frame[column] = paths  # of our copy
+    text = str(frame.to_csv(index=False))
+    return keep_text(text, f"{name}.csv", root)

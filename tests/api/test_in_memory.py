@@ -1,0 +1,172 @@
+"""Data from a program's memory: what is taken, as which pixels, what is refused, and what a run does with it later."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Subset, TensorDataset
+from torchvision.datasets import FakeData
+
+import nas
+from budgets import Budget
+from nas.api import new_search
+from nas.api.in_memory import data_config
+from nas.api.in_process import carry_out_here
+from nas.config import DataConfig, Recipe, SearchConfig
+from nas.data import Dataset, cache_contents, open_data
+from nas.data.cache import cache_root
+from nas.errors import UsageError
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (60, 8, 10), dtype=np.uint8)
+COLOUR = RNG.integers(0, 256, (60, 8, 10, 3), dtype=np.uint8)
+PETS = np.repeat(["cat", "dog"], 30)
+
+
+def pixels(dataset: Dataset) -> np.ndarray:
+    """All images (N, C, H, W) as they are decoded, in the order in which they were given."""
+    return np.load(dataset.cache_path / "images.npy")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (GREY, GREY[:, None]),
+        (GREY[..., None], GREY[:, None]),
+        (GREY[:, None], GREY[:, None]),
+        (GREY / 255, GREY[:, None]),
+        (GREY > 99, (GREY > 99)[:, None] * 255),
+        (np.full((60, 8, 8), 0.498) + RNG.integers(0, 2, (60, 8, 8)) * 0.001, None),  # 126.99 and 127.245
+        (COLOUR, COLOUR.transpose(0, 3, 1, 2)),
+        (COLOUR.transpose(0, 3, 1, 2), COLOUR.transpose(0, 3, 1, 2)),
+        (torch.tensor(COLOUR.transpose(0, 3, 1, 2) / 255, dtype=torch.float32), COLOUR.transpose(0, 3, 1, 2)),
+        (GREY.tolist(), None),
+    ],
+)
+def test_arrays_of_usual_layouts_become_the_same_pixels(given: object, expected: np.ndarray | None) -> None:
+    if isinstance(given, list):
+        with pytest.raises(UsageError, match="int64 from 0 to 255"):
+            data_config((given, PETS))
+        return
+    dataset = open_data(data_config((given, PETS), allow_duplicates=True))
+    assert dataset.classes == ("cat", "dog") and dataset.name == "arrays"
+    if expected is None:  # rounded to the nearest of 256 levels
+        assert (pixels(dataset) == 127).all()
+    else:
+        assert np.array_equal(pixels(dataset), expected)
+
+
+def test_the_same_content_is_kept_once_and_other_content_beside_it() -> None:
+    first = data_config((GREY, PETS))
+    assert data_config((torch.tensor(GREY), PETS.tolist())) == first
+    assert data_config((GREY, PETS[::-1])).source != first.source
+    named = data_config((GREY, PETS), name="pets")
+    assert Path(named.source).parent == Path(first.source).parent and Path(named.source).name == "pets.npz"
+    entries = {entry.name: entry for entry in cache_contents.contents(cache_root(None))}
+    assert entries["given"].num_bytes >= 3 * GREY.nbytes
+    cache_contents.clean(cache_root(None))
+    assert Path(first.source).exists()  # nobody but the program could make it again
+
+
+def test_parts_are_splits_and_numbers_may_have_names() -> None:
+    parts = {"train": (GREY[6:], PETS[6:]), "val": (GREY[:6], ["cat", "dog"] * 3), "Test": (GREY[:2], PETS[29:31])}
+    dataset = open_data(data_config(parts, allow_duplicates=True))
+    assert dataset.counts == {"train": [24, 30], "select": [2, 1], "rank": [1, 2], "test": [1, 1]}
+    fake = FakeData(30, (3, 12, 10), 3)
+    fake.classes = ["ant", "bee", "cow"]
+    whole, some = open_data(data_config(fake)), open_data(data_config(Subset(fake, range(24))))
+    assert whole.input_shape == (3, 12, 10) and whole.classes == some.classes == ("ant", "bee", "cow")
+    assert np.array_equal(pixels(whole)[0], np.asarray(fake[0][0]).transpose(2, 0, 1))
+    tensors = TensorDataset(torch.tensor(GREY[:, None] / 255), torch.arange(60) % 2)
+    assert np.array_equal(pixels(open_data(data_config(tensors))), GREY[:, None])
+
+
+class Photos:
+    """A data set of images of several sizes, as Pillow opens them."""
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, number: int) -> tuple[Image.Image, str]:
+        if number >= len(self):
+            raise IndexError
+        return Image.fromarray(COLOUR[number]).resize((12, 20 + number)), PETS[3 * number]
+
+
+def test_images_of_several_sizes_are_brought_to_the_one_that_is_said_as_files_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"several sizes, 12x20 to 12x39.*image_size=32"):
+        data_config(Photos())
+    dataset = open_data(data_config(Photos(), image_size=16, fit="pad"))
+    paths = [f"{number}.png" for number in range(20)]
+    for path, (image, _) in zip(paths, Photos(), strict=True):
+        image.save(tmp_path / path)
+    frame = pandas.DataFrame({"file_name": paths, "kind": PETS[::3]})
+    from_files = data_config(frame, folder=tmp_path, name="photos", image_size=16, fit="pad")
+    assert Path(from_files.source).name == "photos.csv"
+    assert np.array_equal(pixels(open_data(from_files)), pixels(dataset))
+    with pytest.raises(UsageError, match=r"20 of 20 files of column 'file_name' are not there"):
+        data_config(frame)
+    with pytest.raises(UsageError, match="No column of the frame is known to hold paths; there are: a, 0"):
+        data_config(pandas.DataFrame({"a": [1], 0: [2]}))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((GREY / 16, PETS), r"float64 from 0 to 15.9375: bring it to one of these, for example by X / 15.9375"),
+        ((GREY.astype(int), PETS), r'int64 from 0 to 255: .*X.astype\("uint8"\)'),
+        ((GREY - 3.5, PETS), r"by \(X \+ 3.5\) / 255"),
+        ((np.where(GREY > 250, np.nan, 0.5), PETS), "holds NaN or infinity in .* of 60 images"),
+        ((GREY.reshape(60, 80), PETS), r"and is \(60, 80\): X.reshape\(-1, H, W\)"),
+        ((np.zeros((60, 8, 8, 4)), PETS), "leave out the fourth, transparency"),
+        ((GREY, PETS[:7]), "60 images and there are 7 labels"),
+        ((GREY, RNG.random(60)), "Labels must be whole numbers or strings, and are float64"),
+        ((GREY, np.array([1, "a"] * 30, dtype=object)), "all whole numbers, and are of: int, str"),
+        ((GREY, np.eye(60)), r"Labels must have the shape \(N,\)"),
+        ((GREY[:0], PETS[:0]), "has no images"),
+        (GREY, "Data cannot be of type ndarray: give a path"),
+        ({"train": (GREY, PETS), "check": (GREY, PETS)}, 'called "train" and perhaps "val" and "test", and are train'),
+        ({"train": (GREY, PETS), "test": (GREY[:, :6], range(60))}, r"those of test \(6, 10\)(.|\n)*both be strings"),
+        (TensorDataset(torch.randn(9, 3, 8, 8), torch.arange(9)), "Image 0 of X must be uint8 from 0 to 255 or floats"),
+        ((row for row in GREY), "Data cannot be of type generator"),
+        ([*GREY], "Item 0 of X must be an image and its label, and is of type ndarray"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused_with_the_cure_and_nothing_is_kept(
+    data: object, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        data_config(data, cache_dir=str(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_paths_and_settings_pass_as_they_are(tmp_path: Path) -> None:
+    assert data_config("digits", max_images=90) == DataConfig(max_images=90)
+    assert data_config(DataConfig(max_images=90), imbalance=2) == DataConfig(max_images=90, imbalance=2)
+    assert data_config(tmp_path / ".." / tmp_path.name).source == str(tmp_path)
+    with pytest.raises(UsageError, match=r"no data setting 'imagesize'\. Did you mean 'image_size'") as refused:
+        data_config((GREY, PETS), imagesize=16, max_images=1)
+    assert len(refused.value.faults) == 2
+
+
+def test_a_run_on_arrays_goes_on_without_the_program_and_says_when_they_are_gone(tmp_path: Path) -> None:
+    data = data_config((GREY, PETS), name="pets", cache_dir=str(tmp_path / "cache"))
+    config = SearchConfig(
+        space="vgg", strategy="random", budget=Budget(max_params=20_000), data=data, recipe=Recipe(epochs=1), trials=1,
+        confirm=0, workers=1, device="cpu", floor=False,
+    )  # fmt: skip
+    with new_search(config, runs=tmp_path).log:
+        pass
+    folder = tmp_path / "vgg-pets-1"
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(UsageError, match=r"gone from the cache: .*pets.npz. Give the same again.*name='pets'"):
+        nas.resume(folder)
+    assert data_config((GREY, PETS), name="pets", cache_dir=str(tmp_path / "cache")) == data
+    opened = nas.api.reopen(nas.load_run("vgg-pets-1", tmp_path))
+    assert carry_out_here(opened).is_done
