@@ -68,10 +68,13 @@ def search_config(flags: Flags) -> SearchConfig:
 def study_request(flags: Flags) -> StudyRequest:
     """What is asked for with ``nasctl baseline run``. UsageError with every fault found in the flags."""
     faults: list[str] = []
-    values = {"study": flags.get("study"), "data": data_config(flags, faults)}
+    study = flags.get("study")
+    if not study:
+        faults.append("STUDY is missing: nasctl baseline run resnet18-settings ('nasctl baseline list' has them all).")
+    values = {"study": study or "?", "data": data_config(flags, faults)}
     request = checked(StudyRequest, values | read_settings(StudyRequest, flags, faults), faults)
-    if request is None:
-        attempt(lambda: get_study(flags["study"]), faults)
+    if request is None and study:
+        attempt(lambda: get_study(study), faults)
     raise_all(faults)
     assert request is not None
     return request

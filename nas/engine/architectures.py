@@ -31,13 +31,19 @@ class _Content(BaseModel):
 
 
 def load_architecture(text: str, runs: Path) -> Architecture:
-    """What ``--arch`` names: a JSON file, ``RUN:TRIAL``, or ``RUN``, its winner or the best so far.
+    """What ``--arch`` names: a JSON file or what would be in it, ``RUN:TRIAL``, or ``RUN``, its winner or the best so
+    far.
 
     UsageError if there is none, with every fault of a file's sample.
     """
+    if text.lstrip().startswith("{"):
+        return _read(text.strip(), text)
     path = Path(text).expanduser()
     if path.suffix == ".json" or (path.exists() and not path.is_dir()):
-        return _read(text, path)
+        try:
+            return _read(text, path.read_bytes())
+        except OSError as error:
+            raise UsageError(f"--arch {text} cannot be read: {error.strerror or error}.") from error
     name, trial_id = split_name(text)
     run = load_search(name, runs)
     best = [run.winner.trial] if run.winner else [trial.id for trial in run.best(1)]
@@ -46,12 +52,10 @@ def load_architecture(text: str, runs: Path) -> Architecture:
     return Architecture(run.config.space, run.trial(trial_id or best[0]).sample, run)
 
 
-def _read(text: str, path: Path) -> Architecture:
+def _read(text: str, content: str | bytes) -> Architecture:
     try:
-        found = _Content.model_validate(json.loads(path.read_bytes()))
+        found = _Content.model_validate(json.loads(content))
         get_space(found.space).validate(found.sample)
-    except OSError as error:
-        raise UsageError(f"--arch {text} cannot be read: {error.strerror or error}.") from error
     except UsageError as error:
         raise UsageError(*(f"--arch {text}: {fault}" for fault in error.faults)) from error
     except (ValidationError, ValueError, RecursionError) as error:
