@@ -126,11 +126,14 @@ def other_faults(flags: Flags, settings: RunConfig | None = None) -> list[str]:
 def study_request(flags: Flags) -> StudyRequest:
     """What is asked for with ``nasctl baseline run``. UsageError with every fault found in the flags."""
     faults: list[str] = []
-    values = {"study": flags.get("study"), **read_settings(StudyRequest, flags, faults)}
+    study = flags.get("study")
+    if not study:
+        faults.append("STUDY is missing: nasctl baseline run resnet18-settings ('nasctl baseline list' has them all).")
+    values = {"study": study or "?", **read_settings(StudyRequest, flags, faults)}
     values |= {"data": data_config(flags, faults), "objective": _objective(flags, faults)}
     request = checked(StudyRequest, values, faults)
-    if request is None:
-        attempt(lambda: get_study(flags["study"]), faults)
+    if request is None and study:
+        attempt(lambda: get_study(study), faults)
     raise_all(faults)
     assert request is not None
     return request

@@ -96,9 +96,9 @@ def resume(
 
 @app.command()
 def config(name: Position = None, run: RunName = None, runs: Runs = "runs") -> None:
-    """Print a search's settings as TOML, to make it again.
+    """Print the settings of a run as TOML, to make it again.
 
-    nasctl config RUN > run.toml; nasctl search --config run.toml
+    nasctl config RUN > run.toml; nasctl search --config run.toml, or baseline run --config run.toml
     """
     from nas.cli.commands.config import config_command
     from nas.runs.named import one_name

@@ -26,7 +26,7 @@ baseline = typer.Typer(
     no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
 )
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.", autocompletion=completion.studies)
+    Text, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.", autocompletion=completion.studies)
 ]
 
 
@@ -41,7 +41,7 @@ def list_studies(json: Json = False) -> None:
 @with_settings(baseline, declared.of_a_study, declared.ORDER_OF_STUDY, "run")
 def run_study(
     context: typer.Context,
-    study: StudyName,
+    study: StudyName = None,
     run: Annotated[Text, option("Name of the new run. [default: STUDY-DATA-N]", "NAME", "--run", "-r")] = None,
     config: ConfigFile = None,
     runs: Runs = "runs",

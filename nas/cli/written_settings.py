@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from nas import __version__
 from nas.api.settings import search_config, with_commas
@@ -16,7 +17,8 @@ from nas.cli.flags import in_order
 from nas.config import Recipe, SearchConfig
 from nas.config.auto_recipe import AUTO, default_epochs, images_per_epoch
 from nas.config.recipe import RECIPES
-from nas.config.settings import default_of, settings_of, value_of, written
+from nas.config.run import RunConfig
+from nas.config.settings import Given, default_of, settings_of, value_of, written
 from nas.errors import RunError
 from nas.runs import SearchRun
 from nas.runs.hints import typed
@@ -36,7 +38,7 @@ def settings_text(run: SearchRun) -> str:
     lines = [
         f"# The settings of the search {run.name}, by nasctl {run.versions.get('nasctl', __version__)}.",
         "# What is not here is at its default. To make it again: nasctl search --config FILE",
-        *(f"{name} = {_toml(value)}" for name, value in settings.items()),
+        *(f"{name} = {toml(value)}" for name, value in settings.items()),
         *(f"# {line}" for line in _remarks(run, lengthened=lengthened)),
     ]
     return "\n".join(lines) + "\n"
@@ -93,11 +95,7 @@ def _recipe_settings(recipe: Recipe, *, lengthened: bool) -> dict[str, Value]:
 
 def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> None:
     """RunError if the settings, typed as flags, were not those of the run."""
-    flags = {
-        name: value if isinstance(value, bool) else with_commas(value) if isinstance(value, tuple) else str(value)
-        for name, value in settings.items()
-    } | {name: settings[name] for name, given in SEARCH.items() if given.setting.is_repeatable and name in settings}
-    again, told = search_config(flags), run.config
+    again, told = search_config(as_flags(settings, SEARCH)), run.config
     changes: dict[str, object] = {"lengthen": False}
     if lengthened:
         epochs = Recipe.model_fields["epochs"].default
@@ -105,8 +103,7 @@ def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> N
         changes |= {"recipe": recipe, "confirm_epochs": None, "time_limit": None}
     if _measured_precision(run):
         changes["precision"] = again.precision
-    before, after = dict(_leaves(told.model_copy(update=changes).model_dump())), dict(_leaves(again.model_dump()))
-    other = [f"{name} = {before[name]!r}" for name in before if before[name] != after.get(name)]
+    other = differing(told.model_copy(update=changes).model_dump(), again.model_dump())
     if other:
         raise RunError(
             f"Run {run.name!r} was not made by flags alone: no flag says {', '.join(other)}. Make it again from "
@@ -114,7 +111,25 @@ def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> N
         )
 
 
-def _leaves(settings: dict[str, object], path: str = "") -> Iterator[tuple[str, object]]:
+def as_flags(settings: Mapping[str, Value], declared: Mapping[str, Given]) -> dict[str, Any]:
+    """Settings of a file as they would be typed; None for those that it does not have."""
+    flags: dict[str, Any] = {**dict.fromkeys(declared), **settings}
+    for name, value in settings.items():
+        is_repeatable = name in declared and declared[name].setting.is_repeatable
+        if isinstance(value, tuple) and not is_repeatable:
+            flags[name] = with_commas(value)
+        elif not isinstance(value, bool | tuple):
+            flags[name] = str(value)
+    return flags
+
+
+def differing(told: Mapping[str, object], again: Mapping[str, object]) -> list[str]:
+    """What ``again`` has otherwise, as it was ``told``: "seed = 3"."""
+    before, after = dict(_leaves(told)), dict(_leaves(again))
+    return [f"{name} = {before[name]!r}" for name in before if before[name] != after.get(name)]
+
+
+def _leaves(settings: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     for name, value in settings.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{path}{name}.")
@@ -141,11 +156,16 @@ def _remarks(run: SearchRun, *, lengthened: bool) -> Iterator[str]:
             f"It began with fewer or more trials and a population of {run.facts.population}; a new search of "
             f"{config.trials} has {config.population}, and proposes others."
         )
+    yield from remark_on_repeating(config)
+
+
+def remark_on_repeating(config: RunConfig) -> Iterator[str]:
+    """That not every run is the same figure by figure when it is made again."""
     if config.workers != 1 or math.isfinite(config.time_limit or math.inf):
         yield "Exactly the same again, figure by figure: only with workers = 1 on a CPU, and no time limit."
 
 
-def _toml(value: Value) -> str:
+def toml(value: Value) -> str:
     """As TOML writes it: texts and lists as JSON does, but for one character."""
     if isinstance(value, float):
         return repr(value)

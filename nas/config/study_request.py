@@ -45,9 +45,9 @@ class StudyRequest(BaseModel):
     arch: Annotated[  # instead of a network
         str | None,
         Setting(
-            "An architecture instead: of a run, with its data and recipe, or of a JSON file, as "
-            "'nasctl show RUN:TRIAL --json' writes it.",
-            "FILE|RUN:TRIAL",
+            "An architecture instead: of a search or a study's member, with its data and recipe, or of a JSON file, "
+            "as 'nasctl show RUN:TRIAL --json' writes it.",
+            "FILE|RUN:TRIAL|STUDY:MEMBER",
         ),
     ] = None
     weights: Annotated[str | None, Setting("ImageNet weights of ResNet-18. [default: download them]", "FILE")] = None

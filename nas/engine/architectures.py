@@ -1,4 +1,4 @@
-"""Architectures as people give them: a trial of a search, or a JSON file."""
+"""Architectures as people give them: a trial of a search, a member of a study, or a JSON file."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from pathlib import Path
 
 from pydantic import BaseModel, StrictInt, StrictStr, ValidationError
 
+from nas.config import DataConfig, Recipe
 from nas.errors import UsageError
-from nas.runs import SearchRun, load_search
-from nas.runs.named import split_name
+from nas.runs import SearchRun, StudyRun
+from nas.runs.named import best_trial, find_member, load_named
 from search_spaces import Sample, get_space
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The architecture ``sample`` of ``space``, and the ``run`` that found it; None if it was in a file."""
+    """The architecture ``sample`` of ``space``; and of a run's the data and the recipe, with the most epochs."""
 
     space: str
     sample: Sample
-    run: SearchRun | None = None
+    data: DataConfig | None = None
+    recipe: Recipe | None = None
+    mirrored_by_data: bool = False  # the data of the run decided whether images are mirrored
 
 
 class _Content(BaseModel):
@@ -31,27 +34,45 @@ class _Content(BaseModel):
 
 
 def load_architecture(text: str, runs: Path) -> Architecture:
-    """What ``--arch`` names: a JSON file, ``RUN:TRIAL``, or ``RUN``, its winner or the best so far.
+    """What ``--arch`` names: a JSON file or what would be in it, ``RUN:TRIAL``, ``STUDY:MEMBER``, or ``RUN``, its
+    winner or the best so far.
 
     UsageError if there is none, with every fault of a file's sample.
     """
+    if text.lstrip().startswith("{"):
+        return _read(text.strip(), text)
     path = Path(text).expanduser()
     if path.suffix == ".json" or (path.exists() and not path.is_dir()):
-        return _read(text, path)
-    name, trial_id = split_name(text)
-    run = load_search(name, runs)
-    best = [run.winner.trial] if run.winner else [trial.id for trial in run.best(1)]
-    if not trial_id and not best:
-        raise UsageError(f"--arch {text}: run {name!r} has no finished trial yet.")
-    return Architecture(run.config.space, run.trial(trial_id or best[0]).sample, run)
+        try:
+            return _read(text, path.read_bytes())
+        except OSError as error:
+            raise UsageError(f"--arch {text} cannot be read: {error.strerror or error}.") from error
+    named = load_named(text, runs)
+    return _trained(named.run, named.part) if isinstance(named.run, SearchRun) else _member(text, named.run, named.part)
 
 
-def _read(text: str, path: Path) -> Architecture:
+def _trained(run: SearchRun, trial_id: str | None) -> Architecture:
+    """Of a trial, or of the winner or best so far."""
+    trial = run.trial(trial_id) if trial_id else best_trial(run)
+    recipe = run.config.recipe.model_copy(update={"epochs": run.final_epochs})
+    return Architecture(run.config.space, trial.sample, run.config.data, recipe, bool(run.facts.mirroring))
+
+
+def _member(text: str, run: StudyRun, part: str | None) -> Architecture:
+    """Of a member of a baseline run, or of one of its trainings."""
+    member, _ = find_member(run, part)
+    if member.space is None:
+        raise UsageError(
+            f"--arch {text}: {member.name} trains the fixed network {member.network}, which is no architecture of a "
+            f"space: give --network {member.network} instead."
+        )
+    return Architecture(member.space, member.sample, run.config.data, member.recipe, bool(run.facts.mirroring))
+
+
+def _read(text: str, content: str | bytes) -> Architecture:
     try:
-        found = _Content.model_validate(json.loads(path.read_bytes()))
+        found = _Content.model_validate(json.loads(content))
         get_space(found.space).validate(found.sample)
-    except OSError as error:
-        raise UsageError(f"--arch {text} cannot be read: {error.strerror or error}.") from error
     except UsageError as error:
         raise UsageError(*(f"--arch {text}: {fault}" for fault in error.faults)) from error
     except (ValidationError, ValueError, RecursionError) as error:

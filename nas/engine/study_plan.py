@@ -163,12 +163,12 @@ def _data(request: StudyRequest, asked: _Asked | None, faults: list[str]) -> Dat
     asked_for = request.data.model_dump(include=request.data.model_fields_set)
     hold_out = request.hold_out if request.hold_out is not None else asked is None or asked.study.hold_out
     changes = {name for name, value in asked_for.items() if value != DataConfig.model_fields[name].default}
-    found = asked.arch.run if asked and asked.arch else None
+    found = asked.arch.data if asked and asked.arch else None
     if found and not changes:
-        return found.config.data.model_copy(update={"hold_out": hold_out})
+        return found.model_copy(update={"hold_out": hold_out})
     of_study = {"source": asked.study.data, "imbalance": asked.study.imbalance} if asked else {}
     if found and not _OTHER_DATA & changes:
-        of_study = found.config.data.model_dump()
+        of_study = found.model_dump()
         asked_for = {name: asked_for[name] for name in changes}
     return checked(DataConfig, {**of_study, **asked_for, "hold_out": hold_out}, faults)
 
@@ -252,12 +252,12 @@ def _network(name: str, asked: _Asked, task: Task, data: Dataset) -> _Network:
 def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
     """How an architecture is trained but for methods, which are the study's matter: as in the run that found it, else
     as long as suits ``counts``, the training images of each class."""
-    if arch.run is None:
+    if arch.recipe is None:
         lengths, _ = auto_recipe.settled(named_recipe(auto_recipe.AUTO), counts, "")
         return lengths.model_dump(include={"epochs", "batch_size"})
     ours = {"name", "post_hoc_tau", "prior_tau", *METHOD_FLAGS}
-    ours |= {"flip"} if arch.run.facts.mirroring else set()  # these data decide anew
-    return arch.run.config.recipe.model_dump(exclude=ours) | {"epochs": arch.run.final_epochs}
+    ours |= {"flip"} if arch.mirrored_by_data else set()  # these data decide anew
+    return arch.recipe.model_dump(exclude=ours)
 
 
 def _network_settings(name: str, asked: _Asked, task: Task) -> dict[str, int | str]:

@@ -10,6 +10,7 @@ from nas.report.documents import Document, trial_document
 from nas.report.study import MemberRow, member_row
 from nas.runs import Run, StudyRun, TrialRecord
 from nas.runs.trial_record import seed_number
+from search_spaces import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class MemberReport(MemberRow):
 
     run: str
     study: str
+    space: str | None  # of its architecture; None: a fixed network
+    sample: Sample
     objective: str
     size_bytes: int  # of the weights as tensors
     peak_memory: int  # bytes of activations
@@ -42,12 +45,14 @@ class MemberReport(MemberRow):
 
 def member_report(run: StudyRun, name: str) -> MemberReport:
     """The report of the member called ``name``, also while it is trained."""
-    cost = run.facts.members[name].cost
+    cost, config = run.facts.members[name].cost, run.config.member(name)
     trials = sorted((t for t in run.stage("study") if t.of == name), key=lambda trial: seed_number(trial.id))
     return MemberReport(
         **vars(member_row(run, name)),
         run=run.name,
         study=run.config.study,
+        space=config.space,
+        sample=config.sample,
         objective=run.config.objective,
         size_bytes=cost.size_bytes,
         peak_memory=cost.peak_memory,

@@ -10,11 +10,14 @@ import pytest
 from command_line import nasctl, refused, told
 from simulated_search import events_of
 
-from nas.config import DataConfig
+from nas.config import DataConfig, StudyRequest
+from nas.engine.architectures import load_architecture
+from nas.engine.study_plan import plan_study
 from nas.export.from_run import request_of
 from nas.report.tensorboard.listener import bring_up_to_date
 from nas.runs import SearchRun, StudyRun, load_run
-from nas.runs.events import StudyStarted, decode, encode
+from nas.runs.events import StudyStarted, TrialSubmitted, decode, encode
+from nas.runs.folders import start_study
 from nas.runs.named import best_first, split_name
 
 SHORT = ["--epochs", 1, "--workers", 1, "--device", "cpu", "--quiet"]
@@ -152,3 +155,22 @@ def test_what_to_keep_is_recorded_and_older_logs_keep_all(place: Path, study: St
     for words in ("few", "-1"):
         message = refused(place, "baseline", "run", "hand-nets", "--keep", words, "--seeds", 0)
         assert f"--keep: '{words}' is not known: write all, best" in message and "--seeds" in message
+
+
+def test_what_show_prints_as_json_is_what_arch_takes(place: Path, search: SearchRun, tmp_path: Path) -> None:
+    runs, winner = place / "runs", search.trials[search.winner.trial] if search.winner else None
+    assert winner
+    plan = plan_study(StudyRequest(study="losses", arch=f"sv:{winner.id}", members=("ce",), seeds=1), runs=runs)
+    with start_study(tmp_path / "arch", plan.config, plan.facts) as log:
+        log.append(TrialSubmitted("ce.1", "study", "ce", "", winner.sample, winner.cost, 0))
+    for shown, at in ((f"sv:{winner.id}", runs), ("sv", runs), ("arch:ce", tmp_path), ("arch:ce.1", tmp_path)):
+        direct = load_architecture(shown, at)
+        (tmp_path / "shown.json").write_text(told(place, "show", shown, "--runs", at, "--json"))
+        read = load_architecture(str(tmp_path / "shown.json"), at)
+        written_out = load_architecture((tmp_path / "shown.json").read_text(), at)
+        assert direct.space == read.space == written_out.space == "vgg"
+        assert direct.sample == read.sample == written_out.sample == winner.sample
+        assert direct.recipe and direct.recipe.epochs == 1 and direct.data == search.config.data and not read.recipe
+    assert "give --network model1 instead" in refused(
+        place, "baseline", "run", "losses", "--arch", "hn:model1-setting2"
+    )

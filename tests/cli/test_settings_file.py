@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,26 @@ import typer
 from command_line import fails, nasctl
 from simulated_search import begin, story, timeless
 
-from nas.api.settings import search_config
+import nas
+from nas.api.settings import search_config, study_request
 from nas.cli.app import app
 from nas.cli.flags import settings_file
-from nas.config import DataConfig, StudyConfig
+from nas.config import DataConfig
 from nas.config.run import SupernetConfig
 from nas.engine.plan import Plan, plan_search, start
-from nas.runs.events import SearchStarted, StudyFacts
+from nas.engine.study_plan import plan_study
+from nas.runs.events import SearchStarted
 from nas.runs.folders import start_study
 
+STUDY = ("baseline", "run")
 
-def flags_of(path: Path, *arguments: str) -> dict[str, Any]:
+
+def flags_of(path: Path, *arguments: str, command: tuple[str, ...] = ("search",)) -> dict[str, Any]:
     """What ``nasctl search --config`` of a file and flags comes to."""
-    context = typer.main.get_command(app).commands["search"].make_context("search", list(arguments))
+    found = typer.main.get_command(app)
+    for name in command:
+        found = found.commands[name]
+    context = found.make_context(command[-1], list(arguments))
     file = settings_file(context, str(path))
     assert not file.faults
     return {**context.params, **file.values}
@@ -53,6 +61,38 @@ def test_the_settings_of_a_run_make_the_same_run_again(tmp_path):
     first, again = ([told(event) for event in story(tmp_path / "runs" / name)] for name in ("first", "again"))
     assert len(first) > 8
     assert again == first
+
+
+def test_the_settings_of_a_study_make_the_same_study_again(tmp_path):
+    short = "losses --members ce,focal --network model1 --seeds 1 --epochs 1 --workers 1 --run first --keep none"
+    assert nasctl("baseline", "run", *short.split(), "--device", "cpu", "--quiet", cwd=tmp_path).returncode == 0
+    path = written(tmp_path, nasctl("config", "first", cwd=tmp_path).stdout)
+    assert 'study = "losses"\nmembers = ["ce", "focal"]\nnetwork = "model1"\n' in path.read_text()
+    assert nasctl("baseline", "run", "--config", path, "--run", "again", "--quiet", cwd=tmp_path).returncode == 0
+    first, again = ([told(event) for event in story(tmp_path / "runs" / name)] for name in ("first", "again"))
+    assert len(first) > 5
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "hand-nets --members model2-setting2* --search-trials 3 --seed 4 --objective accuracy --imbalance 3",
+        "resnet18-settings --from-scratch --input-size 32 --members 2-custom-ce --keep best --time-limit 2h",
+        "losses --network resnet32 --members ce --train-on-all --batch-size 64",
+        "regularization --arch ARCH --members none,srip --data digits --seeds 2",
+    ],
+)
+def test_what_is_written_of_a_study_is_planned_alike(tmp_path, flags):
+    (sample,) = nas.space("vgg", input_shape=(1, 8, 8)).draw(max_params="20k")
+    (tmp_path / "arch.json").write_text(json.dumps({"space": "vgg", "sample": sample}))
+    typed = [str(tmp_path / "arch.json") if word == "ARCH" else word for word in flags.split()]
+    plan = plan_study(study_request(flags_of(written(tmp_path, ""), *typed, command=STUDY)))
+    with start_study(tmp_path / "runs" / "a", plan.config, plan.facts):
+        pass
+    printed = nasctl("config", cwd=tmp_path)
+    again = plan_study(study_request(flags_of(written(tmp_path, printed.stdout), command=STUDY)))
+    assert (again.config, again.facts) == (plan.config, plan.facts), printed.stderr
 
 
 @pytest.mark.parametrize(
@@ -95,13 +135,6 @@ def test_a_run_that_flags_cannot_say_is_refused_with_what_is_missing(tmp_path):
     message = nasctl("config", "a", cwd=tmp_path)
     assert message.returncode == 2
     assert "no flag says data.split_seed = 3, confirm_seeds = 2." in message.stderr
-    facts = StudyFacts(input_shape=(1, 8, 8), classes=("0",), counts={}, data_name="", data_key="", members={})
-    study = StudyConfig(study="hand-nets", sentence="", data=DataConfig(), members=(), seed=5)
-    with start_study(tmp_path / "runs" / "b", study, facts):
-        pass
-    message = nasctl("config", "b", cwd=tmp_path)
-    assert message.returncode == 2
-    assert "nasctl baseline run hand-nets --seed 5" in message.stderr
 
 
 def test_flags_win_and_values_may_be_written_as_toml_has_them(tmp_path):

@@ -1,0 +1,98 @@
+"""The settings of a baseline run as TOML: what differs from its study.
+
+What is written is planned again and compared with the log before it is handed over.
+"""
+
+from __future__ import annotations
+
+import json
+
+from baselines.studies import Study, get_study
+from nas import __version__
+from nas.api.settings import study_request
+from nas.cli.declared import ORDER_OF_STUDY
+from nas.cli.flags import in_order
+from nas.cli.written_settings import Value, as_flags, differing, remark_on_repeating, toml
+from nas.config import StudyConfig, StudyRequest
+from nas.config.run import MemberConfig
+from nas.config.settings import default_of, settings_of, value_of, written
+from nas.engine.study_plan import RESNET18_SETTINGS, RUN_SETTINGS, SEARCH_SETTINGS, plan_study
+from nas.errors import RunError
+from nas.runs import StudyRun
+
+STUDY = settings_of(StudyRequest)
+
+
+def study_text(run: StudyRun) -> str:
+    """A file for ``nasctl baseline run --config`` that makes ``run`` again. UsageError if its data cannot be had to
+    check that, RunError if flags cannot say how it was made."""
+    study = get_study(run.config.study)
+    found = _settings(run, study)
+    parts = {flag: STUDY[flag].path[0] for flag in found}
+    settings = {"study": study.name, **{flag: found[flag] for flag in in_order(parts, ORDER_OF_STUDY.split())}}
+    _check(run, settings)
+    lines = [
+        f"# The settings of the baseline run {run.name}, by nasctl {run.versions.get('nasctl', __version__)}.",
+        "# What is not here is as in the study. To make it again: nasctl baseline run --config FILE",
+        *(f"{name} = {toml(value)}" for name, value in settings.items()),
+        *(f"# {line}" for line in remark_on_repeating(run.config)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _settings(run: StudyRun, study: Study) -> dict[str, Value]:
+    """By the names of flags."""
+    config, found = run.config, dict[str, Value]()
+    for flag, given in STUDY.items():
+        if given.path[0] in (*RUN_SETTINGS, "data"):
+            is_told = flag == "data" or value_of(given, config) != default_of(given, StudyRequest)
+            if is_told and (value := written(given, config)) is not None:
+                found[flag] = value
+    for name in SEARCH_SETTINGS:
+        if (value := getattr(config, name)) != StudyConfig.model_fields[name].default:
+            found[name] = value
+    members = {member.name: member for member in _members(config)}
+    if members.keys() != {member.name for member in study.members}:
+        found["members"] = tuple(member.name for member in study.members if member.name in members)
+    found |= {} if config.data.hold_out == study.hold_out else {"hold_out": config.data.hold_out}
+    found |= {} if config.seeds == study.seeds else {"seeds": config.seeds}
+    for name in ("epochs", "batch_size"):
+        (value, *other) = {getattr(member.recipe, name) for member in members.values()}
+        if not other and value is not None:
+            found[name] = value
+    chosen = [members[each.name] for each in study.members if not each.network and each.name in members]
+    return found | (_network(chosen[0], study) if chosen else {})
+
+
+def _members(config: StudyConfig) -> list[MemberConfig]:
+    """All that the run has or will have."""
+    return [*config.members, *(member for search in config.searches for member in search.members)]
+
+
+def _network(member: MemberConfig, study: Study) -> dict[str, Value]:
+    """What says which network the members train that name none."""
+    if member.network is None:
+        return {"arch": json.dumps({"space": member.space, "sample": member.sample})}
+    found: dict[str, Value] = {} if member.network == study.network else {"network": member.network}
+    if member.network == "resnet18":
+        told = {name: member.settings[name] for name in RESNET18_SETTINGS if name in member.settings}
+        found |= told if "weights" in told else {**told, "from_scratch": True}
+    return found
+
+
+def _check(run: StudyRun, settings: dict[str, Value]) -> None:
+    """RunError if the settings, typed as flags, would not plan the run."""
+    plan = plan_study(study_request(as_flags(settings, STUDY)), runs=run.folder.parent)
+    own = [member for member in run.config.members if member.chosen != "found"]
+    other = differing(_by_member(run.config, own), _by_member(plan.config, list(plan.config.members)))
+    if other:
+        raise RunError(
+            f"Run {run.name!r} was not made by flags alone: no flag says {', '.join(other)}. Was it made with the "
+            "architecture of a run? Then name it: nasctl baseline run "
+            f"{run.config.study} --arch RUN:TRIAL, with --seed {run.config.seed} and what else was typed."
+        )
+
+
+def _by_member(config: StudyConfig, members: list[MemberConfig]) -> dict[str, object]:
+    """The settings of a study, those of its members by their names."""
+    return config.model_dump(exclude={"members"}) | {member.name: member.model_dump() for member in members}
