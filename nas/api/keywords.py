@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 
+import numpy as np
+
 from budgets import LIMITS
 from nas.api.settings import (
     COLOURS,
@@ -87,7 +89,7 @@ def _kind_of(name: str) -> Callable[[object], str | bool | list[str] | DataConfi
 
 
 def _switch(value: object) -> bool:
-    if str(value) not in ("True", "False"):  # numpy has its own
+    if not isinstance(value, bool | np.bool_):
         raise TypeError("True or False")
     return bool(value)
 

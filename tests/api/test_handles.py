@@ -6,6 +6,7 @@ import csv
 import io
 import multiprocessing
 import threading
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from command_line import told
 
 import nas
 from nas.api.handles import Search, Study
+from nas.api.keywords import SEARCH, as_flags
+from nas.api.settings import search_config
 from nas.data import open_data
 from nas.errors import RunError, UsageError
 from nas.runs.events import EpochEnded, Event, SupernetProgress, TrialEnded, TrialSubmitted, WinnerChosen
@@ -44,6 +47,11 @@ def test_a_run_tells_what_it_found(run: Search, runs: Path, capsys: pytest.Captu
     assert nas.load_run(runs=runs).best.id == nas.load_run(run.folder).best.id == best.id
     assert run.resume().state == "done"
     assert capsys.readouterr() == ("", "")
+
+
+def test_its_settings_as_keywords_make_it_again(run: Search, runs: Path) -> None:
+    settings = tomllib.loads(told(runs, "config", "whole", "--runs", runs))
+    assert search_config(as_flags(settings, SEARCH, [])) == run.config
 
 
 def test_a_model_is_the_network_that_was_scored(run: Search) -> None:

@@ -61,7 +61,7 @@ def typed(line: str) -> dict[str, Any]:
         ({"fix": "kernel*=3", "choices": {"stages": (2, 3)}}, "--fix kernel*=3 --choices stages=2,3"),
         ({"classes": [1, 2, "7"], "match": ["*.jpg", "*.png"]}, "--classes 1,2,7 --match *.jpg,*.png"),
         ({"image_size": (96, 64), "fit": "pad", "grey": True}, "--image-size 96x64 --fit pad --grey"),
-        ({"prune": False, "flip": np.True_, "no_floor": True}, "--no-prune --flip --no-floor"),
+        ({"prune": np.False_, "flip": True, "no_floor": True}, "--no-prune --flip --no-floor"),
         ({"learning_rate": 1e-5, "oversample": "smote", "colour": False}, "--learning-rate 1e-5 --oversample smote"),
         ({"columns": {"path": "FILE", "split": ""}}, "--columns path=FILE,split="),
         ({"data": Path("digits"), "precision": None}, "--data digits"),
