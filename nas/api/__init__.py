@@ -1,4 +1,4 @@
-"""The one place that wires engine, executors and listeners together; the command line is its first user.
+"""The one place that wires engine, executors and listeners together, for the command line and for ``nas.api.calls``.
 
 Nothing here prints, ends the process or handles signals: what is to be seen goes through a ``Display``.
 

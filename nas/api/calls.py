@@ -44,12 +44,14 @@ def search(
     KeyboardInterrupt passes through, SearchStopped says why a search ended early: ``nas.load_run(run).resume()`` goes
     on, and nothing that finished is lost.
 
-    >>> run = nas.search("vgg", max_params="20k", trials=2, epochs=1, confirm=0, workers=1, device="cpu")
+    >>> run = nas.search("vgg", max_params="20k", trials=2, epochs=1, confirm=0, no_floor=True, workers=1)
     >>> run.state, run.best.params <= 20_000
     ('done', True)
-    >>> nas.search("vgg", max_params="lots", trials=0)
-    Traceback (most recent call last):
-    nas.errors.UsageError: max_params: 'lots' is not a size: write a whole number, or one with k, M or G, ...
+    >>> try:
+    ...     nas.search("vgg", max_params="lots", trials=0)
+    ... except ValueError as error:
+    ...     dict(error.errors)["trials"]
+    'trials=0 cannot be used: give a number of at least 1.'
     """
     given = {"space": space, "data": data, "run": run, "runs": runs, **settings}
     with in_python(given):
@@ -76,9 +78,9 @@ def baseline(
     The settings are the flags of ``nasctl baseline run``: members, seeds, epochs... ``data`` is the study's own unless
     told. All else is as in ``search``; SearchStopped, if some trainings failed, comes after the others are trained.
 
-    >>> run = nas.baseline("hand-nets", members="model2-setting2", seeds=1, epochs=1, workers=1, device="cpu")
-    >>> run.member("model2-setting2").best.params
-    26562
+    >>> run = nas.baseline("hand-nets", members=["model2-setting2"], seeds=1, epochs=1, workers=1)
+    >>> run.state, [member.name for member in run.members]
+    ('done', ['model2-setting2'])
     """
     given = {"study": study, "data": data, "run": run, "runs": runs, **settings}
     with in_python(given):

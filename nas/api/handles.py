@@ -184,9 +184,6 @@ class Search(Run):
         gives probabilities. ``int8``: also ONNX in 8-bit integers, if it loses no more than ``int8_max_drop`` (a share
         of 1, 0.01 unless told) of the objective on rank. UsageError if the folder is taken, RunError if there is
         nothing to export, ExportError if a check fails.
-
-        >>> [path.name for path in nas.load_run("vgg-digits-1").export("model/") if path.suffix == ".onnx"]
-        ['model.onnx']
         """
         extras = extras_of(static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop)
         return exported(self.record, None, out, extras)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel
 
 from nas.api.in_memory import data_config
@@ -74,7 +75,7 @@ def _typed(name: str, given: Given | None) -> Callable[[object], str | bool | li
 
 
 def _switch(value: object) -> bool:
-    if str(value) not in ("True", "False"):  # numpy has its own
+    if not isinstance(value, bool | np.bool_):
         raise TypeError("True or False")
     return bool(value)
 

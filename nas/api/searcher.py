@@ -55,8 +55,7 @@ class Searcher(Closing):
     without one it is gone when the program ends. The strategy runs in a thread of its own; close the searcher, or use
     it in ``with``. A failed training is told with ``score=None``.
 
-    >>> from nas.api.spaces import space
-    >>> with Searcher(space("vgg", input_shape=(1, 8, 8)), max_params="20k", trials=8) as searcher:
+    >>> with nas.Searcher(nas.space("vgg", input_shape=(1, 8, 8)), max_params="20k", trials=8) as searcher:
     ...     for _ in range(8):
     ...         trial = searcher.ask()
     ...         searcher.tell(trial, 1 / trial.cost.macs)

@@ -80,7 +80,7 @@ def space(name: str, *, input_shape: tuple[int, int, int] = (3, 32, 32), classes
 
     UsageError names the nearest space.
 
-    >>> resnet = space("resnet", input_shape=(1, 28, 28), classes=62)
+    >>> resnet = nas.space("resnet", input_shape=(1, 28, 28), classes=62)
     >>> (sample,) = resnet.draw(max_params="150k")
     >>> resnet.cost(sample).params <= 150_000
     True

@@ -12,7 +12,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 
 from baselines import classical
@@ -57,9 +57,11 @@ def in_python(given: Mapping[str, object] = NOTHING) -> Iterator[None]:
             raise
         faults = [in_words_of_python(fault) for fault in error.faults]
         names = [_setting_of(fault, given, error) for fault in error.faults]
-        raise type(error)(*faults, errors=tuple(zip(names, faults, strict=True))) from error.__cause__
+        reworded: NasctlError = type(error)(*faults, errors=tuple(zip(names, faults, strict=True)))
+        raise reworded.with_traceback(error.__traceback__) from error.__cause__
     except NasctlError as error:
-        raise type(error)(in_words_of_python(str(error))) from error.__cause__
+        reworded = type(error)(in_words_of_python(str(error)))
+        raise reworded.with_traceback(error.__traceback__) from error.__cause__
 
 
 def in_words_of_python(text: str) -> str:
@@ -75,10 +77,10 @@ def _setting_of(fault: str, given: Mapping[str, object], error: UsageError) -> s
     """The setting that a fault is about: whose flag it names first, or whose name or value it quotes."""
     if found := _FLAG.search(_COMMAND.sub("", fault)):
         return _name_and_switch(found["name"])[0]
-    quoted = [name for name, value in given.items() if repr(name) in fault or repr(str(value)) in fault]
-    if quoted:
+    texts = {name: str(value) if isinstance(value, str | Path) else name for name, value in given.items()}
+    if quoted := [name for name, text in texts.items() if repr(name) in fault or repr(text) in fault]:
         return quoted[0]
-    if isinstance(error, DataError) or str(given.get("data") or "\n") in fault:
+    if isinstance(error, DataError) or (isinstance(given.get("data"), str | Path) and texts["data"] in fault):
         return "data"
     return found[1] if (found := re.match(r"There is no (?:[a-z]+ )*([a-z]+) '", fault)) else ""
 
@@ -116,7 +118,6 @@ def _literal(value: str) -> str:
     return value if is_written else json.dumps(value, ensure_ascii=False)
 
 
-@cache
 def _words() -> frozenset[str]:
     """Values that are words."""
     methods = (name for field in Recipe.model_fields for name in known_names(field))
@@ -125,7 +126,11 @@ def _words() -> frozenset[str]:
 
 def _call(command: str) -> str:
     """A command as the call that does the same; as it is if there is none."""
-    match shlex.split(command):
+    try:
+        typed = shlex.split(command)
+    except ValueError:  # no command, but words around one
+        return command
+    match typed:
         case ["nasctl", "search", *rest]:
             call, positions, first = "nas.search({})", 0, "space"
         case ["nasctl", "baseline", "run", *rest] if rest and rest[0] != classical.NAME:

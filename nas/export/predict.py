@@ -21,6 +21,11 @@ def load_model(folder: Path | str, *, prior: Prior = None, int8: bool = False) -
 
     ``prior``: how often the classes come where it is used (numbers by class, "train" or "uniform"), if not as it was
     trained for. With ``int8`` the quantized file answers.
+
+    >>> model = nas.load_model("model/")
+    >>> picture = numpy.zeros((8, 8), numpy.uint8)  # or a path, or a picture of Pillow
+    >>> model.predict_proba([picture, picture]).shape, model.predict([picture])[0] in model.classes
+    ((2, 10), True)
     """
     folder = Path(folder)
     for name in ("model.json", "model.onnx"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -264,7 +265,8 @@ def _left(run: Run, seconds: float) -> str:
 
 
 def open_display(console: Console, num_slots: int, *, quiet: bool) -> Display:
-    """The display that fits: none if ``quiet``, live in a terminal, else plain lines."""
+    """The display that fits: none if ``quiet``, live in a terminal or a notebook that has widgets, else plain lines."""
     if quiet:
         return Silent()
-    return Live(console, num_slots) if console.is_terminal else Plain(console, num_slots)
+    has_widgets = console.is_jupyter and find_spec("ipywidgets") is not None  # rich moves its bars by them
+    return Live(console, num_slots) if console.is_terminal or has_widgets else Plain(console, num_slots)
