@@ -16,6 +16,7 @@ from nas.api.wording import in_python
 from nas.closing import Closing
 from nas.config import DataConfig, Recipe, SearchConfig
 from nas.config.data import FOREIGN
+from nas.config.objectives import DEFAULT
 from nas.config.recipe import Figures
 from nas.engine.session import session
 from nas.engine.trial_loop import TrialLoop
@@ -27,8 +28,6 @@ from nas.runs.folders import read_run, start_search
 from nas.strategies import get_strategy
 from nas.trials import TrialResult
 from search_spaces import Sample, Task, get_space
-
-OBJECTIVE = "balanced_accuracy"  # the name under which scores stand in the log
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,8 @@ class Searcher(Closing):
 
     With the same seed and the same scores it asks for the same architectures as ``nasctl search --workers 1``.
     ``trials`` is how many are meant to be trained, which evolution divides into generations. Several may be asked for
-    before the first is told. ``folder`` keeps the log, and ``Searcher.load(folder)`` goes on with it after anything;
+    before the first is told. ``objective`` is what scores are called in the log and in tables, any name: nothing is
+    computed here. ``folder`` keeps the log, and ``Searcher.load(folder)`` goes on with it after anything;
     without one it is gone when the program ends. The strategy runs in a thread of its own; close the searcher, or use
     it in ``with``. A failed training is told with ``score=None``.
 
@@ -72,6 +72,7 @@ class Searcher(Closing):
         strategy: str = "evolution",
         trials: int = 48,
         seed: int = 0,
+        objective: str = DEFAULT,
         folder: str | Path | None = None,
         **limits: Size,
     ) -> None:
@@ -79,7 +80,7 @@ class Searcher(Closing):
         budget, note = settle(space.family, space.task, budget_of(limits))
         config = SearchConfig(
             space=space.name, budget=budget, recipe=Recipe(), data=DataConfig(source=FOREIGN), strategy=strategy,
-            trials=trials, seed=seed, confirm=0, floor=False,
+            trials=trials, seed=seed, objective=objective, confirm=0, floor=False,
         )  # fmt: skip
         if config.one_shot:
             raise UsageError(
@@ -135,7 +136,7 @@ class Searcher(Closing):
         if score is None:
             self._turns.take(TrialResult(trial_id, "failed", seconds=seconds, error="told as failed"))
             return
-        figures: Figures = {OBJECTIVE: float(score)}
+        figures: Figures = {self._run.config.objective: float(score)}
         self._turns.take(TrialResult(trial_id, "finished", {"select": figures, "rank": figures}, seconds=seconds))
 
     @property

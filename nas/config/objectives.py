@@ -95,9 +95,10 @@ def measure(text: str, evaluation: Evaluation) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ObjectiveError(f"the objective {text} gave {value!r:.80}, which is not one number") from None
+        shown = " ".join(repr(value).split())[:60]
+        raise ObjectiveError(f"the objective {text} gave {shown}, which is not one number") from None
     if not math.isfinite(number):
-        raise ObjectiveError(f"the objective {text} is {number}: it must be a finite number")
+        raise ObjectiveError(f"the objective {text} gave {number}, which is not a finite number")
     return number
 
 

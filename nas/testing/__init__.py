@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nas.testing.executors import check_executor
     from nas.testing.losses import check_loss
     from nas.testing.mixings import check_mixing
+    from nas.testing.objectives import check_objective
     from nas.testing.oversamplers import check_oversampler
     from nas.testing.regularizers import check_regularizer
     from nas.testing.samplers import check_sampler
@@ -32,6 +33,7 @@ __all__ = [
     "check_executor",
     "check_loss",
     "check_mixing",
+    "check_objective",
     "check_oversampler",
     "check_regularizer",
     "check_sampler",
@@ -46,6 +48,7 @@ __getattr__ = lazy(
         "nas.testing.executors": ["check_executor"],
         "nas.testing.losses": ["check_loss"],
         "nas.testing.mixings": ["check_mixing"],
+        "nas.testing.objectives": ["check_objective"],
         "nas.testing.oversamplers": ["check_oversampler"],
         "nas.testing.regularizers": ["check_regularizer"],
         "nas.testing.samplers": ["check_sampler"],

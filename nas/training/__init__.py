@@ -8,17 +8,30 @@ from typing import TYPE_CHECKING
 from nas.lazy import lazy
 
 if TYPE_CHECKING:
+    from baselines.evaluation import Evaluation
+    from nas.config.objectives import register_objective
     from nas.training.evaluation import evaluate_split
     from nas.training.loop import Training, train
     from nas.training.losses import register_loss
     from nas.training.mixing import register_mixing
     from nas.training.regularizers import register_regularizer
 
-__all__ = ["Training", "evaluate_split", "register_loss", "register_mixing", "register_regularizer", "train"]
+__all__ = [
+    "Evaluation",
+    "Training",
+    "evaluate_split",
+    "register_loss",
+    "register_mixing",
+    "register_objective",
+    "register_regularizer",
+    "train",
+]
 
 __getattr__ = lazy(
     __name__,
     {
+        "baselines.evaluation": ["Evaluation"],
+        "nas.config.objectives": ["register_objective"],
         "nas.training.evaluation": ["evaluate_split"],
         "nas.training.loop": ["Training", "train"],
         "nas.training.losses": ["register_loss"],

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import resource
+import runpy
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import fails, nasctl
+from registered import registering
 from rich.console import Console
 from simulated_search import Simulated, begin, events_of, go_on, recorded, run_all, story
 
+from nas.config.objectives import OBJECTIVES, register_objective
 from nas.data import DataConfig, Dataset, open_data
 from nas.engine import floor
 from nas.engine.floor import NONE, Floor, classical_floor, floor_beside, recall
-from nas.errors import MachineFault, SearchStopped
+from nas.errors import MachineFault, SearchStopped, UsageError
 from nas.report import run_document
 from nas.report.tables.search import print_outcome
 from nas.runs import SearchRun
@@ -343,8 +346,30 @@ def test_what_classical_methods_cannot_use_is_refused_in_one_message(tmp_path: P
         "baseline", "run", "classical", "--epochs", 3, "--train-on-all", "--from-scratch", "--objective", "acc",
         "--imbalance", 0, cwd=tmp_path,
     )  # fmt: skip
-    for flag in ("--epochs", "--hold-out", "--from-scratch", "--objective 'acc'", "--imbalance"):
+    for flag in ("--epochs", "--hold-out", "--from-scratch", "no objective 'acc'", "--imbalance"):
         assert flag in message
     assert len(message.splitlines()) == 5
     assert "Did you mean 'classical'?" in fails("baseline", "run", "clasical", cwd=tmp_path)
     assert "/nowhere" in fails("baseline", "run", "classical", "--data", "/nowhere", cwd=tmp_path)
+
+
+def test_an_objective_of_ones_own_has_a_floor_if_predicted_classes_are_enough(
+    tmp_path: Path, empty_cache: DataConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(floor, "_start", never)
+    with registering("objective.py"):
+        run = search_on(tmp_path / "run", "key", data=empty_cache, objective="top_k:k=3")
+        why = "he objective top_k:k=3 needs logits, which classical methods do not have"
+        with floor_beside(run) as waited:
+            assert waited is not None and waited() == Noted(f"{NONE}t{why}.")
+        with pytest.raises(UsageError, match=f"^T{why}: choose another --objective.$"):
+            classical_floor(open_data(empty_cache), empty_cache, "top_k:k=3")
+
+        file = tmp_path / "own.py"
+        facts = []
+        for weight in ("1", "2"):  # the same name, other lines
+            OBJECTIVES._entries.pop("own", None)
+            file.write_text(f"def own(evaluation):\n    return {weight} * evaluation.recall_C[0]\n")
+            register_objective("own")(runpy.run_path(str(file))["own"])
+            facts.append(floor._facts("key", "own"))
+        assert facts[0] != facts[1] and floor._facts("key", "accuracy").keys() == facts[0].keys() - {"file"}

@@ -15,10 +15,13 @@ import oneshot_runs
 import pytest
 import torch
 from oneshot_runs import BUDGET, EPOCHS, RECIPE, SPACE, TASK, begin, find
+from registered import registering
 from simulated_search import Simulated, events_of, timeless
 from simulated_search import recorded as recorded_search
 
+from baselines.evaluation import Evaluation
 from budgets import cost_of
+from nas.config.objectives import register_objective
 from nas.engine.search import run_search
 from nas.errors import RunError, SearchStopped
 from nas.executors import WorkerSlot
@@ -376,3 +379,25 @@ def test_a_killed_supernet_ends_with_the_alphas_of_one_that_was_not(whole: Path,
         find(store)
     assert story(folder)[: len(kept)] == kept
     assert story(folder) == story(whole)
+
+
+def test_a_supernet_is_scored_by_an_objective_of_ones_own(tmp_path: Path) -> None:
+    def spread(evaluation: Evaluation) -> float:
+        return -float(evaluation.embeddings.std() / len(evaluation.logits))
+
+    with registering():
+        register_objective("spread")(spread)
+        register_objective("broken")(lambda evaluation: [][0])
+        with begin(tmp_path / "run", objective="spread", supernet={"epochs": 1}) as store:
+            run = find(store)
+        assert all(record.score < 0 for record in run.supernet_epochs) and run.candidates is not None
+        scores = [candidate.score for candidate in run.ranked_candidates]
+        assert scores == sorted(scores, reverse=True) and max(scores) < 0
+        assert not any(candidate.far_under for candidate in run.ranked_candidates)
+        with (
+            begin(tmp_path / "broken", objective="broken", supernet={"epochs": 1}) as store,
+            pytest.raises(
+                SearchStopped, match=r"cannot be ranked: the objective broken failed: IndexError.*mended"
+            ),
+        ):
+            find(store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,13 @@ def test_very_short_trainings_are_never_stopped():
     curves = [[level] * 3 for level in (0.1, 0.3, 0.5, 0.7, 0.9)]
     for epochs in (1, 2, 3):
         assert set(floor(curves, epochs)) == {0.0}
+
+
+def test_an_objective_below_zero_is_judged_by_the_same_distances() -> None:
+    curves = [[number / 100] * 24 for number in range(50)]
+    lower = [[score - 1 for score in curve] for curve in curves]
+    for plain, below in zip(floor(curves, 24), floor(lower, 24), strict=True):
+        assert below == (pytest.approx(plain - 1) if plain else -math.inf)
 
 
 def test_the_best_so_far_is_judged_not_the_last_epoch():

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 import nas.testing
+from baselines.evaluation import Evaluation
+from baselines.figures import FIGURES, accuracy
 from nas.config.recipe import Recipe
 from nas.data import Split
 from nas.data.oversampling import Synthetic
@@ -23,6 +25,7 @@ from nas.testing import (
     check_executor,
     check_loss,
     check_mixing,
+    check_objective,
     check_oversampler,
     check_regularizer,
     check_sampler,
@@ -197,6 +200,30 @@ def test_mixings() -> None:
         check_mixing(lambda first, second, share, counts: torch.rand(len(share)))
     with pytest.raises(AssertionError, match="in place"):
         check_mixing(lambda first, second, share, counts: share.clamp_(max=0.5))
+
+
+def verification(evaluation: Evaluation) -> float:
+    """The share of images whose nearest other, by embeddings, is of their class."""
+    distances = np.linalg.norm(evaluation.embeddings[:, None] - evaluation.embeddings, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    return float((evaluation.labels[distances.argmin(axis=1)] == evaluation.labels).mean())
+
+
+def test_objectives() -> None:
+    check_objective(verification)
+    for figure in FIGURES.values():
+        check_objective(figure)
+    for broken, message in (
+        (lambda e: -verification(e), "more must be better: -"),
+        (lambda e: np.log(accuracy(e)), "gave|is -inf"),
+        (lambda e: verification(e) + np.random.default_rng().random() / 9, "equal answers gave"),
+        (lambda e: accuracy(e) + 0 * np.random.random(), "draws from a global generator"),
+        (lambda e: accuracy(e) + 1e-3 * (e.labels[0] == 0), "the order of images"),
+        (lambda e: e.recall_C, "not one number"),
+        (lambda e: (e.right_C / e.true_C).mean(), "where a class has no images it is nan"),
+    ):
+        with pytest.raises(AssertionError, match=message), np.errstate(all="ignore"):
+            check_objective(broken)
 
 
 def test_samplers() -> None:
