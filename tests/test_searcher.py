@@ -139,5 +139,5 @@ def test_the_page_runs(tmp_path: Path) -> None:
     program.write_text('if __name__ == "__main__":\n' + textwrap.indent(body, "    "))
     done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "resnet " in done.stdout and "'stages'" in done.stdout and len(blocks) == 3
+    assert "resnet " in done.stdout and "'stages'" in done.stdout and len(blocks) == 5
     assert (tmp_path / "runs" / "vgg-digits-1" / "log.sqlite").is_file() and (tmp_path / "my-search").is_dir()

@@ -30,9 +30,9 @@ from nas.runs import load_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SMALL = {"max_params": "6k", "trials": 1, "confirm": 0, "strategy": "random", "workers": 0, "epochs": 1}
+SMALL = {"max_params": "10k", "trials": 1, "confirm": 0, "strategy": "random", "workers": 0, "epochs": 1}
 X, Y = load_digits(return_X_y=True)
-X, Y = X[:200], np.array([f"digit {label}" for label in Y[:200]])
+X, Y = X[:400], np.array([f"digit {label}" for label in Y[:400]])
 IMAGES = np.rint(X.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
 
 
@@ -40,7 +40,7 @@ def classifier(**changes: object) -> nas.NASClassifier:
     return nas.NASClassifier(**(SMALL | {"random_state": 0} | changes))
 
 
-@parametrize_with_checks([nas.NASClassifier(**(SMALL | {"epochs": 3, "image_shape": "square"}))])
+@parametrize_with_checks([nas.NASClassifier(**(SMALL | {"max_params": "6k", "epochs": 3, "image_shape": "square"}))])
 def test_as_scikit_learn_checks_its_own(estimator: object, check: Callable[[object], None]) -> None:
     """All of them, on rows of numbers that are no images; only that of array API is for the environment to allow."""
     check(estimator)
@@ -50,7 +50,7 @@ def test_as_scikit_learn_checks_its_own(estimator: object, check: Callable[[obje
 def fitted() -> nas.NASClassifier:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    found = classifier(epochs=6).fit(X, Y)
+    found = classifier().fit(X, Y)
     torch.set_num_threads(threads)
     return found
 
@@ -61,12 +61,13 @@ def test_fit_finds_a_network_within_the_budget_and_leaves_nothing_behind(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     before = (torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state()), torch.get_num_threads())
-    clf = classifier(epochs=6).fit(X, Y)
+    clf = classifier(epochs=12).fit(X, Y)
     after = (torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state()), torch.get_num_threads())
     assert after == before  # what belongs to the caller
-    assert not list(tmp_path.iterdir()) and capfd.readouterr() == ("", "")
-    assert clf.score(X, Y) > 0.6 and 0.4 < clf.best_score_ <= 1  # of 10 classes
-    assert clf.best_cost_.params <= 6000 and list(clf.classes_) == sorted(set(Y))
+    left = [path for path in tmp_path.iterdir() if not path.name.startswith("torchinductor")]  # torch's own
+    assert not left and capfd.readouterr() == ("", "")
+    assert clf.score(X, Y) > 0.8 and 0.7 < clf.best_score_ <= 1  # of 10 classes
+    assert clf.best_cost_.params <= 10_000 and list(clf.classes_) == sorted(set(Y))
     assert clf.best_cost_.params == sum(weight.numel() for weight in clf.module_.parameters())
     assert (clf.n_features_in_, clf.image_shape_, clf.levels_) == (64, (8, 8), (0.0, 16.0))
     assert clf.run_folder_ is None
@@ -93,13 +94,13 @@ def test_answers_are_the_networks_own_and_survive_pickling(fitted: nas.NASClassi
 def test_images_of_every_layout_give_the_same_network(fitted: nas.NASClassifier) -> None:
     same = [IMAGES, IMAGES[..., None], IMAGES[:, None], torch.tensor(IMAGES), IMAGES.reshape(-1, 64)]
     for images in same:
-        clf = classifier(epochs=6, image_shape=(8, 8)).fit(images, Y)
+        clf = classifier(image_shape=(8, 8)).fit(images, Y)
         assert np.array_equal(clf.predict_proba(images), fitted.predict_proba(X)), images.shape
     assert clf.n_features_in_ == 64
     colours = np.stack([IMAGES, 255 - IMAGES, IMAGES // 2], axis=3)
     clf = classifier(image_size=12).fit(colours, Y)
     assert clf.image_shape_ == (8, 8, 3) and clf._network.input_shape == (3, 12, 12)
-    assert clf.predict(colours.transpose(0, 3, 1, 2)).shape == (200,)
+    assert clf.predict(colours.transpose(0, 3, 1, 2)).shape == (400,)
     with pytest.raises(ValueError, match=r"Images in X are \(8, 8\), and NASClassifier was fitted with .* \(8, 8, 3\)"):
         clf.predict(IMAGES)
     with pytest.raises(ValueError, match="X has 64 features, but NASClassifier is expecting 192"):
@@ -118,7 +119,7 @@ def test_images_of_every_layout_give_the_same_network(fitted: nas.NASClassifier)
         (X, Y, {"max_params": "lots"}, "max_params"),
         (X, Y, {"recipe": "atuo"}, "Did you mean 'auto'"),
         (X[:9], ["a"] * 6 + ["b"] * 3, {}, rf"at least {LEAST} images of every class, .* y has fewer of: 'b' \(3\)"),
-        (X, np.linspace(0, 1, 200), {}, "Unknown label type"),
+        (X, np.linspace(0, 1, 400), {}, "Unknown label type"),
         (np.full((20, 8, 8), np.nan), Y[:20], {}, "NaN"),
         (IMAGES, Y[:9], {}, "inconsistent numbers of samples"),
     ],
@@ -134,7 +135,7 @@ def test_it_works_in_pipelines_and_searches_of_scikit_learn() -> None:
     scaled = make_pipeline(FunctionTransformer(lambda rows: rows / 16), classifier())
     assert cross_val_score(scaled, X, Y, cv=2).shape == (2,)
     grid = GridSearchCV(classifier(), {"recipe": ["ce", Recipe(epochs=1, crop_padding=0)]}, cv=2).fit(X, Y)
-    assert grid.predict(X).shape == (200,)
+    assert grid.predict(X).shape == (400,)
 
 
 def test_a_run_that_is_kept_is_like_any_other_and_equal_to_that_of_a_worker(tmp_path: Path) -> None:
