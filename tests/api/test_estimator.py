@@ -26,7 +26,11 @@ import nas.api.in_memory
 from nas.api.estimator import LEAST
 from nas.config import Recipe
 from nas.errors import UsageError
+from nas.export.from_run import request_of
+from nas.export.write import calibrated, trained_model
 from nas.runs import load_run
+from nas.trials import TrialResult, TrialSpec
+from nas.trials.run_trial import run_trial
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -145,13 +149,34 @@ def test_a_run_that_is_kept_is_like_any_other_and_equal_to_that_of_a_worker(tmp_
     assert run.facts.classes == tuple(clf.classes_) and set(run.facts.counts["test"]) == {1}
     assert len([*(run.folder / "tensorboard").iterdir()]) == 1 and Path(run.config.data.source).exists()
     with pytest.raises(UsageError, match="'mine' exists already"):
-        classifier(runs=tmp_path, run="mine").fit(IMAGES, Y)
+        classifier(runs=tmp_path, run="mine", trials=2).fit(IMAGES, Y)
     other = classifier(runs=tmp_path, workers=1).fit(IMAGES, Y)
     assert np.array_equal(other.predict_proba(IMAGES), clf.predict_proba(IMAGES))
     assert other.run_.weights("1").read_bytes() == run.weights("1").read_bytes()
-    exported = nas.export_trial(run, None, tmp_path / "model")
-    assert exported.request.calibration is not None
-    assert exported.request.calibration.temperature == clf._network.temperature
+    request = request_of(run, None, tmp_path / "model")
+    calibration = calibrated(request, trained_model(request)).calibration  # of an exported network
+    assert calibration is not None and calibration.temperature == clf._network.temperature
+
+
+def test_fit_goes_on_with_a_run_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = list[str]()
+
+    def training(spec: TrialSpec, *rest: object) -> TrialResult:
+        trained.append(spec.id)
+        if trained == ["1", "2"]:
+            raise KeyboardInterrupt
+        return run_trial(spec, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("nas.trials.run_trial.run_trial", training)
+    clf = classifier(runs=tmp_path, run="mine", trials=3, strategy="evolution")
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(IMAGES, Y)
+    assert load_run("mine", tmp_path).stopped == "interrupted" and not hasattr(clf, "classes_")
+    clf.fit(IMAGES, Y)
+    assert trained == ["1", "2", "2", "3", clf.run_.winner.weights]  # the last time to be scored on test
+    again = clone(clf).fit(IMAGES, Y)
+    assert len(trained) == 5 and np.array_equal(again.predict_proba(IMAGES), clf.predict_proba(IMAGES))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.mark.parametrize("module", [nas.api.estimator, nas.api.in_memory], ids=lambda module: module.__name__)
