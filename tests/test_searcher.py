@@ -131,7 +131,7 @@ def test_the_page_runs(tmp_path: Path) -> None:
     program.write_text(body)
     done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "resnet " in done.stdout and "'stages'" in done.stdout and len(blocks) == 6
+    assert "resnet " in done.stdout and "'stages'" in done.stdout and len(blocks) == 8
     assert re.search(r"^<Search vgg-digits-1: done, 6 done.*\n\d+ 0\.\d+ \[0\.", done.stdout, re.MULTILINE)
     assert re.search(r"^2 2 \d.*\n<Trial 2 of vgg-digits-2: .*> \d+\.\d s$", done.stdout, re.MULTILINE)
     assert "trials | trials=0 cannot be used" in done.stdout and (tmp_path / "model" / "model.onnx").is_file()

@@ -17,21 +17,23 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
 from budgets import LIMITS
-from nas.api import carry_out, new_search
+from nas.api import carry_out, new_search, reopen
 from nas.api.arrays import Array, Labelled, as_array, channels_last
 from nas.api.features import SQUARE, Form
 from nas.api.handles import Search
 from nas.api.in_memory import data_config
-from nas.api.in_process import search_here
+from nas.api.in_process import carry_out_here, search_here
 from nas.api.spaces import Size, budget_of
 from nas.api.trained import TrainedNetwork
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.recipe import named_recipe
 from nas.engine.confirmation import mean_score
+from nas.engine.plan import plan_search
 from nas.errors import attempt
 from nas.files import scratch_folder
 from nas.runs import SearchRun, as_search
 from nas.runs.folders import read_run
+from nas.runs.log import LOG_NAME
 from nas.units import listed
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
     equal networks with ``workers`` 0 or 1.
 
     ``runs`` is the folder where the run is kept, under the name ``run``, so that it can be looked at, resumed and
-    exported; None: it is removed after ``fit``, which keeps the weights in memory.
+    exported; None: it is removed after ``fit``, which keeps the weights in memory. Where there is a run of this name,
+    with the same parameters and images, ``fit`` goes on with it, and has nothing left to do if it is done.
 
     ``fit`` divides X by itself: most is for training, 15 % (10 % from 10,000 images on) choose the epoch, as many rank
     networks. One image of each class is kept for the test that ends every run, which says next to nothing: keep images
@@ -139,11 +142,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         given = Labelled(form.pixels(images), numbers, tuple(map(str, classes)))
         with self._places() as (runs, cache):
             data = data_config(with_least_test(given), cache_dir=cache, allow_duplicates=True)
-            config = config.model_copy(update={"data": data})
-            if self.workers == 0:
-                run = search_here(config, name=self.run, runs=runs, curves=self.runs is not None)
-            else:
-                run = as_search(carry_out(new_search(config, name=self.run, runs=runs)))
+            run = self._searched(config.model_copy(update={"data": data}), runs)
             network = TrainedNetwork.of(run)
         self.classes_, self._form, self._network = classes, form, network
         self.image_shape_, self.levels_ = form.shape, form.levels
@@ -209,6 +208,16 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
             raise ValueError(f"Images in X are {shape}, and NASClassifier was fitted with images of {known}.")
         return images
 
+    def _searched(self, config: SearchConfig, runs: Path) -> SearchRun:
+        """The run, carried out; gone on with where there is one of this name, of the same search on the same images."""
+        here, known = self.workers == 0, _known(config, runs / self.run) if self.run else None
+        if known is not None and known.is_done:
+            return known
+        if known is None and here:
+            return search_here(config, name=self.run, runs=runs, curves=self.runs is not None)
+        opened = new_search(config, name=self.run, runs=runs) if known is None else reopen(known)
+        return carry_out_here(opened) if here else as_search(carry_out(opened))
+
     def _config(self) -> SearchConfig:
         """The settings that the parameters mean, but for the data. UsageError with every fault."""
         faults: list[str] = []
@@ -223,7 +232,12 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         values = {
             name: getattr(self, name) for name in ("space", "trials", "strategy", "objective", "confirm", "device")
         }
-        values |= {"time_limit": self.time_limit, "workers": self.workers or None, "seed": self._seed(), "prune": True}
+        values |= {
+            "time_limit": self.time_limit,
+            "workers": 1 if self.workers == 0 else self.workers,
+            "seed": self._seed(),
+            "prune": True,
+        }
         values |= {"budget": budget or {}, "data": data or {}, "recipe": checked(Recipe, given | told, faults) or {}}
         config = checked(SearchConfig, values | {"floor": False}, faults)
         raise_all(faults)
@@ -243,6 +257,14 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
             return
         with scratch_folder("nasctl-fit") as folder:
             yield folder / "runs", str(folder / "cache")
+
+
+def _known(config: SearchConfig, folder: Path) -> SearchRun | None:
+    if not (folder / LOG_NAME).exists():
+        return None
+    run, plan = read_run(folder), plan_search(config)
+    is_same = run.config == plan.config and run.facts.data_key == plan.data_key
+    return run if isinstance(run, SearchRun) and is_same else None
 
 
 def _num_dimensions(X: Any) -> int:
