@@ -25,6 +25,7 @@ from nas.api.in_memory import data_config
 from nas.api.in_process import carry_out_here, search_here
 from nas.api.spaces import Size, budget_of
 from nas.api.trained import TrainedNetwork
+from nas.api.wording import in_python
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.recipe import named_recipe
 from nas.engine.confirmation import mean_score
@@ -71,7 +72,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     >>> from sklearn.datasets import load_digits
     >>> X, y = load_digits(return_X_y=True)
-    >>> clf = NASClassifier("vgg", max_params="20k", trials=1, epochs=2, confirm=0, workers=0, random_state=0)
+    >>> clf = nas.NASClassifier("vgg", max_params="20k", trials=1, epochs=2, confirm=0, workers=0, random_state=0)
     >>> clf.fit(X[:500], y[:500]).predict_proba(X[500:]).shape
     (1297, 10)
     >>> clf.best_cost_.params <= 20_000
@@ -128,6 +129,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         tags.input_tags.three_d_array = True
         return tags
 
+    @in_python()
     def fit(self, X: Any, y: Any) -> Self:
         """Search for a network and train it. X: (N, ...) as the class says; y: (N,), labels of any kind.
 

@@ -63,11 +63,10 @@ def train(
     ``synthetic`` is what an oversampler adds to ``train_split``; each epoch then sees a random
     ``recipe.oversampled_share`` of both together, while the normalization comes from ``train_split`` alone.
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
-    learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar of
-    ``nas.training.metrics.evaluate`` (see ``_on_select``). The training stops early after ``recipe.patience`` epochs
-    without a lower select_loss, and when it falls below ``threshold`` (see ``early_stopping``). With ``keep_epoch``
-    "last" the last trained epoch is kept instead of the best. The weights that are kept need nothing of the recipe.
-    TrialError if a loss or the objective is not finite. Equal seeds, equal bits on a CPU with equal threads.
+    learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar (see ``_on_select``). The
+    training stops early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below
+    ``threshold`` (see ``early_stopping``). With ``keep_epoch`` "last" the last trained epoch is kept, not the best. What
+    is kept needs nothing of the recipe. TrialError if a loss or the objective is not finite. Equal seeds, equal bits.
     """
     device = torch.device(device)
     torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator

@@ -15,8 +15,9 @@ from command_line import told
 
 import nas
 from nas.api.handles import Search, Study
-from nas.api.keywords import SEARCH, as_flags
+from nas.api.keywords import as_flags
 from nas.api.settings import search_config
+from nas.config import SearchConfig
 from nas.data import open_data
 from nas.errors import RunError, UsageError
 from nas.runs.events import EpochEnded, Event, SupernetProgress, TrialEnded, TrialSubmitted, WinnerChosen
@@ -51,7 +52,7 @@ def test_a_run_tells_what_it_found(run: Search, runs: Path, capsys: pytest.Captu
 
 def test_its_settings_as_keywords_make_it_again(run: Search, runs: Path) -> None:
     settings = tomllib.loads(told(runs, "config", "whole", "--runs", runs))
-    assert search_config(as_flags(settings, SEARCH, [])) == run.config
+    assert search_config(as_flags(settings, SearchConfig, [])) == run.config
 
 
 def test_a_model_is_the_network_that_was_scored(run: Search) -> None:

@@ -15,7 +15,7 @@ from torchvision.datasets import FakeData
 
 import nas
 from budgets import Budget
-from nas.api import new_search
+from nas.api import new_search, reopen
 from nas.api.in_memory import data_config
 from nas.api.in_process import carry_out_here
 from nas.config import DataConfig, Recipe, SearchConfig
@@ -166,7 +166,7 @@ def test_a_run_on_arrays_goes_on_without_the_program_and_says_when_they_are_gone
     folder = tmp_path / "vgg-pets-1"
     shutil.rmtree(tmp_path / "cache")
     with pytest.raises(UsageError, match=r"gone from the cache: .*pets.npz. Give the same again.*name='pets'"):
-        nas.resume(folder)
+        nas.load_run(folder).resume()
     assert data_config((GREY, PETS), name="pets", cache_dir=str(tmp_path / "cache")) == data
-    opened = nas.api.reopen(nas.load_run("vgg-pets-1", tmp_path))
+    opened = reopen(nas.load_run("vgg-pets-1", runs=tmp_path).record)
     assert carry_out_here(opened).is_done
