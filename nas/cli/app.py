@@ -244,7 +244,7 @@ def main() -> None:
             sys.exit(error.exit_code)
         from nas.cli.misuse import in_our_words
 
-        print(f"nasctl: {in_our_words(error, sys.argv[1:])}", file=sys.stderr)
+        print(_to_read(f"nasctl: {in_our_words(error, sys.argv[1:])}"), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
@@ -258,12 +258,23 @@ def main() -> None:
         from nas.errors import NasctlError, machine_fault
 
         if isinstance(error, NasctlError):
-            print(f"nasctl: {error}", file=sys.stderr)
+            print(_to_read(f"nasctl: {error}"), file=sys.stderr)
             sys.exit(error.exit_code)
         if (fault := machine_fault(error)) is None:
             raise
         print(f"nasctl: {fault}. When the cause is gone, give the command again.", file=sys.stderr)
         sys.exit(1)
+
+
+def _to_read(message: str) -> str:
+    """As long as it is in a file; a terminal gets it folded."""
+    if not sys.stderr.isatty():
+        return message
+    import shutil
+
+    from nas.cli.terminal import folded
+
+    return folded(message, shutil.get_terminal_size().columns)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nas import __version__
@@ -35,13 +36,23 @@ def settings_text(run: SearchRun) -> str:
     lengthened = _leaves_epochs_open(run)
     settings = _settings(run, lengthened=lengthened)
     _check(run, settings, lengthened=lengthened)
-    lines = [
-        f"# The settings of the search {run.name}, by nasctl {run.versions.get('nasctl', __version__)}.",
-        "# What is not here is at its default. To make it again: nasctl search --config FILE",
-        *(f"{name} = {toml(value)}" for name, value in settings.items()),
-        *(f"# {line}" for line in _remarks(run, lengthened=lengthened)),
-    ]
-    return "\n".join(lines) + "\n"
+    head = (
+        f"The settings of the search {run.name}, by nasctl {run.versions.get('nasctl', __version__)}.",
+        "What is not here is at its default. Again: nasctl search --config FILE",
+    )
+    return as_file(head, settings, _remarks(run, lengthened=lengthened))
+
+
+def as_file(head: Iterable[str], settings: Mapping[str, Value], remarks: Iterable[str]) -> str:
+    """Settings as TOML, between comments."""
+    lines = [f"{name} = {_toml(value)}" for name, value in settings.items()]
+    return "\n".join([*_comments(head), *lines, *_comments(remarks)]) + "\n"
+
+
+def _comments(texts: Iterable[str]) -> Iterator[str]:
+    """In lines that a terminal holds."""
+    for text in texts:
+        yield from textwrap.wrap(text, 80, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False)
 
 
 def _leaves_epochs_open(run: SearchRun) -> bool:
@@ -165,7 +176,7 @@ def remark_on_repeating(config: RunConfig) -> Iterator[str]:
         yield "Exactly the same again, figure by figure: only with workers = 1 on a CPU, and no time limit."
 
 
-def toml(value: Value) -> str:
+def _toml(value: Value) -> str:
     """As TOML writes it: texts and lists as JSON does, but for one character."""
     if isinstance(value, float):
         return repr(value)

@@ -12,7 +12,7 @@ from nas import __version__
 from nas.api.settings import study_request
 from nas.cli.declared import ORDER_OF_STUDY
 from nas.cli.flags import in_order
-from nas.cli.written_settings import Value, as_flags, differing, remark_on_repeating, toml
+from nas.cli.written_settings import Value, as_file, as_flags, differing, remark_on_repeating
 from nas.config import StudyConfig, StudyRequest
 from nas.config.run import MemberConfig
 from nas.config.settings import default_of, settings_of, value_of, written
@@ -31,13 +31,11 @@ def study_text(run: StudyRun) -> str:
     parts = {flag: STUDY[flag].path[0] for flag in found}
     settings = {"study": study.name, **{flag: found[flag] for flag in in_order(parts, ORDER_OF_STUDY.split())}}
     _check(run, settings)
-    lines = [
-        f"# The settings of the baseline run {run.name}, by nasctl {run.versions.get('nasctl', __version__)}.",
-        "# What is not here is as in the study. To make it again: nasctl baseline run --config FILE",
-        *(f"{name} = {toml(value)}" for name, value in settings.items()),
-        *(f"# {line}" for line in remark_on_repeating(run.config)),
-    ]
-    return "\n".join(lines) + "\n"
+    head = (
+        f"The settings of the baseline run {run.name}, by nasctl {run.versions.get('nasctl', __version__)}.",
+        "What is not here is as in the study. Again: nasctl baseline run --config FILE",
+    )
+    return as_file(head, settings, remark_on_repeating(run.config))
 
 
 def _settings(run: StudyRun, study: Study) -> dict[str, Value]:

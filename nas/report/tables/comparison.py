@@ -8,10 +8,11 @@ from rich.console import Console
 
 from baselines.figures import FIGURES
 from nas.report.comparison import Comparison, PairedTest
-from nas.report.tables.format import compact, make_table, percent
+from nas.report.tables.format import compact, fitting, make_table, percent
 from nas.runs.events import FloorMeasured
 from nas.units import clock, counted
 
+NAME = 30  # characters of a run's name and a network's that numbers leave room for; longer ones are folded
 SHOWN = {"balanced_accuracy": "balanced", "accuracy": "accuracy", "macro_f1": "macro F1", "worst_recall": "worst"}
 
 
@@ -19,15 +20,21 @@ def print_comparison(console: Console, comparison: Comparison, plot: Path | None
     """One table for sizes, figures and differences, what the p of so few seeds can say, and where the plot is."""
     title = f"{comparison.title} on {comparison.data.name}: test split, %, mean ± spread over seeds"
     shown = _shown(comparison.objective)
-    numbers = ("parameters", "MACs", *shown.values(), "better by", "p")
-    table = make_table(title, ("run: network",), numbers)
+    headings = ("parameters", "MACs", *shown.values(), "better by", "p")
+    rows: list[list[str]] = []
     against = [None, *(other.against_first for other in comparison.others)]
     for row, test in zip(comparison.rows, against, strict=True):
         name = f"{'* ' if test is None else ''}{row.run}: {row.name}"
         figures = [percent(row.test[figure]) for figure in shown]
-        table.add_row(name, f"{row.params:,}", compact(row.macs), *figures, *_difference(test))
+        rows.append([name, f"{row.params:,}", compact(row.macs), *figures, *_difference(test)])
     if comparison.floor is not None:
-        table.add_row(*_floor_cells(comparison, comparison.floor))
+        rows.append(_floor_cells(comparison, comparison.floor))
+    names, *numbers = zip(*rows, strict=True)
+    longest = min(max(map(len, names)), NAME)
+    kept = fitting(dict(zip(headings, numbers, strict=True)), console.width, _expendable(comparison), longest)
+    table = make_table(title, ("run: network",), list(kept))
+    for cells in zip(names, *kept.values(), strict=True):
+        table.add_row(*cells)
     console.print(table)
     words = comparison.objective.replace("_", " ")
     lines = [
@@ -48,6 +55,12 @@ def print_comparison(console: Console, comparison: Comparison, plot: Path | None
 def _shown(objective: str) -> dict[str, str]:
     """The figures of the table by name, with their headings: the objective among them if it is an author's own."""
     return SHOWN if objective in FIGURES else {objective: objective.replace("_", " "), **SHOWN}
+
+
+def _expendable(comparison: Comparison) -> list[str]:
+    """The columns that a narrow terminal goes without, in this order: not those of the difference that is tested."""
+    figures = [heading for figure, heading in SHOWN.items() if figure != comparison.objective]
+    return ["MACs", *reversed(figures), "parameters"]
 
 
 def _floor_cells(comparison: Comparison, floor: FloorMeasured) -> list[str]:

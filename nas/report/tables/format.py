@@ -61,10 +61,10 @@ def fitting(
 
 
 def make_table(title: str, left: Sequence[str], right: Sequence[str] = (), text: str = "") -> Table:
-    """Columns of words, of numbers, and at the end one of long text that wraps."""
+    """Columns of words, of numbers, and at the end one of long text; where a table is too wide numbers stay whole."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in left:
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, overflow="fold")
     for heading in right:
         table.add_column(heading, justify="right", no_wrap=True)
     if text:

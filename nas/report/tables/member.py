@@ -68,8 +68,8 @@ def _print_head(console: Console, run: StudyRun, member: MemberReport) -> None:
 
 def _trainings_table(member: MemberReport) -> Table:
     words = member.objective.replace("_", " ")
-    title = f"Trainings, {len(member.epochs)} of {member.planned_seeds} finished; {words} by split"
-    table = make_table(title, ("training", "status"), ("epochs", "seconds", *SPLITS, "bytes of weights"))
+    title = f"Trainings, {len(member.epochs)} of {member.planned_seeds} finished; {words} by split, weights in bytes"
+    table = make_table(title, ("training", "status"), ("epochs", "seconds", *SPLITS, "weights"))
     for one in member.trainings:
         figures = [decimal(_share(one.metrics.get(split, {}).get(member.objective))) for split in SPLITS]
         kept = (
