@@ -65,7 +65,7 @@ def train(
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
     learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar (see ``_on_select``). The
     training stops early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below
-    ``threshold`` (see ``early_stopping``). With ``keep_epoch`` "last" the last trained epoch is kept, not the best. What
+    ``threshold`` (see ``early_stopping``). With ``keep_epoch`` "last" the last trained epoch is kept. What
     is kept needs nothing of the recipe. TrialError if a loss or the objective is not finite. Equal seeds, equal bits.
     """
     device = torch.device(device)
