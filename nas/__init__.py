@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from nas.api.spaces import space
     from nas.export import export_trial
     from nas.export.predict import load_model
+    from nas.plugins.loading import load_plugin
     from nas.runs import load_run
 
 __version__ = "0.1.0"
-__all__ = ["Searcher", "baseline", "export_trial", "load_model", "load_run", "resume", "search", "space"]
+__all__ = ["Searcher", "baseline", "export_trial", "load_model", "load_plugin", "load_run", "resume", "search", "space"]
 
 __getattr__ = lazy(
     __name__,
@@ -31,6 +32,7 @@ __getattr__ = lazy(
         "nas.api.spaces": ["space"],
         "nas.export": ["export_trial"],
         "nas.export.predict": ["load_model"],
+        "nas.plugins.loading": ["load_plugin"],
         "nas.runs": ["load_run"],
     },
 )

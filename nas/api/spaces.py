@@ -11,6 +11,7 @@ import numpy as np
 from budgets import LIMITS, Budget, Cost, cost_of, parse_size
 from budgets.draw import draw_fitting, settle
 from nas.errors import UsageError
+from nas.plugins.installed import load_installed
 from search_spaces import Sample, SearchSpace, Task, get_space
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Space:
 
 
 def space(name: str, *, input_shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10) -> Space:
-    """The space called ``name`` (vgg, resnet, densenet, mobilenet, cell) for images (C, H, W).
+    """The space called ``name`` (vgg, resnet, densenet, mobilenet, cell, or a plug-in's) for images (C, H, W).
 
     UsageError names the nearest space.
 
@@ -82,6 +83,7 @@ def space(name: str, *, input_shape: tuple[int, int, int] = (3, 32, 32), classes
     >>> resnet.cost(sample).params <= 150_000
     True
     """
+    load_installed()
     return Space(get_space(name), Task(input_shape, classes))
 
 

@@ -33,6 +33,7 @@ from nas.cli.flags import (
     Model,
     NoFloor,
     Penalty,
+    PluginFiles,
     Position,
     Precision,
     Prior,
@@ -53,6 +54,7 @@ from nas.cli.flags import (
     data_options,
     label_options,
     option,
+    plugin_options,
     recipe_options,
     settings_file,
 )
@@ -120,6 +122,7 @@ def search(
     seed: Annotated[Text, option("Of strategy and trainings; splits do not depend on it. [default: 0]", "N")] = None,
     keep: Annotated[Text, option("Trials whose weights stay on the disk. [default: 3]", "K")] = None,
     run: Annotated[Text, option("Name of the new run. [default: SPACE-DATA-N]", "NAME", "--run", "-r")] = None,
+    plugin: PluginFiles = None,
     config: ConfigFile = None,
     profile: Profile = None,
     runs: Runs = "runs",
@@ -136,6 +139,7 @@ def search(
 
 
 @app.command()
+@plugin_options
 def resume(
     name: Position = None,
     run: RunName = None,
@@ -161,6 +165,7 @@ def resume(
 
 
 @app.command()
+@plugin_options
 def config(name: Position = None, run: RunName = None, runs: Runs = "runs") -> None:
     """Print a search's settings as TOML, to make it again.
 
@@ -172,12 +177,13 @@ def config(name: Position = None, run: RunName = None, runs: Runs = "runs") -> N
     config_command(one_name(name, run), runs)
 
 
-app.command()(status)
-app.command()(trials)
-app.command()(show)
+app.command()(plugin_options(status))
+app.command()(plugin_options(trials))
+app.command()(plugin_options(show))
 
 
 @app.command()
+@plugin_options
 @data_options
 def space(
     name: Annotated[
@@ -210,6 +216,7 @@ def space(
 
 
 @app.command()
+@plugin_options
 @data_options
 def data(
     path: Annotated[str, typer.Argument(metavar="DATA", help="digits, a folder, labels.csv, or a name.")] = "digits",
@@ -233,6 +240,7 @@ def data(
 
 
 @app.command()
+@plugin_options
 def export(
     out: Annotated[str, typer.Option(help="New folder for the files.", metavar="DIR")],
     name: Annotated[
@@ -260,6 +268,7 @@ def export(
 
 
 @app.command()
+@plugin_options
 def predict(
     model: Model = None,
     paths: Annotated[
@@ -284,6 +293,7 @@ def predict(
 
 
 @app.command()
+@plugin_options
 @label_options
 def evaluate(
     model: Model = None,
@@ -308,7 +318,7 @@ def evaluate(
 
 
 app.add_typer(baseline, name="baseline")
-app.command(name="compare")(compare_with_baselines)
+app.command(name="compare")(plugin_options(compare_with_baselines))
 app.command()(rm)
 app.command()(cache)
 
@@ -339,10 +349,14 @@ def main() -> None:
         sys.exit(141)  # as a program ended by SIGPIPE: 'nasctl trials --json | head'
     except Exception as error:
         from nas.errors import NasctlError, machine_fault
+        from nas.plugins.loading import blamed
 
         if isinstance(error, NasctlError):
             print(f"nasctl: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
+        if said := blamed(error):
+            print(f"nasctl: Stopped by {said}. Put it right, and give the command again.", file=sys.stderr)
+            sys.exit(1)
         if (fault := machine_fault(error)) is None:
             raise
         print(f"nasctl: {fault}. When the cause is gone, give the command again.", file=sys.stderr)

@@ -12,6 +12,7 @@ from nas.cli.flags import (
     Device,
     DryRun,
     Json,
+    PluginFiles,
     Position,
     Profile,
     Quiet,
@@ -22,6 +23,7 @@ from nas.cli.flags import (
     all_flags,
     data_options,
     option,
+    plugin_options,
     settings_file,
 )
 
@@ -51,6 +53,7 @@ Architecture = Annotated[
 
 
 @baseline.command("list")
+@plugin_options
 def list_studies(json: Json = False) -> None:
     """The studies with their members, and the networks they can be made with."""
     from nas.cli.commands.baseline import list_command
@@ -107,6 +110,7 @@ def run_study(
     time_limit: Annotated[Text, option("Start no new training after this time: 90s, 30m, 2h.", "TIME")] = None,
     trial_timeout: Annotated[Text, option("Stop a single training after this time; it fails.", "TIME")] = None,
     run: Annotated[Text, option("Name of the new run. [default: STUDY-DATA-N]", "NAME", "--run", "-r")] = None,
+    plugin: PluginFiles = None,
     config: ConfigFile = None,
     profile: Profile = None,
     runs: Runs = "runs",
@@ -126,6 +130,7 @@ def run_study(
 
 
 @baseline.command("report")
+@plugin_options
 def report(
     name: Position = None,
     run: RunName = None,

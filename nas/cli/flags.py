@@ -258,6 +258,19 @@ Profile = Annotated[
         show_default=False,
     ),
 ]
+PluginFiles = Annotated[
+    list[str] | None,
+    option(
+        "Load a plug-in with a space, a loss, a strategy...: a Python file, which is executed, or a module. "
+        "Repeatable. [default: those of the run]",
+        "FILE.py|MODULE",
+        "--plugin",
+    ),
+]
+TrustPlugin = Annotated[
+    bool,
+    typer.Option("--trust-plugin", help="Execute the plug-in files that the run names, though you never gave them."),
+]
 ConfigFile = Annotated[
     Text,
     option("Settings from a TOML file, by the names of these flags; a flag that is given wins.", "FILE", "--config"),
@@ -304,6 +317,28 @@ def with_options(
         command(**typed)
 
     parameters = [*own[:place], *more, *own[place:]]
+    whole.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    whole.__annotations__ = {p.name: p.annotation for p in parameters}
+    return whole
+
+
+def plugin_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--plugin`` and ``--trust-plugin`` at the end, obeyed before the command begins."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())
+    kinds = {"plugin": (PluginFiles, None), "trust_plugin": (TrustPlugin, False)}
+    more = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind, default=default)
+        for name, (kind, default) in kinds.items()
+    ]
+
+    @functools.wraps(command)
+    def whole(*, plugin: list[str] | None, trust_plugin: bool, **typed: Any) -> None:
+        from nas.cli.plugin_flags import use_plugins
+
+        use_plugins(plugin, trusting=trust_plugin)
+        command(**typed)
+
+    parameters = [*own, *more]
     whole.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     whole.__annotations__ = {p.name: p.annotation for p in parameters}
     return whole

@@ -14,7 +14,7 @@ from nas.config.auto_recipe import AUTO, meets_imbalance
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, SupernetConfig, too_many_trials
-from nas.data.sources.torchvision_sets import NAMED
+from nas.data.sources.registry import is_name
 from nas.errors import UsageError, attempt
 from nas.strategies import get_strategy
 from nas.units import parse_duration
@@ -39,7 +39,7 @@ SUPERNET_FLAGS = {  # by the setting's name
 }
 ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
-CLASSICAL_FLAGS = ("study", "data", *DATA_FLAGS, *COLOURS, "objective", "runs", "quiet", "json")
+CLASSICAL_FLAGS = ("study", "plugin", "data", *DATA_FLAGS, *COLOURS, "objective", "runs", "quiet", "json")
 DURATIONS = ("time_limit", "trial_timeout")
 # Made of several flags or of one that is called otherwise, or without a flag.
 _OTHERWISE = {
@@ -52,6 +52,7 @@ _OTHERWISE = {
     "lengthen",
     "confirm_seeds",
     "restrict",
+    "plugins",
     *DURATIONS,
 }
 SEARCH_FLAGS = tuple(name for name in SearchConfig.model_fields if name not in _OTHERWISE)
@@ -221,8 +222,12 @@ def data_config(flags: Flags, faults: list[str]) -> DataConfig | None:
 
 
 def _absolute(source: str | None) -> str | None:
-    """A path as it is from anywhere, so that a run can be resumed from another folder; names stay names."""
-    if source is None or source == "digits" or source in NAMED:
+    """A path as it is from anywhere, so that a run can be resumed from another folder; names stay names, but for a
+    path behind one: NAME:PATH."""
+    if source is not None and is_name(source):
+        name, colon, argument = source.partition(":")
+        return f"{name}:{_absolute(argument)}" if colon else source
+    if not source:
         return source
     path = Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source

@@ -21,7 +21,7 @@ from nas.runs import SearchRun
 from nas.runs.hints import typed
 
 Value = str | bool | int | float | tuple[str, ...]
-REPEATABLE = ("choices",)
+REPEATABLE = ("choices", "plugin")
 SETTLED = ("epochs", "batch_size", "flip")  # what a plan may choose: written even if it is what a default would be
 FLAG_OF = {name: name for name in RECIPE_FLAGS} | METHOD_FLAGS  # of a recipe's fields
 
@@ -52,7 +52,8 @@ def _settings(run: SearchRun, *, lengthened: bool) -> dict[str, Value]:
     config, default = run.config, SearchConfig.model_fields
     budget: dict[str, Value] = dict(config.budget.limits)
     data = config.data
-    found: dict[str, Value] = {"space": config.space}
+    plugins = {"plugin": tuple(plugin.source for plugin in config.plugins)} if config.plugins else {}
+    found: dict[str, Value] = {**plugins, "space": config.space}
     if config.restrict:
         found["choices"] = tuple(f"{label}={','.join(map(str, left))}" for label, left in config.restrict.items())
     found |= {**budget, "data": data.source}
@@ -112,8 +113,9 @@ def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> N
         name: value if isinstance(value, bool) else with_commas(value) if isinstance(value, tuple) else str(value)
         for name, value in settings.items()
     } | {name: settings[name] for name in REPEATABLE if name in settings}
+    run.use_plugins()
     again, told = search_config(flags), run.config
-    changes: dict[str, object] = {"lengthen": False}
+    changes: dict[str, object] = {"lengthen": False, "plugins": ()}
     if lengthened:
         epochs = Recipe.model_fields["epochs"].default
         recipe = told.recipe.model_copy(update={"epochs": epochs})

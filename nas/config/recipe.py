@@ -41,8 +41,8 @@ class Recipe(BaseModel):
     regularizer_weight: float | None = Field(default=None, ge=0)  # None: the regularizer's own
     oversampling: str = "none"  # of ``nas.data.oversampling``
     oversampled_share: float = Field(default=0.5, gt=0, le=1, description="of an oversampled set, per epoch")
-    sampler: Literal["uniform", "class-balanced"] = "uniform"  # with the second, each class is equally likely
-    mixing: Literal["none", "mixup", "class-aware-mixup"] = "none"
+    sampler: str = "uniform"  # of ``nas.training.sampling``; "class-balanced": each class is equally likely
+    mixing: str = "none"  # of ``nas.training.mixing``
     mixing_alpha: float = Field(default=1.0, gt=0, description="of the Beta distribution of a mixture's shares")
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(default=0.01, gt=0, description="maximum of the schedule")

@@ -1,16 +1,16 @@
 """What the parts of a recipe have to do with one another: which settings count, which exclude others, its name.
 
 Here and not in the registries of losses and regularizers, so that checking a command needs no torch; tests hold both
-together.
+together. What plug-ins registered is known beside it: of their losses, not which of a recipe's settings they read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import get_args
 
 from nas.config.recipe import RECIPES, Recipe
 from nas.errors import nearest
+from nas.plugins import loading
 
 Setting = str | bool | int | float
 """What a setting of a recipe can be, where it is not left to its default by None."""
@@ -28,8 +28,8 @@ LOSS_SETTINGS: dict[str, tuple[str, ...]] = {  # the fields of a recipe that a l
 }
 OVERSAMPLERS = ("none", "random", "augment", "smote", "borderline-smote")
 REGULARIZERS = ("none", "l2-norms", "soft-orthogonality", "srip", "orthogonal-convolution")
-SAMPLERS: tuple[str, ...] = get_args(Recipe.model_fields["sampler"].annotation)
-MIXINGS: tuple[str, ...] = get_args(Recipe.model_fields["mixing"].annotation)
+SAMPLERS = ("uniform", "class-balanced")
+MIXINGS = ("none", "mixup", "class-aware-mixup")
 # Losses that correct for the frequency of classes; without a difference in frequency they are the other loss.
 CORRECTING = {
     "weighted-ce": "ce", "cb-ce": "ce", "cb-focal": "focal", "balanced-softmax": "ce", "logit-adjustment": "ce",
@@ -55,10 +55,11 @@ def flag(setting: str) -> str:
 
 
 def known_names(setting: str) -> Collection[str]:
-    """What a setting that is chosen by name may be; empty for any other setting."""
+    """What a setting that is chosen by name may be, with what plug-ins added; empty for any other setting."""
+    tables: dict[str, Collection[str]]
     tables = {"loss": LOSS_SETTINGS, "regularizer": REGULARIZERS, "sampler": SAMPLERS, "mixing": MIXINGS}
     tables["oversampling"] = OVERSAMPLERS
-    return tables.get(setting, ())
+    return [*tables[setting], *loading.names(setting)] if setting in tables else []
 
 
 def check_name(setting: str, name: str) -> list[str]:
@@ -67,6 +68,12 @@ def check_name(setting: str, name: str) -> list[str]:
     if not known or name in known:
         return []
     return [f"There is no {setting} {name!r}.{nearest(name, list(known))} {flag(setting)}: {', '.join(known)}."]
+
+
+def unknown_names(recipe: Recipe) -> list[str]:
+    """A sentence for each part of a recipe that nobody registered."""
+    parts = ("loss", "regularizer", "sampler", "mixing", "oversampling")
+    return [fault for setting in parts for fault in check_name(setting, getattr(recipe, setting))]
 
 
 def check_together(recipe: Recipe, typed: Collection[str]) -> list[str]:
@@ -80,7 +87,8 @@ def check_together(recipe: Recipe, typed: Collection[str]) -> list[str]:
 def _ignored(recipe: Recipe, typed: Collection[str]) -> list[str]:
     faults = []
     of_losses = {setting for settings in LOSS_SETTINGS.values() for setting in settings}
-    for setting in sorted(of_losses.intersection(typed) - set(LOSS_SETTINGS[recipe.loss])):
+    known = set(LOSS_SETTINGS.get(recipe.loss, of_losses))  # a plug-in's loss may read any
+    for setting in sorted(of_losses.intersection(typed) - known):
         if setting == "beta" and recipe.deferred_reweighting is not None:
             continue
         using = [name for name, settings in LOSS_SETTINGS.items() if setting in settings]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from budgets import Budget
 from nas.config.data import DataConfig
 from nas.config.recipe import Objective, Recipe, named_recipe
+from nas.plugins.record import Plugin
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -45,6 +46,7 @@ class RunConfig(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**32)  # what numpy's generators take
     objective: Objective = "balanced_accuracy"
     profile: bool = False  # measure where the time goes
+    plugins: tuple[Plugin, ...] = ()  # files and modules that registered what the settings name
 
 
 class MemberConfig(BaseModel):

@@ -40,6 +40,7 @@ def load_architecture(text: str, runs: Path) -> Architecture:
         return _read(text, path)
     name, trial_id = split_name(text)
     run = load_search(name, runs)
+    run.use_plugins()
     best = [run.winner.trial] if run.winner else [trial.id for trial in run.best(1)]
     if not trial_id and not best:
         raise UsageError(f"--arch {text}: run {name!r} has no finished trial yet.")

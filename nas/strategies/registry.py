@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from nas.config.run import ONE_SHOT
 from nas.runs import Journal, SearchRun
 from nas.runs.events import SupernetProgress
-from nas.strategies.base import Driven, Proposal, Strategy
+from nas.strategies.base import AskTell, Driven, Proposal, Strategy
 from search_spaces.registry import Registry
 
-MakeStrategy = Callable[[SearchRun], Strategy]
+MakeStrategy = Callable[[SearchRun], Strategy | AskTell]
 Prepare = Callable[[Journal[SearchRun], str, int | None], None]
 
 
@@ -24,7 +24,7 @@ class StrategyKind:
     """A registered strategy. ``prepare`` does on a device, with so many threads
     (None: as many as it finds), what comes before trials; ``make`` gives it for a run."""
 
-    make: MakeStrategy
+    make: Callable[[SearchRun], Strategy]
     prepare: Prepare
 
 
@@ -32,13 +32,21 @@ STRATEGIES: Registry[StrategyKind] = Registry("strategy", "Strategies")
 
 
 def register_strategy(name: str, *, prepare: Prepare = _nothing) -> Callable[[MakeStrategy], MakeStrategy]:
-    """Make a strategy known as ``name``; ValueError if the name is taken."""
+    """Make a function of a run, or a class made with one, a strategy called ``name``; ValueError if the name is taken.
+
+    What it gives is asked and told (``AskTell``), or keeps a loop of its own (``Strategy``).
+    """
 
     def register(make: MakeStrategy) -> MakeStrategy:
-        STRATEGIES.add(name, StrategyKind(make, prepare))
+        STRATEGIES.add(name, StrategyKind(lambda run: driven(make(run)), prepare))
         return make
 
     return register
+
+
+def driven(strategy: Strategy | AskTell) -> Strategy:
+    """A strategy as the engine runs it."""
+    return Driven(strategy) if hasattr(strategy, "ask") else strategy
 
 
 def get_strategy(name: str) -> StrategyKind:
@@ -89,4 +97,4 @@ class RankedCandidates:
 
 
 for _name in ONE_SHOT:
-    register_strategy(_name, prepare=_train_supernet)(lambda run: Driven(RankedCandidates(run)))
+    register_strategy(_name, prepare=_train_supernet)(RankedCandidates)

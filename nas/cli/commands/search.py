@@ -11,6 +11,7 @@ from pathlib import Path
 from nas import api
 from nas.cli.commands.output import console, other_faults, outcome_document, print_json, show_outcome
 from nas.cli.parsing import Flags, budget_faults, run_changes, search_config
+from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
 from nas.config import raise_all
@@ -31,6 +32,7 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
     quiet = flags["quiet"] or flags["json"]
     faults = list(file.faults)
     with file.naming_keys():
+        use_plugins(flags["plugin"])
         config = attempt(lambda: search_config(flags), faults)
         faults += [*budget_faults(flags), *name_faults(flags["run"], Path(flags["runs"]))]
         if faults:
