@@ -23,8 +23,8 @@ SMALL = 20_000  # training images
 
 @dataclass(frozen=True)
 class Construction:
-    """How a network is made: by a class in a file of ``baselines.modules``, or of a plug-in by its module's name, called
-    with ``arguments`` (literals)."""
+    """How a network is made: by a class in a file of ``baselines.modules``, called with ``arguments`` (literals). Of a
+    plug-in's file, ``file`` is the name of its module."""
 
     file: str
     made_by: str

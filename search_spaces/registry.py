@@ -80,9 +80,9 @@ class Registry(Mapping[str, Entry]):
 
     def _read(self) -> dict[str, Entry]:
         """The entries, after every module of the families was imported."""
-        if self._unread is not None:
-            for module in pkgutil.iter_modules(importlib.import_module(self._unread).__path__):
-                importlib.import_module(f"{self._unread}.{module.name}")
+        if (families := self._unread) is not None:
+            for module in pkgutil.iter_modules(importlib.import_module(families).__path__):
+                importlib.import_module(f"{families}.{module.name}")
             self._unread = None  # not before: an import that fails is tried again
         return self._entries
 

@@ -348,19 +348,13 @@ def main() -> None:
         silence_output()
         sys.exit(141)  # as a program ended by SIGPIPE: 'nasctl trials --json | head'
     except Exception as error:
-        from nas.errors import NasctlError, machine_fault
-        from nas.plugins.loading import blamed
+        from nas.cli.misuse import foreseen
 
-        if isinstance(error, NasctlError):
-            print(f"nasctl: {error}", file=sys.stderr)
-            sys.exit(error.exit_code)
-        if said := blamed(error):
-            print(f"nasctl: Stopped by {said}. Put it right, and give the command again.", file=sys.stderr)
-            sys.exit(1)
-        if (fault := machine_fault(error)) is None:
+        if (known := foreseen(error)) is None:
             raise
-        print(f"nasctl: {fault}. When the cause is gone, give the command again.", file=sys.stderr)
-        sys.exit(1)
+        message, code = known
+        print(f"nasctl: {message}", file=sys.stderr)
+        sys.exit(code)
 
 
 if __name__ == "__main__":

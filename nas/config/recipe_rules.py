@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from nas.config.recipe import RECIPES, Recipe
 from nas.errors import nearest
-from nas.plugins import loading
+from nas.plugins.loading import added_names
 
 Setting = str | bool | int | float
 """What a setting of a recipe can be, where it is not left to its default by None."""
@@ -59,7 +59,7 @@ def known_names(setting: str) -> Collection[str]:
     tables: dict[str, Collection[str]]
     tables = {"loss": LOSS_SETTINGS, "regularizer": REGULARIZERS, "sampler": SAMPLERS, "mixing": MIXINGS}
     tables["oversampling"] = OVERSAMPLERS
-    return [*tables[setting], *loading.names(setting)] if setting in tables else []
+    return [*tables[setting], *added_names(setting)] if setting in tables else []
 
 
 def check_name(setting: str, name: str) -> list[str]:

@@ -78,7 +78,7 @@ def with_loaded(recorded: Iterable[Plugin] = ()) -> tuple[Plugin, ...]:
     return tuple(dict.fromkeys([*recorded, *(one.plugin for one in _loaded if not one.installed)]))
 
 
-def names(kind: str) -> list[str]:
+def added_names(kind: str) -> list[str]:
     """What was registered from outside the program, by plug-ins or by the program that uses this one."""
     return [one.name for one in additions() if one.registry.kind == kind]
 

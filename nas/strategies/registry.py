@@ -46,7 +46,7 @@ def register_strategy(name: str, *, prepare: Prepare = _nothing) -> Callable[[Ma
 
 def driven(strategy: Strategy | AskTell) -> Strategy:
     """A strategy as the engine runs it."""
-    return Driven(strategy) if hasattr(strategy, "ask") else strategy
+    return strategy if isinstance(strategy, Strategy) else Driven(strategy)
 
 
 def get_strategy(name: str) -> StrategyKind:

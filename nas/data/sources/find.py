@@ -21,7 +21,10 @@ from nas.errors import DataError, nearest
 
 
 def find_source(config: DataConfig, cache_root: Path) -> Source:
-    """The source that ``config`` names: a name first, the program's own or a plug-in's, then a path. DataError if it names nothing."""
+    """The source that ``config`` names: a name first, the program's own or a plug-in's, then a path.
+
+    DataError if it names nothing.
+    """
     path = Path(config.source).expanduser()
     if is_archive(path) and _is_file(path):
         return Archive(
