@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from plugin_files import EXAMPLES, space_file
 
+import nas.plugins
 from nas.config import Recipe
 from nas.config.recipe_rules import check_name, unknown_names
 from nas.errors import PluginError
@@ -17,6 +19,16 @@ from nas.plugins.loading import added_names, load_plugin
 from nas.plugins.record import Plugin
 from nas.plugins.recorded import obey, settled
 from search_spaces import get_space, space_names
+
+
+def test_the_blocks_of_the_page_are_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = EXAMPLES.parent / "plugins.md"
+    loss, python = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    assert loss == (EXAMPLES / "mse_loss.py").read_text()
+    monkeypatch.chdir(page.parents[1])
+    exec(python, {})
+    for decorator in re.findall(r"^\| `(register_\w+)", page.read_text(), re.MULTILINE):
+        assert hasattr(nas.plugins, decorator)
 
 
 def test_a_file_is_executed_once_and_found_under_its_new_place(tmp_path: Path) -> None:

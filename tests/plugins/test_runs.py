@@ -111,7 +111,7 @@ def test_a_space_and_a_loss_of_a_file_go_through_a_kill_and_every_command(
     source = (tmp_path / "model" / "model.py").read_text()
     assert "class Network(nn.Module)" in source and "nas" not in source.partition('"""\n\nfrom')[2].split()
     shutil.copytree(folder, folder.with_name("other"))
-    compared = nasctl_process("compare", "killed", "other", cwd=tmp_path)
+    compared = nasctl_process("compare", "killed", "other", "--json", cwd=tmp_path)
     assert compared.returncode == 0 and "then " in compared.stdout, compared.stderr
     assert "tiny" in told(tmp_path, "status") and "then " in told(tmp_path, "status", "killed")
 
@@ -188,7 +188,7 @@ def test_a_network_is_trained_in_a_study_and_exported_as_plain_torch(tmp_path: P
     (tmp_path / "kinds.py").write_text(KINDS)
     told(
         tmp_path, "baseline", "run", "regularization", "--plugin", "kinds.py", "--network", "small", "--seeds", 1,
-        "--members", "plain", "--data", "digits", "--epochs", 1, "--workers", 1, "--run", "s",
+        "--members", "none", "--data", "digits", "--epochs", 1, "--workers", 1, "--run", "s",
     )  # fmt: skip
     told(tmp_path, "export", "s", "--out", "model", "--plugin", "kinds.py")
     source = (tmp_path / "model" / "model.py").read_text()
