@@ -105,15 +105,15 @@ def test_a_space_and_a_loss_of_a_file_go_through_a_kill_and_every_command(
     assert resumed.returncode == 0, resumed.stderr
     done = as_search(read_run(folder))
     assert done.is_done and {id: done.trials[id].score("balanced_accuracy") for id in scores} == scores
-    for arguments in (["trials"], ["show"], ["export", "--best", "--out", "model"]):
-        again = nasctl_process(*arguments, "--run", "killed", cwd=tmp_path)
-        assert again.returncode == 0 and not again.stderr, again.stderr
+    shown = nasctl_process("show", "killed", cwd=tmp_path)
+    assert shown.returncode == 0 and not shown.stderr, shown.stderr
+    told(tmp_path, "export", "killed", "--best", "--out", "model")
     source = (tmp_path / "model" / "model.py").read_text()
     assert "class Network(nn.Module)" in source and "nas" not in source.partition('"""\n\nfrom')[2].split()
     shutil.copytree(folder, folder.with_name("other"))
-    compared = nasctl_process("compare", "killed", "other", "--json", cwd=tmp_path)
-    assert compared.returncode == 0 and "then " in compared.stdout, compared.stderr
-    assert "tiny" in told(tmp_path, "status") and "then " in told(tmp_path, "status", "killed")
+    assert "then " in told(tmp_path, "compare", "killed", "other", "--json")
+    assert "then " in told(tmp_path, "trials", "killed")
+    assert "tiny" in told(tmp_path, "status") and "over tiny" in told(tmp_path, "status", "killed")
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))
     for arguments in (["show"], ["export", "--best", "--out", "m"], ["config"], ["evaluate"]):
@@ -190,7 +190,7 @@ def test_a_network_is_trained_in_a_study_and_exported_as_plain_torch(tmp_path: P
         tmp_path, "baseline", "run", "regularization", "--plugin", "kinds.py", "--network", "small", "--seeds", 1,
         "--members", "none", "--data", "digits", "--epochs", 1, "--workers", 1, "--run", "s",
     )  # fmt: skip
-    told(tmp_path, "export", "s", "--out", "model", "--plugin", "kinds.py")
+    told(tmp_path, "export", "s:none", "--out", "model")
     source = (tmp_path / "model" / "model.py").read_text()
     assert "class Small(nn.Module):" in source and "nas.plugins" not in source
 
