@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from search_spaces.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
 
+Module = TypeVar("Module", bound="nn.Module")
 Settings = Mapping[str, Any]  # of a network, JSON-safe
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -21,7 +23,8 @@ SMALL = 20_000  # training images
 
 @dataclass(frozen=True)
 class Construction:
-    """How a network is made: by a class in a file of ``baselines.modules``, called with ``arguments`` (literals)."""
+    """How a network is made: by a class in a file of ``baselines.modules``, called with ``arguments`` (literals). Of a
+    plug-in's file, ``file`` is the name of its module."""
 
     file: str
     made_by: str
@@ -30,7 +33,7 @@ class Construction:
     @property
     def module(self) -> ModuleType:
         """The file, imported, and torch with it."""
-        return importlib.import_module(f"baselines.modules.{self.file}")
+        return sys.modules.get(self.file) or importlib.import_module(f"baselines.modules.{self.file}")
 
     def build(self) -> nn.Module:
         """The network with random weights."""
@@ -71,10 +74,38 @@ class FixedNetwork:
 NETWORKS: Registry[NetworkKind] = Registry("baseline network", "Networks", families="baselines.networks")
 
 
-def register_network(kind: NetworkKind) -> NetworkKind:
-    """Make a network known under its name; a second network of that name is a ValueError."""
-    NETWORKS.add(kind.name, kind)
-    return kind
+@overload
+def register_network(kind: NetworkKind, /) -> NetworkKind: ...
+
+
+@overload
+def register_network(
+    name: str, /, *, summary: str, recipe: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[type[Module]], type[Module]]: ...
+
+
+def register_network(
+    kind: NetworkKind | str, /, *, summary: str = "", recipe: Mapping[str, Any] = MappingProxyType({})
+) -> NetworkKind | Callable[[type[Module]], type[Module]]:
+    """Make a network known under its name; a second network of that name is a ValueError.
+
+    Or, with a name, make a torch module's class one: it is made with ``channels`` (of an image) and ``num_classes``.
+    ``recipe``: what it is trained with unless a study says otherwise, by the names of the recipe's fields.
+    """
+    if isinstance(kind, NetworkKind):
+        NETWORKS.add(kind.name, kind)
+        return kind
+    name = kind
+
+    def register(module: type[Module]) -> type[Module]:
+        def construct(settings: Settings, shape: Shape, classes: int) -> Construction:
+            arguments = {"channels": shape[0], "num_classes": classes}
+            return Construction(module.__module__, module.__name__, arguments)
+
+        NETWORKS.add(name, NetworkKind(name, summary, construct, lambda settings: name, recipe=recipe))
+        return module
+
+    return register
 
 
 def network_names() -> list[str]:

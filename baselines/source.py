@@ -18,6 +18,9 @@ def network_source(construction: Construction, input_shape: Shape) -> tuple[list
     """
     text = inspect.getsource(construction.module)
     body = ast.parse(text).body
+    for definition in body:
+        if isinstance(definition, ast.ClassDef | ast.FunctionDef):
+            definition.decorator_list = []  # they register it, and are left out
     named = {name: node for node in body for name in _names(node)}
     needed, waiting = set[ast.stmt](), [construction.made_by]
     while waiting:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nas.api.spaces import space
     from nas.api.trials import Member, Trial
     from nas.export.predict import load_model
+    from nas.plugins.loading import load_plugin
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Trial",
     "baseline",
     "load_model",
+    "load_plugin",
     "load_run",
     "search",
     "space",
@@ -46,5 +48,6 @@ __getattr__ = lazy(
         "nas.api.calls": ["baseline", "load_run", "search"],
         "nas.api.trials": ["Member", "Trial"],
         "nas.export.predict": ["load_model"],
+        "nas.plugins.loading": ["load_plugin"],
     },
 )

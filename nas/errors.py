@@ -19,6 +19,7 @@ __all__ = [
     "MachineFault",
     "NasctlError",
     "ObjectiveError",
+    "PluginError",
     "ReplayError",
     "RunError",
     "SearchStopped",
@@ -48,6 +49,10 @@ class DataError(UsageError):
 
 class RunError(UsageError):
     """A run folder is missing, exists already, is unreadable, or was written by another version."""
+
+
+class PluginError(RunError):
+    """A plug-in cannot be loaded, or must not be: it is missing, changed, broken, or nobody vouched for it."""
 
 
 class ReplayError(RunError):

@@ -34,13 +34,19 @@ class Lock(Protocol):
 
 
 def write_atomically(
-    path: Path, content: bytes | str, *, parents: bool = False, durable: bool = False, partial: Path | None = None
+    path: Path,
+    content: bytes | str,
+    *,
+    parents: bool = False,
+    durable: bool = False,
+    partial: Path | None = None,
+    private: bool = False,
 ) -> None:
     """Put ``content`` (text as UTF-8) in the place of ``path``: a reader finds all of the old or all of the new.
 
-    The file has the usual mode. Of the folders above only the last is made where it is missing, with ``parents`` all.
-    With ``durable`` the new content outlasts a power cut once this returns. OSError if that cannot be done; ``path`` is
-    then as before and nothing is left beside it.
+    The file has the usual mode, or with ``private`` is its owner's alone. Of the folders above only the last is made
+    where it is missing, with ``parents`` all. With ``durable`` the new content outlasts a power cut once this returns.
+    OSError if that cannot be done; ``path`` is then as before and nothing is left beside it.
 
     ``partial`` is what the file is called while it is written, for a caller who looks for what was interrupted: it
     stays after an error as it does after a kill. Only one process at a time may then write ``path``.
@@ -48,6 +54,8 @@ def write_atomically(
     data = content.encode() if isinstance(content, str) else content
     (partial or path).parent.mkdir(parents=parents, exist_ok=True)
     with contextlib.nullcontext(partial) if partial else _claimed(path, Path.touch) as temporary:
+        if private:
+            temporary.chmod(0o600)
         with temporary.open("wb") as file:
             file.write(data)
             if durable:

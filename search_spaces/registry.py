@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from search_spaces.errors import UsageError, nearest
 from search_spaces.space import Choices, Sample, SearchSpace, Task
 from search_spaces.vocabulary import Choice, Node
 
 Entry = TypeVar("Entry")
+OURS = ("search_spaces", "budgets", "baselines", "nas")  # packages whose entries are the program's own
 
 
 class Registry(Mapping[str, Entry]):
@@ -38,9 +41,14 @@ class Registry(Mapping[str, Entry]):
 
     def add(self, name: str, entry: Entry) -> None:
         """Make ``entry`` known as ``name``; ValueError if the name is taken."""
+        if (module := _registrant()) is not None:
+            self._read()  # the program's own names come first
         if name in self._entries:
-            raise ValueError(f"the {self.kind} {name!r} exists already: give this one another name")
+            theirs = next((one.place for one in _ADDED if one.registry is self and one.name == name), "")
+            raise ValueError(f"the {self.kind} {name!r} exists already{theirs}: give this one another name")
         self._entries[name] = entry
+        if module is not None:
+            _ADDED.append(Addition(self, name, module))
 
     def find(self, name: str) -> Entry:
         """The entry called ``name``; UsageError names the nearest one and lists them all."""
@@ -72,11 +80,56 @@ class Registry(Mapping[str, Entry]):
 
     def _read(self) -> dict[str, Entry]:
         """The entries, after every module of the families was imported."""
-        if self._unread is not None:
-            for module in pkgutil.iter_modules(importlib.import_module(self._unread).__path__):
-                importlib.import_module(f"{self._unread}.{module.name}")
+        if (families := self._unread) is not None:
+            for module in pkgutil.iter_modules(importlib.import_module(families).__path__):
+                importlib.import_module(f"{families}.{module.name}")
             self._unread = None  # not before: an import that fails is tried again
         return self._entries
+
+
+@dataclass(frozen=True, eq=False)
+class Addition:
+    """An entry that is not the program's own: a plug-in's, or of the program that uses this one."""
+
+    registry: Registry[Any]
+    name: str
+    module: str  # whose code added it
+
+    @property
+    def entry(self) -> Any:
+        return self.registry[self.name]
+
+    @property
+    def place(self) -> str:
+        """Where it is from, as it stands behind a name."""
+        file = getattr(sys.modules.get(self.module), "__file__", None)
+        return f", from {file or self.module}"
+
+
+_ADDED: list[Addition] = []
+
+
+def additions() -> Sequence[Addition]:
+    """Everything that was added from outside the program, in that order."""
+    return tuple(_ADDED)
+
+
+def take_back(added: Iterable[Addition]) -> None:
+    """Let these entries not have been added."""
+    for one in added:
+        _ADDED.remove(one)
+        del one.registry._entries[one.name]
+
+
+def _registrant() -> str | None:
+    """The module whose code adds an entry just now: the innermost that is being imported. None: one of this program."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_name != "<module>":
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    name = str(frame.f_globals.get("__name__"))
+    return None if name.partition(".")[0] in OURS else name
 
 
 SPACES: Registry[SearchSpace] = Registry("search space", "Spaces", families="search_spaces.families")
@@ -89,19 +142,32 @@ def register(
     *,
     summary: str,
     choices: Mapping[str, Sequence[int | str]],
-    line: Callable[[Sample], str],
-    canonical: Sample,
+    line: Callable[[Sample], str] | None = None,
+    canonical: Sample | None = None,
 ) -> Callable[[Definition], Definition]:
-    """Make a definition a space under ``name``; a second space of that name is a ValueError."""
+    """Make a definition a space under ``name``; a second space of that name is a ValueError.
+
+    ``choices``: by label, the values to choose from; ``line``: a sample in a few words, other ones for each (by
+    default its values by label); ``canonical``: a sample of usual size (by default the middle of every choice).
+    """
 
     def add(define: Definition) -> Definition:
         listed = tuple(Choice(label, tuple(values)) for label, values in choices.items())
-        space = SearchSpace(name, summary, listed, define, line, canonical)
-        space.validate(canonical)
+        usual = canonical or {choice.label: choice.values[len(choice.values) // 2] for choice in listed}
+        space = SearchSpace(name, summary, listed, define, line or in_words, usual)
+        space.validate(usual)
         SPACES.add(name, space)
         return define
 
     return add
+
+
+register_space = register  # as plug-ins call it
+
+
+def in_words(sample: Sample) -> str:
+    """A sample by its labels: "width 8, depth 2"."""
+    return ", ".join(f"{label} {value}" for label, value in sample.items())
 
 
 def space_names() -> list[str]:

@@ -1,6 +1,7 @@
 """A listener of one's own: a line in the run's folder for every trial that ends."""
 
-from nas.runs import Run, register_listener
+from nas.plugins import register_listener
+from nas.runs import Run
 from nas.runs.events import Event, TrialEnded
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nas.training import Evaluation, register_objective
+from nas.plugins import Evaluation, register_objective
 
 
 @register_objective("top_k")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nas import STARTED
 from nas.config import SearchConfig, StudyRequest, checked, raise_all
@@ -25,6 +26,7 @@ from nas.engine.study_duration import timed_study
 from nas.engine.study_plan import StudyPlan, plan_study
 from nas.errors import RunError, attempt
 from nas.executors import WorkerSlot, check_may_start, plan_slots, start_server
+from nas.plugins.recorded import settled
 from nas.report.live import Display, Silent
 from nas.runs import EventLog, Journal, Listener, SearchRun, StudyRun, as_search
 from nas.runs.events import SearchStarted, SettingsChanged, StudyStarted
@@ -135,12 +137,15 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
     """
     check_may_start()
     faults = [] if changes.trials is None else trials_faults(run, changes.trials)
-    different = changes.of(run.config)
+    different: dict[str, Any] = dict(changes.of(run.config))
     if isinstance(run, StudyRun):
         different.pop("trials", None)  # a fault of its own
     if run.is_done:
         raise_all(faults)
         raise RunError(_why_not_again(run))
+    plugins = attempt(lambda: settled(run.config.plugins, run=run.name), faults)
+    if plugins is not None and plugins != run.config.plugins:
+        different["plugins"] = plugins
     values = {**run.config.model_dump(), **different}
     settings = checked(type(run.config), values, faults) or run.config
     attempt(lambda: check_data(run, progress=progress), faults)

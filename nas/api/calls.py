@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from baselines import classical
 from nas import api
@@ -14,9 +15,16 @@ from nas.api.settings import settled_search, settled_study
 from nas.api.wording import in_python
 from nas.config import SearchConfig, StudyRequest
 from nas.errors import UsageError, attempt
+from nas.plugins.loading import load_plugin
 from nas.runs import as_search, as_study
 from nas.runs import load_run as load_record
 from nas.runs.hints import RUNS
+
+
+def use_plugins(sources: str | Path | Sequence[str | Path] | None) -> None:
+    """Load the plug-ins that settings name, as ``nas.load_plugin`` does."""
+    for source in [sources] if isinstance(sources, str | Path) else sources or ():
+        load_plugin(str(source))
 
 
 def search(
@@ -53,9 +61,10 @@ def search(
     ...     dict(error.errors)["trials"]
     'trials=0 cannot be used: give a number of at least 1.'
     """
-    given = {"space": space, "data": data, "run": run, "runs": runs, **settings}
+    given: dict[str, Any] = {"space": space, "data": data, "run": run, "runs": runs, **settings}
     with in_python(given):
         faults: list[str] = []
+        use_plugins(given.pop("plugin", ()))
         flags = as_flags(given, SearchConfig, faults)
         attempt(lambda: listeners_of(callbacks), faults)
         config = settled_search(flags, faults)
@@ -82,11 +91,12 @@ def baseline(
     >>> run.state, [member.name for member in run.members]
     ('done', ['model2-setting2'])
     """
-    given = {"study": study, "data": data, "run": run, "runs": runs, **settings}
+    given: dict[str, Any] = {"study": study, "data": data, "run": run, "runs": runs, **settings}
     with in_python(given):
         faults: list[str] = []
         if study == classical.NAME:
             raise UsageError("classical trains no network, and makes no run: nasctl baseline run classical")
+        use_plugins(given.pop("plugin", ()))
         flags = as_flags(given, StudyRequest, faults)
         attempt(lambda: listeners_of(callbacks), faults)
         request = settled_study(flags, faults)

@@ -16,7 +16,7 @@ from nas.config import DataConfig, checked, raise_all
 from nas.data.cache import cache_root
 from nas.data.given import keep_arrays
 from nas.data.sources.base import PART_OF, PARTS
-from nas.data.sources.torchvision_sets import NAMED
+from nas.data.sources.registry import is_name
 from nas.errors import UsageError, attempt, nearest
 
 Data = Any
@@ -69,8 +69,8 @@ def data_config(
         return config
     if isinstance(data, str | Path):
         path = Path(data).expanduser()
-        is_name = str(data) == "digits" or str(data) in NAMED
-        return config.model_copy(update={"source": str(path.resolve() if path.exists() and not is_name else data)})
+        is_path = path.exists() and not is_name(str(data))
+        return config.model_copy(update={"source": str(path.resolve() if is_path else data)})
     root = cache_root(config.cache_dir)
     if is_frame(data):
         return config.model_copy(update={"source": str(kept_frame(data, config, name, folder, root))})

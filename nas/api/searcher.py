@@ -21,6 +21,8 @@ from nas.config.recipe import Figures
 from nas.engine.session import session
 from nas.engine.trial_loop import TrialLoop
 from nas.errors import RunError, UsageError
+from nas.plugins.installed import load_installed
+from nas.plugins.loading import with_loaded
 from nas.runs import EventLog, Journal, TrialRecord, as_search
 from nas.runs.events import SearchFacts
 from nas.runs.fold import fold
@@ -76,11 +78,13 @@ class Searcher(Closing):
         folder: str | Path | None = None,
         **limits: Size,
     ) -> None:
+        load_installed()
         get_strategy(strategy)
         budget, note = settle(space.family, space.task, budget_of(limits))
         config = SearchConfig(
             space=space.name, budget=budget, recipe=Recipe(), data=DataConfig(source=FOREIGN), strategy=strategy,
             trials=trials, seed=seed, objective=objective, confirm=0, floor=False,
+            plugins=with_loaded(),
         )  # fmt: skip
         if config.one_shot:
             raise UsageError(
@@ -168,7 +172,7 @@ class Searcher(Closing):
                 with session(journal, 1):
                     kind = get_strategy(run.config.strategy)
                     kind.prepare(journal, "cpu", None)
-                    kind.make(run).run(TrialLoop(journal, self._turns))
+                    kind.strategy(run).run(TrialLoop(journal, self._turns))
         except Closed:
             pass
         except BaseException as error:  # for whoever asks or tells next

@@ -24,7 +24,7 @@ from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, too_man
 from nas.config.settings import converted, flags_of, read_settings, settings_of
 from nas.data.cache import cache_root
 from nas.data.sources.find import find_source
-from nas.data.sources.torchvision_sets import NAMED
+from nas.data.sources.registry import is_name
 from nas.engine.plan import check_data
 from nas.errors import UsageError, attempt
 from nas.executors import plan_slots
@@ -43,7 +43,7 @@ Flags = dict[str, Any]  # what was typed, as typer reads it and before ``nas.con
 SUPERNET_FLAGS = flags_of(SupernetConfig)  # by the setting's name
 ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
-CLASSICAL_FLAGS = ("study", *settings_of(DataConfig), "objective", "runs", "quiet", "json")
+CLASSICAL_FLAGS = ("study", "plugin", *settings_of(DataConfig), "objective", "runs", "quiet", "json")
 
 
 def search_config(flags: Flags) -> SearchConfig:
@@ -242,8 +242,12 @@ def data_config(flags: Flags, faults: list[str]) -> DataConfig | None:
 
 
 def _absolute(source: str | None) -> str | None:
-    """A path as it is from anywhere, so that a run can be resumed from another folder; names stay names."""
-    if source is None or source == "digits" or source in NAMED:
+    """A path as it is from anywhere, so that a run can be resumed from another folder; names stay names, but for a
+    path behind one: NAME:PATH."""
+    if source is not None and is_name(source):
+        name, colon, argument = source.partition(":")
+        return f"{name}:{_absolute(argument)}" if colon else source
+    if not source:
         return source
     path = Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source

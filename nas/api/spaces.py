@@ -12,6 +12,7 @@ from budgets import LIMITS, Budget, Cost, cost_of, parse_size
 from budgets.draw import draw_fitting, settle
 from nas.api.wording import in_python
 from nas.errors import UsageError
+from nas.plugins.installed import load_installed
 from search_spaces import Sample, SearchSpace, Task, get_space
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Space:
 
 
 def space(name: str, *, input_shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10) -> Space:
-    """The space called ``name`` (vgg, resnet, densenet, mobilenet, cell) for images (C, H, W).
+    """The space called ``name`` (vgg, resnet, densenet, mobilenet, cell, or a plug-in's) for images (C, H, W).
 
     UsageError names the nearest space.
 
@@ -85,6 +86,7 @@ def space(name: str, *, input_shape: tuple[int, int, int] = (3, 32, 32), classes
     >>> resnet.cost(sample).params <= 150_000
     True
     """
+    load_installed()
     with in_python({"name": name}):
         return Space(get_space(name), Task(input_shape, classes))
 

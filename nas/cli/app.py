@@ -20,6 +20,7 @@ from nas.cli.flags import (
     Json,
     Misuse,
     Model,
+    PluginFiles,
     Position,
     Prior,
     Quiet,
@@ -28,6 +29,7 @@ from nas.cli.flags import (
     Text,
     all_flags,
     option,
+    plugin_options,
     settings_file,
     with_settings,
 )
@@ -64,6 +66,7 @@ def nasctl(
 def search(
     context: typer.Context,
     run: Annotated[Text, option("Name of the new run. [default: SPACE-DATA-N]", "NAME", "--run", "-r")] = None,
+    plugin: PluginFiles = None,
     config: ConfigFile = None,
     runs: Runs = "runs",
     dry_run: DryRun = False,
@@ -79,6 +82,7 @@ def search(
 
 
 @with_settings(app, declared.of_changes, declared.ORDER_OF_RESUME)
+@plugin_options
 def resume(
     name: Position = None,
     run: RunName = None,
@@ -95,6 +99,7 @@ def resume(
 
 
 @app.command()
+@plugin_options
 def config(name: Position = None, run: RunName = None, runs: Runs = "runs") -> None:
     """Print the settings of a run as TOML, to make it again.
 
@@ -106,12 +111,13 @@ def config(name: Position = None, run: RunName = None, runs: Runs = "runs") -> N
     config_command(one_name(name, run), runs)
 
 
-app.command()(status)
-app.command()(trials)
-app.command()(show)
+app.command()(plugin_options(status))
+app.command()(plugin_options(trials))
+app.command()(plugin_options(show))
 
 
 @with_settings(app, declared.of_a_space, declared.ORDER_OF_SPACE)
+@plugin_options
 def space(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="The space. [default: list all]", autocompletion=spaces)
@@ -128,6 +134,7 @@ def space(
 
 
 @with_settings(app, declared.of_data, declared.ORDER_OF_DATA)
+@plugin_options
 def data(
     path: Annotated[str, typer.Argument(metavar="DATA", help="digits, a folder, labels.csv, or a name.")] = "digits",
     plot: Annotated[
@@ -150,6 +157,7 @@ def data(
 
 
 @app.command()
+@plugin_options
 def export(
     out: Annotated[str, typer.Option(help="New folder for the files.", metavar="DIR")],
     name: Annotated[
@@ -178,6 +186,7 @@ def export(
 
 
 @app.command()
+@plugin_options
 def predict(
     model: Model = None,
     paths: Annotated[
@@ -202,6 +211,7 @@ def predict(
 
 
 @with_settings(app, declared.of_labels, declared.ORDER_OF_EVALUATE)
+@plugin_options
 def evaluate(
     model: Model = None,
     run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r")] = None,
@@ -225,7 +235,7 @@ def evaluate(
 
 
 app.add_typer(baseline, name="baseline")
-app.command(name="compare")(compare_with_baselines)
+app.command(name="compare")(plugin_options(compare_with_baselines))
 app.command()(rm)
 app.command()(cache)
 
@@ -255,15 +265,13 @@ def main() -> None:
         silence_output()
         sys.exit(141)  # as a program ended by SIGPIPE: 'nasctl trials --json | head'
     except Exception as error:
-        from nas.errors import NasctlError, machine_fault
+        from nas.cli.misuse import foreseen
 
-        if isinstance(error, NasctlError):
-            print(_to_read(f"nasctl: {error}"), file=sys.stderr)
-            sys.exit(error.exit_code)
-        if (fault := machine_fault(error)) is None:
+        if (known := foreseen(error)) is None:
             raise
-        print(f"nasctl: {fault}. When the cause is gone, give the command again.", file=sys.stderr)
-        sys.exit(1)
+        message, code = known
+        print(_to_read(f"nasctl: {message}"), file=sys.stderr)
+        sys.exit(code)
 
 
 def _to_read(message: str) -> str:

@@ -11,6 +11,7 @@ from nas.cli.flags import (
     ConfigFile,
     DryRun,
     Json,
+    PluginFiles,
     Position,
     Quiet,
     RunName,
@@ -18,6 +19,7 @@ from nas.cli.flags import (
     Text,
     all_flags,
     option,
+    plugin_options,
     settings_file,
     with_settings,
 )
@@ -31,6 +33,7 @@ StudyName = Annotated[
 
 
 @baseline.command("list")
+@plugin_options
 def list_studies(json: Json = False) -> None:
     """The studies with their members, and the networks they can be made with."""
     from nas.cli.commands.baseline import list_command
@@ -43,6 +46,7 @@ def run_study(
     context: typer.Context,
     study: StudyName = None,
     run: Annotated[Text, option("Name of the new run. [default: STUDY-DATA-N]", "NAME", "--run", "-r")] = None,
+    plugin: PluginFiles = None,
     config: ConfigFile = None,
     runs: Runs = "runs",
     dry_run: DryRun = False,
@@ -61,6 +65,7 @@ def run_study(
 
 
 @baseline.command("report")
+@plugin_options
 def report(
     name: Position = None,
     run: RunName = None,

@@ -37,6 +37,19 @@ Prior = Annotated[
     Text, option("How often classes come in use: train, uniform, or a JSON file of numbers by class.", "HOW")
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="Answer by the network in 8-bit integers.")]
+PluginFiles = Annotated[
+    list[str] | None,
+    option(
+        "Load a plug-in with a space, a loss, a strategy...: a Python file, which is executed, or a module. "
+        "Repeatable. [default: those of the run]",
+        "FILE.py|MODULE",
+        "--plugin",
+    ),
+]
+TrustPlugin = Annotated[
+    bool,
+    typer.Option("--trust-plugin", help="Execute the plug-in files that the run names, though you never gave them."),
+]
 ConfigFile = Annotated[
     Text,
     option("Settings from a TOML file, by the names of these flags; a flag that is given wins.", "FILE", "--config"),
@@ -57,6 +70,29 @@ Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, and stop: no run is made.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def plugin_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--plugin`` and ``--trust-plugin`` after its own, obeyed before the command begins."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())
+    settings = [parameter for parameter in own if parameter.kind is parameter.VAR_KEYWORD]
+    kinds = {"plugin": (PluginFiles, None), "trust_plugin": (TrustPlugin, False)}
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+        for name, (kind, default) in kinds.items()
+    ]
+
+    @functools.wraps(command)
+    def whole(*, plugin: list[str] | None, trust_plugin: bool, **typed: Any) -> None:
+        from nas.cli.plugin_flags import use_plugins
+
+        use_plugins(plugin, trusting=trust_plugin)
+        command(**typed)
+
+    parameters = [*(parameter for parameter in own if parameter not in settings), *more, *settings]
+    whole.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    whole.__annotations__ = {p.name: p.annotation for p in parameters}
+    return whole
 
 
 Declared = Callable[[], Mapping[str, "Given"]]

@@ -62,3 +62,17 @@ def _kind(word: str) -> str:
     if word in STRATEGIES:
         return "strategy"
     return "size" if re.fullmatch(r"\d[\d._]*([kmgKMG]i?)?[bB]?", word) else "data" if "/" in word else ""
+
+
+def foreseen(error: Exception) -> tuple[str, int] | None:
+    """What to say of an error in place of a traceback, and the exit code; None: it is a fault of the program."""
+    from nas.errors import NasctlError, machine_fault
+    from nas.plugins.loading import blamed
+
+    if isinstance(error, NasctlError):
+        return str(error), error.exit_code
+    if (fault := machine_fault(error)) is not None:
+        return f"{fault}. When the cause is gone, give the command again.", 1
+    if (fault := blamed(error)) is not None:
+        return f"Stopped by {fault}. Put it right, and give the command again.", 1
+    return None

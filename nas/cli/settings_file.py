@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nas.api.settings import with_commas
-from nas.data.sources.torchvision_sets import NAMED
+from nas.data.sources.registry import is_name
 from nas.errors import UsageError, nearest
 
 EXCLUSIVE = ({"grey", "colour"}, {"network", "arch"}, {"weights", "from_scratch"})  # a flag wins over its rivals too
@@ -97,6 +97,8 @@ def read_settings(path: str, settings: Mapping[str, Setting], typed: Collection[
     left = {name: value for name, value in values.items() if name not in typed and name not in lost}
     if isinstance(source := left.get("data"), str):
         left["data"] = _beside(Path(path), source)
+    if isinstance(plugins := left.get("plugin"), list):
+        left["plugin"] = [_beside(Path(path), plugin) for plugin in plugins]
     return SettingsFile(path, left, {name: keys[name] for name in left}, tuple(faults))
 
 
@@ -135,7 +137,7 @@ def _shown(value: object) -> str:
 
 def _beside(file: Path, source: str) -> str:
     """Data that are named in ``file``: the name of a set, or a path relative to its folder."""
-    if source == "digits" or source in NAMED:
+    if is_name(source):
         return source
     path = file.expanduser().absolute().parent / Path(source).expanduser()
     # What is nowhere keeps its text: it may be a misspelled name.

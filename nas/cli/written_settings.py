@@ -75,7 +75,12 @@ def _settings(run: SearchRun, *, lengthened: bool) -> dict[str, Value]:
     precision = _measured_precision(run)
     found |= {"precision": precision} if precision else {}
     parts = {flag: SEARCH[flag].path[0] for flag in found}
-    return {flag: found[flag] for flag in in_order(parts, ORDER_OF_SEARCH.split())}
+    return plugins_of(config) | {flag: found[flag] for flag in in_order(parts, ORDER_OF_SEARCH.split())}
+
+
+def plugins_of(config: RunConfig) -> dict[str, Value]:
+    """The plug-ins of a run, as files have them."""
+    return {"plugin": tuple(plugin.source for plugin in config.plugins)} if config.plugins else {}
 
 
 def _measured_precision(run: SearchRun) -> str | None:
@@ -106,8 +111,9 @@ def _recipe_settings(recipe: Recipe, *, lengthened: bool) -> dict[str, Value]:
 
 def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> None:
     """RunError if the settings, typed as flags, were not those of the run."""
+    run.use_plugins()
     again, told = search_config(as_flags(settings, SEARCH)), run.config
-    changes: dict[str, object] = {"lengthen": False}
+    changes: dict[str, object] = {"lengthen": False, "plugins": ()}
     if lengthened:
         epochs = Recipe.model_fields["epochs"].default
         recipe = told.recipe.model_copy(update={"epochs": epochs})

@@ -12,7 +12,7 @@ from nas import __version__
 from nas.api.settings import study_request
 from nas.cli.declared import ORDER_OF_STUDY
 from nas.cli.flags import in_order
-from nas.cli.written_settings import Value, as_file, as_flags, differing, remark_on_repeating
+from nas.cli.written_settings import Value, as_file, as_flags, differing, plugins_of, remark_on_repeating
 from nas.config import StudyConfig, StudyRequest
 from nas.config.run import MemberConfig
 from nas.config.settings import default_of, settings_of, value_of, written
@@ -29,7 +29,11 @@ def study_text(run: StudyRun) -> str:
     study = get_study(run.config.study)
     found = _settings(run, study)
     parts = {flag: STUDY[flag].path[0] for flag in found}
-    settings = {"study": study.name, **{flag: found[flag] for flag in in_order(parts, ORDER_OF_STUDY.split())}}
+    settings = {
+        "study": study.name,
+        **plugins_of(run.config),
+        **{flag: found[flag] for flag in in_order(parts, ORDER_OF_STUDY.split())},
+    }
     _check(run, settings)
     head = (
         f"The settings of the baseline run {run.name}, by nasctl {run.versions.get('nasctl', __version__)}.",
@@ -80,6 +84,7 @@ def _network(member: MemberConfig, study: Study) -> dict[str, Value]:
 
 def _check(run: StudyRun, settings: dict[str, Value]) -> None:
     """RunError if the settings, typed as flags, would not plan the run."""
+    run.use_plugins()
     plan = plan_study(study_request(as_flags(settings, STUDY)), runs=run.folder.parent)
     own = [member for member in run.config.members if member.chosen != "found"]
     other = differing(_by_member(run.config, own), _by_member(plan.config, list(plan.config.members)))
@@ -93,4 +98,4 @@ def _check(run: StudyRun, settings: dict[str, Value]) -> None:
 
 def _by_member(config: StudyConfig, members: list[MemberConfig]) -> dict[str, object]:
     """The settings of a study, those of its members by their names."""
-    return config.model_dump(exclude={"members"}) | {member.name: member.model_dump() for member in members}
+    return config.model_dump(exclude={"members", "plugins"}) | {member.name: member.model_dump() for member in members}

@@ -1,17 +1,18 @@
 """What the parts of a recipe have to do with one another: which settings count, which exclude others, its name.
 
 Here and not in the registries of losses and regularizers, so that checking a command needs no torch; tests hold both
-together.
+together. What plug-ins registered is known beside it: of their losses, not which of a recipe's settings they read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from nas.config.options import base_name, declared, option_faults
+from nas.config.options import base_name, option_faults
 from nas.config.recipe import RECIPES, Recipe
 from nas.config.settings import settings_of
 from nas.errors import nearest
+from nas.plugins.loading import added_names
 
 Setting = str | bool | int | float
 """What a setting of a recipe can be, where it is not left to its default by None."""
@@ -51,7 +52,9 @@ def known_names(setting: str) -> Collection[str]:
     tables: dict[str, Collection[str]]
     tables = {"loss": LOSS_SETTINGS, "regularizer": REGULARIZERS, "sampler": SAMPLERS, "mixing": MIXINGS}
     tables["oversampling"] = OVERSAMPLERS
-    return list(dict.fromkeys([*tables[setting], *declared(setting)])) if setting in tables else []
+    if setting not in tables:
+        return []
+    return list(dict.fromkeys([*tables[setting], *added_names(setting)]))
 
 
 def check_name(setting: str, name: str) -> list[str]:
@@ -63,6 +66,12 @@ def check_name(setting: str, name: str) -> list[str]:
     if base_name(name) in known:
         return option_faults(setting, name)
     return [f"There is no {setting} {name!r}.{nearest(name, list(known))} {flag(setting)}: {', '.join(known)}."]
+
+
+def unknown_names(recipe: Recipe) -> list[str]:
+    """A sentence for each part of a recipe that nobody registered."""
+    parts = ("loss", "regularizer", "sampler", "mixing", "oversampling")
+    return [fault for setting in parts for fault in check_name(setting, getattr(recipe, setting))]
 
 
 def check_together(recipe: Recipe, typed: Collection[str]) -> list[str]:

@@ -12,6 +12,7 @@ from nas.config.data import DataConfig
 from nas.config.objectives import DEFAULT
 from nas.config.recipe import Recipe, named_recipe
 from nas.config.settings import Setting, duration
+from nas.plugins.record import Plugin
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -86,6 +87,7 @@ class RunConfig(BaseModel):
         str, Setting("What ranks trials. [default: balanced_accuracy]", "NAME")
     ] = DEFAULT
     profile: Annotated[bool, PROFILE] = False
+    plugins: tuple[Plugin, ...] = ()  # files and modules that registered what the settings name
 
 
 class MemberConfig(BaseModel):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, StrictInt, StrictStr, ValidationError
 
 from nas.config import DataConfig, Recipe
 from nas.errors import UsageError
+from nas.plugins.record import Plugin
 from nas.runs import SearchRun, StudyRun
 from nas.runs.named import best_trial, find_member, load_named
 from search_spaces import Sample, get_space
@@ -24,6 +25,7 @@ class Architecture:
     data: DataConfig | None = None
     recipe: Recipe | None = None
     mirrored_by_data: bool = False  # the data of the run decided whether images are mirrored
+    plugins: tuple[Plugin, ...] = ()
 
 
 class _Content(BaseModel):
@@ -48,6 +50,7 @@ def load_architecture(text: str, runs: Path) -> Architecture:
         except OSError as error:
             raise UsageError(f"--arch {text} cannot be read: {error.strerror or error}.") from error
     named = load_named(text, runs)
+    named.run.use_plugins()
     return _trained(named.run, named.part) if isinstance(named.run, SearchRun) else _member(text, named.run, named.part)
 
 
@@ -55,7 +58,7 @@ def _trained(run: SearchRun, trial_id: str | None) -> Architecture:
     """Of a trial, or of the winner or best so far."""
     trial = run.trial(trial_id) if trial_id else best_trial(run)
     recipe = run.config.recipe.model_copy(update={"epochs": run.final_epochs})
-    return Architecture(run.config.space, trial.sample, run.config.data, recipe, bool(run.facts.mirroring))
+    return _of_run(run, run.config.space, trial.sample, recipe)
 
 
 def _member(text: str, run: StudyRun, part: str | None) -> Architecture:
@@ -66,7 +69,12 @@ def _member(text: str, run: StudyRun, part: str | None) -> Architecture:
             f"--arch {text}: {member.name} trains the fixed network {member.network}, which is no architecture of a "
             f"space: give --network {member.network} instead."
         )
-    return Architecture(member.space, member.sample, run.config.data, member.recipe, bool(run.facts.mirroring))
+    return _of_run(run, member.space, member.sample, member.recipe)
+
+
+def _of_run(run: SearchRun | StudyRun, space: str, sample: Sample, recipe: Recipe) -> Architecture:
+    config = run.config
+    return Architecture(space, sample, config.data, recipe, bool(run.facts.mirroring), config.plugins)
 
 
 def _read(text: str, content: str | bytes) -> Architecture:

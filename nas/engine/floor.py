@@ -40,6 +40,7 @@ from nas.executors.devices import worker_environment
 from nas.executors.fork_server import inherited
 from nas.executors.messages import Hindered
 from nas.executors.worker_process import live_with_parent
+from nas.plugins.loading import Carried, carried, take_over
 from nas.runs import Journal, SearchRun
 from nas.runs.events import FloorMeasured, Noted
 
@@ -254,19 +255,23 @@ def _start(
     context = multiprocessing.get_context("spawn")  # the server that workers are forked from imports torch first
     channel, theirs = context.Pipe(duplex=False)
     with inherited(worker_environment(WorkerSlot("cpu", 1), os.environ)):
-        process = context.Process(target=_compute, args=(theirs, data, data_key, objective), name="nasctl floor")
+        process = context.Process(
+            target=_compute, args=(theirs, data, data_key, objective, carried()), name="nasctl floor"
+        )
         process.start()
     theirs.close()  # the process's copy is then the only one, and its death closes the channel
     return process, channel
 
 
 def _compute(
-    channel: Connection[ClassicalScores | Hindered | str, Any], data: DataConfig, data_key: str, objective: str
-) -> None:
+    channel: Connection[ClassicalScores | Hindered | str, Any], data: DataConfig, data_key: str, objective: str,
+    plugins: tuple[Carried, ...],
+) -> None:  # fmt: skip
     """Inside the process: send the scores, or why there are none."""
     live_with_parent()
     os.nice(NICENESS)
     try:
+        take_over(plugins)
         dataset = open_data(data)
         changed = "the data changed since the search began"
         channel.send(classical_floor(dataset, data, objective) if dataset.key == data_key else changed)

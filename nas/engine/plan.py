@@ -13,11 +13,14 @@ from nas.config import DataConfig, Recipe, SearchConfig
 from nas.config.auto_recipe import LEAST_EPOCHS, settled
 from nas.config.data import FOREIGN
 from nas.config.objectives import settled_objective
+from nas.config.recipe_rules import unknown_names
 from nas.data import Dataset, open_data
 from nas.data.mirrors import mirroring
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
+from nas.plugins.installed import load_installed
+from nas.plugins.loading import with_loaded
 from nas.runs import EventLog, Run
 from nas.runs.events import SearchFacts
 from nas.runs.folders import start_search
@@ -50,7 +53,9 @@ class Plan:
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
     """Open the data, settle the budget, find the devices. UsageError with every fault found."""
-    faults: list[str] = []
+    load_installed()
+    config = config.model_copy(update={"plugins": with_loaded(config.plugins)})
+    faults = unknown_names(config.recipe)
     space = attempt(lambda: restricted(get_space(config.space), config.restrict), faults)
     attempt(lambda: get_strategy(config.strategy), faults)
     objective = attempt(lambda: settled_objective(config.objective), faults)
@@ -120,6 +125,7 @@ def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) 
         raise RunError(
             f"The trials of run {run.name!r} are trained by a program of their own: nas.Searcher.load goes on with it."
         )
+    run.use_plugins()
     data = open_data(run.config.data, progress=progress)
     if data.key != run.facts.data_key or tuple(data.classes) != run.facts.classes:
         raise RunError(

@@ -43,7 +43,7 @@ def run_search(
         if strategy is None:
             kind = get_strategy(run.config.strategy)
             kind.prepare(journal, slots[0].device, threads_together(slots))  # before workers that would sit idle
-            strategy = kind.make(run)
+            strategy = kind.strategy(run)
         with open_executor(slots) as executor:
             loop = TrialLoop(journal, executor)
             watch.switch("proposing")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from nas.errors import MachineFault, RunError, SearchStopped, machine_fault
+from nas.errors import MachineFault, NasctlError, RunError, SearchStopped, machine_fault
 from nas.executors import Executor
+from nas.plugins.loading import blamed
 from nas.runs import EventLog, Journal, Run, SearchRun, StudyRun
 from nas.runs.events import SessionProfiled, SessionStarted, SessionStopped
 from nas.runs.folders import versions
@@ -33,15 +35,29 @@ def session(journal: Journal[SearchRun] | Journal[StudyRun], num_slots: int) -> 
     except SearchStopped as error:
         _record(log, str(error).splitlines()[0])
         raise
-    except (MachineFault, OSError) as error:
+    except Exception as error:
         reason = machine_fault(error)
-        if reason is None:
+        if reason is None and (fault := None if isinstance(error, NasctlError) else blamed(error)):
+            _record(log, fault)
+            raise SearchStopped(_of_a_plugin(run, fault)) from error
+        if reason is None or not isinstance(error, MachineFault | OSError):
             raise
         _record(log, reason)
         raise SearchStopped(
             f"Stopped: {reason.rstrip('.')}. It is no fault of a trial, and everything recorded is kept. "
             f"When the cause is gone: {typed('resume', run.folder)}"
         ) from error
+
+
+def _of_a_plugin(run: Run, fault: str) -> str:
+    """What to say of a plug-in's own error, after its traceback was put where the trials' are."""
+    path = run.folder / "logs" / "plugins.txt"
+    with suppress(OSError), path.open("a", encoding="utf-8") as file:
+        file.write(traceback.format_exc())
+    return (
+        f"Stopped by {fault}. The traceback is in {path}. Everything recorded is kept; when the plug-in is put right, "
+        f"give it again: {typed('resume', run.folder)} --plugin FILE"
+    )
 
 
 def _record(log: EventLog, reason: str) -> None:

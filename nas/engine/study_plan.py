@@ -22,6 +22,8 @@ from nas.engine.rivals import random_rival, searches_of
 from nas.errors import UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
+from nas.plugins.installed import load_installed
+from nas.plugins.loading import with_loaded
 from nas.runs.events import MemberFacts, StudyFacts
 from nas.runs.hints import RUNS
 from search_spaces import Sample, Task, get_space
@@ -75,6 +77,7 @@ def plan_study(
     ``runs``: where the run lies that ``request.arch`` may name.
     """
     faults: list[str] = []
+    load_installed()
     asked = _asked(request, runs, faults)
     slots = attempt(
         lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), faults
@@ -99,6 +102,7 @@ def plan_study(
         members=tuple(member for member in settled if member.chosen != "found"),
         seeds=request.seeds or study.seeds,
         searches=searches_of(settled, asked.members, task),
+        plugins=with_loaded(asked.arch.plugins if asked.arch else ()),
         **request.model_dump(include=set(RUN_SETTINGS)) | {"objective": objective},
         **request.model_dump(include=set(SEARCH_SETTINGS), exclude_none=True),
     )

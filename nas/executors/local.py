@@ -24,6 +24,7 @@ from nas.executors.fork_server import TRAINING, context_of, inherited, server_id
 from nas.executors.messages import Broken, Ended, Epoch, Hindered, Message, Ready
 from nas.executors.mps import shared_gpus
 from nas.executors.worker_process import serve
+from nas.plugins.loading import carried
 from nas.trials import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class _Worker:
         # Not a daemon: those may not have children, and a data loader inside a trial may want some.
         variables = {**worker_environment(self._slot, os.environ), **self._variables}
         with inherited(variables):
-            arguments = (theirs, device, self._run, dict(os.environ), self._slot.num_threads)
+            arguments = (theirs, device, self._run, dict(os.environ), self._slot.num_threads, carried())
             process = context.Process(target=serve, args=arguments, name="nasctl worker")
             process.start()
         self._process = process  # an interrupt before this line leaves none

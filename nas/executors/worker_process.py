@@ -15,6 +15,7 @@ from nas.errors import MachineFault
 from nas.executors.base import RunTrial, failure, run_guarded
 from nas.executors.fork_server import settle_in
 from nas.executors.messages import Broken, Ended, Epoch, Hindered, Message, Ready
+from nas.plugins.loading import Carried, take_over
 from nas.trials import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
@@ -29,18 +30,23 @@ def serve(
     run_name: str,
     variables: dict[str, str],
     num_threads: int,
+    plugins: tuple[Carried, ...] = (),
 ) -> None:
-    """Run one specification after another until the parent closes the channel, ends this process, or dies."""
+    """Run one specification after another until the parent closes the channel, ends this process, or dies.
+
+    ``plugins``: what the parent has loaded, and trials may name.
+    """
     live_with_parent()
     settle_in(variables, num_threads)
     os.dup2(2, 1)  # standard output belongs to the command (--json); a library that prints goes to stderr
     with contextlib.suppress(ConnectionError):  # the parent let go of this process, or is gone: nobody listens
-        _serve(channel, device, run_name)
+        _serve(channel, device, run_name, plugins)
 
 
-def _serve(channel: Connection[Message, TrialSpec], device: str, run_name: str) -> None:
+def _serve(channel: Connection[Message, TrialSpec], device: str, run_name: str, plugins: tuple[Carried, ...]) -> None:
     try:
         run = load_run(run_name)
+        take_over(plugins)
     except Exception as error:
         # Whatever an import raises (a missing library, a broken CUDA installation) is the reason to report.
         channel.send(Broken(f"{type(error).__name__}: {error}"))

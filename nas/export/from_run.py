@@ -17,7 +17,6 @@ from nas.export.request import Confirmation, ExportRequest, Extras, Floor, Prove
 from nas.runs import Run, SearchRun, TrialRecord, as_study
 from nas.runs.hints import typed
 from nas.runs.named import best_first, find_member
-from search_spaces.restriction import restriction_words
 
 if TYPE_CHECKING:
     from nas.export.write import Exported
@@ -97,6 +96,7 @@ def _network(run: Run, trial: TrialRecord) -> tuple[str | None, FixedNetwork | N
         return run.space.name, None, run.space.text(trial.sample)
     study = as_study(run)
     member, facts = study.config.member(trial.of), study.facts.members[trial.of]
+    run.use_plugins()
     if member.network:
         return None, FixedNetwork(member.network, member.settings), facts.text
     return member.space, None, facts.text
@@ -105,6 +105,7 @@ def _network(run: Run, trial: TrialRecord) -> tuple[str | None, FixedNetwork | N
 def _dataset(run: Run) -> tuple[Dataset | None, str]:
     """What the run was trained on, or why it cannot be had."""
     try:
+        run.use_plugins()
         dataset = open_data(run.config.data)
     except NasctlError as error:
         return None, str(error).splitlines()[0].rstrip(".")
@@ -180,7 +181,7 @@ def _provenance(run: Run, trial: TrialRecord) -> Provenance:
     recipe = run.recipe(trial.id)
     made: dict[str, Setting] = {"seed": run.config.seed}
     if isinstance(run, SearchRun):
-        words = restriction_words(run.space)
+        words = run.within
         within: dict[str, Setting] = {"searched within": words} if words else {}
         made = {"strategy": run.config.strategy, **within, **made, "trials": len(run.stage("search"))}
     else:

@@ -278,7 +278,7 @@ def _winner_row(run: SearchRun, objective: str) -> WinnerRow:
         run=run.name,
         kind=f"{run.config.strategy} search",
         name=f"trial {trial.id}",
-        network=run.space.text(trial.sample),
+        network=run.text(trial.sample),
         params=trial.cost.params,
         trainable=trial.cost.params,
         macs=trial.cost.macs,

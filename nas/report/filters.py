@@ -93,6 +93,7 @@ def network_layers(member: MemberConfig, shape: tuple[int, int, int], num_classe
 
 def layers_of(run: StudyRun, choice: FilterChoice) -> dict[str, NetworkLayers]:
     """The convolutions of every member's network. UsageError for layers chosen that no member trains."""
+    run.use_plugins()
     found = {m.name: network_layers(m, run.task.input_shape, run.task.num_classes) for m in run.config.members}
     raise_all(_layer_faults(found, choice.layers))
     return found

@@ -21,6 +21,8 @@ def begin_line(run: SearchRun) -> str:
 
 def _left_out(run: SearchRun) -> str:
     assert run.supernet is not None
+    if run.plugin_faults:
+        return ""
     count = sum(len(c.values) - len(run.supernet.choices[c.label]) for c in run.space.choices)
     return f"; {counted(count, 'value')} of choices, too large for the budget, left out" if count else ""
 

@@ -17,6 +17,7 @@ from budgets import Budget
 from nas.config import Recipe, SearchConfig, StudyConfig
 from nas.data.dataset import Preprocessing
 from nas.errors import RunError, nearest
+from nas.plugins.recorded import faults, settled
 from nas.runs.events import (
     Candidate,
     CandidatesRanked,
@@ -43,8 +44,9 @@ from nas.runs.profile import Profile
 from nas.runs.ranking import Tally
 from nas.runs.trial_record import TrialRecord, seed_number
 from nas.trials import TrialResult
-from search_spaces import SearchSpace, Task, get_space
-from search_spaces.restriction import restricted
+from search_spaces import Sample, SearchSpace, Task, get_space
+from search_spaces.registry import in_words
+from search_spaces.restriction import restricted, restriction_words
 
 
 @dataclass(kw_only=True)
@@ -84,6 +86,16 @@ class Run(ABC):
     def preprocessing(self) -> Preprocessing:
         """How every image became pixels."""
         return Preprocessing.of(self.facts.input_shape, self.config.data.fit, self.facts.levels)
+
+    def use_plugins(self) -> None:
+        """Load the plug-ins that it was made with, which its networks and data may need. PluginError if the user does
+        not trust them, or they are not what they were."""
+        settled(self.config.plugins, run=self.name)
+
+    @property
+    def plugin_faults(self) -> list[str]:
+        """What keeps ``use_plugins`` from loading them; without them a run can be read, but not built."""
+        return faults(self.config.plugins, run=self.name)
 
     @property
     @abstractmethod
@@ -228,8 +240,24 @@ class SearchRun(Run):
 
     @cached_property
     def space(self) -> SearchSpace:
-        """What it searches: a space, or the part of one."""
+        """What it searches: a space, or the part of one. PluginError if it is a plug-in's that cannot be used."""
+        self.use_plugins()
         return restricted(get_space(self.config.space), self.config.restrict)
+
+    def line(self, sample: Sample) -> str:
+        """An architecture in a few words: by its labels alone, where the plug-in of its space cannot be used."""
+        return in_words(sample) if self.plugin_faults else self.space.line(sample)
+
+    def text(self, sample: Sample) -> str:
+        """The same with the name of the space."""
+        return f"{self.config.space} {in_words(sample)}" if self.plugin_faults else self.space.text(sample)
+
+    @property
+    def within(self) -> str:
+        """How the space is restricted, as ``--fix`` and ``--choices`` take it; "" for a whole one."""
+        if self.config.restrict and self.plugin_faults:
+            return "; ".join(f"{label}={','.join(map(str, left))}" for label, left in self.config.restrict.items())
+        return restriction_words(self.space) if self.config.restrict else ""
 
     @property
     def budget(self) -> Budget:
@@ -256,7 +284,8 @@ class SearchRun(Run):
         if self.supernet is None or self.config.strategy == "random-oneshot":
             return {}
         choices = self.supernet.choices
-        return {c.label: choices[c.label] for c in self.space.choices if len(choices.get(c.label, ())) > 1}
+        labels = choices if self.plugin_faults else self.space.labels
+        return {label: choices[label] for label in labels if len(choices.get(label, ())) > 1}
 
     def recipe(self, trial_id: str) -> Recipe:
         """Confirmations have the length of their time: seed 1 the first, seed 2 the next, if it was lengthened."""

@@ -10,10 +10,10 @@ from nas.config.run import ONE_SHOT
 from nas.errors import UsageError
 from nas.runs import Journal, SearchRun
 from nas.runs.events import SupernetProgress
-from nas.strategies.base import Driven, Proposal, Strategy
+from nas.strategies.base import AskTell, Driven, Proposal, Strategy
 from search_spaces.registry import Registry
 
-MakeStrategy = Callable[..., Strategy]  # of a SearchRun, and options by name
+MakeStrategy = Callable[..., Strategy | AskTell]  # of a SearchRun, and options by name
 Prepare = Callable[[Journal[SearchRun], str, int | None], None]
 
 
@@ -24,18 +24,28 @@ def _nothing(journal: Journal[SearchRun], device: str, threads: int | None) -> N
 @dataclass(frozen=True)
 class StrategyKind:
     """A registered strategy. ``prepare`` does on a device, with so many threads
-    (None: as many as it finds), what comes before trials; ``make`` gives it for a run."""
+    (None: as many as it finds), what comes before trials; ``make`` gives it for a run, as the author wrote it."""
 
     make: MakeStrategy
     prepare: Prepare
+
+    def strategy(self, run: SearchRun) -> Strategy:
+        """It for a run, as the engine drives it."""
+        return driven(self.make(run))
+
+
+def driven(strategy: Strategy | AskTell) -> Strategy:
+    """A strategy as the engine runs it."""
+    return strategy if isinstance(strategy, Strategy) else Driven(strategy)
 
 
 STRATEGIES: Registry[StrategyKind] = Registry("strategy", "Strategies")
 
 
 def register_strategy(name: str, *, prepare: Prepare = _nothing) -> Callable[[MakeStrategy], MakeStrategy]:
-    """Make a strategy known as ``name``; ValueError if the name is taken.
+    """Make a function of a run, or a class made with one, a strategy called ``name``; ValueError if the name is taken.
 
+    What it gives is asked and told (``AskTell``), or keeps a loop of its own (``Strategy``).
     Parameters after the run are options: ``--strategy annealing:heat=0.2``."""
 
     def register(make: MakeStrategy) -> MakeStrategy:
@@ -97,4 +107,4 @@ class RankedCandidates:
 
 
 for _name in ONE_SHOT:
-    register_strategy(_name, prepare=_train_supernet)(lambda run: Driven(RankedCandidates(run)))
+    register_strategy(_name, prepare=_train_supernet)(RankedCandidates)

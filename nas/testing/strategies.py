@@ -7,7 +7,7 @@ one by ``strategies.base.Driven``.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,15 +25,13 @@ from nas.runs.events import Event, SessionStarted, SessionStopped, TrialEnded
 from nas.runs.fold import fold
 from nas.runs.folders import read_run
 from nas.runs.log import read_log
-from nas.strategies import Strategy
+from nas.strategies.registry import MakeStrategy, driven
 from nas.trials import TrialResult, TrialSpec
 from search_spaces import Task, get_space
 
 TASK = Task((1, 8, 8), 10)
 TRIALS = 24
 MOST = 60_000  # parameters
-
-MakeStrategy = Callable[[SearchRun], Strategy]
 
 
 class SimulatedExecutor(Closing):
@@ -143,7 +141,7 @@ def _searched(folder: Path, make: MakeStrategy, executor: SimulatedExecutor, spa
     with EventLog(folder) if folder.exists() else _begun(folder, space) as log:
         run = as_search(fold(folder, log.entries()))
         slots = [WorkerSlot("cpu", 1)] * executor.num_slots
-        run_search(run, log, slots, [], lambda slots: executor, strategy=make(run))
+        run_search(run, log, slots, [], lambda slots: executor, strategy=driven(make(run)))
     return as_search(read_run(folder))
 
 

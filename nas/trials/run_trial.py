@@ -21,6 +21,7 @@ from baselines import build_network
 from nas.config.recipe import Figures
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, machine_fault, out_of_memory
+from nas.plugins.loading import blamed
 from nas.stopwatch import OFF, Stopwatch, Watch
 from nas.training.evaluation import evaluate_split
 from nas.training.loop import train
@@ -248,4 +249,6 @@ def _reason(error: Exception, device: str) -> str:
         return message
     if out_of_memory(error):
         return f"out of memory on {device}: {message or 'no details'}"
+    if fault := blamed(error):
+        return fault
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

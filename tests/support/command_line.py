@@ -21,6 +21,7 @@ import torch
 from nas.cli import main
 from nas.cli.commands.output import console
 from nas.cli.terminal import Terminal
+from nas.plugins import loading
 from nas.trials import datasets
 
 NASCTL = str(Path(sys.executable).with_name("nasctl"))
@@ -127,6 +128,7 @@ def _as_it_was() -> Iterator[None]:
         yield
     finally:
         datasets.forget()
+        loading.forget()
         torch.set_num_threads(threads)
         program.__package__ = package
         sys.argv = arguments

@@ -13,6 +13,7 @@ from nas import api
 from nas.api.settings import Flags, classical_request, positive, settled_study
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.commands.search import stoppable, tell_outcome, tell_preview
+from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
 from nas.config import raise_all
@@ -49,6 +50,8 @@ def list_command(*, as_json: bool) -> None:
 def run_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
     """Check everything, create the run, train every member with every seed, report. ``file``: where some of the flags
     come from."""
+    with file.naming_keys():
+        use_plugins(flags["plugin"])
     if flags["study"] == classical.NAME:
         with file.naming_keys():
             _score_classical(flags, file.faults)

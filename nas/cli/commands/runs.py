@@ -11,6 +11,7 @@ from typing import Any
 
 from nas.api.settings import positive
 from nas.cli.commands.output import console, print_json, show_outcome
+from nas.cli.plugin_flags import tell_plugin_faults
 from nas.config import raise_all
 from nas.config.objectives import DEFAULT
 from nas.errors import attempt
@@ -53,6 +54,7 @@ def trials_command(
     if as_csv:
         write_trials(run, chosen, sys.stdout)
         return
+    tell_plugin_faults(run)
     earlier = 0 if top else max(0, len(chosen) - MOST_ROWS)
     console.print(trials_table(run, chosen[earlier:], figures, console.width))
     if earlier:
@@ -84,6 +86,7 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     if as_json:
         print_json(run_document(run))
         return
+    tell_plugin_faults(run)
     print_run(console, run)
     active = run.state == "running"
     console.print(f"State   {run.state}: {standing(run, active=active)}", highlight=False, soft_wrap=True)

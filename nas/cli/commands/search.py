@@ -11,6 +11,7 @@ from pathlib import Path
 from nas import api
 from nas.api.settings import Flags, settled_changes, settled_search
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
+from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
 from nas.report.documents import plan_document
@@ -26,6 +27,7 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
 
     quiet = flags["quiet"] or flags["json"]
     with file.naming_keys():
+        use_plugins(flags["plugin"])
         config = settled_search(flags, file.faults)
         with decoding(console, quiet) as progress:
             begin = api.preview_search if flags["dry_run"] else api.new_search

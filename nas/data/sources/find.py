@@ -12,6 +12,7 @@ from nas.data.sources.digits import Digits
 from nas.data.sources.folders.folder import Folder
 from nas.data.sources.grouped import Grouped
 from nas.data.sources.npz import Npz
+from nas.data.sources.registry import SOURCES
 from nas.data.sources.tables.label_file import LabelFile
 from nas.data.sources.tables.table import SUFFIXES as TABLES
 from nas.data.sources.torchvision_sets import NAMED, Named, which_emnist
@@ -21,7 +22,10 @@ from nas.errors import DataError, nearest
 
 
 def find_source(config: DataConfig, cache_root: Path) -> Source:
-    """The source that ``config`` names: built-in name first, then path. DataError if it names nothing."""
+    """The source that ``config`` names: a name first, the program's own or a plug-in's, then a path.
+
+    DataError if it names nothing.
+    """
     path = Path(config.source).expanduser()
     if is_archive(path) and _is_file(path):
         return Archive(
@@ -54,6 +58,9 @@ def _named(config: DataConfig, cache_root: Path) -> Source:
         return Digits()
     if text in NAMED:
         return Named(text, cache_root / "torchvision")
+    name, _, argument = text.partition(":")
+    if name in SOURCES:
+        return SOURCES[name](argument)
     path = Path(text).expanduser()
     try:
         is_folder, is_there = bool(text) and path.is_dir(), bool(text) and path.exists()
@@ -85,7 +92,7 @@ def _no_source(text: str, path: Path, *, is_there: bool) -> DataError:
         )
     if text.lower() == "emnist":
         return DataError(which_emnist())
-    names = ["digits", *NAMED]
+    names = ["digits", *NAMED, *SOURCES]
     return DataError(
         f"There is no folder, .npz file or built-in data set {text!r}.{nearest(text, names)} "
         f"Give the path of a folder or file that exists, or one of: {', '.join(names)}."

@@ -25,7 +25,6 @@ from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import typed
 from nas.training.precision import Execution
 from nas.units import clock, counted
-from search_spaces.restriction import restriction_words
 from search_spaces.structure import leaves
 
 SPLITS = ("rank", "select", "test")
@@ -78,7 +77,7 @@ def _settings(run: SearchRun, places: str) -> str:
     lines = [
         f"[bold]{run.name}[/bold]  {config.strategy} over {config.space}: {before}"
         f"{counted(config.trials, 'trial')}{places}",
-        *([f"Within  {words}"] if (words := restriction_words(run.space)) else []),
+        *([f"Within  {words}"] if (words := run.within) else []),
         f"Budget  {facts.budget}" + (f"\n        {facts.note}" if facts.note else ""),
         f"Data    {escape(facts.data_name)}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",
@@ -171,17 +170,16 @@ def _text(run: SearchRun | StudyRun, trial: TrialRecord) -> str:
     """What a trial trains, in one line: an architecture, or the network and recipe of a study's member."""
     if isinstance(run, StudyRun):
         return f"{run.config.member(trial.of).label}: {run.facts.members[trial.of].text}"
-    return run.space.line(trial.sample)
+    return run.line(trial.sample)
 
 
 def confirmed_table(run: SearchRun) -> Table:
     """The confirmed architectures: mean and spread over seeds, size."""
     objective = run.config.objective
-    space = run.space
     epochs = counted(run.confirm_epochs, "epoch")
     title = f"Confirmed over seeds, {epochs} each; score: {objective.replace('_', ' ')} on rank; * the winner"
     numbers = ("seeds", "mean", "spread", "parameters", "MACs")
-    table = make_table(title, ("trial",), numbers, f"{space.name} architecture")
+    table = make_table(title, ("trial",), numbers, f"{run.config.space} architecture")
     rows = []
     confirmed = {trial.of for trial in run.stage("confirm")}
     for trial in (trial for trial in run.ranked() if trial.id in confirmed):
@@ -193,7 +191,7 @@ def confirmed_table(run: SearchRun) -> Table:
         spread = statistics.stdev(scores) if len(scores) > 1 else None
         table.add_row(
             mark + trial.id, str(len(scores)), decimal(mean), decimal(spread), f"{trial.cost.params:,}",
-            compact(trial.cost.macs), space.line(trial.sample),
+            compact(trial.cost.macs), run.line(trial.sample),
         )  # fmt: skip
     return table
 

@@ -35,19 +35,19 @@ def learned(run: SearchRun) -> str:
 
 def candidates_table(run: SearchRun) -> Table:
     """A row a candidate that became a trial, in the supernet's order."""
-    objective, space = run.config.objective, run.space
+    objective = run.config.objective
     tried = run.stage("search")
     trials = [(c, trial) for c in run.ranked_candidates for trial in tried if trial.sample == c.sample]
     title = f"Candidates that became trials; {objective.replace('_', ' ')} on rank, inherited and trained anew"
     if any(candidate.far_under for candidate, _ in trials):
         title += "; ! far under the supernet"
     numbers = ("inherited", "own score", "log-likelihood", "parameters")
-    table = make_table(title, ("trial",), numbers, f"{space.name} architecture")
+    table = make_table(title, ("trial",), numbers, f"{run.config.space} architecture")
     for candidate, trial in trials:
         likelihood = candidate.log_likelihood
         table.add_row(
             trial.id, ("! " if candidate.far_under else "") + decimal(candidate.score),
             decimal(trial.score(objective)), "-" if likelihood is None else f"{likelihood:.1f}",
-            f"{candidate.params:,}", space.line(trial.sample),
+            f"{candidate.params:,}", run.line(trial.sample),
         )  # fmt: skip
     return table

@@ -1,0 +1,42 @@
+"""From ``--plugin`` and ``--trust-plugin`` to loaded plug-ins, and what to say of those that a run cannot have."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nas.errors import PluginError, attempt
+from nas.plugins.installed import load_installed
+from nas.plugins.loading import load_plugin
+from nas.plugins.recorded import obey
+
+if TYPE_CHECKING:
+    from nas.runs import Run
+
+
+def use_plugins(given: Sequence[str] | None, *, trusting: bool = False) -> None:
+    """Load what a command was given, after what is installed. PluginError with every fault; a broken installed plug-in
+    is told on standard error, and left out.
+
+    ``trusting``: files that runs name may be executed as well.
+    """
+    obey()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_installed()
+    for warning in caught:
+        print(f"nasctl: {warning.message}", file=sys.stderr)
+    faults: list[str] = []
+    found = [attempt(partial(load_plugin, source), faults) for source in given or ()]
+    if faults:
+        raise PluginError(*faults)
+    obey([one.plugin for one in found if one is not None], trusting=trusting)
+
+
+def tell_plugin_faults(run: Run) -> None:
+    """On standard error, why architectures are shown by their labels alone."""
+    for fault in run.plugin_faults:
+        print(f"nasctl: {fault}", file=sys.stderr)

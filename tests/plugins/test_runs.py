@@ -1,0 +1,218 @@
+"""Runs that use plug-ins: recorded, carried to workers, found again by every command, from a shell and in Python."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from command_line import NASCTL, nasctl, nasctl_process, refused, told
+from plugin_files import EXAMPLES, space_file
+
+import nas
+from budgets import Budget
+from nas.api.searcher import Searcher
+from nas.config import DataConfig, Recipe, SearchConfig
+from nas.errors import PluginError, RunError
+from nas.plugins.recorded import obey
+from nas.runs import as_search
+from nas.runs.folders import read_run
+
+SHORT = ["--epochs", "1", "--workers", "1", "--no-floor", "--confirm", "0", "--max-params", "5k"]
+KINDS = """
+import numpy as np
+import torch
+from torch import nn
+
+from nas.plugins import (
+    Synthetic, register_mixing, register_network, register_oversampler, register_regularizer, register_sampler,
+)
+
+
+@register_regularizer("l1", weight=1e-4)
+def l1(model):
+    return lambda: sum(weight.abs().sum() for weight in model.parameters())
+
+
+@register_mixing("half")
+def half(first, second, share, counts):
+    return torch.full_like(share, 0.5)
+
+
+@register_sampler("backwards")
+def backwards(images):
+    return lambda count, generator: torch.arange(len(images), device=generator.device).flip(0)[:count]
+
+
+@register_oversampler("first")
+def first(split):
+    counts = np.bincount(split.labels)
+    wanted = [(c, counts.max() - n) for c, n in enumerate(counts) if n]
+    rows = np.concatenate([np.full(n, np.flatnonzero(split.labels == c)[0]) for c, n in wanted])
+    return Synthetic(split.stored, split.labels[rows], rows=split.rows[rows])
+
+
+@register_network("small", summary="a convolution and a layer")
+class Small(nn.Module):
+    def __init__(self, channels, num_classes):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.head = nn.Linear(16, num_classes)
+
+    def forward(self, images):
+        return self.head(self.body(images))
+"""
+
+
+def killed_after_a_trial(place: Path, *arguments: object) -> Path:
+    """Start a search and end it, with its workers, when a trial has a result; its folder."""
+    command = [NASCTL, *map(str, arguments), "--run", "killed"]
+    folder = place / "runs" / "killed"
+    process = subprocess.Popen(command, cwd=place, start_new_session=True, stdout=subprocess.DEVNULL)
+    try:
+        while process.poll() is None:
+            with suppress(RunError):
+                if read_run(folder).num_ranked:
+                    break
+            time.sleep(0.05)
+        assert process.poll() is None, "it was to be killed"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return folder
+
+
+@pytest.mark.slow
+def test_a_space_and_a_loss_of_a_file_go_through_a_kill_and_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for example in ("tiny_space.py", "mse_loss.py"):
+        (tmp_path / example).write_text((EXAMPLES / example).read_text())
+    given = ["--plugin", "tiny_space.py", "--plugin", "mse_loss.py"]
+    folder = killed_after_a_trial(
+        tmp_path, "search", *given, "--space", "tiny", "--loss", "mse", *SHORT, "--trials", 12
+    )
+    run = as_search(read_run(folder))
+    assert [plugin.source for plugin in run.config.plugins] == [str(tmp_path / name) for name in given[1::2]]
+    assert run.config.recipe.loss == "mse" and not run.is_done
+    scores = {trial.id: trial.score("balanced_accuracy") for trial in run.ranked()}
+    resumed = nasctl_process("resume", "killed", "--trials", 4, cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    done = as_search(read_run(folder))
+    assert done.is_done and {id: done.trials[id].score("balanced_accuracy") for id in scores} == scores
+    shown = nasctl_process("show", "killed", cwd=tmp_path)
+    assert shown.returncode == 0 and not shown.stderr, shown.stderr
+    told(tmp_path, "export", "killed", "--best", "--out", "model")
+    source = (tmp_path / "model" / "model.py").read_text()
+    assert "class Network(nn.Module)" in source and "nas" not in source.partition('"""\n\nfrom')[2].split()
+    shutil.copytree(folder, folder.with_name("other"))
+    assert "then " in told(tmp_path, "compare", "killed", "other", "--json")
+    assert "then " in told(tmp_path, "trials", "killed")
+    assert "tiny" in told(tmp_path, "status") and "over tiny" in told(tmp_path, "status", "killed")
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))
+    for arguments in (["show"], ["export", "--best", "--out", "m"], ["config"], ["evaluate"]):
+        assert "never gave by --plugin, so it is not executed" in refused(tmp_path, *arguments, "--run", "killed")
+    listed = nasctl("trials", "killed", cwd=tmp_path)
+    assert listed.returncode == 0 and "width" in listed.stdout and "--trust-plugin" in listed.stderr
+    assert nasctl("status", "killed", cwd=tmp_path).returncode == 0
+    told(tmp_path, "show", "killed", "--trust-plugin")
+    assert not nasctl("trials", "killed", cwd=tmp_path).stderr
+
+
+def test_a_setting_of_a_file_and_faults_of_plugins_on_the_command_line(tmp_path: Path) -> None:
+    space_file(tmp_path / "settings", "one", "mine.py")
+    settings = tmp_path / "settings" / "run.toml"
+    settings.write_text('plugin = ["mine.py"]\nspace = "one"\nmax_params = "none"\ntrials = 1\n')
+    assert "evolution over one" in told(tmp_path, "search", "--config", settings, "--dry-run", *SHORT[:4])
+    assert "one" in told(tmp_path, "space", "--plugin", settings.with_name("mine.py"))
+    settings.write_text('plugin = ["yours.py"]\n')
+    assert "there is no such file" in refused(tmp_path, "search", "--config", settings)
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    assert f"ZeroDivisionError: division by zero ({tmp_path / 'broken.py'}:1)" in refused(
+        tmp_path, "search", "--plugin", "broken.py", "--space", "vgg", "--max-params", "5k"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_plugin_that_raises_stops_a_search_which_goes_on_when_it_is_repaired(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    good = (EXAMPLES / "hill_climb.py").read_text() + (EXAMPLES / "mse_loss.py").read_text()
+    bad = good.replace("self.asked += 1", "self.asked += 1\n        assert self.asked < 2, 'not twice'")
+    path.write_text(bad.replace("return lambda logits, labels: (", "return lambda logits, labels: 1 / 0 * ("))
+    search = ["search", "--plugin", path, "--space", "vgg", "--strategy", "hill-climb", "--loss", "mse", *SHORT[:-1]]
+    stopped = nasctl(*search, "15k", "--trials", 3, "--run", "a", cwd=tmp_path)
+    assert stopped.returncode == 1
+    assert f"Stopped by the plug-in's AssertionError: not twice ({path}:" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert "in ask" in (tmp_path / "runs" / "a" / "logs" / "plugins.txt").read_text()
+    path.write_text(bad)
+    assert f"{path} is not what it was" in refused(tmp_path, "resume", "a")
+    again = nasctl("resume", "a", "--plugin", path, cwd=tmp_path)
+    run = as_search(read_run(tmp_path / "runs" / "a"))
+    assert "not twice" in again.stderr and run.stopped and "not twice" in run.stopped
+    first = run.trials["1"]
+    assert first.status == "failed" and f"the plug-in's ZeroDivisionError: division by zero ({path}:" in str(
+        first.error
+    )
+    assert "ZeroDivisionError" in (tmp_path / "runs" / "a" / "logs" / "1.txt").read_text()
+    path.write_text(good)
+    moved = path.rename(tmp_path / "theirs.py")
+    assert "which is not there" in refused(tmp_path, "resume", "a")
+    told(tmp_path, "resume", "a", "--plugin", moved)
+    done = as_search(read_run(tmp_path / "runs" / "a"))
+    assert done.is_done and [plugin.source for plugin in done.config.plugins] == [str(moved)]
+    assert "theirs.py" in told(tmp_path, "config", "a")
+
+
+def test_every_other_kind_takes_part_in_a_search(tmp_path: Path) -> None:
+    (tmp_path / "kinds.py").write_text(KINDS)
+    plugins = ["--plugin", "kinds.py", "--plugin", EXAMPLES / "rings.py"]
+    told(
+        tmp_path, "search", *plugins, "--space", "vgg", *SHORT[:-1], "15k", "--data", "rings:40", "--imbalance", 2,
+        "--trials", 1, "--regularizer", "l1", "--mixup", "half", "--sampler", "backwards", "--oversample", "first",
+        "--run", "a",
+    )  # fmt: skip
+    run = as_search(read_run(tmp_path / "runs" / "a"))
+    assert run.config.data.source == "rings:40" and run.facts.classes == ("disc", "ring")
+    assert run.config.recipe.name == "custom-ce+l1+first+half" and run.trials["1"].status == "finished"
+    assert "Did you mean 'rings'?" in refused(tmp_path, "data", "ringss", "--plugin", EXAMPLES / "rings.py")
+
+
+def test_a_network_is_trained_in_a_study_and_exported_as_plain_torch(tmp_path: Path) -> None:
+    (tmp_path / "kinds.py").write_text(KINDS)
+    told(
+        tmp_path, "baseline", "run", "regularization", "--plugin", "kinds.py", "--network", "small", "--seeds", 1,
+        "--members", "none", "--data", "digits", "--epochs", 1, "--workers", 1, "--run", "s",
+    )  # fmt: skip
+    told(tmp_path, "export", "s:none", "--out", "model")
+    source = (tmp_path / "model" / "model.py").read_text()
+    assert "class Small(nn.Module):" in source and "nas.plugins" not in source
+
+
+def test_in_python_what_was_loaded_is_recorded_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nas.load_plugin(space_file(tmp_path, "mine"))
+    space = nas.space("mine", input_shape=(1, 8, 8))
+    with Searcher(space, trials=2, strategy="random", folder=tmp_path / "s") as searcher:
+        searcher.tell(searcher.ask(), 1.0)
+    config = SearchConfig(
+        space="mine", budget=Budget(), data=DataConfig(), recipe=Recipe(epochs=1, loss="msee"), trials=1, confirm=0
+    )
+    with pytest.raises(ValueError, match="There is no loss 'msee'"):
+        nas.search(config, runs=tmp_path)
+    from nas.plugins import loading
+
+    loading.forget()
+    assert nas.load_run("s", tmp_path).space.name == "mine"
+    loading.forget()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))
+    with pytest.raises(PluginError, match="not executed"):
+        _ = nas.load_run("s", tmp_path).space
+    obey()
+    nas.load_plugin(tmp_path / "my_space.py")
+    assert nas.load_run("s", tmp_path).space.name == "mine"
