@@ -39,7 +39,18 @@ SUPERNET_FLAGS = {  # by the setting's name
 }
 ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
-CLASSICAL_FLAGS = ("study", "plugin", "data", *DATA_FLAGS, *COLOURS, "objective", "runs", "quiet", "json")
+CLASSICAL_FLAGS = (
+    "study",
+    "plugin",
+    "trust_plugin",
+    "data",
+    *DATA_FLAGS,
+    *COLOURS,
+    "objective",
+    "runs",
+    "quiet",
+    "json",
+)
 DURATIONS = ("time_limit", "trial_timeout")
 # Made of several flags or of one that is called otherwise, or without a flag.
 _OTHERWISE = {
