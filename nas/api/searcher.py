@@ -115,6 +115,7 @@ class Searcher(Closing):
         if run.config.data.source != FOREIGN:
             raise RunError(f"Run {run.name!r} trains its trials itself: go on with it by nasctl resume.")
         self.folder = folder
+        run.use_plugins()
         self.space = Space(get_space(run.config.space), Task(run.facts.input_shape, len(run.facts.classes)))
         self._run, self._turns = run, Turns()
         self._thread = threading.Thread(target=self._work, name="nas-searcher", daemon=True)

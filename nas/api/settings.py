@@ -43,7 +43,7 @@ Flags = dict[str, Any]  # what was typed, as typer reads it and before ``nas.con
 SUPERNET_FLAGS = flags_of(SupernetConfig)  # by the setting's name
 ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
-CLASSICAL_FLAGS = ("study", "plugin", *settings_of(DataConfig), "objective", "runs", "quiet", "json")
+CLASSICAL_FLAGS = ("study", "plugin", "trust_plugin", *settings_of(DataConfig), "objective", "runs", "quiet", "json")
 
 
 def search_config(flags: Flags) -> SearchConfig:

@@ -219,7 +219,7 @@ def settings_file(context: typer.Context, path: str | None) -> SettingsFile:
         )
         for parameter in context.command.params
         if parameter.name == "study"
-        or (parameter.param_type_name == "option" and parameter.name not in ("config", "help", None))
+        or (parameter.param_type_name == "option" and parameter.name not in ("config", "trust_plugin", "help", None))
     }
     sources = {name: context.get_parameter_source(name) for name in settings}
     typed = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}

@@ -16,6 +16,7 @@ from pathlib import Path
 from nas.api.settings import with_commas
 from nas.data.sources.registry import is_name
 from nas.errors import UsageError, nearest
+from nas.plugins.loading import is_path
 
 EXCLUSIVE = ({"grey", "colour"}, {"network", "arch"}, {"weights", "from_scratch"})  # a flag wins over its rivals too
 MANY = ("NAMES", "PATTERN", "PAIRS")  # placeholders of flags that take several, with commas between them
@@ -98,7 +99,7 @@ def read_settings(path: str, settings: Mapping[str, Setting], typed: Collection[
     if isinstance(source := left.get("data"), str):
         left["data"] = _beside(Path(path), source)
     if isinstance(plugins := left.get("plugin"), list):
-        left["plugin"] = [_beside(Path(path), plugin) for plugin in plugins]
+        left["plugin"] = [_beside(Path(path), each) if is_path(each) else each for each in plugins]
     return SettingsFile(path, left, {name: keys[name] for name in left}, tuple(faults))
 
 

@@ -58,7 +58,7 @@ def load_plugin(source: str | Path) -> Loaded:
     ['tiny']
     """
     path = Path(source).expanduser()
-    if not _is_path(source):
+    if not is_path(source):
         return load_module(str(source))
     content = _read(path, f"--plugin {source}")
     plugin = Plugin(source=str(path.resolve()), sha256=sha256_of(content))
@@ -104,7 +104,8 @@ def forget() -> None:
     trust.forget()
 
 
-def _is_path(source: str | Path) -> bool:
+def is_path(source: str | Path) -> bool:
+    """Whether a plug-in is given as a file, and not by the name of a module."""
     return isinstance(source, Path) or source.endswith(".py") or "/" in source
 
 

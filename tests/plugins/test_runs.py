@@ -210,6 +210,9 @@ def test_in_python_what_was_loaded_is_recorded_and_found_again(tmp_path: Path, m
     loading.forget()
     assert nas.load_run("s", tmp_path).space.name == "mine"
     loading.forget()
+    with Searcher.load(tmp_path / "s") as again:
+        assert again.ask().sample in ({"width": 4}, {"width": 8})
+    loading.forget()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))
     with pytest.raises(PluginError, match="not executed"):
         _ = nas.load_run("s", tmp_path).space

@@ -51,7 +51,7 @@ def run_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
     """Check everything, create the run, train every member with every seed, report. ``file``: where some of the flags
     come from."""
     with file.naming_keys():
-        use_plugins(flags["plugin"])
+        use_plugins(flags["plugin"], trusting=flags["trust_plugin"])
     if flags["study"] == classical.NAME:
         with file.naming_keys():
             _score_classical(flags, file.faults)

@@ -28,8 +28,8 @@ def register_source(name: str) -> Callable[[MakeSource], MakeSource]:
     """
 
     def register(make: MakeSource) -> MakeSource:
-        if name in ("digits", *NAMED):
-            raise ValueError(f"the data set {name!r} is built in: give this source another name")
+        if name in ("digits", *NAMED) or ":" in name:
+            raise ValueError(f"the data source {name!r} is built in, or has a colon: give this one another name")
         SOURCES.add(name, make)
         return make
 

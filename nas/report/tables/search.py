@@ -77,6 +77,7 @@ def _settings(run: SearchRun, places: str) -> str:
     lines = [
         f"[bold]{run.name}[/bold]  {config.strategy} over {config.space}: {before}"
         f"{counted(config.trials, 'trial')}{places}",
+        *([f"Plugins {escape(', '.join(one.source for one in config.plugins))}"] if config.plugins else []),
         *([f"Within  {words}"] if (words := run.within) else []),
         f"Budget  {facts.budget}" + (f"\n        {facts.note}" if facts.note else ""),
         f"Data    {escape(facts.data_name)}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
