@@ -396,8 +396,6 @@ def test_a_supernet_is_scored_by_an_objective_of_ones_own(tmp_path: Path) -> Non
         assert not any(candidate.far_under for candidate in run.ranked_candidates)
         with (
             begin(tmp_path / "broken", objective="broken", supernet={"epochs": 1}) as store,
-            pytest.raises(
-                SearchStopped, match=r"cannot be ranked: the objective broken failed: IndexError.*mended"
-            ),
+            pytest.raises(SearchStopped, match=r"cannot be ranked: the objective broken failed: IndexError.*mended"),
         ):
             find(store)
