@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from nas.errors import told
 from nas.runs.events import Event, Noted
 from nas.runs.listeners import Guest, Listener
 from nas.runs.log import EventLog
@@ -26,7 +25,6 @@ class Journal(Generic[KindOfRun]):
         self, run: KindOfRun, log: EventLog, listeners: Sequence[Listener] = (), *, watch: Watch = OFF
     ) -> None:
         self.run, self.log, self.listeners, self.watch = run, log, listeners, watch
-        self._noted: set[tuple[str, str, str]] = set()  # of guests: name, kind of error, place
 
     def append(self, event: Event) -> None:
         """Record an event. RunError if the disk refuses; nothing has happened then."""
@@ -48,7 +46,7 @@ class Journal(Generic[KindOfRun]):
 
     def _told(self, event: Event) -> list[str]:
         """Tell every listener; what was new in what went wrong with guests."""
-        faults = []
+        faults: list[str | None] = []
         for listener in self.listeners:
             if not isinstance(listener, Guest):
                 listener(event, self.run)
@@ -56,8 +54,5 @@ class Journal(Generic[KindOfRun]):
             try:
                 listener(event, self.run)
             except Exception as error:
-                place = told(error, listener.listener).rpartition("(")[2]
-                if (known := (listener.name, type(error).__name__, place)) not in self._noted:
-                    self._noted.add(known)
-                    faults.append(listener.fault(error))
-        return faults
+                faults.append(listener.fault(error))
+        return [fault for fault in faults if fault is not None]

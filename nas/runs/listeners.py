@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nas.errors import told
 from nas.runs.events import Event
@@ -38,19 +38,29 @@ def register_listener(name: str) -> Callable[[Listener], Listener]:
 
 @dataclass(frozen=True)
 class Guest:
-    """A listener by its name; what it raises becomes a note (``Journal``), where what our own raise ends the run."""
+    """A listener by its name; what it raises becomes a note (``Journal``), where what our own raise ends the run.
+
+    ``author`` is the function that faults are traced to, if ``listener`` only calls it.
+    """
 
     name: str
     listener: Listener
+    author: object = None
+    _noted: set[tuple[str, str]] = field(default_factory=set, repr=False, compare=False)  # kinds of error, and places
 
     def __call__(self, event: Event, run: Run) -> None:
         self.listener(event, run)
 
-    def fault(self, error: Exception) -> str:
-        """What to note of what it raised."""
+    def fault(self, error: Exception) -> str | None:
+        """What to note of what it raised; None if an error of its kind, from the same place, was noted."""
+        words = told(error, self.author or self.listener)
+        known = type(error).__name__, words.rpartition("(")[2]
+        if known in self._noted:
+            return None
+        self._noted.add(known)
         return (
-            f"The listener {self.name} failed: {told(error, self.listener)}. The run goes on, and the listener is told "
-            "of what comes next; the same fault is not noted again."
+            f"The listener {self.name} failed: {words}. The run goes on, and the listener is told of what comes next; "
+            "the same fault is not noted again."
         )
 
 
