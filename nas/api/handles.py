@@ -18,7 +18,7 @@ from nas.api.settings import settled_changes
 from nas.api.trials import Member, Trial
 from nas.api.wording import in_python
 from nas.config import SearchConfig, StudyConfig
-from nas.errors import UsageError
+from nas.errors import UsageError, attempt
 from nas.report.live import open_display, standing
 from nas.report.trials_csv import cells
 from nas.runs import Listener, SearchRun, StudyRun, as_search, as_study
@@ -115,6 +115,7 @@ class Run:
         with in_python(changes):
             faults: list[str] = []
             flags = as_flags(changes, RESUME, faults)
+            attempt(lambda: listeners_of(callbacks), faults)
             record = read_run(self.folder)
             asked = settled_changes(record, flags, faults)
             self._take(record)
