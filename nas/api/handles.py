@@ -20,7 +20,7 @@ from nas.api.trials import Member, Trial
 from nas.api.wording import in_python
 from nas.config import SearchConfig, StudyConfig
 from nas.config.run import Changes
-from nas.errors import UsageError
+from nas.errors import UsageError, attempt
 from nas.report.live import open_display, standing
 from nas.report.trials_csv import cells
 from nas.runs import Listener, SearchRun, StudyRun, as_search, as_study
@@ -118,6 +118,7 @@ class Run:
         with in_python(changes):
             faults: list[str] = []
             flags = as_flags(changes, Changes, faults)
+            attempt(lambda: listeners_of(callbacks), faults)
             record = read_run(self.folder)
             asked = settled_changes(record, flags, faults)
             self._take(record)

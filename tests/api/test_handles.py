@@ -111,6 +111,8 @@ def test_callbacks_are_told_of_everything_and_may_stop_a_search(runs: Path) -> N
     assert isinstance(heard[1], EpochEnded) and heard[1].id == "1" and heard[1].row["epoch"] == 1
     stopped = nas.load_run("stopped", runs=runs)
     assert isinstance(stopped, Search) and stopped.state == "stopped" and stopped.best.id == "1"
+    with pytest.raises(UsageError, match=r"callbacks takes functions: def tell\(event, run\)"):
+        stopped.resume(callbacks=[3])  # type: ignore[list-item]
     rest: list[Event] = []
     again = stopped.resume(trials=3, callbacks=[lambda event, run: rest.append(event)])
     assert again is stopped and again.state == "done" and len(again.trials) == 3 and again.config.trials == 3
