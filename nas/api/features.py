@@ -33,15 +33,18 @@ class Form:
     @classmethod
     def of(cls, X: Array, image_shape: Sequence[int] | str | None, size: tuple[int, int] | None) -> Form:
         """The form of X (N, F), (N, H, W) or one of the layouts of ``channels_last``. ValueError if it has none."""
-        levels = levels_in(X)
         if X.ndim == 2 and X.shape[1] == 1:
             raise ValueError("n_features=1: an image has more than one pixel.")
+        if image_shape == SQUARE and size is not None:
+            raise ValueError(
+                f"image_size is about images, and image_shape={SQUARE!r} says that X has none: leave one out."
+            )
         if X.ndim == 2 and image_shape == SQUARE:
             side = math.isqrt(X.shape[1] - 1) + 1
-            form = cls((side, side), levels, repeats=math.ceil(SMALLEST_SIDE / side))
+            form = cls((side, side), levels_in(X, are_images=False), repeats=math.ceil(SMALLEST_SIDE / side))
             return form._checked(side * form.repeats, side * form.repeats)
         shape = _shape_of_rows(X.shape[1], image_shape) if X.ndim == 2 else _shape_of_images(X, image_shape)
-        form = cls(shape, levels, None if size in (None, (shape[1], shape[0])) else size)
+        form = cls(shape, levels_in(X), None if size in (None, (shape[1], shape[0])) else size)
         return form._checked(*(form.size or (shape[1], shape[0])))
 
     def _checked(self, width: int, height: int) -> Form:
@@ -59,14 +62,13 @@ class Form:
         return np.concatenate([self._pixels(images[start : start + CHUNK]) for start in starts])
 
     def _pixels(self, images: Array) -> npt.NDArray[np.uint8]:
-        if self.repeats:
-            missing = math.prod(self.shape) - images.shape[1]
-            images = np.pad(images, ((0, 0), (0, missing)), constant_values=images.dtype.type(0))
-        images = images.reshape(len(images), *self.shape)
         if images.dtype != np.uint8 or self.levels != (0.0, 255.0):
             from nas.data.pixels import scaled
 
             images = scaled(images, self.levels)
+        if self.repeats:
+            images = np.pad(images, ((0, 0), (0, math.prod(self.shape) - images.shape[1])))
+        images = images.reshape(len(images), *self.shape)
         if self.repeats:
             return images.repeat(self.repeats, axis=1).repeat(self.repeats, axis=2)
         return np.stack([_resized(image, self.size) for image in images]) if self.size else np.asarray(images)
@@ -83,14 +85,17 @@ def _resized(image: Array, size: tuple[int, int]) -> Array:
     return planes[0] if len(planes) == 1 else planes.transpose(1, 2, 0)
 
 
-def levels_in(X: Array) -> tuple[float, float]:
+def levels_in(X: Array, *, are_images: bool = True) -> tuple[float, float]:
     """Black and white of X: 0 and 255 of uint8, 0 and 1 where no value is beyond, else as of images in files
-    (``nas.data.pixels.levels_of``)."""
+    (``nas.data.pixels.levels_of``); of other numbers the least and the largest."""
     from nas.data.pixels import levels_of
 
     if X.dtype == np.uint8:
         return 0.0, 255.0
-    return levels_of([(float(X.min()), float(X.max()))])
+    low, high = float(X.min()), float(X.max())
+    if not are_images:
+        return low, high if high > low else low + 1
+    return levels_of([(low, high)])
 
 
 def _shape_of_rows(number: int, image_shape: Sequence[int] | str | None) -> Shape:
@@ -114,8 +119,8 @@ def _shape_of_rows(number: int, image_shape: Sequence[int] | str | None) -> Shap
 
 def _shape_of_images(X: Array, image_shape: Sequence[int] | str | None) -> Shape:
     shape: Shape = channels_last(X[:1]).shape[1:]
-    if image_shape not in (None, SQUARE) and _checked_shape(image_shape) != shape:
-        raise ValueError(f"Images in X are {shape} and image_shape={image_shape}: leave it out.")
+    if image_shape is not None and (image_shape == SQUARE or _checked_shape(image_shape) != shape):
+        raise ValueError(f"Images in X are {shape} and image_shape={image_shape!r}: leave it out.")
     return shape
 
 

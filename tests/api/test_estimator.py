@@ -118,6 +118,8 @@ def test_images_of_every_layout_give_the_same_network(fitted: nas.NASClassifier)
         (X, Y, {"image_shape": (8, 9)}, r"64 values an image and image_shape=\(8, 9\) says 72"),
         (X, Y, {"image_shape": "round"}, "image_shape='round' cannot be used: give"),
         (IMAGES, Y, {"image_shape": (4, 16)}, r"Images in X are \(8, 8\) and image_shape=\(4, 16\)"),
+        (IMAGES, Y, {"image_shape": "square"}, "image_shape='square': leave it out"),
+        (X, Y, {"image_shape": "square", "image_size": 16}, "image_size is about images"),
         (IMAGES[:, :4], Y, {}, "are 8x4 pixels .* must have 8 to 224 a side: image_size=32"),
         (X, Y, {"trials": 0, "space": "vg"}, "Did you mean 'vgg'|at least 1"),
         (X, Y, {"max_params": "lots"}, "max_params"),
