@@ -45,7 +45,7 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
     leaked = not isinstance(run, SearchRun) and as_study(run).config.oversamples_first(trial.of)
     dataset, no_dataset = _dataset(run)
     if leaked:
-        dataset, no_dataset = None, "it was trained on images made from those of select and rank"
+        dataset, no_dataset = None, _leak(run, trial)
     space, network, text = _network(run, trial)
     return ExportRequest(
         out=out,
@@ -103,17 +103,26 @@ def _network(run: Run, trial: TrialRecord) -> tuple[str | None, FixedNetwork | N
 
 
 def _dataset(run: Run) -> tuple[Dataset | None, str]:
-    """What the run was trained on, or why it cannot be had."""
+    """What the run was trained on, or why it cannot be had or used, a sentence without its full stop."""
     try:
         run.use_plugins()
         dataset = open_data(run.config.data)
     except NasctlError as error:
-        return None, str(error).splitlines()[0].rstrip(".")
+        return None, f"The data of run {run.name} cannot be had: {str(error).splitlines()[0].rstrip('.')}"
     if dataset.key != run.facts.data_key:
-        return None, "the data, or how nasctl prepares it, has changed since the run began"
+        return None, f"The data of run {run.name}, or how nasctl prepares them, have changed since it began"
     if not run.config.data.hold_out:
-        return None, "no image was held out of training"
+        return None, f"Run {run.name} held no image out of training, so nothing of its own can judge its networks"
     return dataset, ""
+
+
+def _leak(run: Run, trial: TrialRecord) -> str:
+    """Why what a member of a study as published was trained on is no set to calibrate or score it by."""
+    return (
+        f"The splits of {run.name} were made after oversampling, as published: {trial.of} was trained on images made "
+        "from those of select and rank, which can therefore not judge it (its figures on test: "
+        f"{typed('show', run.folder, trial.of)}; for a network to hand on, train it without --as-published)"
+    )
 
 
 def _chosen_of_search(run: SearchRun, trial_id: str | None) -> TrialRecord:

@@ -123,7 +123,7 @@ def quantized_file(request: ExportRequest, static: Path, target: Path) -> npt.ND
     UsageError if the data is not at hand.
     """
     if request.dataset is None:
-        raise UsageError(f"--int8 needs the images that the network was trained on: {request.no_dataset}.")
+        raise UsageError(f"--int8 needs the images that the network was trained on. {request.no_dataset}.")
     images = calibration_images(request.dataset)
     quantize(static, target, request.normalized(images))
     finish_one_image(request, target)

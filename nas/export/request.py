@@ -141,7 +141,7 @@ class ExportRequest:
     extras: Extras = Extras()
     objective: str = "balanced_accuracy"
     dataset: Dataset | None = field(default=None, repr=False)
-    no_dataset: str = "it is not known"  # why there is none
+    no_dataset: str = "Its data are not known"  # why there is none, a sentence without its full stop
     leaked: bool = False  # it was trained on images made from those of select and rank
     calibration: Calibration | None = None  # measured by the export itself, and so is this:
     quantized: Quantized | None = None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from nas.errors import RunError
 from nas.report.filters import FilterChoice, NetworkLayers, draw_filters, filters_of, layers_of, left_out_words
-from nas.report.rivals import draw_rivals
-from nas.report.study import finished, study_report
+from nas.report.rivals import draw_rivals, rival_figures
+from nas.report.stamps import Stamp, read_stamps, stamp_key, write_stamps
+from nas.report.study import StudyReport, finished, study_report
 from nas.report.tensorboard.listener import write_member_pictures
 from nas.runs import StudyRun, TrialRecord
 from nas.runs.named import best_first
@@ -39,23 +41,26 @@ class ClassBars:
     recognised: tuple[float, ...]
 
 
-def write_pictures(run: StudyRun, choice: FilterChoice = ALL) -> Pictures:
+def write_pictures(run: StudyRun, choice: FilterChoice = ALL, report: StudyReport | None = None) -> Pictures:
     """Draw the report's pictures into the run's folder, and those of one member for TensorBoard too; none of a study
-    without a finished training. UsageError, before anything is drawn, for layers that there are not."""
+    without a finished training. One that is there, drawn from the same trainings, stays. ``report``: the run's, if it
+    is made already. UsageError, before anything is drawn, for layers that there are not."""
     trials = {member.name: found for member in run.config.members if (found := finished(run, member.name))}
-    layers = layers_of(run, choice) if trials or choice.layers else {}
+    layers = cache(lambda: layers_of(run, choice))  # torch counts them
+    if choice.layers:
+        layers()
     if not trials:
         return Pictures()
     folder = run.folder / "report"
     folder.mkdir(exist_ok=True)
-    album = _Album(run, folder, f"{run.config.study} on {run.facts.data_name}", Pictures())
+    album = _Album(run, folder, f"{run.config.study} on {run.facts.data_name}", Pictures(), read_stamps(folder))
     album.add_study(trials)
     for name, found in trials.items():
-        drawn = {"class bars": album.add_bars(name, found)}
-        if path := album.add_filters(name, layers[name], choice):
-            drawn["filters"] = path
-        write_member_pictures(run, name, drawn)
-    album.pictures.files.extend(draw_rivals(run, study_report(run)))
+        drawn = {"class bars": album.add_bars(name, found), "filters": album.add_filters(name, layers, choice)}
+        if not album.new.isdisjoint(drawn.values()):
+            write_member_pictures(run, name, {tag: path for tag, path in drawn.items() if path})
+    album.add_rivals(trials, report or study_report(run))
+    write_stamps(folder, album.stamps)
     return album.pictures
 
 
@@ -84,61 +89,109 @@ class _Album:
     folder: Path
     title: str
     pictures: Pictures
+    stamps: dict[str, Stamp]  # by the names of pictures what they were drawn from
+    new: set[Path | None] = field(default_factory=set)  # drawn by this call
 
     def add_study(self, trials: Mapping[str, Sequence[TrialRecord]]) -> None:
         """What has all members in it, and confusion matrices."""
-        from nas.report.plots import confusion_plot, curves_plot, recall_plot
+        from nas.report.plots import confusion_plot, recall_plot
 
         classes, counts = self.run.facts.classes, self.run.facts.counts["train"]
         title = f"{self.title}, {counted(self.run.config.seeds, 'seed')}"
         recalls = {name: mean_recalls(found) for name, found in trials.items()}
-        recall_plot(self._new("recall-by-class"), f"Test recall by class: {title}", classes, counts, recalls)
+        about = f"Test recall by class: {title}"
+        self._add("recall-by-class", _every(trials), lambda path: recall_plot(path, about, classes, counts, recalls))
+        self._add("learning-curves", _every(trials), lambda path: self._draw_curves(path, title, trials))
+        for name, found in trials.items():
+            matrices = [t.metrics["test"]["confusion"] for t in found if "confusion" in t.metrics["test"]]
+            if matrices:
+                words, whole = f"{name}: {title}, test images of all seeds", np.sum(matrices, axis=0)
+                self._add(
+                    f"confusion-{name}", found, partial(confusion_plot, title=words, classes=classes, confusion=whole)
+                )
+
+    def _draw_curves(self, path: Path, title: str, trials: Mapping[str, Sequence[TrialRecord]]) -> None:
+        from nas.report.plots import curves_plot
+
         objective = self.run.config.objective
         histories = {name: [self.run.history(trial) for trial in found] for name, found in trials.items()}
         train, select, score = (
             {name: [[row[key] for row in history] for history in found] for name, found in histories.items()}
             for key in ("train_loss", "select_loss", f"select_{objective}")
         )
-        words, path = objective.replace("_", " "), self._new("learning-curves")
-        curves_plot(path, f"Learning curves: {title}", train, select, score, score_name=words)
-        for name, found in trials.items():
-            matrices = [t.metrics["test"]["confusion"] for t in found if "confusion" in t.metrics["test"]]
-            if matrices:
-                words = f"{name}: {title}, test images of all seeds"
-                confusion_plot(self._new(f"confusion-{name}"), words, classes, np.sum(matrices, axis=0))
+        about = f"Learning curves: {title}"
+        curves_plot(path, about, train, select, score, score_name=objective.replace("_", " "))
 
-    def add_bars(self, member: str, trials: Sequence[TrialRecord]) -> Path:
+    def add_bars(self, member: str, trials: Sequence[TrialRecord]) -> Path | None:
         """All test images of each class beside those recognised."""
         from nas.report.plots import bars_plot
 
-        bars, path = class_bars(self.run, trials), self._new(f"class-bars-{member}")
+        bars = class_bars(self.run, trials)
         over = f"mean of {counted(len(trials), 'seed')}" if len(trials) > 1 else "1 seed"
-        bars_plot(path, f"{member}: {self.title}, {over}", bars.names, bars.images, bars.recognised)
-        return path
+        about = f"{member}: {self.title}, {over}"
+        return self._add(
+            f"class-bars-{member}",
+            trials,
+            lambda path: bars_plot(path, about, bars.names, bars.images, bars.recognised),
+        )
 
-    def add_filters(self, member: str, layers: NetworkLayers, choice: FilterChoice) -> Path | None:
+    def add_filters(
+        self, member: str, layers: Callable[[], Mapping[str, NetworkLayers]], choice: FilterChoice
+    ) -> Path | None:
         """Filters of the seed that is best on rank; None, and a remark, where there is nothing to draw."""
         trial = best_first(self.run, member)[0]
+        weights = self.run.weights(trial.id)
+        return self._add(
+            f"filters-{member}",
+            [trial],
+            lambda path: self._draw_filters(path, member, trial, layers()[member], choice),
+            choice,
+            weights.stat().st_mtime_ns if weights.is_file() else None,
+        )
+
+    def _draw_filters(
+        self, path: Path, member: str, trial: TrialRecord, layers: NetworkLayers, choice: FilterChoice
+    ) -> str | None:
         shown, weights = layers.chosen(choice.layers), self.run.weights(trial.id)
         if not shown:
             why = "has none of the layers chosen" if choice.layers else "trains no convolution larger than 1x1"
-            self.pictures.remarks.append(f"No filters of {member}: it {why}.")
-            return None
+            return f"No filters of {member}: it {why}."
         if not weights.is_file():
-            self.pictures.remarks.append(f"No filters of {member}: the weights of {trial.id} were not kept.")
-            return None
+            return f"No filters of {member}: the weights of {trial.id} were not kept."
         try:
             filters = filters_of(weights, shown, choice.count)
         except RunError as error:
-            self.pictures.remarks.append(f"No filters of {member}: {error}")
-            return None
+            return f"No filters of {member}: {error}"
         several = self.run.config.seeds > 1 and self.run.config.data.hold_out
         seed = f"seed {seed_number(trial.id)}" + (", the best on rank" if several else "")
-        path, left_out = self._new(f"filters-{member}"), left_out_words(layers, shown, by_name=bool(choice.layers))
+        left_out = left_out_words(layers, shown, by_name=bool(choice.layers))
         draw_filters(path, f"{member}: {self.title}, {seed}", filters, left_out)
-        return path
+        return None
 
-    def _new(self, name: str) -> Path:
-        path = self.folder / f"{name}.png"
+    def add_rivals(self, trials: Mapping[str, Sequence[TrialRecord]], report: StudyReport) -> None:
+        """Parameters against figures, of a study whose networks compete."""
+        for figure in rival_figures(report):
+            name = f"{figure.replace('_', '-')}-by-parameters"
+            self._add(name, _every(trials), partial(draw_rivals, run=self.run, report=report, figure=figure))
+
+    def _add(
+        self, name: str, trials: Sequence[TrialRecord], draw: Callable[[Path], str | None], *more: object
+    ) -> Path | None:
+        """A picture that follows from ``trials`` and ``more``: drawn, unless it is there and was drawn from the same.
+
+        None if ``draw`` gives a remark, why there is none.
+        """
+        path, key = self.folder / f"{name}.png", stamp_key(trials, *more)
+        known = self.stamps.get(name)
+        if known is None or known.key != key or not (known.remark or path.is_file()):
+            known = self.stamps[name] = Stamp(key, draw(path))
+            self.new.add(path)
+        if known.remark:
+            self.pictures.remarks.append(known.remark)
+            return None
         self.pictures.files.append(path)
         return path
+
+
+def _every(trials: Mapping[str, Sequence[TrialRecord]]) -> list[TrialRecord]:
+    return [trial for found in trials.values() for trial in found]

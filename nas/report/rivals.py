@@ -67,33 +67,29 @@ def against_words(one: Against) -> str:
     return f"Found by search, {figure}: {'; '.join(words)}"
 
 
-def draw_rivals(run: StudyRun, report: StudyReport) -> list[Path]:
-    """Parameters against accuracy and macro F1, a picture each in the run's folder ``report``; none without rivals. The
-    folder is there."""
+def rival_figures(report: StudyReport) -> tuple[str, ...]:
+    """What is drawn against parameters: accuracy and macro F1; nothing without rivals."""
+    return ("accuracy", "macro_f1") if any(row.chosen for row in report.members if row.seeds) else ()
+
+
+def draw_rivals(path: Path, run: StudyRun, report: StudyReport, figure: str) -> None:
+    """Parameters against a figure on test."""
     rows = [row for row in report.members if row.seeds]
-    if not any(row.chosen for row in rows):
-        return []
-    folder = run.folder / "report"
-    ways = list(dict.fromkeys(row.recipe.oversampling for row in rows))
-    files = []
-    for figure in ("accuracy", "macro_f1"):
-        panels = {
-            _way(way): Rivals(
-                {
-                    label: [
-                        (row.params, row.test[figure].mean or 0.0, row.test[figure].std)
-                        for row in sorted(rows, key=lambda row: row.params)
-                        if row.chosen == kind and row.recipe.oversampling == way
-                    ]
-                    for kind, label in KINDS.items()
-                },
-                _resnet18(way, figure) if len(run.facts.classes) == ORIGIN_CLASSES else None,
-            )
-            for way in ways
-        }
-        files.append(folder / f"{figure.replace('_', '-')}-by-parameters.png")
-        rivals_plot(files[-1], f"{run.config.study} on {run.facts.data_name}", figure.replace("_", " "), panels)
-    return files
+    panels = {
+        _way(way): Rivals(
+            {
+                label: [
+                    (row.params, row.test[figure].mean or 0.0, row.test[figure].std)
+                    for row in sorted(rows, key=lambda row: row.params)
+                    if row.chosen == kind and row.recipe.oversampling == way
+                ]
+                for kind, label in KINDS.items()
+            },
+            _resnet18(way, figure) if len(run.facts.classes) == ORIGIN_CLASSES else None,
+        )
+        for way in dict.fromkeys(row.recipe.oversampling for row in rows)
+    }
+    rivals_plot(path, f"{run.config.study} on {run.facts.data_name}", figure.replace("_", " "), panels)
 
 
 def _way(oversampling: str) -> str:

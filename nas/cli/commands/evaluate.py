@@ -45,7 +45,7 @@ def evaluate_command(flags: Flags) -> int:
         request = request_of_run(model, Path(flags["runs"]))
         dataset = request.dataset
         if data is None and dataset is None:
-            raise UsageError(f"The data of the run cannot be had: {request.no_dataset}. Give other data by --data.")
+            raise UsageError(f"{request.no_dataset}. To score it on other data: --data.")
         classifier = model_of_run(request, prior=wanted, int8=int8)
         known = trained_on(dataset) if dataset else None
     with decoding(console, flags["json"]) as progress:

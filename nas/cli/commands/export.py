@@ -42,8 +42,7 @@ def export_command(
     for path in files:
         console.print(f"  {path.name:<20} {path.stat().st_size:>12,} bytes", highlight=False)
     if request.calibration is None:
-        why = f"Scores are not calibrated, since the data cannot be had: {request.no_dataset}."
-        console.print(why, style="yellow", markup=False)
+        console.print(f"Scores are not calibrated. {request.no_dataset}.", style="yellow", markup=False)
     if request.quantized and milliseconds:
         _show_int8(request.quantized, milliseconds)
 

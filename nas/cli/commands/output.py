@@ -25,7 +25,8 @@ def outcome_document(run: SearchRun | StudyRun, filters: FilterChoice | None = N
     from nas.report.rivals import against
     from nas.report.study import study_report
 
-    report, pictures = study_report(run), write_pictures(run, filters or ALL)
+    report = study_report(run)
+    pictures = write_pictures(run, filters or ALL, report)
     found = [asdict(one) for one in against(report.members)]
     files = {"pictures": [str(path) for path in pictures.files], "picture_remarks": pictures.remarks}
     return document(report) | {"found": found} | files
@@ -39,9 +40,11 @@ def show_outcome(run: SearchRun | StudyRun, filters: FilterChoice | None = None)
 
     if isinstance(run, StudyRun):
         from nas.report.pictures import ALL, write_pictures
+        from nas.report.study import study_report
         from nas.report.tables.study import print_study
 
-        print_study(console, run, write_pictures(run, filters or ALL))
+        report = study_report(run)
+        print_study(console, run, write_pictures(run, filters or ALL, report), report)
     else:
         print_supernet(console, run)
         print_outcome(console, run)

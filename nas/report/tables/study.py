@@ -144,9 +144,9 @@ def validation_table(rows: Sequence[MemberRow], objective: str) -> Table:
     return table
 
 
-def print_study(console: Console, run: StudyRun, pictures: Pictures) -> None:
+def print_study(console: Console, run: StudyRun, pictures: Pictures, report: StudyReport | None = None) -> None:
     """The report: the table, the network and its sizes, what failed, how the order agrees, where the pictures are."""
-    report = study_report(run)
+    report = report or study_report(run)
     rows = report.members
     console.print(study_table(report, console.width))
     if any(row.reported for row in rows):
