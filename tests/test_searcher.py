@@ -122,17 +122,26 @@ def test_a_space_says_what_fits() -> None:
     assert samples[0].keys() == space.choices.keys()
 
 
+def printed_by_the_blocks(page: str, folder: Path) -> str:
+    """What the blocks of a page print, one after the other, as a program that somebody saved."""
+    text = (Path(__file__).parent.parent / "docs" / page).read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    program = folder / "program.py"
+    program.write_text("\n".join(blocks))
+    done = subprocess.run([sys.executable, program], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    return done.stdout
+
+
+def test_the_page_on_data_runs(tmp_path: Path) -> None:
+    told = printed_by_the_blocks("python-data.md", tmp_path)
+    assert re.match(r"vgg-arrays-1 0\.\d+\n0\.\d+ \[\[", told) and "Cost(params=" in told
+
+
 def test_the_page_runs(tmp_path: Path) -> None:
-    """The blocks of docs/python.md, one after the other, as a program that somebody saved."""
-    page = (Path(__file__).parent.parent / "docs" / "python.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
-    body = "\n".join(blocks)
-    program = tmp_path / "program.py"
-    program.write_text(body)
-    done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "resnet " in done.stdout and "'stages'" in done.stdout and len(blocks) == 8
-    assert re.search(r"^<Search vgg-digits-1: done, 6 done.*\n\d+ 0\.\d+ \[0\.", done.stdout, re.MULTILINE)
-    assert re.search(r"^2 2 \d.*\n<Trial 2 of vgg-digits-2: .*> \d+\.\d s$", done.stdout, re.MULTILINE)
-    assert "trials | trials=0 cannot be used" in done.stdout and (tmp_path / "model" / "model.onnx").is_file()
-    assert (tmp_path / "my-search").is_dir() and not done.stderr
+    told = printed_by_the_blocks("python.md", tmp_path)
+    assert "resnet " in told and "'stages'" in told
+    assert re.search(r"^<Search vgg-digits-1: done, 6 done.*\n\d+ 0\.\d+ \[0\.", told, re.MULTILINE)
+    assert re.search(r"^2 2 \d.*\n<Trial 2 of vgg-digits-2: .*> \d+\.\d s$", told, re.MULTILINE)
+    assert "trials | trials=0 cannot be used" in told and (tmp_path / "model" / "model.onnx").is_file()
+    assert (tmp_path / "my-search").is_dir()

@@ -53,7 +53,7 @@ def load_plugin(source: str | Path) -> Loaded:
     not executed again; a file that changed takes the place of what it was. PluginError if there is no such file or
     module, or it cannot be executed; nothing of it is registered then.
 
-    >>> loaded = load_plugin("docs/examples/tiny_space.py")
+    >>> loaded = nas.load_plugin("docs/examples/tiny_space.py")
     >>> [one.name for one in loaded.added]
     ['tiny']
     """

@@ -14,10 +14,11 @@ import pytest
 import nas
 from nas.export.from_run import request_of
 from nas.export.write import write_for_prediction
+from nas.plugins import loading
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with what the examples name: a search, a study, an exported network."""
     folder = tmp_path_factory.mktemp("examples")
     short: dict[str, Any] = {"epochs": 1, "workers": 1, "device": "cpu", "runs": folder / "runs"}
@@ -25,7 +26,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     nas.baseline("hand-nets", members="model2-setting2", seeds=1, run="hand-nets-digits-1", **short)
     (folder / "model").mkdir()
     write_for_prediction(request_of(found.record, None, folder / "model"), folder / "model", int8=False)
-    return folder
+    (folder / "docs").symlink_to(Path(__file__).parents[2] / "docs")
+    yield folder
+    loading.forget()  # what the examples loaded
 
 
 def parts(name: str) -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,7 @@ from nas.config import DataConfig, SearchConfig, StudyRequest
 from nas.config.run import Changes
 from nas.errors import UsageError
 
-SHELL = {"config", "dry_run", "quiet", "json", "help"}  # what only a command line needs
+SHELL = {"config", "plugin", "trust_plugin", "dry_run", "quiet", "json", "help"}  # what only a command line needs
 
 
 def options(*path: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from registered import registering
 from torch import Tensor, nn
 
-from nas.cli.parsing import search_config
+from nas.api.settings import search_config
 from nas.config import Recipe
 from nas.config.options import bound, canonical, options_of, read_options
 from nas.data.dataset import Split

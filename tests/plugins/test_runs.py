@@ -15,9 +15,7 @@ from command_line import NASCTL, nasctl, nasctl_process, refused, told
 from plugin_files import EXAMPLES, space_file
 
 import nas
-from budgets import Budget
 from nas.api.searcher import Searcher
-from nas.config import DataConfig, Recipe, SearchConfig
 from nas.errors import PluginError, RunError
 from nas.plugins.recorded import obey
 from nas.runs import as_search
@@ -200,22 +198,21 @@ def test_in_python_what_was_loaded_is_recorded_and_found_again(tmp_path: Path, m
     space = nas.space("mine", input_shape=(1, 8, 8))
     with Searcher(space, trials=2, strategy="random", folder=tmp_path / "s") as searcher:
         searcher.tell(searcher.ask(), 1.0)
-    config = SearchConfig(
-        space="mine", budget=Budget(), data=DataConfig(), recipe=Recipe(epochs=1, loss="msee"), trials=1, confirm=0
-    )
     with pytest.raises(ValueError, match="There is no loss 'msee'"):
-        nas.search(config, runs=tmp_path)
+        nas.search("mine", max_params="none", loss="msee", trials=1, confirm=0, runs=tmp_path)
+    with pytest.raises(ValueError, match="nothing.py.*there is no such file"):
+        nas.search("mine", plugin=["nothing.py"], max_params="none", runs=tmp_path)
     from nas.plugins import loading
 
     loading.forget()
-    assert nas.load_run("s", tmp_path).space.name == "mine"
+    assert nas.load_run("s", runs=tmp_path).record.space.name == "mine"
     loading.forget()
     with Searcher.load(tmp_path / "s") as again:
         assert again.ask().sample in ({"width": 4}, {"width": 8})
     loading.forget()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))
     with pytest.raises(PluginError, match="not executed"):
-        _ = nas.load_run("s", tmp_path).space
+        _ = nas.load_run("s", runs=tmp_path).record.space
     obey()
     nas.load_plugin(tmp_path / "my_space.py")
-    assert nas.load_run("s", tmp_path).space.name == "mine"
+    assert nas.load_run("s", runs=tmp_path).record.space.name == "mine"
