@@ -61,7 +61,7 @@ def test_every_fault_of_one_command_is_reported_together(tmp_path):
         "--imbalance",
         "no strategy 'magic'",
         "soon",
-        "--objective",
+        "no objective 'acuracy'. Did you mean 'accuracy'?",
         "--workers",
     ):
         assert part in message

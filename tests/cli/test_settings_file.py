@@ -154,4 +154,4 @@ def test_baseline_runs_take_a_file_too(tmp_path, study):
     path = written(tmp_path, "space = 1", 'data = "digit"', 'objective = "best"')
     message = fails("baseline", "run", study, "--config", path, cwd=tmp_path)
     assert f"{path}: there is no setting 'space'" in message
-    assert f"{path}: objective 'best' cannot be used: choose" in message
+    assert f"{path}: objective: There is no objective 'best'." in message
