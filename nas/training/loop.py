@@ -83,8 +83,7 @@ def train(
     step, stopped_by = make_step(learning, sizes), None
     with classifier.attached(model, num_classes):
         for epoch in range(1, recipe.epochs + 1):
-            started = time.perf_counter()
-            rates = learning_rates(recipe, epoch, len(sizes))
+            started, rates = time.perf_counter(), learning_rates(recipe, epoch, len(sizes))
             train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)), step)
             record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
             check_finite(record, "train_loss")
