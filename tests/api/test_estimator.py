@@ -44,7 +44,7 @@ def classifier(**changes: object) -> nas.NASClassifier:
     return nas.NASClassifier(**(SMALL | {"random_state": 0} | changes))
 
 
-@parametrize_with_checks([nas.NASClassifier(**(SMALL | {"max_params": "6k", "epochs": 3, "image_shape": "square"}))])
+@parametrize_with_checks([nas.NASClassifier(**(SMALL | {"max_params": "6k", "epochs": 6, "image_shape": "square"}))])
 def test_as_scikit_learn_checks_its_own(estimator: object, check: Callable[[object], None]) -> None:
     """All of them, on rows of numbers that are no images; only that of array API is for the environment to allow."""
     check(estimator)
