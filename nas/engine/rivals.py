@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from baselines import FixedNetwork
-from baselines.counting import count
 from baselines.studies import Member
 from budgets import Budget, Cost
 from budgets.draw import draw_fitting, settle
@@ -24,6 +23,8 @@ NEAR = 0.9  # of the parameters of the fixed network, which a random architectur
 @functools.cache  # it is built to be counted
 def fixed_cost(network: str, task: Task) -> Cost:
     """What a fixed network costs for a task, by the settings it has of itself."""
+    from baselines.counting import count  # imports torch
+
     return count(FixedNetwork(network), task.input_shape, task.num_classes).cost
 
 
