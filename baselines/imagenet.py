@@ -18,10 +18,21 @@ TIMEOUT = 30  # seconds without an answer
 ELSE = "Give the file with --weights FILE, or train without: --from-scratch."
 
 
+def place_of_weights(address: str = ADDRESS) -> Path:
+    """Where torchvision keeps the file, whether it is there or not."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / address.rsplit("/", 1)[-1]
+
+
+def have_weights(address: str = ADDRESS, digest: str = DIGEST) -> bool:
+    """Whether the file was downloaded before."""
+    path = place_of_weights(address)
+    return path.is_file() and sha256(path).startswith(digest)
+
+
 def downloaded_weights(address: str = ADDRESS, digest: str = DIGEST) -> Path:
     """The file as torchvision keeps it, downloaded if it is not there. UsageError if that fails."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rsplit("/", 1)[-1]
-    if path.is_file() and sha256(path).startswith(digest):
+    path = place_of_weights(address)
+    if have_weights(address, digest):
         return path
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:

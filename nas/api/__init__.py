@@ -23,7 +23,7 @@ from nas.engine.placement import placed, slots_of
 from nas.engine.plan import Plan, check_data, facts_of, plan_search, start
 from nas.engine.runner import local_executor
 from nas.engine.study_duration import timed_study
-from nas.engine.study_plan import StudyPlan, plan_study
+from nas.engine.study_plan import plan_study
 from nas.errors import RunError, attempt
 from nas.executors import WorkerSlot, check_may_start, plan_slots, start_server
 from nas.plugins.recorded import settled
@@ -107,7 +107,8 @@ def new_baseline(
 ) -> OpenRun:
     """As ``new_search``, for a study of fixed networks; without ``name`` it is called STUDY-DATA-N."""
     raise_all(name_faults(name, runs))
-    plan = _planned_study(request, runs, progress)
+    check_may_start()
+    plan = timed_study(plan_study(request, runs=runs, progress=progress))
     config, facts = plan.config, plan.facts
     log = under_free_name(
         lambda folder: start_study(folder, config, facts), config.study, config.data.source, name=name, runs=runs
@@ -118,16 +119,12 @@ def new_baseline(
 def preview_baseline(
     request: StudyRequest, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
 ) -> Preview:
-    """As ``preview_search``, of ``new_baseline``."""
+    """As ``preview_search``, of ``new_baseline``. ImageNet's weights are not downloaded either."""
     raise_all(name_faults(name, runs))
-    plan = _planned_study(request, runs, progress)
+    check_may_start()
+    plan = timed_study(plan_study(request, runs=runs, fetch=False, progress=progress))
     folder = free_folder(plan.config.study, plan.config.data.source, name=name, runs=runs)
     return Preview(not_begun(folder, StudyStarted(plan.config, plan.facts, versions())), plan.slots)
-
-
-def _planned_study(request: StudyRequest, runs: Path, progress: Progress | None) -> StudyPlan:
-    check_may_start()
-    return timed_study(plan_study(request, runs=runs, progress=progress))
 
 
 def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress: Progress | None = None) -> OpenRun:

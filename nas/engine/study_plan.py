@@ -70,15 +70,20 @@ class _Network:
 
 
 def plan_study(
-    request: StudyRequest, *, runs: Path = RUNS, progress: Callable[[int, int], None] | None = None
+    request: StudyRequest,
+    *,
+    runs: Path = RUNS,
+    fetch: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> StudyPlan:
     """Everything about a baseline run. UsageError with every fault found in the request and the data.
 
-    ``runs``: where the run lies that ``request.arch`` may name.
+    ``runs``: where the run lies that ``request.arch`` may name. Without ``fetch`` ImageNet's weights are not
+    downloaded: the plan then has where they will be, and no SHA-256 of them.
     """
     faults: list[str] = []
     load_installed()
-    asked = _asked(request, runs, faults)
+    asked = _asked(request, runs, faults, fetch=fetch)
     slots = attempt(
         lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), faults
     )
@@ -121,7 +126,7 @@ def plan_study(
     return StudyPlan(config, facts, slots)
 
 
-def _asked(request: StudyRequest, runs: Path, faults: list[str]) -> _Asked | None:
+def _asked(request: StudyRequest, runs: Path, faults: list[str], *, fetch: bool) -> _Asked | None:
     study = attempt(lambda: get_study(request.study), faults)
     if study is None:
         return None
@@ -141,20 +146,23 @@ def _asked(request: StudyRequest, runs: Path, faults: list[str]) -> _Asked | Non
             faults.append(
                 f"--{setting.replace('_', '-')} belongs to resnet18, which is not trained here: leave it out."
             )
-    settings = attempt(lambda: _resnet18_settings(request, may_download=not faults), faults) if uses_resnet18 else {}
+    may_download = fetch and not faults
+    settings = attempt(lambda: _resnet18_settings(request, may_download=may_download), faults) if uses_resnet18 else {}
     return _Asked(study, members, network, arch, settings or {})
 
 
 def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str, int | str]:
     """Where the weights of a ResNet-18 come from, and the size of its input; the file is checked here. Nothing is
-    downloaded for a command that is refused anyway."""
-    from baselines.imagenet import check_weights, downloaded_weights, sha256
+    downloaded for a command that is refused anyway, or that only plans."""
+    from baselines.imagenet import check_weights, downloaded_weights, have_weights, place_of_weights, sha256
 
     settings: dict[str, int | str] = {"input_size": request.input_size} if request.input_size else {}
     if request.from_scratch and request.weights:
         raise UsageError("--weights and --from-scratch exclude each other: give one of them.")
-    if request.from_scratch or (not request.weights and not may_download):
+    if request.from_scratch:
         return settings
+    if not (request.weights or may_download or have_weights()):
+        return {**settings, "weights": str(place_of_weights())}
     if request.weights and not Path(request.weights).expanduser().is_file():
         raise UsageError(f"--weights {request.weights}: there is no such file.")
     path = Path(request.weights).expanduser().resolve() if request.weights else downloaded_weights()

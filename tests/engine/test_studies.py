@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from dataclasses import fields, replace
 from io import StringIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import nasctl
+from command_line import nasctl, refused, told
 from image_folders import write
 from PIL import Image
 from rich.console import Console
@@ -305,6 +306,13 @@ def test_the_fault_of_the_origin_study_is_shown_when_asked_for(done: Run, tmp_pa
     assert f"* model2-setting6 {validation:12.1f}   {test:.1f}" in text and text.count("not honest") == 2
     exported = request_of(run, "model2-setting6", Path("model"))
     assert exported.dataset is None and "not honest" in model_card(exported)
+    assert "The splits of published were made after oversampling, as published: model2-setting6" in exported.no_dataset
+    for command in (
+        ("evaluate", "published:model2-setting6"),
+        ("export", "published:model2-setting6", "--int8", "--out", "x"),
+    ):
+        message = refused(tmp_path, *command, "--runs", tmp_path)
+        assert "were made after oversampling" in message and "nasctl show published:model2-setting6" in message
     assert "not honest" not in model_card(request_of(run, "model1-setting2", Path("model")))
     assert study_report(as_study(done)).validation_note is None
 
@@ -326,6 +334,16 @@ def test_oversampling_before_splitting_is_for_studies_that_do_so(best: Run, tmp_
     published = train(begin(tmp_path / "published", members="model1-setting6", seeds="1", as_published=True))
     with pytest.raises(UsageError, match="Baseline run 'published' was made --as-published"):
         compare([Named(best), Named(published)])
+
+
+def test_a_plan_alone_fetches_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    study = ["resnet18-settings", "--members", "2-custom-ce", "--input-size", 32]
+    text = told(tmp_path, "baseline", "run", *study, "--dry-run")
+    assert re.search(
+        r"^Weights not here yet: fetched to \S+/torch/hub/\S+f37072fd.pth when the run begins$", text, re.M
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_study_without_time_asks_for_more(tmp_path: Path) -> None:

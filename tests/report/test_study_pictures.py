@@ -134,6 +134,20 @@ def test_layers_that_there_are_not_are_refused_together(done: StudyRun, tmp_path
     assert sum("filters-" in path for path in document["pictures"]) == 1
 
 
+def test_only_what_changed_is_drawn_again(done: StudyRun, pictures: Pictures) -> None:
+    times = {path: path.stat().st_mtime_ns for path in pictures.files}
+    curves = next(path for path in times if path.name == "learning-curves.png")
+    curves.unlink()
+    again = write_pictures(done)
+    assert again == pictures
+    assert [path for path, time in times.items() if path.stat().st_mtime_ns != time] == [curves]
+    write_pictures(done, FilterChoice(count=3))
+    redrawn = [path.name for path, time in times.items() if path != curves and path.stat().st_mtime_ns != time]
+    assert redrawn == [f"filters-{name}.png" for name in MEMBERS]
+    (curves.parent / "drawn.json").write_text("{")
+    assert write_pictures(done) == pictures and curves.parent.joinpath("drawn.json").stat().st_size > 100
+
+
 def test_a_frozen_layer_asked_for_is_said_to_be_frozen(tmp_path: Path) -> None:
     plan = frozen_plan()
     with start_study(tmp_path / "six", plan.config, plan.facts) as store:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -78,6 +79,7 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
         "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
     ]
     lines += [f"Network {escape(text)}" for text in _fixed_networks(run)]
+    lines += [f"Weights not here yet: fetched to {path} when the run begins" for path in _missing_weights(run)]
     if config.keep is not None:
         which = "best on rank" if config.data.hold_out else "first"
         of_seeds = f"the weights of {counted(config.keep, 'seed')} of each member, the {which}"
@@ -89,6 +91,12 @@ def _fixed_networks(run: StudyRun) -> list[str]:
     """In words, each once."""
     members = [member for member in run.config.members if member.chosen is None]
     return list(dict.fromkeys(run.facts.members[member.name].text for member in members))
+
+
+def _missing_weights(run: StudyRun) -> list[str]:
+    """Files of pretrained weights that are still to be downloaded."""
+    files = dict.fromkeys(str(member.settings.get("weights") or "") for member in run.config.members)
+    return [file for file in files if file and not Path(file).is_file()]
 
 
 def _searches(run: StudyRun) -> str:
