@@ -200,7 +200,7 @@ def test_in_python_what_was_loaded_is_recorded_and_found_again(tmp_path: Path, m
         searcher.tell(searcher.ask(), 1.0)
     with pytest.raises(ValueError, match="There is no loss 'msee'"):
         nas.search("mine", max_params="none", loss="msee", trials=1, confirm=0, runs=tmp_path)
-    with pytest.raises(ValueError, match="nothing.py.*there is no such file"):
+    with pytest.raises(ValueError, match=r"nothing\.py.*there is no such file"):
         nas.search("mine", plugin=["nothing.py"], max_params="none", runs=tmp_path)
     from nas.plugins import loading
 
