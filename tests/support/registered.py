@@ -16,6 +16,7 @@ from nas.training.losses import LOSSES
 from nas.training.mixing import MIXINGS
 from nas.training.regularizers import REGULARIZERS
 from nas.training.sampling import SAMPLERS
+from search_spaces.registry import additions, take_back
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 REGISTRIES = (OBJECTIVES, LISTENERS, LOSSES, REGULARIZERS, MIXINGS, SAMPLERS, OVERSAMPLERS, STRATEGIES)
@@ -26,11 +27,13 @@ def registering(*examples: str) -> Iterator[None]:
     """Whatever is registered in the block, and by these files of ``docs/examples``, is gone after it."""
     tables = [options._DECLARED, *(registry._entries for registry in REGISTRIES)]
     before = [dict(table) for table in tables]  # type: ignore[call-overload]
+    known = additions()
     try:
         for example in examples:
             runpy.run_path(str(EXAMPLES / example))
         yield
     finally:
+        take_back([one for one in additions() if one not in known])
         for table, entries in zip(tables, before, strict=True):
             table.clear()
             table.update(entries)

@@ -168,8 +168,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials run in this process, which knows what the tests register."""
     monkeypatch.setattr(nas.api, "start_server", lambda slots: None)
     monkeypatch.setattr(
-        nas.api, "local_executor",
-        lambda config, on_epoch: lambda slots: InlineExecutor(run_trial, on_epoch=on_epoch),
+        nas.api, "local_executor", lambda journal: lambda slots: InlineExecutor(run_trial),
     )  # fmt: skip
 
 
