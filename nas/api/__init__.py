@@ -82,8 +82,13 @@ def new_search(
     UsageError with every fault; then nothing was written. Without ``name`` the run is called SPACE-DATA-N.
     """
     raise_all(name_faults(name, runs))
-    plan = _planned(config, progress)
-    log = under_free_name(lambda folder: start(plan, folder), plan.space.name, config.data.source, name=name, runs=runs)
+    return begun(_planned(config, progress), name=name, runs=runs)
+
+
+def begun(plan: Plan, *, name: str | None, runs: Path) -> OpenRun:
+    """Create the run of ``plan``, called ``name`` or SPACE-DATA-N."""
+    source = plan.config.data.source
+    log = under_free_name(lambda folder: start(plan, folder), plan.space.name, source, name=name, runs=runs)
     return OpenRun(log, fold(log.folder, log.entries()), plan.slots)
 
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from baselines import classical
 from nas import api
 from nas.api.handles import Callback, Search, Study, carried_out, handle_of, listeners_of
 from nas.api.in_memory import Data
 from nas.api.keywords import Setting, as_flags
-from nas.api.settings import settled_search, settled_study
+from nas.api.settings import Flags, settled_search, settled_study
 from nas.api.wording import in_python
 from nas.config import SearchConfig, StudyRequest
 from nas.errors import UsageError, attempt
@@ -19,12 +21,6 @@ from nas.plugins.loading import load_plugin
 from nas.runs import as_search, as_study
 from nas.runs import load_run as load_record
 from nas.runs.hints import RUNS
-
-
-def use_plugins(sources: str | Path | Sequence[str | Path] | None) -> None:
-    """Load the plug-ins that settings name, as ``nas.load_plugin`` does."""
-    for source in [sources] if isinstance(sources, str | Path) else sources or ():
-        load_plugin(str(source))
 
 
 def search(
@@ -64,9 +60,7 @@ def search(
     given: dict[str, Any] = {"space": space, "data": data, "run": run, "runs": runs, **settings}
     with in_python(given):
         faults: list[str] = []
-        use_plugins(given.pop("plugin", ()))
-        flags = as_flags(given, SearchConfig, faults)
-        attempt(lambda: listeners_of(callbacks), faults)
+        flags = _flags(given, SearchConfig, callbacks, faults)
         config = settled_search(flags, faults)
         opened = api.new_search(config, name=run, runs=Path(runs))
         return Search(as_search(carried_out(opened, callbacks, progress=progress)))
@@ -96,9 +90,7 @@ def baseline(
         faults: list[str] = []
         if study == classical.NAME:
             raise UsageError("classical trains no network, and makes no run: nasctl baseline run classical")
-        use_plugins(given.pop("plugin", ()))
-        flags = as_flags(given, StudyRequest, faults)
-        attempt(lambda: listeners_of(callbacks), faults)
+        flags = _flags(given, StudyRequest, callbacks, faults)
         request = settled_study(flags, faults)
         opened = api.new_baseline(request, name=run, runs=Path(runs))
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
@@ -112,3 +104,15 @@ def load_run(name: str | Path | None = None, *, runs: str | Path = RUNS) -> Sear
     """
     with in_python({"name": name, "runs": runs}):
         return handle_of(load_record(None if name is None else str(name), Path(runs)))
+
+
+def _flags(
+    given: dict[str, Any], kind: type[BaseModel], callbacks: Callback | Sequence[Callback], faults: list[str]
+) -> Flags:
+    """What is ``given`` as it would be typed, once its plug-ins are loaded; what is wrong goes into ``faults``."""
+    sources = given.pop("plugin", None) or ()
+    for source in [sources] if isinstance(sources, str | Path) else sources:
+        load_plugin(str(source))
+    flags = as_flags(given, kind, faults)
+    attempt(lambda: listeners_of(callbacks), faults)
+    return flags

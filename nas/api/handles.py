@@ -5,7 +5,7 @@ A handle reads a run as it was when it was made, or as far as it went through th
 
 from __future__ import annotations
 
-import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -27,13 +27,13 @@ from nas.runs import Listener, SearchRun, StudyRun, as_search, as_study
 from nas.runs import Run as AnyRun
 from nas.runs.events import Event
 from nas.runs.folders import read_run
-from nas.runs.listeners import as_guests
+from nas.runs.listeners import Guest
 
 if TYPE_CHECKING:
     import pandas
 
 
-class Run:
+class Run(ABC):
     """What searches and studies have in common: see ``Search`` and ``Study``."""
 
     record: SearchRun | StudyRun  # what the log says, as ``nas.runs`` has it
@@ -126,8 +126,9 @@ class Run:
                 carried_out(api.reopen(record, asked), callbacks, progress=progress)
         return self
 
+    @abstractmethod
     def _take(self, record: SearchRun | StudyRun) -> None:
-        raise NotImplementedError
+        """Stand for ``record`` from now on. RunError if it is of the other kind."""
 
     def __repr__(self) -> str:
         kind, record = type(self).__name__, self.record
@@ -252,12 +253,8 @@ def listeners_of(callbacks: Callback | Sequence[Callback]) -> list[Listener]:
     several = [callbacks] if callable(callbacks) else list(callbacks)
     if not all(map(callable, several)):
         raise UsageError("--callbacks takes functions: def tell(event, run): ...")
-    return as_guests(map(_listener, several))
+    return [Guest(getattr(one, "__name__", type(one).__name__), _listener(one), author=one) for one in several]
 
 
 def _listener(callback: Callback) -> Listener:
-    @functools.wraps(callback)
-    def listener(event: Event, record: AnyRun) -> None:
-        callback(event, handle_of(record))
-
-    return listener
+    return lambda event, record: callback(event, handle_of(record))

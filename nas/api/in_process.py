@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nas.api import OpenRun
+from nas.api import OpenRun, begun
 from nas.config import SearchConfig, raise_all
-from nas.engine.plan import plan_search, start
+from nas.engine.plan import plan_search
 from nas.executors import InlineExecutor, WorkerSlot
 from nas.report.live import Display, Silent
 from nas.runs import SearchRun, as_search
-from nas.runs.fold import fold
-from nas.runs.folders import name_faults, under_free_name
+from nas.runs.folders import name_faults
 from nas.runs.hints import RUNS
 
 
@@ -34,8 +33,7 @@ def search_here(
     """
     raise_all(name_faults(name, runs))
     plan = plan_search(config.model_copy(update={"workers": 1, "floor": False}))
-    log = under_free_name(lambda folder: start(plan, folder), plan.space.name, config.data.source, name=name, runs=runs)
-    return carry_out_here(OpenRun(log, fold(log.folder, log.entries()), plan.slots), display, curves=curves)
+    return carry_out_here(begun(plan, name=name, runs=runs), display, curves=curves)
 
 
 def carry_out_here(opened: OpenRun, display: Display | None = None, *, curves: bool = True) -> SearchRun:

@@ -9,17 +9,19 @@ import json
 import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+
+from pydantic import BaseModel
 
 from nas import __version__
-from nas.api.settings import search_config, with_commas
+from nas.api.keywords import as_flags
+from nas.api.settings import Flags, search_config
 from nas.cli.declared import ORDER_OF_SEARCH
 from nas.cli.flags import in_order
-from nas.config import Recipe, SearchConfig
+from nas.config import Recipe, SearchConfig, raise_all
 from nas.config.auto_recipe import AUTO, default_epochs, images_per_epoch
 from nas.config.recipe import RECIPES
 from nas.config.run import RunConfig
-from nas.config.settings import Given, default_of, settings_of, value_of, written
+from nas.config.settings import default_of, settings_of, value_of, written
 from nas.errors import RunError
 from nas.runs import SearchRun
 from nas.runs.hints import typed
@@ -112,7 +114,7 @@ def _recipe_settings(recipe: Recipe, *, lengthened: bool) -> dict[str, Value]:
 def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> None:
     """RunError if the settings, typed as flags, were not those of the run."""
     run.use_plugins()
-    again, told = search_config(as_flags(settings, SEARCH)), run.config
+    again, told = search_config(as_typed(settings, SearchConfig)), run.config
     changes: dict[str, object] = {"lengthen": False, "plugins": ()}
     if lengthened:
         epochs = Recipe.model_fields["epochs"].default
@@ -128,15 +130,11 @@ def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> N
         )
 
 
-def as_flags(settings: Mapping[str, Value], declared: Mapping[str, Given]) -> dict[str, Any]:
-    """Settings of a file as they would be typed; None for those that it does not have."""
-    flags: dict[str, Any] = {**dict.fromkeys(declared), **settings}
-    for name, value in settings.items():
-        is_repeatable = name in declared and declared[name].setting.is_repeatable
-        if isinstance(value, tuple) and not is_repeatable:
-            flags[name] = with_commas(value)
-        elif not isinstance(value, bool | tuple):
-            flags[name] = str(value)
+def as_typed(settings: Mapping[str, Value], kind: type[BaseModel]) -> Flags:
+    """Settings of a file as they would be typed for a ``kind`` of request. UsageError if there is no such setting."""
+    faults: list[str] = []
+    flags = as_flags({name: value for name, value in settings.items() if name != "plugin"}, kind, faults)
+    raise_all(faults)
     return flags
 
 

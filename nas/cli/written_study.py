@@ -12,7 +12,7 @@ from nas import __version__
 from nas.api.settings import study_request
 from nas.cli.declared import ORDER_OF_STUDY
 from nas.cli.flags import in_order
-from nas.cli.written_settings import Value, as_file, as_flags, differing, plugins_of, remark_on_repeating
+from nas.cli.written_settings import Value, as_file, as_typed, differing, plugins_of, remark_on_repeating
 from nas.config import StudyConfig, StudyRequest
 from nas.config.run import MemberConfig
 from nas.config.settings import default_of, settings_of, value_of, written
@@ -85,7 +85,7 @@ def _network(member: MemberConfig, study: Study) -> dict[str, Value]:
 def _check(run: StudyRun, settings: dict[str, Value]) -> None:
     """RunError if the settings, typed as flags, would not plan the run."""
     run.use_plugins()
-    plan = plan_study(study_request(as_flags(settings, STUDY)), runs=run.folder.parent)
+    plan = plan_study(study_request(as_typed(settings, StudyRequest)), runs=run.folder.parent)
     own = [member for member in run.config.members if member.chosen != "found"]
     other = differing(_by_member(run.config, own), _by_member(plan.config, list(plan.config.members)))
     if other:

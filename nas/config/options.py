@@ -119,11 +119,6 @@ def declare(kind: str, name: str, function: Function, given: int) -> None:
     _DECLARED[kind, name] = function, given
 
 
-def declared(kind: str) -> list[str]:
-    """The names of that kind that were declared."""
-    return [name for of, name in _DECLARED if of == kind]
-
-
 def settled(kind: str, text: str) -> str:
     """``text`` in its one form; as it is where it cannot be used, or its name is not declared."""
     function, given = _DECLARED.get((kind, base_name(text)), (None, 0))

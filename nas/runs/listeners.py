@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nas.errors import told
@@ -67,8 +67,3 @@ class Guest:
 def registered_listeners() -> list[Listener]:
     """All that were registered, as guests of a run."""
     return [Guest(name, listener) for name, listener in LISTENERS.items()]
-
-
-def as_guests(listeners: Iterable[Listener]) -> list[Listener]:
-    """Functions that somebody gave, called by their own names."""
-    return [Guest(getattr(one, "__name__", type(one).__name__), one) for one in listeners]

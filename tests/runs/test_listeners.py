@@ -13,7 +13,7 @@ from nas.errors import RunError
 from nas.executors import WorkerSlot
 from nas.runs import Listener, Run, SearchRun
 from nas.runs.events import Event, Noted, SupernetProgress, TrialEnded, TrialSubmitted
-from nas.runs.listeners import Guest, as_guests, register_listener, registered_listeners
+from nas.runs.listeners import Guest, register_listener, registered_listeners
 
 SEARCH = {"space": "vgg", "trials": 5, "confirm": 1}
 
@@ -55,7 +55,7 @@ def test_what_is_told_and_not_recorded_may_fail_too(tmp_path: Path) -> None:
             raise LookupError
 
     with begin(tmp_path / "run", **SEARCH) as log:
-        journal = Journal(recorded(log), log, as_guests([deaf]))
+        journal = Journal(recorded(log), log, [Guest("deaf", deaf)])
         for step in (1, 2):
             journal.tell(SupernetProgress(1, step, 9, 0.5))
         (note,) = journal.run.notes
@@ -74,7 +74,7 @@ def test_our_own_listeners_and_the_user_stop_a_search_as_before(tmp_path: Path) 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        searched(tmp_path / "b", *as_guests([stop]))
+        searched(tmp_path / "b", Guest("stop", stop))
 
 
 def test_a_name_is_registered_once() -> None:
