@@ -18,6 +18,7 @@ from nas.plugins import installed, loading, trust
 from nas.plugins.loading import added_names, load_plugin
 from nas.plugins.record import Plugin
 from nas.plugins.recorded import obey, settled
+from nas.testing import check_plugin
 from search_spaces import get_space, space_names
 
 
@@ -209,3 +210,20 @@ def test_installed_plugins_are_found_and_a_broken_one_is_named(tmp_path: Path, m
     assert loading.with_loaded() == (), "a run need not name it"
     assert [one.plugin.source for one in loading.carried()] == ["good_of_a_test"], "workers load it"
     assert load_plugin("good_of_a_test").plugin in loading.with_loaded()
+
+
+def test_the_contract_tests_run_over_what_a_file_registers(tmp_path: Path) -> None:
+    lines: list[str] = []
+    check_plugin(EXAMPLES / "mse_loss.py", lines.append)
+    check_plugin(EXAMPLES / "objective.py", lines.append)
+    assert lines == ["loss 'mse': keeps its promises", "objective 'top_k': keeps its promises"]
+
+    (tmp_path / "broken.py").write_text(
+        "from nas.plugins import register_loss\n"
+        "@register_loss('half')\n"
+        "def half(recipe, counts):\n"
+        "    return lambda logits, labels: logits.mean()\n"  # one number, not one for each image
+    )
+    with pytest.raises(AssertionError, match="loss 'half'"):
+        check_plugin(tmp_path / "broken.py", lines.append)
+    assert lines[-1].startswith("loss 'half': BROKEN: ")
