@@ -16,7 +16,7 @@ from nas.training.losses import LOSSES
 from nas.training.mixing import MIXINGS
 from nas.training.regularizers import REGULARIZERS
 from nas.training.sampling import SAMPLERS
-from search_spaces.registry import additions, take_back
+from search_spaces import registry
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 REGISTRIES = (OBJECTIVES, LISTENERS, LOSSES, REGULARIZERS, MIXINGS, SAMPLERS, OVERSAMPLERS, STRATEGIES)
@@ -25,15 +25,15 @@ REGISTRIES = (OBJECTIVES, LISTENERS, LOSSES, REGULARIZERS, MIXINGS, SAMPLERS, OV
 @contextmanager
 def registering(*examples: str) -> Iterator[None]:
     """Whatever is registered in the block, and by these files of ``docs/examples``, is gone after it."""
-    tables = [options._DECLARED, *(registry._entries for registry in REGISTRIES)]
+    tables = [options._DECLARED, *(each._entries for each in REGISTRIES)]
     before = [dict(table) for table in tables]  # type: ignore[call-overload]
-    known = additions()
+    known = list(registry._ADDED)
     try:
         for example in examples:
             runpy.run_path(str(EXAMPLES / example))
         yield
     finally:
-        take_back([one for one in additions() if one not in known])
+        registry._ADDED[:] = known
         for table, entries in zip(tables, before, strict=True):
             table.clear()
             table.update(entries)
