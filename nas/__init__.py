@@ -13,7 +13,7 @@ STARTED = time.perf_counter()  # the program: nothing of it is imported before
 from nas.lazy import lazy  # noqa: E402
 
 if TYPE_CHECKING:
-    from nas.api.calls import baseline, load_run, search
+    from nas.api.calls import baseline, load_run, search, train
     from nas.api.estimator import NASClassifier
     from nas.api.handles import Search, Study
     from nas.api.searcher import Searcher
@@ -36,6 +36,7 @@ __all__ = [
     "load_run",
     "search",
     "space",
+    "train",
 ]
 
 __getattr__ = lazy(
@@ -45,7 +46,7 @@ __getattr__ = lazy(
         "nas.api.estimator": ["NASClassifier"],
         "nas.api.searcher": ["Searcher"],
         "nas.api.spaces": ["space"],
-        "nas.api.calls": ["baseline", "load_run", "search"],
+        "nas.api.calls": ["baseline", "load_run", "search", "train"],
         "nas.api.trials": ["Member", "Trial"],
         "nas.export.predict": ["load_model"],
         "nas.plugins.loading": ["load_plugin"],

@@ -18,12 +18,14 @@ from nas import STARTED
 from nas.config import SearchConfig, StudyRequest, checked, raise_all
 from nas.config.objectives import find_objective
 from nas.config.run import Changes, RunConfig, StudySearch, search_of, too_many_trials
+from nas.config.training_request import TrainingRequest
 from nas.engine.duration import timed
 from nas.engine.placement import placed, slots_of
 from nas.engine.plan import Plan, check_data, facts_of, plan_search, start
 from nas.engine.runner import local_executor
 from nas.engine.study_duration import timed_study
-from nas.engine.study_plan import plan_study
+from nas.engine.study_plan import StudyPlan, plan_study
+from nas.engine.training_plan import plan_training
 from nas.errors import RunError, attempt
 from nas.executors import WorkerSlot, check_may_start, plan_slots, start_server
 from nas.plugins.recorded import settled
@@ -39,6 +41,7 @@ from nas.runs.folders import (
     not_begun,
     read_run,
     start_study,
+    training_name,
     under_free_name,
     versions,
 )
@@ -113,12 +116,7 @@ def new_baseline(
     """As ``new_search``, for a study of fixed networks; without ``name`` it is called STUDY-DATA-N."""
     raise_all(name_faults(name, runs))
     check_may_start()
-    plan = timed_study(plan_study(request, runs=runs, progress=progress))
-    config, facts = plan.config, plan.facts
-    log = under_free_name(
-        lambda folder: start_study(folder, config, facts), config.study, config.data.source, name=name, runs=runs
-    )
-    return OpenRun(log, fold(log.folder, log.entries()), plan.slots)
+    return _begun_study(timed_study(plan_study(request, runs=runs, progress=progress)), name=name, runs=runs)
 
 
 def preview_baseline(
@@ -128,6 +126,49 @@ def preview_baseline(
     raise_all(name_faults(name, runs))
     check_may_start()
     plan = timed_study(plan_study(request, runs=runs, fetch=False, progress=progress))
+    return _previewed(plan, name=name, runs=runs)
+
+
+def new_training(
+    request: TrainingRequest, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
+) -> OpenRun:
+    """As ``new_search``, for the long training of one network; without ``name`` it is called train-DATA-N."""
+    raise_all(name_faults(name, runs))
+    check_may_start()
+    return _begun_study(timed_study(plan_training(request, runs=runs, progress=progress)), name=name, runs=runs)
+
+
+def preview_training(
+    request: TrainingRequest, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
+) -> Preview:
+    """As ``preview_search``, of ``new_training``."""
+    raise_all(name_faults(name, runs))
+    check_may_start()
+    return _previewed(timed_study(plan_training(request, runs=runs, progress=progress)), name=name, runs=runs)
+
+
+def training_of_winner(search: SearchRun, *, progress: Progress | None = None) -> OpenRun | None:
+    """The long training that a search asked for, begun or to be gone on with; None if it asked for none, or that is
+    done, or the search has no winner."""
+    name, runs = training_name(search.name), search.folder.parent
+    if not (search.config.train and search.winner):
+        return None
+    if (runs / name).exists() and not is_unborn(runs / name):
+        known = read_run(runs / name)
+        return None if known.is_done else reopen(known, progress=progress)
+    shared = search.config.model_dump(include={*OF_THE_MACHINE, "objective", "seed", "profile"})
+    return new_training(TrainingRequest(arch=str(search.folder), **shared), name=name, runs=runs, progress=progress)
+
+
+def _begun_study(plan: StudyPlan, *, name: str | None, runs: Path) -> OpenRun:
+    config, facts = plan.config, plan.facts
+    log = under_free_name(
+        lambda folder: start_study(folder, config, facts), config.study, config.data.source, name=name, runs=runs
+    )
+    return OpenRun(log, fold(log.folder, log.entries()), plan.slots)
+
+
+def _previewed(plan: StudyPlan, *, name: str | None, runs: Path) -> Preview:
     folder = free_folder(plan.config.study, plan.config.data.source, name=name, runs=runs)
     return Preview(not_begun(folder, StudyStarted(plan.config, plan.facts, versions())), plan.slots)
 

@@ -13,9 +13,10 @@ from nas import api
 from nas.api.handles import Callback, Search, Study, carried_out, handle_of, listeners_of
 from nas.api.in_memory import Data
 from nas.api.keywords import Setting, as_flags
-from nas.api.settings import Flags, settled_search, settled_study
+from nas.api.settings import Flags, settled_search, settled_study, settled_training
 from nas.api.wording import in_python
 from nas.config import SearchConfig, StudyRequest
+from nas.config.training_request import TrainingRequest
 from nas.errors import UsageError, attempt
 from nas.plugins.loading import load_plugin
 from nas.runs import as_search, as_study
@@ -63,7 +64,10 @@ def search(
         flags = _flags(given, SearchConfig, callbacks, faults)
         config = settled_search(flags, faults)
         opened = api.new_search(config, name=run, runs=Path(runs))
-        return Search(as_search(carried_out(opened, callbacks, progress=progress)))
+        found = as_search(carried_out(opened, callbacks, progress=progress))
+        if (training := api.training_of_winner(found)) is not None:
+            carried_out(training, callbacks, progress=progress)
+        return Search(found)
 
 
 def baseline(
@@ -93,6 +97,36 @@ def baseline(
         flags = _flags(given, StudyRequest, callbacks, faults)
         request = settled_study(flags, faults)
         opened = api.new_baseline(request, name=run, runs=Path(runs))
+        return Study(as_study(carried_out(opened, callbacks, progress=progress)))
+
+
+def train(
+    arch: str | Path | None = None,
+    *,
+    data: Data | None = None,
+    run: str | None = None,
+    runs: str | Path = RUNS,
+    callbacks: Callback | Sequence[Callback] = (),
+    progress: bool = False,
+    **settings: Setting,
+) -> Study:
+    """Train one network for long: RUN for its winner, RUN:TRIAL, or a JSON file as ``nasctl show --json`` writes it;
+    without, ``space=`` or ``network=`` names it.
+
+    The settings are the flags of ``nasctl train``: preset, epochs, seeds, teacher... ``data`` is that of the run unless
+    told. All else is as in ``search``. The run has one member, "trained", and "teacher" beside it if that is trained
+    for it.
+
+    >>> run = nas.train("vgg-digits-1", epochs=1, seeds=1, workers=1)
+    >>> run.state, run.member("trained").model().training
+    ('done', False)
+    """
+    given: dict[str, Any] = {"arch": arch, "data": data, "run": run, "runs": runs, **settings}
+    with in_python(given):
+        faults: list[str] = []
+        flags = _flags(given, TrainingRequest, callbacks, faults)
+        request = settled_training(flags, faults)
+        opened = api.new_training(request, name=run, runs=Path(runs))
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
 
 

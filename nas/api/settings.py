@@ -22,6 +22,7 @@ from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, too_many_trials
 from nas.config.settings import converted, flags_of, read_settings, settings_of
+from nas.config.training_request import TrainingRequest
 from nas.data.cache import cache_root
 from nas.data.sources.find import find_source
 from nas.data.sources.registry import is_name
@@ -29,7 +30,7 @@ from nas.engine.plan import check_data
 from nas.errors import UsageError, attempt
 from nas.executors import plan_slots
 from nas.runs import SearchRun, StudyRun
-from nas.runs.folders import name_faults
+from nas.runs.folders import name_faults, training_name
 from nas.strategies import get_strategy
 from search_spaces import get_space
 from search_spaces.restriction import read_restriction
@@ -84,7 +85,8 @@ def settled_search(flags: Flags, told: Iterable[str] = ()) -> SearchConfig:
     also a budget that is missing, a name that is taken, and, where something is wrong anyway, data and device."""
     faults = list(told)
     config = attempt(lambda: search_config(flags), faults)
-    faults += [*budget_faults(flags), *name_faults(flags["run"], Path(flags["runs"]))]
+    names = [flags["run"], *([training_name(flags["run"])] if flags["run"] and flags.get("train") else [])]
+    faults += [*budget_faults(flags), *(fault for name in names for fault in name_faults(name, Path(flags["runs"])))]
     if faults:
         raise_all(faults + other_faults(flags, config))
     assert config is not None
@@ -95,6 +97,16 @@ def settled_study(flags: Flags, told: Iterable[str] = ()) -> StudyRequest:
     """``study_request`` of a study that is to begin. UsageError with every fault, those ``told`` before among them."""
     faults = [*told, *name_faults(flags["run"], Path(flags["runs"]))]
     request = attempt(lambda: study_request(flags), faults)
+    raise_all(faults)
+    assert request is not None
+    return request
+
+
+def settled_training(flags: Flags, told: Iterable[str] = ()) -> TrainingRequest:
+    """``training_request`` of a training that is to begin. UsageError with every fault, those ``told`` before among
+    them."""
+    faults = [*told, *name_faults(flags["run"], Path(flags["runs"]))]
+    request = attempt(lambda: training_request(flags), faults)
     raise_all(faults)
     assert request is not None
     return request
@@ -134,6 +146,19 @@ def study_request(flags: Flags) -> StudyRequest:
     request = checked(StudyRequest, values, faults)
     if request is None and study:
         attempt(lambda: get_study(study), faults)
+    raise_all(faults)
+    assert request is not None
+    return request
+
+
+def training_request(flags: Flags) -> TrainingRequest:
+    """What is asked for with ``nasctl train``. UsageError with every fault found in the flags."""
+    faults: list[str] = []
+    values = read_settings(TrainingRequest, flags, faults)
+    values |= {"data": data_config(flags, faults), "objective": _objective(flags, faults)}
+    recipe = _recipe(flags, faults)
+    told = {name: value for name, value in values.items() if value is not None}
+    request = checked(TrainingRequest, told | {"recipe": recipe or {}}, faults)
     raise_all(faults)
     assert request is not None
     return request

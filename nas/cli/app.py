@@ -12,6 +12,7 @@ import typer
 from nas.cli import declared
 from nas.cli.baseline_app import baseline
 from nas.cli.baseline_app import compare as compare_with_baselines
+from nas.cli.completion import runs as runs_by_name
 from nas.cli.completion import spaces
 from nas.cli.flags import (
     ConfigFile,
@@ -27,6 +28,7 @@ from nas.cli.flags import (
     RunName,
     Runs,
     Text,
+    TrustPlugin,
     all_flags,
     option,
     plugin_options,
@@ -79,6 +81,34 @@ def search(
     from nas.cli.commands.search import search_command
 
     search_command({**flags, **file.values}, file)
+
+
+@with_settings(app, declared.of_a_training, declared.ORDER_OF_TRAINING)
+def train(
+    context: typer.Context,
+    name: Annotated[
+        Text,
+        typer.Argument(
+            metavar="[RUN]",
+            help="The network: RUN for its winner, RUN:TRIAL or STUDY:MEMBER.",
+            autocompletion=runs_by_name,
+        ),
+    ] = None,
+    run: Annotated[Text, option("Name of the new run. [default: train-DATA-N]", "NAME", "--run", "-r")] = None,
+    plugin: PluginFiles = None,
+    trust_plugin: TrustPlugin = False,
+    config: ConfigFile = None,
+    runs: Runs = "runs",
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    **settings: Any,
+) -> None:
+    """Train the network that a search found for long, to hand it on; 'nasctl export' then takes the new run."""
+    flags, file = all_flags(locals()), settings_file(context, config)
+    from nas.cli.commands.train import train_command
+
+    train_command({**flags, **file.values}, file)
 
 
 @with_settings(app, declared.of_changes, declared.ORDER_OF_RESUME)

@@ -12,7 +12,7 @@ _TRAINING = "recipe epochs batch_size learning_rate optimizer schedule weight_de
 _MACHINE = "workers trials_per_gpu device threads"
 ORDER_OF_SEARCH = (
     f"space fix choices budget.* {_DATA} strategy trials supernet_epochs penalty alpha_learning_rate candidates "
-    "supernet.* time_limit trial_timeout objective confirm confirm_epochs prune no_floor "
+    "supernet.* time_limit trial_timeout objective confirm confirm_epochs train prune no_floor "
     f"{_TRAINING} {_MACHINE} precision seed keep * run config profile runs dry_run quiet json"
 )
 ORDER_OF_RESUME = f"name run trials time_limit trial_timeout {_MACHINE} * profile runs quiet json"
@@ -23,6 +23,11 @@ ORDER_OF_STUDY = (
     f"study members network arch weights from_scratch input_size {_DATA} imbalance hold_out as_published seeds keep "
     f"epochs batch_size search_images search_trials objective seed {_MACHINE} time_limit trial_timeout * "
     "run config profile runs dry_run quiet json"
+)
+ORDER_OF_TRAINING = (
+    f"name preset seeds teacher teacher_weight temperature hold_out arch space network {_DATA} {_TRAINING} "
+    f"objective seed keep {_MACHINE} time_limit trial_timeout * run plugin trust_plugin config profile runs dry_run "
+    "quiet json"
 )
 _OF_A_SPACE = {"fix", "choices", "recipe", "epochs", "batch_size", *_MACHINE.split()}
 
@@ -50,6 +55,14 @@ def of_a_study() -> dict[str, Given]:
     from nas.config.settings import settings_of
 
     return settings_of(StudyRequest)
+
+
+def of_a_training() -> dict[str, Given]:
+    """For ``nasctl train``."""
+    from nas.config.settings import settings_of
+    from nas.config.training_request import TrainingRequest
+
+    return settings_of(TrainingRequest)
 
 
 def of_changes() -> dict[str, Given]:

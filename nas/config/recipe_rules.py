@@ -133,6 +133,23 @@ def _corrected_twice(recipe: Recipe) -> list[str]:
     return faults
 
 
+def learns_evenly(recipe: Recipe) -> bool:
+    """Whether the logits that a recipe trains count all classes alike, whatever their frequency; what is taken from
+    them afterwards does not matter."""
+    return (
+        recipe.loss in CORRECTING
+        or recipe.prior_tau > 0
+        or recipe.deferred_reweighting is not None
+        or recipe.oversampling != "none"
+        or recipe.sampler == "class-balanced"
+    )
+
+
+def answers_evenly(recipe: Recipe) -> bool:
+    """Whether the finished network counts all classes alike."""
+    return learns_evenly(recipe) or recipe.post_hoc_tau > 0
+
+
 def described_name(recipe: Recipe) -> str:
     """A name that says what a recipe does, after settings of it were changed; that of a named recipe if there is one.
 

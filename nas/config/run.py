@@ -12,6 +12,7 @@ from nas.config.data import DataConfig
 from nas.config.objectives import DEFAULT
 from nas.config.recipe import Recipe, named_recipe
 from nas.config.settings import Setting, duration
+from nas.config.teaching import Teaching
 from nas.plugins.record import Plugin
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -104,6 +105,7 @@ class MemberConfig(BaseModel):
     sample: dict[str, int | str] = {}
     chosen: Literal["found", "random"] | None = None  # how the sample came about; None: it was given
     beside: str | None = None  # the member with a fixed network that it is compared with
+    teaching: Teaching | None = None  # what it learns from, beside labels
     published: float | None = None  # test accuracy in per cent, on the same data at the same imbalance
     reported: dict[str, float] = {}  # the origin study's figures on its own data, shares of 1 by name
 
@@ -139,6 +141,11 @@ class StudyConfig(RunConfig):
         """Whether the images of the member called ``name`` are oversampled before they are split: its figures on select
         and rank are then not honest, for it was trained on images made from theirs."""
         return self.as_published and self.member(name).recipe.oversampling != "none"
+
+    @property
+    def teachers(self) -> set[str]:
+        """Members that others learn from: they are trained first."""
+        return {member.teaching.member for member in self.members if member.teaching and member.teaching.member}
 
     def member(self, name: str) -> MemberConfig:
         """The member called ``name``."""
@@ -208,6 +215,9 @@ class SearchConfig(RunConfig):
         bool,
         Setting("Do not set the winner beside classical methods (SVM and others).", flag="no_floor", means=False),
     ] = True
+    train: Annotated[
+        bool, Setting("Then train the winner for long, as 'nasctl train RUN' does: the run RUN-train.")
+    ] = False
     prune: Annotated[  # what is not said otherwise: the command line prunes
         bool, Setting("Stop trials early that others clearly beat. [default: --prune]", off="no_prune")
     ] = False

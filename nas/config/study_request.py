@@ -28,10 +28,45 @@ def _names(text: str) -> list[str]:
     return [name for part in text.split(",") if (name := part.strip())]
 
 
-class StudyRequest(BaseModel):
-    """A baseline run as it is asked for: what is left out (None, or not set in ``data``) is the study's."""
+class TrainingsRequest(BaseModel):
+    """What is asked for of trainings that are planned beforehand, of a study's and of ``nasctl train``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    data: DataConfig = DataConfig()
+    keep: Annotated[  # None: all
+        int | None,
+        Setting(
+            "Seeds of each member whose weights stay on the disk: all, best, none, or N. [default: all]",
+            "N",
+            read=kept_trainings,
+        ),
+    ] = Field(default=None, ge=0)
+    objective: Annotated[  # of ``nas.config.objectives``, with options
+        str, Setting("What keeps the best epoch. [default: balanced_accuracy]", "NAME")
+    ] = DEFAULT
+    seed: Annotated[int, Setting("That the others are derived from. [default: 0]", "N")] = Field(
+        default=0, ge=0, lt=2**32
+    )
+    workers: Annotated[int | None, Setting("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = Field(
+        default=None, ge=1
+    )
+    trials_per_gpu: Annotated[int | None, Setting("Trainings at once on each GPU. [default: 4]", "N")] = Field(
+        default=None, ge=1
+    )
+    device: Device = None
+    threads: Threads = Field(default=None, ge=1)
+    time_limit: Annotated[float | None, duration("Start no new training after this time: 90s, 30m, 2h.")] = Field(
+        default=None, gt=0
+    )
+    trial_timeout: Annotated[float | None, duration("Stop a single training after this time; it fails.")] = Field(
+        default=None, gt=0
+    )
+    profile: Annotated[bool, PROFILE] = False
+
+
+class StudyRequest(TrainingsRequest):
+    """A baseline run as it is asked for: what is left out (None, or not set in ``data``) is the study's."""
 
     study: str
     members: Annotated[  # all if empty
@@ -76,14 +111,6 @@ class StudyRequest(BaseModel):
         ),
     ] = False
     seeds: Annotated[int | None, Setting("Trainings of each member. [default: 3]", "N")] = Field(default=None, ge=1)
-    keep: Annotated[  # None: all
-        int | None,
-        Setting(
-            "Seeds of each member whose weights stay on the disk: all, best, none, or N. [default: all]",
-            "N",
-            read=kept_trainings,
-        ),
-    ] = Field(default=None, ge=0)
     epochs: Annotated[int | None, Setting("Epochs of every member. [default: the recipe's]", "N")] = Field(
         default=None, ge=1
     )
@@ -97,24 +124,3 @@ class StudyRequest(BaseModel):
     search_trials: Annotated[int | None, Setting("Trials of each search that a study makes. [default: 12]", "N")] = (
         Field(default=None, ge=1)
     )
-    objective: Annotated[  # of ``nas.config.objectives``, with options
-        str, Setting("What keeps the best epoch. [default: balanced_accuracy]", "NAME")
-    ] = DEFAULT
-    seed: Annotated[int, Setting("That the others are derived from. [default: 0]", "N")] = Field(
-        default=0, ge=0, lt=2**32
-    )
-    workers: Annotated[int | None, Setting("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = Field(
-        default=None, ge=1
-    )
-    trials_per_gpu: Annotated[int | None, Setting("Trainings at once on each GPU. [default: 4]", "N")] = Field(
-        default=None, ge=1
-    )
-    device: Device = None
-    threads: Threads = Field(default=None, ge=1)
-    time_limit: Annotated[float | None, duration("Start no new training after this time: 90s, 30m, 2h.")] = Field(
-        default=None, gt=0
-    )
-    trial_timeout: Annotated[float | None, duration("Stop a single training after this time; it fails.")] = Field(
-        default=None, gt=0
-    )
-    profile: Annotated[bool, PROFILE] = False

@@ -34,6 +34,12 @@ class Views:
         )
 
 
+def changes_images(recipe: Recipe, shape: tuple[int, int, int]) -> bool:
+    """Whether training sees an image differently from one epoch to the next."""
+    views = Views.of(recipe, shape)
+    return bool(views.down or views.across or views.mirrored or views.hole) or recipe.mixing != "none"
+
+
 def views_in_words(recipe: Recipe, shape: tuple[int, int, int], why: str = "") -> str:
     """Everything that changes images on their way into training; ``why`` they are mirrored or not, if that was chosen
     from the data."""

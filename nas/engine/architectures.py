@@ -26,6 +26,7 @@ class Architecture:
     recipe: Recipe | None = None
     mirrored_by_data: bool = False  # the data of the run decided whether images are mirrored
     plugins: tuple[Plugin, ...] = ()
+    study: str = ""  # that it was trained in
 
 
 class _Content(BaseModel):
@@ -74,7 +75,8 @@ def _member(text: str, run: StudyRun, part: str | None) -> Architecture:
 
 def _of_run(run: SearchRun | StudyRun, space: str, sample: Sample, recipe: Recipe) -> Architecture:
     config = run.config
-    return Architecture(space, sample, config.data, recipe, bool(run.facts.mirroring), config.plugins)
+    study = run.config.study if isinstance(run, StudyRun) else ""
+    return Architecture(space, sample, config.data, recipe, bool(run.facts.mirroring), config.plugins, study)
 
 
 def _read(text: str, content: str | bytes) -> Architecture:

@@ -149,10 +149,11 @@ def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), 
     """
     config, facts = run.config, run.facts
     if isinstance(run, SearchRun):
-        space, network, oversampled_first = run.config.space, None, False
+        space, network, oversampled_first, teaching = run.config.space, None, False, None
     else:
         study = as_study(run).config
         member, oversampled_first = study.member(trial.of), study.oversamples_first(trial.of)
+        teaching = as_study(run).teaching(trial.id)
         space = member.space or ""
         network = FixedNetwork(member.network, member.settings) if member.network else None
     return TrialSpec(
@@ -174,6 +175,7 @@ def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), 
         split_after_oversampling=oversampled_first,
         profile=config.profile,
         threshold=threshold,
+        teaching=teaching,
         execution=execution_of(config.precision, run.facts.placement if isinstance(run, SearchRun) else None),
     )
 

@@ -51,7 +51,8 @@ def run_study(
         with open_executor(slots) as executor:
             watch.switch("rest")
             runner = TrialRunner(journal, executor)
-            runner.train(list(_missing(run)))
+            runner.train([event for event in _missing(run) if run.teacher_of(event.id) is None])
+            runner.train([event for event in _missing(run) if _has_teacher(run, event.id)])
         _end(journal, out_of_time=runner.is_out_of_time())
     return run
 
@@ -96,6 +97,12 @@ def _missing(run: StudyRun) -> Iterator[TrialSubmitted]:
                     cost=facts.cost,
                     seed=derived_seed(run.config.seed, f"seed {number}"),
                 )
+
+
+def _has_teacher(run: StudyRun, trial_id: str) -> bool:
+    """Whether a training learns from another one of the study, which has finished."""
+    teacher = run.trials.get(run.teacher_of(trial_id) or "")
+    return teacher is not None and teacher.status == "finished"
 
 
 def _end(journal: Journal[StudyRun], *, out_of_time: bool) -> None:

@@ -108,8 +108,18 @@ def _in_short_steps(recipe: Recipe, macs: int) -> Recipe:
 
 
 def _seconds(plan: StudyPlan, member: MemberConfig, speed: Speed) -> float:
-    counts = plan.facts.counts
-    return training_seconds(member.recipe, counts, *speed) + sum(counts["test"]) / speed[1]
+    counts, (trained, scored) = plan.facts.counts, speed
+    if teachers := _teachers_macs(plan, member):  # they answer to every image that is trained on
+        trained = 1 / (1 / trained + teachers / (scored * plan.facts.members[member.name].cost.macs))
+    return training_seconds(member.recipe, counts, trained, scored) + sum(counts["test"]) / scored
+
+
+def _teachers_macs(plan: StudyPlan, member: MemberConfig) -> int:
+    """Multiply-accumulates of all that answers beside a member in training."""
+    if member.teaching is None:
+        return 0
+    own = plan.facts.members[member.teaching.member].cost.macs if member.teaching.member else 0
+    return own + sum(teacher.macs for teacher in member.teaching.teachers)
 
 
 def _seconds_of_search(plan: StudyPlan, search: StudySearch, speeds: Mapping[Way, Speed]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,7 +111,13 @@ def plan_study(
         **request.model_dump(include=set(RUN_SETTINGS)) | {"objective": objective},
         **request.model_dump(include=set(SEARCH_SETTINGS), exclude_none=True),
     )
-    facts = StudyFacts(
+    return StudyPlan(config, facts_of(config, data, slots, why_mirrored), slots)
+
+
+def facts_of(config: StudyConfig, data: Dataset, slots: Sequence[WorkerSlot], why_mirrored: str) -> StudyFacts:
+    """What a run records of its data and its networks."""
+    task = Task(data.input_shape, len(data.classes))
+    return StudyFacts(
         input_shape=task.input_shape,
         classes=tuple(data.classes),
         counts=counts_by_split(data),
@@ -123,7 +129,6 @@ def plan_study(
         levels=data.levels,
         members={member.name: counted(member, task) for member in config.members},
     )
-    return StudyPlan(config, facts, slots)
 
 
 def _asked(request: StudyRequest, runs: Path, faults: list[str], *, fetch: bool) -> _Asked | None:
@@ -172,17 +177,24 @@ def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str
 
 def _data(request: StudyRequest, asked: _Asked | None, faults: list[str]) -> DataConfig | None:
     """What was asked for; else the data of the run that found the architecture, else those of the study."""
-    asked_for = request.data.model_dump(include=request.data.model_fields_set)
     hold_out = request.hold_out if request.hold_out is not None else asked is None or asked.study.hold_out
-    changes = {name for name, value in asked_for.items() if value != DataConfig.model_fields[name].default}
+    of_study = {"source": asked.study.data, "imbalance": asked.study.imbalance} if asked else {}
     found = asked.arch.data if asked and asked.arch else None
+    return asked_data(request.data, found, of_study, faults, hold_out=hold_out)
+
+
+def asked_data(
+    asked: DataConfig, found: DataConfig | None, otherwise: Mapping[str, object], faults: list[str], *, hold_out: bool
+) -> DataConfig | None:
+    """What was ``asked`` for; else the data of the run that ``found`` the architecture, else those ``otherwise``."""
+    asked_for = asked.model_dump(include=asked.model_fields_set)
+    changes = {name for name, value in asked_for.items() if value != DataConfig.model_fields[name].default}
     if found and not changes:
         return found.model_copy(update={"hold_out": hold_out})
-    of_study = {"source": asked.study.data, "imbalance": asked.study.imbalance} if asked else {}
     if found and not _OTHER_DATA & changes:
-        of_study = found.model_dump()
+        otherwise = found.model_dump()
         asked_for = {name: asked_for[name] for name in changes}
-    return checked(DataConfig, {**of_study, **asked_for, "hold_out": hold_out}, faults)
+    return checked(DataConfig, {**otherwise, **asked_for, "hold_out": hold_out}, faults)
 
 
 def _as_published_faults(request: StudyRequest, asked: _Asked | None, data: Dataset | None) -> list[str]:

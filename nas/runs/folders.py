@@ -22,6 +22,11 @@ PARTS = ("logs", "tensorboard", "weights")  # folders of every run
 SEARCHES = "searches"  # in the folder of a study: the runs of its searches
 
 
+def training_name(search: str) -> str:
+    """Of the run in which the winner of the search called ``search`` is trained for long, where it asked for that."""
+    return f"{search}-train"
+
+
 def start_search(folder: Path, config: SearchConfig, facts: SearchFacts) -> EventLog:
     """Create a search's folder and log. RunError if the run exists or its folder cannot be made."""
     return _begin(folder, SearchStarted(config, facts, versions()))

@@ -99,13 +99,15 @@ def best_trial(run: SearchRun) -> TrialRecord:
 
 
 def find_member(run: StudyRun, part: str | None) -> tuple[MemberConfig, TrialRecord | None]:
-    """The member that ``part`` names, and its one training if that was named; for None the only member.
+    """The member that ``part`` names, and its one training if that was named; for None the only member that others do
+    not learn from.
 
     UsageError names all members if one has to be chosen, RunError the nearest if there is none such.
     """
     names = [member.name for member in run.config.members]
-    if part is None and len(names) == 1:
-        return run.config.members[0], None
+    learners = [member for member in run.config.members if member.name not in run.config.teachers]
+    if part is None and len(learners) == 1:
+        return learners[0], None
     if part is None:
         raise UsageError(
             f"Run {run.name!r} trained {len(names)} members: say which, as {run.name}:{names[0]}. Members: "

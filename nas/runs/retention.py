@@ -31,4 +31,7 @@ def _kept_of_study(run: Run) -> set[str]:
     config = as_study(run).config
     if config.keep is None:
         return set(run.trials)
-    return {trial.id for member in config.members for trial in best_first(as_study(run), member.name)[: config.keep]}
+    kept = {trial.id for member in config.members for trial in best_first(as_study(run), member.name)[: config.keep]}
+    if config.teachers and not as_study(run).is_done:  # others are still to learn from them
+        kept |= {trial.id for trial in run.trials.values() if trial.of in config.teachers}
+    return kept

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from nas.config import Recipe, StudyConfig
+from nas.config.recipe_rules import answers_evenly
 from nas.config.run import StudySearch
+from nas.config.teaching import TeacherConfig, Teaching
 from nas.runs.events import ArchitectureFound, Event, MemberFacts, SettingsChanged, StudyEnded, StudyFacts
 from nas.runs.run import Run
 
@@ -37,6 +39,31 @@ class StudyRun(Run):
 
     def recipe(self, trial_id: str) -> Recipe:
         return self.config.member(self.trials[trial_id].of).recipe
+
+    def teacher_of(self, trial_id: str) -> str | None:
+        """The training of this run, with the same seed, that the one called ``trial_id`` learns from, if any."""
+        member, _, seed = trial_id.rpartition(".")
+        teaching = self.config.member(member).teaching
+        return f"{teaching.member}.{seed}" if teaching and teaching.member else None
+
+    def teaching(self, trial_id: str) -> Teaching | None:
+        """What a training learns from, the file of weights included."""
+        teaching, teacher = self.config.member(self.trials[trial_id].of).teaching, self.teacher_of(trial_id)
+        if teaching is None or teacher is None:
+            return teaching
+        assert teaching.member
+        member = self.config.member(teaching.member)
+        found = TeacherConfig(
+            name=teacher,
+            network=member.network,
+            settings=member.settings,
+            space=member.space,
+            sample=member.sample,
+            weights=str(self.weights(teacher)),
+            even=answers_evenly(member.recipe),
+            macs=self.facts.members[member.name].cost.macs,
+        )
+        return teaching.model_copy(update={"teachers": (found,)})
 
     def _take(self, event: Event) -> None:
         match event:

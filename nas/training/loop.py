@@ -26,6 +26,7 @@ from nas.training.precision import Execution, usual_execution
 from nas.training.sampling import epoch_plan
 from nas.training.schedules import learning_rates
 from nas.training.step import Learning, Phase, class_counts, make_step, notes_on
+from nas.training.teaching import Teachers
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 
 
@@ -57,11 +58,13 @@ def train(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     watch: Watch = OFF,
     threshold: Sequence[float] = (),
+    teachers: Teachers | None = None,
 ) -> Training:
     """Train ``model`` in place by ``recipe``; keep the epoch with the best ``objective`` on ``select_split``.
 
     ``synthetic`` is what an oversampler adds to ``train_split``; each epoch then sees a random
-    ``recipe.oversampled_share`` of both together, while the normalization comes from ``train_split`` alone.
+    ``recipe.oversampled_share`` of both together, while the normalization comes from ``train_split`` alone. What
+    ``teachers`` answer is learned beside the labels.
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
     learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar (see ``_on_select``). The
     training stops early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below
@@ -77,7 +80,9 @@ def train(
     execution = execution or usual_execution(device)
     execution.place(model, device)
     normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
-    learning = Learning.of(model, images, recipe, counts, normal, generator, execution=execution, watch=watch)
+    learning = Learning.of(
+        model, images, recipe, counts, normal, generator, execution=execution, watch=watch, teachers=teachers
+    )
     classifier, kept = Classifier.of(recipe, counts), Kept(objective)
     history: list[dict[str, float]] = []
     step, stopped_by = make_step(learning, sizes), None

@@ -19,6 +19,7 @@ from nas.training.mixing import mix
 from nas.training.precision import Execution, usual_execution
 from nas.training.regularizers import Regularizer, make_regularizer
 from nas.training.sampling import Sampler, make_sampler
+from nas.training.teaching import Lesson, Teachers
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 
 
@@ -45,6 +46,7 @@ class Learning:
     generator: torch.Generator
     execution: Execution
     watch: Watch
+    lesson: Lesson | None = None
 
     @classmethod
     def of(
@@ -58,12 +60,14 @@ class Learning:
         *,
         execution: Execution | None = None,
         watch: Watch = OFF,
+        teachers: Teachers | None = None,
     ) -> Learning:
         """For ``model``, which lies on the generator's device. UsageError if a name in the recipe is not known."""
+        execution = execution or usual_execution(generator.device)
+        lesson = Lesson(teachers, images, recipe, counts, normal, execution) if teachers else None
         return cls(
             model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
-            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator,
-            execution or usual_execution(generator.device), watch,
+            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator, execution, watch, lesson,
         )  # fmt: skip
 
 
@@ -99,7 +103,8 @@ def notes_on(step: Step) -> tuple[str, ...]:
 
 
 def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | Tensor) -> Tensor:
-    """Learn from the images at ``index_N``: the sum of their losses, without a penalty, as a tensor.
+    """Learn from the images at ``index_N``: the sum of their losses, without a penalty or what a teacher adds, as a
+    tensor.
 
     Waits for nothing on the device, and all that a step has of its own are ``index_N`` and ``rate``.
     """
@@ -113,8 +118,10 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     with torch.autocast(generator.device.type, torch.bfloat16, enabled=in_bfloat16):
         logits = learning.model(batch)
     total = loss = learning.loss_of(logits, targets, reweighted=phase.reweighted)
+    if learning.lesson is not None:
+        total = learning.lesson.added_to(loss, logits, batch, index_N)
     if learning.regularizer is not None and phase.penalty_weight:
-        total = loss + phase.penalty_weight * learning.regularizer.penalty()
+        total = total + phase.penalty_weight * learning.regularizer.penalty()
     learning.optimizer.zero_grad()
     total.backward()  # type: ignore[no-untyped-call]
     for group in learning.optimizer.param_groups:

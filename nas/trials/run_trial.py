@@ -11,13 +11,15 @@ import math
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from baselines import build_network
+from baselines import FixedNetwork, build_network
+from baselines.imagenet import sha256
 from nas.config.recipe import Figures
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, machine_fault, out_of_memory
@@ -26,6 +28,7 @@ from nas.stopwatch import OFF, Stopwatch, Watch
 from nas.training.evaluation import evaluate_split
 from nas.training.loop import train
 from nas.training.precision import usual_execution
+from nas.training.teaching import Teachers, TrainedNetwork
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 from nas.trials.datasets import (
     PublishedSplits,
@@ -119,6 +122,7 @@ def _train_and_score(
         on_epoch=record_epoch,
         watch=watch,
         threshold=spec.threshold,
+        teachers=_teachers(spec),
     )
     model.load_state_dict(training.best_state)
     normalization = Normalization(training.mean, training.std)
@@ -153,6 +157,24 @@ def build(spec: TrialSpec) -> nn.Module:
     if spec.network is not None:
         return build_network(spec.network, spec.input_shape, spec.num_classes)
     return get_space(spec.space).build(spec.sample, spec.input_shape, spec.num_classes)
+
+
+def _teachers(spec: TrialSpec) -> Teachers | None:
+    """The trained networks that a trial learns from. TrialError if one of them is not what it was when it was named,
+    RunError if its weights cannot be read."""
+    if spec.teaching is None:
+        return None
+    networks = []
+    for teacher in spec.teaching.teachers:
+        path = Path(teacher.weights)
+        if teacher.sha256 and path.is_file() and sha256(path) != teacher.sha256:
+            raise TrialError(f"the weights of the teacher {teacher.name}, {path}, are others than when it was named")
+        state, (mean, std) = load_weights(path)
+        network = FixedNetwork(teacher.network, teacher.settings) if teacher.network else None
+        model = build(replace(spec, space=teacher.space or "", sample=teacher.sample, network=network))
+        model.load_state_dict(state)
+        networks.append(TrainedNetwork(model, mean, std, teacher.even))
+    return Teachers(networks, spec.teaching.weight, spec.teaching.temperature)
 
 
 def _training_images(spec: TrialSpec, device: str) -> tuple[TensorSplit, TensorSplit | None, tuple[str, ...]]:
@@ -225,6 +247,7 @@ def _header(spec: TrialSpec, device: str, model: nn.Module) -> list[str]:
         f"input {spec.input_shape}, {spec.num_classes} classes",
         f"data {spec.data.model_dump_json()}",
         f"recipe {spec.recipe.model_dump_json()}",
+        *([f"teaching {spec.teaching.model_dump_json()}"] if spec.teaching else []),
         f"objective {spec.objective}",
         f"device {device}, {torch.get_num_threads()} threads, torch {torch.__version__}",
         f"execution {spec.execution or usual_execution(torch.device(device))}",

@@ -10,6 +10,7 @@ from baselines.registry import FixedNetwork
 from nas.config import DataConfig, Recipe
 from nas.config.objectives import DEFAULT
 from nas.config.recipe import Figures
+from nas.config.teaching import Teaching
 from nas.training.precision import Execution
 from search_spaces import Sample
 
@@ -46,6 +47,7 @@ class TrialSpec:
     probe: Probe | None = None  # what a worker of ``nas.autotune`` is asked for; None: a trial
     # What it must reach after each epoch, or it is pruned (``strategies.base.StopRule``); empty: nothing.
     threshold: tuple[float, ...] = ()
+    teaching: Teaching | None = None  # trained networks that it learns from
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,12 @@ from baselines.studies import STUDIES
 from nas import api
 from nas.api.settings import Flags, classical_request, positive, settled_study
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
-from nas.cli.commands.search import stoppable, tell_outcome, tell_preview
+from nas.cli.commands.search import carried_out, tell_outcome, tell_preview
 from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
 from nas.config import raise_all
 from nas.errors import UsageError, attempt
-from nas.report.live import open_display
 from nas.runs import SearchRun, StudyRun, as_study
 from nas.runs.named import load_named, load_whole, one_name
 
@@ -64,14 +63,12 @@ def run_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
         with decoding(console, quiet) as progress:
             begin = api.preview_baseline if flags["dry_run"] else api.new_baseline
             opened = begin(request, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
-    if not quiet:
-        print_study_plan(console, as_study(opened.run), opened.slots)
     if isinstance(opened, api.Preview):
+        if not quiet:
+            print_study_plan(console, as_study(opened.run), opened.slots)
         tell_preview(opened, flags)
         return
-    with stoppable(opened.run.folder):
-        run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
-    tell_outcome(run, quiet=quiet, as_json=flags["json"])
+    tell_outcome(carried_out(opened, quiet=quiet), quiet=quiet, as_json=flags["json"])
 
 
 def _score_classical(flags: Flags, in_file: Sequence[str]) -> None:

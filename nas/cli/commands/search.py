@@ -16,7 +16,8 @@ from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.terminal import decoding
 from nas.report.documents import plan_document
 from nas.report.live import open_display
-from nas.runs import SearchRun, StudyRun, as_search
+from nas.runs import SearchRun, StudyRun, as_search, as_study, load_run
+from nas.runs.folders import training_name
 from nas.runs.hints import typed
 from nas.runs.named import load_whole, one_name
 
@@ -39,7 +40,7 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
         return
     with stoppable(opened.run.folder):
         run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
-    tell_outcome(run, quiet=quiet, as_json=flags["json"])
+    _tell_all(run, quiet=quiet, as_json=flags["json"])
 
 
 def resume_command(flags: Flags) -> None:
@@ -50,13 +51,40 @@ def resume_command(flags: Flags) -> None:
     if api.stays_as_it_is(run, changes):
         if not quiet:
             console.print(f"{run.name} is done already.")
-        tell_outcome(run, quiet=quiet, as_json=flags["json"])
+        _tell_all(run, quiet=quiet, as_json=flags["json"])
         return
     with decoding(console, quiet) as progress:
         opened = api.reopen(run, changes, progress=progress)
     with stoppable(opened.run.folder):
         run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
-    tell_outcome(run, quiet=quiet, as_json=flags["json"])
+    _tell_all(run, quiet=quiet, as_json=flags["json"])
+
+
+def _tell_all(run: SearchRun | StudyRun, *, quiet: bool, as_json: bool) -> None:
+    """What came of a run; and of the long training of its winner, where the search asked for that."""
+    if not (isinstance(run, SearchRun) and run.config.train):
+        tell_outcome(run, quiet=quiet, as_json=as_json)
+        return
+    tell_outcome(run, quiet=quiet or as_json, as_json=False)
+    with decoding(console, quiet) as progress:
+        opened = api.training_of_winner(run, progress=progress)
+    if opened is not None:
+        carried_out(opened, quiet=quiet)
+    training = load_run(training_name(run.name), run.folder.parent)
+    if as_json:
+        print_json(outcome_document(run) | {"training": outcome_document(training)})
+    else:
+        tell_outcome(training, quiet=quiet, as_json=False)
+
+
+def carried_out(opened: api.OpenRun, *, quiet: bool) -> SearchRun | StudyRun:
+    """A study, or the training of one network, to its end, after its plan."""
+    from nas.report.tables.study import print_study_plan
+
+    if not quiet:
+        print_study_plan(console, as_study(opened.run), opened.slots)
+    with stoppable(opened.run.folder):
+        return api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
 
 
 def tell_preview(preview: api.Preview, flags: Flags) -> None:

@@ -14,6 +14,8 @@ from baselines import classical
 from baselines.figures import FIGURES
 from baselines.registry import get_network, network_names
 from baselines.studies import STUDIES
+from nas.config import Recipe
+from nas.config.training_request import STUDY as TRAINING
 from nas.config.views import views_in_words
 from nas.executors import WorkerSlot
 from nas.report.pictures import Pictures
@@ -51,40 +53,84 @@ def print_studies(console: Console) -> None:
 
 
 def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot]) -> None:
-    """What is about to be trained."""
-    config, facts = run.config, run.facts
-    devices = ", ".join(sorted({slot.device for slot in slots}))
-    places = f", {len(slots)} at once on {devices}"
-    train, test = facts.counts["train"], sum(facts.counts["test"])
-    shape = "x".join(map(str, facts.input_shape))
-    recipe = config.members[0].recipe
-    lines = [
-        f"[bold]{run.name}[/bold]  baseline study {config.study}: {config.sentence}",
-        f"Trains  {run.planned_trials // config.seeds} members x {counted(config.seeds, 'seed')}{places}",
-        *([_searches(run)] if config.searches else []),
-        *([f"Takes   about {clock(facts.seconds)}, by a few steps of each network"] if facts.seconds else []),
-        f"Data    {escape(facts.data_name)}: {shape}, {len(facts.classes)} classes; {sum(train):,} images to "
-        f"train ({min(train):,} to {max(train):,} a class), {test:,} to test"
-        + ("" if config.data.hold_out else "; no validation images are held out"),
-        *(f"        {escape(remark)}" for remark in facts.data_remarks),
-        f"Recipe  {counted(recipe.epochs, 'epoch')}"
-        + (f", stops early after {recipe.patience} without a lower loss" if recipe.patience else "")
-        + f"; {recipe.optimizer}, {recipe.schedule}, learning rate {recipe.learning_rate:g}; "
-        + f"leaves the {recipe.keep_epoch} epoch; what differs is in each member's name",
-        *dict.fromkeys(
-            f"        {escape(views_in_words(member.recipe, facts.input_shape, facts.mirroring))}"
-            for member in config.members
-        ),
-        *([f"Splits  {note}"] if (note := validation_note(config)) else []),
-        "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
-    ]
-    lines += [f"Network {escape(text)}" for text in _fixed_networks(run)]
+    """What is about to be trained, by a study or by ``nasctl train``."""
+    config = run.config
+    lines = _training_lines(run, slots) if config.study == TRAINING else _study_lines(run, slots)
     lines += [f"Weights not here yet: fetched to {path} when the run begins" for path in _missing_weights(run)]
     if config.keep is not None:
         which = "best on rank" if config.data.hold_out else "first"
         of_seeds = f"the weights of {counted(config.keep, 'seed')} of each member, the {which}"
         lines.append(f"Keeps   {of_seeds if config.keep else 'no weights'}")
     console.print(in_lines(console, lines), highlight=False, soft_wrap=True)
+
+
+def _study_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
+    config, facts = run.config, run.facts
+    recipe = config.members[0].recipe
+    return [
+        f"[bold]{run.name}[/bold]  baseline study {config.study}: {config.sentence}",
+        f"Trains  {run.planned_trials // config.seeds} members x {_seeds(run, slots)}",
+        *([_searches(run)] if config.searches else []),
+        *_time_and_data(run),
+        f"Recipe  {counted(recipe.epochs, 'epoch')}{_words(recipe)}; what differs is in each member's name",
+        *dict.fromkeys(
+            f"        {escape(views_in_words(member.recipe, facts.input_shape, facts.mirroring))}"
+            for member in config.members
+        ),
+        *([f"Splits  {note}"] if (note := validation_note(config)) else []),
+        "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
+        *(f"Network {escape(text)}" for text in _fixed_networks(run)),
+    ]
+
+
+def _training_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
+    config, facts = run.config, run.facts
+    lines = [f"[bold]{run.name}[/bold]  {config.sentence}"]
+    for member in config.members:
+        known = facts.members[member.name]
+        heading = "Teacher" if member.name in config.teachers else "Network"
+        size = f"{known.cost.params:,} parameters, {compact(known.cost.macs)} MACs"
+        lines.append(f"{heading} {escape(known.text)}: {size}")
+    (member,) = (member for member in config.members if member.name not in config.teachers)
+    recipe = member.recipe
+    batch = f" in batches of {recipe.batch_size}" if recipe.batch_size else ""
+    lines += [
+        f"Trains  {_seeds(run, slots)}",
+        *_time_and_data(run),
+        f"Recipe  {counted(recipe.epochs, 'epoch')}{batch} by {recipe.name}{_words(recipe)}",
+        f"        {escape(views_in_words(recipe, facts.input_shape, facts.mirroring))}",
+    ]
+    if member.teaching:
+        lines.append(
+            f"Learns  from {escape(member.teaching.text)} as well: {member.teaching.weight:g} of the loss, at "
+            f"temperature {member.teaching.temperature:g}"
+        )
+    return [*lines, "Test    scored once a training, at its end: nothing is chosen between seeds or epochs by it"]
+
+
+def _seeds(run: StudyRun, slots: Sequence[WorkerSlot]) -> str:
+    devices = ", ".join(sorted({slot.device for slot in slots}))
+    return f"{counted(run.config.seeds, 'seed')}, {len(slots)} at once on {devices}"
+
+
+def _time_and_data(run: StudyRun) -> list[str]:
+    facts = run.facts
+    train, test = facts.counts["train"], sum(facts.counts["test"])
+    shape = "x".join(map(str, facts.input_shape))
+    return [
+        *([f"Takes   about {clock(facts.seconds)}, by a few steps of each network"] if facts.seconds else []),
+        f"Data    {escape(facts.data_name)}: {shape}, {len(facts.classes)} classes; {sum(train):,} images to "
+        f"train ({min(train):,} to {max(train):,} a class), {test:,} to test"
+        + ("" if run.config.data.hold_out else "; no validation images are held out"),
+        *(f"        {escape(remark)}" for remark in facts.data_remarks),
+    ]
+
+
+def _words(recipe: Recipe) -> str:
+    """Of what the members of a study mostly have in common."""
+    patience = f", stops early after {recipe.patience} without a lower loss" if recipe.patience else ""
+    rates = f"{recipe.optimizer}, {recipe.schedule}, learning rate {recipe.learning_rate:g}"
+    return f"{patience}; {rates}; leaves the {recipe.keep_epoch} epoch"
 
 
 def _fixed_networks(run: StudyRun) -> list[str]:
@@ -210,5 +256,8 @@ def _print_state(console: Console, run: StudyRun, pictures: Pictures) -> None:
         console.print(f"Pictures: {len(pictures.files)} files in {where}", highlight=False, soft_wrap=True)
     for remark in pictures.remarks:
         console.print(f"          {escape(remark)}", highlight=False, soft_wrap=True)
+    if run.config.study == TRAINING and run.is_done:
+        take = typed("export --best --out model/ --run", run.folder)
+        console.print(f"To get the network:  {take}", highlight=False, soft_wrap=True)
     if run.state == "stopped":
         console.print(f"To train the rest:  {typed('resume', run.folder)}", highlight=False, soft_wrap=True)

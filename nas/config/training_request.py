@@ -1,0 +1,88 @@
+"""One network's training as ``nasctl train`` is asked for it, and the presets it chooses from; what becomes of it is a
+``StudyConfig`` of one member, and of two where a teacher is trained for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nas.config.data import DataConfig
+from nas.config.recipe import Recipe
+from nas.config.settings import Setting
+from nas.config.study_request import TrainingsRequest
+
+STUDY = "train"  # what runs of ``nasctl train`` are called where studies have their name
+TRAINED, TEACHER = "trained", "teacher"  # their members
+AUTO_TEACHER = "auto"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How long, and by what. ``times``: of the epochs that a search's winner is trained for by default."""
+
+    sentence: str
+    times: int
+    recipe: Mapping[str, object] = field(default_factory=dict)
+
+
+PRESETS: Mapping[str, Preset] = {
+    "quick": Preset("as long as a search trains its winner", 1),
+    "standard": Preset("three times as long as a search trains its winner", 3),
+    "long": Preset("eight times as long as a search trains its winner", 8),
+}
+PresetName = Literal["quick", "standard", "long"]
+
+
+class TrainingRequest(TrainingsRequest):
+    """A long training as it is asked for: what is left out (None, or not set in ``data`` and ``recipe``) is the run's
+    that found the architecture, then the preset's."""
+
+    arch: Annotated[
+        str | None,
+        Setting(
+            "The architecture, in place of [RUN]: RUN:TRIAL, or a JSON file as 'nasctl show RUN:TRIAL --json' writes "
+            "it.",
+            "FILE|RUN:TRIAL",
+        ),
+    ] = None
+    space: Annotated[
+        str | None, Setting("The family's canonical network, in place of [RUN].", "NAME", short="s", offers="spaces")
+    ] = None
+    network: Annotated[str | None, Setting("A network of the baselines, in place of [RUN]: resnet32...", "NAME")] = None
+    preset: Annotated[
+        PresetName | None,
+        Setting(
+            "How long, of what a search trains its winner for: quick (once), standard (3 times) or long (8 times). "
+            "[default: standard; of a training, as it was]",
+            "NAME",
+        ),
+    ] = None
+    seeds: Annotated[int, Setting("Trainings, each with another seed. [default: 3]", "N")] = Field(default=3, ge=1)
+    data: Annotated[
+        DataConfig,
+        Setting("digits, a folder, labels.csv, or a name. [default: the run's]", "DATA", flag="data"),
+    ] = DataConfig()
+    hold_out: Annotated[
+        bool | None,
+        Setting(
+            "Train on the validation images too, for the last network; it is then judged on test alone. [default: "
+            "--hold-out]",
+            off="train_on_all",
+        ),
+    ] = None
+    teacher: Annotated[
+        str | None,
+        Setting(
+            "Learn from trained networks as well: RUN:TRIAL, several with commas, RUN for the best of a search "
+            "together, or auto: a network four times as large, trained before. [default: none]",
+            "RUN:TRIAL|auto",
+        ),
+    ] = None
+    teacher_weight: Annotated[
+        float, Setting("Share of the loss that the teacher's answers have. [default: 0.5]", "SHARE")
+    ] = Field(default=0.5, gt=0, le=1)
+    temperature: Annotated[float, Setting("That softens both answers. [default: 2]", "T")] = Field(default=2.0, gt=0)
+    recipe: Recipe = Recipe()
