@@ -157,6 +157,8 @@ def training_request(flags: Flags) -> TrainingRequest:
     values = read_settings(TrainingRequest, flags, faults)
     values |= {"data": data_config(flags, faults), "objective": _objective(flags, faults)}
     recipe = _recipe(flags, faults)
+    if recipe is not None and not flags.get("recipe"):
+        recipe = recipe.model_copy(update={"name": AUTO})  # changes to the run's own
     told = {name: value for name, value in values.items() if value is not None}
     request = checked(TrainingRequest, told | {"recipe": recipe or {}}, faults)
     raise_all(faults)

@@ -67,7 +67,7 @@ def _leaves_epochs_open(run: SearchRun) -> bool:
 def _settings(run: SearchRun, *, lengthened: bool) -> dict[str, Value]:
     """By the names of flags, in the order of --help."""
     config = run.config
-    found: dict[str, Value] = _recipe_settings(config.recipe, lengthened=lengthened)
+    found: dict[str, Value] = recipe_settings(config.recipe, lengthened=lengthened)
     left_open = ("time_limit", "confirm_epochs") if lengthened else ()
     for flag, given in SEARCH.items():
         default = True if flag == "prune" else default_of(given, SearchConfig)  # the command line's own
@@ -93,7 +93,7 @@ def _measured_precision(run: SearchRun) -> str | None:
     return placement.execution.precision
 
 
-def _recipe_settings(recipe: Recipe, *, lengthened: bool) -> dict[str, Value]:
+def recipe_settings(recipe: Recipe, *, lengthened: bool) -> dict[str, Value]:
     """The named recipe that needs the fewest changes, and these."""
     written = [name for name in FLAG_OF if not (lengthened and name == "epochs")]
     best: tuple[str, dict[str, Value]] | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.runs import SearchRun, load_run
+from nas.config.training_request import STUDY as TRAINING
+from nas.runs import SearchRun, as_study, load_run
 
 
 def config_command(name: str | None, runs: str) -> None:
@@ -14,7 +15,11 @@ def config_command(name: str | None, runs: str) -> None:
         from nas.cli.written_settings import settings_text
 
         print(settings_text(run), end="")
+    elif as_study(run).config.study == TRAINING:
+        from nas.cli.written_training import training_text
+
+        print(training_text(as_study(run)), end="")
     else:
         from nas.cli.written_study import study_text
 
-        print(study_text(run), end="")
+        print(study_text(as_study(run)), end="")

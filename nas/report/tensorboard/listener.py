@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nas.errors import RunError
 from nas.runs import Run, SearchRun, StudyRun, TrialRecord, as_search, as_study
-from nas.runs.events import Event, SupernetEpoch, SupernetStarted, TrialEnded, WinnerChosen
+from nas.runs.events import Event, StudyEnded, SupernetEpoch, SupernetStarted, TrialEnded, WinnerChosen
 from nas.runs.hints import typed
 from nas.runs.retention import drop_weights
 from nas.trials import TrialResult
@@ -27,7 +27,7 @@ def keep_files(event: Event, run: Run) -> None:
                     note_failure(run, run.trials[result.id])
             case SupernetStarted() | SupernetEpoch():
                 write_supernet_curves(as_search(run))
-        if isinstance(event, TrialEnded | WinnerChosen):
+        if isinstance(event, TrialEnded | WinnerChosen | StudyEnded):
             drop_weights(run)
 
 
