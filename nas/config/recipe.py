@@ -103,6 +103,14 @@ class Recipe(BaseModel):
     weight_decay: Annotated[float, Setting("Weight decay of the optimizer. [default: 0]", "X")] = Field(
         default=0.0, ge=0
     )
+    ema: Annotated[
+        float,
+        Setting(
+            "Score and keep an exponential moving average of the weights with this decay: 0.999. It starts lower and rises "
+            "with the steps. [default: 0: none]",
+            "X",
+        ),
+    ] = Field(default=0.0, ge=0, lt=1)
     schedule: Annotated[
         Literal["one-cycle", "cosine", "step", "constant"],
         Setting("one-cycle, cosine, step or constant. [default: one-cycle]", "NAME"),

@@ -37,6 +37,9 @@ CORRECTING = {
     "weighted-ce": "ce", "cb-ce": "ce", "cb-focal": "focal", "balanced-softmax": "ce", "logit-adjustment": "ce",
 }  # fmt: skip
 
+UNUSUAL = ("ema",)  # settings that are told only where they are not at their default
+
+_FLAGS = {given.path[0]: flag for flag, given in settings_of(Recipe).items()}
 METHOD_FLAGS = {  # what a recipe's name stands for, by the setting's name
     given.path[0]: flag for flag, given in settings_of(Recipe).items() if given.setting.is_method
 }
@@ -44,7 +47,7 @@ METHOD_FLAGS = {  # what a recipe's name stands for, by the setting's name
 
 def flag(setting: str) -> str:
     """The flag of a setting of the recipe: ``--oversample`` of "oversampling"."""
-    return "--" + METHOD_FLAGS.get(setting, setting).replace("_", "-")
+    return "--" + _FLAGS.get(setting, setting).replace("_", "-")
 
 
 def known_names(setting: str) -> Collection[str]:
@@ -168,4 +171,5 @@ def active_settings(recipe: Recipe) -> dict[str, Setting]:
     off = {
         name for name in ("label_smoothing", "prior_tau", "post_hoc_tau", "weight_decay", "cutout") if not values[name]
     }
+    off |= {name for name in UNUSUAL if values[name] == Recipe.model_fields[name].get_default()}
     return {name: value for name, value in values.items() if name not in ignored | off and value is not None}

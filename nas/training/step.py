@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nas.config import Recipe
 from nas.stopwatch import OFF, Watch
 from nas.training.augmentation import augment
+from nas.training.averaging import WeightAverage
 from nas.training.class_counts import ClassCounts
 from nas.training.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
 from nas.training.losses import TrainingLoss, is_reweighted, make_loss
@@ -45,6 +46,7 @@ class Learning:
     generator: torch.Generator
     execution: Execution
     watch: Watch
+    average: WeightAverage | None = None  # of the weights, where the recipe keeps one
 
     @classmethod
     def of(
@@ -64,6 +66,7 @@ class Learning:
             model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
             make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator,
             execution or usual_execution(generator.device), watch,
+            WeightAverage(model, recipe.ema) if recipe.ema else None,
         )  # fmt: skip
 
 
@@ -120,6 +123,8 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     for group in learning.optimizer.param_groups:
         group["lr"] = rate
     learning.optimizer.step()
+    if learning.average is not None:
+        learning.average.update()
     return loss.detach() * len(index_N)
 
 
