@@ -106,8 +106,8 @@ class Recipe(BaseModel):
     ema: Annotated[
         float,
         Setting(
-            "Score and keep an exponential moving average of the weights with this decay: 0.999. It starts lower and rises "
-            "with the steps. [default: 0: none]",
+            "Score and keep an exponential moving average of the weights with this decay: 0.999. It starts lower and "
+            "rises with the steps. [default: 0: none]",
             "X",
         ),
     ] = Field(default=0.0, ge=0, lt=1)
@@ -137,6 +137,16 @@ class Recipe(BaseModel):
             "other's mirror image]"
         ),
     ] = None
+    augmentation: Annotated[  # ``nas.training.trivial_augment``
+        Literal["none", "trivial"],
+        Setting(
+            "none, or trivial: TrivialAugment Wide, each image sheared, shifted, turned by up to 135 degrees, made "
+            "more or less bright, colourful, contrasty or sharp, posterized, solarized, stretched or equalized; never "
+            "mirrored. [default: none]",
+            "NAME",
+            flag="augment",
+        ),
+    ] = "none"
     # 0, none: it costs tiny nets in short trainings.
     cutout: Annotated[
         float, Setting("Side of a square erased from each image in training, as a share. [default: 0]", "X")

@@ -37,7 +37,7 @@ CORRECTING = {
     "weighted-ce": "ce", "cb-ce": "ce", "cb-focal": "focal", "balanced-softmax": "ce", "logit-adjustment": "ce",
 }  # fmt: skip
 
-UNUSUAL = ("ema",)  # settings that are told only where they are not at their default
+UNUSUAL = ("ema", "augmentation")  # settings that are told only where they are not at their default
 
 _FLAGS = {given.path[0]: flag for flag, given in settings_of(Recipe).items()}
 METHOD_FLAGS = {  # what a recipe's name stands for, by the setting's name

@@ -47,6 +47,8 @@ def _changes(recipe: Recipe, views: Views, why: str) -> Iterator[str]:
         yield f"shifted by up to {across}" + ("" if views.down == views.across else f" across and {down} down or up")
     chosen = f" ({why}; --{'no-' if views.mirrored else ''}flip to change)" if why else ""
     yield f"mirrored at random{chosen}" if views.mirrored else f"not mirrored{chosen}"
+    if recipe.augmentation == "trivial":
+        yield "changed by one random operation of TrivialAugment"
     if views.hole:
         yield f"erased in a square of {views.hole} pixels"
     if recipe.mixing != "none":

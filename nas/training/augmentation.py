@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nas.config import Recipe
 from nas.config.views import Views
+from nas.training.trivial_augment import trivial_augment
 
 
 def normalize(images_NCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
@@ -27,13 +28,16 @@ def augment(
     """A random view of every image, drawn independently: (N, C, H, W) in any type, float32 out.
 
     ``normal``, mean and standard deviation per channel, is what to normalize with. Crop and mirror are one gather
-    of pixels, before that, where they are a byte each. Cutout writes zeros, the mean colour of normalized images.
+    of pixels, before that, where they are a byte each; TrivialAugment follows. Cutout writes zeros, the mean colour of
+    normalized images.
     """
     channels, height, width = images_NCHW.shape[1:]
     views = Views.of(recipe, (channels, height, width))
     view_NCHW = images_NCHW
     if views.down or views.across or views.mirrored:
         view_NCHW = _crop_and_flip(view_NCHW, (views.down, views.across), views.mirrored, generator)
+    if recipe.augmentation == "trivial":
+        view_NCHW = trivial_augment(view_NCHW, generator)
     view_NCHW = view_NCHW.float() if normal is None else normalize(view_NCHW, *normal)
     if views.hole:
         view_NCHW = _cutout(view_NCHW, views.hole, generator)
