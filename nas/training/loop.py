@@ -92,8 +92,9 @@ def train(
             watch.switch("evaluation")
             with learning.average.in_place() if learning.average else nullcontext():
                 figures = evaluate_split(
-                    model, select_split, (mean, std), num_classes=num_classes, device=device, objective=objective
-                )
+                    model, select_split, (mean, std), num_classes=num_classes, device=device, objective=objective,
+                    test_flip=recipe.test_flip,
+                )  # fmt: skip
                 record |= _on_select(figures, objective)
                 check_finite(record, "select_loss")
                 watch.switch("rest")
