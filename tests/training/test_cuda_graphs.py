@@ -104,7 +104,7 @@ def test_a_recorded_step_trains_every_space_as_the_plain_one(name: str) -> None:
         ({"optimizer": "sgd", "weight_decay": 0.01, "cutout": 0.3}, 1),
         ({"deferred_reweighting": 0.5, "loss": "ldam"}, 2),
         ({"ema": 0.99}, 1),
-        ({"augmentation": "trivial"}, 1),
+        ({"augmentation": "trivial", "erasing": 0.5, "crop_border": "black", "label_smoothing": 0.1}, 1),
         ({"sampler": "class-balanced", "loss": "focal"}, 1),
         *(({"mixing": mixing, "deferred_reweighting": 0.5}, 2) for mixing in MIXINGS if mixing != "none"),
         *(({"regularizer": name}, 3 if name == "srip" else 1) for name in REGULARIZERS if name != "none"),
@@ -143,7 +143,7 @@ RECIPES: list[dict[str, Any]] = [
     {"deferred_reweighting": 0.5},
     {"optimizer": "sgd", "sampler": "class-balanced"},
     {"ema": 0.99},
-    {"augmentation": "trivial"},
+    {"augmentation": "trivial", "erasing": 0.5, "crop_border": "black", "cutout": 0.3, "cutout_fill": 0.4},
     *({"mixing": mixing} for mixing in MIXINGS if mixing != "none"),
     *({"regularizer": name} for name in REGULARIZERS if name != "none"),
 ]
