@@ -39,7 +39,9 @@ CORRECTING = {
 
 CYCLE_SETTINGS = ("cycle_peak", "cycle_start", "cycle_end", "cycle_shape")  # of the schedule one-cycle
 # Settings that are told only where they are not at their default.
-UNUSUAL = ("ema", "augmentation", "erasing", "crop_border", "test_flip", *CYCLE_SETTINGS)
+UNUSUAL = (
+    "ema", "augmentation", "erasing", "cutout_fill", "crop_border", "test_flip", "warmup", *CYCLE_SETTINGS
+)  # fmt: skip
 
 _FLAGS = {given.path[0]: flag for flag, given in settings_of(Recipe).items()}
 METHOD_FLAGS = {  # what a recipe's name stands for, by the setting's name

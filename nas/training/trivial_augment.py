@@ -34,7 +34,7 @@ def trivial_augment(images_NCHW: Tensor, generator: torch.Generator) -> Tensor:
     each, left = divmod(n, len(OPERATIONS))
     changed: list[Tensor] = []
     if each:
-        parts = zip(OPERATIONS.values(), pixels.split(each), strength_N.split(each), strict=False)
+        parts = zip(OPERATIONS.values(), torch.split(pixels, each), torch.split(strength_N, each), strict=False)
         changed += [operation(*part) for operation, *part in parts]
     if left:
         results = torch.stack([operation(pixels[-left:], strength_N[-left:]) for operation in OPERATIONS.values()])
@@ -158,8 +158,8 @@ def _grey(x_NCHW: Tensor) -> Tensor:
     """One channel (N, 1, H, W), whole numbers as float: luma of colours, else the mean of the channels."""
     if x_NCHW.shape[1] != 3:
         return x_NCHW.float().mean(1, keepdim=True).trunc()
-    red, green, blue = x_NCHW.split(1, dim=1)
-    return (0.2989 * red + 0.587 * green + 0.114 * blue).trunc()
+    red, green, blue = x_NCHW.unbind(1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).trunc().unsqueeze(1)
 
 
 def _blended(x_NCHW: Tensor, other: Tensor, strength_N: Tensor) -> Tensor:
