@@ -40,6 +40,7 @@ from hardware import hardware
 from budgets import Budget
 from budgets.draw import draw_fitting, settle
 from nas.config import DataConfig, Recipe
+from nas.config.recipe_rules import UNUSUAL
 from nas.data import Split, open_data, register_oversampler
 from nas.data.oversampling.registry import SEED, Synthetic, class_counts
 from nas.training.precision import BFLOAT16, Execution
@@ -84,7 +85,9 @@ class Job:
     def key(self) -> str:
         """A name that equal trainings share, in every version of this script."""
         spec = self.spec
-        what = [spec.space, spec.sample, spec.data.model_dump(mode="json"), spec.recipe.model_dump(), spec.seed]
+        later = {name for name in UNUSUAL if getattr(spec.recipe, name) == Recipe.model_fields[name].get_default()}
+        recipe = spec.recipe.model_dump(exclude=later)  # settings that came later, where they change nothing
+        what = [spec.space, spec.sample, spec.data.model_dump(mode="json"), recipe, spec.seed]
         what += [str(spec.execution)] if spec.execution else []
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:20]
 

@@ -294,7 +294,7 @@ def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
     changed = checked(Recipe, {**given, **changes}, faults)
     if changed is None:
         return None
-    faults += check_together(changed, methods)
+    faults += check_together(changed, changes)
     if not methods or (recipe.name == AUTO and not meets_imbalance(changed) and "loss" not in methods):
         return changed
     return changed.model_copy(update={"name": described_name(changed)})

@@ -39,9 +39,9 @@ class Recipe(BaseModel):
             is_method=True,
         ),
     ] = "custom-ce"
-    label_smoothing: Annotated[float, Setting("Of ce, weighted-ce and cb-ce. [default: 0]", "X", is_method=True)] = (
-        Field(default=0.0, ge=0, lt=1)
-    )
+    label_smoothing: Annotated[
+        float, Setting("Of ce, weighted-ce, custom-ce and cb-ce. [default: 0]", "X", is_method=True)
+    ] = Field(default=0.0, ge=0, lt=1)
     wrong_class_weight: float = Field(default=0.1, ge=0, description="of the custom cross-entropy's second term")
     gamma: Annotated[float, Setting("Exponent of focal and cb-focal. [default: 2]", "X", is_method=True)] = Field(
         default=2.0, ge=0
@@ -103,10 +103,39 @@ class Recipe(BaseModel):
     weight_decay: Annotated[float, Setting("Weight decay of the optimizer. [default: 0]", "X")] = Field(
         default=0.0, ge=0
     )
+    ema: Annotated[
+        float,
+        Setting(
+            "Score and keep an exponential moving average of the weights with this decay: 0.999. It starts lower and "
+            "rises with the steps. [default: 0: none]",
+            "X",
+        ),
+    ] = Field(default=0.0, ge=0, lt=1)
     schedule: Annotated[
         Literal["one-cycle", "cosine", "step", "constant"],
         Setting("one-cycle, cosine, step or constant. [default: one-cycle]", "NAME"),
     ] = "one-cycle"
+    warmup: Annotated[  # None: as the schedule has it
+        float | None,
+        Setting(
+            "Epochs, at most half of them, in which the rate of cosine, step or constant rises in a line. [default: 0; "
+            "of step a 40th of the epochs, in five stairs]",
+            "N",
+        ),
+    ] = Field(default=None, ge=0)
+    cycle_peak: Annotated[
+        float, Setting("Share of the training at which one-cycle is at its highest rate. [default: 0.25]", "SHARE")
+    ] = Field(default=0.25, ge=0, lt=1)
+    cycle_start: Annotated[
+        float, Setting("Rate at the start of one-cycle, as a share of the highest. [default: 0.1]", "SHARE")
+    ] = Field(default=0.1, ge=0, le=1)
+    cycle_end: Annotated[
+        float, Setting("Rate at the end of one-cycle, as a share of the highest. [default: 0]", "SHARE")
+    ] = Field(default=0.0, ge=0, le=1)
+    cycle_shape: Annotated[
+        Literal["cosine", "linear"],
+        Setting("How one-cycle falls: cosine or linear; it rises in a line. [default: cosine]", "NAME"),
+    ] = "cosine"
     epochs: Annotated[
         int,
         Setting("Epochs of every training. [default: 24 to 240, fewer for more images; trials half as many]", "N"),
@@ -121,6 +150,12 @@ class Recipe(BaseModel):
     ] = Field(default=None, ge=2)
     # Pixels that an image of 8 is padded by before a random crop; scales with the size.
     crop_padding: int = Field(default=1, ge=0)
+    crop_border: Annotated[
+        Literal["repeat", "black"],
+        Setting(
+            "What is beyond the border of a shifted image: repeat (the border) or black. [default: repeat]", "NAME"
+        ),
+    ] = "repeat"
     # None: a plan decides by the data (``nas.data.mirrors``); where there is none, colour images.
     flip: Annotated[
         bool | None,
@@ -129,10 +164,36 @@ class Recipe(BaseModel):
             "other's mirror image]"
         ),
     ] = None
+    augmentation: Annotated[  # ``nas.training.trivial_augment``
+        Literal["none", "trivial"],
+        Setting(
+            "none, or trivial: TrivialAugment Wide, each image sheared, shifted, turned by up to 135 degrees, made "
+            "more or less bright, colourful, contrasty or sharp, posterized, solarized, stretched or equalized; never "
+            "mirrored. [default: none]",
+            "NAME",
+            flag="augment",
+        ),
+    ] = "none"
     # 0, none: it costs tiny nets in short trainings.
     cutout: Annotated[
         float, Setting("Side of a square erased from each image in training, as a share. [default: 0]", "X")
     ] = Field(default=0.0, ge=0, lt=1)
+    cutout_fill: Annotated[  # None: the mean colour of the training images
+        float | None,
+        Setting("Shade of that square in every channel, from 0 to 1. [default: the mean colour]", "X"),
+    ] = Field(default=None, ge=0, le=1)
+    erasing: Annotated[  # Zhong et al. 2017
+        float,
+        Setting(
+            "Erase a random rectangle of 2 to 33 % of an image in training, with this probability. [default: 0]",
+            "P",
+            flag="erase",
+        ),
+    ] = Field(default=0.0, ge=0, le=1)
+    test_flip: Annotated[
+        bool,
+        Setting("Score every image by the mean of its logits and those of its mirror image, on all splits."),
+    ] = False
 
     @field_validator("loss", "regularizer", "oversampling", "sampler", "mixing")
     @classmethod

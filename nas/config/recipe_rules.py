@@ -20,7 +20,7 @@ Setting = str | bool | int | float
 LOSS_SETTINGS: dict[str, tuple[str, ...]] = {  # the fields of a recipe that a loss reads
     "ce": ("label_smoothing",),
     "weighted-ce": ("label_smoothing",),
-    "custom-ce": ("wrong_class_weight",),
+    "custom-ce": ("wrong_class_weight", "label_smoothing"),
     "focal": ("gamma",),
     "cb-ce": ("beta", "label_smoothing"),
     "cb-focal": ("beta", "gamma"),
@@ -37,6 +37,13 @@ CORRECTING = {
     "weighted-ce": "ce", "cb-ce": "ce", "cb-focal": "focal", "balanced-softmax": "ce", "logit-adjustment": "ce",
 }  # fmt: skip
 
+CYCLE_SETTINGS = ("cycle_peak", "cycle_start", "cycle_end", "cycle_shape")  # of the schedule one-cycle
+# Settings that are told only where they are not at their default.
+UNUSUAL = (
+    "ema", "augmentation", "erasing", "cutout_fill", "crop_border", "test_flip", "warmup", *CYCLE_SETTINGS
+)  # fmt: skip
+
+_FLAGS = {given.path[0]: flag for flag, given in settings_of(Recipe).items()}
 METHOD_FLAGS = {  # what a recipe's name stands for, by the setting's name
     given.path[0]: flag for flag, given in settings_of(Recipe).items() if given.setting.is_method
 }
@@ -44,7 +51,7 @@ METHOD_FLAGS = {  # what a recipe's name stands for, by the setting's name
 
 def flag(setting: str) -> str:
     """The flag of a setting of the recipe: ``--oversample`` of "oversampling"."""
-    return "--" + METHOD_FLAGS.get(setting, setting).replace("_", "-")
+    return "--" + _FLAGS.get(setting, setting).replace("_", "-")
 
 
 def known_names(setting: str) -> Collection[str]:
@@ -97,7 +104,23 @@ def _ignored(recipe: Recipe, typed: Collection[str]) -> list[str]:
     for setting, owner in (("regularizer_weight", "regularizer"), ("oversampled_share", "oversampling")):
         if setting in typed and getattr(recipe, owner) == "none":
             faults.append(f"{flag(setting)} belongs to {flag(owner)} NAME, which is missing: give both or neither.")
-    return faults
+    if "cutout_fill" in typed and not recipe.cutout:
+        faults.append("--cutout-fill belongs to --cutout X, which is missing: give both or neither.")
+    return faults + _ignored_by_schedule(recipe, typed)
+
+
+def _ignored_by_schedule(recipe: Recipe, typed: Collection[str]) -> list[str]:
+    if recipe.schedule == "one-cycle":
+        text = (
+            "--warmup is ignored by the schedule one-cycle, which rises until --cycle-peak: leave it out, or choose "
+            "--schedule cosine, step or constant."
+        )
+        return [text] if "warmup" in typed else []
+    return [
+        f"{flag(setting)} is ignored by the schedule {recipe.schedule}: leave it out, or choose --schedule one-cycle."
+        for setting in CYCLE_SETTINGS
+        if setting in typed
+    ]
 
 
 def _corrected_twice(recipe: Recipe) -> list[str]:
@@ -124,6 +147,11 @@ def _corrected_twice(recipe: Recipe) -> list[str]:
         faults.append(
             f"The loss {recipe.loss} corrects for classes that are drawn unequally often, and so does this recipe's "
             "prior: choose --loss ce, custom-ce or focal, or another --recipe."
+        )
+    if recipe.prior_tau > 0 and recipe.deferred_reweighting is not None:
+        faults.append(
+            "Deferred reweighting makes rare classes count more, and so does this recipe's prior, so that together "
+            "they would be preferred: leave out --deferred-reweighting, or choose a --recipe without prior."
         )
     if recipe.loss == "ldam" and recipe.post_hoc_tau > 0:
         faults.append(
@@ -177,6 +205,8 @@ def active_settings(recipe: Recipe) -> dict[str, Setting]:
     if recipe.deferred_reweighting is not None:
         ignored.discard("beta")
     ignored.add("name")
+    ignored |= {"warmup"} if recipe.schedule == "one-cycle" else set(CYCLE_SETTINGS)
+    ignored |= set() if recipe.cutout else {"cutout_fill"}
     for owner, setting in (
         ("regularizer", "regularizer_weight"), ("oversampling", "oversampled_share"), ("mixing", "mixing_alpha"),
     ):  # fmt: skip
@@ -185,4 +215,5 @@ def active_settings(recipe: Recipe) -> dict[str, Setting]:
     off = {
         name for name in ("label_smoothing", "prior_tau", "post_hoc_tau", "weight_decay", "cutout") if not values[name]
     }
+    off |= {name for name in UNUSUAL if values[name] == Recipe.model_fields[name].get_default()}
     return {name: value for name, value in values.items() if name not in ignored | off and value is not None}

@@ -37,24 +37,33 @@ class Views:
 def changes_images(recipe: Recipe, shape: tuple[int, int, int]) -> bool:
     """Whether training sees an image differently from one epoch to the next."""
     views = Views.of(recipe, shape)
-    return bool(views.down or views.across or views.mirrored or views.hole) or recipe.mixing != "none"
+    moved = views.down or views.across or views.mirrored or views.hole
+    return bool(moved) or recipe.mixing != "none" or recipe.augmentation != "none" or recipe.erasing > 0
 
 
 def views_in_words(recipe: Recipe, shape: tuple[int, int, int], why: str = "") -> str:
-    """Everything that changes images on their way into training; ``why`` they are mirrored or not, if that was chosen
-    from the data."""
+    """Everything that changes images on their way into training or scoring; ``why`` they are mirrored or not, if that
+    was chosen from the data."""
     views = Views.of(recipe, shape)
-    return f"images are {', '.join(_changes(recipe, views, why))}"
+    scored = "; scored with their mirror images (--test-flip)" if recipe.test_flip else ""
+    return f"images are {', '.join(_changes(recipe, views, why))}{scored}"
 
 
 def _changes(recipe: Recipe, views: Views, why: str) -> Iterator[str]:
     if views.down or views.across:
         across, down = counted(views.across, "pixel"), counted(views.down, "pixel")
-        yield f"shifted by up to {across}" + ("" if views.down == views.across else f" across and {down} down or up")
+        border = " over a black border" if recipe.crop_border == "black" else ""
+        how_far = across if views.down == views.across else f"{across} across and {down} down or up"
+        yield f"shifted by up to {how_far}{border}"
     chosen = f" ({why}; --{'no-' if views.mirrored else ''}flip to change)" if why else ""
     yield f"mirrored at random{chosen}" if views.mirrored else f"not mirrored{chosen}"
+    if recipe.augmentation == "trivial":
+        yield "changed by one random operation of TrivialAugment"
     if views.hole:
-        yield f"erased in a square of {views.hole} pixels"
+        filled = "" if recipe.cutout_fill is None else f" filled with {recipe.cutout_fill:g}"
+        yield f"erased in a square of {counted(views.hole, 'pixel')}{filled}"
+    if recipe.erasing:
+        yield f"erased in a random rectangle (probability {recipe.erasing:g})"
     if recipe.mixing != "none":
         yield f"mixed in pairs ({recipe.mixing})"
     if recipe.oversampling != "none":

@@ -26,12 +26,16 @@ def evaluate_split(
     batch_size: int | None = None,
     confusion: bool = False,
     objective: str = DEFAULT,
+    test_flip: bool = False,
 ) -> Figures:
-    """The figures of ``model`` on a split, which is read a batch at a time (see ``nas.training.metrics.evaluate``)."""
+    """The figures of ``model`` on a split, which is read a batch at a time (see ``nas.training.metrics.evaluate``).
+
+    With ``test_flip``, as of a recipe, by the mean of the logits of an image and its mirror image.
+    """
     images = cast(Tensor, split)  # all that is asked of the images is their number, and slices of them
     return evaluate(
         model, images, split.labels, normalization, num_classes=num_classes, device=device, batch_size=batch_size,
-        confusion=confusion, objective=objective,
+        confusion=confusion, objective=objective, test_flip=test_flip,
     )  # fmt: skip
 
 

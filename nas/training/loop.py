@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -68,7 +69,8 @@ def train(
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
     learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar (see ``_on_select``). The
     training stops early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below
-    ``threshold`` (see ``early_stopping``). With ``keep_epoch`` "last" the last trained epoch is kept. What
+    ``threshold`` (see ``early_stopping``). With ``keep_epoch`` "last" the last trained epoch is kept. With
+    ``recipe.ema`` the averaged weights are scored and kept, and ``model`` is left with its own. What
     is kept needs nothing of the recipe. TrialError if a loss or the objective is not finite. Equal seeds, equal bits.
     """
     device = torch.device(device)
@@ -93,13 +95,15 @@ def train(
             record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
             check_finite(record, "train_loss")
             watch.switch("evaluation")
-            figures = evaluate_split(
-                model, select_split, (mean, std), num_classes=num_classes, device=device, objective=objective
-            )
-            record |= _on_select(figures, objective)
-            check_finite(record, "select_loss")
-            watch.switch("rest")
-            kept.see(record, model, always=recipe.keep_epoch == "last")
+            with learning.average.in_place() if learning.average else nullcontext():
+                figures = evaluate_split(
+                    model, select_split, (mean, std), num_classes=num_classes, device=device, objective=objective,
+                    test_flip=recipe.test_flip,
+                )  # fmt: skip
+                record |= _on_select(figures, objective)
+                check_finite(record, "select_loss")
+                watch.switch("rest")
+                kept.see(record, model, always=recipe.keep_epoch == "last")
             record["seconds"] = time.perf_counter() - started
             history.append(record)
             if on_epoch is not None:

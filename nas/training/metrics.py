@@ -42,6 +42,7 @@ def evaluate(
     batch_size: int | None = None,
     confusion: bool = False,
     objective: str = DEFAULT,
+    test_flip: bool = False,
 ) -> Figures:
     """Score ``model``, which lies on ``device``, on uint8 images (N, C, H, W) with int64 labels (N,).
 
@@ -50,7 +51,8 @@ def evaluate(
     ``loss``, the mean cross-entropy in nats. ``normalization`` is mean and standard deviation per channel, on a scale
     of 0 to 1. With ``confusion``, and up to 200 classes, "confusion" is
     the number of images of each true class (rows) by predicted class (columns). Runs in float32 without autocast, so
-    that the figures are those of the weights that are kept, and waits for the device only at the end. The model's
+    that the figures are those of the weights that are kept, and waits for the device only at the end. With
+    ``test_flip`` logits, and what enters the last layer, are the means of an image and its mirror image. The model's
     mode is restored.
     """
     batch_size = batch_size or (CPU_CHUNK if torch.device(device).type == "cpu" else CHUNK)
@@ -60,11 +62,15 @@ def evaluate(
     bounds = list(pairwise([*range(0, len(images), batch_size), len(images)]))
 
     def answers(start: int, end: int) -> Tensor:
-        logits_NC: Tensor = model(normalize(images[start:end].to(device), mean_C, std_C))
+        batch_NCHW = normalize(images[start:end].to(device), mean_C, std_C)
+        logits_NC: Tensor = model(batch_NCHW)
+        if test_flip:
+            logits_NC = (logits_NC.float() + model(batch_NCHW.flip(3)).float()) / 2
         return logits_NC.float()
 
     def embeddings() -> np.ndarray:
-        return _entering_last_linear(model, num_classes, lambda: [answers(*each) for each in bounds])
+        views = 2 if test_flip else 1
+        return _entering_last_linear(model, num_classes, lambda: [answers(*each) for each in bounds], views)
 
     was_training = model.training
     model.eval()
@@ -123,8 +129,11 @@ def _counts(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> tuple[np
     return right_C, true_C, predicted_C
 
 
-def _entering_last_linear(model: nn.Module, num_classes: int, forward: Callable[[], object]) -> np.ndarray:
-    """What enters the layer that gives the logits (N, D) in ``forward``; TrialError if it is no linear layer."""
+def _entering_last_linear(
+    model: nn.Module, num_classes: int, forward: Callable[[], object], views: int = 1
+) -> np.ndarray:
+    """What enters the layer that gives the logits (N, D) in ``forward``, the mean of so many ``views`` of each batch,
+    one after the other; TrialError if it is no linear layer."""
     taken: list[Tensor] = []
     _, layer = last_linear(model, num_classes, "the objective reads what enters the last layer")
     handle = layer.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0].float().cpu()))
@@ -132,7 +141,7 @@ def _entering_last_linear(model: nn.Module, num_classes: int, forward: Callable[
         forward()
     finally:
         handle.remove()
-    return torch.cat(taken).numpy()
+    return torch.cat([sum(taken[at + 1 : at + views], taken[at]) / views for at in range(0, len(taken), views)]).numpy()
 
 
 def confusion_matrix(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> list[list[int]]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nas.config import Recipe
 from nas.stopwatch import OFF, Watch
 from nas.training.augmentation import augment
+from nas.training.averaging import WeightAverage
 from nas.training.class_counts import ClassCounts
 from nas.training.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
 from nas.training.losses import TrainingLoss, is_reweighted, make_loss
@@ -46,7 +47,8 @@ class Learning:
     generator: torch.Generator
     execution: Execution
     watch: Watch
-    lesson: Lesson | None = None
+    average: WeightAverage | None = None  # of the weights, where the recipe keeps one
+    lesson: Lesson | None = None  # of trained networks, where there are any
 
     @classmethod
     def of(
@@ -67,7 +69,8 @@ class Learning:
         lesson = Lesson(teachers, images, recipe, counts, normal, execution) if teachers else None
         return cls(
             model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
-            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator, execution, watch, lesson,
+            make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator, execution, watch,
+            WeightAverage(model, recipe.ema) if recipe.ema else None, lesson,
         )  # fmt: skip
 
 
@@ -127,6 +130,8 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     for group in learning.optimizer.param_groups:
         group["lr"] = rate
     learning.optimizer.step()
+    if learning.average is not None:
+        learning.average.update()
     return loss.detach() * len(index_N)
 
 

@@ -22,7 +22,7 @@ from nas.training.regularizers import REGULARIZERS
 from nas.training.sampling import SAMPLERS
 
 
-def recipe_of(**flags: str) -> Recipe:
+def recipe_of(**flags: str | bool) -> Recipe:
     return search_config({"space": "vgg", **flags}).recipe
 
 
@@ -110,7 +110,13 @@ def test_flags_change_a_recipe_and_its_name() -> None:
     ("flags", "words"),
     [
         ({"loss": "ce", "gamma": "2"}, "--gamma is ignored by the loss ce: leave it out, or choose --loss focal"),
-        ({"label_smoothing": "0.1"}, "--label-smoothing is ignored by the loss custom-ce"),
+        ({"loss": "focal", "label_smoothing": "0.1"}, "--label-smoothing is ignored by the loss focal"),
+        ({"cutout_fill": "0.5"}, "--cutout-fill belongs to --cutout X"),
+        ({"warmup": "5"}, "--warmup is ignored by the schedule one-cycle"),
+        ({"schedule": "cosine", "cycle_peak": "0.2"}, "--cycle-peak is ignored by the schedule cosine"),
+        ({"recipe": "custom-ce+prior", "deferred_reweighting": "0.8"}, "so that together they would be preferred"),
+        ({"augment": "trivail"}, "--augment 'trivail' cannot be used"),
+        ({"erase": "1.5"}, "--erase '1.5' cannot be used"),
         ({"regularizer_weight": "1"}, "--regularizer-weight belongs to --regularizer NAME"),
         ({"oversampled_share": "1"}, "--oversampled-share belongs to --oversample NAME"),
         ({"sampler": "class-balanced", "loss": "balanced-softmax"}, "so that it would be ce"),
@@ -141,6 +147,12 @@ def test_settings_that_count_are_told_and_others_are_not() -> None:
     assert not {"gamma", "tau", "wrong_class_weight", "regularizer", "oversampled_share", "mixing"} & set(told)
     assert "gamma" in active_settings(RECIPES["focal"]) and "beta" not in active_settings(RECIPES["focal"])
     assert active_settings(RECIPES["ce+l2-norms"])["regularizer"] == "l2-norms"
+    new = {"ema", "augmentation", "erasing", "crop_border", "test_flip", "warmup", "cutout_fill", "cycle_peak"}
+    assert not new & set(active_settings(Recipe()))
+    changed = recipe_of(ema="0.99", augment="trivial", erase="0.2", crop_border="black", cycle_peak="0.2",
+                        test_flip=True, cutout="0.2", cutout_fill="0.4")  # fmt: skip
+    assert new - set(active_settings(changed)) == {"warmup"}
+    assert active_settings(recipe_of(schedule="cosine", warmup="3"))["warmup"] == 3
 
 
 def test_the_training_of_long_tail_studies_is_a_recipe() -> None:

@@ -27,6 +27,21 @@ from nas.training.augmentation import augment
             "not mirrored, erased in a square of 8 pixels, mixed in pairs (mixup), "
             "and of rare classes copied, turned, shifted, recoloured, blurred",
         ),
+        (
+            {
+                "crop_border": "black",
+                "flip": True,
+                "augmentation": "trivial",
+                "cutout": 0.25,
+                "cutout_fill": 0.473363,
+                "erasing": 0.2,
+                "test_flip": True,
+            },
+            (3, 32, 32),
+            "images are shifted by up to 4 pixels over a black border, mirrored at random, changed by one random "
+            "operation of TrivialAugment, erased in a square of 8 pixels filled with 0.473363, erased in a random "
+            "rectangle (probability 0.2); scored with their mirror images (--test-flip)",
+        ),
         ({"oversampling": "random"}, (1, 8, 8), "and of rare classes repeated"),
         ({"oversampling": "smote"}, (1, 8, 8), "and of rare classes made up (smote)"),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torchvision.transforms import RandomErasing
+from torchvision.transforms.functional import pad
 
 from nas.config.recipe import Recipe
 from nas.training.augmentation import augment, normalize
@@ -83,6 +85,58 @@ def test_cutout_erases_one_square_wholly_inside(height: int, width: int, share: 
     corners = set(zip(rows.int().argmax(1).tolist(), columns.int().argmax(1).tolist(), strict=True))
     assert len(corners) > 20  # each image has its own
     assert max(y for y, _ in corners) == height - side and min(y for y, _ in corners) == 0
+
+
+def test_a_black_border_is_the_padding_of_torchvision() -> None:
+    images = torch.randint(1, 256, (200, 3, 12, 16), dtype=torch.uint8, generator=generator())
+    normal = torch.tensor([0.2, 0.5, 0.6]), torch.tensor([0.2, 0.3, 0.4])
+    recipe = PLAIN.model_copy(update={"crop_padding": 1, "crop_border": "black"})
+    drawing, again = generator(3), generator(3)
+    views = augment(images, recipe, drawing, normal)
+    padded = pad(images, [2, 2, 2, 2])
+    ys, xs = (torch.randint(5, (200, 1), generator=again).flatten().tolist() for _ in range(2))
+    shifted = [image[:, y : y + 12, x : x + 16] for image, y, x in zip(padded, ys, xs, strict=True)]
+    torch.testing.assert_close(views, normalize(torch.stack(shifted), *normal))
+    assert len(set(zip(ys, xs, strict=True))) == 25
+
+
+def test_a_hole_has_the_shade_that_was_asked_for_in_every_channel() -> None:
+    images = torch.randint(256, (50, 3, 32, 32), dtype=torch.uint8, generator=generator())
+    mean, std = torch.tensor([0.2, 0.5, 0.6]), torch.tensor([0.2, 0.3, 0.4])
+    plain = PLAIN.model_copy(update={"cutout": 0.25})
+    mean_hole = augment(images, plain, generator(3), (mean, std)) == 0
+    filled = augment(images, plain.model_copy(update={"cutout_fill": 0.473363}), generator(3), (mean, std))
+    shades = (filled * std.view(-1, 1, 1) + mean.view(-1, 1, 1))[mean_hole.all(1, keepdim=True).expand_as(filled)]
+    assert shades.numel() == 50 * 3 * 64
+    torch.testing.assert_close(shades, torch.full_like(shades, 0.473363))
+    whole = normalize(images, mean, std)
+    assert torch.equal(filled[~mean_hole], whole[~mean_hole])
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (12, 20)])
+def test_random_erasing_is_that_of_torchvision(shape: tuple[int, int]) -> None:
+    """Single rectangles, as often as asked for; their sizes and places are distributed as torchvision draws them."""
+    n, probability = 3000, 0.4
+    views = augment(torch.ones(n, 2, *shape), PLAIN.model_copy(update={"erasing": probability}), generator(1))
+    assert torch.equal(views[:, 0], views[:, 1]) and set(views.unique().tolist()) == {0, 1}
+    hole = views[:, 0] == 0
+    rows, columns = hole.any(2), hole.any(1)
+    assert torch.equal(hole, rows.unsqueeze(2) & columns.unsqueeze(1))
+    for line in (rows, columns):  # in one piece
+        assert (line.int().diff(dim=1).abs().sum(1) + line[:, 0].int() + line[:, -1].int()).max() == 2
+    erased = rows.any(1)
+    assert erased.float().mean().item() == pytest.approx(probability, abs=0.03)
+    found = torch.stack([rows.int().argmax(1), columns.int().argmax(1), rows.sum(1), columns.sum(1)])[:, erased].T
+    torch.manual_seed(0)
+    image = torch.ones(2, *shape)
+    theirs = [RandomErasing.get_params(image, (0.02, 0.33), (0.3, 3.3), [0.0]) for _ in range(2000)]
+    expected = torch.tensor([list(each[:4]) for each in theirs])
+    assert found.amax(0).tolist() == pytest.approx(expected.amax(0).tolist(), abs=3)
+    for share in (0.25, 0.5, 0.75):
+        one, other = (numbers.double().quantile(share, dim=0) for numbers in (found, expected))
+        assert one.tolist() == pytest.approx(other.tolist(), abs=1)
+    area = [(numbers[:, 2] * numbers[:, 3]).double().mean().item() / image[0].numel() for numbers in (found, expected)]
+    assert area[0] == pytest.approx(area[1], rel=0.06)
 
 
 def test_equal_seeds_give_equal_views_and_inputs_stay_as_they_are() -> None:

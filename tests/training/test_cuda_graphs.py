@@ -71,6 +71,8 @@ def trained(
     state = {f"weight {name}": tensor for name, tensor in model.state_dict().items()}
     for number, kept in enumerate(learning.optimizer.state.values()):
         state |= {f"optimizer {number} {name}": tensor for name, tensor in kept.items()}
+    if learning.average is not None:
+        state |= {f"average {number}": tensor for number, tensor in enumerate(learning.average.average)}
     return losses, state | {"generator": learning.generator.get_state(), "default": torch.get_rng_state()}
 
 
@@ -101,6 +103,8 @@ def test_a_recorded_step_trains_every_space_as_the_plain_one(name: str) -> None:
         ({}, 1),
         ({"optimizer": "sgd", "weight_decay": 0.01, "cutout": 0.3}, 1),
         ({"deferred_reweighting": 0.5, "loss": "ldam"}, 2),
+        ({"ema": 0.99}, 1),
+        ({"augmentation": "trivial", "erasing": 0.5, "crop_border": "black", "label_smoothing": 0.1}, 1),
         ({"sampler": "class-balanced", "loss": "focal"}, 1),
         *(({"mixing": mixing, "deferred_reweighting": 0.5}, 2) for mixing in MIXINGS if mixing != "none"),
         *(({"regularizer": name}, 3 if name == "srip" else 1) for name in REGULARIZERS if name != "none"),
@@ -138,6 +142,8 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CU
 RECIPES: list[dict[str, Any]] = [
     {"deferred_reweighting": 0.5},
     {"optimizer": "sgd", "sampler": "class-balanced"},
+    {"ema": 0.99},
+    {"augmentation": "trivial", "erasing": 0.5, "crop_border": "black", "cutout": 0.3, "cutout_fill": 0.4},
     *({"mixing": mixing} for mixing in MIXINGS if mixing != "none"),
     *({"regularizer": name} for name in REGULARIZERS if name != "none"),
 ]

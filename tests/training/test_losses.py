@@ -35,8 +35,14 @@ def ce(z: Row, y: int, s: dict[str, float], real: Row, drawn: Row) -> float:
 
 
 def custom_ce(z: Row, y: int, s: dict[str, float], real: Row, drawn: Row) -> float:
-    p = np.exp(log_softmax(z))
-    return -math.log(p[y]) - s["wrong_class_weight"] * sum(math.log(1 - p[j]) for j in range(len(z)) if j != y)
+    """The mean over what the label may be, when it is another one with the probability of smoothing."""
+    p, smooth = np.exp(log_softmax(z)), s["label_smoothing"]
+
+    def of(label: int) -> float:
+        others = (math.log(1 - p[j]) for j in range(len(z)) if j != label)
+        return -math.log(p[label]) - s["wrong_class_weight"] * sum(others)
+
+    return (1 - smooth) * of(y) + (smooth * float(np.mean([of(j) for j in range(len(z))])) if smooth else 0)
 
 
 def focal(z: Row, y: int, s: dict[str, float], real: Row, drawn: Row) -> float:
@@ -88,6 +94,73 @@ def test_a_prior_in_training_is_the_logit_adjusted_loss_for_any_loss() -> None:
     assert make_loss(Recipe(prior_tau=0.7), counts)(logits, labels).item() == pytest.approx(shifted.item())
     even = ClassCounts(counts.real_C, torch.full_like(counts.real_C, 9))  # after full oversampling: no prior
     assert make_loss(Recipe(prior_tau=1), even)(logits, labels) == pytest.approx(make_loss(Recipe())(logits, labels))
+
+
+@pytest.mark.parametrize("loss", ["ce", "custom-ce"])
+@pytest.mark.parametrize("tau", [1.0, 0.6])
+def test_smoothing_under_a_prior_is_towards_the_prior(loss: str, tau: float) -> None:
+    """The mean over labels that are the image's, or else drawn from the prior to the power of tau."""
+    logits, labels = random_batch(5, 1.5)
+    counts = long_tail(5)
+    prior = (counts.drawn_C / counts.drawn_C.sum()).numpy() ** tau
+    shifted = logits.numpy() + np.log(prior)
+    plain = {"label_smoothing": 0.0, "wrong_class_weight": 0.1}
+    of = [[REFERENCES[loss](row.copy(), y, plain, None, None) for y in range(5)] for row in shifted]
+    expected = 0.8 * np.array(of)[range(16), labels.numpy()] + 0.2 * np.array(of) @ (prior / prior.sum())
+    recipe = Recipe(loss=loss, prior_tau=tau, label_smoothing=0.2)
+    assert make_loss(recipe, counts)(logits, labels).item() == pytest.approx(expected.mean(), rel=1e-9)
+
+
+def learned_answers(recipe: Recipe, chance_of_C: np.ndarray, *, reweighted: bool = False) -> np.ndarray:
+    """The logits that minimize a loss, for one kind of image that is of each class with these chances, when classes
+    come 100 to 1."""
+    number_C = torch.tensor([10_000.0, 1_000.0, 100.0], dtype=torch.float64)
+    loss = make_loss(recipe, ClassCounts(number_C, number_C))
+    logits_C = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logits_C], max_iter=300, line_search_fn="strong_wolfe", tolerance_grad=1e-10)
+    weights = loss.weights_C if reweighted and loss.weights_C is not None else torch.ones(3)
+
+    def mean_loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        losses = torch.stack([loss(logits_C[None], torch.tensor([y])) for y in range(3)])
+        total = (torch.tensor(chance_of_C) * weights * losses).sum()
+        total.backward()
+        return total
+
+    optimizer.step(mean_loss)
+    answers = logits_C.detach().numpy()
+    return answers - answers.mean()
+
+
+PRIOR = np.array([10_000, 1_000, 100]) / 11_100
+
+
+def test_what_is_learned_under_a_prior_says_how_likely_classes_are_if_they_come_equally_often() -> None:
+    chances = np.array(
+        [0.97, 0.02, 0.01]
+    )  # of a frequent class, and 1.2 times as likely of a rare one when evenly drawn
+    for recipe in (Recipe(loss="ce", prior_tau=1), Recipe(loss="ce", prior_tau=1, label_smoothing=0.1)):
+        learned = learned_answers(recipe, chances)
+        smooth = np.log((1 - recipe.label_smoothing) * chances / PRIOR + recipe.label_smoothing)
+        assert learned == pytest.approx(smooth - smooth.mean(), abs=1e-3)
+    # Smoothed evenly, a sure image of the frequent class would be taken for a rare one.
+    sure = np.array([1.0, 0.0, 0.0])
+    assert np.argmax(np.log((0.9 * sure + 0.1 / 3) / PRIOR)) == 2
+    assert np.argmax(learned_answers(Recipe(loss="ce", prior_tau=1, label_smoothing=0.1), sure)) == 0
+
+
+def test_a_prior_and_deferred_weights_correct_twice() -> None:
+    """Which is why a recipe cannot have both: together they prefer rare classes by their rarity once more."""
+    chances = np.array([0.985, 0.01, 0.005])
+    recipe = Recipe(loss="ce", prior_tau=1, deferred_reweighting=0.5, beta=0.9999)
+    number_C = torch.tensor([10_000.0, 1_000.0, 100.0], dtype=torch.float64)
+    weights = class_balanced_weights(number_C, 0.9999).numpy()
+    once = np.log(chances / PRIOR)
+    learned = {reweighted: learned_answers(recipe, chances, reweighted=reweighted) for reweighted in (False, True)}
+    assert learned[False] == pytest.approx(once - once.mean(), abs=1e-3)
+    twice = np.log(chances * weights / PRIOR)
+    assert learned[True] == pytest.approx(twice - twice.mean(), abs=1e-3)
+    assert twice[2] - twice[0] > once[2] - once[0] + math.log(30)
 
 
 def test_every_loss_has_a_reference() -> None:

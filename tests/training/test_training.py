@@ -13,15 +13,17 @@ from torch import nn
 
 from baselines.figures import EQUAL_TO_ACCURACY, FIGURES
 from nas.config.recipe import Recipe, default_batch_size
+from nas.config.recipe_rules import check_together
 from nas.errors import TrialError
 from nas.testing.samplers import check_sampler
+from nas.training.evaluation import evaluate_split
 from nas.training.loop import Training, train
 from nas.training.losses import LOSSES
 from nas.training.metrics import evaluate
 from nas.training.mixing import MIXINGS
 from nas.training.regularizers import REGULARIZERS
 from nas.training.sampling import SAMPLERS, batch_sizes, class_balanced_sampler, make_sampler
-from nas.training.schedules import learning_rate
+from nas.training.schedules import learning_rate, learning_rates
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 
 BUNCH = load_digits()
@@ -238,6 +240,79 @@ def test_schedules() -> None:
     rates = [learning_rate(epoch / 200, step) for epoch in range(200)]  # those of the LDAM-DRW code
     expected = [0.02, 0.04, 0.06, 0.08] + [0.1] * 156 + [1e-3] * 20 + [1e-5] * 20
     assert rates == pytest.approx(expected)
+
+
+def test_one_cycle_has_the_shape_that_it_is_given() -> None:
+    """24 epochs of 97 steps, highest after 5 epochs, in lines: the interpolation of numpy."""
+    recipe = Recipe(
+        epochs=24, learning_rate=0.4, cycle_peak=5 / 24, cycle_start=0.2, cycle_end=0.1, cycle_shape="linear"
+    )
+    rates = np.concatenate([learning_rates(recipe, epoch, 97) for epoch in range(1, 25)])
+    np.testing.assert_allclose(rates, np.interp(np.arange(24 * 97) / 97, [0, 5, 24], [0.08, 0.4, 0.04]))
+    round_fall = learning_rates(recipe.model_copy(update={"cycle_shape": "cosine"}), 13, 2)
+    assert round_fall == pytest.approx([0.04 + 0.36 * (1 + math.cos(math.pi * at / 19)) / 2 for at in (7, 7.5)])
+    at_once = Recipe(cycle_peak=0, cycle_end=0.5)
+    assert learning_rate(0, at_once) == 0.01 and learning_rate(1 - 1e-9, at_once) == pytest.approx(0.005)
+
+
+def whole(recipe: Recipe, steps: int) -> list[float]:
+    return [rate for epoch in range(1, recipe.epochs + 1) for rate in learning_rates(recipe, epoch, steps)]
+
+
+def test_a_warm_up_rises_in_a_line() -> None:
+    cosine = whole(Recipe(schedule="cosine", epochs=20, warmup=5, learning_rate=0.8), 10)
+    assert cosine[:50] == pytest.approx([0.8 * step / 50 for step in range(1, 51)])
+    assert cosine[50:] == pytest.approx([0.4 * (1 + math.cos(math.pi * step / 150)) for step in range(150)])
+    constant = whole(Recipe(schedule="constant", epochs=4, warmup=1.5), 2)
+    assert constant == pytest.approx([0.01 / 3, 0.02 / 3, *[0.01] * 6])
+    step = whole(Recipe(schedule="step", epochs=10, warmup=1), 5)
+    assert step == pytest.approx([0.002, 0.004, 0.006, 0.008, *[0.01] * 36, *[1e-4] * 5, *[1e-6] * 5])
+    no_stairs, stairs = (Recipe(schedule="step", epochs=200, warmup=warmup) for warmup in (0, None))
+    assert whole(no_stairs, 1)[:6] == [0.01] * 6
+    assert whole(stairs, 1)[:6] == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01, 0.01])
+    short = whole(Recipe(schedule="cosine", epochs=4, warmup=5), 4)  # as in a search's short trials
+    assert max(short) == short[7] == short[8] == 0.01
+
+
+def test_scores_with_mirror_images_where_it_is_asked_for() -> None:
+    recipe = Recipe(epochs=2, test_flip=True, keep_epoch="last")
+    model = network()
+    training, plain = run(recipe, model), run(recipe.model_copy(update={"test_flip": False}))
+    assert all(torch.equal(tensor, plain.best_state[name]) for name, tensor in training.best_state.items())
+    normal = training.mean, training.std
+    pixels = (SELECT.images[:300].double() / 255 - normal[0][0]) / normal[1][0]
+    model = model.double().eval()
+    with torch.inference_mode():
+        logits = (model(pixels) + model(pixels.flip(3))) / 2
+    expected = nn.functional.cross_entropy(logits, SELECT.labels).item()
+    assert training.history[-1]["select_loss"] == pytest.approx(expected, rel=1e-5)
+    assert plain.history[-1]["select_loss"] != pytest.approx(expected, rel=1e-3)
+    right = (logits.argmax(1) == SELECT.labels).double().mean().item()
+    figures = evaluate_split(model.float(), SELECT, normal, num_classes=10, device="cpu", test_flip=True)
+    assert figures["accuracy"] == pytest.approx(right) and figures["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prior_tau": 1.0, "label_smoothing": 0.1, "mixing": "class-aware-mixup", "schedule": "cosine", "warmup": 0.5},
+        {"loss": "ldam", "deferred_reweighting": 0.5, "mixing": "mixup", "test_flip": True},
+        {"loss": "ldam", "deferred_reweighting": 0.5, "mixing": "class-aware-mixup", "crop_border": "black"},
+        {"label_smoothing": 0.1, "deferred_reweighting": 0.5, "mixing": "mixup", "cutout": 0.25, "cutout_fill": 0.4},
+        {"loss": "ce", "prior_tau": 1.0, "label_smoothing": 0.1, "mixing": "mixup", "cycle_shape": "linear"},
+        {"loss": "ce", "post_hoc_tau": 1.0, "label_smoothing": 0.1, "mixing": "class-aware-mixup"},
+        {"loss": "focal", "prior_tau": 1.0, "sampler": "uniform", "mixing": "class-aware-mixup", "optimizer": "sgd"},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
+def test_parts_of_a_long_training_go_together(changes: dict[str, Any]) -> None:
+    """With TrivialAugment, erasing and averaged weights: allowed, and finite from the first epoch to the last."""
+    recipe = Recipe(**({"epochs": 2, "ema": 0.99, "augmentation": "trivial", "erasing": 0.25} | changes))
+    assert check_together(recipe, changes) == []
+    training = run(recipe)
+    assert all(math.isfinite(value) for record in training.history for value in record.values())
+    assert training.history[1]["train_loss"] != training.history[0]["train_loss"]
+    assert all(tensor.isfinite().all() for tensor in training.best_state.values())
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -102,6 +102,7 @@ class Images:
         return evaluate_split(
             model, split, self.normalization,
             num_classes=self.num_classes, device=self.device, batch_size=batch_size, objective=objective,
+            test_flip=self.recipe.test_flip,
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nas.config import Recipe
 from nas.training.class_counts import ClassCounts
+from nas.training.losses.cross_entropy import smooth_target
 from nas.training.losses.registry import PerImage, register_loss
 
 
@@ -17,14 +18,32 @@ def custom_cross_entropy(recipe: Recipe, counts: ClassCounts | None) -> PerImage
 
     Cross-entropy plus the unlikelihood objective of Welleck et al. 2020 ("Neural Text Generation with
     Unlikelihood Training", equation 4) with every wrong class as a candidate. Needs two classes or more;
-    value and gradient stay finite for logits of +-1e4.
+    value and gradient stay finite for logits of +-1e4. With ``label_smoothing`` e the mean loss of a label that is
+    the image's with 1 - e and one drawn from ``smooth_target`` else, as of cross-entropy.
     """
+    if recipe.label_smoothing:
+        return _smoothed(recipe, counts)
 
     def per_image(logits_NC: Tensor, labels_N: Tensor) -> Tensor:
         log_p_NC = logits_NC.log_softmax(dim=1)
         label_N1 = labels_N.unsqueeze(1)
         wrong_N = log_one_minus_p(log_p_NC).scatter(1, label_N1, 0.0).sum(dim=1)
         return -(log_p_NC.gather(1, label_N1).squeeze(1) + recipe.wrong_class_weight * wrong_N)
+
+    return per_image
+
+
+def _smoothed(recipe: Recipe, counts: ClassCounts | None) -> PerImage:
+    """``-sum_j q_j log p_j - a * sum_j (1 - q_j) log(1 - p_j)`` for ``q = (1 - e) [j = y] + e u``."""
+    smoothing, target_C = recipe.label_smoothing, smooth_target(recipe, counts)
+
+    def per_image(logits_NC: Tensor, labels_N: Tensor) -> Tensor:
+        log_p_NC = logits_NC.log_softmax(dim=1)
+        even_C = torch.full_like(log_p_NC[0], 1 / log_p_NC.shape[1])
+        q_NC = (smoothing * (even_C if target_C is None else target_C.to(even_C))).expand_as(log_p_NC)
+        q_NC = q_NC.scatter_add(1, labels_N.unsqueeze(1), torch.full_like(log_p_NC[:, :1], 1 - smoothing))
+        wrong_NC = (1 - q_NC) * log_one_minus_p(log_p_NC)
+        return -(q_NC * log_p_NC + recipe.wrong_class_weight * wrong_NC).sum(dim=1)
 
     return per_image
 
