@@ -73,19 +73,11 @@ def train(
     ``recipe.ema`` the averaged weights are scored and kept, and ``model`` is left with its own. What
     is kept needs nothing of the recipe. TrialError if a loss or the objective is not finite. Equal seeds, equal bits.
     """
-    device = torch.device(device)
-    torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator
-    generator = torch.Generator(device).manual_seed(seed)
-    mean, std = train_split.mean_and_std
-    images, sizes = epoch_plan(train_split, synthetic, recipe)
-    counts = class_counts(train_split, images, recipe, num_classes)
-    execution = execution or usual_execution(device)
-    execution.place(model, device)
-    normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
-    learning = Learning.of(
-        model, images, recipe, counts, normal, generator, execution=execution, watch=watch, teachers=teachers
-    )
-    classifier, kept = Classifier.of(recipe, counts), Kept(objective)
+    learning, sizes, (mean, std) = prepared(
+        model, train_split, synthetic, recipe, num_classes=num_classes, device=torch.device(device), seed=seed,
+        execution=execution, watch=watch, teachers=teachers,
+    )  # fmt: skip
+    classifier, kept = Classifier.of(recipe, learning.counts), Kept(objective)
     history: list[dict[str, float]] = []
     step, stopped_by = make_step(learning, sizes), None
     with classifier.attached(model, num_classes):
@@ -115,6 +107,34 @@ def train(
     state = classifier.folded(kept.state, model, num_classes)
     state = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
     return Training(state, kept.epoch, history, mean, std, stopped_by, notes_on(step))
+
+
+def prepared(
+    model: nn.Module,
+    train_split: TensorSplit,
+    synthetic: TensorSplit | None,
+    recipe: Recipe,
+    *,
+    num_classes: int,
+    device: torch.device,
+    seed: int,
+    execution: Execution | None = None,
+    watch: Watch = OFF,
+    teachers: Teachers | None = None,
+) -> tuple[Learning, list[int], tuple[tuple[float, ...], tuple[float, ...]]]:
+    """What the steps of a training need, the sizes of an epoch's batches, and mean and standard deviation of pixels."""
+    torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator
+    generator = torch.Generator(device).manual_seed(seed)
+    mean, std = train_split.mean_and_std
+    images, sizes = epoch_plan(train_split, synthetic, recipe)
+    counts = class_counts(train_split, images, recipe, num_classes)
+    execution = execution or usual_execution(device)
+    execution.place(model, device)
+    normal = torch.tensor(mean, device=device), torch.tensor(std, device=device)
+    learning = Learning.of(
+        model, images, recipe, counts, normal, generator, execution=execution, watch=watch, teachers=teachers
+    )
+    return learning, sizes, (mean, std)
 
 
 def _on_select(figures: Figures, objective: str) -> dict[str, float]:
