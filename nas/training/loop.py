@@ -66,7 +66,7 @@ def train(
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
     learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar (see ``_on_select``). The
     training stops early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below
-    ``threshold`` (see ``early_stopping``). ``keep_epoch`` "last" keeps the last trained epoch; ``ema`` averaged weights.
+    ``threshold`` (see ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights.
     What is kept needs nothing of the recipe. TrialError if a figure is not finite. Equal seeds, equal bits.
     """
     device = torch.device(device)
