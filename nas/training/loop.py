@@ -69,9 +69,8 @@ def train(
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
     learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar (see ``_on_select``). The
     training stops early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below
-    ``threshold`` (see ``early_stopping``). With ``keep_epoch`` "last" the last trained epoch is kept. With
-    ``recipe.ema`` the averaged weights are scored and kept, and ``model`` is left with its own. What
-    is kept needs nothing of the recipe. TrialError if a loss or the objective is not finite. Equal seeds, equal bits.
+    ``threshold`` (see ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights.
+    What is kept needs nothing of the recipe. TrialError if a figure is not finite. Equal seeds, equal bits.
     """
     learning, sizes, (mean, std) = prepared(
         model, train_split, synthetic, recipe, num_classes=num_classes, device=torch.device(device), seed=seed,
@@ -104,8 +103,7 @@ def train(
             if stopped_by := why_stopped(history, objective, threshold, patience=recipe.patience, waited=waited):
                 break
 
-    state = classifier.folded(kept.state, model, num_classes)
-    state = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
+    state = {name: each.cpu().contiguous() for name, each in classifier.folded(kept.state, model, num_classes).items()}
     return Training(state, kept.epoch, history, mean, std, stopped_by, notes_on(step))
 
 
