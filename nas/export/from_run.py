@@ -74,6 +74,7 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
         dataset=dataset,
         no_dataset=no_dataset,
         leaked=leaked,
+        trained_on_all=not run.config.data.hold_out,
     )
 
 
@@ -169,7 +170,7 @@ def _not_kept(run: Run, trial: TrialRecord) -> str:
 
 def figures_of(run: Run, trial: TrialRecord) -> dict[str, Figures]:
     """By split; of the trainings of a search's winner also those on test."""
-    metrics = dict(trial.metrics)
+    metrics = run.honest_figures(trial)
     if isinstance(run, SearchRun) and run.winner and trial.id in run.winner.test:
         metrics["test"] = run.winner.test[trial.id]
     return metrics
@@ -213,7 +214,8 @@ def _confirmation(run: Run, trial: TrialRecord) -> Confirmation | None:
     """How the network did over seeds: confirmations of a search, all trainings of a study's member."""
     objective = run.config.objective
     others = run.confirmations(trial.of) if isinstance(run, SearchRun) else run.ranked()
-    scores = [score for other in others if other.of == trial.of and (score := other.score(objective)) is not None]
+    every = [other.score(objective, run.judged_on) for other in others if other.of == trial.of]
+    scores = [score for score in every if score is not None]
     if len(scores) < 2:
         return None
-    return Confirmation("rank", objective, statistics.fmean(scores), statistics.stdev(scores), len(scores))
+    return Confirmation(run.judged_on, objective, statistics.fmean(scores), statistics.stdev(scores), len(scores))

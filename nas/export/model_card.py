@@ -27,6 +27,19 @@ _LEAKED = (
 )
 
 
+_ON_ALL = (
+    "It was trained on all images but those of `test`; none was held out to choose by. No other figures are given, for "
+    "they would be of images that it was trained on."
+)
+
+
+def _honesty(request: ExportRequest) -> str:
+    """Which of the figures can be believed."""
+    if request.trained_on_all:
+        return _ON_ALL
+    return _LEAKED if request.leaked else _OPTIMISM[request.network is not None]
+
+
 def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py`` dumps it, other programs read it
     """The content of ``model.json``: enough to prepare an image, run the model and name its answer."""
     confirm = request.provenance.confirm
@@ -95,7 +108,7 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
         _metrics_table(request.metrics),
         _confirmation(request.provenance.confirm),
         _floor(request),
-        _LEAKED if request.leaked else _OPTIMISM[request.network is not None],
+        _honesty(request),
         "### Recall by class",
         _recall_table(request.classes, request.metrics),
         "### Scores",

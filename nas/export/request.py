@@ -143,6 +143,7 @@ class ExportRequest:
     dataset: Dataset | None = field(default=None, repr=False)
     no_dataset: str = "Its data are not known"  # why there is none, a sentence without its full stop
     leaked: bool = False  # it was trained on images made from those of select and rank
+    trained_on_all: bool = False  # no image but those of test was held out
     calibration: Calibration | None = None  # measured by the export itself, and so is this:
     quantized: Quantized | None = None
 

@@ -93,8 +93,8 @@ def trial_document(run: Run, trial: TrialRecord) -> Document:
         "id": trial.id, "stage": trial.stage, "of": trial.of, "status": run.status(trial),
         "architecture": trial.architecture, "space": _space(run, trial), "sample": trial.sample,
         "params": trial.cost.params, "macs": trial.cost.macs, "size_bytes": trial.cost.size_bytes,
-        "peak_memory": trial.cost.peak_memory, "metrics": trial.metrics,
-        "score": trial.score(run.config.objective), "seconds": trial.seconds,
+        "peak_memory": trial.cost.peak_memory, "metrics": run.honest_figures(trial),
+        "score": trial.score(run.config.objective, run.judged_on), "seconds": trial.seconds,
         "error": trial.error, "seed": trial.seed,
     }  # fmt: skip
 

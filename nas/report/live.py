@@ -162,13 +162,13 @@ class Live(Plain):
 def trial_line(run: Run, trial: TrialRecord) -> str:
     """One trial that ended, in one line."""
     name = f"trial {trial.id:>4}" if trial.stage != "confirm" else f"seed {trial.id.split('.')[-1]} of trial {trial.of}"
-    score = trial.score(run.config.objective)
+    score = trial.score(run.config.objective, run.judged_on)
     if trial.status == "pruned":
         return f"{name}  pruned {trial.error}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
     if score is None:
         return f"{name} {trial.status}: {trial.error}"
     figure = f"{run.config.objective.replace('_', ' ')} {score:.3f}" + (
-        "" if isinstance(run, SearchRun) else " on rank"
+        "" if isinstance(run, SearchRun) else f" on {run.judged_on}"
     )
     return f"{name}  {figure}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
 

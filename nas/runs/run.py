@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from budgets import Budget
 from nas.config import Recipe, SearchConfig, StudyConfig
+from nas.config.recipe import Figures
 from nas.data.dataset import Preprocessing
 from nas.errors import RunError, nearest
 from nas.plugins.recorded import faults, settled
@@ -101,6 +102,16 @@ class Run(ABC):
     @abstractmethod
     def is_done(self) -> bool:
         """Whether it reached its end, after which it cannot change."""
+
+    @property
+    def judged_on(self) -> str:
+        """The split whose figures are shown of a trial: rank, or test where it was trained on all others."""
+        return "rank" if self.config.data.hold_out else "test"
+
+    def honest_figures(self, trial: TrialRecord) -> dict[str, Figures]:
+        """The figures of a trial by split, without those of images that it was trained on."""
+        metrics = trial.metrics
+        return metrics if self.config.data.hold_out else {name: metrics[name] for name in metrics if name == "test"}
 
     @property
     def state(self) -> str:

@@ -65,13 +65,13 @@ class TrialRecord:
         """Figures by split, a copy; empty unless it finished."""
         return marshal.loads(self.packed)  # type: ignore[no-any-return]
 
-    def score(self, objective: str) -> float | None:
-        """The figure that ranks it, None unless it finished."""
-        return self.score_so_far(objective) if self.status == "finished" else None
+    def score(self, objective: str, split: str = "rank") -> float | None:
+        """The figure that ranks it, or the same on another split; None unless it finished."""
+        return self.score_so_far(objective, split) if self.status == "finished" else None
 
-    def score_so_far(self, objective: str) -> float | None:
+    def score_so_far(self, objective: str, split: str = "rank") -> float | None:
         """The same, also of a trial that was pruned, which ranks nowhere."""
-        value = self.metrics.get("rank", {}).get(objective)
+        value = self.metrics.get(split, {}).get(objective)
         return float(value) if isinstance(value, (int, float)) else None
 
 

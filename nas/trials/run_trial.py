@@ -207,7 +207,7 @@ def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normal
     split = _scored_split(spec, device, name)
     figures = evaluate_split(
         model, split, normalization, num_classes=spec.num_classes, device=device, confusion=spec.test_after,
-        objective=spec.objective,
+        objective=spec.objective, test_flip=spec.recipe.test_flip,
     )  # fmt: skip
     for figure, value in figures.items():
         if isinstance(value, float) and not math.isfinite(value):

@@ -145,14 +145,14 @@ def trials_table(
     cells: dict[str, list[str]] = {
         "trial": [trial.id for trial in trials],
         "status": [run.status(trial) for trial in trials],
-        "score": [decimal(trial.score_so_far(objective)) for trial in trials],
+        "score": [decimal(trial.score_so_far(objective, run.judged_on)) for trial in trials],
         **{name: [decimal(_figure(run, trial, *figure)) for trial in trials] for name, figure in columns.items()},
         "parameters": [f"{trial.cost.params:,}" for trial in trials],
         "MACs": [compact(trial.cost.macs) for trial in trials],
         "seconds": [f"{trial.seconds:.1f}" for trial in trials],
     }
     kept = fitting(cells, width, ("MACs", "seconds"), text=LEAST_TEXT)
-    title = f"Trials of {run.name}; score: {objective.replace('_', ' ')} on rank"
+    title = f"Trials of {run.name}; score: {objective.replace('_', ' ')} on {run.judged_on}"
     numbers = [name for name in kept if name not in ("trial", "status")]
     table = make_table(title, ("trial", "status"), numbers, f"{what}, or why it failed")
     for trial, *row in zip(trials, *kept.values(), strict=True):
