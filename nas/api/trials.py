@@ -69,7 +69,7 @@ class Trial:
 
     @property
     def score(self) -> float | None:
-        """The objective on the split rank, from 0 to 1; None unless it finished. On test where no image was held out."""
+        """The objective on rank, or on test where no image was held out, from 0 to 1; None unless it finished."""
         return self._record.score(self._run.config.objective, self._run.judged_on)
 
     @property

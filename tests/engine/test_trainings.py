@@ -25,7 +25,8 @@ from nas.config.training_request import PRESETS, TrainingRequest
 from nas.engine.study_plan import StudyPlan
 from nas.engine.training_plan import larger, plan_training
 from nas.errors import UsageError
-from nas.export.from_run import chosen
+from nas.export.from_run import chosen, request_of
+from nas.export.model_card import model_card
 from nas.runs import StudyRun, as_study, load_run
 from nas.runs.events import SessionStarted, TrialEnded
 from nas.trials.weights import load_weights
@@ -90,6 +91,15 @@ def test_all_images_are_trained_on_and_none_chooses(place: Path) -> None:
     recipe = whole.config.member("trained").recipe
     assert (recipe.keep_epoch, recipe.patience) == ("last", None)
     assert recipe.epochs != 1
+    told(place, "train", "sv", "--train-on-all", "--seeds", 2, "--run", "all", *SHORT)
+    assert "balanced accuracy on test" in told(place, "trials", "all")
+    (first, _) = json.loads(told(place, "trials", "all", "--json"))
+    assert list(first["metrics"]) == ["test"] and first["score"] == first["metrics"]["test"]["balanced_accuracy"]
+    run = load_run("all", place / "runs")
+    request = request_of(run, "trained.1", place / "never")
+    card = model_card(request)
+    assert "trained on all images but those of `test`" in card and "`rank`" not in card.split("### Scores")[0]
+    assert request.provenance.confirm is not None and request.provenance.confirm.split == "test"
     with pytest.raises(UsageError, match="--patience stops by validation images"):
         plan(place, arch="sv", hold_out=False, patience="3")
 
