@@ -8,6 +8,7 @@ from nas.config import Recipe, StudyConfig
 from nas.config.recipe_rules import answers_evenly
 from nas.config.run import StudySearch
 from nas.config.teaching import TeacherConfig, Teaching
+from nas.config.training_request import STUDY as TRAINING
 from nas.runs.events import ArchitectureFound, Event, MemberFacts, SettingsChanged, StudyEnded, StudyFacts
 from nas.runs.run import Run
 
@@ -26,6 +27,18 @@ class StudyRun(Run):
     @property
     def is_done(self) -> bool:
         return self.ended
+
+    @property
+    def trains_one(self) -> bool:
+        """Whether it is the long training of one network, by ``nasctl train``."""
+        return self.config.study == TRAINING
+
+    @property
+    def description(self) -> str:
+        """What it does, in a line."""
+        return (
+            self.config.sentence if self.trains_one else f"baseline study {self.config.study}: {self.config.sentence}"
+        )
 
     @property
     def planned_trials(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.config.training_request import STUDY as TRAINING
 from nas.runs import SearchRun, as_study, load_run
 
 
@@ -15,7 +14,7 @@ def config_command(name: str | None, runs: str) -> None:
         from nas.cli.written_settings import settings_text
 
         print(settings_text(run), end="")
-    elif as_study(run).config.study == TRAINING:
+    elif as_study(run).trains_one:
         from nas.cli.written_training import training_text
 
         print(training_text(as_study(run)), end="")

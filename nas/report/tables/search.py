@@ -48,7 +48,7 @@ def print_run(console: Console, run: SearchRun | StudyRun) -> None:
     versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
     if isinstance(run, StudyRun):
         note = validation_note(run.config)
-        text = f"[bold]{run.name}[/bold]  baseline study {run.config.study}: {run.config.sentence}"
+        text = f"[bold]{run.name}[/bold]  {run.description}"
         text += f"\nSplits  {note}" if note else ""
     else:
         text = _settings(run, f", seed {run.config.seed}")
@@ -276,7 +276,9 @@ def _run_row(run: SearchRun | StudyRun) -> dict[str, str]:
         what, strategy, score = run.config.space, run.config.strategy, confirmed_score(run)
         shown = run.trials[run.winner.trial] if run.winner else shown
     else:
-        what, strategy = f"study {run.config.study}", "-"
+        what, strategy = "training" if run.trains_one else f"study {run.config.study}", "-"
+        learners = [trial for trial in run.ranked() if trial.of not in run.config.teachers]
+        shown = learners[0] if learners else None
     running, failed, every = (run.tally.count(s, stage=run.main_stage) for s in ("running", "failed", None))
     return {
         "run": run.name,
@@ -287,7 +289,7 @@ def _run_row(run: SearchRun | StudyRun) -> dict[str, str]:
         "seed": str(run.config.seed),
         "trials": f"{every - running}/{run.planned_trials}",
         "failed": str(failed),
-        "score": score or decimal(shown.score(run.config.objective) if shown else None),
+        "score": score or decimal(shown.score(run.config.objective, run.judged_on) if shown else None),
         "parameters": f"{shown.cost.params:,}" if shown else "-",
         "time": clock(run.seconds_so_far),
     }

@@ -15,7 +15,6 @@ from baselines.figures import FIGURES
 from baselines.registry import get_network, network_names
 from baselines.studies import STUDIES
 from nas.config import Recipe
-from nas.config.training_request import STUDY as TRAINING
 from nas.config.views import views_in_words
 from nas.executors import WorkerSlot
 from nas.report.pictures import Pictures
@@ -55,7 +54,7 @@ def print_studies(console: Console) -> None:
 def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot]) -> None:
     """What is about to be trained, by a study or by ``nasctl train``."""
     config = run.config
-    lines = _training_lines(run, slots) if config.study == TRAINING else _study_lines(run, slots)
+    lines = _training_lines(run, slots) if run.trains_one else _study_lines(run, slots)
     lines += [f"Weights not here yet: fetched to {path} when the run begins" for path in _missing_weights(run)]
     if config.keep is not None:
         which = "best on rank" if config.data.hold_out else "first"
@@ -68,7 +67,7 @@ def _study_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
     config, facts = run.config, run.facts
     recipe = config.members[0].recipe
     return [
-        f"[bold]{run.name}[/bold]  baseline study {config.study}: {config.sentence}",
+        f"[bold]{run.name}[/bold]  {run.description}",
         f"Trains  {run.planned_trials // config.seeds} members x {_seeds(run, slots)}",
         *([_searches(run)] if config.searches else []),
         *_time_and_data(run),
@@ -85,7 +84,7 @@ def _study_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
 
 def _training_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
     config, facts = run.config, run.facts
-    lines = [f"[bold]{run.name}[/bold]  {config.sentence}"]
+    lines = [f"[bold]{run.name}[/bold]  {run.description}"]
     for member in config.members:
         known = facts.members[member.name]
         heading = "Teacher" if member.name in config.teachers else "Network"
@@ -256,7 +255,7 @@ def _print_state(console: Console, run: StudyRun, pictures: Pictures) -> None:
         console.print(f"Pictures: {len(pictures.files)} files in {where}", highlight=False, soft_wrap=True)
     for remark in pictures.remarks:
         console.print(f"          {escape(remark)}", highlight=False, soft_wrap=True)
-    if run.config.study == TRAINING and run.is_done:
+    if run.trains_one and run.is_done:
         take = typed("export --best --out model/ --run", run.folder)
         console.print(f"To get the network:  {take}", highlight=False, soft_wrap=True)
     if run.state == "stopped":
