@@ -22,6 +22,7 @@ class TeacherConfig(BaseModel):
     sha256: str = ""  # of it; "": the run itself made it
     even: bool  # its answers count all classes alike, whatever their frequency
     macs: int
+    data_key: str = ""  # of the images and splits that it was trained on; "": those of the run
 
 
 class Teaching(BaseModel):

@@ -264,4 +264,5 @@ def _teacher(run: SearchRun | StudyRun, trial: TrialRecord) -> TeacherConfig:
         sha256=sha256(weights),
         even=answers_evenly(recipe),
         macs=trial.cost.macs,
+        data_key=run.facts.data_key,
     )

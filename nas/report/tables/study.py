@@ -104,6 +104,11 @@ def _training_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
             f"Learns  from {escape(member.teaching.text)} as well: {member.teaching.weight:g} of the loss, at "
             f"temperature {member.teaching.temperature:g}"
         )
+        if strange := [t.name for t in member.teaching.teachers if t.data_key not in ("", facts.data_key)]:
+            lines.append(
+                f"        {escape(', '.join(strange))} learned from other images or splits, perhaps from images that are "
+                "judged by here: figures may flatter"
+            )
     return [*lines, "Test    scored once a training, at its end: nothing is chosen between seeds or epochs by it"]
 
 
