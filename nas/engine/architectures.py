@@ -27,6 +27,7 @@ class Architecture:
     mirrored_by_data: bool = False  # the data of the run decided whether images are mirrored
     plugins: tuple[Plugin, ...] = ()
     study: str = ""  # that it was trained in
+    objective: str | None = None  # of that run
 
 
 class _Content(BaseModel):
@@ -76,7 +77,9 @@ def _member(text: str, run: StudyRun, part: str | None) -> Architecture:
 def _of_run(run: SearchRun | StudyRun, space: str, sample: Sample, recipe: Recipe) -> Architecture:
     config = run.config
     study = run.config.study if isinstance(run, StudyRun) else ""
-    return Architecture(space, sample, config.data, recipe, bool(run.facts.mirroring), config.plugins, study)
+    return Architecture(
+        space, sample, config.data, recipe, bool(run.facts.mirroring), config.plugins, study, config.objective
+    )
 
 
 def _read(text: str, content: str | bytes) -> Architecture:

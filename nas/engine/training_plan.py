@@ -61,7 +61,8 @@ def plan_training(
     slots = attempt(
         lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), faults
     )
-    objective = attempt(lambda: settled_objective(request.objective), faults)
+    of_run = asked.arch.objective if asked and asked.arch and "objective" not in request.model_fields_set else None
+    objective = attempt(lambda: settled_objective(of_run or request.objective), faults)
     hold_out = request.hold_out is not False
     found = asked.arch.data if asked and asked.arch else None
     data_config = asked_data(request.data, found, {}, faults, hold_out=hold_out)
@@ -143,7 +144,7 @@ def _recipe(
         return None, ""
     if "epochs" in told:
         sentence = "for as many epochs as were asked for"
-    faults += check_together(recipe, {name for name in told if name in METHOD_FLAGS})
+    faults += check_together(recipe, told)
     if request.hold_out is False:
         if "patience" in told:
             faults.append(

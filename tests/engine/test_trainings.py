@@ -83,6 +83,7 @@ def test_methods_are_the_runs_until_others_are_told(place: Path) -> None:
     assert (named.loss, named.prior_tau, named.name) == ("ce", 0, "ce")
     assert member(place, space="vgg").recipe.prior_tau == 1  # no run: the data decide
     assert member(place, network="resnet32").network == "resnet32"
+    assert plan(place, arch="sv", objective="macro_f1").config.objective == "macro_f1"
 
 
 def test_all_images_are_trained_on_and_none_chooses(place: Path) -> None:

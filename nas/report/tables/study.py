@@ -106,8 +106,8 @@ def _training_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
         )
         if strange := [t.name for t in member.teaching.teachers if t.data_key not in ("", facts.data_key)]:
             lines.append(
-                f"        {escape(', '.join(strange))} learned from other images or splits, perhaps from images that are "
-                "judged by here: figures may flatter"
+                f"        {escape(', '.join(strange))} learned from other images or splits, perhaps from some that are "
+                "scored here: figures may flatter"
             )
     return [*lines, "Test    scored once a training, at its end: nothing is chosen between seeds or epochs by it"]
 
