@@ -84,6 +84,10 @@ def test_several_are_asked_for_at_once_and_some_fail(tmp_path: Path) -> None:
         assert len({key(trial) for trial in first}) == 4
         with pytest.raises(RunError, match="another process"):
             nas.Searcher.load(tmp_path / "mine")
+        with pytest.raises(UsageError, match=r"holds a search already: nas\.Searcher\.load"):
+            searcher(tmp_path / "mine")
+        with pytest.raises(UsageError, match="'good' is no score of trial 3"):
+            mine.tell(first[2], "good")
         mine.tell(first[2], 0.5)
         mine.tell(first[0].id, None)
         for trial, words in ((first[2], "told before"), ("99", "not asked for")):
@@ -110,6 +114,11 @@ def test_faults_are_told_together() -> None:
         nas.Searcher(space, strategy="darts", max_params="20k")
     with pytest.raises(UsageError, match="Did you mean 'vgg'"):
         nas.space("vg")
+    with pytest.raises(UsageError, match=r"give \(channels, height, width\)"):
+        nas.space("vgg", input_shape=(8, 8))
+    with pytest.raises(UsageError) as refused:
+        nas.Searcher("vgg", n_trials=3)
+    assert "nas.space('vgg'," in str(refused.value) and "Did you mean 'trials'" in str(refused.value)
 
 
 def test_a_space_says_what_fits() -> None:
