@@ -153,4 +153,8 @@ def test_the_page_runs(tmp_path: Path) -> None:
     assert re.search(r"^<Search vgg-digits-1: done, 6 done.*\n\d+ 0\.\d+ \[0\.", told, re.MULTILINE)
     assert re.search(r"^2 2 \d.*\n<Trial 2 of vgg-digits-2: .*> \d+\.\d s$", told, re.MULTILINE)
     assert "trials | trials=0 cannot be used" in told and (tmp_path / "model" / "model.onnx").is_file()
-    assert (tmp_path / "my-search").is_dir()
+
+
+def test_the_page_on_own_training_loops_runs(tmp_path: Path) -> None:
+    told = printed_by_the_blocks("ask-and-tell.md", tmp_path)
+    assert re.match(r"\{'stages'.*\} 0\.\d+ \d+\n", told) and (tmp_path / "my-search").is_dir()
