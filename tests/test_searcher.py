@@ -47,7 +47,7 @@ def test_it_asks_for_what_the_engine_trains(tmp_path: Path, strategy: str) -> No
             asked.append(trial)
             mine.tell(trial, scores[key(trial)])
         assert [key(trial) for trial in asked] == list(scores)
-        assert mine.best.score("balanced_accuracy") == max(scores.values())
+        assert mine.best.score == max(scores.values())
         assert mine.ask() is None  # as often as it is asked
 
 
@@ -84,6 +84,10 @@ def test_several_are_asked_for_at_once_and_some_fail(tmp_path: Path) -> None:
         assert len({key(trial) for trial in first}) == 4
         with pytest.raises(RunError, match="another process"):
             nas.Searcher.load(tmp_path / "mine")
+        with pytest.raises(UsageError, match=r"holds a search already: nas\.Searcher\.load"):
+            searcher(tmp_path / "mine")
+        with pytest.raises(UsageError, match="'good' is no score of trial 3"):
+            mine.tell(first[2], "good")
         mine.tell(first[2], 0.5)
         mine.tell(first[0].id, None)
         for trial, words in ((first[2], "told before"), ("99", "not asked for")):
@@ -110,6 +114,11 @@ def test_faults_are_told_together() -> None:
         nas.Searcher(space, strategy="darts", max_params="20k")
     with pytest.raises(UsageError, match="Did you mean 'vgg'"):
         nas.space("vg")
+    with pytest.raises(UsageError, match=r"give \(channels, height, width\)"):
+        nas.space("vgg", input_shape=(8, 8))
+    with pytest.raises(UsageError) as refused:
+        nas.Searcher("vgg", n_trials=3)
+    assert "nas.space('vgg'," in str(refused.value) and "Did you mean 'trials'" in str(refused.value)
 
 
 def test_a_space_says_what_fits() -> None:
@@ -144,4 +153,8 @@ def test_the_page_runs(tmp_path: Path) -> None:
     assert re.search(r"^<Search vgg-digits-1: done, 6 done.*\n\d+ 0\.\d+ \[0\.", told, re.MULTILINE)
     assert re.search(r"^2 2 \d.*\n<Trial 2 of vgg-digits-2: .*> \d+\.\d s$", told, re.MULTILINE)
     assert "trials | trials=0 cannot be used" in told and (tmp_path / "model" / "model.onnx").is_file()
-    assert (tmp_path / "my-search").is_dir()
+
+
+def test_the_page_on_own_training_loops_runs(tmp_path: Path) -> None:
+    told = printed_by_the_blocks("ask-and-tell.md", tmp_path)
+    assert re.match(r"\{'stages'.*\} 0\.\d+ \d+\n", told) and (tmp_path / "my-search").is_dir()

@@ -15,7 +15,7 @@ def tiny(choices, task):
     width = choices["width"]
     separable = sequence(conv_norm_act(None, 3, depthwise=True), conv_norm_act(width * 2, 1))
     return sequence(
-        *(Pool("max") for _ in range(task.stem_halvings)),  # large images first come down to a side of 32 or less
+        *(Pool("max") for _ in range(task.stem_halvings)),  # large images first come down to a side of 64 or less
         repeat(lambda number: conv_norm_act(width, 3), choices["depth"]),
         Pool("max"),
         Either(choices["last"], {"separable": separable}, otherwise=conv_norm_act(width * 2, 3)),

@@ -14,11 +14,14 @@ from nas.api.handles import Callback, Search, Study, carried_out, handle_of, lis
 from nas.api.in_memory import Data
 from nas.api.keywords import Setting, as_flags
 from nas.api.settings import Flags, settled_search, settled_study, settled_training
+from nas.api.spaces import Space
 from nas.api.wording import in_python
-from nas.config import SearchConfig, StudyRequest
+from nas.config import SearchConfig, StudyRequest, raise_all
+from nas.config.options import base_name
+from nas.config.recipe_rules import METHOD_FLAGS
 from nas.config.training_request import TrainingRequest
 from nas.errors import UsageError, attempt
-from nas.plugins.loading import load_plugin
+from nas.plugins.loading import load_plugin, of_no_plugin
 from nas.runs import as_search, as_study
 from nas.runs import load_run as load_record
 from nas.runs.hints import RUNS
@@ -58,11 +61,15 @@ def search(
     ...     dict(error.errors)["trials"]
     'trials=0 cannot be used: give a number of at least 1.'
     """
-    given: dict[str, Any] = {"space": space, "data": data, "run": run, "runs": runs, **settings}
+    name = space.name if isinstance(space, Space) else space
+    given: dict[str, Any] = {"space": name, "data": data, "run": run, "runs": runs, **settings}
     with in_python(given):
         faults: list[str] = []
+        if isinstance(space, Space):
+            faults.append(f"--space takes a name, as in nas.search({name!r}): shape and classes are those of the data.")
         flags = _flags(given, SearchConfig, callbacks, faults)
         config = settled_search(flags, faults)
+        raise_all(_only_here(config))
         opened = api.new_search(config, name=run, runs=Path(runs))
         found = as_search(carried_out(opened, callbacks, progress=progress))
         if (training := api.training_of_winner(found)) is not None:
@@ -150,3 +157,18 @@ def _flags(
     flags = as_flags(given, kind, faults)
     attempt(lambda: listeners_of(callbacks), faults)
     return flags
+
+
+def _only_here(config: SearchConfig) -> list[str]:
+    """What a search would use that this program registered by itself: worker processes and later commands lack it."""
+    used = {
+        "search space": config.space, "strategy": config.strategy, "objective": config.objective,
+        "data source": config.data.source.partition(":")[0],
+        **{kind: str(getattr(config.recipe, kind)) for kind in METHOD_FLAGS},
+    }  # fmt: skip
+    return [
+        f"The {kind} {base_name(name)!r} is registered by this program alone, so worker processes and later commands "
+        "do not find it: put it into a file, and call nas.load_plugin(FILE) before."
+        for kind, name in used.items()
+        if (kind, base_name(name)) in of_no_plugin()
+    ]

@@ -38,6 +38,16 @@ _OF_THE_COMMAND_LINE = {
     "dry_run": "nas.space(...).report(...) says what fits",
     "name": "a new run is named by run",
 }
+_ELSEWHERE = {  # what it is called in Optuna and scikit-learn
+    "n_trials": "trials",
+    "timeout": "time_limit",
+    "n_jobs": "workers",
+    "random_state": "seed",
+    "study_name": "run",
+    "load_if_exists": "folder",
+    "storage": "folder",
+    "sampler": "strategy",
+}
 SWITCHES = {name for kind in BESIDE for name, given in settings_of(kind).items() if given.is_switch}
 
 
@@ -48,11 +58,10 @@ def as_flags(settings: Mapping[str, object], kind: type[BaseModel], faults: list
     """
     declared = settings_of(kind)
     flags: Flags = dict.fromkeys([*declared, *BESIDE[kind]])
+    known = [*flags, "callbacks", "progress"]
     for name, value in settings.items():
         if name not in flags:
-            more = (
-                f" In Python {_OF_THE_COMMAND_LINE[name]}." if name in _OF_THE_COMMAND_LINE else nearest(name, [*flags])
-            )
+            more = f" In Python {_OF_THE_COMMAND_LINE[name]}." if name in _OF_THE_COMMAND_LINE else meant(name, known)
             faults.append(f"There is no setting {name!r} here.{more}")
         elif value is not None:
             try:
@@ -65,6 +74,12 @@ def as_flags(settings: Mapping[str, object], kind: type[BaseModel], faults: list
     return flags
 
 
+def meant(name: str, known: Sequence[str]) -> str:
+    """What was meant by a setting that there is not, as the end of a message: " Did you mean 'trials'?"; or ""."""
+    other = _ELSEWHERE.get(name)
+    return f" Did you mean {other!r}?" if other in known else nearest(name, known)
+
+
 def _typed(name: str, given: Given | None) -> Callable[[object], str | bool | list[str] | DataConfig]:
     """What makes of a value what would be typed."""
     if name in _OTHERWISE:
@@ -73,7 +88,7 @@ def _typed(name: str, given: Given | None) -> Callable[[object], str | bool | li
         return _one
     if given.is_switch:
         return _switch
-    return _several if given.setting.is_repeatable else _one_or_several
+    return several if given.setting.is_repeatable else _one_or_several
 
 
 def _switch(value: object) -> bool:
@@ -89,10 +104,11 @@ def _one(value: object) -> str:
 
 
 def _one_or_several(value: object) -> str:
-    return _one(value) if isinstance(value, str | Path | Real) else with_commas(_several(value))
+    return _one(value) if isinstance(value, str | Path | Real) else with_commas(several(value))
 
 
-def _several(value: object) -> list[str]:
+def several(value: object) -> list[str]:
+    """What is typed several times, or with commas: a text, a list of them, or what stands behind each name."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from budgets import Cost
+from budgets import LIMITS, Cost
 from budgets.draw import settle
+from nas.api.keywords import meant
 from nas.api.spaces import Size, Space, budget_of
+from nas.api.trials import Trial
 from nas.api.turns import ASK, Closed, Turns
 from nas.api.wording import in_python
 from nas.closing import Closing
-from nas.config import DataConfig, Recipe, SearchConfig
+from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.data import FOREIGN
 from nas.config.objectives import DEFAULT
 from nas.config.recipe import Figures
@@ -23,13 +26,14 @@ from nas.engine.trial_loop import TrialLoop
 from nas.errors import RunError, UsageError
 from nas.plugins.installed import load_installed
 from nas.plugins.loading import with_loaded
-from nas.runs import EventLog, Journal, TrialRecord, as_search
-from nas.runs.events import SearchFacts
+from nas.runs import EventLog, Journal, as_search
+from nas.runs.events import SearchFacts, SettingsChanged
 from nas.runs.fold import fold
-from nas.runs.folders import read_run, start_search
+from nas.runs.folders import is_unborn, read_run, start_search
+from nas.runs.log import LOG_NAME
 from nas.strategies import get_strategy
 from nas.trials import TrialResult
-from search_spaces import Sample, Task, get_space
+from search_spaces import Sample, Task
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Asked:
     sample: Sample
     cost: Cost
     seed: int  # derived from the searcher's, for the training
-    searcher: Searcher
+    searcher: Searcher = field(repr=False)
 
     def build(self) -> Any:
         """Its network with random weights (a torch module)."""
@@ -53,9 +57,10 @@ class Searcher(Closing):
     With the same seed and the same scores it asks for the same architectures as ``nasctl search --workers 1``.
     ``trials`` is how many are meant to be trained, which evolution divides into generations. Several may be asked for
     before the first is told. ``objective`` is what scores are called in the log and in tables, any name: nothing is
-    computed here. ``folder`` keeps the log, and ``Searcher.load(folder)`` goes on with it after anything;
-    without one it is gone when the program ends. The strategy runs in a thread of its own; close the searcher, or use
-    it in ``with``. A failed training is told with ``score=None``.
+    computed here. ``folder``, a new one, keeps the log, and ``Searcher.load(folder)`` goes on with it after anything;
+    without one it is gone when the program ends. ``limits`` are max_params, max_macs, max_bytes, max_peak_memory and
+    min_params; without any the whole space is searched. The strategy runs in a thread of its own; close the
+    searcher, or use it in ``with``. A failed training is told with ``score=None``.
 
     >>> with nas.Searcher(nas.space("vgg", input_shape=(1, 8, 8)), max_params="20k", trials=8) as searcher:
     ...     for _ in range(8):
@@ -79,12 +84,13 @@ class Searcher(Closing):
         **limits: Size,
     ) -> None:
         load_installed()
+        raise_all(_faults(space, folder, limits))
         get_strategy(strategy)
         budget, note = settle(space.family, space.task, budget_of(limits))
         config = SearchConfig(
-            space=space.name, budget=budget, recipe=Recipe(), data=DataConfig(source=FOREIGN), strategy=strategy,
-            trials=trials, seed=seed, objective=objective, confirm=0, floor=False,
-            plugins=with_loaded(),
+            space=space.name, restrict=dict(space.family.restriction), budget=budget, recipe=Recipe(),
+            data=DataConfig(source=FOREIGN), strategy=strategy, trials=trials, seed=seed, objective=objective,
+            confirm=0, floor=False, plugins=with_loaded(),
         )  # fmt: skip
         if config.one_shot:
             raise UsageError(
@@ -100,23 +106,32 @@ class Searcher(Closing):
         self._begin(path)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Self:
+    @in_python()
+    def load(cls, folder: str | Path, *, trials: int | None = None) -> Self:
         """Go on with the searcher that ``folder`` is of. What was asked for and not told comes again first.
 
-        RunError if there is none, or another process works on it.
+        ``trials``, if told, is their new number, to search on. RunError if there is none, or another process works
+        on it.
         """
         searcher = cls.__new__(cls)
         searcher._kept = None
-        searcher._begin(Path(folder))
+        searcher._begin(Path(folder), trials)
         return searcher
 
-    def _begin(self, folder: Path) -> None:
+    def _begin(self, folder: Path, trials: int | None = None) -> None:
         run = as_search(read_run(folder))
         if run.config.data.source != FOREIGN:
             raise RunError(f"Run {run.name!r} trains its trials itself: go on with it by nasctl resume.")
         self.folder = folder
-        run.use_plugins()
-        self.space = Space(get_space(run.config.space), Task(run.facts.input_shape, len(run.facts.classes)))
+        if trials is not None and trials != run.config.trials:
+            faults: list[str] = []
+            config = checked(SearchConfig, {**run.config.model_dump(), "trials": trials}, faults)
+            raise_all(faults)
+            assert config is not None
+            with EventLog(folder) as log:
+                log.append(SettingsChanged(config))
+            run = as_search(read_run(folder))
+        self.space = Space(run.space, Task(run.facts.input_shape, len(run.facts.classes)))
         self._run, self._turns = run, Turns()
         self._thread = threading.Thread(target=self._work, name="nas-searcher", daemon=True)
         self._thread.start()
@@ -132,7 +147,8 @@ class Searcher(Closing):
     def tell(self, trial: Asked | str, score: float | None, *, seconds: float = 0.0) -> None:
         """The score of a trial (more is better), or None if its training failed. It is on the disk when this returns.
 
-        UsageError for a trial that does not wait for a score.
+        ``trial`` may be its id. A score that is not finite counts as a failure. ``seconds`` are what tables show.
+        UsageError for a trial that does not wait for a score, and for what is no number.
         """
         trial_id = trial if isinstance(trial, str) else trial.id
         known = self._run.trials.get(trial_id)
@@ -141,20 +157,31 @@ class Searcher(Closing):
         if score is None:
             self._turns.take(TrialResult(trial_id, "failed", seconds=seconds, error="told as failed"))
             return
-        figures: Figures = {self._run.config.objective: float(score)}
+        try:
+            number = float(score)
+        except (TypeError, ValueError):
+            what = f"{score!r} is no score of trial {trial_id}: give a number, or None if its training failed."
+            raise UsageError(what) from None
+        figures: Figures = {self._run.config.objective: number}
         self._turns.take(TrialResult(trial_id, "finished", {"select": figures, "rank": figures}, seconds=seconds))
 
     @property
-    def trials(self) -> list[TrialRecord]:
+    def trials(self) -> list[Trial]:
         """Every trial so far, in the order in which they were asked for."""
-        return list(self._run.stage("search"))
+        return [Trial(self._run, record) for record in self._run.stage("search")]
 
     @property
-    def best(self) -> TrialRecord:
+    def best(self) -> Trial:
         """The trial with the highest score. RunError before there is one."""
         if not (best := self._run.best(1)):
             raise RunError("No trial has a score yet: tell one first.")
-        return best[0]
+        return Trial(self._run, best[0])
+
+    def __repr__(self) -> str:
+        run = self._run
+        told = sum(trial.status != "running" for trial in run.stage("search"))
+        best = f", best {self.best!r}" if run.num_ranked else ""
+        return f"<Searcher: {run.config.strategy} over {self.space.name}, {told} of {run.config.trials} told{best}>"
 
     def close(self) -> None:
         """End the strategy's thread; the log stays where it is. May be called again."""
@@ -179,3 +206,16 @@ class Searcher(Closing):
         except BaseException as error:  # for whoever asks or tells next
             ended = error
         self._turns.end(ended)
+
+
+def _faults(space: object, folder: str | Path | None, limits: Mapping[str, object]) -> list[str]:
+    """What keeps a searcher from being made, but for what its settings are."""
+    faults = []
+    if not isinstance(space, Space):
+        name = space if isinstance(space, str) else "vgg"
+        faults.append(f"A searcher takes a space: nas.space({name!r}, input_shape=(3, 32, 32), classes=10).")
+    known = [*LIMITS, "trials", "strategy", "seed", "objective", "folder"]
+    faults += [f"There is no setting {name!r} here.{meant(name, known)}" for name in limits if name not in known]
+    if folder is not None and (Path(folder) / LOG_NAME).exists() and not is_unborn(Path(folder)):
+        faults.append(f"{folder} holds a search already: nas.Searcher.load({str(folder)!r}) goes on with it.")
+    return faults

@@ -10,10 +10,12 @@ import numpy as np
 
 from budgets import LIMITS, Budget, Cost, cost_of, parse_size
 from budgets.draw import draw_fitting, settle
+from nas.api.keywords import Setting, several
 from nas.api.wording import in_python
 from nas.errors import UsageError
 from nas.plugins.installed import load_installed
 from search_spaces import Sample, SearchSpace, Task, get_space
+from search_spaces.restriction import read_restriction, restricted, restriction_words
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +26,7 @@ Size = int | str
 """A number, or as it is typed: "150k", "1.5M"."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Space:
     """A search space for images of one shape and a number of classes; see ``space``."""
 
@@ -75,11 +77,24 @@ class Space:
             budget, note = settle(self.family, self.task, budget_of(limits))
         return report_of(self.family, self.task, budget, note)
 
+    def __repr__(self) -> str:
+        within, shape = restriction_words(self.family), "x".join(map(str, self.task.input_shape))
+        part = f" with {within}" if within else ""
+        return f"<Space {self.name}{part}: {len(self.choices)} choices, {shape}, {self.task.num_classes} classes>"
 
-def space(name: str, *, input_shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10) -> Space:
+
+def space(
+    name: str,
+    *,
+    input_shape: tuple[int, int, int] = (3, 32, 32),
+    classes: int = 10,
+    fix: Setting = None,
+    choices: Setting = None,
+) -> Space:
     """The space called ``name`` (vgg, resnet, densenet, mobilenet, cell, or a plug-in's) for images (C, H, W).
 
-    UsageError names the nearest space.
+    ``fix`` and ``choices`` leave a part of it, as for ``nas.search``: ``fix={"kernel*": 3}``. UsageError names the
+    nearest space, choice or value.
 
     >>> resnet = nas.space("resnet", input_shape=(1, 28, 28), classes=62)
     >>> (sample,) = resnet.draw(max_params="150k")
@@ -88,7 +103,11 @@ def space(name: str, *, input_shape: tuple[int, int, int] = (3, 32, 32), classes
     """
     load_installed()
     with in_python({"name": name}):
-        return Space(get_space(name), Task(input_shape, classes))
+        if len(input_shape) != 3:
+            raise UsageError(f"--input-shape {input_shape} cannot be used: give (channels, height, width).")
+        whole = get_space(name)
+        part = read_restriction(whole, [] if fix is None else several(fix), [] if choices is None else several(choices))
+        return Space(restricted(whole, part), Task(input_shape, classes))
 
 
 def budget_of(limits: Mapping[str, Size]) -> Budget:

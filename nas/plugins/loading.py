@@ -83,6 +83,12 @@ def added_names(kind: str) -> list[str]:
     return [one.name for one in additions() if one.registry.kind == kind]
 
 
+def of_no_plugin() -> list[tuple[str, str]]:
+    """Kind and name of what the program that uses this one registered itself: no other process can find it."""
+    of_plugins = [entry for one in _loaded for entry in one.added]
+    return [(one.registry.kind, one.name) for one in additions() if one not in of_plugins]
+
+
 def carried() -> tuple[Carried, ...]:
     """The plug-ins of this process, for ``take_over`` in another."""
     return tuple(Carried(one.plugin, one.content) for one in _loaded)

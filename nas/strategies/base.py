@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from nas.runs import TrialRecord
 from search_spaces import Sample
@@ -48,7 +48,6 @@ class Trials(Protocol):
         """Block until every trial that runs has ended."""
 
 
-@runtime_checkable
 class Strategy(Protocol):
     """Decides which architectures are trained. One method, so that NNI's strategies keep their own loops."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 from nas.config.options import base_name, bound, declare, option_faults
 from nas.config.run import ONE_SHOT
@@ -35,8 +36,9 @@ class StrategyKind:
 
 
 def driven(strategy: Strategy | AskTell) -> Strategy:
-    """A strategy as the engine runs it."""
-    return strategy if isinstance(strategy, Strategy) else Driven(strategy)
+    """A strategy as the engine runs it: asked and told, if it can be, whatever else it is called or keeps."""
+    asked = callable(getattr(strategy, "ask", None)) and callable(getattr(strategy, "tell", None))
+    return Driven(cast(AskTell, strategy)) if asked else cast(Strategy, strategy)
 
 
 STRATEGIES: Registry[StrategyKind] = Registry("strategy", "Strategies")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +173,35 @@ def test_a_run_on_arrays_goes_on_without_the_program_and_says_when_they_are_gone
     assert data_config((GREY, PETS), name="pets", cache_dir=str(tmp_path / "cache")) == data
     opened = reopen(nas.load_run("vgg-pets-1", runs=tmp_path).record)
     assert carry_out_here(opened).is_done
+
+
+KILLED_WHILE_WRITING = """
+import resource, signal, sys
+
+import numpy as np
+
+import nas
+
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the system ends a process that writes more into a file than it may
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, 3_000))
+given = np.load(sys.argv[1])
+nas.search("vgg", data=(given["X"], given["y"]), max_params="20k")
+"""
+
+
+def test_a_kill_while_data_are_written_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "pets.npz", X=GREY, y=PETS)
+    root = tmp_path / "cache"
+    monkeypatch.setenv("NASCTL_CACHE", str(root))
+    command = [sys.executable, "-B", "-c", KILLED_WHILE_WRITING, tmp_path / "pets.npz"]
+    killed = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGXFSZ, killed.stderr
+    (begun,) = (path for path in (root / "given").rglob("*") if path.is_file())
+    assert begun.name.startswith(".tmp-") and begun.stat().st_size <= 3_000  # it was in the middle
+    assert not (tmp_path / "runs").exists()
+    config = data_config((GREY, PETS), allow_duplicates=True)
+    assert [path for path in (root / "given").rglob("*") if path.is_file()] == [Path(config.source)]
+    assert (pixels(open_data(config)) == GREY[:, None]).all()

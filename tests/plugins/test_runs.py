@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from command_line import NASCTL, nasctl, nasctl_process, refused, told
 from plugin_files import EXAMPLES, space_file
+from registered import registering
 
 import nas
 from nas.api.searcher import Searcher
 from nas.errors import PluginError, RunError
+from nas.plugins import loading
 from nas.plugins.recorded import obey
 from nas.runs import as_search
 from nas.runs.folders import read_run
@@ -85,6 +87,13 @@ def killed_after_a_trial(place: Path, *arguments: object) -> Path:
     return folder
 
 
+def from_a_new_process(place: Path, *arguments: object) -> str:
+    """What a command prints that must succeed, and say nothing else, in a process that has loaded nothing before."""
+    done = nasctl_process(*arguments, cwd=place)
+    assert done.returncode == 0 and "Traceback" not in done.stderr and "lug-in" not in done.stderr, done.stderr
+    return done.stdout
+
+
 @pytest.mark.slow
 def test_a_space_and_a_loss_of_a_file_go_through_a_kill_and_every_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -99,18 +108,16 @@ def test_a_space_and_a_loss_of_a_file_go_through_a_kill_and_every_command(
     assert [plugin.source for plugin in run.config.plugins] == [str(tmp_path / name) for name in given[1::2]]
     assert run.config.recipe.loss == "mse" and not run.is_done
     scores = {trial.id: trial.score("balanced_accuracy") for trial in run.ranked()}
-    resumed = nasctl_process("resume", "killed", "--trials", 4, cwd=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
+    from_a_new_process(tmp_path, "resume", "killed", "--trials", len(scores) + 1)
     done = as_search(read_run(folder))
     assert done.is_done and {id: done.trials[id].score("balanced_accuracy") for id in scores} == scores
-    shown = nasctl_process("show", "killed", cwd=tmp_path)
-    assert shown.returncode == 0 and not shown.stderr, shown.stderr
-    told(tmp_path, "export", "killed", "--best", "--out", "model")
+    shutil.copytree(folder, folder.with_name("other"))
+    assert "then " in from_a_new_process(tmp_path, "trials", "killed")
+    assert "conv 3x3" in from_a_new_process(tmp_path, "show", "killed")
+    from_a_new_process(tmp_path, "export", "killed", "--best", "--out", "model")
     source = (tmp_path / "model" / "model.py").read_text()
     assert "class Network(nn.Module)" in source and "nas" not in source.partition('"""\n\nfrom')[2].split()
-    shutil.copytree(folder, folder.with_name("other"))
-    assert "then " in told(tmp_path, "compare", "killed", "other", "--json")
-    assert "then " in told(tmp_path, "trials", "killed")
+    assert "then " in from_a_new_process(tmp_path, "compare", "killed", "other", "--json")
     assert "tiny" in told(tmp_path, "status") and "over tiny" in told(tmp_path, "status", "killed")
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))
@@ -202,8 +209,6 @@ def test_in_python_what_was_loaded_is_recorded_and_found_again(tmp_path: Path, m
         nas.search("mine", max_params="none", loss="msee", trials=1, confirm=0, runs=tmp_path)
     with pytest.raises(ValueError, match=r"nothing\.py.*there is no such file"):
         nas.search("mine", plugin=["nothing.py"], max_params="none", runs=tmp_path)
-    from nas.plugins import loading
-
     loading.forget()
     assert nas.load_run("s", runs=tmp_path).record.space.name == "mine"
     loading.forget()
@@ -216,3 +221,34 @@ def test_in_python_what_was_loaded_is_recorded_and_found_again(tmp_path: Path, m
     obey()
     nas.load_plugin(tmp_path / "my_space.py")
     assert nas.load_run("s", runs=tmp_path).record.space.name == "mine"
+
+
+def test_a_searcher_asks_the_strategy_of_a_plugin_and_goes_on_with_it(tmp_path: Path) -> None:
+    nas.load_plugin(EXAMPLES / "hill_climb.py")
+    space = nas.space("vgg", input_shape=(1, 8, 8), fix={"kernel*": 3})
+
+    def asked(searcher: Searcher, count: int) -> list[dict[str, object]]:
+        found = []
+        for _ in range(count):
+            trial = searcher.ask()
+            searcher.tell(trial, 1 / trial.cost.macs)
+            found.append(trial.sample)
+        return found
+
+    settings = {"strategy": "hill-climb", "max_params": "20k", "seed": 3}
+    with Searcher(space, trials=8, **settings) as searcher:
+        whole = asked(searcher, 8)
+    with Searcher(space, trials=5, folder=tmp_path / "s", **settings) as searcher:
+        assert asked(searcher, 5) == whole[:5] and searcher.ask() is None
+    loading.forget()
+    with Searcher.load(tmp_path / "s", trials=8) as searcher:
+        assert asked(searcher, 3) == whole[5:] and searcher.ask() is None
+        assert searcher.best.score == max(1 / trial.cost.macs for trial in searcher.trials)
+        assert repr(searcher).startswith("<Searcher: hill-climb over vgg, 8 of 8 told, best <Trial ")
+    assert {sample["kernel1"] for sample in whole} == {3} and len({str(sample) for sample in whole}) == 8
+
+
+def test_what_a_program_registers_by_itself_is_refused_where_others_need_it(tmp_path: Path) -> None:
+    with registering("mse_loss.py"), pytest.raises(ValueError, match="The loss 'mse' is registered by this program"):
+        nas.search("vgg", max_params="20k", loss="mse", runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()

@@ -15,7 +15,7 @@ from nas.executors import WorkerSlot
 from nas.runs import EventLog, SearchRun, TrialRecord
 from nas.strategies.base import Driven, Proposal
 from nas.strategies.proposals import Proposer
-from nas.strategies.registry import get_strategy, register_strategy
+from nas.strategies.registry import driven, get_strategy, register_strategy
 from nas.testing import check_strategy
 from search_spaces import SearchSpace
 
@@ -138,3 +138,16 @@ def test_a_name_is_taken_once_and_the_nearest_is_suggested():
         register_strategy("evolution")(lambda run: Driven(None))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="Did you mean 'evolution'"):
         get_strategy("evolutoin")
+
+
+def test_what_a_strategy_keeps_may_be_called_as_it_likes():
+    class Own:
+        def __init__(self, run: SearchRun) -> None:
+            self.run = run
+
+        def ask(self) -> Proposal | None:
+            return None
+
+        def tell(self, trial: TrialRecord) -> None: ...
+
+    assert isinstance(driven(Own(None)), Driven)  # type: ignore[arg-type]
