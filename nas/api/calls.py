@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from rich.console import Console
 
 from baselines import classical
 from nas import api
@@ -17,7 +18,8 @@ from nas.api.settings import Flags, settled_search, settled_study
 from nas.api.wording import in_python
 from nas.config import SearchConfig, StudyRequest
 from nas.errors import UsageError, attempt
-from nas.plugins.loading import load_plugin
+from nas.plugins.loading import load_plugins
+from nas.report.live import decoding
 from nas.runs import as_search, as_study
 from nas.runs import load_run as load_record
 from nas.runs.hints import RUNS
@@ -62,7 +64,8 @@ def search(
         faults: list[str] = []
         flags = _flags(given, SearchConfig, callbacks, faults)
         config = settled_search(flags, faults)
-        opened = api.new_search(config, name=run, runs=Path(runs))
+        with decoding(Console(), quiet=not progress) as told:
+            opened = api.new_search(config, name=run, runs=Path(runs), progress=told)
         return Search(as_search(carried_out(opened, callbacks, progress=progress)))
 
 
@@ -89,10 +92,13 @@ def baseline(
     with in_python(given):
         faults: list[str] = []
         if study == classical.NAME:
-            raise UsageError("classical trains no network, and makes no run: nasctl baseline run classical")
+            raise UsageError(
+                "classical trains no network, and makes no run: nas.classical(data=...) scores its methods."
+            )
         flags = _flags(given, StudyRequest, callbacks, faults)
         request = settled_study(flags, faults)
-        opened = api.new_baseline(request, name=run, runs=Path(runs))
+        with decoding(Console(), quiet=not progress) as told:
+            opened = api.new_baseline(request, name=run, runs=Path(runs), progress=told)
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
 
 
@@ -110,9 +116,7 @@ def _flags(
     given: dict[str, Any], kind: type[BaseModel], callbacks: Callback | Sequence[Callback], faults: list[str]
 ) -> Flags:
     """What is ``given`` as it would be typed, once its plug-ins are loaded; what is wrong goes into ``faults``."""
-    sources = given.pop("plugin", None) or ()
-    for source in [sources] if isinstance(sources, str | Path) else sources:
-        load_plugin(str(source))
+    load_plugins(given.pop("plugin", None))
     flags = as_flags(given, kind, faults)
     attempt(lambda: listeners_of(callbacks), faults)
     return flags
