@@ -145,3 +145,16 @@ def test_the_page_runs(tmp_path: Path) -> None:
     assert re.search(r"^2 2 \d.*\n<Trial 2 of vgg-digits-2: .*> \d+\.\d s$", told, re.MULTILINE)
     assert "trials | trials=0 cannot be used" in told and (tmp_path / "model" / "model.onnx").is_file()
     assert (tmp_path / "my-search").is_dir()
+
+
+def test_a_score_is_a_number_and_nothing_is_told_to_a_closed_searcher():
+    with nas.Searcher(nas.space("vgg", input_shape=(1, 8, 8)), max_params="20k", trials=2) as searcher:
+        trial = searcher.ask()
+        for score in (float("nan"), float("-inf"), "high", [1]):
+            with pytest.raises(UsageError, match="finite number"):
+                searcher.tell(trial, score)
+        searcher.tell(trial, 0.5)
+        other = searcher.ask()
+    for call in (searcher.ask, lambda: searcher.tell(other, 0.5)):
+        with pytest.raises(RunError, match="closed"):
+            call()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -110,6 +111,8 @@ class Searcher(Closing):
         searcher._begin(Path(folder))
         return searcher
 
+    _closed = False
+
     def _begin(self, folder: Path) -> None:
         run = as_search(read_run(folder))
         if run.config.data.source != FOREIGN:
@@ -124,6 +127,7 @@ class Searcher(Closing):
 
     def ask(self) -> Asked | None:
         """The next architecture to train; None when ``trials`` are under way or told, or nothing is left to propose."""
+        self._check_open()
         spec = self._turns.take(ASK)
         if spec is None:
             return None
@@ -134,7 +138,10 @@ class Searcher(Closing):
 
         UsageError for a trial that does not wait for a score.
         """
+        self._check_open()
         trial_id = trial if isinstance(trial, str) else trial.id
+        if score is not None and not _is_finite(score):
+            raise UsageError(f"A score is a finite number, or None for a training that failed, and not {score!r}.")
         known = self._run.trials.get(trial_id)
         if known is None or known.status != "running":
             raise UsageError(f"Trial {trial_id!r} waits for no score: it was not asked for, or was told before.")
@@ -143,6 +150,10 @@ class Searcher(Closing):
             return
         figures: Figures = {self._run.config.objective: float(score)}
         self._turns.take(TrialResult(trial_id, "finished", {"select": figures, "rank": figures}, seconds=seconds))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RunError("The searcher is closed: nas.Searcher.load(folder) goes on with one that has a folder.")
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -158,6 +169,7 @@ class Searcher(Closing):
 
     def close(self) -> None:
         """End the strategy's thread; the log stays where it is. May be called again."""
+        self._closed = True
         self._turns.stop()
         self._thread.join()
         if self._kept is not None:
@@ -179,3 +191,10 @@ class Searcher(Closing):
         except BaseException as error:  # for whoever asks or tells next
             ended = error
         self._turns.end(ended)
+
+
+def _is_finite(score: object) -> bool:
+    try:
+        return math.isfinite(float(score))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
