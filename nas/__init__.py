@@ -14,6 +14,7 @@ from nas.lazy import lazy  # noqa: E402
 
 if TYPE_CHECKING:
     from nas.api.calls import baseline, load_run, search, train
+    from nas.api.classical import Classical, classical
     from nas.api.estimator import NASClassifier
     from nas.api.handles import Search, Study
     from nas.api.searcher import Searcher
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Classical",
     "Member",
     "NASClassifier",
     "Search",
@@ -31,6 +33,7 @@ __all__ = [
     "Study",
     "Trial",
     "baseline",
+    "classical",
     "load_model",
     "load_plugin",
     "load_run",
@@ -46,6 +49,7 @@ __getattr__ = lazy(
         "nas.api.estimator": ["NASClassifier"],
         "nas.api.searcher": ["Searcher"],
         "nas.api.spaces": ["space"],
+        "nas.api.classical": ["Classical", "classical"],
         "nas.api.calls": ["baseline", "load_run", "search", "train"],
         "nas.api.trials": ["Member", "Trial"],
         "nas.export.predict": ["load_model"],

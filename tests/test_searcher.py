@@ -158,3 +158,12 @@ def test_the_page_runs(tmp_path: Path) -> None:
 def test_the_page_on_own_training_loops_runs(tmp_path: Path) -> None:
     told = printed_by_the_blocks("ask-and-tell.md", tmp_path)
     assert re.match(r"\{'stages'.*\} 0\.\d+ \d+\n", told) and (tmp_path / "my-search").is_dir()
+
+
+def test_nothing_is_told_to_a_closed_searcher():
+    with nas.Searcher(nas.space("vgg", input_shape=(1, 8, 8)), max_params="20k", trials=2) as searcher:
+        searcher.tell(searcher.ask(), 0.5)
+        other = searcher.ask()
+    for call in (searcher.ask, lambda: searcher.tell(other, 0.5)):
+        with pytest.raises(RunError, match="closed"):
+            call()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from rich.console import Console
 
 from baselines import classical
 from nas import api
@@ -21,7 +22,8 @@ from nas.config.options import base_name
 from nas.config.recipe_rules import METHOD_FLAGS
 from nas.config.training_request import TrainingRequest
 from nas.errors import UsageError, attempt
-from nas.plugins.loading import load_plugin, of_no_plugin
+from nas.plugins.loading import load_plugins, of_no_plugin
+from nas.report.live import decoding
 from nas.runs import as_search, as_study
 from nas.runs import load_run as load_record
 from nas.runs.hints import RUNS
@@ -70,7 +72,8 @@ def search(
         flags = _flags(given, SearchConfig, callbacks, faults)
         config = settled_search(flags, faults)
         raise_all(_only_here(config))
-        opened = api.new_search(config, name=run, runs=Path(runs))
+        with decoding(Console(), quiet=not progress) as told:
+            opened = api.new_search(config, name=run, runs=Path(runs), progress=told)
         found = as_search(carried_out(opened, callbacks, progress=progress))
         if (training := api.training_of_winner(found)) is not None:
             carried_out(training, callbacks, progress=progress)
@@ -100,10 +103,13 @@ def baseline(
     with in_python(given):
         faults: list[str] = []
         if study == classical.NAME:
-            raise UsageError("classical trains no network, and makes no run: nasctl baseline run classical")
+            raise UsageError(
+                "classical trains no network, and makes no run: nas.classical(data=...) scores its methods."
+            )
         flags = _flags(given, StudyRequest, callbacks, faults)
         request = settled_study(flags, faults)
-        opened = api.new_baseline(request, name=run, runs=Path(runs))
+        with decoding(Console(), quiet=not progress) as told:
+            opened = api.new_baseline(request, name=run, runs=Path(runs), progress=told)
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
 
 
@@ -133,7 +139,8 @@ def train(
         faults: list[str] = []
         flags = _flags(given, TrainingRequest, callbacks, faults)
         request = settled_training(flags, faults)
-        opened = api.new_training(request, name=run, runs=Path(runs))
+        with decoding(Console(), quiet=not progress) as told:
+            opened = api.new_training(request, name=run, runs=Path(runs), progress=told)
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
 
 
@@ -151,9 +158,7 @@ def _flags(
     given: dict[str, Any], kind: type[BaseModel], callbacks: Callback | Sequence[Callback], faults: list[str]
 ) -> Flags:
     """What is ``given`` as it would be typed, once its plug-ins are loaded; what is wrong goes into ``faults``."""
-    sources = given.pop("plugin", None) or ()
-    for source in [sources] if isinstance(sources, str | Path) else sources:
-        load_plugin(str(source))
+    load_plugins(given.pop("plugin", None))
     flags = as_flags(given, kind, faults)
     attempt(lambda: listeners_of(callbacks), faults)
     return flags

@@ -54,7 +54,8 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     ``max_params`` and the other limits are those of ``nasctl search``, numbers or "150k", and so are ``trials``,
     ``strategy``, ``recipe``, ``epochs``, ``objective``, ``confirm``, ``image_size``, ``device`` and ``time_limit``
-    (seconds). ``workers`` is how many processes train at once, by default one on each core; 0: none, trials run in this
+    (seconds). There is no ``sample_weight``: uneven classes are the matter of ``recipe``.
+    ``workers`` is how many processes train at once, by default one on each core; 0: none, trials run in this
     process, which suits small data and searches within other programs' processes. ``random_state``: equal numbers give
     equal networks with ``workers`` 0 or 1.
 

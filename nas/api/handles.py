@@ -6,7 +6,7 @@ A handle reads a run as it was when it was made, or as far as it went through th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -21,7 +21,7 @@ from nas.api.wording import in_python
 from nas.config import SearchConfig, StudyConfig
 from nas.config.run import Changes
 from nas.errors import UsageError, attempt
-from nas.report.live import open_display, standing
+from nas.report.live import decoding, open_display, standing
 from nas.report.trials_csv import cells
 from nas.runs import Listener, SearchRun, StudyRun, as_search, as_study
 from nas.runs import Run as AnyRun
@@ -123,7 +123,9 @@ class Run(ABC):
             asked = settled_changes(record, flags, faults)
             self._take(record)
             if not api.stays_as_it_is(record, asked):
-                carried_out(api.reopen(record, asked), callbacks, progress=progress)
+                with decoding(Console(), quiet=not progress) as told:
+                    opened = api.reopen(record, asked, progress=told)
+                carried_out(opened, callbacks, progress=progress)
         return self
 
     @abstractmethod
@@ -250,7 +252,7 @@ def carried_out(
 
 def listeners_of(callbacks: Callback | Sequence[Callback]) -> list[Listener]:
     """What tells ``callbacks`` of events, with handles on runs. UsageError for what cannot be called."""
-    several = [callbacks] if callable(callbacks) else list(callbacks)
+    several = list(callbacks) if isinstance(callbacks, Iterable) and not callable(callbacks) else [callbacks]
     if not all(map(callable, several)):
         raise UsageError("--callbacks takes functions: def tell(event, run): ...")
     return [Guest(getattr(one, "__name__", type(one).__name__), _listener(one), author=one) for one in several]

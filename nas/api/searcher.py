@@ -118,6 +118,8 @@ class Searcher(Closing):
         searcher._begin(Path(folder), trials)
         return searcher
 
+    _closed = False
+
     def _begin(self, folder: Path, trials: int | None = None) -> None:
         run = as_search(read_run(folder))
         if run.config.data.source != FOREIGN:
@@ -139,6 +141,7 @@ class Searcher(Closing):
 
     def ask(self) -> Asked | None:
         """The next architecture to train; None when ``trials`` are under way or told, or nothing is left to propose."""
+        self._check_open()
         spec = self._turns.take(ASK)
         if spec is None:
             return None
@@ -150,6 +153,7 @@ class Searcher(Closing):
         ``trial`` may be its id. A score that is not finite counts as a failure. ``seconds`` are what tables show.
         UsageError for a trial that does not wait for a score, and for what is no number.
         """
+        self._check_open()
         trial_id = trial if isinstance(trial, str) else trial.id
         known = self._run.trials.get(trial_id)
         if known is None or known.status != "running":
@@ -164,6 +168,10 @@ class Searcher(Closing):
             raise UsageError(what) from None
         figures: Figures = {self._run.config.objective: number}
         self._turns.take(TrialResult(trial_id, "finished", {"select": figures, "rank": figures}, seconds=seconds))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RunError("The searcher is closed: nas.Searcher.load(folder) goes on with one that has a folder.")
 
     @property
     def trials(self) -> list[Trial]:
@@ -185,6 +193,7 @@ class Searcher(Closing):
 
     def close(self) -> None:
         """End the strategy's thread; the log stays where it is. May be called again."""
+        self._closed = True
         self._turns.stop()
         self._thread.join()
         if self._kept is not None:

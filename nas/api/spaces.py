@@ -116,7 +116,7 @@ def budget_of(limits: Mapping[str, Size]) -> Budget:
     sizes: dict[str, int | None] = {}
     for name, size in limits.items():
         try:
-            sizes[name] = size if isinstance(size, int) else parse_size(size)
+            sizes[name] = size if isinstance(size, int) and not isinstance(size, bool) else parse_size(str(size))
         except ValueError as error:
             faults.append(f"--{name.replace('_', '-')}: {error}.")
     if faults:

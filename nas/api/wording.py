@@ -135,6 +135,8 @@ def _call(command: str) -> str:
             call, positions, first = "nas.search({})", 0, "space"
         case ["nasctl", "baseline", "run", *rest] if rest and rest[0] != classical.NAME:
             call, positions, first = "nas.baseline({})", 1, ""
+        case ["nasctl", "baseline", "run", classical.NAME, *rest]:
+            call, positions, first = "nas.classical({})", 0, ""
         case ["nasctl", "resume", *rest] if rest:
             call, positions, first = "nas.load_run({}).resume({})", 1, "runs"
         case _:

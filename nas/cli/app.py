@@ -9,11 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli import declared
+from nas.cli import completion, declared
 from nas.cli.baseline_app import baseline
 from nas.cli.baseline_app import compare as compare_with_baselines
-from nas.cli.completion import runs as runs_by_name
-from nas.cli.completion import spaces
 from nas.cli.flags import (
     ConfigFile,
     DryRun,
@@ -91,7 +89,7 @@ def train(
         typer.Argument(
             metavar="[RUN]",
             help="The network: RUN for its winner, RUN:TRIAL or STUDY:MEMBER.",
-            autocompletion=runs_by_name,
+            autocompletion=completion.runs,
         ),
     ] = None,
     run: Annotated[Text, option("Name of the new run. [default: train-DATA-N]", "NAME", "--run", "-r")] = None,
@@ -150,9 +148,20 @@ app.command()(plugin_options(show))
 @plugin_options
 def space(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="The space. [default: list all]", autocompletion=spaces)
+        str | None,
+        typer.Argument(metavar="[NAME]", help="The space. [default: list all]", autocompletion=completion.spaces),
+    ] = None,
+    arch: Annotated[
+        Text,
+        option(
+            "One architecture instead: of a search or a study's member, with its data, or of a JSON file, as "
+            "'nasctl show RUN:TRIAL --json' writes it.",
+            "FILE|RUN:TRIAL|STUDY:MEMBER",
+            complete=completion.runs,
+        ),
     ] = None,
     no_timing: Annotated[bool, typer.Option("--no-timing", help="Do not measure how long a trial takes.")] = False,
+    runs: Runs = "runs",
     json: Json = False,
     **settings: Any,
 ) -> None:
@@ -171,7 +180,12 @@ def data(
         Text, option("Draw examples of each class, as they are and as prepared: sheet.png.", "FILE")
     ] = None,
     oversample: Annotated[
-        Text, option("With --write: fill up rare classes of train by random, smote, borderline-smote...", "NAME")
+        Text,
+        option(
+            "With --write: fill up rare classes of train by random, smote, borderline-smote...",
+            "NAME",
+            complete=completion.oversamplers,
+        ),
     ] = None,
     write: Annotated[
         Text, option("Write the splits as a new set, a folder of images or an .npz file.", "FOLDER|FILE.npz")
@@ -191,10 +205,17 @@ def data(
 def export(
     out: Annotated[str, typer.Option(help="New folder for the files.", metavar="DIR")],
     name: Annotated[
-        Text, typer.Argument(metavar="[RUN]", help="A run, RUN:TRIAL or STUDY:MEMBER. [default: the newest run]")
+        Text,
+        typer.Argument(
+            metavar="[RUN]",
+            help="A run, RUN:TRIAL or STUDY:MEMBER. [default: the newest run]",
+            autocompletion=completion.runs,
+        ),
     ] = None,
     best: Annotated[bool, typer.Option("--best", help="The winner, or the best trial so far.")] = False,
-    trial: Annotated[Text, option("A trial whose weights were kept, or a study's member.", "ID")] = None,
+    trial: Annotated[
+        Text, option("A trial whose weights were kept, or a study's member.", "ID", complete=completion.parts)
+    ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="And model.int8.onnx, judged on rank first.")] = False,
     int8_max_drop: Annotated[
         Text, option("What int8 may lose of the objective on rank. [default: 0.01]", "SHARE")
@@ -222,7 +243,7 @@ def predict(
     paths: Annotated[
         list[str] | None, typer.Argument(metavar="PATH...", help="Pictures, folders of them, or patterns.")
     ] = None,
-    run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r")] = None,
+    run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
     csv: Annotated[Text, option("Write path,label,score, a row a picture.", "FILE")] = None,
     csv_format: Annotated[Text, option("full, or id-label: what competitions take. [default: full]", "FORM")] = None,
     top: Annotated[Text, option("The N best classes of each. [default: 1]", "N")] = None,
@@ -244,12 +265,15 @@ def predict(
 @plugin_options
 def evaluate(
     model: Model = None,
-    run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r")] = None,
+    run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
     data: Annotated[
         Text,
         option("Other data, of its test part if it has one. [default: the run's own test]", "DATA", "--data"),
     ] = None,
-    split: Annotated[Text, option("Of the run's own: train, select, rank or test. [default: test]", "NAME")] = None,
+    split: Annotated[
+        Text,
+        option("Of the run's own: train, select, rank or test. [default: test]", "NAME", complete=completion.splits),
+    ] = None,
     picture: Annotated[Text, option("Draw the confusion matrix: confusion.png.", "FILE")] = None,
     prior: Prior = None,
     int8: Int8 = False,

@@ -88,13 +88,20 @@ def report(
 
 def compare(
     name: Annotated[
-        Text, typer.Argument(metavar="RUN", help="A finished search, or STUDY:MEMBER of a baseline run.")
+        Text,
+        typer.Argument(
+            metavar="RUN", help="A finished search, or STUDY:MEMBER of a baseline run.", autocompletion=completion.runs
+        ),
     ] = None,
     others: Annotated[
         list[str] | None,
-        typer.Argument(metavar="OTHER...", help="Baseline runs, STUDY:MEMBER for one of their members, searches."),
+        typer.Argument(
+            metavar="OTHER...",
+            help="Baseline runs, STUDY:MEMBER for one of their members, searches.",
+            autocompletion=completion.runs,
+        ),
     ] = None,
-    run: Annotated[Text, option("In place of the first RUN.", "NAME", "--run", "-r")] = None,
+    run: Annotated[Text, option("In place of the first RUN.", "NAME", "--run", "-r", complete=completion.runs)] = None,
     plot: Annotated[Text, option("Draw parameters against the test figure into this PNG.", "FILE")] = None,
     runs: Runs = "runs",
     json: Json = False,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.config.settings import Given
 
 
 def runs(ctx: Any, incomplete: str) -> list[str]:
@@ -47,6 +50,72 @@ def studies(incomplete: str) -> list[str]:
     from baselines.studies import STUDIES
 
     return _begun(incomplete, [*STUDIES, classical.NAME])
+
+
+def objectives(incomplete: str) -> list[str]:
+    """What ranks trials."""
+    from nas.config.objectives import OBJECTIVES
+
+    return _begun(incomplete, OBJECTIVES)
+
+
+def networks(incomplete: str) -> list[str]:
+    """Fixed networks of studies."""
+    from baselines.registry import network_names
+
+    return _begun(incomplete, network_names())
+
+
+def members(ctx: Any, incomplete: str) -> list[str]:
+    """Members of the study that was named, behind those that were."""
+    from baselines.studies import STUDIES
+
+    study = ctx.params.get("study")
+    return _next(incomplete, [member.name for member in STUDIES[study].members] if study in STUDIES else [])
+
+
+def figures(incomplete: str) -> list[str]:
+    """Figures of trials, behind those that were named."""
+    from baselines.figures import FIGURES
+
+    return _next(incomplete, FIGURES)
+
+
+def splits(incomplete: str) -> list[str]:
+    """Splits of a run's data."""
+    from nas.data.dataset import SPLIT_NAMES
+
+    return _begun(incomplete, SPLIT_NAMES)
+
+
+def oversamplers(incomplete: str) -> list[str]:
+    """Ways to fill up rare classes."""
+    from nas.config.recipe_rules import known_names
+
+    return _begun(incomplete, known_names("oversampling"))
+
+
+def parts(ctx: Any, incomplete: str) -> list[str]:
+    """Trials of the run that was named, or trainings and members of a study, whose weights are there."""
+    run = ctx.params.get("run") or ctx.params.get("name") or ""
+    kept = sorted(path.stem for path in (Path(ctx.params.get("runs") or "runs") / run).glob("weights/*.safetensors"))
+    named = (name for name in kept if not name.replace(".", "").isdecimal())  # of a study: MEMBER.SEED
+    return _begun(incomplete, [*dict.fromkeys(name.rpartition(".")[0] for name in named), *kept] if run else [])
+
+
+def of_values(given: Given) -> Callable[..., list[str]] | None:
+    """Of a setting that says all that it may be, by its type or as the name of a method; None of others."""
+    from nas.config.recipe_rules import known_names
+
+    if given.is_switch or not (given.values or known_names(given.path[-1])):
+        return None
+    return lambda incomplete: _begun(incomplete, given.values or known_names(given.path[-1]))
+
+
+def _next(incomplete: str, names: Iterable[str]) -> list[str]:
+    """Names for a flag that takes several with commas: those that follow on the last comma, and are not there."""
+    before, comma, begun = incomplete.rpartition(",")
+    return [before + comma + name for name in _begun(begun, names) if name not in before.split(",")]
 
 
 def _begun(incomplete: str, names: Iterable[str]) -> list[str]:

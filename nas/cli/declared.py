@@ -16,7 +16,7 @@ ORDER_OF_SEARCH = (
     f"{_TRAINING} {_MACHINE} precision seed keep * run config profile runs dry_run quiet json"
 )
 ORDER_OF_RESUME = f"name run trials time_limit trial_timeout {_MACHINE} * profile runs quiet json"
-ORDER_OF_SPACE = f"name fix choices budget.* {_DATA} {_TRAINING} {_MACHINE} * no_timing json"
+ORDER_OF_SPACE = f"name arch fix choices budget.* {_DATA} {_TRAINING} {_MACHINE} * no_timing runs json"
 ORDER_OF_DATA = "path * drop_small_classes ignore_val plot oversample write json"
 ORDER_OF_EVALUATE = "model run data * split picture prior int8 runs json"
 ORDER_OF_STUDY = (

@@ -186,7 +186,7 @@ def _parameter(flag: str, given: Given) -> inspect.Parameter:
     names = [f"{name}/--{(setting.off or f'no_{flag}').replace('_', '-')}" if given.either_way else name]
     names += [f"-{setting.short}"] if setting.short else []
     kind = (bool | None if given.either_way else bool) if given.is_switch else list[str] | None
-    complete = getattr(completion, setting.offers) if setting.offers else None
+    complete = getattr(completion, setting.offers) if setting.offers else completion.of_values(given)
     return inspect.Parameter(
         flag,
         inspect.Parameter.KEYWORD_ONLY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any
 
@@ -71,6 +72,8 @@ def foreseen(error: Exception) -> tuple[str, int] | None:
 
     if isinstance(error, NasctlError):
         return str(error), error.exit_code
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{str(error.filename)[:40]}... is longer than the name of a file or a run can be: give another.", 2
     if (fault := machine_fault(error)) is not None:
         return f"{fault}. When the cause is gone, give the command again.", 1
     if (fault := blamed(error)) is not None:

@@ -29,6 +29,7 @@ def trials(
             "Figures beside the score: macro_f1,micro_recall on rank, or of a split: select.accuracy. --csv, --json: "
             "all.",
             "NAMES",
+            complete=completion.figures,
         ),
     ] = None,
     runs: Runs = "runs",
@@ -48,6 +49,7 @@ def show(
         typer.Argument(
             metavar="[TRIAL]",
             help="A trial, or of a baseline run MEMBER or MEMBER.SEED; or with its run, RUN:TRIAL. [default: the best]",
+            autocompletion=completion.runs,
         ),
     ] = None,
     run: RunName = None,

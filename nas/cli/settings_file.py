@@ -98,6 +98,10 @@ def read_settings(path: str, settings: Mapping[str, Setting], typed: Collection[
     left = {name: value for name, value in values.items() if name not in typed and name not in lost}
     if isinstance(source := left.get("data"), str):
         left["data"] = _beside(Path(path), source)
+    for name in ("arch", "weights"):  # an architecture may also be of a run, or written out
+        if isinstance(file := left.get(name), str) and not file.lstrip().startswith("{"):
+            beside = Path(path).expanduser().absolute().parent / Path(file).expanduser()
+            left[name] = str(beside) if beside.is_file() else file
     if isinstance(plugins := left.get("plugin"), list):
         left["plugin"] = [_beside(Path(path), each) if is_path(each) else each for each in plugins]
     return SettingsFile(path, left, {name: keys[name] for name in left}, tuple(faults))

@@ -1,4 +1,4 @@
-"""The terminal: its width, pipes that close, and a bar for decoding."""
+"""The terminal: its width, and pipes that close."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -53,20 +51,3 @@ def folded(text: str, width: int) -> str:
 def silence_output() -> None:
     """Send standard output nowhere; Python's own flush at exit would complain otherwise."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def decoding(
-    console: Console, quiet: bool, what: str = "decoding images"
-) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar that moves until the block ends, so that a terminal never looks dead; it counts images, if there are many
-    of which to do ``what``."""
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console, transient=True) as bar:
-        bar.add_task("preparing", total=None)
-        task = bar.add_task(what, total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

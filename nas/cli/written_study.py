@@ -14,6 +14,7 @@ from nas.cli.declared import ORDER_OF_STUDY
 from nas.cli.flags import in_order
 from nas.cli.written_settings import Value, as_file, as_typed, differing, plugins_of, remark_on_repeating
 from nas.config import StudyConfig, StudyRequest
+from nas.config.recipe_rules import METHOD_FLAGS
 from nas.config.run import MemberConfig
 from nas.config.settings import default_of, settings_of, value_of, written
 from nas.engine.study_plan import RESNET18_SETTINGS, RUN_SETTINGS, SEARCH_SETTINGS, plan_study
@@ -63,7 +64,7 @@ def _settings(run: StudyRun, study: Study) -> dict[str, Value]:
         if not other and value is not None:
             found[name] = value
     chosen = [members[each.name] for each in study.members if not each.network and each.name in members]
-    return found | (_network(chosen[0], study) if chosen else {})
+    return found | (_network(chosen, study, run) if chosen else {})
 
 
 def _members(config: StudyConfig) -> list[MemberConfig]:
@@ -71,15 +72,28 @@ def _members(config: StudyConfig) -> list[MemberConfig]:
     return [*config.members, *(member for search in config.searches for member in search.members)]
 
 
-def _network(member: MemberConfig, study: Study) -> dict[str, Value]:
+def _network(members: list[MemberConfig], study: Study, run: StudyRun) -> dict[str, Value]:
     """What says which network the members train that name none."""
+    member = members[0]
     if member.network is None:
-        return {"arch": json.dumps({"space": member.space, "sample": member.sample})}
+        training = {"training": shared} if (shared := _training(members, run)) else {}
+        return {"arch": json.dumps({"space": member.space, "sample": member.sample, **training})}
     found: dict[str, Value] = {} if member.network == study.network else {"network": member.network}
     if member.network == "resnet18":
         told = {name: member.settings[name] for name in RESNET18_SETTINGS if name in member.settings}
         found |= told if "weights" in told else {**told, "from_scratch": True}
     return found
+
+
+def _training(members: list[MemberConfig], run: StudyRun) -> dict[str, object]:
+    """What recipes have in common that is no method and has no flag: it came with the architecture of a run."""
+    first, *others = (member.recipe for member in members)
+    elsewhere = {*METHOD_FLAGS, "name", "epochs", "batch_size"} | ({"flip"} if run.facts.mirroring else set())
+    return {
+        name: value
+        for name, value in first.model_dump(mode="json", exclude_defaults=True).items()
+        if name not in elsewhere and all(getattr(other, name) == getattr(first, name) for other in others)
+    }
 
 
 def _check(run: StudyRun, settings: dict[str, Value]) -> None:
@@ -90,9 +104,8 @@ def _check(run: StudyRun, settings: dict[str, Value]) -> None:
     other = differing(_by_member(run.config, own), _by_member(plan.config, list(plan.config.members)))
     if other:
         raise RunError(
-            f"Run {run.name!r} was not made by flags alone: no flag says {', '.join(other)}. Was it made with the "
-            "architecture of a run? Then name it: nasctl baseline run "
-            f"{run.config.study} --arch RUN:TRIAL, with --seed {run.config.seed} and what else was typed."
+            f"Run {run.name!r} was not made by flags alone: no flag says {', '.join(other)}. Give the "
+            f"command again that made it: nasctl baseline run {run.config.study} --seed {run.config.seed} ..."
         )
 
 

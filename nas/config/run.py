@@ -85,7 +85,7 @@ class RunConfig(BaseModel):
         default=0, ge=0, lt=2**32
     )  # what numpy's generators take
     objective: Annotated[  # of ``nas.config.objectives``, with options: plans check it
-        str, Setting("What ranks trials. [default: balanced_accuracy]", "NAME")
+        str, Setting("What ranks trials. [default: balanced_accuracy]", "NAME", offers="objectives")
     ] = DEFAULT
     profile: Annotated[bool, PROFILE] = False
     plugins: tuple[Plugin, ...] = ()  # files and modules that registered what the settings name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -39,6 +39,7 @@ class Given(NamedTuple):
     path: tuple[str, ...]
     setting: Setting
     either_way: bool  # of a switch: it can be turned off as well as on
+    values: tuple[str, ...] = ()  # all that it may be, where its type says so
 
     @property
     def is_switch(self) -> bool:
@@ -66,7 +67,8 @@ def settings_of(kind: type[BaseModel]) -> dict[str, Given]:
             default = field.get_default()
             either_way = bool(setting.off) or (default is None and setting.means is None)
             path = parts[flag].path if flag in parts else (name, flag) if is_dataclass(inner) else (name,)
-            parts[flag] = Given(path, setting, either_way and not setting.metavar)
+            values = get_args(inner) if get_origin(inner) is Literal else ()
+            parts[flag] = Given(path, setting, either_way and not setting.metavar, values)
         found |= parts
     return found
 
@@ -87,7 +89,7 @@ def read_settings(kind: type[BaseModel], asked: Mapping[str, Any], faults: list[
     sentence each; whether a value is allowed the model says (``checked``).
     """
     values: dict[str, Any] = {}
-    for flag, (path, setting, either_way) in settings_of(kind).items():
+    for flag, (path, setting, either_way, _) in settings_of(kind).items():
         value = asked.get(flag)
         if len(path) > 1 or value is None or (value is False and not setting.metavar and not either_way):
             continue

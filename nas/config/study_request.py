@@ -43,7 +43,7 @@ class TrainingsRequest(BaseModel):
         ),
     ] = Field(default=None, ge=0)
     objective: Annotated[  # of ``nas.config.objectives``, with options
-        str, Setting("What keeps the best epoch. [default: balanced_accuracy]", "NAME")
+        str, Setting("What keeps the best epoch. [default: balanced_accuracy]", "NAME", offers="objectives")
     ] = DEFAULT
     seed: Annotated[int, Setting("That the others are derived from. [default: 0]", "N")] = Field(
         default=0, ge=0, lt=2**32
@@ -71,11 +71,15 @@ class StudyRequest(TrainingsRequest):
     study: str
     members: Annotated[  # all if empty
         tuple[str, ...],
-        Setting("Only these members: a,b,c, or 'model1-*'. [default: all]", "NAMES", read=_names),
+        Setting("Only these members: a,b,c, or 'model1-*'. [default: all]", "NAMES", read=_names, offers="members"),
     ] = ()
     network: Annotated[  # of members that name none
         str | None,
-        Setting("resnet18, resnet32, or model1 to model4 of the origin study. [default: the study's]", "NAME"),
+        Setting(
+            "resnet18, resnet32, or model1 to model4 of the origin study. [default: the study's]",
+            "NAME",
+            offers="networks",
+        ),
     ] = None
     arch: Annotated[  # instead of a network
         str | None,

@@ -35,6 +35,7 @@ class _Content(BaseModel):
 
     space: StrictStr
     sample: dict[str, StrictInt | StrictStr]
+    training: Recipe | None = None  # as a run's would be taken along: what ``nasctl config`` writes of a study
 
 
 def load_architecture(text: str, runs: Path) -> Architecture:
@@ -93,4 +94,4 @@ def _read(text: str, content: str | bytes) -> Architecture:
             f'--arch {text} holds no architecture. It takes JSON: {{"space": NAME, "sample": {{LABEL: VALUE, ...}}}}, '
             "as 'nasctl show RUN:TRIAL --json > FILE' writes it."
         ) from error
-    return Architecture(found.space, dict(found.sample))
+    return Architecture(found.space, dict(found.sample), recipe=found.training)

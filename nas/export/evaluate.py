@@ -15,8 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from baselines.figures import figures
+from baselines import evaluation
+from baselines.figures import FIGURES, figures
 from nas.config import DataConfig
+from nas.config.objectives import OBJECTIVES, measure
+from nas.config.options import base_name
 from nas.data import Dataset
 from nas.data.cache import cache_root
 from nas.data.dataset import Preprocessing, SplitName
@@ -26,7 +29,7 @@ from nas.data.selection import OUT, select
 from nas.data.sources.base import PARTS, TEST, Found, Progress
 from nas.data.sources.find import find_source
 from nas.data.survey import survey_of
-from nas.errors import DataError
+from nas.errors import DataError, NasctlError
 from nas.export.fingerprints import Fingerprints, fingerprints
 from nas.export.predict_script import Classifier
 from nas.units import counted
@@ -57,7 +60,8 @@ class Evaluation:
     data: str
     part: str  # of the data: "all", "test", ...
     images: int
-    figures: dict[str, float]  # shares of 1
+    objective: str | None  # of the run that the network comes from, among the figures; None: not known
+    figures: dict[str, float]  # shares of 1, but for an objective of an author's own
     intervals: dict[str, tuple[float, float]]  # of some figures, 95 % by bootstrap over images
     by_class: list[ClassFigures]
     confusion: list[list[int]]  # images of each true class (rows) by the class that they were given
@@ -67,6 +71,7 @@ class Evaluation:
     surplus: list[str] = field(default_factory=list)  # classes here that the network does not know; left out
     broken: list[str] = field(default_factory=list)  # files that could not be read, and why
     clipped: int = 0  # images with values outside the range of training's
+    unscored: str | None = None  # why ``objective`` is not among the figures
 
 
 @dataclass(frozen=True)
@@ -157,26 +162,34 @@ def _read(
 
 
 def evaluate(classifier: Classifier, labelled: Labelled, known: Fingerprints | None) -> Evaluation:
-    """All figures. ``known`` are the fingerprints of what the network was trained on. DataError if no image can be
-    read."""
+    """All figures, and the objective that the network was found by. ``known`` are the fingerprints of what it was
+    trained on. DataError if no image can be read."""
+    objective = classifier.card.get("objective")
     right, given, seen = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
+    logits: list[npt.NDArray[np.float64]] = []  # of an objective that is not built in
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about odd metadata of images that it then reads well
         for pixels, labels in labelled.chunks:
-            scores = classifier.scores(classifier.logits(classifier.normalized(pixels)))
+            answered = classifier.logits(classifier.normalized(pixels))
             right.append(labels)
-            given.append(scores.argmax(axis=1))
+            given.append(classifier.scores(answered).argmax(axis=1))
+            logits += [] if objective in (None, *FIGURES) else [answered + classifier.temperature * classifier.shift]
             seen += 0 if known is None else int(np.isin(fingerprints(pixels), known).sum())
     labels, answers = np.concatenate(right), np.concatenate(given)
     if not len(labels):
         raise DataError(f"No image of {labelled.data} can be read.", *labelled.broken[:5])
     names = classifier.classes
     confusion = confusion_matrix(labels, answers, labels=range(len(names)))
+    own, unscored = _own(objective, labels, np.concatenate(logits)) if objective and logits else ({}, None)
     return Evaluation(
         data=labelled.data,
         part=labelled.part,
         images=len(labels),
-        figures=figures(*(counts.astype(float) for counts in (np.diag(confusion), confusion.sum(1), confusion.sum(0)))),
+        objective=objective,
+        figures={
+            **figures(*(counts.astype(float) for counts in (np.diag(confusion), confusion.sum(1), confusion.sum(0)))),
+            **own,
+        },
         intervals=intervals(confusion),
         by_class=_by_class(labels, answers, names),
         confusion=confusion.tolist(),
@@ -186,7 +199,20 @@ def evaluate(classifier: Classifier, labelled: Labelled, known: Fingerprints | N
         surplus=labelled.surplus,
         broken=labelled.broken,
         clipped=labelled.clipped,
+        unscored=unscored,
     )
+
+
+def _own(objective: str, labels: Labels, logits: npt.NDArray[np.float64]) -> tuple[dict[str, float], str | None]:
+    """An author's own objective, of logits for the classes as they come; or why there is none, in a sentence."""
+    if base_name(objective) not in OBJECTIVES:
+        return {}, f"The objective of its run, {objective}, is not known here: add --plugin FILE.py, that registers it."
+    try:
+        return {objective: measure(objective, evaluation.Evaluation(labels, logits))}, None
+    except evaluation.NotGiven as lack:
+        return {}, f"The objective {objective} needs {lack.array}, which exported networks do not give: it is left out."
+    except NasctlError as error:
+        return {}, f"The objective of its run, {objective}, is left out: {error}"
 
 
 def _by_class(labels: Labels, answers: Labels, names: Sequence[str]) -> list[ClassFigures]:

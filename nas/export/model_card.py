@@ -77,6 +77,7 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
             "peak_memory": request.peak_memory,
         },
         "budget": request.budget,
+        "objective": request.objective,
         "metrics": _without_nan(request.metrics),
         "floor": asdict(request.floor) if request.floor else None,
         "int8": asdict(request.quantized) if request.quantized else None,

@@ -67,6 +67,12 @@ def load_plugin(source: str | Path) -> Loaded:
     return found
 
 
+def load_plugins(sources: str | Path | Iterable[str | Path] | None) -> None:
+    """``load_plugin`` of one or several; of none where that is None."""
+    for source in [sources] if isinstance(sources, str | Path) else sources or ():
+        load_plugin(str(source))
+
+
 def loaded() -> Sequence[Loaded]:
     """The plug-ins of this process, in the order of loading."""
     return tuple(_loaded)

@@ -201,7 +201,7 @@ def draw(comparison: Comparison, path: Path) -> Path:
     title = f"{comparison.title} against others on {comparison.data.name}"
     floor = comparison.floor
     line = None if floor is None else (floor.method, floor.test[objective])
-    sizes_plot(path, title, objective.replace("_", " "), points, floor=line)
+    sizes_plot(path, title, objective, points, floor=line)
     return path
 
 

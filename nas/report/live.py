@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol, Self
@@ -268,5 +270,24 @@ def open_display(console: Console, num_slots: int, *, quiet: bool) -> Display:
     """The display that fits: none if ``quiet``, live in a terminal or a notebook that has widgets, else plain lines."""
     if quiet:
         return Silent()
-    has_widgets = console.is_jupyter and find_spec("ipywidgets") is not None  # rich moves its bars by them
-    return Live(console, num_slots) if console.is_terminal or has_widgets else Plain(console, num_slots)
+    return Live(console, num_slots) if _moves(console) else Plain(console, num_slots)
+
+
+@contextmanager
+def decoding(
+    console: Console, quiet: bool, what: str = "decoding images"
+) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar that moves until the block ends, so that a terminal never looks dead; it counts images, if there are many
+    of which to do ``what``. Nothing where bars do not move."""
+    if quiet or not _moves(console):
+        yield None
+        return
+    with Progress(console=console, transient=True) as bar:
+        bar.add_task("preparing", total=None)
+        task = bar.add_task(what, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _moves(console: Console) -> bool:
+    """Whether it is a terminal, or a notebook that has the widgets by which rich moves its bars."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)

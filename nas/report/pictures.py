@@ -120,7 +120,7 @@ class _Album:
             for key in ("train_loss", "select_loss", f"select_{objective}")
         )
         about = f"Learning curves: {title}"
-        curves_plot(path, about, train, select, score, score_name=objective.replace("_", " "))
+        curves_plot(path, about, train, select, score, figure=objective)
 
     def add_bars(self, member: str, trials: Sequence[TrialRecord]) -> Path | None:
         """All test images of each class beside those recognised."""

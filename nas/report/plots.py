@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from nas.report import figures
+
 Curves = Mapping[str, Sequence[Sequence[float]]]  # by name: for each seed, a figure of every epoch
 DPI = 120
 APART = 1.07  # factor between points of equal parameters
@@ -31,7 +33,7 @@ class Point:
     name: str
     group: str
     params: int
-    mean: float  # a share of 1
+    mean: float
     spread: float | None
 
 
@@ -97,24 +99,24 @@ def confusion_plot(path: Path, title: str, classes: Sequence[str], confusion: np
     figure.savefig(path)
 
 
-def curves_plot(path: Path, title: str, train: Curves, select: Curves, score: Curves, *, score_name: str) -> None:
-    """Loss on the training images and on the select split, and a figure of the latter, by epoch: means over seeds, the
-    band from lowest to highest. Above ``MOST_TOGETHER`` rows, each has curves of its own, on the scales of all."""
-    figure = curves_figure(train, select, score, score_name)
-    if figure.get_layout_engine() is None:
-        figure.suptitle(title, y=1 - 0.1 / figure.get_figheight(), va="top", parse_math=False)
+def curves_plot(path: Path, title: str, train: Curves, select: Curves, score: Curves, *, figure: str) -> None:
+    """Loss on the training images and on the select split, and ``figure`` of the latter, by epoch: means over seeds,
+    the band from lowest to highest. Above ``MOST_TOGETHER`` rows, each has curves of its own, on the scales of all."""
+    drawn = curves_figure(train, select, score, figure)
+    if drawn.get_layout_engine() is None:
+        drawn.suptitle(title, y=1 - 0.1 / drawn.get_figheight(), va="top", parse_math=False)
     else:
-        figure.suptitle(title, parse_math=False)
-    figure.savefig(path)
+        drawn.suptitle(title, parse_math=False)
+    drawn.savefig(path)
 
 
-def curves_figure(train: Curves, select: Curves, score: Curves, score_name: str) -> Figure:
-    """What ``curves_plot`` draws, without a title."""
+def curves_figure(train: Curves, select: Curves, score: Curves, name: str) -> Figure:
+    """What ``curves_plot`` draws, without a title; ``name`` is the figure's."""
     draw = _curves_together if len(score) <= MOST_TOGETHER else _curves_apart
-    return draw(train, select, score, score_name)
+    return draw(train, select, score, name)
 
 
-def _curves_together(train: Curves, select: Curves, score: Curves, score_name: str) -> Figure:
+def _curves_together(train: Curves, select: Curves, score: Curves, figure_name: str) -> Figure:
     figure = Figure(figsize=(14.0, 5.2), dpi=DPI, layout="constrained")
     panels = figure.subplots(1, 3)
     words = ("loss on the training images (each member's own)", "cross-entropy on the select split")
@@ -124,15 +126,15 @@ def _curves_together(train: Curves, select: Curves, score: Curves, score_name: s
         axes.set_ylabel(text)
         _loss_scale(axes, curves)
     for place, (name, seeds) in enumerate(score.items()):
-        _curve(panels[2], seeds, 100.0, color=color(place), label=name)
-    panels[2].set_ylabel(f"{score_name} on the select split (%)")
+        _curve(panels[2], seeds, figures.factor(figure_name), color=color(place), label=name)
+    panels[2].set_ylabel(figures.label(figure_name, "on the select split"), parse_math=False)
     for axes in panels:
         axes.set_xlabel("epoch")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 
-def _curves_apart(train: Curves, select: Curves, score: Curves, score_name: str) -> Figure:
+def _curves_apart(train: Curves, select: Curves, score: Curves, figure_name: str) -> Figure:
     """Of each row its two losses above its score; the scales are those of all rows."""
     lines = math.ceil(len(score) / A_ROW)
     width, height = 12.0, 1.5 + 3.0 * lines
@@ -149,14 +151,15 @@ def _curves_apart(train: Curves, select: Curves, score: Curves, score_name: str)
         upper, lower = losses[place], scores[place]
         _curve(upper, train[name], 1.0, color=color(0), label="loss on the training images (each member's own)")
         _curve(upper, select[name], 1.0, color=color(1), label="cross-entropy on the select split", dashes="--")
-        _curve(lower, score[name], 100.0, color=color(2), label=f"{score_name} on the select split (%)")
+        words = figures.label(figure_name, "on the select split")
+        _curve(lower, score[name], figures.factor(figure_name), color=color(2), label=words)
         upper.set_title(name, fontsize=9, parse_math=False)
         _loss_scale(upper, train, select)
         upper.tick_params(labelbottom=False, labelsize=8)
         lower.tick_params(labelbottom=place + A_ROW >= len(score), labelsize=8)
         if place % A_ROW == 0:
             upper.set_ylabel("loss", fontsize=8)
-            lower.set_ylabel("score (%)", fontsize=8)
+            lower.set_ylabel(f"score{figures.mark(figure_name)}", fontsize=8)
         else:
             upper.tick_params(labelleft=False)
             lower.tick_params(labelleft=False)
@@ -213,29 +216,31 @@ def lines_of_bars(classes: int) -> tuple[list[range], int]:
 
 
 def sizes_plot(
-    path: Path, title: str, score_name: str, points: Sequence[Point], *, floor: tuple[str, float] | None = None
+    path: Path, title: str, score: str, points: Sequence[Point], *, floor: tuple[str, float] | None = None
 ) -> None:
     """Parameters, on a logarithmic scale, against test quality; numbers name the points in the legend. The first,
-    which others are compared with, is a star. ``floor``, a line: a method without parameters, and its share of 1."""
+    which others are compared with, is a star. ``score``, the figure's name; ``floor``, a line: a method without
+    parameters, and its figure."""
+    times = figures.factor(score)
     figure = Figure(figsize=(10.5, 5.6), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     groups = list(dict.fromkeys(point.group for point in points))
     for number, (point, x) in enumerate(zip(points, _side_by_side(points), strict=True), start=1):
         place = groups.index(point.group)
         axes.errorbar(
-            x, 100 * point.mean, yerr=None if point.spread is None else 100 * point.spread, capsize=3,
+            x, times * point.mean, yerr=None if point.spread is None else times * point.spread, capsize=3,
             fmt="*" if number == 1 else "osD^v"[(place - 1) % 5], markersize=16 if number == 1 else 7,
             color=color(place), ecolor=(color(place), 0.5), label=f"{number}  {point.group}: {point.name}",
         )  # fmt: skip
-        axes.annotate(str(number), (x, 100 * point.mean), (6, 4), textcoords="offset points", fontsize=8)
+        axes.annotate(str(number), (x, times * point.mean), (6, 4), textcoords="offset points", fontsize=8)
     if floor is not None:
-        axes.axhline(100 * floor[1], color="grey", linestyle="--", linewidth=1, label=f"floor: {floor[0]}")
+        axes.axhline(times * floor[1], color="grey", linestyle="--", linewidth=1, label=f"floor: {floor[0]}")
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("parameters (logarithmic; equal ones side by side)")
-    axes.set_ylabel(f"{score_name} on the test split (%), mean ± spread over seeds")
+    axes.set_ylabel(f"{figures.label(score, 'on the test split')}, mean ± spread over seeds", parse_math=False)
     axes.set_title(title)
     axes.grid(alpha=0.3, which="both")
     handles, labels = axes.get_legend_handles_labels()
@@ -251,7 +256,7 @@ class Rivals:
     line: tuple[str, float] | None
 
 
-def rivals_plot(path: Path, title: str, score_name: str, panels: Mapping[str, Rivals]) -> None:
+def rivals_plot(path: Path, title: str, score: str, panels: Mapping[str, Rivals]) -> None:
     """Parameters, on a logarithmic scale, against test quality: a panel a way to train, a line through each group."""
     figure = Figure(figsize=(max(6.5, 5.6 * len(panels)), 5.4), dpi=DPI, layout="constrained")
     columns = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -273,7 +278,7 @@ def rivals_plot(path: Path, title: str, score_name: str, panels: Mapping[str, Ri
         axes.set_xlabel("parameters (logarithmic)")
         axes.set_title(name, fontsize=10)
         axes.grid(alpha=0.3, which="both")
-    columns[0].set_ylabel(f"{score_name} on the test split (%), mean ± spread over seeds")
+    columns[0].set_ylabel(f"{figures.label(score, 'on the test split')}, mean ± spread over seeds")
     figure.suptitle(title)
     handles = {text: handle for axes in columns for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8)

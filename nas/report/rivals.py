@@ -89,7 +89,7 @@ def draw_rivals(path: Path, run: StudyRun, report: StudyReport, figure: str) -> 
         )
         for way in dict.fromkeys(row.recipe.oversampling for row in rows)
     }
-    rivals_plot(path, f"{run.config.study} on {run.facts.data_name}", figure.replace("_", " "), panels)
+    rivals_plot(path, f"{run.config.study} on {run.facts.data_name}", figure, panels)
 
 
 def _way(oversampling: str) -> str:

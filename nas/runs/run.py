@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,8 @@ from nas.config import Recipe, SearchConfig, StudyConfig
 from nas.config.recipe import Figures
 from nas.data.dataset import Preprocessing
 from nas.errors import RunError, nearest
+from nas.plugins.loading import Loaded, loaded
+from nas.plugins.record import Plugin
 from nas.plugins.recorded import faults, settled
 from nas.runs.events import (
     Candidate,
@@ -70,6 +73,8 @@ class Run(ABC):
     in_session: bool = False  # its last session ended with nothing recorded of it, or goes on
     last_event: int = 0  # its number
     _stages: dict[str, dict[str, TrialRecord]] = field(default_factory=dict)
+    _plugins_seen: tuple[Sequence[Plugin], Sequence[Loaded]] | None = None  # when ``plugin_faults`` were found
+    _plugin_faults: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.main_stage, self.config.objective)
@@ -95,8 +100,14 @@ class Run(ABC):
 
     @property
     def plugin_faults(self) -> list[str]:
-        """What keeps ``use_plugins`` from loading them; without them a run can be read, but not built."""
-        return faults(self.config.plugins, run=self.name)
+        """What keeps ``use_plugins`` from loading them; without them a run can be read, but not built.
+
+        Looked for once, and again when other plug-ins were loaded: a table asks for every row.
+        """
+        if self._plugins_seen != (self.config.plugins, loaded()):
+            self._plugin_faults = faults(self.config.plugins, run=self.name)
+            self._plugins_seen = self.config.plugins, loaded()
+        return self._plugin_faults
 
     @property
     @abstractmethod

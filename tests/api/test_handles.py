@@ -121,6 +121,16 @@ def test_callbacks_are_told_of_everything_and_may_stop_a_search(runs: Path) -> N
         nas.search("vgg", run="stopped", runs=runs, **SHORT)
 
 
+def test_what_happens_before_the_first_trial_has_a_bar_where_one_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes anything for a terminal
+    for asked in (False, True):
+        with pytest.raises(UsageError):
+            nas.search("vgg", runs=tmp_path, progress=asked, **{**SHORT, "max_params": 10})
+        assert ("preparing" in capsys.readouterr().out) == asked
+
+
 def test_a_study_has_members(runs: Path) -> None:
     settings = {"seeds": 1, "epochs": 1, "workers": 1, "device": "cpu"}
     run = nas.baseline("hand-nets", members=["model2-setting2"], run="hand", runs=runs, **settings)
@@ -132,7 +142,7 @@ def test_a_study_has_members(runs: Path) -> None:
     with pytest.raises(RunError, match="Did you mean 'model2-setting2'") as refused:
         run.member("model2-setting3")
     assert refused.value.errors[0][0] == "name"
-    with pytest.raises(UsageError, match="makes no run: nasctl baseline run classical"):
+    with pytest.raises(UsageError, match=r"makes no run: nas\.classical"):
         nas.baseline("classical")
 
 

@@ -36,7 +36,7 @@ from nas.errors import DataError, RunError, SearchStopped
             '(nas.search("vgg", prune=False, run="x", ..., runs="/a")).',
         ),
         ("nasctl baseline run losses --arch x:1", 'nas.baseline("losses", arch="x:1")'),
-        ("see nasctl baseline run classical", "see nasctl baseline run classical"),
+        ("see nasctl baseline run classical", "see nas.classical()"),
         ("go on by nasctl resume.", "go on by nasctl resume."),
     ],
 )

@@ -171,6 +171,13 @@ def test_what_show_prints_as_json_is_what_arch_takes(place: Path, search: Search
         assert direct.space == read.space == written_out.space == "vgg"
         assert direct.sample == read.sample == written_out.sample == winner.sample
         assert direct.recipe and direct.recipe.epochs == 1 and direct.data == search.config.data and not read.recipe
+    cost = json.loads(told(tmp_path, "space", "--arch", tmp_path / "shown.json", "--max-params", "1k", "--json"))
+    assert (cost["params"], cost["macs"]) == (winner.cost.params, winner.cost.macs) and len(cost["violations"]) == 1
+    assert f"{winner.cost.params:,}" in told(place, "space", "--arch", "sv")
+    (tmp_path / "cost.json").write_text(json.dumps(cost))
+    assert load_architecture(str(tmp_path / "cost.json"), runs).sample == winner.sample
+    message = refused(place, "space", "resnet", "--arch", "sv", "--epochs", 2)
+    assert "is of the space vgg: leave out resnet" in message and "--epochs is about a whole space" in message
     assert "give --network model1 instead" in refused(
         place, "baseline", "run", "losses", "--arch", "hn:model1-setting2"
     )

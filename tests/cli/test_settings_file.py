@@ -81,12 +81,15 @@ def test_the_settings_of_a_study_make_the_same_study_again(tmp_path):
         "resnet18-settings --from-scratch --input-size 32 --members 2-custom-ce --keep best --time-limit 2h",
         "losses --network resnet32 --members ce --train-on-all --batch-size 64",
         "regularization --arch ARCH --members none,srip --data digits --seeds 2",
+        "losses --arch TRAINED --members ce,focal --epochs 3",
     ],
 )
 def test_what_is_written_of_a_study_is_planned_alike(tmp_path, flags):
     (sample,) = nas.space("vgg", input_shape=(1, 8, 8)).draw(max_params="20k")
-    (tmp_path / "arch.json").write_text(json.dumps({"space": "vgg", "sample": sample}))
-    typed = [str(tmp_path / "arch.json") if word == "ARCH" else word for word in flags.split()]
+    training = {"learning_rate": 0.003, "schedule": "cosine", "weight_decay": 1e-4}  # as a run's comes with it
+    for name, more in (("ARCH", {}), ("TRAINED", {"training": training})):
+        (tmp_path / name).write_text(json.dumps({"space": "vgg", "sample": sample, **more}))
+    typed = [str(tmp_path / word) if (tmp_path / word).is_file() else word for word in flags.split()]
     plan = plan_study(study_request(flags_of(written(tmp_path, ""), *typed, command=STUDY)))
     with start_study(tmp_path / "runs" / "a", plan.config, plan.facts):
         pass

@@ -18,7 +18,7 @@ from supernet_log import Log
 
 from budgets import Cost
 from nas import __version__
-from nas.cli.completion import runs as offered_runs
+from nas.cli import completion
 from nas.data.cache_contents import GRACE, clean, contents
 from nas.report import run_document, trial_document
 from nas.report.tables.format import fitting
@@ -185,10 +185,30 @@ def test_the_cache_is_shown_and_cleaned_of_what_nobody_uses(tmp_path, monkeypatc
     assert "1,797" in told(tmp_path, "data", "digits")
 
 
-def test_a_shell_is_offered_names(place):
+def test_a_name_that_no_file_can_have_is_told_so(place):
+    for command in ("show", "trials", "data", "evaluate"):
+        assert "longer than the name of a file" in refused(place, command, "x" * 300)
+
+
+def test_a_shell_is_offered_names(place, tmp_path):
     context = SimpleNamespace(params={"runs": str(place / "runs")})
-    assert sorted(offered_runs(context, "")) == ["new", "old"] and offered_runs(context, "o") == ["old"]
-    for line, offered in {"search --space mob": "mobilenet", "baseline run res": "resnet18-settings"}.items():
+    assert sorted(completion.runs(context, "")) == ["new", "old"] and completion.runs(context, "o") == ["old"]
+    (tmp_path / "study" / "weights").mkdir(parents=True)
+    for name in ("1", "m-one.1", "m-one.2"):
+        (tmp_path / "study" / "weights" / f"{name}.safetensors").touch()
+    kept = SimpleNamespace(params={"runs": str(tmp_path), "run": "study"})
+    assert completion.parts(kept, "") == ["m-one", "1", "m-one.1", "m-one.2"]
+    context.params["study"] = "hand-nets"
+    assert completion.members(context, "model4-setting2,model4-setting6") == [
+        f"model4-setting2,model4-setting6{end}" for end in ("", "-found", "-random")
+    ]
+    assert completion.figures("select.accuracy,macro_p") == ["select.accuracy,macro_precision"]
+    lines = {
+        "search --space mob": "mobilenet", "baseline run res": "resnet18-settings", "search --objective wor":
+        "worst_recall", "search --loss cb-f": "cb-focal", "baseline run --network mod": "model1",
+        "search --schedule one": "one-cycle",
+    }  # fmt: skip
+    for line, offered in lines.items():
         words = f"nasctl {line}"
         asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_NASCTL_COMPLETE": "complete_bash"}
         done = subprocess.run([NASCTL], env={**os.environ, **asked}, capture_output=True, text=True, check=False)

@@ -13,12 +13,15 @@ import pytest
 from command_line import fails, nasctl
 from exported_files import request_for, small_sample
 from PIL import Image
+from registered import registering
 from rich.console import Console
 
 from nas.config import DataConfig
+from nas.config.objectives import register_objective
 from nas.data import open_data
 from nas.errors import DataError
 from nas.export.evaluate import (
+    Evaluation,
     Labelled,
     evaluate,
     intervals,
@@ -259,3 +262,26 @@ def test_names_are_letters_and_no_markup(classifier: Classifier, tmp_path: Path)
     assert all(text.count(name) >= 2 for name in names[:2])
     confusion_plot(tmp_path / "c.png", "of $a_$", names, np.array(found.confusion))
     assert (tmp_path / "c.png").stat().st_size > 1000
+
+
+def test_an_own_objective_is_scored_with_the_prior_or_said_to_be_missing(exported: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "some", {name: name for name in ("axe", "cup")}, 4)
+
+    def scored(objective: str, prior: str | None = None) -> Evaluation:
+        classifier = load_model(exported, prior=prior)
+        classifier.card["objective"] = objective
+        return evaluate(classifier, labelled(tmp_path / "some", classifier), None)
+
+    assert "add --plugin FILE.py" in str(scored("top_k").unscored)
+    with registering("objective.py"):
+        register_objective("embedded")(lambda evaluation: evaluation.embeddings.mean())
+        register_objective("right")(lambda e: float((e.logits.argmax(axis=1) == e.labels).mean()))
+        assert "needs embeddings" in str(scored("embedded").unscored)
+        for prior in (None, "train"):
+            found = scored("right", prior)
+            assert found.figures["right"] == pytest.approx(found.figures["accuracy"]) and found.unscored is None
+        found = scored("top_k:k=4")
+    assert found.figures["top_k:k=4"] == 1.0
+    console = Console(width=100, record=True, file=io.StringIO())
+    print_evaluation(console, found)
+    assert "top k:k=4" in console.export_text()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import time
 from contextlib import suppress
@@ -19,8 +21,9 @@ import nas
 from nas.api.searcher import Searcher
 from nas.errors import PluginError, RunError
 from nas.plugins import loading
-from nas.plugins.recorded import obey
+from nas.plugins.recorded import faults, obey
 from nas.runs import as_search
+from nas.runs import run as runs
 from nas.runs.folders import read_run
 
 SHORT = ["--epochs", "1", "--workers", "1", "--no-floor", "--confirm", "0", "--max-params", "5k"]
@@ -66,6 +69,19 @@ class Small(nn.Module):
 
     def forward(self, images):
         return self.head(self.body(images))
+"""
+
+OBJECTIVE = """
+import numpy as np
+
+from nas.plugins import register_objective
+
+
+@register_objective("less_doubt")
+def less_doubt(evaluation):
+    logits = evaluation.logits - evaluation.logits.max(axis=1, keepdims=True)
+    right = logits[np.arange(len(logits)), evaluation.labels]
+    return float((right - np.log(np.exp(logits).sum(axis=1))).mean())
 """
 
 
@@ -200,6 +216,24 @@ def test_a_network_is_trained_in_a_study_and_exported_as_plain_torch(tmp_path: P
     assert "class Small(nn.Module):" in source and "nas.plugins" not in source
 
 
+def test_an_own_objective_is_shown_as_it_is_and_scored_by_evaluate(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OBJECTIVE)
+    given = ["--plugin", "mine.py", "--epochs", 1, "--workers", 1]
+    search = ["search", "--space", "vgg", *given, *SHORT[4:-1], "20k", "--trials", 1]
+    told(tmp_path, *search, "--objective", "less_doubt", "--run", "a")
+    study = ["baseline", "run", "hand-nets", "--members", "model2-setting2", "--seeds", 1, *given]
+    report = told(tmp_path, *study, "--objective", "less_doubt", "--run", "s")
+    run = nas.load_run("s", runs=tmp_path / "runs")
+    mean = f"{statistics.fmean(run.member('model2-setting2').test_scores):.3f}"
+    own = as_search(read_run(tmp_path / "runs" / "a")).test_scores[0]
+    for text in (report, told(tmp_path, "compare", "a", "s", "--plot", "c.png")):
+        assert mean in text and "% (less doubt: as it is)" in text
+    assert f"{own:.3f}" in text
+
+    found = json.loads(told(tmp_path, "evaluate", "a", "--json"))
+    assert found["objective"] == "less_doubt" and found["figures"]["less_doubt"] == pytest.approx(own, abs=1e-5)
+
+
 def test_in_python_what_was_loaded_is_recorded_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nas.load_plugin(space_file(tmp_path, "mine"))
     space = nas.space("mine", input_shape=(1, 8, 8))
@@ -218,8 +252,12 @@ def test_in_python_what_was_loaded_is_recorded_and_found_again(tmp_path: Path, m
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))
     with pytest.raises(PluginError, match="not executed"):
         _ = nas.load_run("s", runs=tmp_path).record.space
+    record, looked = as_search(read_run(tmp_path / "s")), list[str]()
+    monkeypatch.setattr(runs, "faults", lambda plugins, run: looked.append(run) or faults(plugins, run=run))
+    assert {record.line({"width": 4}) for _ in range(9)} == {"width 4"} and looked == ["s"]
     obey()
     nas.load_plugin(tmp_path / "my_space.py")
+    assert record.line({"width": 4}) == "width 4" and looked == ["s", "s"]
     assert nas.load_run("s", runs=tmp_path).record.space.name == "mine"
 
 

@@ -15,9 +15,9 @@ from nas.cli.commands.output import console, outcome_document, print_json, show_
 from nas.cli.commands.search import carried_out, tell_outcome, tell_preview
 from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
-from nas.cli.terminal import decoding
 from nas.config import raise_all
 from nas.errors import UsageError, attempt
+from nas.report.live import decoding
 from nas.runs import SearchRun, StudyRun, as_study
 from nas.runs.named import load_named, load_whole, one_name
 
@@ -76,8 +76,7 @@ def _score_classical(flags: Flags, in_file: Sequence[str]) -> None:
 
     ``in_file``: what is wrong in the settings file.
     """
-    from nas.data import open_data
-    from nas.engine.floor import classical_floor
+    from nas.api.classical import scored
     from nas.report.tables.classical import classical_document, print_classical
 
     faults = list(in_file)
@@ -85,8 +84,7 @@ def _score_classical(flags: Flags, in_file: Sequence[str]) -> None:
     raise_all(faults)
     assert request is not None
     with decoding(console, flags["quiet"] or flags["json"]) as progress:
-        dataset = open_data(request.data, progress=progress)
-    scores = classical_floor(dataset, request.data, request.objective)
+        dataset, scores = scored(request, progress)
     if flags["json"]:
         print_json(classical_document(dataset, scores, request.objective))
     elif not flags["quiet"]:

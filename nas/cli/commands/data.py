@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from nas.api.settings import Flags, data_config
 from nas.cli.commands.output import console, print_json
-from nas.cli.terminal import decoding
 from nas.config import DataConfig, raise_all
 from nas.config.recipe_rules import check_name
 from nas.data import DataReport
 from nas.errors import attempt
+from nas.report.live import decoding
 
 if TYPE_CHECKING:
     from nas.data.writing import WrittenSet

@@ -10,10 +10,10 @@ import numpy as np
 from nas.api.settings import Flags, data_config
 from nas.cli.commands.output import console, print_json
 from nas.cli.declared import of_labels
-from nas.cli.terminal import decoding
 from nas.config import DataConfig, raise_all
 from nas.data.dataset import SPLIT_NAMES, SplitName
 from nas.errors import UsageError, nearest
+from nas.report.live import decoding
 from nas.runs.named import one_name
 
 if TYPE_CHECKING:

@@ -139,7 +139,7 @@ def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool
         if as_json:
             print_json(shown_document(run, trial))
         else:
-            console.print(layers_table(run, trial))
+            console.print(layers_table(run.space, trial.sample, run.task, f"Trial {trial.id}: "))
         return
     member, training = find_member(run, named.part)
     report = member_report(run, member.name)

@@ -13,9 +13,8 @@ from nas.api.settings import Flags, settled_changes, settled_search
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
-from nas.cli.terminal import decoding
 from nas.report.documents import plan_document
-from nas.report.live import open_display
+from nas.report.live import decoding, open_display
 from nas.runs import SearchRun, StudyRun, as_search, as_study, load_run
 from nas.runs.folders import training_name
 from nas.runs.hints import typed

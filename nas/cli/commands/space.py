@@ -1,11 +1,15 @@
-"""``nasctl space``."""
+"""``nasctl space``: a space under a budget, or one architecture."""
 
 from __future__ import annotations
 
-from nas.api.settings import Flags, other_faults, search_config
+from pathlib import Path
+
+from nas.api.settings import Flags, budget_of, data_config, other_faults, search_config
 from nas.cli.commands.output import console, print_json
+from nas.cli.declared import of_a_space
 from nas.config import raise_all
 from nas.errors import attempt
+from nas.report.live import decoding
 
 
 def space_command(flags: Flags) -> None:
@@ -13,6 +17,9 @@ def space_command(flags: Flags) -> None:
     from nas.report.space import space_document, space_report
     from nas.report.tables.space import print_space, print_spaces
 
+    if flags["arch"] is not None:
+        _architecture(flags)
+        return
     if flags["name"] is None:
         print_spaces(console)
         return
@@ -26,3 +33,35 @@ def space_command(flags: Flags) -> None:
         print_json(space_document(report))
     else:
         print_space(console, report)
+
+
+def _architecture(flags: Flags) -> None:
+    """What the architecture given with --arch costs, on the data of its run unless others are named."""
+    from nas.data import open_data
+    from nas.engine.architectures import load_architecture
+    from nas.report.architecture import ArchitectureReport, architecture_document
+    from nas.report.tables.space import print_architecture
+    from search_spaces import Task, get_space
+
+    text = flags["arch"]
+    faults = [
+        f"--{name.replace('_', '-')} is about a whole space or its trainings, and --arch names one architecture: leave "
+        "out one of them."
+        for name, given in of_a_space().items()
+        if given.path[0] not in ("budget", "data") and flags[name]
+    ]
+    found = attempt(lambda: load_architecture(text, Path(flags["runs"])), faults)
+    if found and flags["name"] not in (None, found.space):
+        faults.append(f"--arch {text} is of the space {found.space}: leave out {flags['name']}.")
+    budget = budget_of(flags, faults)
+    config = data_config({**flags, "data": flags["data"] or (found and found.data)}, faults)
+    raise_all(faults)
+    assert found is not None and config is not None
+    with decoding(console, flags["json"]) as progress:
+        data = open_data(config, progress=progress)
+    space, task = get_space(found.space), Task(data.input_shape, len(data.classes))
+    report = ArchitectureReport(space, found.sample, task, data.name, budget)
+    if flags["json"]:
+        print_json(architecture_document(report))
+    else:
+        print_architecture(console, report)

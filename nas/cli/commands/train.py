@@ -10,8 +10,8 @@ from nas.cli.commands.output import console
 from nas.cli.commands.search import carried_out, tell_outcome, tell_preview
 from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
-from nas.cli.terminal import decoding
 from nas.errors import UsageError
+from nas.report.live import decoding
 from nas.runs import as_study
 
 

@@ -10,8 +10,9 @@ from rich.markup import escape
 from baselines.classical import NAME, ClassicalScores
 from nas.data import Dataset
 from nas.report.documents import Document
+from nas.report.figures import decimal
 from nas.report.study import REPORTED
-from nas.report.tables.format import decimal, make_table
+from nas.report.tables.format import make_table
 
 
 def print_classical(console: Console, dataset: Dataset, scores: ClassicalScores, objective: str) -> None:

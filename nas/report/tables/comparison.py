@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.console import Console
 
 from baselines.figures import FIGURES
+from nas.report import figures
 from nas.report.comparison import Comparison, PairedTest
-from nas.report.tables.format import compact, fitting, make_table, percent
+from nas.report.tables.format import compact, fitting, make_table
 from nas.runs.events import FloorMeasured
 from nas.units import clock, counted
 
@@ -18,23 +19,24 @@ SHOWN = {"balanced_accuracy": "balanced", "accuracy": "accuracy", "macro_f1": "m
 
 def print_comparison(console: Console, comparison: Comparison, plot: Path | None) -> None:
     """One table for sizes, figures and differences, what the p of so few seeds can say, and where the plot is."""
-    title = f"{comparison.title} on {comparison.data.name}: test split, %, mean ± spread over seeds"
     shown = _shown(comparison.objective)
+    where = f"{comparison.title} on {comparison.data.name}: test split"
+    title = f"{where}, {figures.unit(shown)}, mean ± spread over seeds"
     headings = ("parameters", "MACs", *shown.values(), "better by", "p")
     rows: list[list[str]] = []
     against = [None, *(other.against_first for other in comparison.others)]
     for row, test in zip(comparison.rows, against, strict=True):
         name = f"{'* ' if test is None else ''}{row.run}: {row.name}"
-        figures = [percent(row.test[figure]) for figure in shown]
-        rows.append([name, f"{row.params:,}", compact(row.macs), *figures, *_difference(test)])
+        cells = [figures.spread(figure, row.test[figure]) for figure in shown]
+        rows.append([name, f"{row.params:,}", compact(row.macs), *cells, *_difference(comparison, test)])
     if comparison.floor is not None:
         rows.append(_floor_cells(comparison, comparison.floor))
     names, *numbers = zip(*rows, strict=True)
     longest = min(max(map(len, names)), NAME)
     kept = fitting(dict(zip(headings, numbers, strict=True)), console.width, _expendable(comparison), longest)
     table = make_table(title, ("run: network",), list(kept))
-    for cells in zip(names, *kept.values(), strict=True):
-        table.add_row(*cells)
+    for line in zip(names, *kept.values(), strict=True):
+        table.add_row(*line)
     console.print(table)
     words = comparison.objective.replace("_", " ")
     lines = [
@@ -59,23 +61,24 @@ def _shown(objective: str) -> dict[str, str]:
 
 def _expendable(comparison: Comparison) -> list[str]:
     """The columns that a narrow terminal goes without, in this order: not those of the difference that is tested."""
-    figures = [heading for figure, heading in SHOWN.items() if figure != comparison.objective]
-    return ["MACs", *reversed(figures), "parameters"]
+    others = [heading for figure, heading in SHOWN.items() if figure != comparison.objective]
+    return ["MACs", *reversed(others), "parameters"]
 
 
 def _floor_cells(comparison: Comparison, floor: FloorMeasured) -> list[str]:
     """The row of the classical method that was chosen on rank: no parameters, no seeds to pair."""
-    mean = comparison.first.test[comparison.objective].mean
-    better = "" if mean is None else f"{100 * (mean - floor.test[comparison.objective]):+.1f}"
-    figures = [f"{100 * floor.test[figure]:.1f}" for figure in _shown(comparison.objective)]
-    return [f"floor: {floor.method}", "-", "-", *figures, better, ""]
+    objective = comparison.objective
+    mean = comparison.first.test[objective].mean
+    better = "" if mean is None else figures.difference(objective, mean - floor.test[objective])
+    cells = [figures.value(figure, floor.test[figure]) for figure in _shown(objective)]
+    return [f"floor: {floor.method}", "-", "-", *cells, better, ""]
 
 
-def _difference(test: PairedTest | None) -> tuple[str, str]:
+def _difference(comparison: Comparison, test: PairedTest | None) -> tuple[str, str]:
     """By how much the first is better, and p; empty of the first itself, and where there is no pair."""
     if test is None or test.difference is None or test.p is None:
         return "", ""
-    return f"{100 * test.difference:+.1f}", f"{test.p:.3g} (n={test.pairs})"
+    return figures.difference(comparison.objective, test.difference), f"{test.p:.3g} (n={test.pairs})"
 
 
 def _least_p(comparison: Comparison) -> list[str]:

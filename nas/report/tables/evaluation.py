@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.export.evaluate import AVERAGES, Evaluation
-from nas.report.tables.format import decimal, make_table
+from nas.report.figures import decimal
+from nas.report.tables.format import make_table
 from nas.units import counted
 
 MOST_CLASSES = 20  # of a confusion matrix as text
@@ -49,6 +50,8 @@ def remarks(found: Evaluation) -> list[str]:
         said.append(f"Not known to the network, and left out: {', '.join(found.surplus)}.")
     if found.clipped:
         said.append(f"{counted(found.clipped, 'image')} with values outside the range of training, which were clipped.")
+    if found.unscored:
+        said.append(found.unscored)
     if found.broken:
         more = f"\n  ... and {len(found.broken) - MOST_FILES} more" if len(found.broken) > MOST_FILES else ""
         listed = "".join(f"\n  {name}" for name in found.broken[:MOST_FILES])
@@ -58,8 +61,11 @@ def remarks(found: Evaluation) -> list[str]:
 
 def _figures(found: Evaluation) -> Table:
     table = make_table("", ["figure"], ["value", "95 % interval"])
-    for name, (low, high) in found.intervals.items():
-        table.add_row(name.replace("_", " "), decimal(found.figures[name]), f"{low:.3f} to {high:.3f}")
+    first = [found.objective] if found.objective in found.figures else []
+    for name in dict.fromkeys([*first, *found.intervals]):
+        low, high = found.intervals.get(name, (None, None))
+        interval = "" if low is None else f"{decimal(low)} to {decimal(high)}"
+        table.add_row(name.replace("_", " "), decimal(found.figures[name]), interval)
     return table
 
 

@@ -1,4 +1,4 @@
-"""Numbers and tables as every report writes them."""
+"""Tables as every report writes them, and large numbers."""
 
 from __future__ import annotations
 
@@ -10,22 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from nas.report.study import Spread
-
 WIDE = 10_000  # characters: no column has to go
 GAP = 3  # characters between two columns
-
-
-def decimal(value: float | None) -> str:
-    """A share as 0.943, or a dash."""
-    return "-" if value is None else f"{value:.3f}"
-
-
-def percent(figure: Spread) -> str:
-    """Mean and, if there is one, standard deviation of shares in per cent: 86.7 ±2.5; a dash without a mean."""
-    if figure.mean is None:
-        return "-"
-    return f"{100 * figure.mean:.1f}" + ("" if figure.std is None else f" ±{100 * figure.std:.1f}")
 
 
 def compact(value: float) -> str:

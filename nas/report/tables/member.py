@@ -8,11 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from baselines.figures import FIGURES
 from nas.config.recipe_rules import active_settings
 from nas.config.views import views_in_words
+from nas.report import figures
 from nas.report.member import MemberReport, Training
-from nas.report.study import Spread, study_report, validation_note
-from nas.report.tables.format import decimal, make_table, percent
+from nas.report.study import study_report, validation_note
+from nas.report.tables.format import make_table
 from nas.report.tables.study import COLUMNS, study_table
 from nas.runs import StudyRun
 from nas.runs.hints import typed
@@ -39,10 +41,12 @@ def print_training(console: Console, run: StudyRun, member: MemberReport, traini
     _print_line(console, f"Training {training.id}: {training.status}, {counted(training.epochs, 'epoch')}, "
                 f"{training.seconds:.1f} s, seed {training.seed}; {kept}")  # fmt: skip
     if training.metrics:
-        table = make_table(f"Figures of {training.id}, %", ("split",), tuple(COLUMNS.values()))
+        own = {} if member.objective in FIGURES else {member.objective: member.objective.replace("_", " ")}
+        columns = COLUMNS | own
+        table = make_table(f"Figures of {training.id}, {figures.unit(own)}", ("split",), tuple(columns.values()))
         for split in SPLITS:
-            figures = training.metrics.get(split, {})
-            table.add_row(split, *(percent(_spread(figures.get(name))) for name in COLUMNS))
+            found = training.metrics.get(split, {})
+            table.add_row(split, *(figures.value(name, _number(found.get(name))) for name in columns))
         console.print(table)
     _print_end(console, run, (training,), training.id)
 
@@ -71,11 +75,11 @@ def _trainings_table(member: MemberReport) -> Table:
     title = f"Trainings, {len(member.epochs)} of {member.planned_seeds} finished; {words} by split, weights in bytes"
     table = make_table(title, ("training", "status"), ("epochs", "seconds", *SPLITS, "weights"))
     for one in member.trainings:
-        figures = [decimal(_share(one.metrics.get(split, {}).get(member.objective))) for split in SPLITS]
+        scores = [figures.decimal(_number(one.metrics.get(split, {}).get(member.objective))) for split in SPLITS]
         kept = (
             f"{one.weights_bytes:,}" if one.weights else "-" if one.status in ("running", "interrupted") else "not kept"
         )
-        table.add_row(one.id, one.status, str(one.epochs), f"{one.seconds:.1f}", *figures, kept)
+        table.add_row(one.id, one.status, str(one.epochs), f"{one.seconds:.1f}", *scores, kept)
     return table
 
 
@@ -93,10 +97,5 @@ def _print_line(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _share(figure: object) -> float | None:
+def _number(figure: object) -> float | None:
     return float(figure) if isinstance(figure, int | float) else None
-
-
-def _spread(figure: object) -> Spread:
-    share = _share(figure)
-    return Spread.of([] if share is None else [share])

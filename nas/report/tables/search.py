@@ -12,19 +12,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from baselines.figures import FIGURES
+from budgets import cost_of
 from nas.autotune import Placement
 from nas.config import SearchConfig
 from nas.config.views import views_in_words
 from nas.engine.duration import search_seconds
 from nas.errors import UsageError, nearest
 from nas.executors import WorkerSlot
+from nas.report.figures import decimal
 from nas.report.floor import advice, floor_words
 from nas.report.study import validation_note
-from nas.report.tables.format import WIDE, compact, decimal, fitting, in_lines, make_table
+from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table
 from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import typed
 from nas.training.precision import Execution
 from nas.units import clock, counted
+from search_spaces import Sample, SearchSpace, Task
 from search_spaces.structure import leaves
 
 SPLITS = ("rank", "select", "test")
@@ -233,17 +236,16 @@ def print_floor(console: Console, run: SearchRun) -> None:
         console.print(advice(run), highlight=False, soft_wrap=True)
 
 
-def layers_table(run: SearchRun, trial: TrialRecord) -> Table:
-    """The layers of one trial's network with their shapes and costs."""
-    space = run.space
-    numbers = ("output", "parameters", "MACs")
-    table = make_table(f"Trial {trial.id}: {space.text(trial.sample)}", ("layer", "what"), numbers)
-    for name, layer in leaves(space.structure(trial.sample, run.task)):
+def layers_table(space: SearchSpace, sample: Sample, task: Task, what: str = "") -> Table:
+    """The layers of one network with their shapes and costs; ``what`` it is stands before its text."""
+    numbers, cost = ("output", "parameters", "MACs"), cost_of(space, sample, task)
+    table = make_table(what + space.text(sample), ("layer", "what"), numbers)
+    for name, layer in leaves(space.structure(sample, task)):
         settings = dict(layer.settings)
         shape = "x".join(map(str, layer.out_shape)) if layer.out_shape[1:] != (1, 1) else str(layer.out_shape[0])
         table.add_row(name, _what(layer.kind, settings), shape, f"{layer.params:,}", f"{layer.macs:,}")
     table.add_section()
-    table.add_row("total", "", "", f"{trial.cost.params:,}", f"{trial.cost.macs:,}")
+    table.add_row("total", "", "", f"{cost.params:,}", f"{cost.macs:,}")
     return table
 
 

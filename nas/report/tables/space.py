@@ -9,8 +9,10 @@ from rich.table import Table
 
 from budgets import Costs
 from budgets.budget import format_size
+from nas.report.architecture import ArchitectureReport
 from nas.report.space import SpaceReport, Timing
 from nas.report.tables.format import compact, make_table
+from nas.report.tables.search import layers_table
 from nas.units import clock, counted
 from search_spaces import SearchSpace, get_space, space_names
 from search_spaces.restriction import restriction_words, stem
@@ -59,6 +61,19 @@ def _timing(timing: Timing) -> str:
         f"{counted(timing.confirm_epochs, 'epoch')}, "
         f"{timing.num_slots} at once: about {clock(timing.total)}."
     )
+
+
+def print_architecture(console: Console, report: ArchitectureReport) -> None:
+    """Its layers, what it takes on the data, and which limits it breaks."""
+    console.print(layers_table(report.space, report.sample, report.task))
+    shape = "x".join(map(str, report.task.input_shape))
+    lines = [
+        f"On {report.data_name}: {shape}, {report.task.num_classes} classes; {report.cost.size_bytes:,} bytes of "
+        f"weights, {report.cost.peak_memory:,} bytes of activations at the peak",
+        *([f"Budget: {report.budget}"] if report.budget.limits else []),
+        *(f"Does not fit: {words}" for words in report.violations),
+    ]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def _choices_table(space: SearchSpace) -> Table:

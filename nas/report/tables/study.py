@@ -17,10 +17,11 @@ from baselines.studies import STUDIES
 from nas.config import Recipe
 from nas.config.views import views_in_words
 from nas.executors import WorkerSlot
+from nas.report import figures
 from nas.report.pictures import Pictures
 from nas.report.rivals import against, against_words
 from nas.report.study import MemberRow, StudyReport, study_report, validation_note
-from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table, percent
+from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table
 from nas.runs import StudyRun
 from nas.runs.hints import typed
 from nas.units import clock, counted
@@ -157,24 +158,24 @@ def _searches(run: StudyRun) -> str:
 
 
 def study_table(report: StudyReport, width: int = WIDE) -> Table:
-    """A row a member: test figures in per cent, mean and spread over seeds; in ``width`` characters without some."""
+    """A row a member: test figures, mean and spread over seeds; in ``width`` characters without some."""
     rows = report.members
     one_network = len({row.network for row in rows}) == 1
     published = any(row.published_accuracy is not None and not row.reported for row in rows)
     sizes = [] if one_network else ["parameters", "MACs"]
     columns = COLUMNS | {name: name.replace("_", " ") for row in rows for name in row.test if name not in FIGURES}
     numbers = [*columns.values(), *(["published acc."] if published else []), *sizes]
-    title = f"{report.study} on {report.data.name}: test split, %, mean ± spread over seeds"
+    title = f"{report.study} on {report.data.name}: test split, {figures.unit(columns)}, mean ± spread over seeds"
     cells: dict[str, list[str]] = {heading: [] for heading in ("member", "seeds", *numbers)}
     dim: list[bool] = []
     for row in rows:
-        figures = [percent(row.test[figure]) for figure in columns]
+        shown = [figures.spread(figure, row.test[figure]) for figure in columns]
         if published:
             share = None if row.reported else row.published_accuracy
-            figures.append("-" if share is None else f"{100 * share:.2f}")
-        lines = [[row.name, f"{row.seeds}", *figures, *([] if one_network else [f"{row.params:,}", compact(row.macs)])]]
+            shown.append("-" if share is None else f"{100 * share:.2f}")
+        lines = [[row.name, f"{row.seeds}", *shown, *([] if one_network else [f"{row.params:,}", compact(row.macs)])]]
         if row.reported:
-            said = [f"{100 * row.reported[name]:.1f}" if name in row.reported else "-" for name in columns]
+            said = [figures.value(name, row.reported.get(name)) for name in columns]
             lines.append(["  published", "", *said])
         for line in lines:
             dim.append(line is not lines[0])
@@ -189,16 +190,14 @@ def study_table(report: StudyReport, width: int = WIDE) -> Table:
 
 def validation_table(rows: Sequence[MemberRow], objective: str) -> Table:
     """Figures on the validation images that choose nothing beside those on test; marked: where they are not honest."""
-    title = f"Validation (rank) beside test: {objective.replace('_', ' ')}, %, mean ± spread over seeds"
+    title = f"Validation (rank) beside test: {figures.label(objective)}, mean ± spread over seeds"
     table = make_table(title, ("member",), ("validation", "test", "validation - test"))
     for row in rows:
         validation, test = row.validation[objective], row.test[objective]
         mark = "* " if row.split_after_oversampling else "  "
-        if validation.mean is None or test.mean is None:
-            difference = "-"
-        else:
-            difference = f"{100 * (validation.mean - test.mean):+.1f}"
-        table.add_row(mark + row.name, percent(validation), percent(test), difference)
+        above = None if validation.mean is None or test.mean is None else validation.mean - test.mean
+        shown = [figures.spread(objective, validation), figures.spread(objective, test)]
+        table.add_row(mark + row.name, *shown, figures.difference(objective, above))
     return table
 
 

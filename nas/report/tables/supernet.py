@@ -5,8 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from nas.report.figures import decimal
 from nas.report.supernet_lines import candidates_line
-from nas.report.tables.format import decimal, make_table
+from nas.report.tables.format import make_table
 from nas.runs import SearchRun
 
 
