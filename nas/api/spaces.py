@@ -48,7 +48,9 @@ class Space:
 
         ``limits``: max_params, max_macs, max_bytes, max_peak_memory, min_params. UsageError if nothing fits.
         """
-        with in_python(limits):
+        with in_python({**limits, "count": count}):
+            if count < 1:
+                raise UsageError(f"--count {count} cannot be used: give a number of at least 1.")
             budget, _ = settle(self.family, self.task, budget_of(limits))
         rng = np.random.default_rng(seed)
         rows, _ = draw_fitting(self.family, self.task, budget, rng)

@@ -6,7 +6,7 @@ import warnings
 from importlib.metadata import entry_points
 
 from nas.errors import PluginError
-from nas.plugins.loading import load_module
+from nas.plugins.loading import LOADING, load_module
 
 GROUP = "nasctl.plugins"
 _looked = False
@@ -17,10 +17,15 @@ def load_installed() -> None:
 
     One that cannot be imported becomes a warning, and no reason not to go on: what it would have registered is missing.
     """
+    with LOADING:
+        _load_installed()
+
+
+def _load_installed() -> None:
     global _looked
     if _looked:
         return
-    _looked = True
+    _looked = True  # first: a plug-in may ask for names itself
     for point in entry_points(group=GROUP):
         try:
             load_module(point.module, installed=True)

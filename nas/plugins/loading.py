@@ -5,15 +5,18 @@ Whatever registers itself in a ``Registry`` can come from a plug-in; nothing her
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import ParamSpec, TypeVar
 
 from nas.errors import PluginError
 from nas.plugins import trust
@@ -44,6 +47,9 @@ class Carried:
 
 
 _loaded: list[Loaded] = []
+LOADING = threading.RLock()
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def load_plugin(source: str | Path) -> Loaded:
@@ -124,8 +130,12 @@ def is_path(source: str | Path) -> bool:
 def _read(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else f"{error.strerror}".lower()
+    except (OSError, ValueError) as error:  # the second: a path with a null character
+        reason = (
+            "there is no such file"
+            if isinstance(error, FileNotFoundError)
+            else str(getattr(error, "strerror", error)).lower()
+        )
         raise PluginError(f"{what}: {reason}. Give a Python file, or the name of an installed module.") from error
 
 
@@ -134,6 +144,18 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def _alone(load: Callable[P, R]) -> Callable[P, R]:
+    """One thread at a time: two that load the same file would register its names twice."""
+
+    @functools.wraps(load)
+    def locked(*args: P.args, **options: P.kwargs) -> R:
+        with LOADING:
+            return load(*args, **options)
+
+    return locked
+
+
+@_alone
 def _load_file(plugin: Plugin, content: bytes) -> Loaded:
     known = next((one for one in _loaded if one.plugin.sha256 == plugin.sha256), None)
     if known is not None:
@@ -162,6 +184,7 @@ def _load_file(plugin: Plugin, content: bytes) -> Loaded:
     return _loaded[-1]
 
 
+@_alone
 def load_module(name: str, *, installed: bool = False) -> Loaded:
     """Import a module for what it registers; ``installed``: by its entry point. PluginError."""
     plugin = Plugin(source=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def test_a_file_is_executed_once_and_found_under_its_new_place(tmp_path: Path) -
     moved = path.rename(tmp_path / "moved.py")
     assert load_plugin(moved).added == first.added
     assert loading.with_loaded() == (Plugin(source=str(moved), sha256=first.plugin.sha256),)
+
+
+def test_threads_that_load_one_file_execute_it_once(tmp_path: Path) -> None:
+    file = space_file(tmp_path / "slow.py", "slow")
+    file.write_text(f"import time\n{file.read_text()}\ntime.sleep(0.2)\n")
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(load_plugin, [file, file])
+    assert first is second and "slow" in space_names()
 
 
 def test_a_file_that_changed_takes_the_place_of_what_it_was(tmp_path: Path) -> None:
