@@ -13,7 +13,7 @@ STARTED = time.perf_counter()  # the program: nothing of it is imported before
 from nas.lazy import lazy  # noqa: E402
 
 if TYPE_CHECKING:
-    from nas.api.calls import baseline, load_run, search, train
+    from nas.api.calls import baseline, find_learning_rate, load_run, search, train
     from nas.api.classical import Classical, classical
     from nas.api.estimator import NASClassifier
     from nas.api.handles import Search, Study
@@ -34,6 +34,7 @@ __all__ = [
     "Trial",
     "baseline",
     "classical",
+    "find_learning_rate",
     "load_model",
     "load_plugin",
     "load_run",
@@ -50,7 +51,7 @@ __getattr__ = lazy(
         "nas.api.searcher": ["Searcher"],
         "nas.api.spaces": ["space"],
         "nas.api.classical": ["Classical", "classical"],
-        "nas.api.calls": ["baseline", "load_run", "search", "train"],
+        "nas.api.calls": ["baseline", "find_learning_rate", "load_run", "search", "train"],
         "nas.api.trials": ["Member", "Trial"],
         "nas.export.predict": ["load_model"],
         "nas.plugins.loading": ["load_plugin"],

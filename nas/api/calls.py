@@ -14,13 +14,14 @@ from nas import api
 from nas.api.handles import Callback, Search, Study, carried_out, handle_of, listeners_of
 from nas.api.in_memory import Data
 from nas.api.keywords import Setting, as_flags
-from nas.api.settings import Flags, settled_search, settled_study, settled_training
+from nas.api.settings import Flags, rate_request, settled_search, settled_study, settled_training
 from nas.api.spaces import Space
 from nas.api.wording import in_python
 from nas.config import SearchConfig, StudyRequest, raise_all
 from nas.config.options import base_name
 from nas.config.recipe_rules import METHOD_FLAGS
-from nas.config.training_request import TrainingRequest
+from nas.config.training_request import RateRequest, TrainingRequest
+from nas.engine.rate_plan import FoundRate, find_rate
 from nas.errors import UsageError, attempt
 from nas.plugins.loading import load_plugins, of_no_plugin
 from nas.report.live import decoding
@@ -142,6 +143,30 @@ def train(
         with decoding(Console(), quiet=not progress) as told:
             opened = api.new_training(request, name=run, runs=Path(runs), progress=told)
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
+
+
+def find_learning_rate(
+    arch: str | Path | None = None, *, data: Data | None = None, runs: str | Path = RUNS, **settings: Setting
+) -> FoundRate:
+    """The learning-rate range test (Smith 2017) of a network, named as in ``train``.
+
+    ``.test`` has the curve (``rates``, ``losses``, ``smoothed``) and suggests ``steepest``, where it falls fastest,
+    and ``tenth``, a tenth of the rate from which on it rises; None where it never fell.
+
+    The settings are the flags of ``nasctl lr-find``. UsageError with every fault; nothing is written.
+
+    >>> found = nas.find_learning_rate(space="vgg", device="cpu")
+    >>> 0.0001 < found.test.tenth < 0.1
+    True
+    """
+    given: dict[str, Any] = {"arch": arch, "data": data, "runs": runs, **settings}
+    with in_python(given):
+        faults: list[str] = []
+        flags = _flags(given, RateRequest, (), faults)
+        request = attempt(lambda: rate_request(flags), faults)
+        raise_all(faults)
+        assert request is not None
+        return find_rate(request, runs=Path(runs))
 
 
 def load_run(name: str | Path | None = None, *, runs: str | Path = RUNS) -> Search | Study:

@@ -17,7 +17,7 @@ from nas.api.settings import Flags, with_commas
 from nas.config import DataConfig, SearchConfig, StudyRequest
 from nas.config.run import Changes
 from nas.config.settings import Given, settings_of
-from nas.config.training_request import TrainingRequest
+from nas.config.training_request import RateRequest, TrainingRequest
 from nas.errors import UsageError, nearest
 
 Setting = str | bool | int | float | Path | Sequence[str | int] | Mapping[str, object] | None
@@ -29,6 +29,7 @@ BESIDE: Mapping[type[BaseModel], tuple[str, ...]] = {  # what is given besides t
     SearchConfig: WHERE,
     StudyRequest: ("study", *WHERE),
     TrainingRequest: WHERE,
+    RateRequest: ("runs",),
     Changes: (),
 }
 _OF_THE_COMMAND_LINE = {

@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from baselines.studies import get_study
 from budgets import LIMITS, Budget, parse_size
@@ -22,7 +22,7 @@ from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, too_many_trials
 from nas.config.settings import converted, flags_of, read_settings, settings_of
-from nas.config.training_request import TrainingRequest
+from nas.config.training_request import OneNetwork, RateRequest, TrainingRequest
 from nas.data.cache import cache_root
 from nas.data.sources.find import find_source
 from nas.data.sources.registry import is_name
@@ -39,11 +39,13 @@ from search_spaces.space import Restriction
 if TYPE_CHECKING:
     from nas.engine.floor import ClassicalRequest
 
+Network = TypeVar("Network", bound=OneNetwork)
 Flags = dict[str, Any]  # what was typed, as typer reads it and before ``nas.config`` checks it; None: not given
 
 SUPERNET_FLAGS = flags_of(SupernetConfig)  # by the setting's name
 ALPHA_FLAGS = ("penalty", "alpha_learning_rate")
 ONE_SHOT_TRIALS = 4
+FIND = "find"  # in place of a learning rate
 CLASSICAL_FLAGS = ("study", "plugin", "trust_plugin", *settings_of(DataConfig), "objective", "runs", "quiet", "json")
 
 
@@ -154,16 +156,31 @@ def study_request(flags: Flags) -> StudyRequest:
 def training_request(flags: Flags) -> TrainingRequest:
     """What is asked for with ``nasctl train``. UsageError with every fault found in the flags."""
     faults: list[str] = []
-    values = read_settings(TrainingRequest, flags, faults)
+    request = _one_network(TrainingRequest, flags, faults)
+    raise_all(faults)
+    assert request is not None
+    return request
+
+
+def rate_request(flags: Flags) -> RateRequest:
+    """What is asked for with ``nasctl lr-find``. UsageError with every fault found in the flags."""
+    faults: list[str] = []
+    if flags.get("learning_rate") is not None:
+        faults.append("--learning-rate is what lr-find looks for: leave it out.")
+    request = _one_network(RateRequest, flags, faults)
+    raise_all(faults)
+    assert request is not None
+    return request
+
+
+def _one_network(kind: type[Network], flags: Flags, faults: list[str]) -> Network | None:
+    values = read_settings(kind, flags, faults)
     values |= {"data": data_config(flags, faults), "objective": _objective(flags, faults)}
     recipe = _recipe(flags, faults)
     if recipe is not None and not flags.get("recipe"):
         recipe = recipe.model_copy(update={"name": AUTO})  # changes to the run's own
     told = {name: value for name, value in values.items() if value is not None}
-    request = checked(TrainingRequest, told | {"recipe": recipe or {}}, faults)
-    raise_all(faults)
-    assert request is not None
-    return request
+    return checked(kind, told | {"recipe": recipe or {}}, faults)
 
 
 def classical_request(flags: Flags) -> ClassicalRequest:
@@ -283,7 +300,9 @@ def _absolute(source: str | None) -> str | None:
 def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
     """The recipe called --recipe with the settings that were typed, under a name that says what it is now."""
     recipe = attempt(lambda: named_recipe(flags.get("recipe") or AUTO), faults) or Recipe()
-    changes = read_settings(Recipe, flags, faults)
+    to_find = flags.get("learning_rate") == FIND
+    changes = read_settings(Recipe, {**flags, "learning_rate": None} if to_find else flags, faults)
+    changes |= {"rate_to_find": True} if to_find else {}
     changes.pop("name", None)
     methods = {name: value for name, value in changes.items() if name in METHOD_FLAGS}
     unknown = [fault for name, value in methods.items() for fault in check_name(name, value)]

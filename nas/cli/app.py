@@ -109,6 +109,29 @@ def train(
     train_command({**flags, **file.values}, file)
 
 
+@with_settings(app, declared.of_rates, declared.ORDER_OF_RATES, "lr-find")
+@plugin_options
+def lr_find(
+    name: Annotated[
+        Text,
+        typer.Argument(
+            metavar="[RUN]",
+            help="The network: RUN for its winner, RUN:TRIAL or STUDY:MEMBER.",
+            autocompletion=completion.runs,
+        ),
+    ] = None,
+    out: Annotated[Text, option("Draw the curve into this PNG.", "FILE")] = None,
+    runs: Runs = "runs",
+    json: Json = False,
+    **settings: Any,
+) -> None:
+    """Find a learning rate: a network trains for a step at each of ever larger ones, and its loss tells."""
+    flags = all_flags(locals())
+    from nas.cli.commands.lr_find import lr_find_command
+
+    lr_find_command(flags)
+
+
 @with_settings(app, declared.of_changes, declared.ORDER_OF_RESUME)
 @plugin_options
 def resume(

@@ -29,6 +29,13 @@ ORDER_OF_TRAINING = (
     f"objective seed keep {_MACHINE} time_limit trial_timeout * run plugin trust_plugin config profile runs dry_run "
     "quiet json"
 )
+ORDER_OF_RATES = (
+    f"name arch space network {_DATA} {_TRAINING} objective seed device threads * out plugin trust_plugin runs json"
+)
+_NOT_OF_RATES = {  # what only a whole training has
+    "learning_rate", "epochs", "patience", "schedule", "warmup", "cycle_peak", "cycle_start", "cycle_end",
+    "cycle_shape", "ema", "test_flip", "deferred_reweighting",
+}  # fmt: skip
 _OF_A_SPACE = {"fix", "choices", "recipe", "epochs", "batch_size", *_MACHINE.split()}
 
 
@@ -63,6 +70,14 @@ def of_a_training() -> dict[str, Given]:
     from nas.config.training_request import TrainingRequest
 
     return settings_of(TrainingRequest)
+
+
+def of_rates() -> dict[str, Given]:
+    """For ``nasctl lr-find``."""
+    from nas.config.settings import settings_of
+    from nas.config.training_request import RateRequest
+
+    return {flag: given for flag, given in settings_of(RateRequest).items() if flag not in _NOT_OF_RATES}
 
 
 def of_changes() -> dict[str, Given]:

@@ -99,7 +99,13 @@ class Recipe(BaseModel):
     ] = "none"
     mixing_alpha: float = Field(default=1.0, gt=0, description="of the Beta distribution of a mixture's shares")
     optimizer: Annotated[Literal["adam", "sgd"], Setting("adam or sgd. [default: adam]", "NAME")] = "adam"
-    learning_rate: Annotated[float, Setting("Highest learning rate of the schedule.", "X")] = Field(default=0.01, gt=0)
+    learning_rate: Annotated[
+        float,
+        Setting(
+            "Highest learning rate of the schedule; find: by a range test, as 'nasctl lr-find' makes it.", "X|find"
+        ),
+    ] = Field(default=0.01, gt=0)
+    rate_to_find: bool = False  # until a plan has found it
     weight_decay: Annotated[float, Setting("Weight decay of the optimizer. [default: 0]", "X")] = Field(
         default=0.0, ge=0
     )

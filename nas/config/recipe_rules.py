@@ -40,7 +40,8 @@ CORRECTING = {
 CYCLE_SETTINGS = ("cycle_peak", "cycle_start", "cycle_end", "cycle_shape")  # of the schedule one-cycle
 # Settings that are told only where they are not at their default.
 UNUSUAL = (
-    "ema", "augmentation", "erasing", "cutout_fill", "crop_border", "test_flip", "warmup", *CYCLE_SETTINGS
+    "rate_to_find", "ema", "augmentation", "erasing", "cutout_fill", "crop_border", "test_flip", "warmup",
+    *CYCLE_SETTINGS,
 )  # fmt: skip
 
 _FLAGS = {given.path[0]: flag for flag, given in settings_of(Recipe).items()}

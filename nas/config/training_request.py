@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from nas.config.data import DataConfig
+from nas.config.objectives import DEFAULT
 from nas.config.recipe import Recipe
+from nas.config.run import Device, Threads
 from nas.config.settings import Setting
 from nas.config.study_request import TrainingsRequest
 
@@ -36,9 +38,10 @@ PRESETS: Mapping[str, Preset] = {
 PresetName = Literal["quick", "standard", "long"]
 
 
-class TrainingRequest(TrainingsRequest):
-    """A long training as it is asked for: what is left out (None, or not set in ``data`` and ``recipe``) is the run's
-    that found the architecture, then the preset's."""
+class OneNetwork(BaseModel):
+    """Which network is meant, on which data, and by what recipe: what is not set is the run's that found it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     arch: Annotated[
         str | None,
@@ -52,6 +55,29 @@ class TrainingRequest(TrainingsRequest):
         str | None, Setting("The family's canonical network, in place of [RUN].", "NAME", short="s", offers="spaces")
     ] = None
     network: Annotated[str | None, Setting("A network of the baselines, in place of [RUN]: resnet32...", "NAME")] = None
+    data: Annotated[
+        DataConfig,
+        Setting("digits, a folder, labels.csv, or a name. [default: the run's]", "DATA", flag="data"),
+    ] = DataConfig()
+    recipe: Recipe = Recipe()
+    objective: Annotated[
+        str,
+        Setting("What keeps the best epoch. [default: the run's, else balanced_accuracy]", "NAME", offers="objectives"),
+    ] = DEFAULT
+
+
+class RateRequest(OneNetwork):
+    """A learning-rate range test as ``nasctl lr-find`` is asked for it."""
+
+    seed: Annotated[int, Setting("Of weights and batches. [default: 0]", "N")] = Field(default=0, ge=0, lt=2**32)
+    device: Device = None
+    threads: Threads = Field(default=None, ge=1)
+
+
+class TrainingRequest(OneNetwork, TrainingsRequest):
+    """A long training as it is asked for: what is left out (None, or not set in ``data`` and ``recipe``) is the run's
+    that found the architecture, then the preset's."""
+
     preset: Annotated[
         PresetName | None,
         Setting(
@@ -61,10 +87,6 @@ class TrainingRequest(TrainingsRequest):
         ),
     ] = None
     seeds: Annotated[int, Setting("Trainings, each with another seed. [default: 3]", "N")] = Field(default=3, ge=1)
-    data: Annotated[
-        DataConfig,
-        Setting("digits, a folder, labels.csv, or a name. [default: the run's]", "DATA", flag="data"),
-    ] = DataConfig()
     hold_out: Annotated[
         bool | None,
         Setting(
@@ -85,4 +107,3 @@ class TrainingRequest(TrainingsRequest):
         float, Setting("Share of the loss that the teacher's answers have. [default: 0.5]", "SHARE")
     ] = Field(default=0.5, gt=0, le=1)
     temperature: Annotated[float, Setting("That softens both answers. [default: 2]", "T")] = Field(default=2.0, gt=0)
-    recipe: Recipe = Recipe()

@@ -16,6 +16,7 @@ from nas.config.objectives import settled_objective
 from nas.config.recipe_rules import unknown_names
 from nas.data import Dataset, open_data
 from nas.data.mirrors import mirroring
+from nas.engine.learning_rate import found_rate
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
@@ -25,6 +26,7 @@ from nas.runs import EventLog, Run
 from nas.runs.events import SearchFacts
 from nas.runs.folders import start_search
 from nas.strategies import get_strategy
+from nas.trials.spec import TrialSpec
 from search_spaces import SearchSpace, Task, get_space
 from search_spaces.restriction import restricted
 
@@ -69,6 +71,13 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     budget, note = fitted
     recipe, recipe_note = settled(config.recipe, list(map(int, data.counts["train"])), objective)
     (recipe,), why_mirrored = mirrored_or_not([recipe], data, config.data)
+    if recipe.rate_to_find:
+        spec = TrialSpec(
+            "range test", space.name, dict((space.whole or space).canonical), task.input_shape, task.num_classes,
+            config.data, recipe, seed=0,
+        )  # fmt: skip
+        recipe, words = found_rate(spec, slots[0])
+        recipe_note = "; ".join(filter(None, [recipe_note, f"{words}, with the space's canonical network"]))
     told = "epochs" in config.recipe.model_fields_set
     is_open = not told and config.confirm_epochs is None and config.time_limit is None
     lengthen = is_open and config.confirm > 0 and recipe.epochs > LEAST_EPOCHS

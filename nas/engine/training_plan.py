@@ -10,18 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
+from baselines import FixedNetwork
 from baselines.registry import SMALL, get_network
 from budgets.cost import params_of
-from nas.config import Recipe, StudyConfig, auto_recipe, checked, raise_all
+from nas.config import DataConfig, Recipe, StudyConfig, auto_recipe, checked, raise_all
 from nas.config.auto_recipe import AUTO, default_epochs, images_per_epoch, meets_imbalance
 from nas.config.objectives import settled_objective
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, answers_evenly, check_together, described_name, unknown_names
 from nas.config.run import MemberConfig
 from nas.config.teaching import TeacherConfig, Teaching
-from nas.config.training_request import AUTO_TEACHER, PRESETS, STUDY, TEACHER, TRAINED, TrainingRequest
+from nas.config.training_request import AUTO_TEACHER, PRESETS, STUDY, TEACHER, TRAINED, OneNetwork, TrainingRequest
 from nas.data import Dataset, open_data
 from nas.engine.architectures import Architecture, load_architecture
+from nas.engine.learning_rate import found_rate
 from nas.engine.plan import mirrored_or_not
 from nas.engine.study_plan import RUN_SETTINGS, StudyPlan, asked_data, facts_of
 from nas.errors import RunError, UsageError, attempt
@@ -31,6 +33,7 @@ from nas.plugins.loading import with_loaded
 from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import RUNS
 from nas.runs.named import best_first, find_member, has_part, load_named
+from nas.trials.spec import TrialSpec
 from search_spaces import Sample, Task, get_space
 
 TEACHER_TIMES = 4  # the parameters of a teacher that is trained for a network, at most
@@ -38,7 +41,7 @@ METHODS = {"post_hoc_tau", "prior_tau", *METHOD_FLAGS}
 
 
 @dataclass(frozen=True)
-class _Network:
+class Asked:
     """What is trained: a fixed network, or an architecture with what is known of it."""
 
     network: str | None = None
@@ -46,6 +49,21 @@ class _Network:
     recipe: Recipe | None = None  # what it was trained with, or its kind usually is; None: the data decide
     again: bool = False  # the recipe is that of a training by ``nasctl train``, and holds as it is
     settings: dict[str, int | str] = field(default_factory=dict)
+
+    def as_member(self, name: str, recipe: Recipe) -> MemberConfig:
+        """A member of a study that trains it."""
+        return MemberConfig(
+            name=name, label=recipe.name, recipe=recipe, network=self.network, settings=self.settings,
+            space=self.arch.space if self.arch else None, sample=self.arch.sample if self.arch else {},
+        )  # fmt: skip
+
+    def in_spec(self, task: Task, data: DataConfig, recipe: Recipe, seed: int = 0) -> TrialSpec:
+        """Its training, for a test of it."""
+        return TrialSpec(
+            "range test", self.arch.space if self.arch else "", self.arch.sample if self.arch else {},
+            task.input_shape, task.num_classes, data, recipe, seed,
+            network=FixedNetwork(self.network, self.settings) if self.network else None,
+        )  # fmt: skip
 
 
 def plan_training(
@@ -57,7 +75,7 @@ def plan_training(
     """
     faults: list[str] = []
     load_installed()
-    asked = attempt(lambda: _asked(request, runs), faults)
+    asked = attempt(lambda: asked_network(request, runs), faults)
     slots = attempt(
         lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), faults
     )
@@ -73,10 +91,10 @@ def plan_training(
     recipe, sentence = _recipe(request, asked, data, objective, faults)
     raise_all(faults)
     assert recipe
-    member = MemberConfig(
-        name=TRAINED, label=recipe.name, recipe=recipe, network=asked.network, settings=asked.settings,
-        space=asked.arch.space if asked.arch else None, sample=asked.arch.sample if asked.arch else {},
-    )  # fmt: skip
+    if recipe.rate_to_find:
+        recipe, words = found_rate(asked.in_spec(task, data_config, recipe), slots[0])
+        sentence = f"{sentence}; {words}"
+    member = asked.as_member(TRAINED, recipe)
     members = attempt(lambda: _with_teachers(request, member, task, runs), faults)
     raise_all(faults)
     assert members
@@ -93,14 +111,14 @@ def plan_training(
     return StudyPlan(config, facts_of(config, data, slots, why_mirrored), slots)
 
 
-def _asked(request: TrainingRequest, runs: Path) -> _Network:
+def asked_network(request: OneNetwork, runs: Path, command: str = "train") -> Asked:
     """Which network. UsageError if none was named, or several."""
     given = {"a run": request.arch, "--space": request.space, "--network": request.network}
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:
         said = f"{' and '.join(named)} say" if named else "nothing says"
         raise UsageError(
-            f"{said[0].upper()}{said[1:]} which network is trained: give one of nasctl train RUN, --arch FILE, "
+            f"{said[0].upper()}{said[1:]} which network is trained: give one of nasctl {command} RUN, --arch FILE, "
             "--space NAME (its canonical network) and --network NAME."
         )
     if request.network:
@@ -110,26 +128,21 @@ def _asked(request: TrainingRequest, runs: Path) -> _Network:
             )
         kind = get_network(request.network)
         recipe = checked(Recipe, {"name": request.network, **kind.recipe}, [])
-        return _Network(network=request.network, recipe=recipe)
+        return Asked(network=request.network, recipe=recipe)
     if request.space:
         space = get_space(request.space)
-        return _Network(arch=Architecture(space.name, dict(space.canonical)))
+        return Asked(arch=Architecture(space.name, dict(space.canonical)))
     assert request.arch
     arch = load_architecture(request.arch, runs)
-    return _Network(arch=arch, recipe=arch.recipe, again=arch.study == STUDY)
+    return Asked(arch=arch, recipe=arch.recipe, again=arch.study == STUDY)
 
 
 def _recipe(
-    request: TrainingRequest, asked: _Network, data: Dataset, objective: str, faults: list[str]
+    request: TrainingRequest, asked: Asked, data: Dataset, objective: str, faults: list[str]
 ) -> tuple[Recipe | None, str]:
     """How it is trained, and that in a sentence. What goes wrong is in ``faults``."""
     counts = list(map(int, data.counts["train"]))
-    told = request.recipe.model_dump(include=request.recipe.model_fields_set)
-    is_named = told.pop("name", AUTO) != AUTO
-    base = _base(asked, counts, objective)
-    if is_named or meets_imbalance(Recipe(**{name: told[name] for name in told if name in METHODS})):
-        kept = METHODS if is_named else {"prior_tau", "post_hoc_tau"}  # what was told is instead of it
-        base |= {name: Recipe.model_fields[name].default for name in kept}
+    base, told = own_recipe(request, asked, counts, objective)
     faults += unknown_names(checked(Recipe, base | told, []) or Recipe())
     preset = PRESETS[request.preset or "standard"]
     recipe = checked(Recipe, base | {"name": "?"} | told, faults)
@@ -154,7 +167,20 @@ def _recipe(
     return recipe.model_copy(update={"name": described_name(recipe)}), f"one network trained {sentence}"
 
 
-def _base(asked: _Network, counts: list[int], objective: str) -> dict[str, object]:
+def own_recipe(
+    request: OneNetwork, asked: Asked, counts: list[int], objective: str
+) -> tuple[dict[str, object], dict[str, object]]:
+    """The recipe before a preset, and what was told to be otherwise, by the names of its fields."""
+    told = request.recipe.model_dump(include=request.recipe.model_fields_set)
+    is_named = told.pop("name", AUTO) != AUTO
+    base = _base(asked, counts, objective)
+    if is_named or meets_imbalance(Recipe(**{name: told[name] for name in told if name in METHODS})):
+        kept = METHODS if is_named else {"prior_tau", "post_hoc_tau"}  # what was told is instead of it
+        base |= {name: Recipe.model_fields[name].default for name in kept}
+    return base, told
+
+
+def _base(asked: Asked, counts: list[int], objective: str) -> dict[str, object]:
     """The recipe before a preset and what was told."""
     if asked.network:
         kind = get_network(asked.network)

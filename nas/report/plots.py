@@ -344,3 +344,26 @@ def picture_plot(path: Path, canvas: npt.NDArray[np.uint8], labels: Sequence[Lab
     for label in labels:
         axes.text(label.x, label.y, label.text, fontsize=label.size, va="top", linespacing=1.3, parse_math=False)
     figure.savefig(path)
+
+
+def rates_plot(
+    path: Path, title: str, rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float],
+    marks: Mapping[str, float],
+) -> None:  # fmt: skip
+    """The loss of each step against its learning rate, on a logarithmic scale, its smoothed curve, and rates marked."""
+    figure = Figure(figsize=(7.5, 4.8), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(rates, losses, ".", color="#BBBBBB", markersize=4, label="loss of a step")
+    axes.plot(rates, smoothed, color=color(0), label="mean over neighbouring steps")
+    for place, (name, rate) in enumerate(marks.items(), start=1):
+        axes.axvline(rate, color=color(place), linestyle="--", linewidth=1, label=f"{name}: {rate:.2g}")
+    axes.set_xscale("log")
+    if len(smoothed):
+        low, high = min(smoothed), max(smoothed[: max(1, len(smoothed) // 2)])  # what comes after it diverges
+        axes.set_ylim(low - 0.15 * (high - low), high + 0.5 * (high - low))
+    axes.set_xlabel("learning rate (logarithmic), larger at every step")
+    axes.set_ylabel("loss on the training images")
+    axes.set_title(title, fontsize=10, parse_math=False)
+    axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    figure.savefig(path)

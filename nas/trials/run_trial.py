@@ -98,8 +98,8 @@ def _train_and_score(
     model = build(spec)
     _log(spec, *_header(spec, device, model))
     watch.switch("opening")
-    _check_data(spec)
-    real, synthetic, warnings = _training_images(spec, device)
+    check_data(spec)
+    real, synthetic, warnings = training_images(spec, device)
     _log(spec, *(f"warning: {warning}" for warning in warnings))
 
     def record_epoch(record: dict[str, float]) -> None:
@@ -143,7 +143,7 @@ def _train_and_score(
 def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:
     """The figures of trained weights on the test split."""
     assert spec.weights_path is not None
-    _check_data(spec)
+    check_data(spec)
     state, normalization = load_weights(Path(spec.weights_path))
     model = build(spec)
     model.load_state_dict(state)
@@ -177,7 +177,7 @@ def _teachers(spec: TrialSpec) -> Teachers | None:
     return Teachers(networks, spec.teaching.weight, spec.teaching.temperature)
 
 
-def _training_images(spec: TrialSpec, device: str) -> tuple[TensorSplit, TensorSplit | None, tuple[str, ...]]:
+def training_images(spec: TrialSpec, device: str) -> tuple[TensorSplit, TensorSplit | None, tuple[str, ...]]:
     """The real images to train on, what an oversampler adds to them, and what it warns of."""
     if published := _published(spec, device):
         warning = "oversampled before splitting: images made from those of select and rank are trained on, so their "
@@ -221,7 +221,7 @@ def _settle() -> None:
         torch.cuda.synchronize()
 
 
-def _check_data(spec: TrialSpec) -> None:
+def check_data(spec: TrialSpec) -> None:
     """TrialError if the data are not what the network is for; on a GPU a wrong label kills the process."""
     if spec.data_key and open_dataset(spec.data).key != spec.data_key:
         forget()  # what was opened may be from before the search; what is there now?
