@@ -49,6 +49,10 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "label smoothing 0.1": {"label_smoothing": 0.1},
     "mixup": {"mixup": "mixup"},
     "class-aware mixup": {"mixup": "class-aware-mixup"},
+    "smoothing and average": {"label_smoothing": 0.1, "ema": 0.999},
+    "smoothing and mixup": {"label_smoothing": 0.1, "mixup": "mixup"},
+    "mixup and average": {"mixup": "mixup", "ema": 0.999},
+    "smoothing and erasing": {"label_smoothing": 0.1, "erase": 0.25},
     "LDAM, deferred weights": {"loss": "ldam", "deferred_reweighting": 0.8},
     "SGD, cosine, warm-up": {
         "optimizer": "sgd", "schedule": "cosine", "learning_rate": 0.1, "weight_decay": 5e-4, "warmup": 3,
