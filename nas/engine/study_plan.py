@@ -17,6 +17,7 @@ from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
 from nas.engine.architectures import Architecture, load_architecture
+from nas.engine.learning_rate import found_rate
 from nas.engine.plan import counts_by_split, mirrored_or_not
 from nas.engine.rivals import random_rival, searches_of
 from nas.errors import UsageError, attempt
@@ -26,6 +27,7 @@ from nas.plugins.installed import load_installed
 from nas.plugins.loading import with_loaded
 from nas.runs.events import MemberFacts, StudyFacts
 from nas.runs.hints import RUNS
+from nas.trials.spec import TrialSpec
 from search_spaces import Sample, Task, get_space
 
 RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
@@ -99,6 +101,8 @@ def plan_study(
     settled = [member for member in members if member]
     recipes, why_mirrored = mirrored_or_not([member.recipe for member in settled], data, data_settings)
     settled = [m.model_copy(update={"recipe": recipe}) for m, recipe in zip(settled, recipes, strict=True)]
+    if fetch:
+        settled = _with_rates(settled, task, data_settings, slots[0])
     study = asked.study
     config = StudyConfig(
         study=study.name,
@@ -112,6 +116,26 @@ def plan_study(
         **request.model_dump(include=set(SEARCH_SETTINGS), exclude_none=True),
     )
     return StudyPlan(config, facts_of(config, data, slots, why_mirrored), slots)
+
+
+def _with_rates(members: list[MemberConfig], task: Task, data: DataConfig, slot: WorkerSlot) -> list[MemberConfig]:
+    """Members that leave their learning rate to a range test, with what it found: one test for each network."""
+    found: dict[str, Recipe] = {}
+    settled = []
+    for member in members:
+        if member.recipe.rate_to_find:
+            key = f"{member.network} {member.space} {member.sample}"
+            if key not in found:
+                network = FixedNetwork(member.network, member.settings) if member.network else None
+                spec = TrialSpec(
+                    "range test", member.space or "", member.sample, task.input_shape, task.num_classes, data,
+                    member.recipe, seed=0, network=network,
+                )  # fmt: skip
+                found[key] = found_rate(spec, slot)[0]
+            rate = {"learning_rate": found[key].learning_rate, "rate_to_find": False}
+            member = member.model_copy(update={"recipe": member.recipe.model_copy(update=rate)})
+        settled.append(member)
+    return settled
 
 
 def facts_of(config: StudyConfig, data: Dataset, slots: Sequence[WorkerSlot], why_mirrored: str) -> StudyFacts:
@@ -246,7 +270,7 @@ def _settled(
     rival = None
     if member.rival == "random":
         rival = attempt(lambda: random_rival(member, task, request.seed), faults)
-    published = member.published.get(round(source.imbalance_factor)) if name == "resnet32" else None
+    published = member.published.get(round(source.imbalance_factor)) if name == asked.study.network else None
     split_last = request.as_published and recipe.oversampling != "none"
     return MemberConfig(
         name=member.name,

@@ -66,6 +66,10 @@ def test_a_resnet32_has_the_benchmarks_parameters() -> None:
     assert count(FixedNetwork("resnet32"), (3, 32, 32), 10).cost.params == 464_154
 
 
+def test_the_one_cycle_net_has_its_parameters() -> None:
+    assert count(FixedNetwork("resnet9"), (3, 32, 32), 10).cost.params == 6_573_120
+
+
 @pytest.mark.parametrize("pretrained", [True, False])
 def test_frozen_stages_do_not_learn(pretrained: bool, imagenet_file: Path) -> None:
     settings = {"input_size": 32, "weights": str(imagenet_file) if pretrained else None}

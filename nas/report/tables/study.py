@@ -134,7 +134,8 @@ def _time_and_data(run: StudyRun) -> list[str]:
 def _words(recipe: Recipe) -> str:
     """Of what the members of a study mostly have in common."""
     patience = f", stops early after {recipe.patience} without a lower loss" if recipe.patience else ""
-    rates = f"{recipe.optimizer}, {recipe.schedule}, learning rate {recipe.learning_rate:g}"
+    rate = "to be found by a range test" if recipe.rate_to_find else f"{recipe.learning_rate:g}"
+    rates = f"{recipe.optimizer}, {recipe.schedule}, learning rate {rate}"
     return f"{patience}; {rates}; leaves the {recipe.keep_epoch} epoch"
 
 
