@@ -17,10 +17,26 @@ from nas.config import DataConfig, Recipe, StudyConfig, auto_recipe, checked, ra
 from nas.config.auto_recipe import AUTO, default_epochs, images_per_epoch, meets_imbalance
 from nas.config.objectives import settled_objective
 from nas.config.recipe import named_recipe
-from nas.config.recipe_rules import METHOD_FLAGS, answers_evenly, check_together, described_name, unknown_names
+from nas.config.recipe_rules import (
+    LOSS_SETTINGS,
+    METHOD_FLAGS,
+    answers_evenly,
+    check_together,
+    described_name,
+    unknown_names,
+)
 from nas.config.run import MemberConfig
 from nas.config.teaching import TeacherConfig, Teaching
-from nas.config.training_request import AUTO_TEACHER, PRESETS, STUDY, TEACHER, TRAINED, OneNetwork, TrainingRequest
+from nas.config.training_request import (
+    AUTO_TEACHER,
+    PRESETS,
+    STUDY,
+    TEACHER,
+    TRAINED,
+    OneNetwork,
+    Preset,
+    TrainingRequest,
+)
 from nas.data import Dataset, open_data
 from nas.engine.architectures import Architecture, load_architecture
 from nas.engine.learning_rate import found_rate
@@ -151,7 +167,8 @@ def _recipe(
     sentence = "as it was trained"
     if not asked.again or request.preset:
         length = preset.times * default_epochs(images_per_epoch(recipe, counts))
-        recipe = checked(Recipe, base | {"name": "?", "epochs": length, **preset.recipe} | told, faults)
+        methods = {} if request.recipe.name != AUTO else _methods(preset, recipe)
+        recipe = checked(Recipe, base | {"name": "?", "epochs": length, **methods} | told, faults)
         sentence = preset.sentence
     if recipe is None:
         return None, ""
@@ -165,6 +182,12 @@ def _recipe(
             )
         recipe = recipe.model_copy(update={"keep_epoch": "last", "patience": None})
     return recipe.model_copy(update={"name": described_name(recipe)}), f"one network trained {sentence}"
+
+
+def _methods(preset: Preset, recipe: Recipe) -> dict[str, object]:
+    """The parts of a preset that a recipe can have: not every loss smooths labels."""
+    settings = LOSS_SETTINGS.get(recipe.loss, ())
+    return {name: value for name, value in preset.recipe.items() if name != "label_smoothing" or name in settings}
 
 
 def own_recipe(

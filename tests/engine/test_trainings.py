@@ -75,7 +75,13 @@ def test_presets_are_multiples_of_what_a_search_trains_its_winner_for(place: Pat
 
 def test_methods_are_the_runs_until_others_are_told(place: Path) -> None:
     run = load_run("sv", place / "runs")
-    recipe = member(place, arch="sv").recipe
+    softened = member(place, arch="sv").recipe
+    assert (softened.label_smoothing, softened.mixing, softened.name) == (
+        0.1, "mixup", "custom-ce+prior+mixup+label-smoothing",
+    )  # fmt: skip
+    assert member(place, arch="sv", mixup="none").recipe.mixing == "none"
+    assert member(place, arch="sv", loss="focal").recipe.label_smoothing == 0  # it has none
+    recipe = member(place, arch="sv", preset="quick").recipe
     assert (recipe.name, recipe.prior_tau, recipe.batch_size) == ("custom-ce+prior", 1, run.config.recipe.batch_size)
     assert member(place, arch="sv", loss="ldam").recipe.prior_tau == 0  # or the imbalance would be met twice
     assert member(place, arch="sv", loss="ce").recipe.prior_tau == 1
