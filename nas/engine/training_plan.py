@@ -107,14 +107,16 @@ def plan_training(
     recipe, sentence = _recipe(request, asked, data, objective, faults)
     raise_all(faults)
     assert recipe
-    if recipe.rate_to_find:
-        recipe, words = found_rate(asked.in_spec(task, data_config, recipe), slots[0])
-        sentence = f"{sentence}; {words}"
     member = asked.as_member(TRAINED, recipe)
     members = attempt(lambda: _with_teachers(request, member, task, runs), faults)
     raise_all(faults)
     assert members
     recipes, why_mirrored = mirrored_or_not([each.recipe for each in members], data, data_config)
+    if recipe.rate_to_find:  # tested as it is trained: mirrored or not
+        tested, words = found_rate(asked.in_spec(task, data_config, recipes[-1]), slots[0])
+        rate = {"learning_rate": tested.learning_rate, "rate_to_find": False}
+        recipes = [each.model_copy(update=rate) for each in recipes]
+        sentence = f"{sentence}; {words}"
     config = StudyConfig(
         study=STUDY,
         sentence=sentence,
