@@ -270,7 +270,11 @@ def _settled(
     rival = None
     if member.rival == "random":
         rival = attempt(lambda: random_rival(member, task, request.seed), faults)
-    published = member.published.get(round(source.imbalance_factor)) if name == asked.study.network else None
+    published = (
+        member.published.get(round(source.imbalance_factor))
+        if name == asked.study.published_of and not asked.arch
+        else None
+    )
     split_last = request.as_published and recipe.oversampling != "none"
     return MemberConfig(
         name=member.name,

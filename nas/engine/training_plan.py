@@ -202,6 +202,8 @@ def own_recipe(
     if is_named or meets_imbalance(Recipe(**{name: told[name] for name in told if name in METHODS})):
         kept = METHODS if is_named else {"prior_tau", "post_hoc_tau"}  # what was told is instead of it
         base |= {name: Recipe.model_fields[name].default for name in kept}
+    if "learning_rate" in told:
+        base["rate_to_find"] = False
     return base, told
 
 

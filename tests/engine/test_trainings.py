@@ -89,6 +89,7 @@ def test_methods_are_the_runs_until_others_are_told(place: Path) -> None:
     assert (named.loss, named.prior_tau, named.name) == ("ce", 0, "ce")
     assert member(place, space="vgg").recipe.prior_tau == 1  # no run: the data decide
     assert member(place, network="resnet32").network == "resnet32"
+    assert member(place, network="resnet9", learning_rate="0.2").recipe.learning_rate == 0.2  # not looked for
     assert plan(place, arch="sv", objective="macro_f1").config.objective == "macro_f1"
 
 
