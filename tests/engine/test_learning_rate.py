@@ -12,6 +12,8 @@ import nas
 from nas.config.training_request import RateRequest
 from nas.engine.rate_plan import find_rate
 from nas.runs import as_search, as_study, load_run
+from nas.training.range_test import growing_rates
+from nas.training.schedules import learning_rate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -67,3 +69,20 @@ def test_a_search_and_a_training_find_theirs_and_say_so(tmp_path: Path) -> None:
     )
     training = as_study(load_run("t", tmp_path / "runs"))
     assert f"learning rate {training.config.member('trained').recipe.learning_rate:g} found" in done
+
+
+def test_the_one_cycle_study_at_a_small_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = growing_rates(1e-4, 0.3, 12)
+    monkeypatch.setattr("nas.training.range_test.growing_rates", lambda: few)
+    text = told(
+        tmp_path, "baseline", "run", "one-cycle-resnet", "--data", "digits", "--max-images", 100, "--epochs", 2,
+        "--batch-size", 32, "--members", "l2", "--workers", 1, "--run", "oc",
+    )  # fmt: skip
+    run = as_study(load_run("oc", tmp_path / "runs"))
+    recipe = run.config.member("l2").recipe
+    assert 1e-5 < recipe.learning_rate < 0.03 and not recipe.rate_to_find
+    assert f"learning rate {recipe.learning_rate:g}" in text and "filled with 0.473363" in text
+    rates = [learning_rate(share / 24, recipe) / recipe.learning_rate for share in (0, 5, 12, 24)]
+    assert rates == pytest.approx([0.1, 1, 1 - 0.9 * 7 / 19, 0.1])
+    assert run.is_done and run.facts.members["l2"].cost.params == 6_573_120 - 2 * 9 * 64
+    assert run.weights("l2.1").is_file()
