@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nas.config import Recipe
+from baselines import FixedNetwork
+from nas.config import DataConfig, Recipe
+from nas.config.run import MemberConfig
 from nas.errors import UsageError
 from nas.executors import WorkerSlot
 from nas.trials.spec import TrialSpec
+from search_spaces import Task
 
 if TYPE_CHECKING:
     from nas.training.range_test import RangeTest
@@ -35,6 +38,15 @@ def tested(
         )
     finally:
         torch.set_num_threads(before)
+
+
+def tested_as(member: MemberConfig, task: Task, data: DataConfig, seed: int = 0) -> TrialSpec:
+    """What is tested of a member, of a study or as it would be one: its network, its recipe."""
+    network = FixedNetwork(member.network, member.settings) if member.network else None
+    return TrialSpec(
+        "range test", member.space or "", member.sample, task.input_shape, task.num_classes, data, member.recipe, seed,
+        network=network,
+    )  # fmt: skip
 
 
 def found_rate(spec: TrialSpec, slot: WorkerSlot) -> tuple[Recipe, str]:

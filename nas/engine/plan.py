@@ -14,9 +14,10 @@ from nas.config.auto_recipe import LEAST_EPOCHS, settled
 from nas.config.data import FOREIGN
 from nas.config.objectives import settled_objective
 from nas.config.recipe_rules import unknown_names
+from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
 from nas.data.mirrors import mirroring
-from nas.engine.learning_rate import found_rate
+from nas.engine.learning_rate import found_rate, tested_as
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
@@ -26,7 +27,6 @@ from nas.runs import EventLog, Run
 from nas.runs.events import SearchFacts
 from nas.runs.folders import start_search
 from nas.strategies import get_strategy
-from nas.trials.spec import TrialSpec
 from search_spaces import SearchSpace, Task, get_space
 from search_spaces.restriction import restricted
 
@@ -72,11 +72,9 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     recipe, recipe_note = settled(config.recipe, list(map(int, data.counts["train"])), objective)
     (recipe,), why_mirrored = mirrored_or_not([recipe], data, config.data)
     if recipe.rate_to_find:
-        spec = TrialSpec(
-            "range test", space.name, dict((space.whole or space).canonical), task.input_shape, task.num_classes,
-            config.data, recipe, seed=0,
-        )  # fmt: skip
-        recipe, words = found_rate(spec, slots[0])
+        canonical = dict((space.whole or space).canonical)
+        member = MemberConfig(name="canonical", label="", recipe=recipe, space=space.name, sample=canonical)
+        recipe, words = found_rate(tested_as(member, task, config.data), slots[0])
         recipe_note = "; ".join(filter(None, [recipe_note, f"{words}, with the space's canonical network"]))
     told = "epochs" in config.recipe.model_fields_set
     is_open = not told and config.confirm_epochs is None and config.time_limit is None

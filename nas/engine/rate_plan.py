@@ -12,7 +12,7 @@ from nas.config.objectives import settled_objective
 from nas.config.recipe_rules import check_together, unknown_names
 from nas.config.training_request import RateRequest
 from nas.data import open_data
-from nas.engine.learning_rate import tested
+from nas.engine.learning_rate import tested, tested_as
 from nas.engine.plan import mirrored_or_not
 from nas.engine.study_plan import asked_data, counted
 from nas.engine.training_plan import asked_network, own_recipe
@@ -65,6 +65,7 @@ def find_rate(
     assert recipe
     (recipe,), _ = mirrored_or_not([recipe], data, config)
     task = Task(data.input_shape, len(data.classes))
-    facts = counted(asked.as_member("tested", recipe), task)
-    test = tested(asked.in_spec(task, config, recipe, request.seed), slots[0], on_step=on_step)
+    member = asked.as_member("tested", recipe)
+    facts = counted(member, task)
+    test = tested(tested_as(member, task, config, request.seed), slots[0], on_step=on_step)
     return FoundRate(facts.text, facts.cost.params, data.name, sum(data.counts["train"]), recipe, test)

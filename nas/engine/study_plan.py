@@ -17,7 +17,7 @@ from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
 from nas.engine.architectures import Architecture, load_architecture
-from nas.engine.learning_rate import found_rate
+from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.plan import counts_by_split, mirrored_or_not
 from nas.engine.rivals import random_rival, searches_of
 from nas.errors import UsageError, attempt
@@ -27,7 +27,6 @@ from nas.plugins.installed import load_installed
 from nas.plugins.loading import with_loaded
 from nas.runs.events import MemberFacts, StudyFacts
 from nas.runs.hints import RUNS
-from nas.trials.spec import TrialSpec
 from search_spaces import Sample, Task, get_space
 
 RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
@@ -126,12 +125,7 @@ def _with_rates(members: list[MemberConfig], task: Task, data: DataConfig, slot:
         if member.recipe.rate_to_find:
             key = f"{member.network} {member.space} {member.sample}"
             if key not in found:
-                network = FixedNetwork(member.network, member.settings) if member.network else None
-                spec = TrialSpec(
-                    "range test", member.space or "", member.sample, task.input_shape, task.num_classes, data,
-                    member.recipe, seed=0, network=network,
-                )  # fmt: skip
-                found[key] = found_rate(spec, slot)[0]
+                found[key] = found_rate(tested_as(member, task, data), slot)[0]
             rate = {"learning_rate": found[key].learning_rate, "rate_to_find": False}
             member = member.model_copy(update={"recipe": member.recipe.model_copy(update=rate)})
         settled.append(member)

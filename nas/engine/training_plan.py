@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines import FixedNetwork
 from baselines.registry import SMALL, get_network
 from budgets.cost import params_of
-from nas.config import DataConfig, Recipe, StudyConfig, auto_recipe, checked, raise_all
+from nas.config import Recipe, StudyConfig, auto_recipe, checked, raise_all
 from nas.config.auto_recipe import AUTO, default_epochs, images_per_epoch, meets_imbalance
 from nas.config.objectives import settled_objective
 from nas.config.recipe import named_recipe
@@ -39,7 +38,7 @@ from nas.config.training_request import (
 )
 from nas.data import Dataset, open_data
 from nas.engine.architectures import Architecture, load_architecture
-from nas.engine.learning_rate import found_rate
+from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.plan import mirrored_or_not
 from nas.engine.study_plan import RUN_SETTINGS, StudyPlan, asked_data, facts_of
 from nas.errors import RunError, UsageError, attempt
@@ -49,7 +48,6 @@ from nas.plugins.loading import with_loaded
 from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import RUNS
 from nas.runs.named import best_first, find_member, has_part, load_named
-from nas.trials.spec import TrialSpec
 from search_spaces import Sample, Task, get_space
 
 TEACHER_TIMES = 4  # the parameters of a teacher that is trained for a network, at most
@@ -71,14 +69,6 @@ class Asked:
         return MemberConfig(
             name=name, label=recipe.name, recipe=recipe, network=self.network, settings=self.settings,
             space=self.arch.space if self.arch else None, sample=self.arch.sample if self.arch else {},
-        )  # fmt: skip
-
-    def in_spec(self, task: Task, data: DataConfig, recipe: Recipe, seed: int = 0) -> TrialSpec:
-        """Its training, for a test of it."""
-        return TrialSpec(
-            "range test", self.arch.space if self.arch else "", self.arch.sample if self.arch else {},
-            task.input_shape, task.num_classes, data, recipe, seed,
-            network=FixedNetwork(self.network, self.settings) if self.network else None,
         )  # fmt: skip
 
 
@@ -113,7 +103,7 @@ def plan_training(
     assert members
     recipes, why_mirrored = mirrored_or_not([each.recipe for each in members], data, data_config)
     if recipe.rate_to_find:  # tested as it is trained: mirrored or not
-        tested, words = found_rate(asked.in_spec(task, data_config, recipes[-1]), slots[0])
+        tested, words = found_rate(tested_as(asked.as_member(TRAINED, recipes[-1]), task, data_config), slots[0])
         rate = {"learning_rate": tested.learning_rate, "rate_to_find": False}
         recipes = [each.model_copy(update=rate) for each in recipes]
         sentence = f"{sentence}; {words}"

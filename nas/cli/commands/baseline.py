@@ -12,7 +12,7 @@ from baselines.studies import STUDIES
 from nas import api
 from nas.api.settings import Flags, classical_request, positive, settled_study
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
-from nas.cli.commands.search import carried_out, tell_outcome, tell_preview
+from nas.cli.commands.search import study_command
 from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.config import raise_all
@@ -55,20 +55,7 @@ def run_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
         with file.naming_keys():
             _score_classical(flags, file.faults)
         return
-    from nas.report.tables.study import print_study_plan
-
-    quiet = flags["quiet"] or flags["json"]
-    with file.naming_keys():
-        request = settled_study(flags, file.faults)
-        with decoding(console, quiet) as progress:
-            begin = api.preview_baseline if flags["dry_run"] else api.new_baseline
-            opened = begin(request, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
-    if isinstance(opened, api.Preview):
-        if not quiet:
-            print_study_plan(console, as_study(opened.run), opened.slots)
-        tell_preview(opened, flags)
-        return
-    tell_outcome(carried_out(opened, quiet=quiet), quiet=quiet, as_json=flags["json"])
+    study_command(flags, file, lambda: settled_study(flags, file.faults), api.new_baseline, api.preview_baseline)
 
 
 def _score_classical(flags: Flags, in_file: Sequence[str]) -> None:

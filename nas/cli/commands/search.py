@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from nas import api
 from nas.api.settings import Flags, settled_changes, settled_search
@@ -19,6 +20,16 @@ from nas.runs import SearchRun, StudyRun, as_search, as_study, load_run
 from nas.runs.folders import training_name
 from nas.runs.hints import typed
 from nas.runs.named import load_whole, one_name
+
+Request = TypeVar("Request", contravariant=True)
+
+
+class Begin(Protocol[Request]):
+    """A function of ``nas.api`` that plans a run, and creates it or only shows it."""
+
+    def __call__(
+        self, request: Request, /, *, name: str | None, runs: Path, progress: api.Progress | None
+    ) -> api.OpenRun | api.Preview: ...
 
 
 def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
@@ -74,6 +85,27 @@ def _tell_all(run: SearchRun | StudyRun, *, quiet: bool, as_json: bool) -> None:
         print_json(outcome_document(run) | {"training": outcome_document(training)})
     else:
         tell_outcome(training, quiet=quiet, as_json=False)
+
+
+def study_command(
+    flags: Flags, file: SettingsFile, settle: Callable[[], Request], begin: Begin[Request], preview: Begin[Request]
+) -> None:
+    """Check everything, create the run of a study or of one network's training, carry it out, report; of a dry run
+    the plan alone. ``settle`` gives what is asked for."""
+    from nas.report.tables.study import print_study_plan
+
+    quiet = flags["quiet"] or flags["json"]
+    with file.naming_keys():
+        request = settle()
+        with decoding(console, quiet) as progress:
+            make = preview if flags["dry_run"] else begin
+            opened = make(request, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
+    if isinstance(opened, api.Preview):
+        if not quiet:
+            print_study_plan(console, as_study(opened.run), opened.slots)
+        tell_preview(opened, flags)
+        return
+    tell_outcome(carried_out(opened, quiet=quiet), quiet=quiet, as_json=flags["json"])
 
 
 def carried_out(opened: api.OpenRun, *, quiet: bool) -> SearchRun | StudyRun:
