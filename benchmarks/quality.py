@@ -97,7 +97,7 @@ def source_of(name: str, cifar: Path | None, kept: Path) -> DataConfig:
     if name == "digits":
         return DataConfig(imbalance=20)
     sizes = {
-        "cifar-lt": (5000, 32, 100), "cifar-lt-1500": (1500, 32, 100),
+        "cifar-lt": (5000, 32, 100), "cifar-lt-1500": (1500, 32, 100), "cifar-3000": (3000, 32, 1),
         "photos-300": (300, 64, 20), "photos-300-even": (300, 64, 1),
         "photos-1000": (1000, 48, 20), "photos-1000-even": (1000, 48, 1),
     }  # fmt: skip

@@ -63,6 +63,8 @@ class Costs:
 
 def costs_of(space: SearchSpace, rows: Rows, task: Task) -> Costs:
     """Costs of ``rows`` (N, number of choices) in one call."""
+    if (known := space.known_costs(rows)) is not None:
+        return Costs(*known.T)
     out = Costs(*(np.empty(len(rows), np.int64) for _ in COST_NAMES))
     definition = space.definition(task)
     for start in range(0, len(rows), CHUNK):
@@ -77,6 +79,8 @@ def costs_of(space: SearchSpace, rows: Rows, task: Task) -> Costs:
 
 def params_of(space: SearchSpace, rows: Rows, task: Task) -> Ints:
     """The parameters alone of ``rows``, (N,): as ``costs_of`` counts them, in a fraction of its time."""
+    if (known := space.known_costs(rows)) is not None:
+        return known[:, COST_NAMES.index("params")]
     out = np.empty(len(rows), np.int64)
     definition = space.definition(task)
     for start in range(0, len(rows), CHUNK):

@@ -156,6 +156,11 @@ class SearchSpace:
         """The sample in one line that a person can read."""
         return f"{self.name} {self.line(sample)}"
 
+    def known_costs(self, rows: Rows) -> npt.NDArray[np.int64] | None:
+        """What is known of ``rows`` without counting: (N, 4), as ``budgets.Costs`` has it. None: it is to be counted.
+        For spaces that are read from a table of networks."""
+        return None
+
     def validate(self, sample: Mapping[str, Any]) -> None:
         """UsageError naming every choice that is missing, unknown or has a value outside its list."""
         labels = {choice.label: choice for choice in self.choices}

@@ -20,7 +20,7 @@ from nas.config.objectives import settled_objective
 from nas.config.options import settled
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
-from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, too_many_trials
+from nas.config.run import GUIDED, ONE_SHOT, Changes, RunConfig, SupernetConfig, too_many_trials
 from nas.config.settings import converted, flags_of, read_settings, settings_of
 from nas.config.training_request import OneNetwork, RateRequest, TrainingRequest
 from nas.data.cache import cache_root
@@ -70,7 +70,7 @@ def search_config(flags: Flags) -> SearchConfig:
     if strategy in ONE_SHOT and values.get("trials") is None:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
     values |= {"budget": budget, "restrict": restrict, "data": data or {}, "recipe": recipe or {}}
-    values |= {"strategy": strategy, "supernet": supernet}
+    values |= {"strategy": strategy, "supernet": supernet, "guide": _guide(flags, strategy, faults)}
     config = checked(SearchConfig, {"space": "?"} | values, faults)
     if config is not None and config.confirm_epochs is not None and not config.confirm:
         faults.append("--confirm-epochs is how long the best are trained again, and --confirm 0 leaves that out.")
@@ -227,6 +227,16 @@ def _strategy(flags: Flags, faults: list[str]) -> str:
                 "gumbel-darts."
             )
     return settled("strategy", name)
+
+
+def _guide(flags: Flags, strategy: str, faults: list[str]) -> str:
+    """Whether a predictor guides the search: it does unless a strategy is named."""
+    told = flags.get("guide")
+    if told == "on" and strategy not in GUIDED:
+        faults.append(
+            f"--guide on is for {' and '.join(GUIDED)}: {strategy} decides alone what is trained next. Leave it out."
+        )
+    return str(told or ("off" if flags.get("strategy") else "on"))
 
 
 def _objective(flags: Flags, faults: list[str]) -> str | None:

@@ -33,6 +33,7 @@ PROFILE = Setting(
     off="no_profile",
 )
 
+GUIDED = ("evolution", "random")  # the strategies whose proposals a predictor may choose among
 ONE_SHOT = ("darts", "gumbel-darts", "random-oneshot")  # the strategies that train one supernet first
 
 
@@ -198,6 +199,14 @@ class SearchConfig(RunConfig):
             offers="strategies",
         ),
     ] = "evolution"
+    guide: Annotated[  # what is not said otherwise: the command line guides where no strategy is named
+        Literal["on", "off"],
+        Setting(
+            "on: of many architectures that evolution or random could propose, train the one that a predictor learned "
+            "from the trials so far holds for the best. [default: on; off if --strategy is given]",
+            "on|off",
+        ),
+    ] = "off"
     supernet: SupernetConfig = SupernetConfig()
     trials: Annotated[int, Setting("Architectures to train. [default: 12; 4 after a supernet]", "N")] = Field(
         default=12, ge=1
@@ -280,6 +289,7 @@ def search_of(study: StudyConfig, search: StudySearch) -> SearchConfig:
         space=search.space,
         budget=Budget(max_params=search.max_params),
         recipe=named_recipe("auto"),
+        guide="on",
         trials=study.search_trials,
         prune=True,
         floor=False,

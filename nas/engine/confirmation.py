@@ -16,6 +16,7 @@ from nas.engine.trial_loop import submission
 from nas.errors import SearchStopped
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.events import ConfirmationLengthened, TrialSubmitted, WinnerChosen
+from nas.strategies import Proposal
 
 MOST_LENGTHENED = 2 * MOST_EPOCHS  # what was seen to gain may take longer than what a rule says
 
@@ -38,7 +39,7 @@ def confirm(run: SearchRun, runner: TrialRunner) -> None:
 
 def _confirmations(run: SearchRun, best: Sequence[TrialRecord], seeds: Iterable[int]) -> list[TrialSubmitted]:
     return [
-        submission(run, f"{trial.id}.{seed}", trial.sample, stage="confirm", of=trial.id)
+        submission(run, f"{trial.id}.{seed}", Proposal(trial.sample), stage="confirm", of=trial.id)
         for trial in best
         for seed in seeds
     ]

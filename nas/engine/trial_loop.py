@@ -20,7 +20,6 @@ from nas.strategies import Proposal, Pruner
 from nas.strategies.base import Tell
 from nas.strategies.median_pruner import MedianPruner
 from nas.trials.spec import derived_seed
-from search_spaces import Sample
 
 
 class TrialLoop:
@@ -67,8 +66,7 @@ class TrialLoop:
             self.runner.start_again(recorded)
             return recorded.id
         trial_id = str(self._started)
-        event = submission(self.run, trial_id, proposal.sample, stage="search", of=trial_id, note=proposal.note)
-        return self.runner.submit(event).id
+        return self.runner.submit(submission(self.run, trial_id, proposal, stage="search", of=trial_id)).id
 
     def drain(self) -> None:
         """Block until every trial that runs or waits has ended."""
@@ -80,7 +78,7 @@ class TrialLoop:
         whose course is recorded, is told no more."""
         run, limit = self.run, self.run.config.trial_timeout
         self.runner.train([
-            submission(run, trial.id, trial.sample, stage="search", of=trial.id, note=trial.note)
+            submission(run, trial.id, as_proposed(trial), stage="search", of=trial.id)
             for trial in run.stage("search")
             if (trial.status == "running" and trial.id in run.again)
             or (was_too_long(trial.error or "") and (limit is None or trial.seconds < limit))
@@ -103,10 +101,14 @@ class TrialLoop:
         return self._started >= config.trials or self.runner.is_out_of_time(reserve)
 
 
-def submission(
-    run: SearchRun, trial_id: str, sample: Sample, *, stage: Stage, of: str, note: str | None = None
-) -> TrialSubmitted:
+def as_proposed(trial: TrialRecord) -> Proposal:
+    """What a strategy had proposed as ``trial``."""
+    return Proposal(trial.sample, trial.note, trial.predicted)
+
+
+def submission(run: SearchRun, trial_id: str, proposal: Proposal, *, stage: Stage, of: str) -> TrialSubmitted:
     """The event of a trial that starts. Its cost is judged first: no trial exceeds the budget."""
+    sample = proposal.sample
     cost = cost_of(run.space, sample, run.task)
     violations = run.budget.violations(cost)
     if violations:  # our own fault, but never an assert: it must hold under "python -O" too
@@ -119,5 +121,6 @@ def submission(
         sample=sample,
         cost=cost,
         seed=derived_seed(run.config.seed, trial_id),
-        note=note,
+        note=proposal.note,
+        predicted=proposal.predicted,
     )

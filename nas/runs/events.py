@@ -131,6 +131,7 @@ class TrialSubmitted(Event):
     cost: Cost
     seed: int
     note: str | None = None  # what the strategy says of its proposal, see ``strategies.base.Proposal``
+    predicted: tuple[float, float, float] | None = None  # its score and the interval that holds 90 %, by a predictor
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ class TrialRecord:
     cost: Cost
     seed: int
     note: str | None = None  # what the strategy said of its proposal
+    predicted: tuple[float, float, float] | None = (
+        None  # score, and the interval that holds 90 %, before it was trained
+    )
     order: int = 0  # of its first submission among all trials of the run
     status: Literal["running", "finished", "failed", "pruned"] = "running"
     packed: bytes = NOTHING  # ``metrics``: as bytes a quarter of the memory
@@ -50,6 +53,7 @@ class TrialRecord:
             cost=event.cost,
             seed=event.seed,
             note=None if event.note is None else sys.intern(event.note),
+            predicted=event.predicted,
             order=order,
         )
 

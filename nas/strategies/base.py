@@ -22,10 +22,12 @@ StopRule = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Proposal:
-    """An architecture to train next. ``note`` is recorded with the trial, and of no consequence for it."""
+    """An architecture to train next. ``note`` and ``predicted``, the score that is expected of it and the interval that
+    holds 90 %, are recorded with the trial, and of no consequence for it."""
 
     sample: Sample
     note: str | None = None
+    predicted: tuple[float, float, float] | None = None
 
 
 class Trials(Protocol):

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from nas.runs import TrialRecord
-from nas.strategies.base import Proposal, Trials
-from nas.strategies.proposals import MUTANT, Proposer, generator_of
+from nas.strategies.base import Trials
+from nas.strategies.proposals import Proposer, generator_of
 from search_spaces import Sample
 
 _ONE_SHOT = "nni.nas.oneshot.pytorch.strategy"
@@ -114,12 +114,12 @@ class _Engine(ExecutionEngine):  # type: ignore[misc]
         for model in models:
             assert model.sample is not None
             model.status = ModelStatus.Training
-            proposal = Proposal(model.sample, MUTANT if self.proposer.was_mutant else None)
-            self.running[self.trials.submit(proposal)] = model
+            self.running[self.trials.submit(self.proposer.proposal(model.sample))] = model
 
     def tell(self, trial: TrialRecord) -> None:
         """A trial that was pruned is a weak one to NNI, one that failed is none."""
         model = self.running.pop(trial.id)
+        self.proposer.tell(trial)
         score = None if trial.status == "failed" else trial.score_so_far(self.objective)
         if score is not None:
             self.dispatch_model_event(FinalMetricEvent(model, score))

@@ -11,6 +11,8 @@ import numpy as np
 
 from budgets import Budget, params_of
 from budgets.draw import ENOUGH, distinct, draw_fitting, draw_near, fitting, pick
+from nas.runs import TrialRecord
+from nas.strategies.base import Proposal
 from search_spaces import Sample, SearchSpace, Task
 from search_spaces.space import Rows
 
@@ -61,6 +63,13 @@ class Proposer:
         rows = fitting(self.space, self.task, self.budget, rows)
         sample, _ = self._take(rows, rng)
         return sample if sample is not None else self.fresh(rng)
+
+    def proposal(self, sample: Sample) -> Proposal:
+        """The last sample that was drawn, with what there is to say of it."""
+        return Proposal(sample, MUTANT if self.was_mutant else None)
+
+    def tell(self, trial: TrialRecord) -> None:
+        """Results change nothing in what is drawn; to a subclass they may."""
 
     def _refill(self, rng: np.random.Generator, *, anywhere: bool) -> None:
         if anywhere or not self._rare:

@@ -74,11 +74,14 @@ def _import_nni(journal: Journal[SearchRun], device: str, threads: int | None) -
 @register_strategy("evolution", prepare=_import_nni)
 @register_strategy("random", prepare=_import_nni)
 def _nni(run: SearchRun) -> Strategy:
-    """NNI's regularized evolution or random search, proposing under the budget."""
+    """NNI's regularized evolution or random search, proposing under the budget, with ``--guide on`` what a predictor
+    holds for the best."""
+    from nas.strategies.guided_proposals import GuidedProposer
     from nas.strategies.nni_multi_trial import NNIStrategy
     from nas.strategies.replayed_proposals import RecallingProposer
 
-    proposer = RecallingProposer(run.space, run.task, run.budget, recorded=run.stage("search"))
+    kind = GuidedProposer if run.config.guide == "on" else RecallingProposer
+    proposer = kind.of(run)
     return NNIStrategy(
         run.config.strategy, proposer, objective=run.config.objective, seed=run.config.seed,
         population=run.facts.population,

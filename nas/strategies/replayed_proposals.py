@@ -9,11 +9,12 @@ version recorded is still noticed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 
 from budgets import Budget
-from nas.runs import TrialRecord
+from nas.runs import SearchRun, TrialRecord
 from nas.strategies.proposals import MUTANT, Proposer
 from search_spaces import Sample, SearchSpace, Task
 
@@ -27,6 +28,11 @@ class RecallingProposer(Proposer):
     def __init__(self, space: SearchSpace, task: Task, budget: Budget, *, recorded: Sequence[TrialRecord] = ()) -> None:
         super().__init__(space, task, budget)
         self.recorded = recorded
+
+    @classmethod
+    def of(cls, run: SearchRun) -> Self:
+        """The proposer of a search, as far as it has come."""
+        return cls(run.space, run.task, run.budget, recorded=run.stage("search"))
 
     def mutant(self, parent: Sample, rng: np.random.Generator) -> Sample | None:
         """As in ``Proposer``."""

@@ -1,0 +1,246 @@
+"""Which architecture is worth training next: of many that fit, the one with the best prospect by a predictor.
+
+The first trials explore: the canonical network of the space, and large ones by multiply-accumulates. From then on a
+predictor (``nas.strategies.predictor``) rates mutants of the best and fresh samples by expected improvement. Everything
+random comes from the seed and the number of the proposal, and what is learned from the trials in the order in which
+they ended, so a search that was stopped goes on as it would have gone on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from budgets import Budget, costs_of
+from budgets.draw import distinct, draw_fitting, draw_near, fitting
+from nas.runs import TrialRecord
+from nas.strategies.predictor import Floats, Grid, Prediction, Predictor, expected_improvement, in_scores, normal_scores
+from search_spaces import Sample, SearchSpace, Task
+from search_spaces.space import Rows
+
+EXPLORE = 6  # proposals before the predictor is asked
+LARGE = 20  # of them: one of this part of what fits with the most multiply-accumulates
+POOL = 1024  # samples that fit, from which fresh candidates come
+RENEWED = 50  # proposals after which the pool is sampled anew
+FRESH, MUTANTS = 400, 600  # candidates for one proposal
+PARENTS = 10  # of the mutants: the best trials
+BINS = 8  # of sizes: half of the proposals are the best of one
+WIDE = 4  # all of them, where what fits spans a larger factor in parameters
+MOST_KNOWN = 150  # trials that a predictor learns from: the best half of them, and the newest
+EXACT = 24  # trials up to which noise and smoothness are looked for anew after every one; then after every tenth more
+INTERVAL = 1.645  # standard deviations on either side that hold 90 %
+
+
+@dataclass(frozen=True)
+class Pick:
+    """An architecture to train next, and why. ``predicted``: its score and the interval that holds 90 %, before it was
+    trained; None: chosen to explore. ``parent``: the trial that it is a mutant of."""
+
+    sample: Sample
+    predicted: tuple[float, float, float] | None = None
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A trial that ended, to a predictor."""
+
+    trial: str
+    row: tuple[int, ...]
+    score: float  # -inf: it failed
+
+
+class Guide:
+    """Proposes for one search, told of every proposal and of every trial that ended.
+
+    Those that run count with their predicted score, so that several workers do not train the same kind; those that
+    failed count below all others.
+    """
+
+    def __init__(self, space: SearchSpace, task: Task, budget: Budget, *, seed: int, objective: str) -> None:
+        self.space, self.task, self.budget = space, task, budget
+        self._seed, self._objective = seed, objective
+        self._proposed: set[str] = set()  # architectures
+        self._running: dict[str, tuple[int, ...]] = {}  # rows by architecture
+        self._known: list[_Known] = []
+        self._pools: dict[int, Rows] = {}  # the newest, by their number
+        self._grids: dict[int, Grid] = {}  # the newest, by the number of trials that they are of
+        self._features: _Features | None = None
+
+    def propose(self, sample: Sample) -> None:
+        """Take note of a proposal, whoever made it."""
+        architecture = self.space.architecture_id(sample, self.task)
+        self._proposed.add(architecture)
+        self._running[architecture] = tuple(self.space.encode(sample).tolist())
+
+    def tell(self, trial: TrialRecord) -> None:
+        """Learn from a trial that ended; a pruned one counts with what it had reached."""
+        row = self._running.pop(trial.architecture, None) or tuple(self.space.encode(trial.sample).tolist())
+        score = None if trial.status == "failed" else trial.score_so_far(self._objective)
+        self._known.append(_Known(trial.id, row, -math.inf if score is None or math.isnan(score) else score))
+
+    def pick(self, parent: Sample | None = None) -> Pick | None:
+        """The next architecture; mutants of ``parent`` are among the candidates. None: none is left that can be
+        found."""
+        number = len(self._proposed)
+        rng = np.random.default_rng([self._seed, number])
+        pool = self._pool(number // RENEWED)
+        if number < EXPLORE or len({known.score for known in self._known}) < 2:
+            return self._explored(number, pool, rng) or self._whatever_is_left(pool, rng)
+        parents = [np.array(known.row, np.int16) for known in self._best(PARENTS)]
+        origins = [known.trial for known in self._best(PARENTS)]
+        if parent is not None:
+            row = self.space.encode(parent)
+            origin = next((known.trial for known in self._known if known.row == tuple(row.tolist())), None)
+            parents, origins = [*parents, row], [*origins, origin or "?"]
+        candidates, parent_of = self._candidates(np.stack(parents), pool, rng)
+        if not len(candidates):
+            return self._whatever_is_left(pool, rng)
+        prediction, best, scores = self._predicted(candidates)
+        order = np.argsort(-expected_improvement(prediction, best), kind="stable")
+        for index in self._of_one_size(candidates, order, rng):
+            sample = self.space.decode(candidates[index])
+            if self._is_new(sample):
+                middle, sd = prediction.mean_M[index], prediction.sd_M[index]
+                low_to_high = np.array([middle, middle - INTERVAL * sd, middle + INTERVAL * sd])
+                predicted = tuple(round(float(score), 5) for score in in_scores(low_to_high, scores))
+                place = int(parent_of[index])
+                return Pick(sample, predicted, None if place < 0 else origins[place])  # type: ignore[arg-type]
+        return self._whatever_is_left(pool, rng)
+
+    # candidates
+
+    def _pool(self, block: int) -> Rows:
+        """Samples that fit, half of them sampled uniformly where that finds enough; the same for a block of
+        proposals."""
+        if block not in self._pools:
+            rng = np.random.default_rng([self._seed, block, 1])
+            space, task, budget = self.space, self.task, self.budget
+            rows, _ = draw_fitting(space, task, budget, rng)
+            for _ in range(3):
+                if len(rows) < POOL // 2:
+                    rows = distinct(np.concatenate([rows, draw_near(space, task, budget, rows, rng)]))[0]
+            uniform = fitting(space, task, budget, space.draw(rng, 8 * POOL))[: POOL // 2]
+            leaning = rng.permutation(rows)[: POOL - len(uniform)]
+            self._pools = {block: rng.permutation(distinct(np.concatenate([uniform, leaning]))[0])}
+        return self._pools[block]
+
+    def _explored(self, number: int, pool: Rows, rng: np.random.Generator) -> Pick | None:
+        """The canonical network first, if it fits; then one of the largest by multiply-accumulates."""
+        canonical = self.space.encode(self.space.canonical)
+        if number == 0 and len(fitting(self.space, self.task, self.budget, canonical[None])):
+            return Pick(dict(self.space.canonical))
+        macs = costs_of(self.space, pool, self.task).macs
+        large = pool[np.argsort(-macs, kind="stable")[: max(EXPLORE, len(pool) // LARGE)]]
+        samples = (self.space.decode(row) for row in rng.permutation(large))
+        return next((Pick(sample) for sample in samples if self._is_new(sample)), None)
+
+    def _candidates(self, parents: Rows, pool: Rows, rng: np.random.Generator) -> tuple[Rows, npt.NDArray[np.intp]]:
+        """Mutants and fresh samples that fit and were not proposed, and the place of each one's parent; -1: none."""
+        of = rng.integers(len(parents), size=MUTANTS)
+        mutants = self.space.mutants(parents[of], rng, MUTANTS)
+        fresh = pool[rng.permutation(len(pool))[:FRESH]]
+        rows, first = distinct(np.concatenate([fresh, mutants]))
+        of = np.concatenate([np.full(len(fresh), -1), of])[first]
+        taken = {known.row for known in self._known} | set(self._running.values())
+        new = np.array([tuple(row) not in taken for row in rows.tolist()], bool)
+        rows, of = rows[new], of[new]
+        fits = self.budget.admits(costs_of(self.space, rows, self.task)) if len(rows) else np.zeros(0, bool)
+        return rows[fits], of[fits]
+
+    def _of_one_size(self, candidates: Rows, order: npt.NDArray[np.intp], rng: np.random.Generator) -> Sequence[int]:
+        """``order``, or those of it within one bin of sizes: else all proposals end at one size, and what is
+        good at others is not learned."""
+        costs = costs_of(self.space, candidates, self.task)
+        params = costs_of(self.space, self._pool(len(self._proposed) // RENEWED), self.task).params
+        is_wide = params.max() > WIDE * max(params.min(), 1)
+        if rng.random() < 0.5 and not is_wide:
+            return list(map(int, order))
+        size = np.log(np.maximum(costs.macs, 1))
+        bins = np.minimum((size - size.min()) / max(np.ptp(size), 1e-9) * BINS, BINS - 1).astype(int)
+        return list(map(int, order[bins[order] == rng.choice(np.unique(bins))]))
+
+    def _whatever_is_left(self, pool: Rows, rng: np.random.Generator) -> Pick | None:
+        """Anything that fits and is new: first of the pool, then of what lies around it and anywhere else."""
+        around = draw_near(self.space, self.task, self.budget, pool, rng)
+        anywhere, _ = draw_fitting(self.space, self.task, self.budget, rng)
+        samples = (self.space.decode(row) for rows in (pool, around, anywhere) for row in rows)
+        return next((Pick(sample) for sample in samples if self._is_new(sample)), None)
+
+    def _is_new(self, sample: Sample) -> bool:
+        return self.space.architecture_id(sample, self.task) not in self._proposed
+
+    # what was learned
+
+    def _best(self, count: int) -> list[_Known]:
+        return sorted(self._known, key=lambda known: -known.score)[:count]
+
+    def _predicted(self, candidates: Rows) -> tuple[Prediction, float, Floats]:
+        """Of the candidates; the best normal score; and the scores that normal scores were made of."""
+        features = self._features = self._features or _Features(self.space, self.task, self._pool(0))
+        known = self._learned_from(self._known)
+        scores = _finite(known)
+        targets = normal_scores(scores)
+        seen = features([each.row for each in known])
+        predictor = Predictor(seen, targets, self._grid(features))
+        if self._running:
+            running = features(list(self._running.values()))
+            expected = predictor.predict(running).mean_M
+            predictor = Predictor(np.concatenate([seen, running]), np.concatenate([targets, expected]), predictor.grid)
+        return predictor.predict(features(candidates)), float(targets.max()), scores
+
+    def _grid(self, features: _Features) -> Grid | None:
+        """How smooth and noisy scores are; None: to be found with what is known now."""
+        count = len(self._known)
+        if count <= EXACT:
+            return None
+        when = int(EXACT * 1.1 ** math.floor(math.log(count / EXACT, 1.1)))
+        if when not in self._grids:
+            known = self._learned_from(self._known[:when])
+            found = Predictor(features([each.row for each in known]), normal_scores(_finite(known)))
+            self._grids = {when: found.grid}
+        return self._grids[when]
+
+    @staticmethod
+    def _learned_from(known: list[_Known]) -> list[_Known]:
+        if len(known) <= MOST_KNOWN:
+            return known
+        newest = known[-MOST_KNOWN // 2 :]
+        best = sorted(known[: -MOST_KNOWN // 2], key=lambda each: -each.score)[: MOST_KNOWN // 2]
+        return best + newest
+
+
+def _finite(known: Sequence[_Known]) -> Floats:
+    """Scores (N,), those of failures below all others."""
+    scores = np.array([each.score for each in known])
+    reached = scores[np.isfinite(scores)]
+    return np.where(np.isfinite(scores), scores, reached.min() - 1e-6 if len(reached) else 0.0)
+
+
+class _Features:
+    """Networks as numbers: the place of each number among its values, words one-hot, log parameters and log MACs; of
+    mean 0 and standard deviation 1 over ``pool``. Numbers as words would hide that 24 is between 16 and 32."""
+
+    def __init__(self, space: SearchSpace, task: Task, pool: Rows) -> None:
+        self._space, self._task = space, task
+        raw = self._raw(pool)
+        self._mean, sd = raw.mean(axis=0), raw.std(axis=0)
+        self._varies = sd > 1e-9
+        self._sd = sd[self._varies]
+
+    def __call__(self, rows: Rows | Sequence[tuple[int, ...]]) -> Floats:
+        """(N, D) of N rows."""
+        return np.asarray((self._raw(np.asarray(rows, np.int16)) - self._mean)[:, self._varies] / self._sd, float)
+
+    def _raw(self, rows: Rows) -> Floats:
+        costs = costs_of(self._space, rows, self._task)
+        columns: list[npt.NDArray[np.generic]] = [np.log(np.maximum(each, 1)) for each in (costs.params, costs.macs)]
+        for index, choice in enumerate(self._space.choices):
+            is_word = any(isinstance(value, str) for value in choice.values)
+            places = range(len(choice.values)) if is_word else [None]
+            columns += [rows[:, index] if place is None else rows[:, index] == place for place in places]
+        return np.column_stack(columns).astype(float)
