@@ -90,7 +90,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         max_peak_memory: Size | None = None,
         min_params: Size | None = None,
         trials: int = 12,
-        strategy: str = "evolution",
+        strategy: str | None = None,
         recipe: str | Recipe = "auto",
         epochs: int | None = None,
         objective: str = "balanced_accuracy",

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from budgets import LIMITS, Cost
 from budgets.draw import settle
@@ -21,6 +21,7 @@ from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.data import FOREIGN
 from nas.config.objectives import DEFAULT
 from nas.config.recipe import Figures
+from nas.config.run import guide_faults
 from nas.engine.session import session
 from nas.engine.trial_loop import TrialLoop
 from nas.errors import RunError, UsageError
@@ -55,6 +56,7 @@ class Searcher(Closing):
     """A strategy without a training loop: ``ask`` for an architecture, train it, ``tell`` its score.
 
     With the same seed and the same scores it asks for the same architectures as ``nasctl search --workers 1``.
+    ``strategy`` and ``guide`` are those of the command line: evolution, guided by a predictor, unless you name one.
     ``trials`` is how many are meant to be trained, which evolution divides into generations. Several may be asked for
     before the first is told. ``objective`` is what scores are called in the log and in tables, any name: nothing is
     computed here. ``folder``, a new one, keeps the log, and ``Searcher.load(folder)`` goes on with it after anything;
@@ -76,7 +78,8 @@ class Searcher(Closing):
         self,
         space: Space,
         *,
-        strategy: str = "evolution",
+        strategy: str | None = None,
+        guide: Literal["on", "off"] | None = None,
         trials: int = 48,
         seed: int = 0,
         objective: str = DEFAULT,
@@ -85,12 +88,15 @@ class Searcher(Closing):
     ) -> None:
         load_installed()
         raise_all(_faults(space, folder, limits))
+        guide = guide or ("off" if strategy else "on")
+        strategy = strategy or "evolution"
         get_strategy(strategy)
+        raise_all(guide_faults(guide, strategy))
         budget, note = settle(space.family, space.task, budget_of(limits))
         config = SearchConfig(
             space=space.name, restrict=dict(space.family.restriction), budget=budget, recipe=Recipe(),
-            data=DataConfig(source=FOREIGN), strategy=strategy, trials=trials, seed=seed, objective=objective,
-            confirm=0, floor=False, plugins=with_loaded(),
+            data=DataConfig(source=FOREIGN), strategy=strategy, guide=guide, trials=trials, seed=seed,
+            objective=objective, confirm=0, floor=False, plugins=with_loaded(),
         )  # fmt: skip
         if config.one_shot:
             raise UsageError(
@@ -189,7 +195,9 @@ class Searcher(Closing):
         run = self._run
         told = sum(trial.status != "running" for trial in run.stage("search"))
         best = f", best {self.best!r}" if run.num_ranked else ""
-        return f"<Searcher: {run.config.strategy} over {self.space.name}, {told} of {run.config.trials} told{best}>"
+        return (
+            f"<Searcher: {run.config.strategy_words} over {self.space.name}, {told} of {run.config.trials} told{best}>"
+        )
 
     def close(self) -> None:
         """End the strategy's thread; the log stays where it is. May be called again."""
@@ -223,7 +231,7 @@ def _faults(space: object, folder: str | Path | None, limits: Mapping[str, objec
     if not isinstance(space, Space):
         name = space if isinstance(space, str) else "vgg"
         faults.append(f"A searcher takes a space: nas.space({name!r}, input_shape=(3, 32, 32), classes=10).")
-    known = [*LIMITS, "trials", "strategy", "seed", "objective", "folder"]
+    known = [*LIMITS, "trials", "strategy", "guide", "seed", "objective", "folder"]
     faults += [f"There is no setting {name!r} here.{meant(name, known)}" for name in limits if name not in known]
     if folder is not None and (Path(folder) / LOG_NAME).exists() and not is_unborn(Path(folder)):
         faults.append(f"{folder} holds a search already: nas.Searcher.load({str(folder)!r}) goes on with it.")

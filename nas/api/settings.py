@@ -20,7 +20,7 @@ from nas.config.objectives import settled_objective
 from nas.config.options import settled
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
-from nas.config.run import GUIDED, ONE_SHOT, Changes, RunConfig, SupernetConfig, too_many_trials
+from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, guide_faults, too_many_trials
 from nas.config.settings import converted, flags_of, read_settings, settings_of
 from nas.config.training_request import OneNetwork, RateRequest, TrainingRequest
 from nas.data.cache import cache_root
@@ -232,10 +232,7 @@ def _strategy(flags: Flags, faults: list[str]) -> str:
 def _guide(flags: Flags, strategy: str, faults: list[str]) -> str:
     """Whether a predictor guides the search: it does unless a strategy is named."""
     told = flags.get("guide")
-    if told == "on" and strategy not in GUIDED:
-        faults.append(
-            f"--guide on is for {' and '.join(GUIDED)}: {strategy} decides alone what is trained next. Leave it out."
-        )
+    faults += guide_faults(told, strategy)
     return str(told or ("off" if flags.get("strategy") else "on"))
 
 

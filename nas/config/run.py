@@ -34,6 +34,7 @@ PROFILE = Setting(
 )
 
 GUIDED = ("evolution", "random")  # the strategies whose proposals a predictor may choose among
+EXPLORED = 6  # proposals of a guided search before its predictor is asked
 ONE_SHOT = ("darts", "gumbel-darts", "random-oneshot")  # the strategies that train one supernet first
 
 
@@ -232,6 +233,11 @@ class SearchConfig(RunConfig):
     ] = False
 
     @property
+    def strategy_words(self) -> str:
+        """The strategy as people read it, with its guide."""
+        return f"guided {self.strategy}" if self.guide == "on" else self.strategy
+
+    @property
     def one_shot(self) -> bool:
         """Whether one supernet is trained before any trial."""
         return self.strategy in ONE_SHOT
@@ -277,6 +283,13 @@ class SearchConfig(RunConfig):
     def population(self) -> int:
         """Individuals of the evolution: a third of the trials, 4 to 50."""
         return max(4, min(50, self.trials // 3))
+
+
+def guide_faults(guide: str | None, strategy: str) -> list[str]:
+    """What is wrong with a guide for this strategy."""
+    if guide != "on" or strategy in GUIDED:
+        return []
+    return [f"--guide on is for {' and '.join(GUIDED)}: {strategy} decides alone what is trained next. Leave it out."]
 
 
 def search_of(study: StudyConfig, search: StudySearch) -> SearchConfig:

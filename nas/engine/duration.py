@@ -18,6 +18,7 @@ from nas.config.auto_recipe import images_per_epoch
 from nas.engine.placement import in_short_steps, is_worth_measuring, trial_of
 from nas.engine.plan import Plan
 from nas.executors import LocalExecutor, each_result, start_server
+from nas.strategies.guided_proposals import GuidedProposer
 from nas.strategies.proposals import Proposer, generator_of
 from nas.trials import TrialResult, TrialSpec
 from search_spaces import Sample
@@ -61,10 +62,14 @@ def foreseen(plan: Plan) -> Iterator[Sample]:
     """What the search will propose, as far as it can be said without results.
 
     The first samples of random search and evolution are these very ones. Then, where evolution proposes mutants of the
-    best, mutants of each of the first in turn: these multiply as much as their parents, on average.
+    best, mutants of each of the first in turn: these multiply as much as their parents, on average. Of a guided search
+    it is what it would explore, since what it proposes then is of a size with that.
     """
-    proposer, state = Proposer(plan.space, plan.task, plan.budget), np.random.RandomState(plan.config.seed)
-    num_fresh = plan.config.population if plan.config.strategy == "evolution" else None
+    config, state = plan.config, np.random.RandomState(plan.config.seed)
+    proposer = Proposer(plan.space, plan.task, plan.budget)
+    if config.guide == "on":
+        proposer = GuidedProposer(plan.space, plan.task, plan.budget, seed=config.seed, objective=config.objective)
+    num_fresh = config.population if config.strategy == "evolution" and config.guide == "off" else None
     first: list[Sample] = []
     while len(first) != num_fresh and (sample := proposer.fresh(generator_of(state))) is not None:
         first.append(sample)

@@ -196,7 +196,7 @@ def _provenance(run: Run, trial: TrialRecord) -> Provenance:
     if isinstance(run, SearchRun):
         words = run.within
         within: dict[str, Setting] = {"searched within": words} if words else {}
-        made = {"strategy": run.config.strategy, **within, **made, "trials": len(run.stage("search"))}
+        made = {"strategy": run.config.strategy_words, **within, **made, "trials": len(run.stage("search"))}
     else:
         study = as_study(run)
         made = {"study": study.config.study, "member": study.config.member(trial.of).label, **made}

@@ -276,7 +276,7 @@ def _winner_row(run: SearchRun, objective: str) -> WinnerRow:
     trial, test = run.trials[run.winner.trial], run.winner.test
     return WinnerRow(
         run=run.name,
-        kind=f"{run.config.strategy} search",
+        kind=f"{run.config.strategy_words} search",
         name=f"trial {trial.id}",
         network=run.text(trial.sample),
         params=trial.cost.params,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from nas.executors import WorkerSlot
+from nas.report.guide import foresight
 from nas.runs import Run, SearchRun, TrialRecord, as_study
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def plan_document(run: Run, slots: Sequence[WorkerSlot]) -> Document:
 def _search_part(run: Run) -> Document:
     """What a search has; of a baseline run the same names, empty."""
     if not isinstance(run, SearchRun):
-        return {"budget": {}, "supernet": None, "candidates": None, "floor": None, "winner": None}
+        return {"budget": {}, "supernet": None, "candidates": None, "floor": None, "winner": None, "guide": None}
     epochs = run.supernet_epochs
     trained = {"trained_epochs": len(epochs), "last_epoch": asdict(epochs[-1]) if epochs else None}
     return {
@@ -77,6 +78,7 @@ def _search_part(run: Run) -> Document:
         "candidates": asdict(run.candidates) if run.candidates else None,
         "floor": floor_document(run),
         "winner": asdict(run.winner) if run.winner else None,
+        "guide": asdict(foresight(run)) if run.config.guide == "on" else None,
     }
 
 
@@ -95,7 +97,7 @@ def trial_document(run: Run, trial: TrialRecord) -> Document:
         "params": trial.cost.params, "macs": trial.cost.macs, "size_bytes": trial.cost.size_bytes,
         "peak_memory": trial.cost.peak_memory, "metrics": run.honest_figures(trial),
         "score": trial.score(run.config.objective, run.judged_on), "seconds": trial.seconds,
-        "error": trial.error, "seed": trial.seed,
+        "error": trial.error, "seed": trial.seed, "note": trial.note, "predicted": trial.predicted,
     }  # fmt: skip
 
 

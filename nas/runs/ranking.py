@@ -5,6 +5,9 @@ from __future__ import annotations
 import bisect
 from collections import Counter, defaultdict
 
+import numpy as np
+import numpy.typing as npt
+
 from nas.runs.trial_record import TrialRecord
 
 Place = tuple[float, int, int, str]  # minus the score, parameters, order of submission, id: sorts from the best
@@ -68,3 +71,9 @@ class Tally:
                 bisect.insort(self._ranking, place)
         self._unsorted.clear()
         return self._ranking
+
+
+def average_ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The places (N,) of N values in ascending order, from 1; equal values have the mean of their places."""
+    _, which, counts = np.unique(np.asarray(values, float), return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[which.reshape(-1)], float)

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from budgets import Budget, costs_of
 from budgets.draw import distinct, draw_fitting, draw_near, fitting
+from nas.config.run import EXPLORED
 from nas.runs import TrialRecord
 from nas.strategies.predictor import Floats, Grid, Prediction, Predictor, expected_improvement, in_scores, normal_scores
 from search_spaces import Sample, SearchSpace, Task
 from search_spaces.space import Rows
 
-EXPLORE = 6  # proposals before the predictor is asked
 LARGE = 20  # of them: one of this part of what fits with the most multiply-accumulates
 POOL = 1024  # samples that fit, from which fresh candidates come
 RENEWED = 50  # proposals after which the pool is sampled anew
@@ -89,7 +89,7 @@ class Guide:
         number = len(self._proposed)
         rng = np.random.default_rng([self._seed, number])
         pool = self._pool(number // RENEWED)
-        if number < EXPLORE or len({known.score for known in self._known}) < 2:
+        if number < EXPLORED or len({known.score for known in self._known}) < 2:
             return self._explored(number, pool, rng) or self._whatever_is_left(pool, rng)
         parents = [np.array(known.row, np.int16) for known in self._best(PARENTS)]
         origins = [known.trial for known in self._best(PARENTS)]
@@ -135,7 +135,7 @@ class Guide:
         if number == 0 and len(fitting(self.space, self.task, self.budget, canonical[None])):
             return Pick(dict(self.space.canonical))
         macs = costs_of(self.space, pool, self.task).macs
-        large = pool[np.argsort(-macs, kind="stable")[: max(EXPLORE, len(pool) // LARGE)]]
+        large = pool[np.argsort(-macs, kind="stable")[: max(EXPLORED, len(pool) // LARGE)]]
         samples = (self.space.decode(row) for row in rng.permutation(large))
         return next((Pick(sample) for sample in samples if self._is_new(sample)), None)
 

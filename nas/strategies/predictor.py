@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
-from scipy.stats import rankdata
+
+from nas.runs.ranking import average_ranks
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,7 +30,7 @@ Grid = tuple[tuple[float, float, float], ...]  # scale, noise, weight
 def normal_scores(values: Floats) -> Floats:
     """What N values (more is better) would be if they were drawn from a standard normal: by rank, equal ones alike
     (Blom 1958)."""
-    return np.asarray(ndtri((rankdata(values) - 0.375) / (len(values) + 0.25)), float)
+    return np.asarray(ndtri((average_ranks(values) - 0.375) / (len(values) + 0.25)), float)
 
 
 def in_scores(normal_M: Floats, values_N: Floats) -> Floats:

@@ -128,6 +128,7 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
 def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool) -> None:
     """One trial's network, layer by layer; or a member of a baseline run, or one training of it, with its figures."""
     from nas.report.documents import document
+    from nas.report.guide import proposal_words
     from nas.report.member import member_report, shown_document
     from nas.report.tables.member import print_member, print_training
     from nas.report.tables.search import layers_table
@@ -140,6 +141,8 @@ def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool
             print_json(shown_document(run, trial))
         else:
             console.print(layers_table(run.space, trial.sample, run.task, f"Trial {trial.id}: "))
+            if why := proposal_words(run, trial):
+                console.print(why, highlight=False, soft_wrap=True)
         return
     member, training = find_member(run, named.part)
     report = member_report(run, member.name)

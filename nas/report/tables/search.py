@@ -21,6 +21,7 @@ from nas.errors import UsageError, nearest
 from nas.executors import WorkerSlot
 from nas.report.figures import decimal
 from nas.report.floor import advice, floor_words
+from nas.report.guide import foresight_words, plan_words
 from nas.report.study import validation_note
 from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table
 from nas.runs import SearchRun, StudyRun, TrialRecord
@@ -78,7 +79,7 @@ def _settings(run: SearchRun, places: str) -> str:
     shape = "x".join(map(str, facts.input_shape))
     before = "a supernet, then " if config.one_shot else ""
     lines = [
-        f"[bold]{run.name}[/bold]  {config.strategy} over {config.space}: {before}"
+        f"[bold]{run.name}[/bold]  {config.strategy_words} over {config.space}: {before}"
         f"{counted(config.trials, 'trial')}{places}",
         *([f"Plugins {escape(', '.join(one.source for one in config.plugins))}"] if config.plugins else []),
         *([f"Within  {words}"] if (words := run.within) else []),
@@ -91,6 +92,8 @@ def _settings(run: SearchRun, places: str) -> str:
         + config.objective.replace("_", " ")
         + ("; weak trials stop early" if config.prune else ""),
     ]
+    if config.guide == "on":
+        lines.insert(1, f"Guide   {plan_words(config)}")
     lines.append(f"        {escape(views_in_words(config.recipe, facts.input_shape, facts.mirroring))}")
     if facts.recipe_note:
         lines.append(f"        {facts.recipe_note}")
@@ -222,6 +225,8 @@ def print_outcome(console: Console, run: SearchRun) -> None:
     else:
         console.print(f"Test {words}: {exported:.3f} (one training; its spread over seeds is not known)")
     print_floor(console, run)
+    if words_of_guide := foresight_words(run):
+        console.print(words_of_guide, highlight=False, soft_wrap=True)
     console.print(f"\nTo get the network:  {typed('export --best --out model/ --run', run.folder)}", soft_wrap=True)
     more = "   (and the supernet: tab Custom Scalars)" if run.supernet else ""
     console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}{more}", soft_wrap=True)
@@ -275,7 +280,7 @@ def _run_row(run: SearchRun | StudyRun) -> dict[str, str]:
     best, score = run.best(1), None
     shown = best[0] if best else None
     if isinstance(run, SearchRun):
-        what, strategy, score = run.config.space, run.config.strategy, confirmed_score(run)
+        what, strategy, score = run.config.space, run.config.strategy_words, confirmed_score(run)
         shown = run.trials[run.winner.trial] if run.winner else shown
     else:
         what, strategy = "training" if run.trains_one else f"study {run.config.study}", "-"

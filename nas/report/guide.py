@@ -1,0 +1,64 @@
+"""What a guided search says of its guide: what it will do, why a trial was proposed, how well trials were predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.config import SearchConfig
+from nas.config.run import EXPLORED
+from nas.runs import SearchRun, TrialRecord
+from nas.runs.ranking import average_ranks
+from nas.units import counted
+
+LEAST = 4  # predicted trials that a correlation is told of
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """How well a predictor ranked ``trials`` before they were trained: Spearman's correlation of predicted and found,
+    None if they are too few or all equal."""
+
+    trials: int
+    spearman: float | None
+
+
+def plan_words(config: SearchConfig) -> str:
+    """What the guide of a search does, for its plan."""
+    explored = min(EXPLORED, config.trials)
+    first = f"{counted(explored, 'trial')} to explore"
+    return f"{first}, then guided by a predictor" if config.trials > explored else first
+
+
+def foresight(run: SearchRun) -> Foresight:
+    """Of the finished trials that were predicted."""
+    objective = run.config.objective
+    pairs = [(t.predicted[0], s) for t in run.stage("search") if t.predicted and (s := t.score(objective)) is not None]
+    if len(pairs) < LEAST:
+        return Foresight(len(pairs), None)
+    predicted, found = (average_ranks(column) for column in zip(*pairs, strict=True))
+    if not (np.ptp(predicted) and np.ptp(found)):
+        return Foresight(len(pairs), None)
+    return Foresight(len(pairs), round(float(np.corrcoef(predicted, found)[0, 1]), 3))
+
+
+def foresight_words(run: SearchRun) -> str | None:
+    """The same in a sentence; None where there is nothing to tell."""
+    seen = foresight(run)
+    if seen.spearman is None:
+        return None
+    return f"Guide: predicted and found scores of {seen.trials} trials correlate by {seen.spearman:.2f} (Spearman)"
+
+
+def proposal_words(run: SearchRun, trial: TrialRecord) -> str | None:
+    """Why a trial of a guided search was proposed; None of any other trial."""
+    if run.config.guide != "on" or trial.stage != "search":
+        return None
+    if trial.predicted is None:
+        return "Proposed to explore, before there was a prediction"
+    score, low, high = trial.predicted
+    what = trial.note or "a fresh sample"
+    found = trial.score_so_far(run.config.objective)
+    end = "" if found is None else f"; found {found:.3f}"
+    return f"Proposed as {what}: predicted {score:.3f}, with 90 % between {low:.3f} and {high:.3f}{end}"
