@@ -100,12 +100,12 @@ class Guide:
         candidates, parent_of = self._candidates(np.stack(parents), pool, rng)
         if not len(candidates):
             return self._whatever_is_left(pool, rng)
-        prediction, best, scores = self._predicted(candidates)
+        prediction, best, noise, scores = self._predicted(candidates)
         order = np.argsort(-expected_improvement(prediction, best), kind="stable")
         for index in self._of_one_size(candidates, order, rng):
             sample = self.space.decode(candidates[index])
             if self._is_new(sample):
-                middle, sd = prediction.mean_M[index], prediction.sd_M[index]
+                middle, sd = prediction.mean_M[index], np.hypot(prediction.sd_M[index], noise)
                 low_to_high = np.array([middle, middle - INTERVAL * sd, middle + INTERVAL * sd])
                 predicted = tuple(round(float(score), 5) for score in in_scores(low_to_high, scores))
                 place = int(parent_of[index])
@@ -130,12 +130,14 @@ class Guide:
         return self._pools[block]
 
     def _explored(self, number: int, pool: Rows, rng: np.random.Generator) -> Pick | None:
-        """The canonical network first, if it fits; then one of the largest by multiply-accumulates."""
+        """The canonical network first, if it fits; then one of the largest by multiply-accumulates; of any size, if all
+        of those ended alike."""
         canonical = self.space.encode(self.space.canonical)
         if number == 0 and len(fitting(self.space, self.task, self.budget, canonical[None])):
             return Pick(dict(self.space.canonical))
         macs = costs_of(self.space, pool, self.task).macs
-        large = pool[np.argsort(-macs, kind="stable")[: max(EXPLORED, len(pool) // LARGE)]]
+        count = max(EXPLORED, len(pool) // LARGE) if number < EXPLORED else len(pool)
+        large = pool[np.argsort(-macs, kind="stable")[:count]]
         samples = (self.space.decode(row) for row in rng.permutation(large))
         return next((Pick(sample) for sample in samples if self._is_new(sample)), None)
 
@@ -179,8 +181,9 @@ class Guide:
     def _best(self, count: int) -> list[_Known]:
         return sorted(self._known, key=lambda known: -known.score)[:count]
 
-    def _predicted(self, candidates: Rows) -> tuple[Prediction, float, Floats]:
-        """Of the candidates; the best normal score; and the scores that normal scores were made of."""
+    def _predicted(self, candidates: Rows) -> tuple[Prediction, float, float, Floats]:
+        """Of the candidates; the best normal score; the noise of one training; and the scores that normal scores were
+        made of."""
         features = self._features = self._features or _Features(self.space, self.task, self._pool(0))
         known = self._learned_from(self._known)
         scores = _finite(known)
@@ -191,7 +194,7 @@ class Guide:
             running = features(list(self._running.values()))
             expected = predictor.predict(running).mean_M
             predictor = Predictor(np.concatenate([seen, running]), np.concatenate([targets, expected]), predictor.grid)
-        return predictor.predict(features(candidates)), float(targets.max()), scores
+        return predictor.predict(features(candidates)), float(targets.max()), predictor.noise, scores
 
     def _grid(self, features: _Features) -> Grid | None:
         """How smooth and noisy scores are; None: to be found with what is known now."""

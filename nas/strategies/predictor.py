@@ -9,6 +9,7 @@ which is better, and a single failure must not stretch the scale.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,11 @@ class Predictor:
         """How smooth and noisy scores are."""
         return self._process.grid
 
+    @property
+    def noise(self) -> float:
+        """The standard deviation of one training's normal score about what is to be expected of its network."""
+        return math.sqrt((self._ridge.noise + self._process.noise) / 2)
+
     def predict(self, features_MD: Floats) -> Prediction:
         """Of M networks. The models' own doubt, and how far they are apart, are in the standard deviation."""
         (ridge_M, doubt_M), (process_M, doubts_M) = self._ridge.predict(features_MD), self._process.predict(features_MD)
@@ -94,6 +100,7 @@ class _Ridge:
         noise_S = np.maximum(residuals_S / count, 1e-6)
         spread_S = np.log1p(np.outer(SIGNALS, np.maximum(values, 0))).sum(axis=1)
         self._weights_S = _weights(-0.5 * (count * np.log(noise_S) + spread_S))
+        self.noise = float(self._weights_S @ noise_S)
         self._solutions_SD, self._variances_SD = shrink_SD * projected, noise_S[:, None] * shrink_SD
 
     def predict(self, features_MD: Floats) -> tuple[Floats, Floats]:
@@ -125,6 +132,7 @@ class _Process:
             grid = tuple((*pairs[index], float(weights[index] / weights[best].sum())) for index in best)
         self.grid: Grid = grid
         self._decomposed = decomposed
+        self.noise = sum(weight * noise * self._signal(scale, noise) for scale, noise, weight in grid)
 
     def predict(self, features_MD: Floats) -> tuple[Floats, Floats]:
         distances = _squared(features_MD, self._known)
@@ -136,10 +144,14 @@ class _Process:
         for scale, noise, _ in self.grid:
             values, _, projected = self._decomposed[scale]
             spectrum = values + noise
-            signal = max(float((projected**2 / spectrum).mean()), 1e-6)
             means.append(rotated[scale] @ (projected / spectrum))
-            variances.append(signal * np.maximum(1 - rotated[scale] ** 2 @ (1 / spectrum), 1e-9))
+            variances.append(self._signal(scale, noise) * np.maximum(1 - rotated[scale] ** 2 @ (1 / spectrum), 1e-9))
         return _mixed(np.array([weight for *_, weight in self.grid]), np.stack(means), np.stack(variances))
+
+    def _signal(self, scale: float, noise: float) -> float:
+        """The variance of scores, without noise, that is likeliest."""
+        values, _, projected = self._decomposed[scale]
+        return max(float((projected**2 / (values + noise)).mean()), 1e-6)
 
 
 def _squared(a_MD: Floats, b_ND: Floats) -> Floats:

@@ -35,11 +35,17 @@ from nas.trials.spec import TrialResult
 from nas.units import parse_duration
 from search_spaces import SearchSpace, get_space, space_names
 
+STRATEGIES = {
+    "evolution": {"strategy": "evolution"}, "random": {"strategy": "random"},
+    "guided": {"strategy": "evolution", "guide": "on"},
+}  # fmt: skip
+every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES.values()), ids=list(STRATEGIES))
 
-@pytest.mark.parametrize("strategy", ["evolution", "random"])
+
+@every_strategy
 @pytest.mark.parametrize("space", space_names())
 def test_no_trial_exceeds_its_budget_or_repeats_another(tmp_path, space, strategy):
-    run = run_all(tmp_path / "run", Simulated(3), space=space, strategy=strategy)
+    run = run_all(tmp_path / "run", Simulated(3), space=space, **strategy)
     trials = run.stage("search")
     assert len(trials) == 30
     assert all(MOST // 2 <= trial.cost.params <= MOST for trial in trials)
@@ -47,32 +53,32 @@ def test_no_trial_exceeds_its_budget_or_repeats_another(tmp_path, space, strateg
     assert len({trial.architecture for trial in trials}) == 30
 
 
-def test_evolution_finds_better_than_random_on_a_known_landscape(tmp_path):
+def test_guided_finds_better_than_evolution_and_that_than_random_on_a_known_landscape(tmp_path):
     best = {
-        strategy: np.mean([
-            run_all(tmp_path / f"{strategy}{seed}", space="vgg", strategy=strategy, seed=seed, trials=60, confirm=0)
+        name: np.mean([
+            run_all(tmp_path / f"{name}{seed}", space="vgg", seed=seed, trials=60, confirm=0, **options)
             .ranked()[0].score("balanced_accuracy")
             for seed in range(4)
         ])
-        for strategy in ("evolution", "random")
+        for name, options in STRATEGIES.items()
     }  # fmt: skip
-    assert best["evolution"] > best["random"] + 0.02
+    assert best["guided"] > best["evolution"] > best["random"] + 0.02
 
 
-@pytest.mark.parametrize("strategy", ["evolution", "random"])
+@every_strategy
 def test_equal_seeds_give_equal_logs_and_others_do_not(tmp_path, strategy):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run_all(tmp_path / name, space="vgg", strategy=strategy, seed=seed)
+        run_all(tmp_path / name, space="vgg", seed=seed, **strategy)
     assert story(tmp_path / "a") == story(tmp_path / "b")
     assert story(tmp_path / "a")[1:] != story(tmp_path / "c")[1:]
 
 
 @pytest.mark.parametrize("workers", [1, 7])
-@pytest.mark.parametrize("strategy", ["evolution", "random"])
+@every_strategy
 def test_a_search_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strategy, workers):
     """With one worker the whole log is equal; with several, everything that was recorded stays, and every
     trial that had ended is not trained again."""
-    options = {"space": "vgg", "strategy": strategy, "trials": 20}  # the space whose costs are read fastest
+    options = {"space": "vgg", "trials": 20, **strategy}  # the space whose costs are read fastest
     whole = run_all(tmp_path / "whole", Simulated(workers), **options)
     for stop_after in (0, 1, 5, 13, 19, 20, 23, 26):
         folder = tmp_path / f"stopped{stop_after}"
@@ -91,10 +97,10 @@ def test_a_search_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strat
             assert run.winner == whole.winner
 
 
-@pytest.mark.parametrize("strategy", ["evolution", "random"])
+@every_strategy
 def test_a_search_of_a_part_of_a_space_stays_in_it_also_after_a_stop(tmp_path, strategy):
     """And its networks have the ids that they have in any other search."""
-    options = {"trials": 12, "strategy": strategy, "restrict": {"width1": (8, 16), "block3": ("basic",)}}
+    options = {"trials": 12, **strategy, "restrict": {"width1": (8, 16), "block3": ("basic",)}}
     run_all(tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "stopped", Simulated(stop_after=5), **options)
