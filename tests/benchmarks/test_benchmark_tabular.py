@@ -61,7 +61,7 @@ def test_a_table_is_read_and_cut_to_a_budget(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_with_a_table_is_said(tmp_path: Path, header: str, message: str) -> None:
     with pytest.raises(TableError, match=message):
-        read_table(table(tmp_path / "t.csv", header=header))
+        read_table(table(tmp_path / "t.csv", header=header, every=3))
 
 
 def test_a_table_with_a_network_twice_and_a_budget_that_nothing_fits_are_refused(tmp_path: Path) -> None:
