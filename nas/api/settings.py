@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,19 +21,22 @@ from nas.config.objectives import settled_objective
 from nas.config.options import settled
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
-from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, guide_faults, too_many_trials
+from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, proposal_faults, too_many_trials
 from nas.config.settings import converted, flags_of, read_settings, settings_of
 from nas.config.training_request import OneNetwork, RateRequest, TrainingRequest
 from nas.data.cache import cache_root
 from nas.data.sources.find import find_source
 from nas.data.sources.registry import is_name
+from nas.engine.known import samples_of
 from nas.engine.plan import check_data
 from nas.errors import UsageError, attempt
 from nas.executors import plan_slots
 from nas.runs import SearchRun, StudyRun
 from nas.runs.folders import name_faults, training_name
+from nas.runs.hints import RUNS
+from nas.runs.named import load_named
 from nas.strategies import get_strategy
-from search_spaces import get_space
+from search_spaces import Sample, get_space
 from search_spaces.restriction import read_restriction
 from search_spaces.space import Restriction
 
@@ -66,14 +70,21 @@ def search_config(flags: Flags) -> SearchConfig:
         )
     values = read_settings(SearchConfig, flags, faults)
     values["objective"] = _objective(flags, faults)
+    values["first"] = _first(flags, faults)
+    if told := flags.get("learn_from"):  # wherever the run lies, as the plan then reads it
+        values["learn_from"] = attempt(
+            lambda: str(load_named(told, Path(flags.get("runs") or RUNS)).run.folder), faults
+        )
     values["prune"] = values.get("prune", True)
     if strategy in ONE_SHOT and values.get("trials") is None:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
     values |= {"budget": budget, "restrict": restrict, "data": data or {}, "recipe": recipe or {}}
-    values |= {"strategy": strategy, "supernet": supernet, "guide": _guide(flags, strategy, faults)}
+    values |= {"strategy": strategy, "supernet": supernet, "guide": _guide(flags)}
     config = checked(SearchConfig, {"space": "?"} | values, faults)
     if config is not None and config.confirm_epochs is not None and not config.confirm:
         faults.append("--confirm-epochs is how long the best are trained again, and --confirm 0 leaves that out.")
+    if config is not None:
+        faults += proposal_faults(config)
     trials = str(values.get("trials"))
     if strategy in ONE_SHOT and trials.isdecimal():
         faults += too_many_trials(int(trials), supernet.candidates)
@@ -229,11 +240,17 @@ def _strategy(flags: Flags, faults: list[str]) -> str:
     return settled("strategy", name)
 
 
-def _guide(flags: Flags, strategy: str, faults: list[str]) -> str:
+def _guide(flags: Flags) -> str:
     """Whether a predictor guides the search: it does unless a strategy is named."""
-    told = flags.get("guide")
-    faults += guide_faults(told, strategy)
-    return str(told or ("off" if flags.get("strategy") else "on"))
+    return str(flags.get("guide") or ("off" if flags.get("strategy") else "on"))
+
+
+def _first(flags: Flags, faults: list[str]) -> tuple[Sample, ...]:
+    """The samples that are to be trained first; whether they fit is for the plan to say."""
+    runs, space, found = Path(flags.get("runs") or RUNS), flags.get("space"), list[Sample]()
+    for text in flags.get("first") or ():
+        found += attempt(partial(samples_of, text, runs, str(space)), faults) or []
+    return tuple(found)
 
 
 def _objective(flags: Flags, faults: list[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Annotated, Any, Literal, Self
 
@@ -208,6 +209,24 @@ class SearchConfig(RunConfig):
             "on|off",
         ),
     ] = "off"
+    first: Annotated[  # samples, which a file or a run held
+        tuple[dict[str, int | str], ...],
+        Setting(
+            "Train these first: RUN:TRIAL, or a JSON file with one sample or a list of them. Repeatable.",
+            "ARCH",
+            is_repeatable=True,
+            offers="parts",
+            write=lambda first: tuple(map(json.dumps, first)) or None,
+        ),
+    ] = ()
+    learn_from: Annotated[
+        str | None,
+        Setting(
+            "Let the predictor begin with what another search of the same space found; as a prior, also of other data.",
+            "RUN",
+            offers="runs",
+        ),
+    ] = None
     supernet: SupernetConfig = SupernetConfig()
     trials: Annotated[int, Setting("Architectures to train. [default: 12; 4 after a supernet]", "N")] = Field(
         default=12, ge=1
@@ -290,6 +309,23 @@ def guide_faults(guide: str | None, strategy: str) -> list[str]:
     if guide != "on" or strategy in GUIDED:
         return []
     return [f"--guide on is for {' and '.join(GUIDED)}: {strategy} decides alone what is trained next. Leave it out."]
+
+
+def proposal_faults(config: SearchConfig) -> list[str]:
+    """What is wrong with what a search is to begin with."""
+    faults = guide_faults(config.guide, config.strategy)
+    if config.first and config.strategy not in GUIDED:
+        faults.append(
+            f"--first is for {' and '.join(GUIDED)}: {config.strategy} decides alone what is trained. Leave it out."
+        )
+    if len(config.first) > config.trials:
+        faults.append(
+            f"--first has {len(config.first)} architectures, and --trials {config.trials} trains fewer: --trials "
+            f"{len(config.first)} or more."
+        )
+    if config.learn_from and config.guide != "on":
+        faults.append("--learn-from is for the predictor of a guided search: add --guide on, or leave it out.")
+    return faults
 
 
 def search_of(study: StudyConfig, search: StudySearch) -> SearchConfig:

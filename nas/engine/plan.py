@@ -17,6 +17,7 @@ from nas.config.recipe_rules import unknown_names
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
 from nas.data.mirrors import mirroring
+from nas.engine.known import Learned, first_faults, learned_from
 from nas.engine.learning_rate import found_rate, tested_as
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
@@ -51,6 +52,7 @@ class Plan:
     levels: tuple[float, float] | None = None  # of images deeper than 8 bits
     mirroring: str = ""  # why images are mirrored in training or not, if the data decided
     trial_seconds: float | None = None  # that a trial takes on average, if that was measured
+    learned: Learned = ()  # what another search found
 
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
@@ -69,6 +71,10 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
         raise UsageError(*faults)
     assert space and task and fitted and slots and data and objective
     budget, note = fitted
+    faults += first_faults(config.first, space, task, budget)
+    learned = attempt(lambda: learned_from(config, space), faults)
+    if faults:
+        raise UsageError(*faults)
     recipe, recipe_note = settled(config.recipe, list(map(int, data.counts["train"])), objective)
     (recipe,), why_mirrored = mirrored_or_not([recipe], data, config.data)
     if recipe.rate_to_find:
@@ -88,7 +94,7 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
         check_plan(config, space, task, budget, device=slots[0].device, train_counts=data.counts["train"])
     return Plan(
         config, space, task, budget, note, data.classes, slots, counts_by_split(data), data.name, data.key,
-        data.remarks, recipe_note=recipe_note, levels=data.levels, mirroring=why_mirrored,
+        data.remarks, recipe_note=recipe_note, levels=data.levels, mirroring=why_mirrored, learned=learned or (),
     )  # fmt: skip
 
 
@@ -115,6 +121,7 @@ def facts_of(plan: Plan) -> SearchFacts:
         levels=plan.levels,
         mirroring=plan.mirroring,
         trial_seconds=plan.trial_seconds,
+        learned=plan.learned,
     )
 
 

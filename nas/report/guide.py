@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from nas.config import SearchConfig
 from nas.config.run import EXPLORED
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.ranking import average_ranks
+from nas.strategies.proposals import FIRST
 from nas.units import counted
 
 LEAST = 4  # predicted trials that a correlation is told of
@@ -28,6 +30,8 @@ def plan_words(config: SearchConfig) -> str:
     """What the guide of a search does, for its plan."""
     explored = min(EXPLORED, config.trials)
     first = f"{counted(explored, 'trial')} to explore"
+    if config.learn_from:
+        return f"a predictor that begins with what {Path(config.learn_from).name} found"
     return f"{first}, then guided by a predictor" if config.trials > explored else first
 
 
@@ -53,10 +57,12 @@ def foresight_words(run: SearchRun) -> str | None:
 
 def proposal_words(run: SearchRun, trial: TrialRecord) -> str | None:
     """Why a trial of a guided search was proposed; None of any other trial."""
+    if trial.note == FIRST:
+        return "Trained because --first names it"
     if run.config.guide != "on" or trial.stage != "search":
         return None
     if trial.predicted is None:
-        return "Proposed to explore, before there was a prediction"
+        return "Proposed as the best by --learn-from" if run.facts.learned else "Proposed to explore"
     score, low, high = trial.predicted
     what = trial.note or "a fresh sample"
     found = trial.score_so_far(run.config.objective)

@@ -63,6 +63,7 @@ class SearchFacts(Facts):
     population: int  # of an evolution: a resumed search may get more trials, but no other population
     placement: Placement | None = None  # how trials run fastest here, if that was measured
     recipe_note: str = ""  # what the recipe was chosen by, or what does not suit the data
+    learned: tuple[tuple[Sample, float | None], ...] = ()  # of another search: samples and scores, None: it failed
     trial_seconds: float | None = None  # that a trial was expected to take on average, if that was measured
 
 

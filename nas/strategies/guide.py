@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ BINS = 8  # of sizes: half of the proposals are the best of one
 WIDE = 4  # all of them, where what fits spans a larger factor in parameters
 MOST_KNOWN = 150  # trials that a predictor learns from: the best half of them, and the newest
 EXACT = 24  # trials up to which noise and smoothness are looked for anew after every one; then after every tenth more
+DOUBT = 4  # trials that a prior, of which nothing is known yet, is as good as
 INTERVAL = 1.645  # standard deviations on either side that hold 90 %
 
 
@@ -57,19 +59,25 @@ class _Known:
 class Guide:
     """Proposes for one search, told of every proposal and of every trial that ended.
 
+    ``learned`` are samples of this space and scores from another search, None of those that failed: a prior, which
+    counts for as much as it agrees with what is found here. With one, nothing is spent on exploring.
+
     Those that run count with their predicted score, so that several workers do not train the same kind; those that
     failed count below all others.
     """
 
-    def __init__(self, space: SearchSpace, task: Task, budget: Budget, *, seed: int, objective: str) -> None:
+    def __init__(
+        self, space: SearchSpace, task: Task, budget: Budget, *, seed: int, objective: str,
+        learned: Sequence[tuple[Sample, float | None]] = (),
+    ) -> None:  # fmt: skip
         self.space, self.task, self.budget = space, task, budget
         self._seed, self._objective = seed, objective
+        self._learned = learned
         self._proposed: set[str] = set()  # architectures
         self._running: dict[str, tuple[int, ...]] = {}  # rows by architecture
         self._known: list[_Known] = []
         self._pools: dict[int, Rows] = {}  # the newest, by their number
         self._grids: dict[int, Grid] = {}  # the newest, by the number of trials that they are of
-        self._features: _Features | None = None
 
     def propose(self, sample: Sample) -> None:
         """Take note of a proposal, whoever made it."""
@@ -89,7 +97,7 @@ class Guide:
         number = len(self._proposed)
         rng = np.random.default_rng([self._seed, number])
         pool = self._pool(number // RENEWED)
-        if number < EXPLORED or len({known.score for known in self._known}) < 2:
+        if len({known.score for known in self._known}) < 2 or (number < EXPLORED and not self._learned):
             return self._explored(number, pool, rng) or self._whatever_is_left(pool, rng)
         parents = [np.array(known.row, np.int16) for known in self._best(PARENTS)]
         origins = [known.trial for known in self._best(PARENTS)]
@@ -131,7 +139,11 @@ class Guide:
 
     def _explored(self, number: int, pool: Rows, rng: np.random.Generator) -> Pick | None:
         """The canonical network first, if it fits; then one of the largest by multiply-accumulates; of any size, if all
-        of those ended alike."""
+        of those ended alike. With a prior the best by it."""
+        if self._learned:
+            expected = self._prior.predict(self._features(pool)).mean_M
+            samples = (self.space.decode(row) for row in pool[np.argsort(-expected, kind="stable")])
+            return next((Pick(sample) for sample in samples if self._is_new(sample)), None)
         canonical = self.space.encode(self.space.canonical)
         if number == 0 and len(fitting(self.space, self.task, self.budget, canonical[None])):
             return Pick(dict(self.space.canonical))
@@ -184,19 +196,49 @@ class Guide:
     def _predicted(self, candidates: Rows) -> tuple[Prediction, float, float, Floats]:
         """Of the candidates; the best normal score; the noise of one training; and the scores that normal scores were
         made of."""
-        features = self._features = self._features or _Features(self.space, self.task, self._pool(0))
+        features = self._features
         known = self._learned_from(self._known)
         scores = _finite(known)
         targets = normal_scores(scores)
         seen = features([each.row for each in known])
-        predictor = Predictor(seen, targets, self._grid(features))
+        share, expected = self._by_prior(seen, targets)
+        targets -= share * expected
+        predictor = Predictor(seen, targets, self._grid())
         if self._running:
             running = features(list(self._running.values()))
             expected = predictor.predict(running).mean_M
             predictor = Predictor(np.concatenate([seen, running]), np.concatenate([targets, expected]), predictor.grid)
-        return predictor.predict(features(candidates)), float(targets.max()), predictor.noise, scores
+        found = predictor.predict(features(candidates))
+        if share:
+            prior = self._prior.predict(features(candidates)).mean_M
+            found = Prediction(found.mean_M + share * prior, found.sd_M)
+        return found, float(normal_scores(scores).max()), predictor.noise, scores
 
-    def _grid(self, features: _Features) -> Grid | None:
+    def _by_prior(self, seen: Floats, targets: Floats) -> tuple[float, Floats]:
+        """How much the prior counts, 0 to 1, and what it expects of the trials known (N,). A half before there are any,
+        then more or less as they agree with it: a regression through the origin with four trials of a half ahead."""
+        if not self._learned:
+            return 0.0, np.zeros(len(targets))
+        expected = self._prior.predict(seen).mean_M
+        square = float((expected**2).sum())
+        share = (float(expected @ targets) + DOUBT * square / len(targets) / 2) / max(
+            square + DOUBT * square / len(targets), 1e-9
+        )
+        return min(max(share, 0.0), 1.0), expected
+
+    @cached_property
+    def _features(self) -> _Features:
+        return _Features(self.space, self.task, self._pool(0))
+
+    @cached_property
+    def _prior(self) -> Predictor:
+        """What the other search tells."""
+        rows = [tuple(self.space.encode(sample).tolist()) for sample, _ in self._learned]
+        scores = [-math.inf if score is None else score for _, score in self._learned]
+        known = self._learned_from([_Known("", row, score) for row, score in zip(rows, scores, strict=True)])
+        return Predictor(self._features([each.row for each in known]), normal_scores(_finite(known)))
+
+    def _grid(self) -> Grid | None:
         """How smooth and noisy scores are; None: to be found with what is known now."""
         count = len(self._known)
         if count <= EXACT:
@@ -204,7 +246,7 @@ class Guide:
         when = int(EXACT * 1.1 ** math.floor(math.log(count / EXACT, 1.1)))
         if when not in self._grids:
             known = self._learned_from(self._known[:when])
-            found = Predictor(features([each.row for each in known]), normal_scores(_finite(known)))
+            found = Predictor(self._features([each.row for each in known]), normal_scores(_finite(known)))
             self._grids = {when: found.grid}
         return self._grids[when]
 

@@ -16,7 +16,7 @@ from budgets import Budget
 from nas.runs import SearchRun, TrialRecord
 from nas.strategies.base import Proposal
 from nas.strategies.guide import Guide
-from nas.strategies.proposals import Proposer
+from nas.strategies.proposals import FIRST, Proposer
 from search_spaces import Sample, SearchSpace, Task
 
 
@@ -26,10 +26,11 @@ class GuidedProposer(Proposer):
 
     def __init__(
         self, space: SearchSpace, task: Task, budget: Budget, *, seed: int, objective: str,
-        recorded: Sequence[TrialRecord] = (),
+        recorded: Sequence[TrialRecord] = (), first: Sequence[Sample] = (),
+        learned: Sequence[tuple[Sample, float | None]] = (),
     ) -> None:  # fmt: skip
-        super().__init__(space, task, budget)
-        self.guide = Guide(space, task, budget, seed=seed, objective=objective)
+        super().__init__(space, task, budget, first=first)
+        self.guide = Guide(space, task, budget, seed=seed, objective=objective, learned=learned)
         self._recorded = recorded
         self._number = 0
         self._last: Proposal | None = None
@@ -39,8 +40,9 @@ class GuidedProposer(Proposer):
         """The proposer of a search, as far as it has come."""
         config = run.config
         return cls(
-            run.space, run.task, run.budget, seed=config.seed, objective=config.objective, recorded=run.stage("search")
-        )
+            run.space, run.task, run.budget, seed=config.seed, objective=config.objective,
+            recorded=run.stage("search"), first=config.first, learned=run.facts.learned,
+        )  # fmt: skip
 
     def fresh(self, rng: np.random.Generator) -> Sample | None:
         """The best of all candidates. ``rng`` is not used: a proposal depends on its number, not on those before."""
@@ -58,7 +60,7 @@ class GuidedProposer(Proposer):
         self.guide.tell(trial)
 
     def _next(self, parent: Sample | None) -> Sample | None:
-        proposal = self._recalled() or self._picked(parent)
+        proposal = self._recalled() or self._enqueued() or self._picked(parent)
         if proposal is None:
             return None
         self._number += 1
@@ -71,6 +73,10 @@ class GuidedProposer(Proposer):
             return None
         trial = self._recorded[self._number]
         return Proposal(dict(trial.sample), trial.note, trial.predicted)
+
+    def _enqueued(self) -> Proposal | None:
+        sample = self.next_first(self._number)
+        return None if sample is None else Proposal(sample, FIRST)
 
     def _picked(self, parent: Sample | None) -> Proposal | None:
         pick = self.guide.pick(parent)

@@ -7,6 +7,9 @@ same results proposes the same samples.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 
 from budgets import Budget, params_of
@@ -20,6 +23,7 @@ REFILL = 64  # samples in store below which new ones are drawn
 MUTANTS = 256
 ROUNDS = 4  # of looking around samples that are rare
 MUTANT = "mutant"  # what is noted of a proposal that was drawn as one
+FIRST = "first"  # of one that was asked for
 
 
 def generator_of(state: np.random.RandomState) -> np.random.Generator:
@@ -32,13 +36,15 @@ class Proposer:
 
     A budget is rare if the first draw, a hundred thousand samples, finds fewer than ``REFILL`` that fit. Then
     what was found is kept, and more is looked for around it, since such a draw for every proposal would take
-    longer than all else. ``was_mutant``: whether the last proposal was drawn as a mutant, without a fresh draw.
+    longer than all else. ``first`` are proposed before all others. ``was_mutant``: whether the last proposal was drawn
+    as a mutant, without a fresh draw.
     """
 
     was_mutant = False
 
-    def __init__(self, space: SearchSpace, task: Task, budget: Budget) -> None:
+    def __init__(self, space: SearchSpace, task: Task, budget: Budget, *, first: Sequence[Sample] = ()) -> None:
         self.space, self.task, self.budget = space, task, budget
+        self._first = {space.architecture_id(sample, task): dict(sample) for sample in first}
         self._proposed: set[str] = set()
         self._store: Rows = np.empty((0, len(space.choices)), np.int16)
         self._known = self._store  # all rows found under a rare budget
@@ -48,6 +54,9 @@ class Proposer:
     def fresh(self, rng: np.random.Generator) -> Sample | None:
         """A sample from anywhere in the space; None when none is left that can be found."""
         self.was_mutant = False
+        if (sample := self.next_first(len(self._proposed))) is not None:
+            self._proposed.add(self.space.architecture_id(sample, self.task))
+            return sample
         for refill in (False, True):
             if refill or len(self._store) < self._least:
                 self._refill(rng, anywhere=refill)
@@ -58,15 +67,22 @@ class Proposer:
 
     def mutant(self, parent: Sample, rng: np.random.Generator) -> Sample | None:
         """A sample that differs from ``parent`` in one to three choices; a fresh one when all such are used."""
+        if len(self._proposed) < len(self._first):
+            return self.fresh(rng)
         self.was_mutant = True  # until it turns out to be fresh
         rows, _ = distinct(self.space.mutants(self.space.encode(parent), rng, MUTANTS))
         rows = fitting(self.space, self.task, self.budget, rows)
         sample, _ = self._take(rows, rng)
         return sample if sample is not None else self.fresh(rng)
 
+    def next_first(self, number: int) -> Sample | None:
+        """The one of ``first`` that is proposal ``number``, from 0; None: there are not so many."""
+        return next(itertools.islice(self._first.values(), number, None), None)
+
     def proposal(self, sample: Sample) -> Proposal:
         """The last sample that was drawn, with what there is to say of it."""
-        return Proposal(sample, MUTANT if self.was_mutant else None)
+        is_first = len(self._proposed) <= len(self._first)
+        return Proposal(sample, FIRST if is_first else MUTANT if self.was_mutant else None)
 
     def tell(self, trial: TrialRecord) -> None:
         """Results change nothing in what is drawn; to a subclass they may."""

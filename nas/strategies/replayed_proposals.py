@@ -25,14 +25,16 @@ MOST_CHANGES = 3  # of a mutant, see SearchSpace.mutants
 class RecallingProposer(Proposer):
     """Proposes what a ``Proposer`` does. ``recorded`` are the trials of the search in the log, in their order."""
 
-    def __init__(self, space: SearchSpace, task: Task, budget: Budget, *, recorded: Sequence[TrialRecord] = ()) -> None:
-        super().__init__(space, task, budget)
+    def __init__(self, space: SearchSpace, task: Task, budget: Budget, *, recorded: Sequence[TrialRecord] = (),
+        first: Sequence[Sample] = (),
+    ) -> None:  # fmt: skip
+        super().__init__(space, task, budget, first=first)
         self.recorded = recorded
 
     @classmethod
     def of(cls, run: SearchRun) -> Self:
         """The proposer of a search, as far as it has come."""
-        return cls(run.space, run.task, run.budget, recorded=run.stage("search"))
+        return cls(run.space, run.task, run.budget, recorded=run.stage("search"), first=run.config.first)
 
     def mutant(self, parent: Sample, rng: np.random.Generator) -> Sample | None:
         """As in ``Proposer``."""

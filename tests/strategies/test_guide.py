@@ -207,3 +207,30 @@ def test_of_wide_budgets_every_proposal_is_the_best_of_one_size() -> None:
     guide = of(budget=Budget(max_params=400_000, min_params=5_000))
     macs = [cost_of(guide.space, pick.sample, TASK).macs for pick in proposed(guide, 40)[EXPLORED:]]
     assert max(macs) > 5 * min(macs)  # although the landscape is best at one end
+
+
+def small(sample: Sample) -> float:
+    """The smaller, the better: what exploring does not expect."""
+    return 2 - landscape(sample)
+
+
+def test_a_prior_counts_as_far_as_it_agrees_and_nothing_is_explored_with_it() -> None:
+    learned = tuple((pick.sample, small(pick.sample)) for pick in proposed(of(), 25, small))
+    misled = tuple((sample, -score) for sample, score in learned)
+
+    def guide(prior: tuple[tuple[Sample, float], ...]) -> Guide:
+        failed = (learned[0][0], None)
+        return Guide(get_space("resnet"), TASK, BUDGET, seed=5, objective="accuracy", learned=(*prior, failed))
+
+    with_it = [small(pick.sample) for pick in proposed(guide(learned), 4, small)]
+    without = [small(pick.sample) for pick in proposed(of(seed=5), 4, small)]
+    assert min(with_it) > max(without)
+    against_it = [small(pick.sample) for pick in proposed(guide(misled), 25, small)]
+    assert max(against_it) > max(without)  # what is found here outweighs it
+    shares = []
+    for prior in (learned, misled):
+        asked = guide(prior)
+        proposed(asked, 10, small)
+        seen = asked._features([known.row for known in asked._known])
+        shares.append(asked._by_prior(seen, normal_scores(np.array([known.score for known in asked._known])))[0])
+    assert shares[0] > 0.3 and shares[1] < 0.1
