@@ -50,6 +50,7 @@ class Table:
     max_params: int
     epochs: int
     networks: int = 120
+    image_size: int | None = None
     best: int = 20  # networks that get ten seeds
     grid: dict[str, Sequence[int | str]] = field(default_factory=dict)  # every network of these values instead
 
@@ -64,9 +65,10 @@ TABLES = {
     "vgg-cifar": Table("vgg", "cifar-3000", 60_000, 16, best=0),
     "resnet-grid": Table(
         "resnet",
-        "digits",
+        "cifar-3000",
         1_000_000,
-        24,
+        16,
+        image_size=16,
         networks=0,
         best=0,
         grid={
@@ -194,6 +196,8 @@ def main() -> None:
     asked.kept.mkdir(parents=True, exist_ok=True)
     print(hardware(), file=sys.stderr)
     data = source_of(table.data, asked.cifar, asked.kept)
+    if table.image_size is not None:
+        data = data.model_copy(update={"image_size": (table.image_size, table.image_size)})
     samples, known = train(asked.table, table, data, asked.kept, asked.processes)
     opened = open_data(data)
     rows = list(rows_of(table, get_space(table.space), Task(opened.input_shape, len(opened.classes)), samples, known))

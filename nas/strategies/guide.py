@@ -194,8 +194,9 @@ class Guide:
         return sorted(self._known, key=lambda known: -known.score)[:count]
 
     def _predicted(self, candidates: Rows) -> tuple[Prediction, float, float, Floats]:
-        """Of the candidates; the best normal score; the noise of one training; and the scores that normal scores were
-        made of."""
+        """Of the candidates; the best of the trials known, by its prediction too, since the best score of noisy ones is
+        a lucky one (Picheny et al. 2013); the noise of one training; and the scores that normal scores were made
+        of."""
         features = self._features
         known = self._learned_from(self._known)
         scores = _finite(known)
@@ -212,7 +213,8 @@ class Guide:
         if share:
             prior = self._prior.predict(features(candidates)).mean_M
             found = Prediction(found.mean_M + share * prior, found.sd_M)
-        return found, float(normal_scores(scores).max()), predictor.noise, scores
+        best = float((predictor.predict(seen).mean_M + share * expected).max())
+        return found, best, predictor.noise, scores
 
     def _by_prior(self, seen: Floats, targets: Floats) -> tuple[float, Floats]:
         """How much the prior counts, 0 to 1, and what it expects of the trials known (N,). A half before there are any,
