@@ -108,14 +108,17 @@ class Guide:
         candidates, parent_of = self._candidates(np.stack(parents), pool, rng)
         if not len(candidates):
             return self._whatever_is_left(pool, rng)
-        prediction, best, noise, scores = self._predicted(candidates)
+        belief = self._belief()
+        prediction = belief.predict(self._features(candidates))
+        # the best score of noisy ones is a lucky one, so the best is sought by its prediction too (Picheny et al. 2013)
+        best = float(belief.predict(self._features([known.row for known in self._known])).mean_M.max())
         order = np.argsort(-expected_improvement(prediction, best), kind="stable")
         for index in self._of_one_size(candidates, order, rng):
             sample = self.space.decode(candidates[index])
             if self._is_new(sample):
-                middle, sd = prediction.mean_M[index], np.hypot(prediction.sd_M[index], noise)
+                middle, sd = prediction.mean_M[index], np.hypot(prediction.sd_M[index], belief.predictor.noise)
                 low_to_high = np.array([middle, middle - INTERVAL * sd, middle + INTERVAL * sd])
-                predicted = tuple(round(float(score), 5) for score in in_scores(low_to_high, scores))
+                predicted = tuple(round(float(score), 5) for score in in_scores(low_to_high, belief.scores))
                 place = int(parent_of[index])
                 return Pick(sample, predicted, None if place < 0 else origins[place])  # type: ignore[arg-type]
         return self._whatever_is_left(pool, rng)
@@ -193,40 +196,24 @@ class Guide:
     def _best(self, count: int) -> list[_Known]:
         return sorted(self._known, key=lambda known: -known.score)[:count]
 
-    def _predicted(self, candidates: Rows) -> tuple[Prediction, float, float, Floats]:
-        """Of the candidates; the best of the trials known, by its prediction too, since the best score of noisy ones is
-        a lucky one (Picheny et al. 2013); the noise of one training; and the scores that normal scores were made
-        of."""
-        features = self._features
-        known = self._learned_from(self._known)
+    def _belief(self) -> _Belief:
+        """What is to be expected of any network, by the trials known and those that run."""
+        features, known = self._features, self._learned_from(self._known)
         scores = _finite(known)
-        targets = normal_scores(scores)
-        seen = features([each.row for each in known])
-        share, expected = self._by_prior(seen, targets)
-        targets -= share * expected
+        seen, targets = features([each.row for each in known]), normal_scores(scores)
+        prior = self._prior if self._learned else None
+        share = 0.0
+        if prior is not None:
+            expected = prior.predict(seen).mean_M
+            share = _share(expected, targets)
+            targets = targets - share * expected
         predictor = Predictor(seen, targets, self._grid())
         if self._running:
             running = features(list(self._running.values()))
-            expected = predictor.predict(running).mean_M
-            predictor = Predictor(np.concatenate([seen, running]), np.concatenate([targets, expected]), predictor.grid)
-        found = predictor.predict(features(candidates))
-        if share:
-            prior = self._prior.predict(features(candidates)).mean_M
-            found = Prediction(found.mean_M + share * prior, found.sd_M)
-        best = float((predictor.predict(seen).mean_M + share * expected).max())
-        return found, best, predictor.noise, scores
-
-    def _by_prior(self, seen: Floats, targets: Floats) -> tuple[float, Floats]:
-        """How much the prior counts, 0 to 1, and what it expects of the trials known (N,). A half before there are any,
-        then more or less as they agree with it: a regression through the origin with four trials of a half ahead."""
-        if not self._learned:
-            return 0.0, np.zeros(len(targets))
-        expected = self._prior.predict(seen).mean_M
-        square = float((expected**2).sum())
-        share = (float(expected @ targets) + DOUBT * square / len(targets) / 2) / max(
-            square + DOUBT * square / len(targets), 1e-9
-        )
-        return min(max(share, 0.0), 1.0), expected
+            as_expected = predictor.predict(running).mean_M
+            seen, targets = np.concatenate([seen, running]), np.concatenate([targets, as_expected])
+            predictor = Predictor(seen, targets, predictor.grid)
+        return _Belief(predictor, prior, share, scores)
 
     @cached_property
     def _features(self) -> _Features:
@@ -259,6 +246,32 @@ class Guide:
         newest = known[-MOST_KNOWN // 2 :]
         best = sorted(known[: -MOST_KNOWN // 2], key=lambda each: -each.score)[: MOST_KNOWN // 2]
         return best + newest
+
+
+@dataclass(frozen=True)
+class _Belief:
+    """What a predictor expects, on top of a share of what a prior does. ``scores`` are those that normal scores were
+    made of."""
+
+    predictor: Predictor
+    prior: Predictor | None
+    share: float
+    scores: Floats
+
+    def predict(self, features_MD: Floats) -> Prediction:
+        """Of M networks."""
+        found = self.predictor.predict(features_MD)
+        if self.prior is None:
+            return found
+        return Prediction(found.mean_M + self.share * self.prior.predict(features_MD).mean_M, found.sd_M)
+
+
+def _share(expected_N: Floats, targets_N: Floats) -> float:
+    """How much a prior counts, 0 to 1, that expects ``expected_N`` where ``targets_N`` were found: a half before there
+    are any, then as far as they agree. It is a regression through the origin with four trials of a half ahead."""
+    square = float((expected_N**2).sum())
+    ahead = DOUBT * square / len(targets_N)
+    return min(max((float(expected_N @ targets_N) + ahead / 2) / max(square + ahead, 1e-9), 0.0), 1.0)
 
 
 def _finite(known: Sequence[_Known]) -> Floats:
