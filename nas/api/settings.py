@@ -20,7 +20,7 @@ from nas.config.objectives import settled_objective
 from nas.config.options import settled
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
-from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, too_many_trials
+from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, stop_when_faults, too_many_trials
 from nas.config.settings import converted, flags_of, read_settings, settings_of
 from nas.config.training_request import OneNetwork, RateRequest, TrainingRequest
 from nas.data.cache import cache_root
@@ -74,6 +74,8 @@ def search_config(flags: Flags) -> SearchConfig:
     config = checked(SearchConfig, {"space": "?"} | values, faults)
     if config is not None and config.confirm_epochs is not None and not config.confirm:
         faults.append("--confirm-epochs is how long the best are trained again, and --confirm 0 leaves that out.")
+    if config is not None:
+        faults += stop_when_faults(config.stop_when, config.objective)
     trials = str(values.get("trials"))
     if strategy in ONE_SHOT and trials.isdecimal():
         faults += too_many_trials(int(trials), supernet.candidates)

@@ -31,6 +31,8 @@ class Confirmation:
     mean: float  # a share of 1
     std: float  # sample standard deviation
     runs: int  # at least 2
+    probability: float | None = None  # that it is the best of those that a search confirmed
+    rivals: int = 0  # the others among them
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from nas.executors import WorkerSlot
 from nas.runs import Run, SearchRun, TrialRecord, as_study
+from nas.runs.standings import confirmed, seed_scores
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -68,7 +69,7 @@ def plan_document(run: Run, slots: Sequence[WorkerSlot]) -> Document:
 def _search_part(run: Run) -> Document:
     """What a search has; of a baseline run the same names, empty."""
     if not isinstance(run, SearchRun):
-        return {"budget": {}, "supernet": None, "candidates": None, "floor": None, "winner": None}
+        return {"budget": {}, "supernet": None, "candidates": None, "floor": None, "confirmed": [], "winner": None}
     epochs = run.supernet_epochs
     trained = {"trained_epochs": len(epochs), "last_epoch": asdict(epochs[-1]) if epochs else None}
     return {
@@ -76,8 +77,22 @@ def _search_part(run: Run) -> Document:
         "supernet": {**asdict(run.supernet), **trained} if run.supernet else None,
         "candidates": asdict(run.candidates) if run.candidates else None,
         "floor": floor_document(run),
+        "confirmed": confirmed_document(run),
         "winner": asdict(run.winner) if run.winner else None,
     }
+
+
+def confirmed_document(run: SearchRun) -> list[Document]:
+    """The trials that were trained again, the best first: ``expected`` of another seed, and the ``probability`` that it
+    is the best of them."""
+    ranked = confirmed(run)
+    return [
+        {
+            "trial": trial_id, "scores": seed_scores(run, trial_id), "expected": ranked[trial_id].mean,
+            "probability": ranked[trial_id].probability,
+        }
+        for trial_id in sorted(ranked, key=lambda of: -ranked[of].mean)
+    ]  # fmt: skip
 
 
 def floor_document(run: SearchRun) -> Document | None:
