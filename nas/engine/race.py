@@ -53,7 +53,7 @@ def rounds(candidates: Mapping[str, float], networks: int, seeds: int, scores_of
     for width, group in itertools.groupby(widths(networks, seeds, len(candidates))):
         if done:
             field = _best_first(field, candidates, given, scores_of)
-        if not field or (done > 1 and _is_clear(candidates, given, scores_of)):
+        if not field[:width] or (done > 1 and _is_clear(candidates, given, scores_of)):
             break
         field, number = field[:width], len(list(group))
         yield [(trial, done + place) for trial in field for place in range(number)]

@@ -81,7 +81,7 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
         "metrics": _without_nan(request.metrics),
         "floor": asdict(request.floor) if request.floor else None,
         "int8": asdict(request.quantized) if request.quantized else None,
-        "provenance": _without_nan(request.provenance.facts() | ({"confirm": asdict(confirm)} if confirm else {})),
+        "provenance": _without_nan(request.provenance.facts() | ({"confirm": confirm.facts()} if confirm else {})),
     }
 
 
