@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.engine.race import Round, ScoresOf, rounds
+from nas.runs import standings as model
 from nas.runs.standings import leader, standings
 
 Floats = npt.NDArray[np.float64]
@@ -152,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trainings", type=int, nargs="*", default=[*POLICIES], choices=[*POLICIES])
     parser.add_argument("--draws", type=int, default=2000)
     asked = parser.parse_args(arguments)
+    model.DRAWS = 1000  # of each of so many posteriors
     networks = read(asked.table) if asked.table else made_up(asked.made_up)
     within = float(networks.scores_NS.std(1, ddof=1).mean())
     print(

@@ -330,9 +330,14 @@ class Changes(BaseModel):
         return {name: value for name, value in given.items() if not (name == "profile" and value == config.profile)}
 
 
-def stop_when_faults(stop_when: float | None, objective: str) -> list[str]:
-    """What is wrong with a score to stop at: figures are shares of 1, own objectives may be anything."""
-    if stop_when is None or objective not in FIGURES or 0 < stop_when <= 1:
+def stop_when_faults(given: object, objective: str) -> list[str]:
+    """What is wrong with a score to stop at, if it is a number at all: figures are shares of 1, own objectives may be
+    anything."""
+    try:
+        stop_when = float(str(given))
+    except ValueError:
+        return []
+    if objective not in FIGURES or 0 < stop_when <= 1 or not math.isfinite(stop_when):
         return []
     percent = f"; {stop_when:g} per cent is {stop_when / 100:g}" if 1 < stop_when <= 100 else ""
     return [

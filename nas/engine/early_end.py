@@ -15,6 +15,7 @@ class EarlyEnd:
 
     def __init__(self) -> None:
         self._config: SearchConfig | None = None
+        self._reason: str | None = None
 
     def reason(self, run: SearchRun) -> str | None:
         """Why no trial may start any more, in a sentence; None: one may."""
@@ -29,7 +30,7 @@ class EarlyEnd:
 
     def _begin(self, config: SearchConfig) -> None:
         self._config, self._seen = config, 0
-        self._reason: str | None = None
+        self._reason = None
         self._best, self._best_id, self._without = -math.inf, "", 0
 
     def _after(self, trial_id: str, score: float | None, config: SearchConfig) -> str | None:

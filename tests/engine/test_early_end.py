@@ -76,6 +76,7 @@ def test_a_resumed_search_stays_ended_until_told_otherwise(workers: int, tmp_pat
             {"stop_when": "97"},
             "balanced accuracy is above 0 and at most 1; 97 per cent is 0.97",
         ),
+        ({"stop_when": "97", "search_patience": "0"}, "--stop-when 97 cannot be used"),  # all faults at once
         ({"stop_when": "0"}, "--stop-when 0 cannot be used"),
         ({"stop_when": "-0.5"}, "--stop-when -0.5 cannot be used"),
         ({"stop_when": "nan"}, "--stop-when 'nan' cannot be used"),
