@@ -137,7 +137,7 @@ POLICIES: dict[int, dict[str, Confirm]] = {
         "steps 3 3": stepped(3, 3),
     },
     9: {
-        "3 x 3 evenly": evenly(3, 3), "race": raced(3, 3), "steps 5 2 2": stepped(5, 2, 2),
+        "3 x 3 evenly": evenly(3, 3), "race": raced(3, 3), "steps 4 3 2": stepped(4, 3, 2),
         "steps 5 3 1": stepped(5, 3, 1), "steps 6 2 1": stepped(6, 2, 1), "steps 6 3": stepped(6, 3),
     },
     12: {"4 x 3 evenly": evenly(4, 3), "race": raced(4, 3), "steps 8 2 2": stepped(8, 2, 2)},

@@ -1,8 +1,7 @@
 """Which of the best trials are trained again, with how many seeds each: a race.
 
 Seeds go to those that may still win, as in sequential halving (Karnin, Koren and Somekh, Almost Optimal Exploration in
-Multi-Armed Bandits, ICML 2013): all begin with one, and those that lead go on. With three seeds or so, a field that
-shrinks by equal steps finds a better winner than one that is halved (benchmarks/race.py).
+Multi-Armed Bandits, ICML 2013): all begin with one, and the better half goes on (benchmarks/race.py compares others).
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ ScoresOf = Callable[[str, int], Sequence[float]]
 
 def widths(networks: int, seeds: int, candidates: int) -> tuple[int, ...]:
     """How many of the ``candidates`` get their first, second, ... seed: as many trainings as ``networks`` with
-    ``seeds`` each. Half as many more begin, half as many fewer end, by equal steps; where candidates are too few for
-    that, later seeds get what is left over."""
+    ``seeds`` each. Half of those that begin go on; where candidates are too few for that, more of them do."""
     networks = min(networks, candidates)
-    found, half = [networks] * seeds, networks // 2
-    for place in range(seeds // 2):
-        step = math.floor(half - 2 * half * place / (seeds - 1) + 0.5)
-        found[place], found[seeds - 1 - place] = networks + step, networks - step
+    if networks < 2 or seeds < 2:
+        return (networks,) * seeds
+    first = (4 * networks * seeds // (seeds + 1) + 1) // 2  # to the nearest
+    each, more = divmod(networks * seeds - first, seeds - 1)
+    found = [first] + [each + (place < more) for place in range(seeds - 1)]
     over = 0
     for place, width in enumerate(found):
         found[place] = min(candidates, width + over)
