@@ -85,7 +85,7 @@ def test_networks_are_timed_in_real_processes() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(6.04, ["Takes   about 0:54: 12 trials of 6.0 s on average, 6 confirmations of 6.0 s"]), (None, [])],
+    [(6.04, ["Takes   about 1:00: 12 trials of 6.0 s on average, 6 confirmations of 6.0 s"]), (None, [])],
 )
 def test_the_plan_says_what_follows(seconds: float | None, told: list[str], tmp_path: Path) -> None:
     console, plan = Console(record=True, width=200), replace(planned(), trial_seconds=seconds)
