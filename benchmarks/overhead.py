@@ -3,9 +3,9 @@
 .venv/bin/python benchmarks/overhead.py [--trials 400] [--nni-trials 12] [--no-nni]
 
 Ours is the real search: the default strategy, NNI's evolution guided by a predictor, and NNI's random one; proposals
-under a budget, the log on the disk, worker processes, TensorBoard files. From "submitted" to "result" in the log is a trial's overhead; the last column divides the whole
-wall-clock by the trials. NNI's service needs an old setuptools, so it gets an environment of its own beside this one's
-libraries (--environment keeps it for another time).
+under a budget, the log on the disk, worker processes, TensorBoard files. From "submitted" to "result" in the log is a
+trial's overhead; the last column divides the whole wall-clock by the trials. NNI's service needs an old setuptools, so
+it gets an environment of its own beside this one's libraries (--environment keeps it for another time).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any
 from nas import STARTED
 from nas.config import SearchConfig, StudyRequest, checked, raise_all
 from nas.config.objectives import find_objective
-from nas.config.run import Changes, RunConfig, StudySearch, search_of, too_many_trials
+from nas.config.run import Changes, RunConfig, StudySearch, search_of, stop_when_faults, too_many_trials
 from nas.config.training_request import TrainingRequest
 from nas.engine.duration import timed
 from nas.engine.placement import placed, slots_of
@@ -183,6 +183,11 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
     different: dict[str, Any] = dict(changes.of(run.config))
     if isinstance(run, StudyRun):
         different.pop("trials", None)  # a fault of its own
+        for name in ("stop_when", "search_patience"):
+            if different.pop(name, None) is not None:
+                faults.append(f"--{name.replace('_', '-')} belongs to a search, and {run.name} is a baseline run.")
+    else:
+        faults += stop_when_faults(changes.stop_when, run.config.objective)
     if run.is_done:
         raise_all(faults)
         raise RunError(_why_not_again(run))

@@ -60,8 +60,10 @@ class Searcher(Closing):
     ``trials`` is how many are meant to be trained, which evolution divides into generations. Several may be asked for
     before the first is told. ``objective`` is what scores are called in the log and in tables, any name: nothing is
     computed here. ``folder``, a new one, keeps the log, and ``Searcher.load(folder)`` goes on with it after anything;
-    without one it is gone when the program ends. ``limits`` are max_params, max_macs, max_bytes, max_peak_memory and
-    min_params; without any the whole space is searched. The strategy runs in a thread of its own; close the
+    without one it is gone when the program ends. ``ask`` gives None once a score reaches ``stop_when``, or after
+    ``search_patience`` trials in a row that were no better than the best.
+    ``limits`` are max_params, max_macs, max_bytes, max_peak_memory and min_params; without any the whole space is
+    searched. The strategy runs in a thread of its own; close the
     searcher, or use it in ``with``. A failed training is told with ``score=None``.
 
     >>> with nas.Searcher(nas.space("vgg", input_shape=(1, 8, 8)), max_params="20k", trials=8) as searcher:
@@ -84,6 +86,8 @@ class Searcher(Closing):
         seed: int = 0,
         objective: str = DEFAULT,
         folder: str | Path | None = None,
+        stop_when: float | None = None,
+        search_patience: int | None = None,
         **limits: Size,
     ) -> None:
         load_installed()
@@ -96,7 +100,8 @@ class Searcher(Closing):
         config = SearchConfig(
             space=space.name, restrict=dict(space.family.restriction), budget=budget, recipe=Recipe(),
             data=DataConfig(source=FOREIGN), strategy=strategy, guide=guide, trials=trials, seed=seed,
-            objective=objective, confirm=0, floor=False, plugins=with_loaded(),
+            objective=objective, stop_when=stop_when, search_patience=search_patience, confirm=0, floor=False,
+            plugins=with_loaded(),
         )  # fmt: skip
         if config.one_shot:
             raise UsageError(
@@ -146,7 +151,8 @@ class Searcher(Closing):
         self._turns.wait_for_the_first()
 
     def ask(self) -> Asked | None:
-        """The next architecture to train; None when ``trials`` are under way or told, or nothing is left to propose."""
+        """The next architecture to train; None when ``trials`` are under way or told, ``stop_when`` or
+        ``search_patience`` ended them (``notes`` of the log say so), or nothing is left to propose."""
         self._check_open()
         spec = self._turns.take(ASK)
         if spec is None:
@@ -231,7 +237,7 @@ def _faults(space: object, folder: str | Path | None, limits: Mapping[str, objec
     if not isinstance(space, Space):
         name = space if isinstance(space, str) else "vgg"
         faults.append(f"A searcher takes a space: nas.space({name!r}, input_shape=(3, 32, 32), classes=10).")
-    known = [*LIMITS, "trials", "strategy", "guide", "seed", "objective", "folder"]
+    known = [*LIMITS, "trials", "strategy", "guide", "seed", "objective", "folder", "stop_when", "search_patience"]
     faults += [f"There is no setting {name!r} here.{meant(name, known)}" for name in limits if name not in known]
     if folder is not None and (Path(folder) / LOG_NAME).exists() and not is_unborn(Path(folder)):
         faults.append(f"{folder} holds a search already: nas.Searcher.load({str(folder)!r}) goes on with it.")

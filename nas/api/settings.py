@@ -17,11 +17,19 @@ from baselines.studies import get_study
 from budgets import LIMITS, Budget, parse_size
 from nas.config import DataConfig, Recipe, SearchConfig, StudyRequest, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
-from nas.config.objectives import settled_objective
+from nas.config.objectives import DEFAULT, settled_objective
 from nas.config.options import settled
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
-from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig, proposal_faults, too_many_trials
+from nas.config.run import (
+    ONE_SHOT,
+    Changes,
+    RunConfig,
+    SupernetConfig,
+    proposal_faults,
+    stop_when_faults,
+    too_many_trials,
+)
 from nas.config.settings import converted, flags_of, read_settings, settings_of
 from nas.config.training_request import OneNetwork, RateRequest, TrainingRequest
 from nas.data.cache import cache_root
@@ -85,6 +93,7 @@ def search_config(flags: Flags) -> SearchConfig:
         faults.append("--confirm-epochs is how long the best are trained again, and --confirm 0 leaves that out.")
     if config is not None:
         faults += proposal_faults(config)
+    faults += stop_when_faults(values.get("stop_when"), str(values["objective"] or DEFAULT))
     trials = str(values.get("trials"))
     if strategy in ONE_SHOT and trials.isdecimal():
         faults += too_many_trials(int(trials), supernet.candidates)

@@ -12,10 +12,13 @@ _TRAINING = "recipe epochs batch_size learning_rate optimizer schedule weight_de
 _MACHINE = "workers trials_per_gpu device threads"
 ORDER_OF_SEARCH = (
     f"space fix choices budget.* {_DATA} strategy trials supernet_epochs penalty alpha_learning_rate candidates "
-    "supernet.* time_limit trial_timeout objective confirm confirm_epochs train prune no_floor "
+    "supernet.* stop_when search_patience time_limit trial_timeout objective confirm confirm_epochs train "
+    "prune no_floor "
     f"{_TRAINING} {_MACHINE} precision seed keep * run config profile runs dry_run quiet json"
 )
-ORDER_OF_RESUME = f"name run trials time_limit trial_timeout {_MACHINE} * profile runs quiet json"
+ORDER_OF_RESUME = (
+    f"name run trials stop_when search_patience time_limit trial_timeout {_MACHINE} * profile runs quiet json"
+)
 ORDER_OF_SPACE = f"name arch fix choices budget.* {_DATA} {_TRAINING} {_MACHINE} * no_timing runs json"
 ORDER_OF_DATA = "path * drop_small_classes ignore_val plot oversample write json"
 ORDER_OF_EVALUATE = "model run data * split picture prior int8 runs json"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from baselines.figures import FIGURES
 from budgets import Budget, parse_size
 from nas.config.data import DataConfig
 from nas.config.objectives import DEFAULT
@@ -231,10 +232,21 @@ class SearchConfig(RunConfig):
     trials: Annotated[int, Setting("Architectures to train. [default: 12; 4 after a supernet]", "N")] = Field(
         default=12, ge=1
     )
+    stop_when: Annotated[
+        float | None, Setting("Start no more trials once one scores this on the objective: 0.97.", "SCORE")
+    ] = None
+    search_patience: Annotated[
+        int | None, Setting("Start no more once N trials in a row were no better than the best before them.", "N")
+    ] = Field(default=None, ge=1)
     keep: Annotated[int, Setting("Trials whose weights stay on the disk. [default: 3]", "K")] = Field(default=3, ge=1)
-    confirm: Annotated[int, Setting("Train the best K again with 3 seeds each. [default: 2; 0: none]", "K")] = Field(
-        default=2, ge=0
-    )
+    confirm: Annotated[
+        int,
+        Setting(
+            "Train the best again: K times 3 trainings, a race in which more than K begin and those that lead get more "
+            "seeds. [default: 2; 0: none]",
+            "K",
+        ),
+    ] = Field(default=2, ge=0)
     confirm_seeds: int = Field(default=3, ge=1)
     confirm_epochs: Annotated[  # None: as many as a trial
         int | None, Setting("Epochs of these. [default: --epochs, else twice a trial's]", "N")
@@ -263,7 +275,7 @@ class SearchConfig(RunConfig):
 
     @property
     def num_confirmations(self) -> int:
-        """Trainings that confirm the best, if as many trials finish."""
+        """Trainings that confirm the best, if as many trials finish and the winner is not clear before."""
         return min(self.confirm, self.trials) * self.confirm_seeds
 
     @property
@@ -353,6 +365,12 @@ class Changes(BaseModel):
     trials: Annotated[  # of a search
         int | None, Setting("A new number of trials, to search on.", "N")
     ] = Field(default=None, ge=1)
+    stop_when: Annotated[  # of a search
+        float | None, Setting("A new score at which no more trials start.", "SCORE")
+    ] = None
+    search_patience: Annotated[  # of a search
+        int | None, Setting("A new number of trials without a better one after which no more start.", "N")
+    ] = Field(default=None, ge=1)
     time_limit: Annotated[float | None, duration("A new limit, for all sessions together: 90s, 30m, 2h.")] = Field(
         default=None, gt=0
     )
@@ -369,6 +387,21 @@ class Changes(BaseModel):
         """The settings that were given, by name; ``profile`` only if it differs from that of ``config``."""
         given = self.model_dump(exclude_none=True)
         return {name: value for name, value in given.items() if not (name == "profile" and value == config.profile)}
+
+
+def stop_when_faults(given: object, objective: str) -> list[str]:
+    """What is wrong with a score to stop at, if it is a number at all: figures are shares of 1, own objectives may be
+    anything."""
+    try:
+        stop_when = float(str(given))
+    except ValueError:
+        return []
+    if objective not in FIGURES or 0 < stop_when <= 1 or not math.isfinite(stop_when):
+        return []
+    percent = f"; {stop_when:g} per cent is {stop_when / 100:g}" if 1 < stop_when <= 100 else ""
+    return [
+        f"--stop-when {stop_when:g} cannot be used: {objective.replace('_', ' ')} is above 0 and at most 1{percent}."
+    ]
 
 
 def too_many_trials(trials: int, candidates: int) -> list[str]:

@@ -4,45 +4,49 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from nas.config.auto_recipe import MOST_EPOCHS
 from nas.config.objectives import lengthens_by
 from nas.engine.advice import without_a_confirmation, without_a_trial
+from nas.engine.race import rounds, widths
 from nas.engine.runner import TrialRunner
 from nas.engine.trial_loop import submission
 from nas.errors import SearchStopped
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.events import ConfirmationLengthened, TrialSubmitted, WinnerChosen
+from nas.runs.standings import confirmed, leader, seed_scores
 from nas.strategies import Proposal
 
 MOST_LENGTHENED = 2 * MOST_EPOCHS  # what was seen to gain may take longer than what a rule says
 
 
 def confirm(run: SearchRun, runner: TrialRunner) -> None:
-    """Train the best again with several seeds each: one trial may have been lucky.
+    """Train the best again with several seeds, more of them the better they do: one trial may have been lucky.
 
-    Where the settings leave the length open, the first seed of each tells whether to train longer: while twice as many
-    epochs gain more than noise, the next are trained twice as long again. The seeds that decide are of equal length.
+    Where the settings leave the length open, the first seed of the best tells whether to train longer: while twice as
+    many epochs gain more than noise, the next are trained twice as long again. The seeds that decide are of equal
+    length. Which trials get how many of them is a race (``nas.engine.race``).
     """
     best = run.best(run.config.confirm)
     while run.config.lengthen and 2 * run.confirm_epochs <= MOST_LENGTHENED:
-        runner.train(_confirmations(run, best, run.seeds_to_confirm[:1]))
+        runner.train([_confirmation(run, trial.id, run.first_deciding) for trial in best])
         longer = lengthened(run, best)
         if longer is None:
             break
         runner.journal.append(longer)
-    runner.train(_confirmations(run, best, run.seeds_to_confirm))
+    objective, seeds = run.config.objective, run.config.confirm_seeds
+    first = run.first_deciding
+    field = run.best(max(widths(run.config.confirm, seeds, run.num_ranked)))
+    candidates = {trial.id: _score(trial, objective) for trial in field}
+    for training in rounds(candidates, run.config.confirm, seeds, lambda *of: seed_scores(run, *of)):
+        runner.train([_confirmation(run, trial_id, first + seed) for trial_id, seed in training])
 
 
-def _confirmations(run: SearchRun, best: Sequence[TrialRecord], seeds: Iterable[int]) -> list[TrialSubmitted]:
-    return [
-        submission(run, f"{trial.id}.{seed}", Proposal(trial.sample), stage="confirm", of=trial.id)
-        for trial in best
-        for seed in seeds
-    ]
+def _confirmation(run: SearchRun, trial_id: str, seed: int) -> TrialSubmitted:
+    return submission(run, f"{trial_id}.{seed}", Proposal(run.trials[trial_id].sample), stage="confirm", of=trial_id)
 
 
 def lengthened(run: SearchRun, best: Sequence[TrialRecord]) -> ConfirmationLengthened | None:
@@ -50,7 +54,7 @@ def lengthened(run: SearchRun, best: Sequence[TrialRecord]) -> ConfirmationLengt
     them: the mean objective on select rose by more than its standard error. None: it did not.
 
     Of an objective that is no figure of every evaluation the error is not known: then balanced accuracy decides."""
-    seed, trials = run.seeds_to_confirm[0], run.trials
+    seed, trials = run.first_deciding, run.trials
     ids = [(trial.id if seed == 1 else f"{trial.id}.{seed - 1}", f"{trial.id}.{seed}") for trial in best]
     ended = [pair for pair in ids if all(id in trials and trials[id].status == "finished" for id in pair)]
     if not ended:
@@ -75,18 +79,18 @@ def standard_error(recall_C: np.ndarray, counts_C: np.ndarray) -> float:
 
 
 def choose_winner(run: SearchRun, runner: TrialRunner) -> None:
-    """The best mean over seeds wins, of those with most seeds; its trained seeds alone are scored on the test
+    """The best of those confirmed wins (``nas.runs.standings.leader``); its trained seeds alone are scored on the test
     split, once. SearchStopped if there is nothing to choose from."""
-    best = run.ranked()
+    best = run.best(1)
     if not best:
         raise SearchStopped(f"No trial finished{without_a_trial(run)}")
-    winner, repetitions = best[0], [best[0]]
-    candidates = [trial for trial in best[: run.config.confirm] if run.confirmations(trial.id)]
-    if run.stage("confirm") and not candidates:
+    ranked = confirmed(run)
+    if run.stage("confirm") and not ranked:
         why = without_a_confirmation(run, out_of_time=runner.is_out_of_time())
         raise SearchStopped(f"No confirmation finished{why}")
-    if candidates:
-        winner = max(candidates, key=lambda trial: (len(run.confirmations(trial.id)), mean_score(run, trial)))
+    winner, repetitions = best[0], best
+    if ranked:
+        winner = run.trials[[*ranked][leader([*ranked.values()])]]
         repetitions = run.confirmations(winner.id)
     chosen = max(repetitions, key=lambda trial: _score(trial, run.config.objective))
     runner.journal.append(WinnerChosen(winner.id, chosen.id, runner.score_on_test(repetitions)))
@@ -100,5 +104,4 @@ def _score(trial: TrialRecord, objective: str) -> float:
 
 def mean_score(run: SearchRun, trial: TrialRecord) -> float:
     """Mean of the objective over the confirmations of a search trial; it has at least one."""
-    scores = [t.score(run.config.objective) for t in run.confirmations(trial.id)]
-    return statistics.fmean(score for score in scores if score is not None)
+    return statistics.fmean(seed_scores(run, trial.id))

@@ -17,6 +17,7 @@ from nas.config import Recipe, SearchConfig
 from nas.config.auto_recipe import images_per_epoch
 from nas.engine.placement import in_short_steps, is_worth_measuring, trial_of
 from nas.engine.plan import Plan
+from nas.engine.race import num_waves
 from nas.executors import LocalExecutor, each_result, start_server
 from nas.strategies.guided_proposals import GuidedProposer
 from nas.strategies.proposals import Proposer, generator_of
@@ -102,5 +103,5 @@ def training_seconds(
 
 def search_seconds(config: SearchConfig, trial_seconds: float, num_slots: int) -> float:
     """Of trials and then confirmations, in rounds of as many as there are slots."""
-    trials, confirmations = math.ceil(config.trials / num_slots), math.ceil(config.num_confirmations / num_slots)
-    return (trials + confirmations * config.confirm_ratio) * trial_seconds
+    waves = math.ceil(config.trials / num_slots) + num_waves(config, num_slots) * config.confirm_ratio
+    return waves * trial_seconds

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 
 from budgets import cost_of
+from nas.engine.early_end import EarlyEnd
+from nas.engine.race import num_waves
 from nas.engine.runner import TrialRunner
 from nas.errors import ReplayError
 from nas.executors import Executor
@@ -31,6 +33,7 @@ class TrialLoop:
         self.pruner: Pruner = MedianPruner(run.course, run.history, run.config.objective, run.config.recipe.epochs)
         self.runner = TrialRunner(journal, executor, stop_rule=self._stop_rule)
         self._replay = deque(run.course)
+        self._early_end = EarlyEnd()
         self._started = 0
         self._tell: Tell = lambda trial: None
 
@@ -94,10 +97,14 @@ class TrialLoop:
     def _is_over(self) -> bool:
         """Whether no new trial may start: enough are, or the rest of the time is for confirming."""
         config = self.run.config
+        has_end = config.stop_when is not None or config.search_patience is not None
+        if has_end and (why := self._early_end.reason(self.run)):
+            self.journal.note(why)
+            return True
         reserve = 0.0
         if config.num_confirmations:
             mean = self.run.tally.mean_seconds(stage="search") or 0.0
-            reserve = config.num_confirmations / self.runner.executor.num_slots * mean * config.confirm_ratio
+            reserve = num_waves(config, self.runner.executor.num_slots) * mean * config.confirm_ratio
         return self._started >= config.trials or self.runner.is_out_of_time(reserve)
 
 

@@ -18,6 +18,7 @@ from nas.export.request import Confirmation, ExportRequest, Extras, Floor, Prove
 from nas.runs import Run, SearchRun, TrialRecord, as_study
 from nas.runs.hints import typed
 from nas.runs.named import best_first, find_member
+from nas.runs.standings import confirmed
 
 if TYPE_CHECKING:
     from nas.export.write import Exported
@@ -221,4 +222,7 @@ def _confirmation(run: Run, trial: TrialRecord) -> Confirmation | None:
     scores = [score for score in every if score is not None]
     if len(scores) < 2:
         return None
-    return Confirmation(run.judged_on, objective, statistics.fmean(scores), statistics.stdev(scores), len(scores))
+    ranked = confirmed(run) if isinstance(run, SearchRun) else {}
+    chance = ranked[trial.of].probability if len(ranked) > 1 else None
+    figures = statistics.fmean(scores), statistics.stdev(scores)
+    return Confirmation(run.judged_on, objective, *figures, len(scores), chance, max(0, len(ranked) - 1))

@@ -81,7 +81,7 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
         "metrics": _without_nan(request.metrics),
         "floor": asdict(request.floor) if request.floor else None,
         "int8": asdict(request.quantized) if request.quantized else None,
-        "provenance": _without_nan(request.provenance.facts() | ({"confirm": asdict(confirm)} if confirm else {})),
+        "provenance": _without_nan(request.provenance.facts() | ({"confirm": confirm.facts()} if confirm else {})),
     }
 
 
@@ -165,10 +165,13 @@ def _recall_table(classes: Sequence[str], metrics: dict[str, Figures]) -> str:
 def _confirmation(confirm: Confirmation | None) -> str:
     if confirm is None:
         return ""
+    chance = ""
+    if confirm.probability is not None:
+        chance = f"Probability that it is the best of the {confirm.rivals + 1} confirmed: {confirm.probability:.2f}. "
     return (
         f"Trained again {confirm.runs} times with different seeds: {confirm.metric.replace('_', ' ')} on "
-        f"`{confirm.split}` {confirm.mean:.4f} ± {confirm.std:.4f} (standard deviation). The figures above are those "
-        "of the exported weights."
+        f"`{confirm.split}` {confirm.mean:.4f} ± {confirm.std:.4f} (standard deviation). {chance}The figures above are "
+        "those of the exported weights."
     )
 
 

@@ -31,6 +31,13 @@ class Confirmation:
     mean: float  # a share of 1
     std: float  # sample standard deviation
     runs: int  # at least 2
+    probability: float | None = None  # that it is the best of those that a search confirmed
+    rivals: int = 0  # the others among them
+
+    def facts(self) -> dict[str, str | float]:
+        """As an exported model gives it: without a probability that there is not."""
+        known = {name: getattr(self, name) for name in ("split", "metric", "mean", "std", "runs")}
+        return known | ({} if self.probability is None else {"probability": self.probability, "rivals": self.rivals})
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from nas.executors import WorkerSlot
 from nas.report.guide import foresight
 from nas.runs import Run, SearchRun, TrialRecord, as_study
+from nas.runs.standings import confirmed, seed_scores
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -69,7 +70,8 @@ def plan_document(run: Run, slots: Sequence[WorkerSlot]) -> Document:
 def _search_part(run: Run) -> Document:
     """What a search has; of a baseline run the same names, empty."""
     if not isinstance(run, SearchRun):
-        return {"budget": {}, "supernet": None, "candidates": None, "floor": None, "winner": None, "guide": None}
+        nothing = dict.fromkeys(("supernet", "candidates", "floor", "winner", "guide"))
+        return {"budget": {}, "confirmed": [], **nothing}
     epochs = run.supernet_epochs
     trained = {"trained_epochs": len(epochs), "last_epoch": asdict(epochs[-1]) if epochs else None}
     return {
@@ -77,9 +79,23 @@ def _search_part(run: Run) -> Document:
         "supernet": {**asdict(run.supernet), **trained} if run.supernet else None,
         "candidates": asdict(run.candidates) if run.candidates else None,
         "floor": floor_document(run),
+        "confirmed": confirmed_document(run),
         "winner": asdict(run.winner) if run.winner else None,
         "guide": asdict(foresight(run)) if run.config.guide == "on" else None,
     }
+
+
+def confirmed_document(run: SearchRun) -> list[Document]:
+    """The trials that were trained again, the best first: ``expected`` of another seed, and the ``probability`` that it
+    is the best of them."""
+    ranked = confirmed(run)
+    return [
+        {
+            "trial": trial_id, "scores": seed_scores(run, trial_id), "expected": ranked[trial_id].mean,
+            "probability": ranked[trial_id].probability,
+        }
+        for trial_id in sorted(ranked, key=lambda of: -ranked[of].mean)
+    ]  # fmt: skip
 
 
 def floor_document(run: SearchRun) -> Document | None:

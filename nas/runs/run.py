@@ -318,10 +318,9 @@ class SearchRun(Run):
         return self.config.recipe.model_copy(update={"epochs": epochs})
 
     @property
-    def seeds_to_confirm(self) -> range:
-        """Numbers of the seeds that decide, those of the last length; before them there is one of each shorter one."""
-        first = len(self.lengthened) + 1
-        return range(first, first + self.config.confirm_seeds)
+    def first_deciding(self) -> int:
+        """Number of the first seed that decides, of the last length; before it there is one of each shorter one."""
+        return len(self.lengthened) + 1
 
     @property
     def final_epochs(self) -> int:
@@ -338,7 +337,7 @@ class SearchRun(Run):
         return [
             trial
             for trial in self.stage("confirm")
-            if trial.of == trial_id and trial.status == "finished" and seed_number(trial.id) in self.seeds_to_confirm
+            if trial.of == trial_id and trial.status == "finished" and seed_number(trial.id) >= self.first_deciding
         ]
 
     @property

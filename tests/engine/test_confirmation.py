@@ -71,12 +71,13 @@ def test_their_length_is_doubled_while_that_gains_more_than_noise(gains: str, tm
     assert [event.epochs for event in run.lengthened] == lengths
     assert run.final_epochs == (lengths or [100])[-1]
     assert {executor.lengths[trial.id] for trial in run.stage("search")} == {50}
-    every = [100, *lengths, *[(lengths or [100])[-1]] * 2]  # one of each length, and three of the last
+    every = [100, *lengths, *[(lengths or [100])[-1]] * 2]  # one of each length, and up to three of the last
+    assert sorted(len(run.confirmations(trial.id)) for trial in run.best(3)) == [1, 2, 3]  # a race of three
     for trial in run.best(2):
-        assert [executor.lengths[f"{trial.id}.{seed + 1}"] for seed in range(len(every))] == every
-        assert len(run.confirmations(trial.id)) == 3
+        numbers = range(1, len(lengths) + len(run.confirmations(trial.id)) + 1)
+        assert [executor.lengths[f"{trial.id}.{number}"] for number in numbers] == every[: len(numbers)]
         assert all(run.recipe(each.id).epochs == every[-1] for each in run.confirmations(trial.id))
-    assert run.winner and len(run.winner.test) == 3  # the shorter ones decide nothing
+    assert run.winner and len(run.winner.test) >= 2  # the shorter ones decide nothing
     assert all(executor.lengths[trial_id] == every[-1] for trial_id in run.winner.test)
     assert len(run.stage("confirm")) == planned_confirmations(run) and eta(run, 1) == "0:00 left"
 

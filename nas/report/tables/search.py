@@ -26,6 +26,7 @@ from nas.report.study import validation_note
 from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table
 from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import typed
+from nas.runs.standings import confirmed, seed_scores
 from nas.training.precision import Execution
 from nas.units import clock, counted
 from search_spaces import Sample, SearchSpace, Task
@@ -181,23 +182,21 @@ def _text(run: SearchRun | StudyRun, trial: TrialRecord) -> str:
 
 
 def confirmed_table(run: SearchRun) -> Table:
-    """The confirmed architectures: mean and spread over seeds, size."""
+    """The confirmed architectures: mean and spread over seeds, the probability that it is the best of them, size."""
     objective = run.config.objective
     epochs = counted(run.confirm_epochs, "epoch")
     title = f"Confirmed over seeds, {epochs} each; score: {objective.replace('_', ' ')} on rank; * the winner"
-    numbers = ("seeds", "mean", "spread", "parameters", "MACs")
+    ranked = confirmed(run)
+    chance = ("best?",) if len(ranked) > 1 else ()
+    numbers = ("seeds", "mean", "spread", *chance, "parameters", "MACs")
     table = make_table(title, ("trial",), numbers, f"{run.config.space} architecture")
-    rows = []
-    confirmed = {trial.of for trial in run.stage("confirm")}
-    for trial in (trial for trial in run.ranked() if trial.id in confirmed):
-        scores = [s for t in run.confirmations(trial.id) if (s := t.score(objective)) is not None]
-        if scores:
-            rows.append((statistics.fmean(scores), scores, trial))
-    for mean, scores, trial in sorted(rows, key=lambda row: -row[0]):
+    for trial_id in sorted(ranked, key=lambda of: -ranked[of].mean):
+        trial, scores = run.trials[trial_id], seed_scores(run, trial_id)
         mark = "* " if run.winner and run.winner.trial == trial.id else ""
         spread = statistics.stdev(scores) if len(scores) > 1 else None
         table.add_row(
-            mark + trial.id, str(len(scores)), decimal(mean), decimal(spread), f"{trial.cost.params:,}",
+            mark + trial.id, str(len(scores)), decimal(statistics.fmean(scores)), decimal(spread),
+            *([f"{ranked[trial_id].probability:.2f}"] * len(chance)), f"{trial.cost.params:,}",
             compact(trial.cost.macs), run.line(trial.sample),
         )  # fmt: skip
     return table
@@ -214,6 +213,11 @@ def print_outcome(console: Console, run: SearchRun) -> None:
         console.print(confirmed_table(run))
     winner = run.trials[run.winner.trial]
     console.print(f"Winner: trial {winner.id}, {winner.cost.params:,} parameters, {winner.cost.macs:,} MACs")
+    ranked = confirmed(run)
+    if len(ranked) > 1 and winner.id in ranked:
+        console.print(
+            f"Probability that it is the best of the {len(ranked)} confirmed: {ranked[winner.id].probability:.2f}"
+        )
     words = run.config.objective.replace("_", " ")
     scores = run.test_scores
     exported = run.winner.score(run.winner.weights, run.config.objective)
