@@ -17,7 +17,8 @@ from typing import Any
 from nas import STARTED
 from nas.config import SearchConfig, StudyRequest, checked, raise_all
 from nas.config.objectives import find_objective
-from nas.config.run import Changes, RunConfig, StudySearch, search_of, stop_when_faults, too_many_trials
+from nas.config.run import Changes, RunConfig, StudySearch, search_of
+from nas.config.run_rules import stop_when_faults, too_many_trials
 from nas.config.training_request import TrainingRequest
 from nas.engine.duration import timed
 from nas.engine.placement import placed, slots_of

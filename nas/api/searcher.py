@@ -21,7 +21,7 @@ from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.data import FOREIGN
 from nas.config.objectives import DEFAULT
 from nas.config.recipe import Figures
-from nas.config.run import guide_faults
+from nas.config.run_rules import guide_faults
 from nas.engine.session import session
 from nas.engine.trial_loop import TrialLoop
 from nas.errors import RunError, UsageError

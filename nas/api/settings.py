@@ -21,15 +21,8 @@ from nas.config.objectives import DEFAULT, settled_objective
 from nas.config.options import settled
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
-from nas.config.run import (
-    ONE_SHOT,
-    Changes,
-    RunConfig,
-    SupernetConfig,
-    proposal_faults,
-    stop_when_faults,
-    too_many_trials,
-)
+from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig
+from nas.config.run_rules import proposal_faults, stop_when_faults, too_many_trials
 from nas.config.settings import converted, flags_of, read_settings, settings_of
 from nas.config.training_request import OneNetwork, RateRequest, TrainingRequest
 from nas.data.cache import cache_root

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from baselines.figures import FIGURES
 from budgets import Budget, parse_size
 from nas.config.data import DataConfig
 from nas.config.objectives import DEFAULT
@@ -316,30 +315,6 @@ class SearchConfig(RunConfig):
         return max(4, min(50, self.trials // 3))
 
 
-def guide_faults(guide: str | None, strategy: str) -> list[str]:
-    """What is wrong with a guide for this strategy."""
-    if guide != "on" or strategy in GUIDED:
-        return []
-    return [f"--guide on is for {' and '.join(GUIDED)}: {strategy} decides alone what is trained next. Leave it out."]
-
-
-def proposal_faults(config: SearchConfig) -> list[str]:
-    """What is wrong with what a search is to begin with."""
-    faults = guide_faults(config.guide, config.strategy)
-    if config.first and config.strategy not in GUIDED:
-        faults.append(
-            f"--first is for {' and '.join(GUIDED)}: {config.strategy} decides alone what is trained. Leave it out."
-        )
-    if len(config.first) > config.trials:
-        faults.append(
-            f"--first has {len(config.first)} architectures, and --trials {config.trials} trains fewer: --trials "
-            f"{len(config.first)} or more."
-        )
-    if config.learn_from and config.guide != "on":
-        faults.append("--learn-from is for the predictor of a guided search: add --guide on, or leave it out.")
-    return faults
-
-
 def search_of(study: StudyConfig, search: StudySearch) -> SearchConfig:
     """The settings of one of a study's searches: the defaults, on a part of the study's images."""
     images = min(study.search_images, study.data.max_images or study.search_images)
@@ -387,28 +362,3 @@ class Changes(BaseModel):
         """The settings that were given, by name; ``profile`` only if it differs from that of ``config``."""
         given = self.model_dump(exclude_none=True)
         return {name: value for name, value in given.items() if not (name == "profile" and value == config.profile)}
-
-
-def stop_when_faults(given: object, objective: str) -> list[str]:
-    """What is wrong with a score to stop at, if it is a number at all: figures are shares of 1, own objectives may be
-    anything."""
-    try:
-        stop_when = float(str(given))
-    except ValueError:
-        return []
-    if objective not in FIGURES or 0 < stop_when <= 1 or not math.isfinite(stop_when):
-        return []
-    percent = f"; {stop_when:g} per cent is {stop_when / 100:g}" if 1 < stop_when <= 100 else ""
-    return [
-        f"--stop-when {stop_when:g} cannot be used: {objective.replace('_', ' ')} is above 0 and at most 1{percent}."
-    ]
-
-
-def too_many_trials(trials: int, candidates: int) -> list[str]:
-    """The fault of a one-shot search that asks for more trials than it has architectures to choose them from."""
-    if trials <= candidates:
-        return []
-    return [
-        f"--trials {trials} cannot be used: the supernet ranks {candidates} candidates, and the best of them become "
-        f"trials. Give at most {candidates}, or rank more in a new search: --candidates {trials}."
-    ]

@@ -16,9 +16,10 @@ from nas.engine.runner import TrialRunner
 from nas.engine.trial_loop import submission
 from nas.errors import SearchStopped
 from nas.runs import SearchRun, TrialRecord
-from nas.runs.events import ConfirmationLengthened, TrialSubmitted, WinnerChosen
-from nas.runs.standings import confirmed, leader, seed_scores
+from nas.runs.events import ConfirmationLengthened, ScoresExpected, TrialSubmitted, WinnerChosen
+from nas.runs.standings import confirmed, leader, promise, promising, seed_scores
 from nas.strategies import Proposal
+from nas.strategies.guided_proposals import expected_scores
 
 MOST_LENGTHENED = 2 * MOST_EPOCHS  # what was seen to gain may take longer than what a rule says
 
@@ -28,21 +29,31 @@ def confirm(run: SearchRun, runner: TrialRunner) -> None:
 
     Where the settings leave the length open, the first seed of the best tells whether to train longer: while twice as
     many epochs gain more than noise, the next are trained twice as long again. The seeds that decide are of equal
-    length. Which trials get how many of them is a race (``nas.engine.race``).
+    length. Which trials get how many of them is a race (``nas.engine.race``); in a guided search those enter it that
+    are expected to be the best by all trials together.
     """
-    best = run.best(run.config.confirm)
+    if run.config.guide == "on" and run.config.confirm:
+        expect_scores(run, runner)
+    best = promising(run, run.config.confirm)
     while run.config.lengthen and 2 * run.confirm_epochs <= MOST_LENGTHENED:
         runner.train([_confirmation(run, trial.id, run.first_deciding) for trial in best])
         longer = lengthened(run, best)
         if longer is None:
             break
         runner.journal.append(longer)
-    objective, seeds = run.config.objective, run.config.confirm_seeds
+    seeds = run.config.confirm_seeds
     first = run.first_deciding
-    field = run.best(max(widths(run.config.confirm, seeds, run.num_ranked)))
-    candidates = {trial.id: _score(trial, objective) for trial in field}
+    field = promising(run, max(widths(run.config.confirm, seeds, run.num_ranked)))
+    candidates = {trial.id: promise(run, trial) for trial in field}
     for training in rounds(candidates, run.config.confirm, seeds, lambda *of: seed_scores(run, *of)):
         runner.train([_confirmation(run, trial_id, first + seed) for trial_id, seed in training])
+
+
+def expect_scores(run: SearchRun, runner: TrialRunner) -> None:
+    """Record what a guided search expects of its trials, once they are all there."""
+    found = expected_scores(run)
+    if found.keys() != run.expected.keys():
+        runner.journal.append(ScoresExpected(found))
 
 
 def _confirmation(run: SearchRun, trial_id: str, seed: int) -> TrialSubmitted:

@@ -222,6 +222,14 @@ class CandidatesRanked(Event):
 
 
 @dataclass(frozen=True)
+class ScoresExpected(Event):
+    """What a guided search expects of its trials after all of them, by all of them: who is confirmed goes by it, for
+    the best of many noisy scores is a lucky one."""
+
+    scores: dict[str, float]  # by trial, of those that finished; on the scale of the objective
+
+
+@dataclass(frozen=True)
 class ConfirmationLengthened(Event):
     """The best gained from a longer training: from now on confirmations train for ``epochs``."""
 
@@ -314,6 +322,7 @@ KINDS: dict[str, type[Event]] = {  # as the log names them
     "supernet": SupernetStarted,
     "supernet_epoch": SupernetEpoch,
     "candidates": CandidatesRanked,
+    "expected": ScoresExpected,
     "lengthened": ConfirmationLengthened,
     "floor": FloorMeasured,
     "winner": WinnerChosen,

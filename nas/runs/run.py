@@ -30,6 +30,7 @@ from nas.runs.events import (
     Facts,
     FloorMeasured,
     Noted,
+    ScoresExpected,
     SearchFacts,
     SessionProfiled,
     SessionStarted,
@@ -256,6 +257,7 @@ class SearchRun(Run):
     supernet: SupernetStarted | None = None  # of a one-shot strategy
     supernet_epochs: list[SupernetEpoch] = field(default_factory=list)  # by epoch, none twice
     candidates: CandidatesRanked | None = None  # by the supernet
+    expected: dict[str, float] = field(default_factory=dict)  # scores by trial, of a guided search
     lengthened: list[ConfirmationLengthened] = field(default_factory=list)  # in their order
     floor: FloorMeasured | None = None  # what classical methods reach
     winner: WinnerChosen | None = None
@@ -356,6 +358,8 @@ class SearchRun(Run):
         match event:
             case ConfirmationLengthened():
                 self.lengthened.append(event)
+            case ScoresExpected(scores):
+                self.expected = scores
             case FloorMeasured():
                 self.floor = event
             case WinnerChosen(trial, weights, test):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.runs.run import SearchRun
-from nas.runs.trial_record import seed_number
+from nas.runs.trial_record import TrialRecord, seed_number
 
 RATIOS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # variance between networks by that between seeds: equally likely beforehand
 DRAWS = 8_000  # the probability is then within 0.01
@@ -29,10 +29,19 @@ def confirmed(run: SearchRun) -> dict[str, Standing]:
     """By id the trials of a search that were trained again, of which seeds finished."""
     scores = {trial.of: seed_scores(run, trial.of) for trial in run.stage("confirm")}
     ids = [of for of, found in scores.items() if found]
-    found_with = [
-        run.trials[of].score(run.config.objective) or 0.0 for of in ids
-    ]  # they finished, to be among the best
+    found_with = [promise(run, run.trials[of]) for of in ids]
     return dict(zip(ids, standings([scores[of] for of in ids], found_with), strict=True))
+
+
+def promise(run: SearchRun, trial: TrialRecord) -> float:
+    """What a finished trial is worth to confirm: of a guided search what is expected of it, else its score."""
+    score = trial.score(run.config.objective)
+    return run.expected.get(trial.id, 0.0 if score is None else score)
+
+
+def promising(run: SearchRun, count: int) -> list[TrialRecord]:
+    """The first ``count`` of the finished trials by what they promise, the best first; equal ones by their rank."""
+    return sorted(run.ranked(), key=lambda trial: -promise(run, trial))[:count] if run.expected else run.best(count)
 
 
 def seed_scores(run: SearchRun, trial_id: str, number: int | None = None) -> list[float]:

@@ -123,6 +123,17 @@ class Guide:
                 return Pick(sample, predicted, None if place < 0 else origins[place])  # type: ignore[arg-type]
         return self._whatever_is_left(pool, rng)
 
+    def expected(self) -> dict[str, float]:
+        """What is expected of each trial that has a score, by all of them together, as a score: on a noisy one its own
+        says less than what was learned of its like. Empty while all are alike."""
+        known = [each for each in self._known if math.isfinite(each.score)]
+        if len({each.score for each in known}) < 2:
+            return {}
+        belief = self._belief()
+        means = belief.predict(self._features([each.row for each in known])).mean_M
+        scores = in_scores(means, belief.scores)
+        return {each.trial: round(float(score), 6) for each, score in zip(known, scores, strict=True)}
+
     # candidates
 
     def _pool(self, block: int) -> Rows:

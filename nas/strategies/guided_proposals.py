@@ -20,6 +20,15 @@ from nas.strategies.proposals import FIRST, Proposer
 from search_spaces import Sample, SearchSpace, Task
 
 
+def expected_scores(run: SearchRun) -> dict[str, float]:
+    """What is expected of the finished trials of a search by all that ended, by id."""
+    guide = GuidedProposer.of(run).guide
+    for what, trial in run.course:
+        if what == "result":
+            guide.tell(trial)
+    return {trial: score for trial, score in guide.expected().items() if run.trials[trial].status == "finished"}
+
+
 class GuidedProposer(Proposer):
     """A ``Proposer`` whose samples a guide picks. When a search is replayed, the recorded proposals take the place of
     its answers, so a resumed search does not depend on the last digits of a prediction."""

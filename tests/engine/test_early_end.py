@@ -9,7 +9,7 @@ from simulated_search import events_of, go_on, run_all, story, timeless
 
 import nas
 from nas.api.settings import search_config
-from nas.config.run import stop_when_faults
+from nas.config.run_rules import stop_when_faults
 from nas.errors import UsageError
 from nas.runs import EventLog, SearchRun
 from nas.runs.events import SettingsChanged, TrialSubmitted
