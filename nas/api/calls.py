@@ -110,6 +110,7 @@ def baseline(
             )
         flags = _flags(baseline, given, StudyRequest, faults, callbacks=callbacks, progress=progress)
         request = settled_study(flags, faults)
+        raise_all(_only_here(request))
         with decoding(Console(), quiet=not progress) as told:
             opened = api.new_baseline(request, name=run, runs=Path(runs), progress=told)
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
@@ -141,6 +142,7 @@ def train(
         faults: list[str] = []
         flags = _flags(train, given, TrainingRequest, faults, callbacks=callbacks, progress=progress)
         request = settled_training(flags, faults)
+        raise_all(_only_here(request))
         with decoding(Console(), quiet=not progress) as told:
             opened = api.new_training(request, name=run, runs=Path(runs), progress=told)
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
@@ -201,16 +203,21 @@ def _flags(
     return flags
 
 
-def _only_here(config: SearchConfig) -> list[str]:
-    """What a search would use that this program registered by itself: worker processes and later commands lack it."""
+def _only_here(asked: SearchConfig | StudyRequest | TrainingRequest) -> list[str]:
+    """What a run would use that this program registered by itself: worker processes and later commands lack it."""
     used = {
-        "search space": config.space, "strategy": config.strategy, "objective": config.objective,
-        "data source": config.data.source.partition(":")[0],
-        **{kind: str(getattr(config.recipe, kind)) for kind in METHOD_FLAGS},
-    }  # fmt: skip
+        "search space": getattr(asked, "space", None),
+        "baseline network": getattr(asked, "network", None),
+        "strategy": getattr(asked, "strategy", None),
+        "objective": asked.objective,
+        "data source": asked.data.source.partition(":")[0],
+    }
+    if not isinstance(asked, StudyRequest):
+        used |= {kind: str(getattr(asked.recipe, kind)) for kind in METHOD_FLAGS}
+    own = of_no_plugin()
     return [
         f"The {kind} {base_name(name)!r} is registered by this program alone, so worker processes and later commands "
         "do not find it: put it into a file, and call nas.load_plugin(FILE) before."
         for kind, name in used.items()
-        if (kind, base_name(name)) in of_no_plugin()
+        if name and (kind, base_name(name)) in own
     ]

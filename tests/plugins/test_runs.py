@@ -287,6 +287,14 @@ def test_a_searcher_asks_the_strategy_of_a_plugin_and_goes_on_with_it(tmp_path: 
 
 
 def test_what_a_program_registers_by_itself_is_refused_where_others_need_it(tmp_path: Path) -> None:
-    with registering("mse_loss.py"), pytest.raises(ValueError, match="The loss 'mse' is registered by this program"):
-        nas.search("vgg", max_params="20k", loss="mse", runs=tmp_path / "runs")
+    given = {"loss": "mse", "objective": "top_k", "runs": tmp_path / "runs"}
+    alone = "The {} is registered by this program alone"
+    with registering("mse_loss.py", "objective.py"):
+        for call in (lambda: nas.search("vgg", max_params="20k", **given), lambda: nas.train(space="vgg", **given)):
+            with pytest.raises(ValueError) as refused:
+                call()
+            for kind in ("loss 'mse'", "objective 'top_k'"):
+                assert alone.format(kind) in str(refused.value)
+        with pytest.raises(ValueError, match=alone.format("objective 'top_k'")):
+            nas.baseline("hand-nets", objective="top_k", runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
