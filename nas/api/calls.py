@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from baselines import classical
 from nas import api
 from nas.api.handles import Callback, Search, Study, carried_out, handle_of, listeners_of
 from nas.api.in_memory import Data
-from nas.api.keywords import Setting, as_flags
+from nas.api.keywords import WHERE, Setting, as_flags
 from nas.api.settings import Flags, rate_request, settled_search, settled_study, settled_training
 from nas.api.spaces import Space
 from nas.api.wording import in_python
+from nas.arguments import checked_types, misfits
 from nas.config import SearchConfig, StudyRequest, raise_all
 from nas.config.options import base_name
 from nas.config.recipe_rules import METHOD_FLAGS
@@ -70,7 +71,7 @@ def search(
         faults: list[str] = []
         if isinstance(space, Space):
             faults.append(f"--space takes a name, as in nas.search({name!r}): shape and classes are those of the data.")
-        flags = _flags(given, SearchConfig, callbacks, faults)
+        flags = _flags(search, given, SearchConfig, faults, callbacks=callbacks, progress=progress)
         config = settled_search(flags, faults)
         raise_all(_only_here(config))
         with decoding(Console(), quiet=not progress) as told:
@@ -103,12 +104,13 @@ def baseline(
     given: dict[str, Any] = {"study": study, "data": data, "run": run, "runs": runs, **settings}
     with in_python(given):
         faults: list[str] = []
-        if study == classical.NAME:
+        if isinstance(study, str) and study == classical.NAME:
             raise UsageError(
                 "classical trains no network, and makes no run: nas.classical(data=...) scores its methods."
             )
-        flags = _flags(given, StudyRequest, callbacks, faults)
+        flags = _flags(baseline, given, StudyRequest, faults, callbacks=callbacks, progress=progress)
         request = settled_study(flags, faults)
+        raise_all(_only_here(request))
         with decoding(Console(), quiet=not progress) as told:
             opened = api.new_baseline(request, name=run, runs=Path(runs), progress=told)
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
@@ -138,8 +140,9 @@ def train(
     given: dict[str, Any] = {"arch": arch, "data": data, "run": run, "runs": runs, **settings}
     with in_python(given):
         faults: list[str] = []
-        flags = _flags(given, TrainingRequest, callbacks, faults)
+        flags = _flags(train, given, TrainingRequest, faults, callbacks=callbacks, progress=progress)
         request = settled_training(flags, faults)
+        raise_all(_only_here(request))
         with decoding(Console(), quiet=not progress) as told:
             opened = api.new_training(request, name=run, runs=Path(runs), progress=told)
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
@@ -162,13 +165,14 @@ def find_learning_rate(
     given: dict[str, Any] = {"arch": arch, "data": data, "runs": runs, **settings}
     with in_python(given):
         faults: list[str] = []
-        flags = _flags(given, RateRequest, (), faults)
+        flags = _flags(find_learning_rate, given, RateRequest, faults)
         request = attempt(lambda: rate_request(flags), faults)
         raise_all(faults)
         assert request is not None
         return find_rate(request, runs=Path(runs))
 
 
+@checked_types
 def load_run(name: str | Path | None = None, *, runs: str | Path = RUNS) -> Search | Study:
     """A run by its name, or its folder; without one the newest of ``runs``. RunError names the nearest.
 
@@ -180,25 +184,40 @@ def load_run(name: str | Path | None = None, *, runs: str | Path = RUNS) -> Sear
 
 
 def _flags(
-    given: dict[str, Any], kind: type[BaseModel], callbacks: Callback | Sequence[Callback], faults: list[str]
+    call: Callable[..., object],
+    given: dict[str, Any],
+    kind: type[BaseModel],
+    faults: list[str],
+    *,
+    callbacks: Callback | Sequence[Callback] = (),
+    progress: bool = False,
 ) -> Flags:
     """What is ``given`` as it would be typed, once its plug-ins are loaded; what is wrong goes into ``faults``."""
     load_plugins(given.pop("plugin", None))
-    flags = as_flags(given, kind, faults)
+    undeclared = {name: given[name] for name in WHERE if name in given} | {"progress": progress}
+    wrong = misfits(call, undeclared)
+    faults += [f"--{name}{fault}" for name, fault in wrong.items()]
+    usual = {"run": None, "runs": RUNS}  # so that the other faults are found
+    flags = as_flags({**given, **{name: usual[name] for name in wrong if name in usual}}, kind, faults)
     attempt(lambda: listeners_of(callbacks), faults)
     return flags
 
 
-def _only_here(config: SearchConfig) -> list[str]:
-    """What a search would use that this program registered by itself: worker processes and later commands lack it."""
+def _only_here(asked: SearchConfig | StudyRequest | TrainingRequest) -> list[str]:
+    """What a run would use that this program registered by itself: worker processes and later commands lack it."""
     used = {
-        "search space": config.space, "strategy": config.strategy, "objective": config.objective,
-        "data source": config.data.source.partition(":")[0],
-        **{kind: str(getattr(config.recipe, kind)) for kind in METHOD_FLAGS},
-    }  # fmt: skip
+        "search space": getattr(asked, "space", None),
+        "baseline network": getattr(asked, "network", None),
+        "strategy": getattr(asked, "strategy", None),
+        "objective": asked.objective,
+        "data source": asked.data.source.partition(":")[0],
+    }
+    if not isinstance(asked, StudyRequest):
+        used |= {kind: str(getattr(asked.recipe, kind)) for kind in METHOD_FLAGS}
+    own = of_no_plugin()
     return [
         f"The {kind} {base_name(name)!r} is registered by this program alone, so worker processes and later commands "
         "do not find it: put it into a file, and call nas.load_plugin(FILE) before."
         for kind, name in used.items()
-        if (kind, base_name(name)) in of_no_plugin()
+        if name and (kind, base_name(name)) in own
     ]

@@ -12,6 +12,7 @@ from nas.api.in_memory import Data
 from nas.api.keywords import Setting, as_flags
 from nas.api.settings import classical_request
 from nas.api.wording import in_python
+from nas.arguments import checked_types
 from nas.config import StudyRequest
 from nas.config.objectives import DEFAULT
 from nas.data import Dataset, open_data
@@ -69,6 +70,7 @@ class Classical:
         return f"<Classical on {self.data}: {self.best}, {self.objective} {self.test[self.objective]:.3f} on test>"
 
 
+@checked_types
 def classical(
     *, data: Data = "digits", objective: str = DEFAULT, progress: bool = False, **settings: Setting
 ) -> Classical:

@@ -26,6 +26,7 @@ from nas.api.in_process import carry_out_here, search_here
 from nas.api.spaces import Size, budget_of
 from nas.api.trained import TrainedNetwork
 from nas.api.wording import in_python
+from nas.arguments import raise_misfits
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.recipe import named_recipe
 from nas.engine.confirmation import mean_score
@@ -223,6 +224,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     def _config(self) -> SearchConfig:
         """The settings that the parameters mean, but for the data. UsageError with every fault."""
+        raise_misfits(NASClassifier.__init__, self.get_params())
         faults: list[str] = []
         limits = {name: size for name in LIMITS if (size := getattr(self, name)) is not None}
         budget = attempt(lambda: budget_of(limits), faults)

@@ -18,6 +18,7 @@ from nas.api.keywords import Setting, as_flags
 from nas.api.settings import settled_changes
 from nas.api.trials import Member, Trial
 from nas.api.wording import in_python
+from nas.arguments import checked_types
 from nas.config import SearchConfig, StudyConfig
 from nas.config.run import Changes
 from nas.errors import UsageError, attempt
@@ -78,6 +79,7 @@ class Run(ABC):
         """Every training so far, in the order in which they were begun."""
         return [Trial(self.record, trial) for trial in self.record.trials.values()]
 
+    @checked_types
     def trial(self, id: str | int) -> Trial:
         """The training called ``id``. RunError names the nearest."""
         with in_python({"id": id}):
@@ -103,6 +105,7 @@ class Run(ABC):
             self._take(read_run(self.folder))
         return self
 
+    @checked_types
     def resume(
         self, *, callbacks: Callback | Sequence[Callback] = (), progress: bool = False, **changes: Setting
     ) -> Self:
@@ -149,6 +152,7 @@ class Search(Run):
 
     record: SearchRun
 
+    @checked_types
     def __init__(self, record: SearchRun) -> None:
         self.record = record
 
@@ -172,6 +176,7 @@ class Search(Run):
         return self.record.test_scores
 
     @in_python()
+    @checked_types
     def export(
         self,
         out: str | Path,
@@ -208,6 +213,7 @@ class Study(Run):
 
     record: StudyRun
 
+    @checked_types
     def __init__(self, record: StudyRun) -> None:
         self.record = record
 
@@ -221,6 +227,7 @@ class Study(Run):
         """What it trains; what its searches find joins them."""
         return [Member(self.record, member.name) for member in self.record.config.members]
 
+    @checked_types
     def member(self, name: str) -> Member:
         """The member called ``name``. RunError names the nearest."""
         with in_python({"name": name}):

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from numbers import Real
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from pydantic import BaseModel
@@ -18,8 +20,9 @@ from nas.config import DataConfig, SearchConfig, StudyRequest
 from nas.config.run import Changes
 from nas.config.settings import Given, settings_of
 from nas.config.training_request import RateRequest, TrainingRequest
-from nas.errors import UsageError, nearest
+from nas.errors import UsageError, attempt, nearest
 
+Typed = TypeVar("Typed")
 Setting = str | bool | int | float | Path | Sequence[str | int] | Mapping[str, object] | None
 """What a setting may be given as: as it is typed after the flag ("150k"), or as the value that this means (150_000);
 True or False for a switch; a list for what is typed several times or with commas; None: not given."""
@@ -65,14 +68,17 @@ def as_flags(settings: Mapping[str, object], kind: type[BaseModel], faults: list
             more = f" In Python {_OF_THE_COMMAND_LINE[name]}." if name in _OF_THE_COMMAND_LINE else meant(name, known)
             faults.append(f"There is no setting {name!r} here.{more}")
         elif value is not None:
-            try:
-                flags[name] = _typed(name, declared.get(name))(value)
-            except UsageError as error:
-                faults += error.faults
-            except TypeError as error:
-                flag = name.replace("_", "-")
-                faults.append(f"--{flag}: a value of type {type(value).__name__} cannot be used, give {error}.")
+            flags[name] = attempt(partial(as_typed, name, value, _typed(name, declared.get(name))), faults)
     return flags
+
+
+def as_typed(name: str, value: object, convert: Callable[[object], Typed]) -> Typed:
+    """What would be typed for ``value``. UsageError if it is of a kind that cannot be typed."""
+    try:
+        return convert(value)
+    except TypeError as error:
+        kind, flag = type(value).__name__, name.replace("_", "-")
+        raise UsageError(f"--{flag}: a value of type {kind} cannot be used, give {error}.") from error
 
 
 def meant(name: str, known: Sequence[str]) -> str:
@@ -135,7 +141,10 @@ def _data(value: object) -> str | DataConfig:
         return value
     if isinstance(value, str | Path):
         return str(value)
-    return data_config(value)
+    try:
+        return data_config(value)
+    except UsageError as error:
+        raise type(error)(*(f"--data: {fault}" for fault in error.faults)) from error
 
 
 _OTHERWISE: Mapping[str, Callable[[object], str | DataConfig]] = {"data": _data, "image_size": _size}

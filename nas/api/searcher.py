@@ -16,6 +16,7 @@ from nas.api.spaces import Size, Space, budget_of
 from nas.api.trials import Trial
 from nas.api.turns import ASK, Closed, Turns
 from nas.api.wording import in_python
+from nas.arguments import checked_types, misfits, raise_misfits
 from nas.closing import Closing
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.data import FOREIGN
@@ -91,18 +92,27 @@ class Searcher(Closing):
         **limits: Size,
     ) -> None:
         load_installed()
-        raise_all(_faults(space, folder, limits))
+        asked = {
+            "strategy": strategy, "guide": guide, "trials": trials, "seed": seed, "objective": objective,
+            "stop_when": stop_when, "search_patience": search_patience,
+        }  # fmt: skip
+        wrong = misfits(Searcher.__init__, {**asked, "folder": folder})
+        raise_all([*(f"--{name}{fault}" for name, fault in wrong.items()), *_faults(space, limits)])
+        raise_all(_taken(folder))
         guide = guide or ("off" if strategy else "on")
         strategy = strategy or "evolution"
         get_strategy(strategy)
         raise_all(guide_faults(guide, strategy))
         budget, note = settle(space.family, space.task, budget_of(limits))
-        config = SearchConfig(
-            space=space.name, restrict=dict(space.family.restriction), budget=budget, recipe=Recipe(),
-            data=DataConfig(source=FOREIGN), strategy=strategy, guide=guide, trials=trials, seed=seed,
-            objective=objective, stop_when=stop_when, search_patience=search_patience, confirm=0, floor=False,
-            plugins=with_loaded(),
-        )  # fmt: skip
+        faults: list[str] = []
+        values = {
+            **asked, "strategy": strategy, "guide": guide, "space": space.name,
+            "restrict": dict(space.family.restriction), "budget": budget, "recipe": Recipe(),
+            "data": DataConfig(source=FOREIGN), "confirm": 0, "floor": False, "plugins": with_loaded(),
+        }  # fmt: skip
+        config = checked(SearchConfig, values, faults)
+        raise_all(faults)
+        assert config is not None
         if config.one_shot:
             raise UsageError(
                 f"{strategy} trains a supernet itself: choose evolution, random or a strategy of your own."
@@ -118,6 +128,7 @@ class Searcher(Closing):
 
     @classmethod
     @in_python()
+    @checked_types
     def load(cls, folder: str | Path, *, trials: int | None = None) -> Self:
         """Go on with the searcher that ``folder`` is of. What was asked for and not told comes again first.
 
@@ -165,6 +176,7 @@ class Searcher(Closing):
         ``trial`` may be its id. A score that is not finite counts as a failure. ``seconds`` are what tables show.
         UsageError for a trial that does not wait for a score, and for what is no number.
         """
+        raise_misfits(Searcher.tell, {"trial": trial, "seconds": seconds})
         self._check_open()
         trial_id = trial if isinstance(trial, str) else trial.id
         known = self._run.trials.get(trial_id)
@@ -177,7 +189,7 @@ class Searcher(Closing):
             number = float(score)
         except (TypeError, ValueError):
             what = f"{score!r} is no score of trial {trial_id}: give a number, or None if its training failed."
-            raise UsageError(what) from None
+            raise UsageError(what, errors=(("score", what),)) from None
         figures: Figures = {self._run.config.objective: number}
         self._turns.take(TrialResult(trial_id, "finished", {"select": figures, "rank": figures}, seconds=seconds))
 
@@ -231,14 +243,18 @@ class Searcher(Closing):
         self._turns.end(ended)
 
 
-def _faults(space: object, folder: str | Path | None, limits: Mapping[str, object]) -> list[str]:
+def _faults(space: object, limits: Mapping[str, object]) -> list[str]:
     """What keeps a searcher from being made, but for what its settings are."""
     faults = []
     if not isinstance(space, Space):
         name = space if isinstance(space, str) else "vgg"
-        faults.append(f"A searcher takes a space: nas.space({name!r}, input_shape=(3, 32, 32), classes=10).")
+        faults.append(f"--space: A searcher takes a space: nas.space({name!r}, input_shape=(3, 32, 32), classes=10).")
     known = [*LIMITS, "trials", "strategy", "guide", "seed", "objective", "folder", "stop_when", "search_patience"]
     faults += [f"There is no setting {name!r} here.{meant(name, known)}" for name in limits if name not in known]
-    if folder is not None and (Path(folder) / LOG_NAME).exists() and not is_unborn(Path(folder)):
-        faults.append(f"{folder} holds a search already: nas.Searcher.load({str(folder)!r}) goes on with it.")
     return faults
+
+
+def _taken(folder: str | Path | None) -> list[str]:
+    if folder is not None and (Path(folder) / LOG_NAME).exists() and not is_unborn(Path(folder)):
+        return [f"{folder} holds a search already: nas.Searcher.load({str(folder)!r}) goes on with it."]
+    return []

@@ -10,8 +10,9 @@ import numpy as np
 
 from budgets import LIMITS, Budget, Cost, cost_of, parse_size
 from budgets.draw import draw_fitting, settle
-from nas.api.keywords import Setting, several
+from nas.api.keywords import Setting, as_typed, several
 from nas.api.wording import in_python
+from nas.arguments import checked_types
 from nas.errors import UsageError
 from nas.plugins.installed import load_installed
 from search_spaces import Sample, SearchSpace, Task, get_space
@@ -43,27 +44,34 @@ class Space:
         """What is chosen, by label, and among which values."""
         return {choice.label: tuple(choice.values) for choice in self.family.choices}
 
+    @checked_types
     def draw(self, count: int = 1, *, seed: int = 0, **limits: Size) -> list[Sample]:
         """``count`` samples that fit the limits, at random; fewer where so many different ones are not found.
 
         ``limits``: max_params, max_macs, max_bytes, max_peak_memory, min_params. UsageError if nothing fits.
         """
-        with in_python({**limits, "count": count}):
+        with in_python({**limits, "count": count, "seed": seed}):
             if count < 1:
                 raise UsageError(f"--count {count} cannot be used: give a number of at least 1.")
+            if seed < 0:
+                raise UsageError(f"--seed {seed} cannot be used: give a number of at least 0.")
             budget, _ = settle(self.family, self.task, budget_of(limits))
         rng = np.random.default_rng(seed)
         rows, _ = draw_fitting(self.family, self.task, budget, rng)
         return [self.family.decode(rows[place]) for place in rng.permutation(len(rows))[:count]]
 
+    @checked_types
     def cost(self, sample: Sample) -> Cost:
         """Parameters, multiply-accumulates of an image, bytes as float32, bytes of activations at their peak."""
         return cost_of(self.family, sample, self.task)
 
+    @checked_types
     def text(self, sample: Sample) -> str:
         """The architecture in words."""
+        self.family.validate(sample)
         return self.family.text(sample)
 
+    @checked_types
     def build(self, sample: Sample) -> nn.Module:
         """The network with random weights: float (N, C, H, W) in, logits (N, classes) out."""
         return self.family.build(sample, self.task.input_shape, self.task.num_classes)
@@ -85,6 +93,7 @@ class Space:
         return f"<Space {self.name}{part}: {len(self.choices)} choices, {shape}, {self.task.num_classes} classes>"
 
 
+@checked_types
 def space(
     name: str,
     *,
@@ -108,7 +117,9 @@ def space(
         if len(input_shape) != 3:
             raise UsageError(f"--input-shape {input_shape} cannot be used: give (channels, height, width).")
         whole = get_space(name)
-        part = read_restriction(whole, [] if fix is None else several(fix), [] if choices is None else several(choices))
+        given = {"fix": fix, "choices": choices}
+        fixed, left = ([] if value is None else as_typed(name, value, several) for name, value in given.items())
+        part = read_restriction(whole, fixed, left)
         return Space(restricted(whole, part), Task(input_shape, classes))
 
 

@@ -9,6 +9,7 @@ from baselines import FixedNetwork
 from budgets import Cost
 from nas.api.exporting import exported, extras_of
 from nas.api.wording import in_python
+from nas.arguments import checked_types
 from nas.config import Recipe
 from nas.config.recipe import Figures
 from nas.runs import SearchRun, StudyRun, TrialRecord
@@ -29,6 +30,7 @@ class Trial:
     True
     """
 
+    @checked_types
     def __init__(self, run: SearchRun | StudyRun, record: TrialRecord) -> None:
         self._run, self._record = run, record
 
@@ -139,6 +141,7 @@ class Trial:
         return load_weights(kept_weights(self._run, self._record))[1]
 
     @in_python()
+    @checked_types
     def export(
         self,
         out: str | Path,
@@ -176,6 +179,7 @@ class Member:
     ['model2-setting2.1']
     """
 
+    @checked_types
     def __init__(self, run: StudyRun, name: str) -> None:
         self._run, self.name = run, find_member(run, name)[0].name
 

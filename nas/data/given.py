@@ -39,9 +39,14 @@ def keep_text(text: str, file_name: str, root: Path) -> Path:
     return _kept(key, file_name, root, lambda file: file.write(content))
 
 
+def is_kept(path: Path) -> bool:
+    """Whether a file is one that was kept here, by its path."""
+    return re.fullmatch(rf".*/{FOLDER}/[0-9a-f]{{32}}/[^/]+\.(npz|csv)", str(path)) is not None
+
+
 def why_gone(path: Path) -> str | None:
     """What is to be said of a file that was kept here and is gone; None if it is none such."""
-    if path.exists() or not re.fullmatch(rf".*/{FOLDER}/[0-9a-f]{{32}}/[^/]+\.(npz|csv)", str(path)):
+    if path.exists() or not is_kept(path):
         return None
     return (
         f"The data that a Python program gave are gone from the cache: {path}. Give the same again, which writes the "

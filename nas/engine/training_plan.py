@@ -122,7 +122,7 @@ def plan_training(
 def asked_network(request: OneNetwork, runs: Path, command: str = "train") -> Asked:
     """Which network. UsageError if none was named, or several."""
     given = {"a run": request.arch, "--space": request.space, "--network": request.network}
-    named = [name for name, value in given.items() if value is not None]
+    named = [name for name, value in given.items() if value]
     if len(named) != 1:
         said = f"{' and '.join(named)} say" if named else "nothing says"
         raise UsageError(

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nas.arguments import checked_types
 from nas.errors import RunError, UsageError
 from nas.export.predict_script import Classifier, Prior, prior_of
 from nas.files import scratch_folder
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Classifier", "is_exported", "load_model", "model_of_run", "request_of_run", "typed_prior"]
 
 
+@checked_types
 def load_model(folder: Path | str, *, prior: Prior = None, int8: bool = False) -> Classifier:
     """The network that ``nasctl export`` wrote to ``folder``; needs no torch. UsageError if it is not one.
 

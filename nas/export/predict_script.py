@@ -51,6 +51,13 @@ Prior = Mapping[str, float] | str | None
 """How often classes come: numbers by class, of any sum; "train": as in training; "uniform": all alike."""
 
 
+def _file(picture: Any) -> Any:
+    """It, if that can be opened; ValueError if it cannot."""
+    if isinstance(picture, str | os.PathLike) or hasattr(picture, "read"):
+        return picture
+    raise ValueError(f"a picture is a path, an array or one of Pillow, and not of type {type(picture).__name__}")
+
+
 class Classifier:
     """The network of a folder, on the CPU."""
 
@@ -101,7 +108,7 @@ class Classifier:
         if isinstance(picture, np.ndarray):
             picture = Image.fromarray(picture if picture.dtype == np.uint8 else self._shallow(picture))
         if not isinstance(picture, Image.Image):
-            with Image.open(picture, formats=FORMATS) as image:
+            with Image.open(_file(picture), formats=FORMATS) as image:
                 return self.read(image)
         fit = self.card["input"]["preprocessing"]["fit"]
         return self.normalized(prepared(picture, channels, height, width, fit, self.levels or DEEPEST))
@@ -128,6 +135,8 @@ class Classifier:
 
     def predict_proba(self, pictures: Iterable[Picture]) -> npt.NDArray[np.float64]:
         """(N, classes), in the order of ``classes``: what the network makes of each picture, from 0 to 1."""
+        if isinstance(pictures, str | Path | Image.Image) or not isinstance(pictures, Iterable):
+            raise ValueError(f"pictures must be a list of them, and not one {type(pictures).__name__}: give [picture]")
         pictures, found = iter(pictures), [np.zeros((0, len(self.classes)))]
         while batch := list(itertools.islice(pictures, BATCH)):
             found.append(self.scores(self.logits(np.stack([self.read(picture) for picture in batch]))))

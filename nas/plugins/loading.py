@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import ParamSpec, TypeVar
 
+from nas.arguments import checked_types, misfits
 from nas.errors import PluginError
 from nas.plugins import trust
 from nas.plugins.record import Plugin
@@ -52,6 +53,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@checked_types
 def load_plugin(source: str | Path) -> Loaded:
     """Execute a plug-in, a Python file or an importable module by name, and let what it registers be found.
 
@@ -75,8 +77,11 @@ def load_plugin(source: str | Path) -> Loaded:
 
 def load_plugins(sources: str | Path | Iterable[str | Path] | None) -> None:
     """``load_plugin`` of one or several; of none where that is None."""
-    for source in [sources] if isinstance(sources, str | Path) else sources or ():
-        load_plugin(str(source))
+    several = [sources] if isinstance(sources, str) or not isinstance(sources, Iterable) else sources
+    for source in () if sources is None else several:
+        if wrong := misfits(load_plugin, {"source": source}):
+            raise PluginError(f"--plugin{wrong['source']}")
+        load_plugin(source)  # type: ignore[arg-type]  # None is none of them
 
 
 def loaded() -> Sequence[Loaded]:

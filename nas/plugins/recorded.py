@@ -92,5 +92,5 @@ def _load(plugin: Plugin, run: str) -> None:
             f"Run {run!r} names the plug-in {path}, which you never gave by --plugin, so it is not executed. Read it; "
             "to let it run: add --trust-plugin"
         )
-    trust.trust(plugin.sha256, plugin.source)
     loading.take_over([loading.Carried(plugin, content)])
+    trust.trust(plugin.sha256, plugin.source)  # not what raises

@@ -117,6 +117,9 @@ def test_images_of_several_sizes_are_brought_to_the_one_that_is_said_as_files_ar
         data_config(frame)
     with pytest.raises(UsageError, match="No column of the frame is known to hold paths; there are: a, 0"):
         data_config(pandas.DataFrame({"a": [1], 0: [2]}))
+    with pytest.raises(UsageError, match=r"^The frame, row 3: ") as refused:
+        open_data(data_config(frame.assign(kind=["cat"] * 3 + [""] + ["dog"] * 16), folder=tmp_path))
+    assert "given" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -32,14 +32,21 @@ def test_a_network_on_the_digits_gets_a_rate_that_trains(network: dict[str, str]
     assert min(found.test.smoothed) < 0.9 * found.test.smoothed[1]
 
 
-def test_equal_seeds_give_equal_curves() -> None:
+@pytest.fixture
+def short_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer steps over the same rates: for what is made of a curve, and not what it says of a network."""
+    few = growing_rates(steps=50)
+    monkeypatch.setattr("nas.training.range_test.growing_rates", lambda: few)
+
+
+def test_equal_seeds_give_equal_curves(short_test: None) -> None:
     first, again, other = (
         nas.find_learning_rate(space="vgg", loss="ldam", device="cpu", threads=1, seed=seed).test for seed in (0, 0, 1)
     )
     assert first == again != other
 
 
-def test_the_command_shows_the_curve_and_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+def test_the_command_shows_the_curve_and_refuses_what_it_cannot_do(tmp_path: Path, short_test: None) -> None:
     shown = told(tmp_path, "lr-find", "--space", "vgg", "--out", "rates.png", "--device", "cpu")
     assert shown.count("Suggested: --learning-rate") == 2 and "Loss on the training images" in shown
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
@@ -55,7 +62,7 @@ def test_the_command_shows_the_curve_and_refuses_what_it_cannot_do(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rates.png"]
 
 
-def test_a_search_and_a_training_find_theirs_and_say_so(tmp_path: Path) -> None:
+def test_a_search_and_a_training_find_theirs_and_say_so(tmp_path: Path, short_test: None) -> None:
     plan = told(tmp_path, "search", "--space", "vgg", *QUICK, "--learning-rate", "find", "--workers", 1, "--run", "s")
     assert "found, a tenth of where the loss rises, with the space's canonical network" in plan
     search = as_search(load_run("s", tmp_path / "runs"))

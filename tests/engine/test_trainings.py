@@ -38,7 +38,7 @@ TASK = Task((1, 8, 8), 10)
 SHORT = ["--epochs", 1, "--workers", 1, "--device", "cpu", "--quiet"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # the slow test runs at the end, when those of its module are long over
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a search ``sv`` whose winner was then trained: ``sv-train``."""
     folder = tmp_path_factory.mktemp("trainings")
@@ -222,7 +222,7 @@ def started(arguments: list[str], folder: Path) -> subprocess.Popen[bytes]:
 def test_a_training_killed_ends_as_one_that_was_not(place: Path) -> None:
     """In the middle of the teacher's second training, and of the student's first."""
     arguments = [
-        "train", "sv", "--teacher", "auto", "--seeds", "2", "--epochs", "12", "--workers", "1", "--device", "cpu",
+        "train", "sv", "--teacher", "auto", "--seeds", "2", "--epochs", "6", "--workers", "1", "--device", "cpu",
         "--quiet", "--run",
     ]  # fmt: skip
     told(place, *arguments, "whole")
@@ -230,7 +230,7 @@ def test_a_training_killed_ends_as_one_that_was_not(place: Path) -> None:
     for finished in (1, 2):
         while ended(place / "runs" / "killed") < finished and process.poll() is None:
             time.sleep(0.02)
-        time.sleep(0.2)
+        time.sleep(0.1)
         assert process.poll() is None, (place / "output.txt").read_text()
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

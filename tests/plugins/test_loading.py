@@ -180,6 +180,17 @@ def test_a_run_executes_only_what_the_user_vouched_for(tmp_path: Path, monkeypat
     assert settled([plugin], run="r") == (plugin,), "it was vouched for"
 
 
+def test_what_raises_is_not_vouched_for(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("1 / 0\n")
+    plugin = Plugin(source=str(path), sha256=loading.sha256_of(path.read_bytes()))
+    obey(trusting=True)
+    for _ in range(2):
+        with pytest.raises(PluginError, match="cannot be loaded: ZeroDivisionError"):
+            settled([plugin], run="r")
+        assert not trust.is_trusted(str(plugin.sha256)) and not trust.trust_file().exists()
+
+
 def test_changed_and_missing_files_are_named_with_the_way_to_go_on(tmp_path: Path) -> None:
     path = space_file(tmp_path)
     plugin = load_plugin(path).plugin

@@ -9,6 +9,7 @@ import signal
 import statistics
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -103,9 +104,10 @@ def killed_after_a_trial(place: Path, *arguments: object) -> Path:
     return folder
 
 
-def from_a_new_process(place: Path, *arguments: object) -> str:
-    """What a command prints that must succeed, and say nothing else, in a process that has loaded nothing before."""
-    done = nasctl_process(*arguments, cwd=place)
+def anew(place: Path, *arguments: object, run: Callable[..., subprocess.CompletedProcess[str]] = nasctl) -> str:
+    """What a command prints that must succeed, and say nothing else, where nothing was loaded before."""
+    loading.forget()
+    done = run(*arguments, cwd=place)
     assert done.returncode == 0 and "Traceback" not in done.stderr and "lug-in" not in done.stderr, done.stderr
     return done.stdout
 
@@ -124,16 +126,16 @@ def test_a_space_and_a_loss_of_a_file_go_through_a_kill_and_every_command(
     assert [plugin.source for plugin in run.config.plugins] == [str(tmp_path / name) for name in given[1::2]]
     assert run.config.recipe.loss == "mse" and not run.is_done
     scores = {trial.id: trial.score("balanced_accuracy") for trial in run.ranked()}
-    from_a_new_process(tmp_path, "resume", "killed", "--trials", len(scores) + 1)
+    anew(tmp_path, "resume", "killed", "--trials", len(scores) + 1, run=nasctl_process)
     done = as_search(read_run(folder))
     assert done.is_done and {id: done.trials[id].score("balanced_accuracy") for id in scores} == scores
     shutil.copytree(folder, folder.with_name("other"))
-    assert "then " in from_a_new_process(tmp_path, "trials", "killed")
-    assert "conv 3x3" in from_a_new_process(tmp_path, "show", "killed")
-    from_a_new_process(tmp_path, "export", "killed", "--best", "--out", "model")
+    assert "then " in anew(tmp_path, "trials", "killed")
+    assert "conv 3x3" in anew(tmp_path, "show", "killed")
+    anew(tmp_path, "export", "killed", "--best", "--out", "model")
     source = (tmp_path / "model" / "model.py").read_text()
     assert "class Network(nn.Module)" in source and "nas" not in source.partition('"""\n\nfrom')[2].split()
-    assert "then " in from_a_new_process(tmp_path, "compare", "killed", "other", "--json")
+    assert "then " in anew(tmp_path, "compare", "killed", "other", "--json")
     assert "tiny" in told(tmp_path, "status") and "over tiny" in told(tmp_path, "status", "killed")
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))
@@ -287,6 +289,14 @@ def test_a_searcher_asks_the_strategy_of_a_plugin_and_goes_on_with_it(tmp_path: 
 
 
 def test_what_a_program_registers_by_itself_is_refused_where_others_need_it(tmp_path: Path) -> None:
-    with registering("mse_loss.py"), pytest.raises(ValueError, match="The loss 'mse' is registered by this program"):
-        nas.search("vgg", max_params="20k", loss="mse", runs=tmp_path / "runs")
+    given = {"loss": "mse", "objective": "top_k", "runs": tmp_path / "runs"}
+    alone = "The {} is registered by this program alone"
+    with registering("mse_loss.py", "objective.py"):
+        for call in (lambda: nas.search("vgg", max_params="20k", **given), lambda: nas.train(space="vgg", **given)):
+            with pytest.raises(ValueError) as refused:
+                call()
+            for kind in ("loss 'mse'", "objective 'top_k'"):
+                assert alone.format(kind) in str(refused.value)
+        with pytest.raises(ValueError, match=alone.format("objective 'top_k'")):
+            nas.baseline("hand-nets", objective="top_k", runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nas.data.given import is_kept
 from nas.data.sources.tree import is_picture
 from nas.errors import DataError
 
@@ -46,12 +47,14 @@ class Table:
         return " or ".join(f"--columns {shlex.quote(way)}" for way in ways)
 
     def fault(self, what: str, rows: Sequence[int] = ()) -> str:
-        """A sentence about this file and some of its rows."""
+        """A sentence about this file and some of its rows; of a frame of pandas, kept in it, which count from 0."""
+        is_frame = is_kept(self.path)
+        name = "The frame" if is_frame else str(self.path)
         if not rows:
-            return f"{self.path}: {what}"
-        shown = ", ".join(str(self.lines[row]) for row in rows[:_SHOWN])
+            return f"{name}: {what}"
+        shown = ", ".join(str(row if is_frame else self.lines[row]) for row in rows[:_SHOWN])
         more = f" and {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else ""
-        return f"{self.path}, line{'s' if len(rows) > 1 else ''} {shown}{more}: {what}"
+        return f"{name}, {'row' if is_frame else 'line'}{'s' if len(rows) > 1 else ''} {shown}{more}: {what}"
 
 
 def glance(path: Path, content: bytes) -> Table:
