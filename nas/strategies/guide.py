@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from budgets import Budget, costs_of
+from budgets import Budget, Costs, costs_of
 from budgets.draw import distinct, draw_fitting, draw_near, fitting
 from nas.config.run import EXPLORED
 from nas.runs import TrialRecord
@@ -77,6 +77,7 @@ class Guide:
         self._running: dict[str, tuple[int, ...]] = {}  # rows by architecture
         self._known: list[_Known] = []
         self._pools: dict[int, Rows] = {}  # the newest, by their number
+        self._kept: dict[tuple[int, ...], Floats] = {}  # features by row
         self._grids: dict[int, Grid] = {}  # the newest, by the number of trials that they are of
 
     def propose(self, sample: Sample) -> None:
@@ -105,17 +106,19 @@ class Guide:
             row = self.space.encode(parent)
             origin = next((known.trial for known in self._known if known.row == tuple(row.tolist())), None)
             parents, origins = [*parents, row], [*origins, origin or "?"]
-        candidates, parent_of = self._candidates(np.stack(parents), pool, rng)
+        candidates, costs, parent_of = self._candidates(np.stack(parents), pool, rng)
         if not len(candidates):
             return self._whatever_is_left(pool, rng)
         belief = self._belief()
-        prediction = belief.predict(self._features(candidates))
+        features = self._features(candidates, costs)
+        prediction = belief.predict(features)
         # the best score of noisy ones is a lucky one, so the best is sought by its prediction too (Picheny et al. 2013)
-        best = float(belief.predict(self._features([known.row for known in self._known])).mean_M.max())
+        best = float(belief.predict(self._seen(self._learned_from(self._known))).mean_M.max())
         order = np.argsort(-expected_improvement(prediction, best), kind="stable")
-        for index in self._of_one_size(candidates, order, rng):
+        for index in self._of_one_size(costs, order, rng):
             sample = self.space.decode(candidates[index])
             if self._is_new(sample):
+                self._kept[tuple(candidates[index].tolist())] = features[index]
                 middle, sd = prediction.mean_M[index], np.hypot(prediction.sd_M[index], belief.predictor.noise)
                 low_to_high = np.array([middle, middle - INTERVAL * sd, middle + INTERVAL * sd])
                 predicted = tuple(round(float(score), 5) for score in in_scores(low_to_high, belief.scores))
@@ -130,7 +133,7 @@ class Guide:
         if len({each.score for each in known}) < 2:
             return {}
         belief = self._belief()
-        means = belief.predict(self._features([each.row for each in known])).mean_M
+        means = belief.predict(self._seen(known)).mean_M
         scores = in_scores(means, belief.scores)
         return {each.trial: round(float(score), 6) for each, score in zip(known, scores, strict=True)}
 
@@ -167,8 +170,11 @@ class Guide:
         samples = (self.space.decode(row) for row in rng.permutation(large))
         return next((Pick(sample) for sample in samples if self._is_new(sample)), None)
 
-    def _candidates(self, parents: Rows, pool: Rows, rng: np.random.Generator) -> tuple[Rows, npt.NDArray[np.intp]]:
-        """Mutants and fresh samples that fit and were not proposed, and the place of each one's parent; -1: none."""
+    def _candidates(
+        self, parents: Rows, pool: Rows, rng: np.random.Generator
+    ) -> tuple[Rows, Costs, npt.NDArray[np.intp]]:
+        """Mutants and fresh samples that fit and were not proposed, their costs, and the place of each one's parent;
+        -1: none."""
         of = rng.integers(len(parents), size=MUTANTS)
         mutants = self.space.mutants(parents[of], rng, MUTANTS)
         fresh = pool[rng.permutation(len(pool))[:FRESH]]
@@ -177,16 +183,14 @@ class Guide:
         taken = {known.row for known in self._known} | set(self._running.values())
         new = np.array([tuple(row) not in taken for row in rows.tolist()], bool)
         rows, of = rows[new], of[new]
-        fits = self.budget.admits(costs_of(self.space, rows, self.task)) if len(rows) else np.zeros(0, bool)
-        return rows[fits], of[fits]
+        costs = costs_of(self.space, rows, self.task)
+        fits = self.budget.admits(costs) if len(rows) else np.zeros(0, bool)
+        return rows[fits], costs.take(fits), of[fits]
 
-    def _of_one_size(self, candidates: Rows, order: npt.NDArray[np.intp], rng: np.random.Generator) -> Sequence[int]:
+    def _of_one_size(self, costs: Costs, order: npt.NDArray[np.intp], rng: np.random.Generator) -> Sequence[int]:
         """``order``, or those of it within one bin of sizes: else all proposals end at one size, and what is
         good at others is not learned."""
-        costs = costs_of(self.space, candidates, self.task)
-        params = costs_of(self.space, self._pool(len(self._proposed) // RENEWED), self.task).params
-        is_wide = params.max() > WIDE * max(params.min(), 1)
-        if rng.random() < 0.5 and not is_wide:
+        if rng.random() < 0.5 and not self._is_wide:
             return list(map(int, order))
         size = np.log(np.maximum(costs.macs, 1))
         bins = np.minimum((size - size.min()) / max(np.ptp(size), 1e-9) * BINS, BINS - 1).astype(int)
@@ -211,7 +215,7 @@ class Guide:
         """What is to be expected of any network, by the trials known and those that run."""
         features, known = self._features, self._learned_from(self._known)
         scores = _finite(known)
-        seen, targets = features([each.row for each in known]), normal_scores(scores)
+        seen, targets = self._seen(known), normal_scores(scores)
         prior = self._prior if self._learned else None
         share = 0.0
         if prior is not None:
@@ -225,6 +229,18 @@ class Guide:
             seen, targets = np.concatenate([seen, running]), np.concatenate([targets, as_expected])
             predictor = Predictor(seen, targets, predictor.grid)
         return _Belief(predictor, prior, share, scores)
+
+    def _seen(self, known: Sequence[_Known]) -> Floats:
+        """The features (N, D) of trials; those of each are computed once."""
+        if missing := [each.row for each in known if each.row not in self._kept]:
+            self._kept |= zip(missing, self._features(missing), strict=True)
+        return np.stack([self._kept[each.row] for each in known])
+
+    @cached_property
+    def _is_wide(self) -> bool:
+        """Whether what fits is of very different sizes."""
+        params = costs_of(self.space, self._pool(0), self.task).params
+        return bool(params.max() > WIDE * max(params.min(), 1))
 
     @cached_property
     def _features(self) -> _Features:
@@ -246,7 +262,7 @@ class Guide:
         when = int(EXACT * 1.1 ** math.floor(math.log(count / EXACT, 1.1)))
         if when not in self._grids:
             known = self._learned_from(self._known[:when])
-            found = Predictor(self._features([each.row for each in known]), normal_scores(_finite(known)))
+            found = Predictor(self._seen(known), normal_scores(_finite(known)))
             self._grids = {when: found.grid}
         return self._grids[when]
 
@@ -303,12 +319,13 @@ class _Features:
         self._varies = sd > 1e-9
         self._sd = sd[self._varies]
 
-    def __call__(self, rows: Rows | Sequence[tuple[int, ...]]) -> Floats:
-        """(N, D) of N rows."""
-        return np.asarray((self._raw(np.asarray(rows, np.int16)) - self._mean)[:, self._varies] / self._sd, float)
+    def __call__(self, rows: Rows | Sequence[tuple[int, ...]], costs: Costs | None = None) -> Floats:
+        """(N, D) of N rows, whose costs may be known."""
+        raw = self._raw(np.asarray(rows, np.int16), costs)
+        return np.asarray((raw - self._mean)[:, self._varies] / self._sd, float)
 
-    def _raw(self, rows: Rows) -> Floats:
-        costs = costs_of(self._space, rows, self._task)
+    def _raw(self, rows: Rows, costs: Costs | None = None) -> Floats:
+        costs = costs or costs_of(self._space, rows, self._task)
         columns: list[npt.NDArray[np.generic]] = [np.log(np.maximum(each, 1)) for each in (costs.params, costs.macs)]
         for index, choice in enumerate(self._space.choices):
             is_word = any(isinstance(value, str) for value in choice.values)
