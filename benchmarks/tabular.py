@@ -15,16 +15,17 @@ A table is a CSV with a row a network. Its columns:
     anything else   a choice: numbers if all of its values are, else words
 
 A strategy is made as nasctl makes it, for a space made of the table, and proposes in its own loop; only the training is
-looked up. Each search is made with so many trials, since some strategies go by that. What is reported is the test value
-of the network with the best score so far, and the regret: what the best network of the table (the oracle, within the
-budget) has more. If not every combination of choices has a row, all strategies are dealt with alike: they choose among
+looked up. ``guided`` is the default search, evolution with --guide on; ``guided-random`` is random search with it. Each
+search is made with so many trials, since some strategies go by that. What is reported is the test value of the network
+with the best score so far, and the regret: what the best network of the table (the oracle, within the budget) has more.
+"Of expected" is the regret of the network that a guided search would confirm first, which it chooses by what all trials
+together tell. If not every combination of choices has a row, all strategies are dealt with alike: they choose among
 rows not yet taken, and a proposal without a row stands for the nearest that fits. The p-value is of Wilcoxon's
-signed-rank test over the seeds, against the first strategy named. ``guided`` is the default search (evolution with
---guide on), ``guided-random`` the same without evolution's population.
+signed-rank test over the seeds, against the first strategy named.
 
---json FILE writes {"table", "rows", "fitting", "oracle", "results": [{"strategy", "trials" or "seconds", "workers",
-"test": [a value a seed], "regret": [...], "score": [...]}]}. --optuna PATH adds Optuna's TPE and random search, from a
-folder that it was installed into (pip install --target PATH optuna).
+--json FILE writes {"table", "rows", "fitting", "test", "oracle", "workers", "results": [{"strategy", "limit", and a
+value a seed of "test", "regret", "expected" (the other regret), "score" and "trials"}]}. --optuna PATH adds Optuna's
+TPE and random search, from a folder that it was installed into (pip install --target PATH optuna).
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ from nas.runs.events import SearchFacts, TrialEnded, TrialSubmitted
 from nas.runs.log import LogEntry
 from nas.strategies import Proposal, get_strategy
 from nas.strategies.base import Tell, drive
+from nas.strategies.guided_proposals import expected_scores
 from nas.trials import TrialResult
 
 OBJECTIVE = "balanced_accuracy"
@@ -77,7 +79,7 @@ class SimulatedTrials:
         self._tell: Tell = lambda trial: None
         epochs = max(self.table.curves, default=0)
         self._pruner = MedianPruner(run.course, self._history, OBJECTIVE, epochs) if prune else None
-        self._rows: dict[str, int] = {}
+        self.rows: dict[str, int] = {}
 
     def attend(self, tell: Tell) -> None:
         self._tell = tell
@@ -93,7 +95,7 @@ class SimulatedTrials:
         row = int(self.space.places(self.space.encode(sample)[None])[0])
         assert row >= 0, f"{sample} is not in the table"
         self.space.free[row] = False
-        self._rows[trial_id] = row
+        self.rows[trial_id] = row
         cost = Cost(*map(int, self.table.costs[row]))
         self._apply(TrialSubmitted(trial_id, "search", trial_id, str(row), sample, cost, self._started, proposal.note))
         share = 1.0
@@ -116,7 +118,7 @@ class SimulatedTrials:
 
     def _history(self, trial: TrialRecord) -> list[dict[str, float]]:
         known = sorted(self.table.curves)
-        row = self._rows[trial.id]
+        row = self.rows[trial.id]
         at = [min((e for e in known if e >= epoch), default=known[-1]) for epoch in range(1, known[-1] + 1)]
         return [{"epoch": n, f"select_{OBJECTIVE}": self.table.curves[e][row]} for n, e in enumerate(at, start=1)]
 
@@ -162,6 +164,7 @@ class Found:
 
     score: float
     test: float
+    promising: float  # the test value of the network that would be confirmed first: by prediction, of a guided search
     trials: int
     seconds: float  # that the proposals took, really
 
@@ -179,7 +182,10 @@ def search(job: Job) -> Found:
     scores = [float(trials._scores[row]) for row in trials.ended]
     best = int(np.argmax(scores))
     took = time.perf_counter() - begun
-    return Found(scores[best], float(job.table.test[trials.ended[best]]), len(scores), took)
+    test = float(job.table.test[trials.ended[best]])
+    expected = expected_scores(run) if run.config.guide == "on" else {}
+    first = trials.rows[max(expected, key=lambda trial: expected[trial])] if expected else trials.ended[best]
+    return Found(scores[best], test, float(job.table.test[first]), len(scores), took)
 
 
 def _run_of(job: Job, space: TableSpace) -> SearchRun:
@@ -319,7 +325,9 @@ def show(table: Table, rows: int, results: list[Result], oracle: float, asked: a
         f"{table.name}: {rows:,} networks, {len(table.rows):,} fit; test: {table.test_name}; oracle {oracle:.4f}; "
         f"{asked.seeds} seeds, {asked.workers} workers"
     )
-    print(f"{'limit':<12} {'strategy':<16} {'test':>17} {'regret':>8} {'p':>7} {'trials':>7} {'ms a proposal':>14}")
+    print(
+        f"{'limit':<12} {'strategy':<16} {'test':>17} {'regret':>8} {'p':>7} {'of expected':>12} {'trials':>7} {'ms each':>8}"
+    )
     first: dict[str, Floats] = {}
     for result in results:
         regrets = result.regrets(oracle)
@@ -327,11 +335,13 @@ def show(table: Table, rows: int, results: list[Result], oracle: float, asked: a
         p = f"{p_value(regrets, first[result.limit]):.3f}" if result.limit in first else ""
         first.setdefault(result.limit, regrets)
         trials = statistics.fmean(each.trials for each in result.found)
+        promised = [oracle - each.promising for each in result.found]
+        expected = f"{statistics.fmean(promised):.4f}" if result.strategy in GUIDED else ""
         took = 1000 * sum(each.seconds for each in result.found) / sum(each.trials for each in result.found)
         test = f"{statistics.fmean(tests):.4f} ± {statistics.pstdev(tests):.4f}"
         print(
             f"{result.limit:<12} {result.strategy:<16} {test:>17} "
-            f"{regrets.mean():>8.4f} {p:>7} {trials:>7.1f} {took:>14.1f}"
+            f"{regrets.mean():>8.4f} {p:>7} {expected:>12} {trials:>7.1f} {took:>8.1f}"
         )
 
 
@@ -345,6 +355,7 @@ def document(
             {
                 "strategy": result.strategy, "limit": result.limit, "test": [each.test for each in result.found],
                 "score": [each.score for each in result.found], "regret": result.regrets(oracle).tolist(),
+                "expected": [oracle - each.promising for each in result.found],
                 "trials": [each.trials for each in result.found],
             }
             for result in results
