@@ -325,9 +325,8 @@ def show(table: Table, rows: int, results: list[Result], oracle: float, asked: a
         f"{table.name}: {rows:,} networks, {len(table.rows):,} fit; test: {table.test_name}; oracle {oracle:.4f}; "
         f"{asked.seeds} seeds, {asked.workers} workers"
     )
-    print(
-        f"{'limit':<12} {'strategy':<16} {'test':>17} {'regret':>8} {'p':>7} {'of expected':>12} {'trials':>7} {'ms each':>8}"
-    )
+    heads = f"{'limit':<12} {'strategy':<16} {'test':>17} {'regret':>8} {'p':>7} {'of expected':>12}"
+    print(f"{heads} {'trials':>7} {'ms each':>8}")
     first: dict[str, Floats] = {}
     for result in results:
         regrets = result.regrets(oracle)

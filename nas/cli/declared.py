@@ -12,7 +12,8 @@ _TRAINING = "recipe epochs batch_size learning_rate optimizer schedule weight_de
 _MACHINE = "workers trials_per_gpu device threads"
 ORDER_OF_SEARCH = (
     f"space fix choices budget.* {_DATA} strategy guide first learn_from trials supernet_epochs penalty "
-    "alpha_learning_rate candidates supernet.* stop_when search_patience time_limit trial_timeout objective confirm confirm_epochs train "
+    "alpha_learning_rate candidates supernet.* stop_when search_patience time_limit trial_timeout objective confirm "
+    "confirm_epochs train "
     "prune no_floor "
     f"{_TRAINING} {_MACHINE} precision seed keep * run config profile runs dry_run quiet json"
 )

@@ -196,8 +196,8 @@ class SearchConfig(RunConfig):
         str,
         Setting(
             "evolution, random; or darts, gumbel-darts, random-oneshot: train one supernet that holds every "
-            "architecture with shared weights, then the best found in it as trials. [default: evolution with --guide on: of "
-            "these it finds the best networks in as many trials]",
+            "architecture with shared weights, then the best found in it as trials. [default: evolution "
+            "with --guide on, which finds the best networks in as many trials]",
             "NAME",
             offers="strategies",
         ),
