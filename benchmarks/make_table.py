@@ -50,8 +50,7 @@ class Table:
     max_params: int
     epochs: int
     networks: int = 120
-    image_size: int | None = None
-    seeds: int = 2
+    seeds: int = 2  # of every network
     best: int = 20  # networks that get ten seeds
     grid: dict[str, Sequence[int | str]] = field(default_factory=dict)  # every network of these values instead
 
@@ -66,12 +65,10 @@ TABLES = {
     "vgg-cifar": Table("vgg", "cifar-3000", 60_000, 16, best=0),
     "resnet-grid": Table(
         "resnet",
-        "cifar-3000",
+        "digits",
         1_000_000,
-        16,
-        image_size=16,
+        24,
         networks=0,
-        seeds=1,
         best=0,
         grid={
             "stages": (2,),
@@ -199,8 +196,6 @@ def main() -> None:
     asked.kept.mkdir(parents=True, exist_ok=True)
     print(hardware(), file=sys.stderr)
     data = source_of(table.data, asked.cifar, asked.kept)
-    if table.image_size is not None:
-        data = data.model_copy(update={"image_size": (table.image_size, table.image_size)})
     samples, known = train(asked.table, table, data, asked.kept, asked.processes)
     opened = open_data(data)
     rows = list(rows_of(table, get_space(table.space), Task(opened.input_shape, len(opened.classes)), samples, known))
