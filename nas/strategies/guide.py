@@ -53,7 +53,8 @@ class _Known:
 
     trial: str
     row: tuple[int, ...]
-    score: float  # -inf: it failed
+    score: float  # over rank and select: the mean says more than either; -inf: it failed
+    shown: float  # on rank, as tables have it
 
 
 class Guide:
@@ -87,10 +88,15 @@ class Guide:
         self._running[architecture] = tuple(self.space.encode(sample).tolist())
 
     def tell(self, trial: TrialRecord) -> None:
-        """Learn from a trial that ended; a pruned one counts with what it had reached."""
+        """Learn from a trial that ended: from the mean of its scores on rank and select, which is less noisy than
+        either (benchmarks/RESULTS.md). A pruned one counts with what it had reached."""
         row = self._running.pop(trial.architecture, None) or tuple(self.space.encode(trial.sample).tolist())
-        score = None if trial.status == "failed" else trial.score_so_far(self._objective)
-        self._known.append(_Known(trial.id, row, -math.inf if score is None or math.isnan(score) else score))
+        if trial.status == "failed":
+            self._known.append(_Known(trial.id, row, -math.inf, -math.inf))
+            return
+        found = [trial.score_so_far(self._objective, split) for split in ("rank", "select")]
+        scores = [score for score in found if score is not None and not math.isnan(score)] or [-math.inf]
+        self._known.append(_Known(trial.id, row, sum(scores) / len(scores), scores[0]))
 
     def pick(self, parent: Sample | None = None) -> Pick | None:
         """The next architecture; mutants of ``parent`` are among the candidates. None: none is left that can be
@@ -214,7 +220,7 @@ class Guide:
     def _belief(self) -> _Belief:
         """What is to be expected of any network, by the trials known and those that run."""
         features, known = self._features, self._learned_from(self._known)
-        scores = _finite(known)
+        scores = _finite([each.score for each in known])
         seen, targets = self._seen(known), normal_scores(scores)
         prior = self._prior if self._learned else None
         share = 0.0
@@ -228,7 +234,7 @@ class Guide:
             as_expected = predictor.predict(running).mean_M
             seen, targets = np.concatenate([seen, running]), np.concatenate([targets, as_expected])
             predictor = Predictor(seen, targets, predictor.grid)
-        return _Belief(predictor, prior, share, scores)
+        return _Belief(predictor, prior, share, _finite([each.shown for each in known]))
 
     def _seen(self, known: Sequence[_Known]) -> Floats:
         """The features (N, D) of trials; those of each are computed once."""
@@ -251,8 +257,10 @@ class Guide:
         """What the other search tells."""
         rows = [tuple(self.space.encode(sample).tolist()) for sample, _ in self._learned]
         scores = [-math.inf if score is None else score for _, score in self._learned]
-        known = self._learned_from([_Known("", row, score) for row, score in zip(rows, scores, strict=True)])
-        return Predictor(self._features([each.row for each in known]), normal_scores(_finite(known)))
+        known = self._learned_from([_Known("", row, score, score) for row, score in zip(rows, scores, strict=True)])
+        return Predictor(
+            self._features([each.row for each in known]), normal_scores(_finite([each.score for each in known]))
+        )
 
     def _grid(self) -> Grid | None:
         """How smooth and noisy scores are; None: to be found with what is known now."""
@@ -262,7 +270,7 @@ class Guide:
         when = int(EXACT * 1.1 ** math.floor(math.log(count / EXACT, 1.1)))
         if when not in self._grids:
             known = self._learned_from(self._known[:when])
-            found = Predictor(self._seen(known), normal_scores(_finite(known)))
+            found = Predictor(self._seen(known), normal_scores(_finite([each.score for each in known])))
             self._grids = {when: found.grid}
         return self._grids[when]
 
@@ -277,8 +285,8 @@ class Guide:
 
 @dataclass(frozen=True)
 class _Belief:
-    """What a predictor expects, on top of a share of what a prior does. ``scores`` are those that normal scores were
-    made of."""
+    """What a predictor expects, on top of a share of what a prior does. ``scores`` are those on rank, in which
+    predictions are told."""
 
     predictor: Predictor
     prior: Predictor | None
@@ -301,9 +309,9 @@ def _share(expected_N: Floats, targets_N: Floats) -> float:
     return min(max((float(expected_N @ targets_N) + ahead / 2) / max(square + ahead, 1e-9), 0.0), 1.0)
 
 
-def _finite(known: Sequence[_Known]) -> Floats:
+def _finite(scores_N: Sequence[float]) -> Floats:
     """Scores (N,), those of failures below all others."""
-    scores = np.array([each.score for each in known])
+    scores = np.array(scores_N, float)
     reached = scores[np.isfinite(scores)]
     return np.where(np.isfinite(scores), scores, reached.min() - 1e-6 if len(reached) else 0.0)
 

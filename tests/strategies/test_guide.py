@@ -44,7 +44,7 @@ class Told:
     def status(self) -> str:
         return "failed" if self.score is None else "finished"
 
-    def score_so_far(self, objective: str) -> float | None:
+    def score_so_far(self, objective: str, split: str = "rank") -> float | None:
         return self.score
 
 
