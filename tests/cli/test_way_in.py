@@ -104,9 +104,9 @@ def test_the_list_of_runs_shows_the_winner_and_how_it_was_found(place):
     assert isinstance(run, SearchRun) and run.winner
     cells = next(line for line in told(place, "status").splitlines() if line.startswith("new")).split()
     scores = [trial.score("balanced_accuracy") for trial in run.confirmations(run.winner.trial)]
-    assert cells[4:6] == ["evolution", "0"]
-    assert cells[8] == f"{sum(scores) / 3:.3f}" and cells[9].startswith("±")
-    assert cells[10] == f"{run.trials[run.winner.trial].cost.params:,}"
+    assert cells[4:7] == ["guided", "evolution", "0"]
+    assert cells[9] == f"{sum(scores) / 3:.3f}" and cells[10].startswith("±")
+    assert cells[11] == f"{run.trials[run.winner.trial].cost.params:,}"
     narrow = [column.header for column in runs_table([run], 60).columns]
     assert narrow[:2] == ["run", "state"] and "score" in narrow and "seed" not in narrow
 

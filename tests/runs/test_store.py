@@ -29,6 +29,7 @@ from nas.runs.events import (
     FloorMeasured,
     MemberFacts,
     Noted,
+    ScoresExpected,
     SearchFacts,
     SearchStarted,
     SessionProfiled,
@@ -239,6 +240,7 @@ def test_every_kind_of_event_comes_back_as_it_was(tmp_path):
             temperature=None, learning_rate=0.1, score=0.2, seconds=3.0,
         ),
         CandidatesRanked(0.5, 10, 4, 1.5, [Candidate(sample, 10, None, 0.4, False)]),
+        ScoresExpected({"1": 0.75, "2": -0.5}),
         ConfirmationLengthened(196, [(49, 0.5), (98, 0.75)]),
         FloorMeasured(
             method="m", settings={"C": 2.0}, rank={"accuracy": 0.5}, test={"accuracy": 1.0}, images=2, of_images=3,

@@ -16,6 +16,7 @@ from nas.engine.trial_loop import submission
 from nas.runs import Journal, Listener, as_search
 from nas.runs.events import Candidate, CandidatesRanked, SupernetEpoch, SupernetStarted, TrialEnded
 from nas.runs.fold import fold
+from nas.strategies import Proposal
 from nas.trials.spec import TrialResult
 from search_spaces import Sample, Task, get_space
 
@@ -104,7 +105,7 @@ class Log:
         """The best candidates as trials, one after the other."""
         for number, score in enumerate(scores, start=1):
             name, sample = str(number), self.run.ranked_candidates[number - 1].sample
-            self.append(submission(self.run, name, sample, stage="search", of=name))
+            self.append(submission(self.run, name, Proposal(sample), stage="search", of=name))
             result = TrialResult(name, "finished", {"rank": {"balanced_accuracy": score}}, seconds=4.0)
             self.append(TrialEnded.of(result, "search"))
 
