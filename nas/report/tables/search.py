@@ -76,32 +76,16 @@ def _duration(run: SearchRun, trial_seconds: float, num_slots: int) -> str:
 
 def _settings(run: SearchRun, places: str) -> str:
     config, facts = run.config, run.facts
-    train, test = facts.counts["train"], sum(facts.counts["test"])
-    shape = "x".join(map(str, facts.input_shape))
     before = "a supernet, then " if config.one_shot else ""
     lines = [
         f"[bold]{run.name}[/bold]  {config.strategy_words} over {config.space}: {before}"
         f"{counted(config.trials, 'trial')}{places}",
+        *([f"Guide   {plan_words(config)}"] if config.guide == "on" else []),
         *([f"Plugins {escape(', '.join(one.source for one in config.plugins))}"] if config.plugins else []),
         *([f"Within  {words}"] if (words := run.within) else []),
         f"Budget  {facts.budget}" + (f"\n        {facts.note}" if facts.note else ""),
-        f"Data    {escape(facts.data_name)}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
-        f"({min(train):,} to {max(train):,} a class), {test:,} to test",
-        f"        pixels are {run.preprocessing.words}",
-        *(f"        {escape(remark)}" for remark in facts.data_remarks),
-        f"Recipe  {config.recipe.name}, {_epochs(config)} in batches of {config.recipe.batch_size}; ranked by "
-        + config.objective.replace("_", " ")
-        + ("; weak trials stop early" if config.prune else ""),
+        *(_training_lines(run) if facts.counts else ["Trains  in a program of your own (nas.Searcher)"]),
     ]
-    if config.guide == "on":
-        lines.insert(1, f"Guide   {plan_words(config)}")
-    lines.append(f"        {escape(views_in_words(config.recipe, facts.input_shape, facts.mirroring))}")
-    if facts.recipe_note:
-        lines.append(f"        {facts.recipe_note}")
-    if facts.placement is not None and facts.placement.execution is not None:
-        lines.append(f"Trains  {described(facts.placement, facts.placement.execution)}")
-    elif config.precision != "auto":
-        lines.append(f"Trains  in {config.precision}")
     if config.one_shot:
         weight = f"{config.supernet.penalty:g}" if config.supernet.penalty else "none"
         budget = "" if config.strategy == "random-oneshot" else f"; penalty for the budget: {weight}"
@@ -110,6 +94,29 @@ def _settings(run: SearchRun, places: str) -> str:
             f"{config.supernet.candidates} candidates that fit the budget, and the best {config.trials} become trials"
         )
     return "\n".join(lines)
+
+
+def _training_lines(run: SearchRun) -> list[str]:
+    """The data, and how every trial is trained on them."""
+    config, facts = run.config, run.facts
+    train, test = facts.counts["train"], sum(facts.counts["test"])
+    shape = "x".join(map(str, facts.input_shape))
+    lines = [
+        f"Data    {escape(facts.data_name)}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
+        f"({min(train):,} to {max(train):,} a class), {test:,} to test",
+        f"        pixels are {run.preprocessing.words}",
+        *(f"        {escape(remark)}" for remark in facts.data_remarks),
+        f"Recipe  {config.recipe.name}, {_epochs(config)} in batches of {config.recipe.batch_size}; ranked by "
+        + config.objective.replace("_", " ")
+        + ("; weak trials stop early" if config.prune else ""),
+        f"        {escape(views_in_words(config.recipe, facts.input_shape, facts.mirroring))}",
+        *([f"        {facts.recipe_note}"] if facts.recipe_note else []),
+    ]
+    if facts.placement is not None and facts.placement.execution is not None:
+        lines.append(f"Trains  {described(facts.placement, facts.placement.execution)}")
+    elif config.precision != "auto":
+        lines.append(f"Trains  in {config.precision}")
+    return lines
 
 
 def _epochs(config: SearchConfig) -> str:
