@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import told
 from simulated_search import run_all
 
 import nas
@@ -76,6 +77,13 @@ def test_it_goes_on_after_a_kill(tmp_path: Path) -> None:
     assert asked == list(scores)[11:]  # what was asked for and not told came again, first
     with pytest.raises(UsageError, match=r"trained by a program of their own: nas\.Searcher\.load"):
         reopen(load_run("mine", tmp_path))
+
+
+def test_its_run_is_shown_like_others(tmp_path: Path) -> None:
+    with searcher(tmp_path / "mine") as mine:
+        mine.tell(mine.ask(), 0.5)
+    status = told(tmp_path, "status", "mine", "--runs", ".")
+    assert "evolution over" in status and "a program of your own" in status and "best 0.500" in status
 
 
 def test_several_are_asked_for_at_once_and_some_fail(tmp_path: Path) -> None:
