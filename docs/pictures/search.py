@@ -50,7 +50,9 @@ def draw(run: dict[str, Any], trials: Sequence[dict[str, Any]], path: Path) -> N
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel("parameters")
     axes.set_ylabel(f"{run['config']['objective'].replace('_', ' ')} on the rank split")
-    axes.set_title(f"{run['run']}: {run['config']['strategy']} over {run['config']['space']}, {len(searched)} trials")
+    config = run["config"]
+    strategy = f"guided {config['strategy']}" if config.get("guide") == "on" else config["strategy"]
+    axes.set_title(f"{run['run']}: {strategy} over {config['space']}, {len(searched)} trials")
     axes.grid(alpha=0.3)
     axes.legend(loc="best", fontsize=8)
     axes.margins(y=0.1)
@@ -98,7 +100,7 @@ def _confirmed(axes: Axes, winner: dict[str, Any] | None, trials: Sequence[dict[
             label=f"winner, trial {number}: mean and spread over {len(scores)} seeds" if won else None,
         )  # fmt: skip
     if len({trial["of"] for trial in again}) > 1:
-        axes.plot([], [], "D", color=CONFIRM, markersize=5, label="trained again with as many seeds")
+        axes.plot([], [], "D", color=CONFIRM, markersize=5, label="trained again with other seeds")
 
 
 if __name__ == "__main__":

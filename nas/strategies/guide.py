@@ -34,6 +34,7 @@ WIDE = 4  # all of them, where what fits spans a larger factor in parameters
 MOST_KNOWN = 150  # trials that a predictor learns from: the best half of them, and the newest
 EXACT = 24  # trials up to which noise and smoothness are looked for anew after every one; then after every tenth more
 DOUBT = 4  # trials that a prior, of which nothing is known yet, is as good as
+OWN = 0.2  # how much a trial's own score adds to what all trials tell of it (benchmarks/RESULTS.md)
 INTERVAL = 1.645  # standard deviations on either side that hold 90 %
 
 
@@ -134,13 +135,14 @@ class Guide:
 
     def expected(self) -> dict[str, float]:
         """What is expected of each trial that has a score, by all of them together, as a score: on a noisy one its own
-        says less than what was learned of its like. Empty while all are alike."""
+        says less than what was learned of its like. Where nothing was learned its own decides. Empty while all are
+        alike."""
         known = [each for each in self._known if math.isfinite(each.score)]
         if len({each.score for each in known}) < 2:
             return {}
         belief = self._belief()
-        means = belief.predict(self._seen(known)).mean_M
-        scores = in_scores(means, belief.scores)
+        learned, own = belief.predict(self._seen(known)).mean_M, normal_scores(_finite([each.score for each in known]))
+        scores = in_scores(learned + OWN * (own - learned), belief.scores)
         return {each.trial: round(float(score), 6) for each, score in zip(known, scores, strict=True)}
 
     # candidates

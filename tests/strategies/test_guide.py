@@ -233,3 +233,23 @@ def test_a_prior_counts_as_far_as_it_agrees_and_nothing_is_explored_with_it() ->
         proposed(asked, 10, small)
         shares.append(asked._belief().share)
     assert shares[0] > 0.3 and shares[1] < 0.1
+
+
+def test_what_is_expected_of_trials_says_more_than_their_noisy_scores() -> None:
+    """And where nothing can be learned, their own order stays."""
+    rng = np.random.default_rng(3)
+    guide = of()
+    picks = proposed(guide, 40, lambda sample: landscape(sample) + 0.1 * rng.normal())
+    truth = [landscape(pick.sample) for pick in picks]
+    expected = list(guide.expected().values())
+    scores = [known.score for known in guide._known]
+
+    def agreement(values: list[float]) -> float:
+        return float(np.corrcoef(average_ranks(values), average_ranks(truth))[0, 1])
+
+    assert agreement(expected) > agreement(scores) + 0.05
+    at_random = of()
+    proposed(at_random, 12, lambda sample: float(rng.normal()))
+    best = max(at_random._known, key=lambda known: known.score)
+    assert max(at_random.expected(), key=at_random.expected().__getitem__) == best.trial
+    assert of().expected() == {}
