@@ -197,7 +197,7 @@ class SearchConfig(RunConfig):
         Setting(
             "evolution, random; or darts, gumbel-darts, random-oneshot: train one supernet that holds every "
             "architecture with shared weights, then the best found in it as trials. [default: evolution "
-            "with --guide on, which finds the best networks in as many trials]",
+            "with --guide on, which made more of few trials in benchmarks/RESULTS.md]",
             "NAME",
             offers="strategies",
         ),
