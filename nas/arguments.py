@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from search_spaces.errors import UsageError
 
@@ -95,6 +95,8 @@ def _is_one(value: object, part: object) -> bool:
     kind = get_origin(part) or part
     if kind is Callable:
         return callable(value)
+    if kind is Literal:
+        return isinstance(value, str) and value in get_args(part)
     if kind not in _KINDS:
         return kind is Any or not isinstance(kind, type) or isinstance(value, kind)
     if kind is Sequence and isinstance(value, str | bytes | Mapping):
@@ -107,10 +109,12 @@ def _is_one(value: object, part: object) -> bool:
 
 
 def _in_words(hint: object) -> str:
-    kinds = [get_origin(part) or part for part in _parts(hint)]
+    parts = _parts(hint)
+    kinds = [get_origin(part) or part for part in parts]
     if float in kinds:
         kinds = [kind for kind in kinds if kind is not int]
-    words = [_word(kind) for kind in kinds]
+    choices = [repr(choice) for part in parts if get_origin(part) is Literal for choice in get_args(part)]
+    words = choices + [_word(kind) for kind in kinds if kind is not Literal]
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 

@@ -97,7 +97,7 @@ class Searcher(Closing):
             "stop_when": stop_when, "search_patience": search_patience,
         }  # fmt: skip
         wrong = misfits(Searcher.__init__, {**asked, "folder": folder})
-        raise_all([*(f"--{name}{fault}" for name, fault in wrong.items()), *_faults(space, limits)])
+        raise_all([*(f"--{name.replace('_', '-')}{fault}" for name, fault in wrong.items()), *_faults(space, limits)])
         raise_all(_taken(folder))
         guide = guide or ("off" if strategy else "on")
         strategy = strategy or "evolution"

@@ -12,7 +12,6 @@ from nas.config.run import EXPLORED
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.ranking import average_ranks
 from nas.strategies.proposals import FIRST
-from nas.units import counted
 
 LEAST = 4  # predicted trials that a correlation is told of
 
@@ -28,11 +27,9 @@ class Foresight:
 
 def plan_words(config: SearchConfig) -> str:
     """What the guide of a search does, for its plan."""
-    explored = min(EXPLORED, config.trials)
-    first = f"{counted(explored, 'trial')} to explore"
     if config.learn_from:
         return f"a predictor that begins with what {Path(config.learn_from).name} found"
-    return f"{first}, then guided by a predictor" if config.trials > explored else first
+    return f"{EXPLORED} trials to explore, then guided by a predictor"
 
 
 def foresight(run: SearchRun) -> Foresight:

@@ -37,7 +37,7 @@ SHORTER = [
     "--epochs",
     "1",
     "--confirm",
-    "1",
+    "2",
     "--max-params",
     "20k",
 ]  # what is added to the first search: speed alone
