@@ -22,7 +22,7 @@ from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.data import FOREIGN
 from nas.config.objectives import DEFAULT
 from nas.config.recipe import Figures
-from nas.config.run_rules import guide_faults
+from nas.config.run_rules import guide_faults, strategy_and_guide
 from nas.engine.session import session
 from nas.engine.trial_loop import TrialLoop
 from nas.errors import RunError, UsageError
@@ -99,14 +99,13 @@ class Searcher(Closing):
         wrong = misfits(Searcher.__init__, {**asked, "folder": folder})
         raise_all([*(f"--{name.replace('_', '-')}{fault}" for name, fault in wrong.items()), *_faults(space, limits)])
         raise_all(_taken(folder))
-        guide = guide or ("off" if strategy else "on")
-        strategy = strategy or "evolution"
+        strategy, settled_guide = strategy_and_guide(strategy, guide)
         get_strategy(strategy)
-        raise_all(guide_faults(guide, strategy))
+        raise_all(guide_faults(settled_guide, strategy))
         budget, note = settle(space.family, space.task, budget_of(limits))
         faults: list[str] = []
         values = {
-            **asked, "strategy": strategy, "guide": guide, "space": space.name,
+            **asked, "strategy": strategy, "guide": settled_guide, "space": space.name,
             "restrict": dict(space.family.restriction), "budget": budget, "recipe": Recipe(),
             "data": DataConfig(source=FOREIGN), "confirm": 0, "floor": False, "plugins": with_loaded(),
         }  # fmt: skip

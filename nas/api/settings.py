@@ -22,7 +22,7 @@ from nas.config.options import settled
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig
-from nas.config.run_rules import proposal_faults, stop_when_faults, too_many_trials
+from nas.config.run_rules import proposal_faults, stop_when_faults, strategy_and_guide, too_many_trials
 from nas.config.settings import converted, flags_of, read_settings, settings_of
 from nas.config.training_request import OneNetwork, RateRequest, TrainingRequest
 from nas.data.cache import cache_root
@@ -80,7 +80,8 @@ def search_config(flags: Flags) -> SearchConfig:
     if strategy in ONE_SHOT and values.get("trials") is None:
         values["trials"] = min(ONE_SHOT_TRIALS, supernet.candidates)
     values |= {"budget": budget, "restrict": restrict, "data": data or {}, "recipe": recipe or {}}
-    values |= {"strategy": strategy, "supernet": supernet, "guide": _guide(flags)}
+    _, guide = strategy_and_guide(flags.get("strategy"), flags.get("guide"))
+    values |= {"strategy": strategy, "supernet": supernet, "guide": guide}
     config = checked(SearchConfig, {"space": "?"} | values, faults)
     if config is not None and config.confirm_epochs is not None and not config.confirm:
         faults.append("--confirm-epochs is how long the best are trained again, and --confirm 0 leaves that out.")
@@ -222,7 +223,7 @@ def run_changes(flags: Flags, faults: list[str]) -> Changes | None:
 
 def _strategy(flags: Flags, faults: list[str]) -> str:
     """The strategy's name; "random" stands for one that there is not. Settings that it would ignore are faults."""
-    name = flags.get("strategy") or "evolution"
+    name, _ = strategy_and_guide(flags.get("strategy"), None)
     if attempt(lambda: get_strategy(name), faults) is None:
         return "random"
     for flag in SUPERNET_FLAGS.values():
@@ -240,11 +241,6 @@ def _strategy(flags: Flags, faults: list[str]) -> str:
                 "gumbel-darts."
             )
     return settled("strategy", name)
-
-
-def _guide(flags: Flags) -> str:
-    """Whether a predictor guides the search: it does unless a strategy is named."""
-    return str(flags.get("guide") or ("off" if flags.get("strategy") else "on"))
 
 
 def _first(flags: Flags, faults: list[str]) -> tuple[Sample, ...]:

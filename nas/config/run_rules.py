@@ -8,6 +8,11 @@ from baselines.figures import FIGURES
 from nas.config.run import GUIDED, SearchConfig
 
 
+def strategy_and_guide(strategy: str | None, guide: str | None) -> tuple[str, str]:
+    """Those of a search, from what was told: evolution, guided by a predictor, unless a strategy is named."""
+    return strategy or "evolution", guide or ("off" if strategy else "on")
+
+
 def guide_faults(guide: str | None, strategy: str) -> list[str]:
     """What is wrong with a guide for this strategy."""
     if guide != "on" or strategy in GUIDED:

@@ -107,8 +107,9 @@ class Guide:
         pool = self._pool(number // RENEWED)
         if len({known.score for known in self._known}) < 2 or (number < EXPLORED and not self._learned):
             return self._explored(number, pool, rng) or self._whatever_is_left(pool, rng)
-        parents = [np.array(known.row, np.int16) for known in self._best(PARENTS)]
-        origins = [known.trial for known in self._best(PARENTS)]
+        best_known = self._best(PARENTS)
+        parents = [np.array(known.row, np.int16) for known in best_known]
+        origins = [known.trial for known in best_known]
         if parent is not None:
             row = self.space.encode(parent)
             origin = next((known.trial for known in self._known if known.row == tuple(row.tolist())), None)
