@@ -27,12 +27,12 @@ from nas.engine.runner import local_executor
 from nas.engine.study_duration import timed_study
 from nas.engine.study_plan import StudyPlan, plan_study
 from nas.engine.training_plan import plan_training
-from nas.errors import RunError, attempt
+from nas.errors import NasctlError, RunError, attempt
 from nas.executors import WorkerSlot, check_may_start, plan_slots, start_server
 from nas.plugins.recorded import settled
 from nas.report.live import Display, Silent
 from nas.runs import EventLog, Journal, Listener, SearchRun, StudyRun, as_search
-from nas.runs.events import SearchStarted, SettingsChanged, StudyStarted
+from nas.runs.events import Noted, SearchStarted, SettingsChanged, StudyStarted
 from nas.runs.fold import fold
 from nas.runs.folders import (
     SEARCHES,
@@ -220,7 +220,7 @@ def _kept_threads(run: SearchRun | StudyRun, settings: RunConfig, changes: Chang
 
 def _why_not_again(run: SearchRun | StudyRun) -> str:
     if isinstance(run, StudyRun):
-        return f"Run {run.name!r} is done: every training finished. See: {typed('baseline report', run.folder)}"
+        return f"Run {run.name!r} is done: every training finished. See: {typed('report', run.folder)}"
     return (
         f"Run {run.name!r} is done and its winner was scored on the test split: searching on would choose with "
         "that knowledge. Start a new run (another --run, another --seed)."
@@ -241,17 +241,37 @@ def stays_as_it_is(run: SearchRun | StudyRun, changes: Changes) -> bool:
 
 
 def carry_out(
-    opened: OpenRun, display: Display | None = None, listeners: Sequence[Listener] = ()
+    opened: OpenRun,
+    display: Display | None = None,
+    listeners: Sequence[Listener] = (),
+    settings: Callable[[SearchRun | StudyRun], str | None] | None = None,
 ) -> SearchRun | StudyRun:
-    """Search, or train a study, to the end; the run as it then stands. TensorBoard's files are written on the way.
+    """Search, or train a study, to the end; the run as it then stands. TensorBoard's files are written on the way, and
+    in the end the page report.html, into which ``settings`` puts the file that makes the run again.
 
     ``listeners`` are told of every event after ``display``, also of those of searches that a study makes.
 
     A KeyboardInterrupt passes through after workers are ended. SearchStopped, RunError: see ``engine``. Whatever ends
     it, what was recorded is kept, and ``reopen`` goes on from there.
     """
-    with opened.log, display or Silent() as shown:
-        return _carried_out(opened, [shown.on_event, *listeners])
+    with display or Silent() as shown:
+        with opened.log:
+            run = _carried_out(opened, [shown.on_event, *listeners])
+        if run.config.report and (fault := _reported(run, settings)):
+            shown.on_event(Noted(fault), run)
+    return run
+
+
+def _reported(run: SearchRun | StudyRun, settings: Callable[[SearchRun | StudyRun], str | None] | None) -> str | None:
+    """Write the report; why it could not be, in a sentence: a search that is done is not ended by that."""
+    from nas.report.html.write import write_report
+
+    try:
+        write_report(run, settings=settings(run) if settings else None)
+    except Exception as error:
+        why = str(error) if isinstance(error, NasctlError) else f"{type(error).__name__}: {error}"
+        return f"The report was not written: {why} To try again: {typed('report', run.folder)}"
+    return None
 
 
 def _carried_out(opened: OpenRun, listeners: Sequence[Listener]) -> SearchRun | StudyRun:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli import completion, declared
-from nas.cli.baseline_app import baseline
+from nas.cli.baseline_app import baseline, report
 from nas.cli.baseline_app import compare as compare_with_baselines
 from nas.cli.flags import (
     ConfigFile,
@@ -312,6 +312,7 @@ def evaluate(
 
 
 app.add_typer(baseline, name="baseline")
+app.command()(plugin_options(report))
 app.command(name="compare")(plugin_options(compare_with_baselines))
 app.command()(rm)
 app.command()(cache)

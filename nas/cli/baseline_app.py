@@ -1,4 +1,5 @@
-"""The command line of baselines: ``nasctl baseline`` and ``nasctl compare``. Flags in, one call down."""
+"""The command line of baselines, comparisons and reports: ``nasctl baseline``, ``nasctl compare``, ``nasctl report``.
+Flags in, one call down."""
 
 from __future__ import annotations
 
@@ -12,7 +13,6 @@ from nas.cli.flags import (
     DryRun,
     Json,
     PluginFiles,
-    Position,
     Quiet,
     RunName,
     Runs,
@@ -66,26 +66,6 @@ def run_study(
     run_command({**flags, **file.values}, file)
 
 
-@baseline.command("report")
-@plugin_options
-def report(
-    name: Position = None,
-    run: RunName = None,
-    filters: Annotated[Text, option("So many filters of each layer are drawn. [default: 16]", "N")] = None,
-    layers: Annotated[
-        Text,
-        option("Filters of these layers: names, or numbers as the pictures have them. [default: all above 1x1]", "A,B"),
-    ] = None,
-    runs: Runs = "runs",
-    json: Json = False,
-) -> None:
-    """The table of a baseline run; pictures go to its folder report/."""
-    flags = all_flags(locals())
-    from nas.cli.commands.baseline import report_command
-
-    report_command(flags)
-
-
 def compare(
     name: Annotated[
         Text,
@@ -110,3 +90,36 @@ def compare(
     from nas.cli.commands.baseline import compare_command
 
     compare_command(name, others or [], run, runs, plot, as_json=json)
+
+
+def report(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN...", help="Runs; several on the same images are compared.", autocompletion=completion.runs
+        ),
+    ] = None,
+    run: RunName = None,
+    out: Annotated[Text, option("The file. [default: report.html in the run's folder]", "FILE")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it anew until the run ends; an open page follows.")
+    ] = False,
+    filters: Annotated[
+        Text, option("Of a baseline run: so many filters of each layer are drawn. [default: 16]", "N")
+    ] = None,
+    layers: Annotated[
+        Text,
+        option("Filters of these layers: names, or numbers as the pictures have them. [default: all above 1x1]", "A,B"),
+    ] = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """One HTML file to send: what a run found, how sure that is, and all that it rests on. It needs no network.
+
+    Of a search it is written at its end anyway (--no-report). Of a baseline run its table is printed and its pictures
+    are drawn, too. Several runs on the same images are compared: --out says where.
+    """
+    flags = all_flags(locals())
+    from nas.cli.commands.report import report_command
+
+    report_command(flags)

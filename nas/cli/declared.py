@@ -15,7 +15,7 @@ ORDER_OF_SEARCH = (
     "alpha_learning_rate candidates supernet.* stop_when search_patience time_limit trial_timeout objective confirm "
     "confirm_epochs train "
     "prune no_floor "
-    f"{_TRAINING} {_MACHINE} precision seed keep * run config profile runs dry_run quiet json"
+    f"{_TRAINING} {_MACHINE} precision seed keep * run config profile no_report runs dry_run quiet json"
 )
 ORDER_OF_RESUME = (
     f"name run trials stop_when search_patience time_limit trial_timeout {_MACHINE} * profile runs quiet json"
@@ -26,12 +26,12 @@ ORDER_OF_EVALUATE = "model run data * split picture prior int8 runs json"
 ORDER_OF_STUDY = (
     f"study members network arch weights from_scratch input_size {_DATA} imbalance hold_out as_published seeds keep "
     f"epochs batch_size search_images search_trials objective seed {_MACHINE} time_limit trial_timeout * "
-    "run config profile runs dry_run quiet json"
+    "run config profile no_report runs dry_run quiet json"
 )
 ORDER_OF_TRAINING = (
     f"name preset seeds teacher teacher_weight temperature hold_out arch space network {_DATA} {_TRAINING} "
-    f"objective seed keep {_MACHINE} time_limit trial_timeout * run plugin trust_plugin config profile runs dry_run "
-    "quiet json"
+    f"objective seed keep {_MACHINE} time_limit trial_timeout * run plugin trust_plugin config profile no_report "
+    "runs dry_run quiet json"
 )
 ORDER_OF_RATES = (
     f"name arch space network {_DATA} {_TRAINING} objective seed device threads * out plugin trust_plugin runs json"

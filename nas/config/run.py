@@ -34,6 +34,8 @@ PROFILE = Setting(
     off="no_profile",
 )
 
+REPORT = Setting("Write no page report.html at the end.", flag="no_report", means=False)
+
 GUIDED = ("evolution", "random")  # the strategies whose proposals a predictor may choose among
 EXPLORED = 6  # proposals of a guided search before its predictor is asked
 ONE_SHOT = ("darts", "gumbel-darts", "random-oneshot")  # the strategies that train one supernet first
@@ -91,6 +93,7 @@ class RunConfig(BaseModel):
         str, Setting("What ranks trials. [default: balanced_accuracy]", "NAME", offers="objectives")
     ] = DEFAULT
     profile: Annotated[bool, PROFILE] = False
+    report: Annotated[bool, REPORT] = True
     plugins: tuple[Plugin, ...] = ()  # files and modules that registered what the settings name
 
 
@@ -319,7 +322,7 @@ class SearchConfig(RunConfig):
 def search_of(study: StudyConfig, search: StudySearch) -> SearchConfig:
     """The settings of one of a study's searches: the defaults, on a part of the study's images."""
     images = min(study.search_images, study.data.max_images or study.search_images)
-    shared = study.model_dump(include=RunConfig.model_fields.keys() - {"data", "profile", "time_limit"})
+    shared = study.model_dump(include=RunConfig.model_fields.keys() - {"data", "profile", "report", "time_limit"})
     return SearchConfig(
         **shared,
         data=study.data.model_copy(update={"max_images": images}),
@@ -330,6 +333,7 @@ def search_of(study: StudyConfig, search: StudySearch) -> SearchConfig:
         trials=study.search_trials,
         prune=True,
         floor=False,
+        report=False,
     )
 
 

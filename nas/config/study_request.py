@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nas.config.data import DataConfig
 from nas.config.objectives import DEFAULT
-from nas.config.run import PROFILE, Device, Threads
+from nas.config.run import PROFILE, REPORT, Device, Threads
 from nas.config.settings import Setting, duration
 
 _KEPT = {"all": None, "best": 1, "none": 0}
@@ -63,6 +63,7 @@ class TrainingsRequest(BaseModel):
         default=None, gt=0
     )
     profile: Annotated[bool, PROFILE] = False
+    report: Annotated[bool, REPORT] = True
 
 
 class StudyRequest(TrainingsRequest):

@@ -117,6 +117,6 @@ def _end(journal: Journal[StudyRun], *, out_of_time: bool) -> None:
     failed = [f"  trial {name}: {reason}" for name, reason in reasons.items()]
     text = "\n".join([f"{len(missing)} of {run.planned_trials} trainings are missing", *failed[:10]])
     raise SearchStopped(
-        f"{text}\nWhat was trained is kept: {typed('baseline report', run.folder)}. "
+        f"{text}\nWhat was trained is kept: {typed('report', run.folder)}. "
         f"To train the rest: {to_go_on(run, [*reasons.values()], out_of_time=out_of_time)}"
     )

@@ -31,8 +31,8 @@ from search_spaces import Sample, Task, get_space
 
 RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
 RUN_SETTINGS = (
-    "workers", "trials_per_gpu", "device", "threads", "seed", "objective", "profile", "time_limit", "trial_timeout",
-    "keep", "as_published",
+    "workers", "trials_per_gpu", "device", "threads", "seed", "objective", "profile", "report", "time_limit",
+    "trial_timeout", "keep", "as_published",
 )  # fmt: skip
 SEARCH_SETTINGS = ("search_images", "search_trials")
 RECIPE_SETTINGS = ("epochs", "batch_size")

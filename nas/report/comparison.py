@@ -121,7 +121,7 @@ def compare(sides: Sequence[Named]) -> Comparison:
     same splits.
     """
     first, runs = sides[0], list({side.run.folder.resolve(): side.run for side in sides}.values())
-    faults = [_other_data(first.run, run) for run in runs if run.facts.data_key != first.run.facts.data_key]
+    faults = [other_data(first.run, run) for run in runs if run.facts.data_key != first.run.facts.data_key]
     if not isinstance(first.run, SearchRun):
         attempt(lambda: find_member(as_study(first.run), first.part), faults)  # one alone can be the first
     objective = first.run.config.objective
@@ -220,7 +220,9 @@ def _fault(run: Run) -> str | None:
     return None if run.winner else f"Search {run.name!r} has no winner yet: let it finish ('nasctl resume {run.name}')."
 
 
-def _other_data(first: Run, run: Run) -> str:
+def other_data(first: Run, run: Run) -> str:
+    """Why two runs cannot be held against each other, and what to do."""
+
     def words(run: Run) -> str:
         size = "x".join(map(str, run.facts.input_shape))
         factor = f"imbalance {run.config.data.imbalance_factor:g}"

@@ -45,7 +45,7 @@ def as_search(run: Run) -> SearchRun:
     assert isinstance(run, StudyRun)
     raise RunError(
         f"Run {run.name!r} is no search: it trained the baseline study {run.config.study}. See what it "
-        f"found: {typed('baseline report', run.folder)}"
+        f"found: {typed('report', run.folder)}"
     )
 
 

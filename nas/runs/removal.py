@@ -16,7 +16,7 @@ from nas.runs.hints import RUNS
 from nas.runs.log import BESIDE, LOCK_NAME, LOG_NAME
 
 # What runs write into their folders; a supernet's checkpoint and a study's pictures and searches are among it.
-OURS = (LOG_NAME, *BESIDE, *PARTS, "supernet", "report", SEARCHES)
+OURS = (LOG_NAME, *BESIDE, *PARTS, "supernet", "report", "report.html", "analysis", SEARCHES)
 
 
 @dataclass(frozen=True)

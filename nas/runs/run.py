@@ -238,7 +238,7 @@ class Run(ABC):
     def _take_ended(self, event: TrialEnded, number: int) -> TrialRecord:
         trial = self.trials[event.result.id]
         self.tally.leave(trial)
-        trial.end(event, number)
+        trial.end(event, number, self.elapsed)
         self.tally.enter(trial)
         self.profile.add_trial(event.result)
         return trial

@@ -39,6 +39,7 @@ class TrialRecord:
     epochs: int = 0  # of its history
     result_number: int | None = None  # of the event that holds its result
     seconds: float = 0.0
+    ended: float = 0.0  # seconds of work on the run until then
     error: str | None = None
 
     @classmethod
@@ -57,12 +58,12 @@ class TrialRecord:
             order=order,
         )
 
-    def end(self, event: TrialEnded, number: int) -> None:
-        """Take in its result, which is event ``number``."""
+    def end(self, event: TrialEnded, number: int, elapsed: float) -> None:
+        """Take in its result, which is event ``number``, after so many seconds of work on the run."""
         result = event.result
         self.status, self.error, self.seconds = result.status, result.error, result.seconds
         self.packed = marshal.dumps(result.metrics)
-        self.epochs, self.result_number = event.epochs, number
+        self.epochs, self.result_number, self.ended = event.epochs, number, elapsed
 
     @property
     def metrics(self) -> dict[str, Figures]:

@@ -17,7 +17,7 @@ from nas.cli.terminal import Terminal, folded
 SHORT = ["--epochs", 1, "--workers", 1, "--device", "cpu", "--quiet"]
 COMMANDS = (
     "status", "status sv", "trials hn", "show sv", "show hn:model1-setting2", "show hn:model1-setting2.1",
-    "compare sv hn", "baseline report hn", "baseline list", "space vgg --max-params 20k --no-timing", "data", "cache",
+    "compare sv hn", "report hn", "baseline list", "space vgg --max-params 20k --no-timing", "data", "cache",
     "config sv", "evaluate sv", "resume sv", "search --space vgg --max-params 20k --dry-run --workers 1 --epochs 1",
 )  # fmt: skip
 CONTROL = re.compile(r"\r|\x1b|\x07|\x08")

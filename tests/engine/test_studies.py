@@ -513,7 +513,7 @@ def test_runs_on_other_data_are_not_compared(done: Run, best: Run, tmp_path: Pat
 
 
 def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> None:
-    with pytest.raises(RunError, match=r"'hand' is no search.*nasctl baseline report hand"):
+    with pytest.raises(RunError, match=r"'hand' is no search.*nasctl report hand"):
         as_search(done)
     with pytest.raises(RunError, match=r"'best' is no baseline run"):
         as_study(best)

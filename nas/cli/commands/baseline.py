@@ -10,16 +10,15 @@ from baselines import classical
 from baselines.registry import network_names
 from baselines.studies import STUDIES
 from nas import api
-from nas.api.settings import Flags, classical_request, positive, settled_study
-from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
+from nas.api.settings import Flags, classical_request, settled_study
+from nas.cli.commands.output import console, print_json
 from nas.cli.commands.search import study_command
 from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.config import raise_all
 from nas.errors import UsageError, attempt
 from nas.report.live import decoding
-from nas.runs import SearchRun, StudyRun, as_study
-from nas.runs.named import load_named, load_whole, one_name
+from nas.runs.named import load_named
 
 
 def list_command(*, as_json: bool) -> None:
@@ -76,29 +75,6 @@ def _score_classical(flags: Flags, in_file: Sequence[str]) -> None:
         print_json(classical_document(dataset, scores, request.objective))
     elif not flags["quiet"]:
         print_classical(console, dataset, scores, request.objective)
-
-
-def report_command(flags: Flags) -> None:
-    """The report of a baseline run, also of one that is not finished. Pictures are drawn anew."""
-    from nas.report.filters import FilterChoice, layers_of
-
-    faults: list[str] = []
-    run = attempt(lambda: as_study(_asked_for(flags)), faults)
-    count = attempt(lambda: positive("filters", flags["filters"]), faults)
-    layers = tuple(name for typed in (flags["layers"] or "").split(",") if (name := typed.strip()))
-    filters = FilterChoice(count or FilterChoice.count, layers)
-    if run is not None and layers:
-        attempt(lambda: layers_of(run, filters), faults)
-    raise_all(faults)
-    assert run is not None
-    if flags["json"]:
-        print_json(outcome_document(run, filters))
-    else:
-        show_outcome(run, filters)
-
-
-def _asked_for(flags: Flags) -> SearchRun | StudyRun:
-    return load_whole(one_name(flags["name"], flags["run"]), "baseline report", Path(flags["runs"]))
 
 
 def compare_command(

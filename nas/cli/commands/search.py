@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from nas import api
 from nas.api.settings import Flags, settled_changes, settled_search
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
+from nas.cli.commands.report import settings_of
 from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.report.documents import plan_document
@@ -49,7 +50,7 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
         tell_preview(opened, flags)
         return
     with stoppable(opened.run.folder):
-        run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
+        run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet), settings=settings_of)
     _tell_all(run, quiet=quiet, as_json=flags["json"])
 
 
@@ -66,7 +67,7 @@ def resume_command(flags: Flags) -> None:
     with decoding(console, quiet) as progress:
         opened = api.reopen(run, changes, progress=progress)
     with stoppable(opened.run.folder):
-        run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
+        run = api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet), settings=settings_of)
     _tell_all(run, quiet=quiet, as_json=flags["json"])
 
 
@@ -115,7 +116,7 @@ def carried_out(opened: api.OpenRun, *, quiet: bool) -> SearchRun | StudyRun:
     if not quiet:
         print_study_plan(console, as_study(opened.run), opened.slots)
     with stoppable(opened.run.folder):
-        return api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet))
+        return api.carry_out(opened, open_display(console, len(opened.slots), quiet=quiet), settings=settings_of)
 
 
 def tell_preview(preview: api.Preview, flags: Flags) -> None:

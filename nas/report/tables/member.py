@@ -29,7 +29,7 @@ def print_member(console: Console, run: StudyRun, member: MemberReport) -> None:
     console.print(_trainings_table(member))
     console.print(study_table(replace(study_report(run), members=(member,)), console.width))
     if member.reported:
-        more = typed("baseline report", run.folder)
+        more = typed("report", run.folder)
         _print_line(console, f"published: by the origin study on its own data; '{more}' says what differs.")
     _print_end(console, run, member.trainings, member.name)
 

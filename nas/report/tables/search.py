@@ -19,6 +19,7 @@ from nas.config.views import views_in_words
 from nas.engine.duration import search_seconds
 from nas.errors import UsageError, nearest
 from nas.executors import WorkerSlot
+from nas.report.architecture import layer_words, shape_words
 from nas.report.figures import decimal
 from nas.report.floor import advice, floor_words
 from nas.report.guide import foresight_words, plan_words
@@ -239,6 +240,9 @@ def print_outcome(console: Console, run: SearchRun) -> None:
     if words_of_guide := foresight_words(run):
         console.print(words_of_guide, highlight=False, soft_wrap=True)
     console.print(f"\nTo get the network:  {typed('export --best --out model/ --run', run.folder)}", soft_wrap=True)
+    page = run.folder / "report.html"
+    if page.is_file():
+        console.print(f"To look at it all:   {page}", highlight=False, soft_wrap=True)
     more = "   (and the supernet: tab Custom Scalars)" if run.supernet else ""
     console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}{more}", soft_wrap=True)
 
@@ -257,22 +261,10 @@ def layers_table(space: SearchSpace, sample: Sample, task: Task, what: str = "")
     numbers, cost = ("output", "parameters", "MACs"), cost_of(space, sample, task)
     table = make_table(what + space.text(sample), ("layer", "what"), numbers)
     for name, layer in leaves(space.structure(sample, task)):
-        settings = dict(layer.settings)
-        shape = "x".join(map(str, layer.out_shape)) if layer.out_shape[1:] != (1, 1) else str(layer.out_shape[0])
-        table.add_row(name, _what(layer.kind, settings), shape, f"{layer.params:,}", f"{layer.macs:,}")
+        table.add_row(name, layer_words(layer), shape_words(layer.out_shape), f"{layer.params:,}", f"{layer.macs:,}")
     table.add_section()
     table.add_row("total", "", "", f"{cost.params:,}", f"{cost.macs:,}")
     return table
-
-
-def _what(kind: str, settings: dict[str, int | str]) -> str:
-    if kind == "conv":
-        name = "depthwise" if settings["groups"] == settings["out"] != 1 else "conv"
-        stride = f" /{settings['stride']}" if settings["stride"] != 1 else ""
-        return f"{name} {settings['kernel']}x{settings['kernel']}{stride}"
-    if kind == "pool":
-        return f"{settings['kind']} pool {settings['kernel']}x{settings['kernel']} /{settings['stride']}"
-    return {"norm": "batch norm", "act": str(settings.get("kind")), "global_pool": "global mean"}.get(kind, kind)
 
 
 def runs_table(runs: Sequence[SearchRun | StudyRun], width: int = WIDE) -> Table:
