@@ -9,6 +9,7 @@ import gc
 import os
 from collections.abc import Iterator
 
+import browser as browsers
 import photos
 import pytest
 from hypothesis import settings
@@ -31,8 +32,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Which photos tests on photos use; -q hides the header, so it is said at the end."""
+    """Which photos were used, and whether pages were opened; -q hides the header, so it is said at the end."""
     terminalreporter.write_line(f"photos: {photos.source()}")
+    if (reason := browsers.missing()) is None:
+        terminalreporter.write_line(f"pages: opened in {browsers.program()}")
+        return
+    reports = terminalreporter.stats.get("skipped", [])
+    number = sum(browsers.SKIPPED in str(report.longrepr) for report in reports)
+    terminalreporter.write_line(f"pages: {number} tests skipped, {reason}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,6 +47,16 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or fills the user's cache, nor the list of trusted plug-ins."""
     os.environ["NASCTL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(scope="module")  # not for longer: while it runs, nothing else in this thread can use asyncio
+def browser() -> Iterator[browsers.Browser]:
+    """A browser for local HTML files; tests that need one are skipped where there is none."""
+    if (reason := browsers.missing()) is not None:
+        pytest.skip(reason)
+    found = browsers.Browser()
+    yield found
+    found.close()
 
 
 @pytest.fixture
