@@ -49,7 +49,8 @@ def averaged(run: Run, split: str, figures: Sequence[Figures]) -> Recalls | None
     known = [found for one in figures if isinstance(found := one.get("recall_by_class"), list)]
     if not known:
         return None
-    counts, facts = run.facts.counts[split], run.facts
+    facts = run.facts
+    counts = facts.counts[split]
     recalls = tuple(statistics.fmean(column) if count else None
                     for count, column in zip(counts, zip(*known, strict=True), strict=True))  # fmt: skip
     return Recalls(split, len(known), facts.classes, tuple(facts.counts["train"]), tuple(counts), recalls)

@@ -45,6 +45,7 @@ def linear(label: str, values: Iterable[float], *, include: Sequence[float] = ()
         step = max(1.0, step)
     first = math.ceil(low / step - 1e-9)
     places = [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
+    places = [place for place in places if low <= place <= high]
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     if whole or max(abs(low), abs(high)) >= 10_000:
         return Axis(label, low, high, ticks=tuple((place, compact_count(place)) for place in places))

@@ -53,9 +53,10 @@ def over_seeds(scores: list[float], objective: str) -> Interval | None:
 def by_images(run: SearchRun) -> float | None:
     """Half of the interval that holds 95 % of what other test images of as many a class would give the same network:
     normal, from the binomial variances of the recalls. None for figures that are no mean of recalls."""
-    if run.winner is None or run.config.objective not in AVERAGED:
+    counts = run.facts.counts.get("test")
+    if run.winner is None or counts is None or run.config.objective not in AVERAGED:
         return None
-    counts, recalls = run.facts.counts["test"], run.winner.test[run.winner.weights].get("recall_by_class")
+    recalls = run.winner.test[run.winner.weights].get("recall_by_class")
     if not isinstance(recalls, list):
         return None
     seen = [(count, recall) for count, recall in zip(counts, map(_number, recalls), strict=True) if count]
