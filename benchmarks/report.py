@@ -24,7 +24,8 @@ from nas.runs import load_run  # noqa: E402
 
 READY = """() => { const t = performance.getEntriesByType('navigation')[0]; return t.loadEventEnd - t.startTime; }"""
 SORT = """() => { const start = performance.now();
-  document.querySelector('#trials thead th:nth-child(3) button').click(); document.body.offsetHeight; return performance.now() - start; }"""
+  document.querySelector('#trials thead th:nth-child(3) button').click();
+  document.body.offsetHeight; return performance.now() - start; }"""
 FILTER = """() => { const start = performance.now(); const input = document.querySelector('[data-filters]');
   input.value = 'finished'; input.dispatchEvent(new Event('input')); document.body.offsetHeight;
   return performance.now() - start; }"""

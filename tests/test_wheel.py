@@ -48,7 +48,11 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     about = f"nasctl-{__version__}.dist-info"
     assert {name.split("/")[0] for name in names} == PACKAGES | {about}
-    assert all(name.endswith((".py", "py.typed", "html/style.css", "html/script.js")) for name in names if not name.startswith(about))
+    assert all(
+        name.endswith((".py", "py.typed", "html/style.css", "html/script.js"))
+        for name in names
+        if not name.startswith(about)
+    )
     expected = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert expected == {name for name in names if name.endswith(".py")}
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
