@@ -15,8 +15,9 @@ from nas.runs.folders import PARTS, SEARCHES, find_run, is_unborn, read_run
 from nas.runs.hints import RUNS
 from nas.runs.log import BESIDE, LOCK_NAME, LOG_NAME
 
-# What runs write into their folders; a supernet's checkpoint and a study's pictures and searches are among it.
-OURS = (LOG_NAME, *BESIDE, *PARTS, "supernet", "report", SEARCHES)
+# What runs write into their folders; a supernet's checkpoint, a study's pictures and searches, and analyses are
+# among it.
+OURS = (LOG_NAME, *BESIDE, *PARTS, "supernet", "report", "analysis", SEARCHES)
 
 
 @dataclass(frozen=True)
