@@ -138,9 +138,14 @@ def answers_to(
             if progress is not None:
                 progress(start, count)
     return Answers(
-        *(np.concatenate(each) for each in (labels, predicted, confidence)), sample[sample < start],
-        np.concatenate(probabilities), embedded[embedded < start], np.concatenate(features) if features else None,
-    )  # fmt: skip
+        np.concatenate(labels),
+        np.concatenate(predicted),
+        np.concatenate(confidence),
+        sample[sample < start],
+        np.concatenate(probabilities),
+        embedded[embedded < start],
+        np.concatenate(features) if features else None,
+    )
 
 
 def _logits(network: Network, images: Tensor) -> Tensor:

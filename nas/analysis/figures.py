@@ -219,8 +219,9 @@ def lines_figure(
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)
     figure.suptitle(title, fontsize=10, parse_math=False)
-    legend = figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8, title=note or None,
-                           title_fontsize=8)  # fmt: skip
+    handles, names = axes.get_legend_handles_labels()
+    where = "outside right center"
+    legend = figure.legend(handles, names, loc=where, fontsize=8, title=note or None, title_fontsize=8)
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
@@ -271,7 +272,7 @@ def embedding_figure(
     axes.set_ylabel(y)
     axes.grid(alpha=0.3)
     figure.suptitle(title, fontsize=10, parse_math=False)
-    legend = figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8, markerscale=1.3,
+    legend = figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=8, markerscale=1.3,
                            ncols=1 if len(groups) <= 30 else 2)  # fmt: skip
     for text in legend.get_texts():
         text.set_parse_math(False)

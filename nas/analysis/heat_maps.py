@@ -73,7 +73,7 @@ def map_layer(model: nn.Module, images: Tensor) -> str | None:
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
     """The layer called ``name``. UsageError names the nearest."""
-    modules = dict(model.named_modules())
+    modules: dict[str, nn.Module] = dict(model.named_modules())
     if name not in modules or not name:
         raise UsageError(
             f"The network has no layer {name!r}.{nearest(name, list(modules))} 'model.named_modules()' lists them."

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 Own = Literal["rank", "test"]
 OWN: tuple[Own, ...] = ("rank", "test")
+AS_GIVEN = "Left as they are, right as the network was given them in an epoch."
 IMAGES = "images"  # folder of the small pictures
 Names = Callable[[int], str | None]
 
@@ -175,11 +176,8 @@ def _drawn(
     drawn: dict[str, Callable[[], Figure | None]] = {
         "misclassified": _sheet(f"Mistakes, the surest first: {title}", said + beside, wrong_entries),
         "examples": _sheet(f"Right answers: {title}", said + beside, right_entries),
-        "augmented": _sheet(
-            f"Images to train on: {title}", "Left as they are, right as the network was given them in an epoch.",
-            train_entries,
-        ),
-        "filters": lambda: views.filters(subject.network.module, layers, title=f"Filters: {title}"),
+        "augmented": _sheet(f"Images that {views.name_of(found)} was trained on", AS_GIVEN, train_entries),
+        "filters": lambda: views.filters(subject.network.module, layers, title=f"Filters of {views.name_of(found)}"),
         "confusion": lambda: views.confusion(found),
         "recall": lambda: views.recall(found),
         "bars": lambda: views.bars(found),

@@ -100,8 +100,9 @@ def of_folder(folder: Path) -> Subject:
     try:
         card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         how = card["input"]["preprocessing"]
-        _, *shape = card["input"]["shape"]
-        preprocessing = Preprocessing(*shape, how["fit"], tuple(how["levels"]) if how["levels"] else None)
+        _, channels, height, width = card["input"]["shape"]
+        levels = tuple(how["levels"]) if how["levels"] else None
+        preprocessing = Preprocessing.of((channels, height, width), how["fit"], levels)
         classes, normal = card["classes"], card["input"]["normalization"]
         mean, std = list(map(float, normal["mean"])), list(map(float, normal["std"]))
         kind = card["space"], card["sample"], card["network"]

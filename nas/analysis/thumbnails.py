@@ -49,7 +49,8 @@ def fitted(pixels: Pixels, side: int = SIDE) -> Canvas:
     colour = pixels if len(pixels) == 3 else pixels[:1].repeat(3, axis=0)
     _, height, width = colour.shape
     if times := side // max(height, width):
-        return np.asarray(colour.transpose(1, 2, 0).repeat(times, axis=0).repeat(times, axis=1))
+        whole: Canvas = colour.transpose(1, 2, 0).repeat(times, axis=0).repeat(times, axis=1)
+        return whole
     scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     image = Image.fromarray(np.ascontiguousarray(colour.transpose(1, 2, 0)))
@@ -68,7 +69,8 @@ def heated(pixels: Pixels, heat: npt.NDArray[np.floating[Any]], side: int = SIDE
     places = [place for place, _ in RAMP]
     colour = np.stack([np.interp(share, places, [rgb[at] for _, rgb in RAMP]) for at in range(3)], axis=2)
     cover = OPAQUE * share[:, :, None]
-    return np.rint((1 - cover) * grey + cover * colour).astype(np.uint8)
+    laid: Canvas = np.rint((1 - cover) * grey + cover * colour).astype(np.uint8)
+    return laid
 
 
 def in_cell(shown: Canvas, side: int) -> Canvas:
@@ -97,11 +99,11 @@ def sheet(title: str, below: str, entries: Sequence[Entry], columns: int = 4) ->
     columns = max(1, min(columns, len(entries)))
     rows = math.ceil(len(entries) / columns)
     canvas = np.full((TOP + rows * (SIDE + GAP) + GAP, max(columns * width + GAP, 560), 3), WHITE, dtype=np.uint8)
-    labels = [Label(GAP, 4, title, 8), Label(GAP, 24, below, 6)]
+    labels = [Label(GAP, 4, title, 8), Label(GAP, 25, below, 7)]
     for number, entry in enumerate(entries):
         top, left = TOP + number // columns * (SIDE + GAP), GAP + number % columns * width
         for shown in entry.pictures:
             canvas[top : top + SIDE, left : left + SIDE] = in_cell(shown, SIDE)
             left += SIDE + GAP
-        labels.append(Label(left + 2, top + 2, entry.text, 6))
+        labels.append(Label(left + 2, top + 2, entry.text, 7))
     return canvas, labels

@@ -29,9 +29,13 @@ BESIDE = "The lighter, the more this place speaks for the class (Grad-CAM; each 
 
 def title_of(found: Analysis) -> str:
     """What was analysed, on what."""
-    what = f"{found.run}:{found.trial}" if found.run else found.model or found.network or "a network"
     where = f"{shown_name(found.data, 40)}, {found.split}" if found.split != "given" else shown_name(found.data, 40)
-    return f"{shown_name(what, 60)} on {where}: {counted(found.num_images, 'image')}"
+    return f"{name_of(found)} on {where}: {counted(found.num_images, 'image')}"
+
+
+def name_of(found: Analysis) -> str:
+    """What the network is called."""
+    return shown_name(f"{found.run}:{found.trial}" if found.run else found.model or found.network or "a network", 60)
 
 
 def order_of(found: Analysis) -> list[int]:

@@ -70,9 +70,7 @@ def analyze(
     run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
     data: Annotated[
         Text,
-        option(
-            "Other images, of their test part if they have one. [default: the run's own]", "DATA", "--data"
-        ),
+        option("Other images, of their test part if they have one. [default: the run's own]", "DATA", "--data"),
     ] = None,
     split: Annotated[
         Text, option("Of the run's own: rank or test. [default: rank]", "NAME", complete=completion.judging)
@@ -84,9 +82,7 @@ def analyze(
     ] = None,
     out: Annotated[
         Text,
-        option(
-            "New folder. [default: RUN/analysis/TRIAL; of an exported one, analysis-NAME here]", "DIR", "--out"
-        ),
+        option("New folder. [default: RUN/analysis/TRIAL; of an exported one, analysis-NAME here]", "DIR", "--out"),
     ] = None,
     runs: Runs = "runs",
     json: Json = False,
