@@ -77,11 +77,11 @@ def analyze_subject(
 ) -> tuple[Analysis, Path]:
     """Analyse a network on a split of its run's data, or on other ``data``; what was found, and the folder that has it.
 
-    The folder is ``out``, or the trial's own, or ``analysis-NAME`` here for an exported network. It appears whole, or
+    The folder is ``out``, or the trial's own, or ``analysis-NAME`` here (see ``usual_folder``). It appears whole, or
     not at all, in the place of an earlier analysis. ``layers``: whose filters are drawn. UsageError for a layer that
     there is not, data that cannot be used, or a folder that has other files.
     """
-    folder = out or usual_folder(subject)
+    folder = out or usual_folder(subject, own=data is None)
     faults = layer_faults({"the network": layers_in(subject.network.module)}, layers)
     attempt(lambda: check_folder(folder), faults)
     raise_all(faults)
@@ -109,12 +109,18 @@ def analyze_subject(
     return found, folder
 
 
-def usual_folder(subject: Subject) -> Path:
-    """Where the analysis goes unless told: beside the run's other files, and never into an exported folder."""
-    if subject.run is not None and subject.trial is not None:
-        return analysis_folder(subject.run.folder, subject.trial)
-    assert subject.model is not None
-    return Path(f"analysis-{subject.model.resolve().name}")
+def usual_folder(subject: Subject, *, own: bool = True) -> Path:
+    """Where the analysis goes unless told: beside the run's other files; here, if it is not on the run's own images, or
+    of an exported folder, into which nothing is written."""
+    if subject.run is None:
+        assert subject.model is not None
+        return Path(f"analysis-{subject.model.resolve().name}")
+    assert subject.trial is not None
+    return (
+        analysis_folder(subject.run.folder, subject.trial)
+        if own
+        else Path(f"analysis-{subject.run.name}-{subject.trial}")
+    )
 
 
 def check_folder(folder: Path) -> None:

@@ -137,12 +137,14 @@ def roc_curves(probabilities: Floats, labels: Labels) -> Curves:
 
 def pr_curves(probabilities: Floats, labels: Labels) -> Curves:
     """Precision by recall, of each class against all others, by scikit-learn: probabilities (N, C), labels (N,). The
-    area is the average precision."""
+    area is the average precision; between two points precision is that of the right one."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     def curve(score: Floats, is_class: npt.NDArray[np.bool_]) -> tuple[float, Points]:
         precision, recall, _ = precision_recall_curve(is_class, score)
-        return float(average_precision_score(is_class, score)), np.stack([recall, precision], axis=1)[::-1]
+        points = np.stack([recall, precision], axis=1)[::-1]
+        is_telling = (points[:, 0] > 0) & (np.arange(len(points)) <= np.searchsorted(points[:, 0], 1.0))
+        return float(average_precision_score(is_class, score)), points[is_telling]
 
     grid = np.linspace(0, 1, MOST_POINTS)
 

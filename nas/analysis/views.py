@@ -84,7 +84,7 @@ def precision_recall(found: Analysis) -> Figure:
     """Precision-recall curves of each class against all others, and their mean."""
     return figures.lines_figure(
         f"Precision and recall: {title_of(found)}", *_lines(found, found.pr, "AP"), x="recall", y="precision",
-        note=_note(found, found.pr),
+        steps=True, note=_note(found, found.pr),
     )  # fmt: skip
 
 

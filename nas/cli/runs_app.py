@@ -82,7 +82,7 @@ def analyze(
     ] = None,
     out: Annotated[
         Text,
-        option("New folder. [default: RUN/analysis/TRIAL; of an exported one, analysis-NAME here]", "DIR", "--out"),
+        option("New folder. [default: RUN/analysis/TRIAL; with --data analysis-NAME here]", "DIR", "--out"),
     ] = None,
     runs: Runs = "runs",
     json: Json = False,

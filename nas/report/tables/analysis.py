@@ -9,7 +9,7 @@ from rich.console import Console
 from nas.analysis.record import Analysis
 from nas.report.figures import decimal
 from nas.report.tables.format import in_lines, make_table
-from nas.units import counted, listed
+from nas.units import counted
 
 ROWS = 5  # classes with the lowest recall
 SPLITS = {
@@ -46,8 +46,10 @@ def print_analysis(console: Console, found: Analysis, folder: Path) -> None:
         f"{decimal(found.roc.macro.area)}, average precision {decimal(found.pr.macro.area)}",
     ]
     if found.worst_pairs:
-        pairs = [f"{found.classes[true]} for {found.classes[given]} ({n:,})" for true, given, n in found.worst_pairs]
-        lines.append(f"Taken   most often: {listed(pairs, 3)}")
+        pairs = [
+            f"{found.classes[true]} for {found.classes[given]} ({n:,})" for true, given, n in found.worst_pairs[:3]
+        ]
+        lines.append(f"Taken   most often: {', '.join(pairs)}")
     console.print(in_lines(console, lines), highlight=False, markup=False, soft_wrap=True)
     console.print(_worst(found))
     files = make_table(f"Pictures in {folder}", ("file",), (), "shows")
