@@ -14,7 +14,7 @@ from nas.analysis.answers import Gallery, Picked, Progress, answers_to
 from nas.analysis.convolutions import layer_faults, layers_in
 from nas.analysis.measure import measured
 from nas.analysis.prepared_images import prepared_images
-from nas.analysis.projections import embedding
+from nas.analysis.projections import embedding_of
 from nas.analysis.record import (
     FILE,
     MOST_SHOWN,
@@ -96,7 +96,7 @@ def analyze_subject(
         answers, list(subject.classes), network=subject.text, run=subject.run.name if subject.run else None,
         trial=subject.trial, model=str(subject.model) if subject.model else None, data=labelled.data,
         split="given" if data else split, input_shape=subject.preprocessing.shape,
-        train_counts=list(train) if train else None, embedding=embedding(answers, tsne=tsne),
+        train_counts=list(train) if train else None, embedding=embedding_of(answers, tsne=tsne),
         remarks=remarks(labelled),
     )  # fmt: skip
     try:

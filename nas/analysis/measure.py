@@ -144,7 +144,8 @@ def pr_curves(probabilities: Floats, labels: Labels) -> Curves:
         precision, recall, _ = precision_recall_curve(is_class, score)
         points = np.stack([recall, precision], axis=1)[::-1]
         is_telling = (points[:, 0] > 0) & (np.arange(len(points)) <= np.searchsorted(points[:, 0], 1.0))
-        return float(average_precision_score(is_class, score)), points[is_telling]
+        points = points[is_telling]
+        return float(average_precision_score(is_class, score)), np.concatenate([[(0.0, points[0, 1])], points])
 
     grid = np.linspace(0, 1, MOST_POINTS)
 

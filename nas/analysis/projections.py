@@ -21,7 +21,7 @@ def drawn_evenly(count: int, most: int) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).permutation(count)[:most])
 
 
-def embedding(answers: Answers, *, tsne: bool = False) -> Embedding | None:
+def embedding_of(answers: Answers, *, tsne: bool = False) -> Embedding | None:
     """Principal components of what entered the last layer, and with ``tsne`` t-SNE (van der Maaten and Hinton 2008);
     None without such a layer. Of more than ``MOST_EMBEDDED`` images as many are drawn evenly."""
     if answers.features is None or len(answers.features) < 2:
