@@ -22,7 +22,7 @@ VENDORS = {  # the only modules that may import a library
     "thop": {"nas.export.check"},
     "imblearn": {"nas.data.oversampling.smote"},
     "typer": {"nas.cli.app", "nas.cli.baseline_app", "nas.cli.flags", "nas.cli.runs_app"},
-    "matplotlib": {"nas.report.plots"},
+    "matplotlib": {"nas.report.plots", "nas.analysis.figures"},
     "filelock": {"nas.files"},
 }
 

@@ -155,7 +155,7 @@ def analysis_folder(run: Path, trial: str) -> Path:
 def write_analysis(folder: Path, analysis: Analysis) -> None:
     """Write ``analysis.json``, whole or not at all, into ``folder``, which its pictures are in. OSError if it cannot be
     written."""
-    write_atomically(folder / FILE, json.dumps(asdict(analysis), indent=1, allow_nan=False) + "\n")
+    write_atomically(folder / FILE, json.dumps(asdict(analysis), allow_nan=False) + "\n")
 
 
 def read_analysis(folder: Path) -> Analysis:

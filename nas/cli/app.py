@@ -33,7 +33,7 @@ from nas.cli.flags import (
     settings_file,
     with_settings,
 )
-from nas.cli.runs_app import cache, rm, show, status, trials
+from nas.cli.runs_app import analyze, cache, rm, show, status, trials
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -311,6 +311,7 @@ def evaluate(
     raise typer.Exit(evaluate_command(flags))
 
 
+with_settings(app, declared.of_labels, declared.ORDER_OF_ANALYZE)(plugin_options(analyze))
 app.add_typer(baseline, name="baseline")
 app.command()(plugin_options(report))
 app.command(name="compare")(plugin_options(compare_with_baselines))

@@ -81,6 +81,11 @@ def figures(incomplete: str) -> list[str]:
     return _next(incomplete, FIGURES)
 
 
+def judging(incomplete: str) -> list[str]:
+    """Splits of a run's data that judge a network."""
+    return _begun(incomplete, ("rank", "test"))
+
+
 def splits(incomplete: str) -> list[str]:
     """Splits of a run's data."""
     from nas.data.dataset import SPLIT_NAMES

@@ -23,6 +23,7 @@ ORDER_OF_RESUME = (
 ORDER_OF_SPACE = f"name arch fix choices budget.* {_DATA} {_TRAINING} {_MACHINE} * no_timing runs json"
 ORDER_OF_DATA = "path * drop_small_classes ignore_val plot oversample write json"
 ORDER_OF_EVALUATE = "model run data * split picture prior int8 runs json"
+ORDER_OF_ANALYZE = "model run data * split tsne layers out runs json"
 ORDER_OF_STUDY = (
     f"study members network arch weights from_scratch input_size {_DATA} imbalance hold_out as_published seeds keep "
     f"epochs batch_size search_images search_trials objective seed {_MACHINE} time_limit trial_timeout * "

@@ -1,14 +1,14 @@
-"""The command line of what runs left: looking at runs and their trials, removing runs, the data cache. Flags in, one
-call down."""
+"""The command line of what runs left: looking at runs, their trials and networks, removing runs, the data cache. Flags
+in, one call down."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nas.cli import completion
-from nas.cli.flags import Json, Position, RunName, Runs, Text, option
+from nas.cli.flags import Json, Model, Position, RunName, Runs, Text, all_flags, option
 
 
 def status(name: Position = None, run: RunName = None, runs: Runs = "runs", json: Json = False) -> None:
@@ -63,6 +63,39 @@ def show(
     from nas.cli.commands.runs import show_command
 
     show_command(trial, run, runs, as_json=json)
+
+
+def analyze(
+    model: Model = None,
+    run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
+    data: Annotated[
+        Text,
+        option("Other images, of their test part if they have one. [default: the run's own]", "DATA", "--data"),
+    ] = None,
+    split: Annotated[
+        Text, option("Of the run's own: rank or test. [default: rank]", "NAME", complete=completion.judging)
+    ] = None,
+    tsne: Annotated[bool, typer.Option("--tsne", help="Embeddings by t-SNE too, which takes seconds.")] = False,
+    layers: Annotated[
+        Text,
+        option("Draw the filters of these layers, by name or number. [default: all larger than 1x1]", "NAMES"),
+    ] = None,
+    out: Annotated[
+        Text,
+        option("New folder. [default: RUN/analysis/TRIAL; with --data analysis-NAME here]", "DIR", "--out"),
+    ] = None,
+    runs: Runs = "runs",
+    json: Json = False,
+    **settings: Any,
+) -> None:
+    """Show what a network does: mistakes with Grad-CAM, filters, confusion, recall by class, curves, calibration.
+
+    Writes PNG files and analysis.json. Without TRIAL it is the winner, or the best so far.
+    """
+    flags = all_flags(locals())
+    from nas.cli.commands.analyze import analyze_command
+
+    analyze_command(flags)
 
 
 def rm(

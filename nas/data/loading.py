@@ -141,6 +141,13 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
     )
 
 
+def image_names(config: DataConfig) -> Sequence[str] | None:
+    """What the file of each image is called in its source, by the rows of ``Split``; None where images are no files.
+    DataError as ``open_data``."""
+    names = _examine(config, None).found.names
+    return None if names[:1] == ["image 0"] else names
+
+
 def _broken(config: DataConfig, examined: _Examined) -> list[str]:
     return [] if config.skip_broken else broken_faults(examined.selection)
 

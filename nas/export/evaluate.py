@@ -85,23 +85,34 @@ class Labelled:
     surplus: list[str]
     broken: list[str]  # filled while chunks are read
     clipped: int = 0
+    count: int = 0  # of images, the broken ones among them
+    names: list[str] = field(default_factory=list)  # of files; filled while chunks are read, by those that have some
 
 
 def own_split(dataset: Dataset, name: SplitName) -> Labelled:
     """A split of what the network was trained on."""
-    return Labelled(dataset.name, name, dataset.split(name).batches(CHUNK), [], [], [])
+    split = dataset.split(name)
+    return Labelled(dataset.name, name, split.batches(CHUNK), [], [], [], count=len(split.rows))
 
 
-def other_data(config: DataConfig, classifier: Classifier, progress: Progress | None = None) -> Labelled:
-    """The test part of a source, or all of it if it has none. DataError if no class has a name that the network
-    knows, no image can be read, or there is no such source."""
+def preprocessing_of(classifier: Classifier) -> Preprocessing:
+    """How an exported network's images become pixels."""
+    return Preprocessing.of(classifier.shape, classifier.card["input"]["preprocessing"]["fit"], classifier.levels)
+
+
+def other_data(
+    config: DataConfig, classes: Sequence[str], how: Preprocessing, progress: Progress | None = None
+) -> Labelled:
+    """The test part of a source, or all of it if it has none, for a network of these ``classes`` whose images are
+    prepared as ``how`` says. DataError if no class has a name that the network knows, no image can be read, or there is
+    no such source."""
     source = find_source(config, cache_root(config.cache_dir))
     source.fingerprint()  # it lists the files
     found = printable_names(source.look(progress))
     chosen = select(config, found)
     if chosen.faults:
         raise DataError(*chosen.faults)
-    known = {name: index for index, name in enumerate(classifier.classes)}
+    known = {name: index for index, name in enumerate(classes)}
     part = TEST if TEST in chosen.own_parts else None
     own = np.array([known.get(name, -1) for name in chosen.classes], dtype=np.int64)
     rows = np.flatnonzero((chosen.parts != OUT) if part is None else (chosen.parts == part))
@@ -117,27 +128,30 @@ def other_data(config: DataConfig, classifier: Classifier, progress: Progress | 
     if not len(rows):
         raise DataError(
             f"No class of {printable(source.name)} is one that the network knows. It knows: "
-            f"{', '.join(classifier.classes)}. Call the classes so."
+            f"{', '.join(classes)}. Call the classes so."
         )
     used = np.full(len(chosen.parts), OUT, dtype=np.uint8)
     used[rows] = chosen.parts[rows]
-    survey = survey_of(found, used, classifier.levels)
-    fit = classifier.card["input"]["preprocessing"]["fit"]
-    preprocessing = Preprocessing.of(classifier.shape, fit, survey.levels)
+    survey = survey_of(found, used, how.levels)
+    preprocessing = Preprocessing.of(how.shape, how.fit, survey.levels)
+    names: list[str] = []
     return Labelled(
         printable(source.name),
         "all" if part is None else PARTS[part],
-        _read(found, rows, own[chosen.labels[rows]], preprocessing, broken, progress),
-        [name for name in classifier.classes if name not in with_images],
+        _read(found, rows, own[chosen.labels[rows]], preprocessing, broken, names, progress),
+        [name for name in classes if name not in with_images],
         sorted(with_images - known.keys()),
         broken,
         sum(survey.clipped.values()),
+        count=len(rows),
+        names=names,
     )
 
 
 def _read(
-    found: Found, rows: Labels, labels: Labels, how: Preprocessing, broken: list[str], progress: Progress | None
-) -> Iterator[tuple[Pixels, Labels]]:
+    found: Found, rows: Labels, labels: Labels, how: Preprocessing, broken: list[str], names: list[str],
+    progress: Progress | None,
+) -> Iterator[tuple[Pixels, Labels]]:  # fmt: skip
     """Images and their labels, decoded in threads, as training's were."""
 
     read_one = found.read
@@ -154,6 +168,8 @@ def _read(
             images = list(pool.map(read, rows[start : start + CHUNK]))
             good = [not isinstance(image, str) for image in images]
             broken += [image for image in images if isinstance(image, str)]
+            chunk = rows[start : start + CHUNK].tolist()
+            names += [found.names[row] for row, readable in zip(chunk, good, strict=True) if readable]
             if any(good):
                 pixels = np.stack([image for image in images if not isinstance(image, str)])
                 yield pixels, labels[start : start + CHUNK][good]

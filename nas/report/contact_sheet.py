@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from nas.analysis.thumbnails import Label, fitted, in_cell
 from nas.data import DataReport
 from nas.data.examples import ClassExamples
 from nas.errors import UsageError
-
-if TYPE_CHECKING:
-    from nas.report.plots import Label
 
 MOST_CLASSES = 80  # of more the first and the last are shown
 EACH = 4
@@ -24,8 +20,6 @@ _WIDTH = _TEXT + EACH * (2 * _CELL + 2 * _GAP) + _APART
 _TOP = 72
 _ROWS = 20  # of one column
 _WHITE = 255
-
-Canvas = npt.NDArray[np.uint8]
 
 
 def check_picture(path: Path) -> None:
@@ -48,7 +42,7 @@ def draw_sheet(path: Path, report: DataReport, classes: Sequence[ClassExamples])
             start = left + _TEXT + number * (2 * _CELL + 2 * _GAP)
             for side, pixels in enumerate(pair):
                 at = start + side * (_CELL + 1)
-                canvas[top : top + _CELL, at : at + _CELL] = _in_cell(pixels)
+                canvas[top : top + _CELL, at : at + _CELL] = in_cell(fitted(pixels, _CELL), _CELL)
     try:
         picture_plot(path, canvas, labels_of(report, classes))
     except OSError as error:
@@ -57,8 +51,6 @@ def draw_sheet(path: Path, report: DataReport, classes: Sequence[ClassExamples])
 
 def labels_of(report: DataReport, classes: Sequence[ClassExamples]) -> list[Label]:
     """What is written on the picture."""
-    from nas.report.plots import Label
-
     assert report.preprocessing is not None, "what is decoded was prepared"
     hidden = len(report.classes) - len(classes)
     title = f"{report.name}: {len(report.classes)} classes" + (f", {hidden} of them not shown" if hidden else "")
@@ -86,21 +78,3 @@ def _words(one: ClassExamples) -> str:
     kinds = ", ".join(one.kinds[:2]) + (f" and {len(one.kinds) - 2} more" if len(one.kinds) > 2 else "")
     name = one.name if len(one.name) <= 24 else f"{one.name[:23]}…"
     return "\n".join(line for line in (name, f"{one.count:,} images", sizes, kinds) if line)
-
-
-def _in_cell(pixels: npt.NDArray[np.uint8]) -> Canvas:
-    """An image (C, H, W) in the middle of a cell, on light grey: small ones enlarged by whole pixels."""
-    from PIL import Image
-
-    colour = pixels if len(pixels) == 3 else pixels.repeat(3, axis=0)
-    _, height, width = colour.shape
-    if times := _CELL // max(height, width):
-        shown = colour.transpose(1, 2, 0).repeat(times, axis=0).repeat(times, axis=1)
-    else:
-        scale = _CELL / max(height, width)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        shown = np.asarray(Image.fromarray(colour.transpose(1, 2, 0)).resize(size, Image.Resampling.BICUBIC))
-    cell = np.full((_CELL, _CELL, 3), 232, dtype=np.uint8)
-    top, left = (_CELL - shown.shape[0]) // 2, (_CELL - shown.shape[1]) // 2
-    cell[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
-    return cell

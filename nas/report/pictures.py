@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.analysis.convolutions import NetworkLayers, left_out_words
 from nas.errors import RunError
-from nas.report.filters import FilterChoice, NetworkLayers, draw_filters, filters_of, layers_of, left_out_words
+from nas.report.filters import FilterChoice, draw_filters, filters_of, layers_of
 from nas.report.rivals import draw_rivals, rival_figures
 from nas.report.stamps import Stamp, read_stamps, stamp_key, write_stamps
 from nas.report.study import StudyReport, finished, study_report

@@ -1,5 +1,5 @@
-"""Pictures as PNG files. The only module that knows matplotlib; it draws without a display and without pyplot,
-whose figures are global."""
+"""Pictures as PNG files. With ``nas.analysis.figures`` the only module that knows matplotlib; it draws without a
+display and without pyplot, whose figures are global."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from nas.analysis.figures import (
+    DPI,
+    MOST_BARS,
+    bars_figure,
+    color,
+    confusion_figure,
+    picture_figure,
+    save,
+    shown_name,
+)
+from nas.analysis.thumbnails import Label
 from nas.report import figures
 
 Curves = Mapping[str, Sequence[Sequence[float]]]  # by name: for each seed, a figure of every epoch
-DPI = 120
 APART = 1.07  # factor between points of equal parameters
-MOST_NAMED = 70  # classes whose names an axis shows
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MOST_TOGETHER = 7  # rows whose curves lie over each other; of more, each has its own
 A_ROW = 4  # of those
-MOST_BARS, BARS_A_LINE = 100, 34  # classes
 
 
 @dataclass(frozen=True)
@@ -35,11 +42,6 @@ class Point:
     params: int
     mean: float
     spread: float | None
-
-
-def color(place: int) -> str:
-    """The colour of a row: those of Okabe and Ito, which colour-blind readers tell apart; then they come again."""
-    return COLORS[place % len(COLORS)]
 
 
 def recall_plot(
@@ -67,7 +69,7 @@ def recall_plot(
         figure.colorbar(image, ax=axes, label="recall (%)")
     step = math.ceil(len(order) / MOST_BARS)
     small = len(order) > 12 or max(map(len, classes)) > 6
-    labels = [f"{_short(classes[index])} ({counts[index]:,})" if small else
+    labels = [f"{shown_name(classes[index])} ({counts[index]:,})" if small else
               f"{classes[index]}\n{counts[index]:,}" for index in order[::step]]  # fmt: skip
     axes.set_xticks(range(0, len(order), step), labels, rotation=90 if small else 0, fontsize=8, parse_math=False)
     axes.set_xlabel("class (images to train), the most frequent first")
@@ -76,27 +78,8 @@ def recall_plot(
 
 
 def confusion_plot(path: Path, title: str, classes: Sequence[str], confusion: npt.NDArray[np.int64]) -> None:
-    """Rows of true classes that sum to 100 %, from counts (classes, classes); numbers in the cells up to 12 classes."""
-    share = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    side = max(5.0, min(16.0, 2.8 + 0.42 * len(classes)))
-    figure = Figure(figsize=(side + 1.0, side), dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class (%)")
-    step = 1 if len(classes) <= MOST_NAMED else math.ceil(len(classes) / MOST_NAMED)
-    ticks = list(range(0, len(classes), step))
-    names = [_short(classes[index]) for index in ticks]
-    rotation = 90 if max(map(len, names)) > 2 else 0
-    axes.set_xticks(ticks, names, rotation=rotation, fontsize=8, parse_math=False)  # "$" is a letter here
-    axes.set_yticks(ticks, names, fontsize=8, parse_math=False)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
-    axes.set_title(title, fontsize=10, parse_math=False)
-    if len(classes) <= 12:
-        for row, column in np.argwhere(share >= 0.5):
-            shade = "white" if share[row, column] > 55 else "black"
-            axes.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=shade, fontsize=8)
-    figure.savefig(path)
+    """Rows of true classes that sum to 100 %, from counts (classes, classes): ``nas.analysis.figures``."""
+    save(confusion_figure(title, classes, confusion), path)
 
 
 def curves_plot(path: Path, title: str, train: Curves, select: Curves, score: Curves, *, figure: str) -> None:
@@ -175,44 +158,8 @@ def _curves_apart(train: Curves, select: Curves, score: Curves, figure_name: str
 def bars_plot(path: Path, title: str, names: Sequence[str], images: Sequence[int], recognised: Sequence[float]) -> None:
     """All test images of each class beside those recognised, with their share in per cent. Above ``MOST_BARS`` classes
     the first and the last are shown."""
-    lines, hidden = lines_of_bars(len(names))
-    longest = max(map(len, lines))
-    figure = Figure(figsize=(max(6.5, 0.9 + 0.33 * longest), 1.3 + 2.5 * len(lines)), dpi=DPI, layout="constrained")
-    panels = figure.subplots(len(lines), 1, squeeze=False)[:, 0]
-    for number, (axes, line) in enumerate(zip(panels, lines, strict=True)):
-        x = np.arange(len(line))
-        whole, part = [images[index] for index in line], [recognised[index] for index in line]
-        axes.bar(x - 0.2, whole, 0.4, color="#BBBBBB", label="all test images")
-        axes.bar(x + 0.2, part, 0.4, color=color(0), label="recognised (with their share in %)")
-        for place, (of, right) in enumerate(zip(whole, part, strict=True)):
-            axes.annotate(f"{100 * right / of:.0f}" if of else "-", (place + 0.2, right), (0, 1),
-                          textcoords="offset points", ha="center", fontsize=7, color=color(0))  # fmt: skip
-        text = [_short(names[index]) for index in line]
-        axes.set_xticks(x, text, fontsize=8, rotation=90 if max(map(len, text)) > 3 else 0, parse_math=False)
-        axes.set_xlim(-0.7, longest - 0.3)
-        axes.margins(y=0.12)
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-        axes.tick_params(axis="y", labelsize=8)
-        if hidden and number == len(lines) // 2:
-            axes.set_title(f"... {hidden:,} classes left out ...", fontsize=9)
-    order = "class, those with most training images first" + ("; each line has its own scale" if len(lines) > 1 else "")
-    panels[-1].set_xlabel(order, fontsize=9)
-    figure.supylabel("test images", fontsize=9)
-    total = f"{sum(recognised):,.0f} of {sum(images):,} recognised"
-    figure.suptitle(f"{title}: {total}", fontsize=10, parse_math=False)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
-    figure.savefig(path)
-
-
-def lines_of_bars(classes: int) -> tuple[list[range], int]:
-    """Which classes stand in each line of a picture, and how many in none."""
-    half = MOST_BARS // 2
-    ends = [range(classes)] if classes <= MOST_BARS else [range(half), range(classes - half, classes)]
-    lines = []
-    for end in ends:
-        length = math.ceil(len(end) / math.ceil(len(end) / BARS_A_LINE))
-        lines += [end[at : at + length] for at in range(0, len(end), length)]
-    return lines, classes - sum(map(len, ends))
+    order = "those with most training images first"
+    save(bars_figure(title, names, images, recognised, what="test images", order=order), path)
 
 
 def sizes_plot(
@@ -320,30 +267,9 @@ def _loss_scale(axes: Axes, *losses: Curves) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 16 else f"{name[:15]}…"
-
-
-@dataclass(frozen=True)
-class Label:
-    """Text in a picture; ``x`` and ``y`` are the pixels of its upper left corner."""
-
-    x: float
-    y: float
-    text: str
-    size: int
-
-
 def picture_plot(path: Path, canvas: npt.NDArray[np.uint8], labels: Sequence[Label]) -> None:
     """A picture (H, W, 3), pixel by pixel, with text on it."""
-    height, width = canvas.shape[:2]
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.imshow(canvas, aspect="auto", interpolation="nearest", extent=(0, width, height, 0))
-    axes.set_axis_off()
-    for label in labels:
-        axes.text(label.x, label.y, label.text, fontsize=label.size, va="top", linespacing=1.3, parse_math=False)
-    figure.savefig(path)
+    save(picture_figure(canvas, labels), path)
 
 
 def rates_plot(

@@ -18,7 +18,8 @@ def small() -> Analysis:
     curves = Curves([Curve(0.5, [(0.0, 0.0), (1.0, 1.0)]), Curve(None)], Curve(0.5, [(0.0, 0.0)]), 3)
     return Analysis(
         nasctl="0", network="a net", run="r", trial="1", model=None, data="d", split="rank", num_images=3,
-        num_classes=2, classes=["$a", "\u202eb"], input_shape=(1, 8, 8), train_counts=[4, 2], counts=[3, 0], right=[2, 0],
+        num_classes=2, classes=["$a", "\u202eb"], input_shape=(1, 8, 8), train_counts=[4, 2], counts=[3, 0],
+        right=[2, 0],
         recalls=[2 / 3, None], precisions=[1.0, 0.0], accuracy=2 / 3, balanced_accuracy=2 / 3, macro_f1=0.4,
         confusion=[[2, 1], [0, 0]], worst_pairs=[(0, 1, 1)],
         calibration=Calibration(0.1, [Bin(0.0, 0.5, 0, None, None), Bin(0.5, 1.0, 3, 0.9, 2 / 3)]), roc=curves,

@@ -28,6 +28,7 @@ from nas.export.evaluate import (
     most_confused,
     other_data,
     own_split,
+    preprocessing_of,
 )
 from nas.export.fingerprints import fingerprints, trained_on
 from nas.export.formats import TrainedModel, write_description, write_onnx
@@ -56,7 +57,8 @@ def classifier(exported: Path) -> Classifier:
 
 
 def labelled(path: Path, classifier: Classifier, **changes: Any) -> Labelled:
-    return other_data(DataConfig(source=str(path), **changes), classifier)
+    config = DataConfig(source=str(path), **changes)
+    return other_data(config, classifier.classes, preprocessing_of(classifier))
 
 
 def write_images(folder: Path, classes: dict[str, str], count: int = 12) -> None:

@@ -14,15 +14,17 @@ from PIL import Image
 from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from nas.analysis.convolutions import GAP, TEXT, TOP, left_out_words
+from nas.analysis.figures import lines_of_bars
 from nas.config import StudyRequest
 from nas.engine.study import run_study
 from nas.engine.study_plan import StudyPlan, plan_study
 from nas.errors import UsageError
 from nas.executors import WorkerSlot
 from nas.executors.inline import InlineExecutor
-from nas.report.filters import GAP, TEXT, TOP, FilterChoice, filters_of, layers_of, left_out_words, network_layers
+from nas.report.filters import FilterChoice, filters_of, layers_of, network_layers
 from nas.report.pictures import Pictures, class_bars, write_pictures
-from nas.report.plots import curves_figure, lines_of_bars
+from nas.report.plots import curves_figure
 from nas.report.study import finished
 from nas.runs import StudyRun, as_study, load_run
 from nas.runs.fold import fold

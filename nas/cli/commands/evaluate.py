@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def evaluate_command(flags: Flags) -> int:
     """Score a network on labelled images; the exit code, 1 if some could not be read."""
-    from nas.export.evaluate import evaluate, other_data, own_split
+    from nas.export.evaluate import evaluate, other_data, own_split, preprocessing_of
     from nas.export.fingerprints import known_images, trained_on
     from nas.export.predict import is_exported, load_model, model_of_run, request_of_run, typed_prior
     from nas.report.documents import document
@@ -34,7 +34,7 @@ def evaluate_command(flags: Flags) -> int:
             "Say which network: nasctl evaluate MODEL, where MODEL is an exported folder, or a run ('nasctl status' "
             "lists them)."
         )
-    data, chosen = _other(flags), _split(flags["split"], flags["data"])
+    data, chosen = other_images(flags), _split(flags["split"], flags["data"])
     wanted = typed_prior(flags["prior"])
     if is_exported(model):
         if data is None:
@@ -53,7 +53,7 @@ def evaluate_command(flags: Flags) -> int:
             assert dataset is not None
             labelled = own_split(dataset, chosen)
         else:
-            labelled = other_data(data, classifier, progress)
+            labelled = other_data(data, classifier.classes, preprocessing_of(classifier), progress)
         found = evaluate(classifier, labelled, known)
     if flags["json"]:
         print_json(document(found))
@@ -64,7 +64,7 @@ def evaluate_command(flags: Flags) -> int:
     return 1 if found.broken else 0
 
 
-def _other(flags: Flags) -> DataConfig | None:
+def other_images(flags: Flags) -> DataConfig | None:
     """Other data to score the network on; None: the run's own. UsageError with every fault found in the flags."""
     faults = [
         f"--{name.replace('_', '-')} is about other data than the run's own: add --data, or leave it out."

@@ -1,0 +1,284 @@
+"""An analysis, whole: the network asked, the figures computed, the pictures drawn, all of it put into one folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from nas.analysis.answers import Gallery, Picked, Progress, answers_to
+from nas.analysis.convolutions import layer_faults, layers_in
+from nas.analysis.measure import measured
+from nas.analysis.prepared_images import prepared_images
+from nas.analysis.projections import embedding_of
+from nas.analysis.record import (
+    FILE,
+    MOST_SHOWN,
+    Analysis,
+    Prepared,
+    Shown,
+    analysis_folder,
+    read_analysis,
+    write_analysis,
+)
+from nas.analysis.subject import Subject, subject_of
+from nas.analysis.thumbnails import Canvas, Entry, fitted, heated, sheet, write_png
+from nas.config import DataConfig, raise_all
+from nas.data.loading import image_names
+from nas.errors import RunError, UsageError, attempt
+from nas.export.evaluate import Labelled, other_data
+from nas.files import new_folder
+from nas.runs.hints import RUNS
+from nas.training.tensor_split import CPU_CHUNK
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Own = Literal["rank", "test"]
+OWN: tuple[Own, ...] = ("rank", "test")
+AS_GIVEN = "Left as they are, right as the network was given them in an epoch."
+IMAGES = "images"  # folder of the small pictures
+Names = Callable[[int], str | None]
+
+
+def analyze(
+    name: str | Path,
+    *,
+    runs: str | Path = RUNS,
+    out: str | Path | None = None,
+    split: Own = "rank",
+    data: str | Path | DataConfig | None = None,
+    tsne: bool = False,
+    layers: Sequence[str] = (),
+) -> Analysis:
+    """What the network called ``name`` does on labelled images; what ``nasctl analyze`` does, and as it prints.
+
+    ``name``: RUN for its winner, RUN:TRIAL, STUDY:MEMBER, or an exported folder. See ``analyze_subject`` for the rest.
+    UsageError with every fault.
+    """
+    given = DataConfig(source=str(data)) if isinstance(data, str | Path) else data
+    subject, folder = subject_of(str(name), Path(runs)), None if out is None else Path(out)
+    return analyze_subject(subject, folder, split=split, data=given, tsne=tsne, layers=layers)[0]
+
+
+def analyze_subject(
+    subject: Subject,
+    out: Path | None = None,
+    *,
+    split: Own = "rank",
+    data: DataConfig | None = None,
+    tsne: bool = False,
+    layers: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> tuple[Analysis, Path]:
+    """Analyse a network on a split of its run's data, or on other ``data``; what was found, and the folder that has it.
+
+    The folder is ``out``, or the trial's own, or ``analysis-NAME`` here (see ``usual_folder``). It appears whole, or
+    not at all, in the place of an earlier analysis. ``layers``: whose filters are drawn. UsageError for a layer that
+    there is not, data that cannot be used, or a folder that has other files.
+    """
+    folder = out or usual_folder(subject, own=data is None)
+    faults = layer_faults({"the network": layers_in(subject.network.module)}, layers)
+    attempt(lambda: check_folder(folder), faults)
+    raise_all(faults)
+    labelled, name_of = _labelled(subject, split, data, progress)
+    train = subject.train_counts
+    order = sorted(range(len(subject.classes)), key=lambda label: -train[label] if train else label)
+    gallery = Gallery.of(order)
+    answers = answers_to(subject.network, labelled.chunks, labelled.count, gallery, None if data else progress)
+    if not len(answers.labels):
+        raise UsageError(f"No image of {labelled.data} can be read: {', '.join(labelled.broken[:5])}. Give others.")
+    found = measured(
+        answers, list(subject.classes), network=subject.text, run=subject.run.name if subject.run else None,
+        trial=subject.trial, model=str(subject.model) if subject.model else None, data=labelled.data,
+        split="given" if data else split, input_shape=subject.preprocessing.shape,
+        train_counts=list(train) if train else None, embedding=embedding_of(answers, tsne=tsne),
+        remarks=remarks(labelled),
+    )  # fmt: skip
+    try:
+        with new_folder(folder) as work:
+            found = _drawn(subject, found, gallery, name_of, layers, work)
+            write_analysis(work, found)
+            _make_way(folder, subject)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error}. Give --out a folder that can.") from error
+    return found, folder
+
+
+def usual_folder(subject: Subject, *, own: bool = True) -> Path:
+    """Where the analysis goes unless told: beside the run's other files; here, if it is not on the run's own images, or
+    of an exported folder, into which nothing is written."""
+    if subject.run is None:
+        assert subject.model is not None
+        return Path(f"analysis-{subject.model.resolve().name}")
+    assert subject.trial is not None
+    return (
+        analysis_folder(subject.run.folder, subject.trial)
+        if own
+        else Path(f"analysis-{subject.run.name}-{subject.trial}")
+    )
+
+
+def check_folder(folder: Path) -> None:
+    """UsageError if an analysis must not be put there: other files are in it."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder; give --out another name.")
+    written = _written(folder)
+    others = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    if others := [name for name in others if name not in written]:
+        raise UsageError(f"{folder} holds other files ({', '.join(others[:3])}); give --out an empty or new folder.")
+
+
+def remarks(labelled: Labelled) -> list[str]:
+    """What makes the figures say less than they seem to."""
+    said = []
+    if labelled.missing:
+        said.append(f"Classes without images here: {', '.join(labelled.missing[:20])}.")
+    if labelled.surplus:
+        said.append(f"Classes that the network does not know, left out: {', '.join(labelled.surplus[:20])}.")
+    if labelled.broken:
+        said.append(f"Files that could not be read, left out ({len(labelled.broken):,}): {labelled.broken[0]}.")
+    if labelled.clipped:
+        said.append(f"Images with values outside the range of training, which were clipped: {labelled.clipped:,}.")
+    return said
+
+
+def _labelled(
+    subject: Subject, split: Own, data: DataConfig | None, progress: Progress | None
+) -> tuple[Labelled, Names]:
+    """The images, and what gives the name of the file of each."""
+    if data is not None:
+        given = other_data(data, subject.classes, subject.preprocessing, progress)
+        return given, lambda at: given.names[at] if given.names[at] != f"image {at}" else None
+    own = subject.own(split)
+    of_split, config = own.split(split), subject.data_config
+    names = None if config is None else attempt(lambda: image_names(config), [])
+    chunks = of_split.batches(CPU_CHUNK)
+    labelled = Labelled(own.name, split, chunks, [], [], [], count=len(of_split.rows))
+    return labelled, lambda at: None if names is None else names[of_split.rows[at]]
+
+
+def _drawn(
+    subject: Subject, found: Analysis, gallery: Gallery, name_of: Names, layers: Sequence[str], work: Path
+) -> Analysis:
+    """The analysis with its pictures, which lie in ``work``."""
+    from nas.analysis import figures, views
+
+    (work / IMAGES).mkdir()
+    title = views.title_of(found)
+    layer = _map_layer(subject, found)
+    wrong, wrong_entries = _shown(subject, gallery.wrong, "wrong", name_of, work)
+    right, right_entries = _shown(subject, gallery.examples, "right", name_of, work)
+    train, train_entries = _prepared(subject, work)
+    found = replace(found, layer=layer, misclassified=wrong, examples=right, augmented=train)
+    beside = views.BESIDE if layer else "The network has no map larger than 1x1, so there is no Grad-CAM."
+    said = "Of each the class, what it was taken for, and how sure the network was. "
+    drawn: dict[str, Callable[[], Figure | None]] = {
+        "misclassified": _sheet(f"Mistakes, the surest first: {title}", said + beside, wrong_entries),
+        "examples": _sheet(f"Right answers: {title}", said + beside, right_entries),
+        "augmented": _sheet(f"Images that {views.name_of(found)} was trained on", AS_GIVEN, train_entries),
+        "filters": lambda: views.filters(subject.network.module, layers, title=f"Filters of {views.name_of(found)}"),
+        "confusion": lambda: views.confusion(found),
+        "recall": lambda: views.recall(found),
+        "bars": lambda: views.bars(found),
+        "roc": lambda: views.roc(found),
+        "precision_recall": lambda: views.precision_recall(found),
+        "calibration": lambda: views.reliability(found),
+        "embedding_pca": lambda: views.embedding(found) if found.embedding else None,
+        "embedding_tsne": lambda: views.embedding(found, "tsne") if found.embedding and found.embedding.tsne else None,
+    }  # fmt: skip
+    pictures = {}
+    for name, draw in drawn.items():
+        if (figure := draw()) is not None:
+            figures.save(figure, work / f"{name}.png")
+            pictures[name] = f"{name}.png"
+    return replace(found, pictures=pictures)
+
+
+def _sheet(title: str, below: str, entries: Sequence[Entry]) -> Callable[[], Any]:
+    def draw() -> Any:
+        from nas.analysis import figures
+
+        return figures.picture_figure(*sheet(title, below, entries)) if entries else None
+
+    return draw
+
+
+def _map_layer(subject: Subject, found: Analysis) -> str | None:
+    black = np.zeros((1, *found.input_shape), np.uint8)
+    return subject.network.map_layer(black)
+
+
+def _shown(
+    subject: Subject, picked: Sequence[Picked], stem: str, name_of: Names, work: Path
+) -> tuple[list[Shown], list[Entry]]:
+    """Images with their heat maps as small files, and as entries of a sheet."""
+    from nas.analysis.figures import shown_name
+
+    if not picked:
+        return [], []
+    maps = subject.network.maps(np.stack([one.pixels for one in picked]), np.array([one.predicted for one in picked]))
+    shown, entries = [], []
+    for number, one in enumerate(picked):
+        picture, heat = _png(work, f"{stem}-{number:02}", fitted(one.pixels)), None
+        beside = [fitted(one.pixels)]
+        if maps is not None:
+            beside.append(heated(one.pixels, maps[number]))
+            heat = _png(work, f"{stem}-{number:02}-heat", beside[-1])
+        file = name_of(one.index)
+        shown.append(Shown(one.index, file, one.true, one.predicted, one.confidence, picture, heat))
+        names = [subject.classes[label] for label in (one.true, one.predicted)]
+        words = f"is {shown_name(names[0])}" + (f"\nsaid {shown_name(names[1])}" if one.true != one.predicted else "")
+        place = shown_name(Path(file).name, 20) if file else f"image {one.index}"
+        entries.append(Entry(beside, f"{words}\n{one.confidence:.1%} sure\n{place}"))
+    return shown, entries
+
+
+def _prepared(subject: Subject, work: Path) -> tuple[list[Prepared], list[Entry]]:
+    """Training images beside what the network was given; none where they cannot be had."""
+    from nas.analysis.figures import shown_name
+
+    if subject.dataset is None or subject.recipe is None:
+        return [], []
+    found, entries = [], []
+    views = prepared_images(subject.network, subject.dataset.split("train"), subject.recipe, MOST_SHOWN)
+    for number, (index, label, pixels, given) in enumerate(views):
+        one, other = fitted(pixels), fitted(given)
+        original = _png(work, f"train-{number:02}", one)
+        found.append(Prepared(index, label, original, _png(work, f"train-{number:02}-prepared", other)))
+        entries.append(Entry([one, other], shown_name(subject.classes[label], 20)))
+    return found, entries
+
+
+def _png(work: Path, stem: str, shown: Canvas) -> str:
+    name = f"{IMAGES}/{stem}.png"
+    write_png(work / name, shown)
+    return name
+
+
+def _written(folder: Path) -> set[str]:
+    """The files of an earlier analysis, by their names in its folder."""
+    if not (folder / FILE).is_file():
+        return set()
+    found = attempt(lambda: read_analysis(folder), [])
+    if found is None:
+        return {FILE}
+    small = {name for one in (*found.misclassified, *found.examples) for name in (one.picture, one.heat) if name}
+    small |= {name for one in found.augmented for name in (one.original, one.prepared)}
+    return {FILE, *found.pictures.values(), *small}
+
+
+def _make_way(folder: Path, subject: Subject) -> None:
+    """Remove an earlier analysis, so that a new one can have its name. UsageError if other files came meanwhile, or the
+    run went."""
+    if subject.run is not None and not subject.run.folder.is_dir():
+        raise RunError(f"The run {subject.run.folder} is gone.")
+    if folder.exists():
+        check_folder(folder)
+        shutil.rmtree(folder)
