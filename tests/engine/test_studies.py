@@ -48,6 +48,7 @@ from nas.report.study import REPORTED, agreement, study_report
 from nas.report.tables.comparison import print_comparison
 from nas.report.tables.search import figure_columns, print_run, runs_table, trials_table
 from nas.report.tables.study import print_study, print_study_plan
+from nas.report.tensorboard.columns import columns, settings, totals
 from nas.report.tensorboard.listener import keep_files
 from nas.runs import EventLog, Run, SearchRun, StudyRun, as_search, as_study, load_run, load_search
 from nas.runs.events import Event, FloorMeasured, SessionStarted, SessionStopped
@@ -202,6 +203,12 @@ def test_members_are_trained_seed_by_seed_and_scored_on_test(done: Run) -> None:
         assert confusion.sum() == sum(done.facts.counts["test"])
         assert np.trace(confusion) / confusion.sum() == pytest.approx(trial.metrics["test"]["accuracy"])
         assert (done.folder / "tensorboard" / trial.id).is_dir()
+        row, recipe = settings(done, trial), done.recipe(trial.id)
+        assert row.keys() == {column.name for column in columns(done)}
+        assert (row["member"], row["space"], row["loss"], row["epochs"]) == (
+            trial.of, done.config.member(trial.of).network, recipe.loss, recipe.epochs,
+        )  # fmt: skip
+        assert totals(done, trial)["test/accuracy"] == pytest.approx(trial.metrics["test"]["accuracy"])
         state, _ = load_weights(done.weights(trial.id))
         assert sum(tensor.numel() for name, tensor in state.items() if "tracked" not in name) >= trial.cost.params
 

@@ -8,12 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nas.errors import RunError
-from nas.runs import Run, SearchRun, StudyRun, TrialRecord, as_search, as_study
-from nas.runs.events import Event, StudyEnded, SupernetEpoch, SupernetStarted, TrialEnded, WinnerChosen
+from nas.report.tensorboard.columns import columns, metrics, of_split, settings, totals
+from nas.runs import Run, SearchRun, StudyRun, TrialRecord, as_search
+from nas.runs.events import (
+    ArchitectureFound,
+    Event,
+    StudyEnded,
+    SupernetEpoch,
+    SupernetStarted,
+    TrialEnded,
+    WinnerChosen,
+)
 from nas.runs.hints import typed
 from nas.runs.retention import drop_weights
 from nas.trials import TrialResult
-from search_spaces import Sample
 
 
 def keep_files(event: Event, run: Run) -> None:
@@ -25,6 +33,10 @@ def keep_files(event: Event, run: Run) -> None:
                 write_tensorboard(run, run.trials[result.id], result)
                 if result.status == "failed":
                     note_failure(run, run.trials[result.id])
+            case ArchitectureFound():
+                declare_columns(run)
+            case WinnerChosen():
+                write_test_figures(as_search(run))
             case SupernetStarted() | SupernetEpoch():
                 write_supernet_curves(as_search(run))
         if isinstance(event, TrialEnded | WinnerChosen | StudyEnded):
@@ -37,8 +49,12 @@ def bring_up_to_date(run: Run) -> None:
         for trial in left_out(run):
             if (result := run.result(trial)) is not None:
                 write_tensorboard(run, trial, result)
-        if isinstance(run, SearchRun) and run.supernet:
-            write_supernet_curves(run)
+        if run.trials:
+            declare_columns(run)
+        if isinstance(run, SearchRun):
+            write_test_figures(run)
+            if run.supernet:
+                write_supernet_curves(run)
         drop_weights(run)
 
 
@@ -82,13 +98,33 @@ def left_out(run: Run) -> list[TrialRecord]:
 
 
 def write_tensorboard(run: Run, trial: TrialRecord, result: TrialResult) -> None:
-    """The curves and the row of hyperparameters of a trial that ended; nothing if they exist."""
-    from nas.report.tensorboard.trial import write_trial
+    """The curves of a trial that ended and its row in the HParams tab; nothing if they exist."""
+    from nas.report.tensorboard.trial import COLUMNS, write_trial
 
+    folder = run.folder / "tensorboard"
+    if not (folder / COLUMNS).is_file():
+        declare_columns(run)
+    assert trial.result_number
     write_trial(
-        run.folder / "tensorboard" / trial.id, name=f"{trial.id} {run.name}", sample=_choices(run, trial),
-        params=trial.cost.params, macs=trial.cost.macs, result=result, objective=run.config.objective,
+        folder / trial.id, number=trial.result_number, name=f"{run.name}:{trial.id}",
+        settings=settings(run, trial), totals=totals(run, trial), result=result,
     )  # fmt: skip
+
+
+def declare_columns(run: Run) -> None:
+    """What the HParams tab shows of the run."""
+    from nas.report.tensorboard.trial import write_columns
+
+    write_columns(run.folder / "tensorboard", columns(run), metrics(run), started=run.started)
+
+
+def write_test_figures(run: SearchRun) -> None:
+    """What the winner's trainings are on the test split, which is read once, at the end."""
+    from nas.report.tensorboard.trial import write_later
+
+    for trial_id, figures in (run.winner.test if run.winner else {}).items():
+        folder, trial = run.folder / "tensorboard" / trial_id, run.trials[trial_id]
+        write_later(folder, of_split(run, "test", figures), step=trial.epochs, now=run.started + run.elapsed)
 
 
 def write_member_pictures(run: StudyRun, member: str, pictures: Mapping[str, Path]) -> None:
@@ -98,18 +134,6 @@ def write_member_pictures(run: StudyRun, member: str, pictures: Mapping[str, Pat
     images = {tag: path.read_bytes() for tag, path in pictures.items()}
     with _told(run):
         write_images(run.folder / "tensorboard" / member, images, now=run.started + run.elapsed)
-
-
-def _choices(run: Run, trial: TrialRecord) -> Sample:
-    """What the HParams tab shows of a trial: the choices of its sample, or how a study's member is trained."""
-    if isinstance(run, SearchRun):
-        return trial.sample
-    member = as_study(run).config.member(trial.of)
-    recipe = member.recipe
-    return {
-        "member": member.name, "network": member.network or f"{member.space}", "loss": recipe.loss,
-        "oversampling": recipe.oversampling, "regularizer": recipe.regularizer, "epochs": recipe.epochs,
-    }  # fmt: skip
 
 
 def write_supernet_curves(run: SearchRun) -> None:

@@ -1,4 +1,5 @@
-"""Trials as TensorBoard shows them: curves by epoch, and a row each in the HParams tab; and pictures.
+"""Trials as TensorBoard shows them: curves by epoch, and a row each in the HParams tab, whose columns a run declares;
+and pictures.
 
 This module and ``nas.report.tensorboard.supernet`` alone know TensorBoard. They write event files with its own record
 writer and protocol messages. ``torch.utils.tensorboard`` would import torch, add a thread to each file, and put into
@@ -10,47 +11,106 @@ from __future__ import annotations
 import io
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams import metadata
-from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.hparams.api_pb2 import (
+    DATA_TYPE_FLOAT64,
+    DATA_TYPE_STRING,
+    Experiment,
+    HParamInfo,
+    MetricInfo,
+    MetricName,
+    Status,
+)
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from nas.files import write_atomically
+from nas.report.tensorboard.columns import Column, Metric, Value
 from nas.trials import TrialResult
-from search_spaces import Sample
 
 PLACES = {"train_loss": "train/loss", "learning_rate": "train/learning_rate", "seconds": "train/seconds"}
+COLUMNS = "events.out.tfevents.0.columns"  # the file of a run's columns
 PARTIAL = "partial."  # with a folder's name: its file while it is written. TensorBoard reads no name without "tfevents"
 
 
+def write_columns(folder: Path, columns: Sequence[Column], metrics: Sequence[Metric], *, started: float) -> None:
+    """Declare what the HParams tab shows of a run, in ``folder``, where its trials are; nothing if that stands there.
+
+    A number has its range and a word its values; those whose values are not known are found by a pattern.
+    """
+    experiment = Experiment(
+        hparam_infos=[_declared(column) for column in columns],
+        metric_infos=[
+            MetricInfo(name=MetricName(tag=metric.tag), display_name=metric.title, description=metric.what)
+            for metric in metrics
+        ],
+        time_created_secs=started,
+    )
+    value = _plugin_value(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
+    content = records(
+        Event(wall_time=started, file_version="brain.Event:2"),
+        Event(wall_time=started, summary=Summary(value=[value])),
+    )
+    path = folder / COLUMNS
+    if not path.is_file() or path.read_bytes() != content:
+        write_atomically(path, content, parents=True)
+
+
+def _declared(column: Column) -> HParamInfo:
+    info = HParamInfo(
+        name=column.name, display_name=column.title, description=column.what,
+        type=DATA_TYPE_FLOAT64 if column.is_number else DATA_TYPE_STRING, differs=len(set(column.values)) > 1,
+    )  # fmt: skip
+    if column.is_number:
+        numbers = [value for value in column.values if isinstance(value, int)]
+        info.domain_interval.min_value, info.domain_interval.max_value = min(numbers), max(numbers)
+    else:
+        info.domain_discrete.extend([str(value) for value in column.values])
+    return info
+
+
 def write_trial(
-    folder: Path, *, name: str, sample: Sample, params: int, macs: int, result: TrialResult, objective: str
-) -> None:
-    """Write a trial that ended into ``folder``, its own; nothing if it is there already.
+    folder: Path, *, number: int, name: str, settings: Mapping[str, Value], totals: Mapping[str, float],
+    result: TrialResult,
+) -> None:  # fmt: skip
+    """Write a trial that ended into ``folder``, its own; nothing if its result ``number`` is there already.
 
     ``folder`` is ``runs/<run>/tensorboard/<trial>``, so that ``tensorboard --logdir runs`` shows every run.
-    The file appears at once and complete, or not at all: a kill leaves a partial file beside the folder.
-    ``name`` is the row's name in the HParams tab.
+    The file appears at once and complete, or not at all: a kill leaves a partial file beside the folder. It takes the
+    place of an earlier result, of a trial that was started again. ``name`` is the row's name in the HParams tab,
+    ``settings`` and ``totals`` what stands in it.
     """
     partial = folder.with_name(PARTIAL + folder.name)
-    if any(folder.glob("*tfevents*")):
+    if any(folder.glob(f"*tfevents*.{number}.nasctl")):
         partial.unlink(missing_ok=True)
         return
+    before = list(folder.glob("*tfevents*"))
     start = time.time() - result.seconds
-    choices: dict[str, int | str] = {**sample, "parameters": params, "macs": macs}
     content = records(
         Event(wall_time=start, file_version="brain.Event:2"),
-        _session_start(name, choices, start),
+        _session_start(name, settings, start),
         *_curves(result.history, start),
-        *_totals(result, params, macs, objective, start + result.seconds),
+        _points(totals, len(result.history), start + result.seconds),
         _session_end(result, start + result.seconds),
     )
-    write_atomically(folder / f"events.out.tfevents.{int(start)}.nasctl", content, parents=True, partial=partial)
+    path = folder / f"events.out.tfevents.{int(start)}.{number}.nasctl"
+    write_atomically(path, content, parents=True, partial=partial)
+    for old in before:
+        old.unlink(missing_ok=True)
+
+
+def write_later(folder: Path, totals: Mapping[str, float], *, step: int, now: float) -> None:
+    """Add to a trial what was found out after it had ended, at Unix time ``now``; nothing if it is there already."""
+    content = records(Event(wall_time=now, file_version="brain.Event:2"), _points(totals, step, now))
+    for path in folder.glob("*.nasctl"):
+        later = path.with_name(f"{path.name}.later")  # sorted behind it: TensorBoard reads files by their names
+        if not later.is_file():
+            write_atomically(later, content)
 
 
 def write_images(folder: Path, images: Mapping[str, bytes], *, now: float) -> None:
@@ -99,26 +159,19 @@ def _curves(history: list[dict[str, float]], start: float) -> Iterator[Event]:
         )
 
 
-def _totals(result: TrialResult, params: int, macs: int, objective: str, now: float) -> Iterator[Event]:
-    """What trials are compared by: one point each, which the HParams tab shows as metrics, sorted by tag."""
-    figures: dict[str, float] = {"size/parameters": params, "size/macs": macs}
-    score = result.metrics.get("rank", {}).get(objective)
-    if isinstance(score, int | float):
-        figures[f"rank/{objective}"] = score
-    yield Event(
-        wall_time=now,
-        step=len(result.history),
-        summary=Summary(value=[Summary.Value(tag=tag, simple_value=figure) for tag, figure in figures.items()]),
-    )
+def _points(totals: Mapping[str, float], step: int, now: float) -> Event:
+    """What trials are compared by: one point each, as single floats, which is all that TensorBoard's server reads."""
+    values = [Summary.Value(tag=tag, simple_value=figure) for tag, figure in totals.items()]
+    return Event(wall_time=now, step=step, summary=Summary(value=values))
 
 
-def _session_start(name: str, choices: dict[str, int | str], now: float) -> Event:
+def _session_start(name: str, settings: Mapping[str, Value], now: float) -> Event:
     info = SessionStartInfo(group_name=name, start_time_secs=now)
-    for choice, value in choices.items():
+    for setting, value in settings.items():
         if isinstance(value, str):
-            info.hparams[choice].string_value = value
+            info.hparams[setting].string_value = value
         else:
-            info.hparams[choice].number_value = value
+            info.hparams[setting].number_value = value
     return _plugin_event(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info), now)
 
 
@@ -129,6 +182,9 @@ def _session_end(result: TrialResult, now: float) -> Event:
 
 
 def _plugin_event(tag: str, content: HParamsPluginData, now: float) -> Event:
+    return Event(wall_time=now, summary=Summary(value=[_plugin_value(tag, content)]))
+
+
+def _plugin_value(tag: str, content: HParamsPluginData) -> Summary.Value:
     described: SummaryMetadata = metadata.create_summary_metadata(content)
-    value = Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)
-    return Event(wall_time=now, summary=Summary(value=[value]))
+    return Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)
