@@ -224,8 +224,7 @@ def lines_figure(
     axes.grid(alpha=0.3)
     figure.suptitle(title, fontsize=10, parse_math=False)
     handles, names = axes.get_legend_handles_labels()
-    where = "outside right center"
-    legend = figure.legend(handles, names, loc=where, fontsize=8, title=note or None, title_fontsize=8)
+    legend = figure.legend(handles, names, loc="outside right center", fontsize=8, title=note or None, title_fontsize=8)
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure

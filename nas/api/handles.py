@@ -131,6 +131,19 @@ class Run(ABC):
                 carried_out(opened, callbacks, progress=progress)
         return self
 
+    @in_python()
+    @checked_types
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write the run's report, one HTML page that needs no other file and no network, to ``out``, else to
+        report.html in the run's folder; the file. UsageError if it cannot be written there.
+
+        >>> nas.load_run("vgg-digits-1").report().name
+        'report.html'
+        """
+        from nas.report.html.write import write_report
+
+        return write_report(self.record, None if out is None else Path(out))
+
     @abstractmethod
     def _take(self, record: SearchRun | StudyRun) -> None:
         """Stand for ``record`` from now on. RunError if it is of the other kind."""

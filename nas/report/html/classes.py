@@ -158,7 +158,7 @@ def _confusion(analysis: Analysis) -> Markup:
                 if size <= 12:
                     parts.append(tag("text", str(count), x=round(room + (j + 0.5) * side, 1),
                                      y=round(8 + (i + 0.5) * side, 1), class_="mid small halo"))  # fmt: skip
-    frame = tag("path", d=f"M{room} 4H{room + HEAT}V{4 + HEAT}H{room}Z", class_="line axis")
+    frame = tag("path", d=f"M{room} 4H{room + HEAT}V{4 + HEAT}H{room}Z", class_="frame")
     wrong = analysis.num_images - sum(analysis.right)
     words = f"Confusion matrix of {size} classes; {wrong} of {analysis.num_images} images are wrong."
     picture = canvas(room + HEAT + 8, HEAT + room + 6, words, parts, frame)
