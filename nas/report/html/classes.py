@@ -23,14 +23,14 @@ from nas.units import counted
 NAMED = 14  # classes whose names stand under their bars
 HEAT = 430  # side of a confusion matrix, in units
 WORST = 5  # classes that are named
-THUMBS = 24
+THUMBS, AUGMENTED = 24, 12
 LARGEST_THUMB = 60_000  # bytes of a picture that is put into the page
 
 
 def classes(run: SearchRun) -> Markup | None:
     """Of the winner, on test as it was scored; what was kept of its analysis; of a run without either, nothing."""
     found = recalls_of(run)
-    kept, remark = _kept(run)
+    kept, remark = kept_of_winner(run)
     if found is None and kept is None and remark is None:
         return None
     return joined(
@@ -41,7 +41,8 @@ def classes(run: SearchRun) -> Markup | None:
     )
 
 
-def _kept(run: SearchRun) -> tuple[tuple[Analysis, Path] | None, str | None]:
+def kept_of_winner(run: SearchRun) -> tuple[tuple[Analysis, Path] | None, str | None]:
+    """The winner's analysis with its folder, if one was kept; why it cannot be shown, if so."""
     if run.winner is None:
         return None, None
     for trial in (run.winner.weights, run.winner.trial):
@@ -221,6 +222,21 @@ def _embedding(analysis: Analysis) -> Markup | None:
     legend = key(("c0 faint", "recognised"), ("c1 square", "not recognised"))
     note = f"What enters the last layer ({counted(found.num_features, 'number')} an image), by principal components."
     return figure(f"Images as the network sees them, {analysis.split}", plot.drawn(words), None, note, legend)
+
+
+def as_given(analysis: Analysis, folder: Path) -> Markup | None:
+    """Training images, and each as the network was given it in an epoch."""
+    items = []
+    for one in analysis.augmented[:AUGMENTED]:
+        name = analysis.classes[one.label]
+        pair = [made for picture, words in ((one.original, name), (one.prepared, f"{name}, as given"))
+                if (made := _image(folder / picture, words))]  # fmt: skip
+        if pair:
+            items.append(tag("li", tag("div", pair, class_="pair"), tag("span", name_of(name))))
+    if not items:
+        return None
+    title = "Training images, and as the network is given them in an epoch"
+    return joined(tag("h3", title), tag("ul", items, class_="thumbs"))
 
 
 def thumbs(analysis: Analysis, folder: Path) -> Markup | None:

@@ -6,7 +6,7 @@ from nas.errors import NasctlError
 from nas.report.html import provenance
 from nas.report.html.architecture import drawn
 from nas.report.html.choices import choices
-from nas.report.html.classes import classes
+from nas.report.html.classes import as_given, classes, kept_of_winner
 from nas.report.html.markup import Markup, joined, tag
 from nas.report.html.page import Section, page, side_by_side
 from nas.report.html.supernet import supernet
@@ -32,7 +32,7 @@ def search_page(run: SearchRun, *, settings: str | None = None, watched: bool = 
         Section("classes", "Classes, mistakes and calibration", classes(run)),
         Section("architecture", "Architecture", _architecture(run)),
         Section("all-trials", "Every trial", every_trial(run)),
-        Section("data", "Data", provenance.data(run)),
+        Section("data", "Data", _data(run)),
         Section("recipe", "Recipe", provenance.recipe(run)),
         Section("time", "Time", provenance.time(run)),
         Section("failures", "Failures and notes", provenance.failures(run)),
@@ -40,6 +40,11 @@ def search_page(run: SearchRun, *, settings: str | None = None, watched: bool = 
     ]
     again = REREAD if watched and run.state == "running" else None
     return page(f"nasctl: {run.name}", heading(run), sections, again_in=again)
+
+
+def _data(run: SearchRun) -> Markup:
+    kept, _ = kept_of_winner(run)
+    return joined(provenance.data(run), as_given(*kept) if kept else None)
 
 
 def _architecture(run: SearchRun) -> Markup | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from nas.report.figures import decimal
 from nas.report.guide import proposal_words
+from nas.report.html.beside import Baseline, baselines_beside
 from nas.report.html.markup import Cell, Markup, Part, Row, joined, number, table, tag
 from nas.report.html.svg import Axis, Plot, figure, key, linear, logarithmic
 from nas.report.html.winner import front
@@ -18,6 +19,7 @@ from nas.units import clock, counted
 
 MOST_CURVES = 120  # trials whose curves are drawn
 MOST_POINTS = 40  # of one curve
+OFF = 4  # times smaller than the smallest trial, or larger than the largest, a baseline is told of and not drawn
 
 
 def score_label(run: SearchRun) -> str:
@@ -39,10 +41,16 @@ def sizes(run: SearchRun) -> Markup | None:
         return None
     scores = {trial.id: trial.score(objective) or 0.0 for trial in trials}
     floor = None if run.floor is None else run.floor.rank.get(objective)
+    sides = [trial.cost.params for trial in trials]
+    known = baselines_beside(run)
+    shown = [one for one in known if min(sides) / OFF <= one.params <= OFF * max(sides)]
     plot = Plot(
-        logarithmic("parameters (logarithmic)", [trial.cost.params for trial in trials]),
-        linear(score_label(run), bulk(list(scores.values())), include=[] if floor is None else [floor]),
-    )
+        logarithmic("parameters (logarithmic)", [*sides, *(one.params for one in shown)]),
+        linear(score_label(run), [*bulk(list(scores.values())), *(one.score for one in shown)],
+               include=[] if floor is None else [floor]),
+    )  # fmt: skip
+    for one in shown:
+        plot.square(one.params, one.score, "c5 square", _said_of(one))
     best = front(run)
     plot.line([(t.cost.params, scores[t.id]) for t in best[::-1]], "c1", steps=True)
     if floor is not None:
@@ -60,8 +68,23 @@ def sizes(run: SearchRun) -> Markup | None:
     behind = table(("trial", "parameters", "score", "on the front"), rows, caption=f"Sizes and {score_label(run)}")
     legend = key(("c0", "trial"), ("c1", "on the front: no smaller one is as good"),
                  *([("c3 star", "winner")] if run.winner else []),
-                 *([("line floor", "floor, on rank")] if floor is not None else []))  # fmt: skip
-    return figure("Accuracy against size", plot.drawn(words), behind, _cut_note(list(scores.values()), plot.y), legend)
+                 *([("line floor", "floor, on rank")] if floor is not None else []),
+                 *([("c5 square", "baseline")] if shown else []))  # fmt: skip
+    notes = [_cut_note(list(scores.values()), plot.y), *(_said_of(one) + "." for one in known if one not in shown)]
+    note = " ".join(filter(None, notes)) or None
+    beside = [Row([one.run, one.label, number(one.params), number(one.score, decimal(one.score)), number(one.seeds)])
+              for one in known]  # fmt: skip
+    if known:
+        headings = ("run", "baseline", "parameters", "score", "seeds")
+        behind = joined(behind, table(headings, beside, caption=f"Baselines on the same images, {score_label(run)}"))
+    return figure("Accuracy against size", plot.drawn(words), behind, note, legend)
+
+
+def _said_of(baseline: Baseline) -> str:
+    seeds = f", mean of {baseline.seeds} seeds" if baseline.seeds > 1 else ""
+    return (
+        f"Baseline {baseline.run}, {baseline.label}: {decimal(baseline.score)}{seeds}, {baseline.params:,} parameters"
+    )
 
 
 def bulk(scores: Sequence[float]) -> list[float]:
