@@ -218,8 +218,8 @@ def _pictures(folder: Path) -> Markup | None:
                                                                 )))  # fmt: skip
     if not made:
         return None
-    return joined(made, tag("p", f"{counted(left, 'picture')} more, too large for this page, in the run's folder "
-                            "report/.", class_="note") if left else None)  # fmt: skip
+    more = f"{counted(left, 'picture')} more, too large for this page, in the run's folder report/."
+    return joined(tag("div", made, class_="grid2"), tag("p", more, class_="note") if left else None)
 
 
 def _architectures(run: StudyRun) -> Markup | None:

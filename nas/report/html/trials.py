@@ -56,10 +56,10 @@ def sizes(run: SearchRun) -> Markup | None:
     if floor is not None:
         assert run.floor
         plot.level(floor, "floor", f"floor: {run.floor.method} {decimal(floor)}")
-    for trial in trials[::-1]:
-        chosen = run.winner is not None and trial.id == run.winner.trial
-        draw = plot.star if chosen else plot.dot
-        kind = "c3 star" if chosen else "c1" if trial in best else "c0"
+    winner = run.winner.trial if run.winner else None
+    for trial in sorted(trials[::-1], key=lambda trial: trial.id == winner):
+        draw = plot.star if trial.id == winner else plot.dot
+        kind = "c3 star" if trial.id == winner else "c1" if trial in best else "c0"
         draw(trial.cost.params, max(scores[trial.id], plot.y.low), kind, tip(run, trial), trial=trial.id)
     words = (f"{len(trials)} trials by parameters and {score_label(run)}, from {decimal(min(scores.values()))} to "
              f"{decimal(max(scores.values()))}; {len(best)} of them on the front.")  # fmt: skip
