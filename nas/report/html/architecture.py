@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -11,7 +12,7 @@ from nas.report.html.svg import LETTER, canvas, figure
 from nas.report.tables.format import compact
 from search_spaces.structure import Layer, leaves
 
-WIDE, HIGH, GAP = 520, 56, 16  # of the picture; of a block; between two
+WIDE, HIGH, GAP = 520, 72, 16  # of the picture; of a block; between two
 BOX = 330  # width of a block
 BAR = 150  # of a bar beside it
 LETTERS = int((BOX - 16) / (LETTER * 0.93))  # of a line in a block
@@ -38,7 +39,10 @@ def drawn(tree: Layer, title: str, input_words: str) -> Markup:
          for name, layer in leaves(tree)],
         caption="Every layer",
     )  # fmt: skip
-    note = "Bars: parameters (upper) and multiply-accumulates (lower) of each block, as shares of the largest."
+    note = (
+        "Bars: parameters (upper) and multiply-accumulates (lower) of each block. Normalization and activation of "
+        "convolutions are not written here; the table has every layer."
+    )
     return figure(title, canvas(WIDE, high, words, parts), joined(summary, layers), note)
 
 
@@ -62,20 +66,37 @@ def _block(block: Layer, y: float, place: int, most_params: int, most_macs: int)
         tag("rect", x=1, y=y, width=BOX - 2, height=HIGH, rx=6, class_=f"block b{place % 2}", data_tip=does),
         tag("text", name, x=10, y=y + 20, class_="strong"),
         tag("text", shape_words(block.out_shape), x=BOX - 10, y=y + 20, class_="end"),
-        tag("text", _cut(does), x=10, y=y + 41, class_="small"),
+        [
+            tag("text", line, x=10, y=y + 41 + 17 * place, class_="small")
+            for place, line in enumerate(_lines(brief(block)))
+        ],
         tag("path", d=f"M{BOX / 2} {y + HIGH}v{GAP - 2}", class_="axis"),
         bars,
     )
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
+def _lines(text: str) -> list[str]:
+    """In two lines of a block; what has no room is left out."""
+    lines = textwrap.wrap(text, LETTERS, break_long_words=True) or [""]
+    return [lines[0], f"{lines[1][: LETTERS - 2]} …"] if len(lines) > 2 else lines
+
+
+def brief(layer: Layer) -> str:
+    """What a block does without the normalization and activation of each convolution: "3 × residual (2 × conv 3x3)"."""
+    if not layer.children:
+        return "skip" if layer.kind == "sequence" else layer_words(layer)
+    words = [f"{child.name} {brief(child)}" if layer.kind == "cell" else brief(child)
+             for child in layer.children if child.kind not in ("norm", "act")]  # fmt: skip
+    inside = ", ".join(_counted([word for word in words if word]))
+    if layer.kind == "sequence":
+        return inside or in_words(layer)
+    return f"{layer.kind.replace('_', ' ')} ({inside})"
 
 
 def in_words(layer: Layer) -> str:
     """What a block does, alike parts counted: "5 × concat (batch norm, relu, conv 1x1, ...)"."""
     if not layer.children:
-        return layer_words(layer)
+        return "skip" if layer.kind == "sequence" else layer_words(layer)
     only = len(layer.children) == 1
     inside = ", ".join(_counted([in_words(child) if only else _plain(child) for child in layer.children]))
     return inside if layer.kind == "sequence" else f"{layer.kind.replace('_', ' ')} ({inside})"
