@@ -255,8 +255,13 @@ def carry_out(
     it, what was recorded is kept, and ``reopen`` goes on from there.
     """
     with display or Silent() as shown:
-        with opened.log:
-            run = _carried_out(opened, [shown.on_event, *listeners])
+        try:
+            with opened.log:
+                run = _carried_out(opened, [shown.on_event, *listeners])
+        except (NasctlError, KeyboardInterrupt):  # what there is so far
+            if opened.run.config.report:
+                _reported(opened.run, settings)
+            raise
         if run.config.report and (fault := _reported(run, settings)):
             shown.on_event(Noted(fault), run)
     return run
