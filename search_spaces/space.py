@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import UsageError, nearest
-from search_spaces.structure import Layer, architecture_id, canonical_text, resolve
+from search_spaces.structure import Layer, architecture_id, canonical_text, decisive, resolve
 from search_spaces.vocabulary import Choice, Node
 
 if TYPE_CHECKING:
@@ -152,9 +152,18 @@ class SearchSpace:
 
         return build(self.structure(sample, Task(input_shape, num_classes)))
 
-    def text(self, sample: Sample) -> str:
-        """The sample in one line that a person can read."""
-        return f"{self.name} {self.line(sample)}"
+    def decisive(self, sample: Sample, task: Task) -> Sample:
+        """The choices that the network of a sample depends on, for a task: not those of stages that it has not. A
+        number of stages that the images have no room for is the number that it has."""
+        return decisive(self.definition(task), sample, task.input_shape)
+
+    def text(self, sample: Sample, task: Task | None = None) -> str:
+        """The sample in one line that a person can read; for a ``task`` as the network that it builds there."""
+        return f"{self.name} {self.line_of(sample, task)}"
+
+    def line_of(self, sample: Sample, task: Task | None = None) -> str:
+        """The same without the name of the space."""
+        return self.line(sample if task is None else {**sample, **self.decisive(sample, task)})
 
     def known_costs(self, rows: Rows) -> npt.NDArray[np.int64] | None:
         """What is known of ``rows`` without counting: (N, 4), as ``budgets.Costs`` has it. None: it is to be counted.

@@ -128,6 +128,9 @@ class _Resolver:
     def _chosen(self, choice: Choice) -> Any:
         return self.sample[choice.label]
 
+    def branch(self, node: Either) -> Node:
+        return node.branch(self.sample[node.choice.label])
+
     def one(self, node: Node, shape: Shape, name: str = "") -> Layer:
         """``node`` as a single layer, a sequence unless it is one layer already."""
         layers = tuple(self.layers(node, shape))
@@ -221,7 +224,7 @@ class _Resolver:
 
     @layers.register
     def _(self, node: Either, shape: Shape) -> Iterator[Layer]:
-        yield from self.layers(node.branch(self.sample[node.choice.label]), shape)
+        yield from self.layers(self.branch(node), shape)
 
     @layers.register
     def _(self, node: Cell, shape: Shape) -> Iterator[Layer]:
@@ -229,6 +232,39 @@ class _Resolver:
             self.one(Sequence((edge,)), shape, f"edge{source}{target}") for (source, target), edge in node.edges.items()
         )
         yield Layer("cell", shape, shape, (("nodes", node.num_nodes),), edges)
+
+
+class _Decisive(_Resolver):
+    """Notes what of the sample the network depends on: choices that are numbers in it, and branches taken."""
+
+    def __init__(self, sample: Mapping[str, int | str]) -> None:
+        super().__init__(sample)
+        self.numbers: set[str] = set()
+        self.branches: dict[str, list[Either]] = {}
+
+    def _chosen(self, choice: Choice) -> Any:
+        self.numbers.add(choice.label)
+        return super()._chosen(choice)
+
+    def branch(self, node: Either) -> Node:
+        self.branches.setdefault(node.choice.label, []).append(node)
+        return super().branch(node)
+
+
+def decisive(node: Node, sample: Mapping[str, int | str], input_shape: Shape) -> dict[str, int | str]:
+    """The choices that ``sample``'s network depends on, in the order of the sample. A choice of branches has the first
+    of its values that takes the same ones: of more stages than an input has room for, as many as there are."""
+    reading = _Decisive(sample)
+    for _ in reading.layers(node, input_shape):
+        pass
+    found: dict[str, int | str] = {}
+    for label, value in sample.items():
+        if label in reading.numbers:
+            found[label] = value
+        elif nodes := reading.branches.get(label):
+            same = (v for v in nodes[0].choice.values if all(e.branch(v) is e.branch(value) for e in nodes))
+            found[label] = next(same, value)
+    return found
 
 
 def conv_layer(shape: Shape, out: int, kernel: int, stride: int, groups: int) -> Layer:

@@ -69,7 +69,7 @@ class Space:
     def text(self, sample: Sample) -> str:
         """The architecture in words."""
         self.family.validate(sample)
-        return self.family.text(sample)
+        return self.family.text(sample, self.task)
 
     @checked_types
     def build(self, sample: Sample) -> nn.Module:

@@ -16,7 +16,6 @@ from nas.runs.folders import SEARCHES, read_run, run_folders
 from nas.runs.hints import typed
 from nas.stopwatch import OFF, Watch
 from nas.trials.spec import derived_seed
-from search_spaces import get_space
 
 
 def run_study(
@@ -69,7 +68,7 @@ def _take(journal: Journal[StudyRun], search: StudySearch, done: SearchRun) -> N
     """Record what a search found; its members are trained from now on."""
     assert done.winner is not None
     trial = done.trials[done.winner.trial]
-    text = get_space(search.space).text(trial.sample)
+    text = done.text(trial.sample)
     journal.append(
         ArchitectureFound(
             search=search.name, trial=trial.id, sample=trial.sample, cost=trial.cost, text=text,

@@ -326,4 +326,4 @@ def counted(member: MemberConfig, task: Task) -> MemberFacts:
     assert member.space
     space = get_space(member.space)
     cost = cost_of(space, member.sample, task)
-    return MemberFacts(cost, cost.params, space.text(member.sample), space.architecture_id(member.sample, task))
+    return MemberFacts(cost, cost.params, space.text(member.sample, task), space.architecture_id(member.sample, task))

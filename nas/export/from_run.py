@@ -96,7 +96,7 @@ def kept_weights(run: Run, trial: TrialRecord) -> Path:
 def _network(run: Run, trial: TrialRecord) -> tuple[str | None, FixedNetwork | None, str]:
     """The space of a trial's architecture or the fixed network, and what it is in a line."""
     if isinstance(run, SearchRun):
-        return run.space.name, None, run.space.text(trial.sample)
+        return run.space.name, None, run.text(trial.sample)
     study = as_study(run)
     member, facts = study.config.member(trial.of), study.facts.members[trial.of]
     run.use_plugins()

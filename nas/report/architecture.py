@@ -37,7 +37,7 @@ def architecture_document(report: ArchitectureReport) -> Document:
     return {
         "space": report.space.name,
         "sample": report.sample,
-        "text": report.space.text(report.sample),
+        "text": report.space.text(report.sample, report.task),
         **asdict(report.cost),
         "input_shape": list(report.task.input_shape),
         "classes": report.task.num_classes,

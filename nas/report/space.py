@@ -118,7 +118,9 @@ def space_document(report: SpaceReport) -> Document:
         "params": spread(costs.params),
         "macs": spread(costs.macs),
         "peak_memory": spread(costs.peak_memory),
-        "examples": [{"text": space.text(e.sample), "sample": e.sample, **asdict(e.cost)} for e in report.examples],
+        "examples": [
+            {"text": space.text(e.sample, report.task), "sample": e.sample, **asdict(e.cost)} for e in report.examples
+        ],
         "trial_seconds": report.timing.seconds if report.timing else None,
     }
 

@@ -270,11 +270,11 @@ class SearchRun(Run):
 
     def line(self, sample: Sample) -> str:
         """An architecture in a few words: by its labels alone, where the plug-in of its space cannot be used."""
-        return in_words(sample) if self.plugin_faults else self.space.line(sample)
+        return in_words(sample) if self.plugin_faults else self.space.line_of(sample, self.task)
 
     def text(self, sample: Sample) -> str:
         """The same with the name of the space."""
-        return f"{self.config.space} {in_words(sample)}" if self.plugin_faults else self.space.text(sample)
+        return f"{self.config.space} {in_words(sample)}" if self.plugin_faults else self.space.text(sample, self.task)
 
     @property
     def within(self) -> str:

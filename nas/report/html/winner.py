@@ -82,7 +82,7 @@ def answer(run: SearchRun, settings: str | None) -> Markup:
                      f"{run.tally.count(stage='search')}): ", tag("code", run.text(winner.sample)), ".",
                      class_="answer"))  # fmt: skip
     parts.append(tag("ul", [tag("li", said) for said in _sureness(run, winner, scores)]))
-    parts.append(_budget(run, winner))
+    parts += [_failed(run), _budget(run, winner)]
     return joined(*parts, _smaller(run, winner), _again(run, settings))
 
 
@@ -134,11 +134,11 @@ def _unfinished(run: SearchRun, settings: str | None) -> Markup:
                "and the test split was not touched.", class_="answer")  # fmt: skip
     best = run.best(1)
     if not best:
-        return joined(head, tag("p", "No trial finished."), _again(run, settings))
+        return joined(head, tag("p", "No trial finished."), _failed(run), _again(run, settings))
     score = best[0].score(run.config.objective)
     line = tag("p", f"Best so far: trial {best[0].id}, {decimal(score)} on {run.judged_on}, one training: ",
                tag("code", run.text(best[0].sample)), f", {best[0].cost.params:,} parameters.")  # fmt: skip
-    return joined(head, line, _budget(run, best[0]), _smaller(run, best[0]), _again(run, settings))
+    return joined(head, line, _failed(run), _budget(run, best[0]), _smaller(run, best[0]), _again(run, settings))
 
 
 def _budget(run: SearchRun, trial: TrialRecord) -> Markup | None:
@@ -171,6 +171,14 @@ def front(run: SearchRun) -> list[TrialRecord]:
             best = -minus
             found.append(trial)
     return found[::-1]
+
+
+def _failed(run: SearchRun) -> Markup | None:
+    """How many trials came to nothing, if any did."""
+    failed = run.tally.count("failed")
+    if not failed:
+        return None
+    return tag("p", f"{counted(failed, 'training')} failed: ", tag("a", "why", href="#failures"), ".")
 
 
 def _smaller(run: SearchRun, winner: TrialRecord) -> Markup | None:

@@ -259,7 +259,7 @@ def print_floor(console: Console, run: SearchRun) -> None:
 def layers_table(space: SearchSpace, sample: Sample, task: Task, what: str = "") -> Table:
     """The layers of one network with their shapes and costs; ``what`` it is stands before its text."""
     numbers, cost = ("output", "parameters", "MACs"), cost_of(space, sample, task)
-    table = make_table(what + space.text(sample), ("layer", "what"), numbers)
+    table = make_table(what + space.text(sample, task), ("layer", "what"), numbers)
     for name, layer in leaves(space.structure(sample, task)):
         table.add_row(name, layer_words(layer), shape_words(layer.out_shape), f"{layer.params:,}", f"{layer.macs:,}")
     table.add_section()

@@ -105,7 +105,7 @@ def _examples_table(report: SpaceReport) -> Table:
     table = make_table("Examples", (), ("parameters", "MACs"), f"{report.space.name} architecture")
     for example in report.examples:
         cost = example.cost
-        table.add_row(f"{cost.params:,}", compact(cost.macs), report.space.line(example.sample))
+        table.add_row(f"{cost.params:,}", compact(cost.macs), report.space.line_of(example.sample, report.task))
     return table
 
 
