@@ -146,6 +146,12 @@ def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) 
             f"The data {run.config.data.source} changed since run {run.name!r} began: its trials would be ranked on "
             "other images. Put the data back as they were, or start a new run."
         )
+    if counts_by_split(data) != run.facts.counts:
+        raise RunError(
+            f"The data {run.config.data.source} are what they were when run {run.name!r} began, but this version of "
+            "nasctl splits them otherwise than the one that began it: its trials would be ranked on other images. Use "
+            f"that version ({run.versions.get('nasctl', 'unknown')}), or start a new run."
+        )
 
 
 def counts_by_split(data: Dataset) -> dict[str, list[int]]:

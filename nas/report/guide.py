@@ -59,9 +59,9 @@ def proposal_words(run: SearchRun, trial: TrialRecord) -> str | None:
     if run.config.guide != "on" or trial.stage != "search":
         return None
     if trial.predicted is None:
-        return "Proposed as the best by --learn-from" if run.facts.learned else "Proposed to explore"
+        return "Chosen by what --learn-from found" if run.facts.learned else "Start-up trial, to explore"
     score, low, high = trial.predicted
-    what = trial.note or "a fresh sample"
+    what = trial.note or "fresh sample"
     found = trial.score_so_far(run.config.objective)
     end = "" if found is None else f"; found {found:.3f}"
-    return f"Proposed as {what}: predicted {score:.3f}, with 90 % between {low:.3f} and {high:.3f}{end}"
+    return f"Chosen by the predictor, a {what}: {score:.3f} expected (90 % interval {low:.3f} to {high:.3f}){end}"

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nas.runs import SearchRun
+from nas.report.figures import NONE
+from nas.runs import SearchRun, TrialRecord
 from nas.runs.ranking import average_ranks
+from search_spaces import Sample
 
 LEAST_TRIALS = 8  # below, even one choice that decides everything could not be told from chance
 GROUPS = 4  # that a choice of many numbers is divided into
@@ -45,13 +47,22 @@ class Importances:
     remark: str | None = None
 
 
+def decisive_samples(run: SearchRun, trials: Sequence[TrialRecord]) -> list[Sample]:
+    """What each trial's network depends on: without the choices of stages that it has not. Whole samples, where the
+    plug-in of the space cannot be used."""
+    if run.plugin_faults:
+        return [trial.sample for trial in trials]
+    return [run.space.decisive(trial.sample, run.task) for trial in trials]
+
+
 def importances(run: SearchRun) -> Importances:
     """From the finished trials of a search. They are no random sample where a strategy chose them."""
     trials = [trial for trial in run.stage("search") if trial.status == "finished"]
     scores = [trial.score(run.config.objective) or 0.0 for trial in trials]
     columns: dict[str, list[int | str]] = {}
-    for name in dict.fromkeys(label for trial in trials for label in trial.sample):
-        columns[name] = [trial.sample.get(name, "-") for trial in trials]
+    samples = decisive_samples(run, trials)
+    for name in dict.fromkeys(label for sample in samples for label in sample):
+        columns[name] = [sample.get(name, NONE) for sample in samples]
     columns |= {"parameters": [t.cost.params for t in trials], "MACs": [t.cost.macs for t in trials]}
     return importances_of(columns, scores)
 
@@ -60,7 +71,7 @@ def importances_of(columns: Mapping[str, Sequence[int | str]], scores: Sequence[
     """By name of a choice, from its value in each trial and the trials' scores."""
     count = len(scores)
     if count < LEAST_TRIALS:
-        return Importances(count, (), f"{count} trials are too few to tell: from {LEAST_TRIALS} on it is tried.")
+        return Importances(count, (), f"{count} trials finished, and {LEAST_TRIALS} are needed to tell.")
     groups = {name: _groups(values) for name, values in columns.items()}
     groups = {name: group for name, group in groups.items() if 1 < len(group[1]) < count}
     if not groups or len(set(scores)) == 1:

@@ -45,5 +45,5 @@ def why_pruned(history: History, objective: str, threshold: Sequence[float]) -> 
     if best >= threshold[epoch - 1]:
         return None
     return (
-        f"after epoch {epoch} of {len(threshold)}: {best:.3f} on select, where {threshold[epoch - 1]:.3f} was the least"
+        f"after epoch {epoch} of {len(threshold)}: best {best:.3f} on select, {threshold[epoch - 1]:.3f} required"
     )

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import kruskal, t
+from scipy.stats import kruskal, spearmanr, t
 from simulated_search import Simulated, run_all
 
 from nas.errors import UsageError
 from nas.report.documents import confirmed_document, trial_document
 from nas.report.html.markup import shown, tag
 from nas.report.html.svg import linear, logarithmic
-from nas.report.html.winner import over_seeds
 from nas.report.html.write import report_page, write_comparison, write_report
 from nas.report.importance import importances_of
-from nas.report.recalls import Recalls, few_images_words, rank_correlation
+from nas.report.intervals import over_seeds
+from nas.report.recalls import Recalls, few_images_words, p_of_correlation, rank_correlation
 from nas.runs import SearchRun
 
 
@@ -271,14 +271,16 @@ def test_importance_is_epsilon_squared_and_admits_what_it_cannot_tell():
     assert "same score" in (importances_of({"a": [1, 2] * 5}, [0.5] * 10).remark or "")
 
 
-def test_few_images_are_named_as_the_reason_only_where_they_are():
+def test_few_images_are_named_as_the_reason_only_where_classes_can_tell():
     train = (100, 50, 25, 12, 6, 3)
     weak = Recalls("test", 1, tuple("abcdef"), train, (9,) * 6, (0.9, 0.9, 0.8, 0.7, 0.5, 0.2))
-    assert rank_correlation(weak) == pytest.approx(0.985, abs=0.01)
-    assert "the weak ones" in (few_images_words(weak) or "")
-    strong = replace(weak, recalls=weak.recalls[::-1])
-    assert "does not explain" in (few_images_words(strong) or "")
+    assert rank_correlation(weak) == pytest.approx(spearmanr(train, weak.recalls).statistic)
+    assert "tend to be the weak ones" in (few_images_words(weak) or "")
+    assert "are not the weak ones" in (few_images_words(replace(weak, recalls=weak.recalls[::-1])) or "")
+    mixed = replace(weak, recalls=(0.5, 0.9, 0.4, 0.8, 0.6, 0.5))
+    assert "cannot be told" in (few_images_words(mixed) or "")
     assert few_images_words(replace(weak, recalls=(None, None, *weak.recalls[2:]))) is None
+    assert p_of_correlation(0.46, 62) == pytest.approx(2 * t.sf(0.46 * (60 / (1 - 0.46**2)) ** 0.5, 60))
 
 
 def test_the_page_lies_beside_the_run_and_goes_with_it(run, tmp_path):

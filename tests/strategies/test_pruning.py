@@ -103,7 +103,7 @@ def test_the_best_so_far_is_judged_not_the_last_epoch():
     assert why_pruned(history, "accuracy", ()) is None
     assert why_pruned([], "accuracy", (1.0,)) is None
     assert why_pruned(history, "accuracy", (0.0, 0.0, 0.61, 0.0)) == (
-        "after epoch 3 of 4: 0.600 on select, where 0.610 was the least"
+        "after epoch 3 of 4: best 0.600 on select, 0.610 required"
     )
 
 
@@ -274,7 +274,7 @@ def test_a_real_trial_is_stopped_and_scored_but_leaves_no_weights(tmp_path):
     Path(spec.weights_path or "").unlink()
     pruned = run_trial(replace(spec, threshold=(0.0, 0.0, best + 0.01, 0.0)), "cpu")
     assert pruned.status == "pruned"
-    assert pruned.error == f"after epoch 3 of 4: {best:.3f} on select, where {best + 0.01:.3f} was the least"
+    assert pruned.error == f"after epoch 3 of 4: best {best:.3f} on select, {best + 0.01:.3f} required"
     timeless = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.history] for r in (pruned, whole)]
     assert timeless[0] == timeless[1][:3]
     assert set(pruned.metrics) == {"select", "rank"}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nas.report.figures import decimal
-from nas.report.html.markup import Cell, Markup, Row, joined, number, table, tag
+from nas.report.figures import NONE, decimal
+from nas.report.html.markup import Cell, Markup, Row, folded, joined, number, table, tag
 from nas.report.html.svg import canvas, compact_count, figure, key
 from nas.report.html.trials import score_label, tip
-from nas.report.importance import Importances, importances
+from nas.report.importance import Importances, decisive_samples, importances
 from nas.runs import SearchRun, TrialRecord
 from search_spaces import Sample
 
 MOST_LINES = 300  # trials in the picture of parallel coordinates
-SHADES = 5  # of the lines, from the lowest fifth of the scores to the highest
+FIFTHS = ("lowest fifth by score", "", "", "", "highest fifth")
+SHADES = len(FIFTHS)  # of the lines
 STEP, ACROSS = 74, 26  # units between two axes; beside the outer ones
 TOP, DOWN = 34, 230  # of the axes
 LETTERS = 11  # of a name above an axis
@@ -41,12 +42,13 @@ def _importance(run: SearchRun) -> Markup:
     headings = ("choice", "share of the ranks' variance", "p", "clear", "best values")
     behind = table(headings, rows, caption="Importance of each choice, taken alone")
     note = (
-        f"{found.remark + ' ' if found.remark else ''}How much of the variance of the trials' ranks the values of a "
+        "How much of the variance of the trials' ranks the values of a "
         "choice explain, each taken alone (epsilon squared of the Kruskal-Wallis test); pale bars cannot be told from "
         "chance (permutations, corrected after Holm). The trials were chosen by the strategy and the budget ties the "
         "choices together, so this is a hint, not a cause."
     )
-    return figure(title, _bars(found), behind, note)
+    made = figure(title, _bars(found), behind, note)
+    return made if found.remark is None else folded(f"{title}: {found.remark}", made)
 
 
 def _bars(found: Importances) -> Markup:
@@ -68,33 +70,35 @@ def _bars(found: Importances) -> Markup:
 def _parallel(run: SearchRun, trials: list[TrialRecord]) -> Markup | None:
     objective = run.config.objective
     ranked = sorted(trials, key=lambda trial: trial.score(objective) or 0.0)
-    names = [name for name in dict.fromkeys(n for t in trials for n in t.sample)
-             if len({t.sample.get(name) for t in trials}) > 1]  # fmt: skip
+    samples = dict(zip((t.id for t in trials), decisive_samples(run, trials), strict=True))
+    names = [name for name in dict.fromkeys(n for sample in samples.values() for n in sample)
+             if len({sample.get(name) for sample in samples.values()}) > 1]  # fmt: skip
     if not names or len(trials) < 2:
         return None
     shade = {trial.id: SHADES * place // len(ranked) for place, trial in enumerate(ranked)}
     drawn = ranked if len(ranked) <= MOST_LINES else ranked[:: -(-len(ranked) // MOST_LINES)]
-    axes = [_axis(name, [t.sample for t in trials]) for name in names]
+    axes = [_axis(name, list(samples.values())) for name in names]
     sizes, scores = [t.cost.params for t in trials], [t.score(objective) or 0.0 for t in trials]
-    parts = []
-    for place, (name, axis) in enumerate(zip(names, axes, strict=True)):
-        parts.append(_scale(place, name, [(share, str(value)) for value, share in axis.items()]))
     ends = ((min(sizes), max(sizes)), (min(scores), max(scores)))
-    parts.append(_scale(len(names), "parameters", [(0.0, compact_count(ends[0][0])), (1.0, compact_count(ends[0][1]))]))
-    parts.append(_scale(len(names) + 1, "score", [(0.0, decimal(ends[1][0])), (1.0, decimal(ends[1][1]))]))
+    parts = []
     top = run.winner.trial if run.winner else ranked[-1].id
     for trial in drawn:
-        shares = [axis.get(trial.sample.get(name, "-"), 0.5) for name, axis in zip(names, axes, strict=True)]
+        shares = [axis.get(samples[trial.id].get(name, NONE), 0.5) for name, axis in zip(names, axes, strict=True)]
         for value, (low, high) in zip((trial.cost.params, trial.score(objective) or 0.0), ends, strict=True):
             shares.append((value - low) / (high - low) if high > low else 0.5)
         path = "L".join(f"{_x(place)} {_y(share)}" for place, share in enumerate(shares))
         kind = "c3 strong" if trial.id == top else f"shade{shade[trial.id]}"
         parts.append(tag("path", d=f"M{path}", class_=f"line {kind}", data_tip=tip(run, trial), data_trial=trial.id))
+    for place, (name, axis) in enumerate(zip(names, axes, strict=True)):
+        parts.append(_scale(place, name, [(share, str(value)) for value, share in axis.items()]))
+    parts.append(_scale(len(names), "parameters", [(0.0, compact_count(ends[0][0])), (1.0, compact_count(ends[0][1]))]))
+    parts.append(_scale(len(names) + 1, "score", [(0.0, decimal(ends[1][0])), (1.0, decimal(ends[1][1]))]))
     words = f"{len(drawn)} trials as lines through {', '.join(names)}, parameters and score."
     picture = canvas(2 * ACROSS + 20 + STEP * (len(names) + 1), TOP + DOWN + 16, words, parts)
-    legend = key(("line shade0", "lowest fifth by score"), ("line shade4", "highest fifth"), ("line c3", "winner"))
-    note = f"{len(drawn)} of {len(trials)} trials are drawn." if len(drawn) < len(trials) else None
-    rows = [Row([Cell(t.id, t.order), *(str(t.sample.get(name, "-")) for name in names), number(t.cost.params),
+    legend = key(*((f"line shade{n}", words) for n, words in enumerate(FIFTHS)), ("line c3", "winner"))
+    note = f"{len(drawn)} of {len(trials)} trials are drawn. " if len(drawn) < len(trials) else ""
+    note += f"{NONE}: the network does not have that stage."
+    rows = [Row([Cell(t.id, t.order), *(str(samples[t.id].get(name, NONE)) for name in names), number(t.cost.params),
                  number(s := t.score(objective), decimal(s))], trial=t.id) for t in drawn[::-1]]  # fmt: skip
     behind = table(("trial", *names, "parameters", "score"), rows, caption=f"Choices of the trials; {score_label(run)}")
     return tag("div", figure("Every trial as a line through its choices", picture, behind, note, legend), class_="full")
@@ -102,7 +106,7 @@ def _parallel(run: SearchRun, trials: list[TrialRecord]) -> Markup | None:
 
 def _axis(name: str, samples: Sequence[Sample]) -> dict[int | str, float]:
     """Where each value stands on the axis of a choice, from 0 at its foot."""
-    values = sorted({sample.get(name, "-") for sample in samples}, key=lambda value: (isinstance(value, str), value))
+    values = sorted({sample.get(name, NONE) for sample in samples}, key=lambda value: (isinstance(value, str), value))
     return {value: place / (len(values) - 1) for place, value in enumerate(values)}
 
 

@@ -31,7 +31,7 @@ def data(run: Run) -> Markup:
         ("data", name_of(known.data_name)),
         ("images", f"{shape}; pixels are {run.preprocessing.words}"),
         ("classes", f"{len(known.classes)}, with {min(train):,} to {max(train):,} images to train on"),
-        ("key", tag("code", known.data_key)),
+        ("fingerprint", tag("code", known.data_key)),
         *((("note"), remark) for remark in known.data_remarks),
     ]
     order = sorted(range(len(known.classes)), key=lambda place: -train[place])
@@ -58,13 +58,19 @@ def recipe(run: SearchRun) -> Markup:
     pairs: list[tuple[str, Part]] = [
         ("recipe", f"{used.name}: {losses}, weight decay {used.weight_decay:g}"),
         ("oversampling", used.oversampling),
-        ("length", f"{counted(used.epochs, 'epoch')} in batches of {used.batch_size}"
-                   + (f"; {config.final_epochs} to confirm" if config.final_epochs != used.epochs else "")),
-        ("views", views_in_words(used, run.facts.input_shape, run.facts.mirroring) if run.facts.counts else None),
+        (
+            "length",
+            f"{counted(used.epochs, 'epoch')} in batches of {used.batch_size}"
+            + (f"; {config.final_epochs} to confirm" if config.final_epochs != used.epochs else ""),
+        ),
+        (
+            "augmentation",
+            views_in_words(used, run.facts.input_shape, run.facts.mirroring) if run.facts.counts else None,
+        ),
         ("ranked by", f"{config.objective.replace('_', ' ')} on {run.judged_on}"),
         ("stopping", "weak trials stop early" if config.prune else None),
         ("note", run.facts.recipe_note or None),
-    ]  # fmt: skip
+    ]
     return facts(pairs)
 
 
@@ -78,8 +84,14 @@ def time(run: Run) -> Markup:
     rows = [Row([name, number(trainings), number(round(seconds, 1), clock(seconds)), number(epochs)])
             for name, trainings, seconds, epochs in _stages(run)]  # fmt: skip
     made = table(("part", "trainings", "time of training", "epochs"), rows, caption="Where the time went")
-    return joined(tag("p", f"{clock(run.seconds_so_far)} of work on the run in all; trainings beside each other count "
-                           "each."), made)  # fmt: skip
+    return joined(
+        tag(
+            "p",
+            f"{clock(run.seconds_so_far)} of work on the run in all. The table adds up trainings, also those "
+            "that ran in parallel.",
+        ),
+        made,
+    )
 
 
 def _stages(run: Run) -> Iterator[tuple[str, int, float, int]]:

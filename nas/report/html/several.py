@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas.errors import NasctlError, UsageError
-from nas.report import figures
-from nas.report.comparison import Comparison, compare, other_data, paired
+from nas.report.comparison import BaselineRow, Comparison, WinnerRow, compare, other_data, paired
 from nas.report.figures import decimal
 from nas.report.html import provenance
 from nas.report.html.markup import Cell, Markup, Part, Row, commands, joined, number, table, tag
 from nas.report.html.page import Section, page, side_by_side
-from nas.report.html.study import percent
 from nas.report.html.svg import Plot, figure, key, linear, logarithmic
 from nas.report.html.trials import bulk, tip
-from nas.report.html.winner import over_seeds
+from nas.report.intervals import of_difference, over_seeds
+from nas.report.study import Spread
 from nas.runs import SearchRun, StudyRun
 from nas.runs.hints import typed
 from nas.runs.named import Named
@@ -50,12 +49,12 @@ def several_page(runs: Sequence[SearchRun | StudyRun]) -> str:
     comparison, remark = _compared(runs)
     sections = [
         Section("answer", "What was found", joined(_answer(runs, comparison), [tag("p", remark)] if remark else None,
-                                                   _winners(comparison) if comparison else None)),
+                                                   _winners(comparison, runs) if comparison else None)),
         Section("groups", "Strategies and spaces over seeds", _groups(searches)),
-        Section("course", "Sizes and course", side_by_side(_front(runs), _course(searches))),
+        Section("course", "Size and progress", side_by_side(_front(runs), _course(searches))),
         Section("runs", "Every run", _runs(runs)),
         Section("data", "Data", provenance.data(first)),
-        Section("versions", "Versions of the first", provenance.versions(first)),
+        Section("versions", f"Software versions ({first.name})", provenance.versions(first)),
     ]  # fmt: skip
     heading = tag(
         "p", f"{len(runs)} runs on ", tag("bdi", first.facts.data_name), ": ", ", ".join(r.name for r in runs)
@@ -79,51 +78,73 @@ def _answer(runs: Sequence[SearchRun | StudyRun], comparison: Comparison | None)
     rows = [row for row in comparison.rows if row.test[objective].mean is not None] if comparison else []
     if not rows:
         return tag("p", f"{len(runs)} runs, of which none can be held against another on test yet.", class_="answer")
-    best = max(rows, key=lambda row: row.test[objective].mean or 0.0)
-    least = min(rows, key=lambda row: row.params)
+    ranked = sorted(rows, key=lambda row: -(row.test[objective].mean or 0.0))
+    best, second = ranked[0], ranked[1] if len(ranked) > 1 else None
     parts: list[Part] = [
-        tag(
-            "p",
-            "Best on test: ",
-            tag("strong", f"{best.run}: {best.name}"),
-            ", ",
-            percent(objective, best.test[objective]),
-            f" {objective.replace('_', ' ')} with {best.params:,} parameters.",
-            class_="answer",
-        )
-    ]
+        tag("p", "Best on test: ", tag("strong", f"{best.run}: {best.name}"), f", {_spread(best.test[objective])} "
+            f"{objective.replace('_', ' ')} with {best.params:,} parameters and {best.macs:,} MACs.", class_="answer")
+    ]  # fmt: skip
+    if second is not None:
+        parts.append(tag("p", _verdict(best, second, objective)))
+    least = min(rows, key=lambda row: row.params)
     if least is not best:
-        parts.append(tag("p", f"Smallest: {least.run}: {least.name}, ",
-                         percent(objective, least.test[objective]),
-                         f" with {least.params:,} parameters."))  # fmt: skip
+        parts.append(tag("p", f"Smallest: {least.run}: {least.name}, {_spread(least.test[objective])} with "
+                         f"{least.params:,} parameters{_below(comparison, least, objective)}."))  # fmt: skip
     return joined(parts)
 
 
-def _winners(comparison: Comparison) -> Markup:
+def _verdict(best: WinnerRow | BaselineRow, second: WinnerRow | BaselineRow, objective: str) -> str:
+    """Whether the best can be told from the one after it."""
+    ours, theirs = best.test[objective], second.test[objective]
+    difference = (ours.mean or 0.0) - (theirs.mean or 0.0)
+    interval = of_difference(ours.values, theirs.values)
+    words = f"It is {decimal(difference)} above {second.run}: {second.name}"
+    if interval is None:
+        return f"{words}; with one training of either, chance cannot be told."
+    told = "more than the difference between seeds explains" if interval.low > 0 else (
+        "not distinguishable from chance with so few seeds")  # fmt: skip
+    return f"{words}: {told} (95 % confidence interval of the difference {interval.words}, Welch)."
+
+
+def _below(comparison: Comparison | None, row: WinnerRow | BaselineRow, objective: str) -> str:
+    floor = comparison.floor if comparison else None
+    if floor is None or (row.test[objective].mean or 0.0) >= floor.test[objective]:
+        return ""
+    return f", below the classical baseline ({floor.method}, {decimal(floor.test[objective])})"
+
+
+def _spread(figure: Spread) -> str:
+    """Mean and standard deviation as decimals."""
+    return decimal(figure.mean) + ("" if figure.std is None else f" ± {decimal(figure.std)}")
+
+
+def _winners(comparison: Comparison, runs: Sequence[SearchRun | StudyRun]) -> Markup:
     objective = comparison.objective
-    rows = []
+    first, rows = comparison.rows[0].test[objective], []
+    work = {run.name: run.seconds_so_far for run in runs}
     for row, test in zip(comparison.rows, [None, *(o.against_first for o in comparison.others)], strict=True):
-        spread = row.test[objective]
+        found = row.test[objective]
+        apart = None if test is None or found.mean is None else (first.mean or 0.0) - found.mean
+        interval = None if test is None else of_difference(first.values, found.values)
+        p = None if test is None else test.p
+        told = "-" if test is None or p is None else f"{p:.3f} (at least {test.least_p:.3f}, {test.pairs} pairs)"
         rows.append(Row([
             f"{row.run}: {row.name}", row.kind, number(row.params), number(row.macs), number(row.seeds),
-            number(spread.mean, figures.spread(objective, spread)),
-            number(test.difference if test else None, figures.difference(objective, test.difference) if test else "-"),
-            number(test.pairs if test else None), number(test.p if test else None,
-                                                         f"{test.p:.3f}" if test and test.p is not None else "-"),
+            number(found.mean, _spread(found)), number(apart, "-" if apart is None else f"{apart:+.3f}"),
+            interval.words if interval else "-", number(p, told), number(work[row.run], clock(work[row.run])),
         ]))  # fmt: skip
     words = objective.replace("_", " ")
-    headings = ("run: network", "kind", "parameters", "MACs", "seeds", f"{words} on test", "first is better by",
-                "pairs", "p")  # fmt: skip
-    caption = f"On the test split, {figures.unit([objective])}, mean ± standard deviation over seeds of training"
+    headings = ("run: network", "kind", "parameters", "MACs", "seeds", words, "first is better by",
+                "95 % interval", "p, paired by seed", "time of the run")  # fmt: skip
+    caption = f"{words.capitalize()} on test, mean ± standard deviation over seeds of training"
     note = (
-        '"Better by" and p hold the first against each other one, k-th seed with k-th seed (exact sign-flip test, '
-        "Fisher 1935)."
+        "Difference of the means, with Welch's interval. p by the exact sign-flip test over the seeds that both have "
+        "(Fisher 1935); so few pairs allow no p below the one in brackets."
     )
     floor = comparison.floor
-    simple = f" Floor: {floor.method}, {figures.value(objective, floor.test[objective])}." if floor else ""
-    return joined(
-        table(headings, rows, caption=caption, sortable=True, id="winners"), tag("p", note + simple, class_="note")
-    )
+    simple = f" Classical baseline: {floor.method}, {decimal(floor.test[objective])}." if floor else ""
+    made = table(headings, rows, caption=caption, sortable=True, id="winners")
+    return joined(made, tag("p", note + simple, class_="note"))
 
 
 def grouped(searches: Sequence[SearchRun]) -> list[Group]:

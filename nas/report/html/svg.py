@@ -89,9 +89,11 @@ class Plot:
     height: float = HEIGHT
     left: float = LEFT
     bottom: float = BOTTOM
+    fixed: bool = False  # its text is as large as room was left for it
     parts: list[Markup] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.fixed = self.fixed or any(not text[:1].isdigit() and text[:1] != "-" for _, text in self.x.ticks)
         room = (self.width - self.left - RIGHT) / max(len(self.x.ticks), 1)
         longest = max((len(text) for _, text in self.x.ticks), default=0)
         if LETTER * longest > 0.95 * room and len(self.x.ticks) > 1:  # words, which then slant
@@ -156,7 +158,7 @@ class Plot:
             tag("text", self.x.label, x=(self.left + across) / 2, y=self.height - 8, class_="mid"),
             tag("text", self.y.label, transform=f"translate(13 {middle}) rotate(-90)", class_="mid"),
         ]
-        return canvas(self.width, self.height, words, grid, labels, self.parts)
+        return canvas(self.width, self.height, words, grid, labels, self.parts, fixed=self.fixed)
 
     def _tick(self, text: str, x: float, y: float) -> Markup:
         """Words under the axis; slanting where they would lie on each other."""
@@ -165,12 +167,13 @@ class Plot:
         return tag("text", text, transform=f"translate({x + 4} {y - 4}) rotate(-40)", class_="end small")
 
 
-def canvas(width: float, height: float, words: str, *parts: Part) -> Markup:
-    """A picture of so many units."""
-    least = "wide" if width > WIDTH else None if width >= 0.9 * WIDTH else "narrow"
+def canvas(width: float, height: float, words: str, *parts: Part, fixed: bool = True) -> Markup:
+    """A picture of so many units; unless ``fixed``, its text grows on a phone."""
+    kind = "wide" if width > WIDTH else "" if width >= 0.9 * WIDTH else "narrow"
+    kind += "" if fixed else " grows"
     return tag(
         "svg", *parts, viewBox=f"0 0 {width:g} {height:g}", width=round(SCALE * width), role="img", aria_label=words,
-        class_=least,
+        class_=kind.strip() or None,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,8 +11,8 @@ from nas.report.figures import decimal
 from nas.report.guide import proposal_words
 from nas.report.html.beside import Baseline, baselines_beside
 from nas.report.html.markup import Cell, Markup, Part, Row, joined, number, table, tag
+from nas.report.html.smaller import front
 from nas.report.html.svg import Axis, Plot, figure, key, linear, logarithmic
-from nas.report.html.winner import front
 from nas.report.tables.format import compact
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.standings import confirmed, seed_scores
@@ -71,13 +72,26 @@ def sizes(run: SearchRun) -> Markup | None:
                  *([("line floor", "floor, on rank")] if floor is not None else []),
                  *([("c5 square", "baseline")] if shown else []))  # fmt: skip
     notes = [_cut_note(list(scores.values()), plot.y), *(_said_of(one) + "." for one in known if one not in shown)]
-    note = " ".join(filter(None, notes)) or None
-    beside = [Row([one.run, one.label, number(one.params), number(one.score, decimal(one.score)), number(one.seeds)])
-              for one in known]  # fmt: skip
+    said = f"Every mark is one training, on the {run.judged_on} split.{_between_seeds(run)}"
+    note = " ".join(filter(None, (said, *notes)))
+    beside = [
+        Row([one.run, one.label, number(one.params), number(one.score, decimal(one.score)), number(one.seeds)])
+        for one in known
+    ]
     if known:
         headings = ("run", "baseline", "parameters", "score", "seeds")
         behind = joined(behind, table(headings, beside, caption=f"Baselines on the same images, {score_label(run)}"))
     return figure("Accuracy against size", plot.drawn(words), behind, note, legend)
+
+
+def _between_seeds(run: SearchRun) -> str:
+    """How far two trainings of one network lie apart, from those that were trained again."""
+    groups = [scores for of in confirmed(run) if len(scores := seed_scores(run, of)) > 1]
+    freedom = sum(len(scores) - 1 for scores in groups)
+    if not freedom:
+        return ""
+    pooled = math.sqrt(sum(statistics.variance(scores) * (len(scores) - 1) for scores in groups) / freedom)
+    return f" Between seeds of one network the standard deviation is {decimal(pooled)}."
 
 
 def _said_of(baseline: Baseline) -> str:
@@ -201,7 +215,7 @@ def confirmation(run: SearchRun) -> Markup | None:
     rows_axis = Axis("", -0.6, len(lines) - 0.4, ticks=tuple(
         (len(lines) - 1 - place, "winner, test" if of == "test" else f"trial {of}") for place, of in enumerate(lines)
     ))  # fmt: skip
-    plot = Plot(scale, rows_axis, height=height, left=84)
+    plot = Plot(scale, rows_axis, height=height, left=84, fixed=True)
     for place, of in enumerate(lines):
         y, found = len(lines) - 1 - place, run.test_scores if of == "test" else scores[of]
         kind = "c3" if of == "test" or (run.winner and of == run.winner.trial) else "c0"
@@ -219,11 +233,11 @@ def confirmation(run: SearchRun) -> Markup | None:
                          number(ranked[of].probability, f"{ranked[of].probability:.2f}"),
                          number(trial.cost.params), ", ".join(map(decimal, found))], trial=of))  # fmt: skip
     epochs = counted(run.confirm_epochs, "epoch")
-    headings = ("trial", "seeds", "mean", "standard deviation", "best?", "parameters", "scores by seed")
+    headings = ("trial", "seeds", "mean", "standard deviation", "P(best)", "parameters", "scores by seed")
     behind = table(headings, rows, caption=f"Trained again for {epochs}, other seeds, {score_label(run)}")
     note = (
-        f"Each dot is one training of {epochs} with another seed, the bar their mean, on {run.judged_on}; in the table "
-        '"best?" is the probability that a network is the best of these.'
+        f"Each dot is one training of {epochs} with another seed, the bar their mean. Rows of trials are on the "
+        f"{run.judged_on} split, by which the winner is chosen; the last row is the winner on test."
     )
     words = f"{len(order)} networks trained again with other seeds."
     return figure("Confirmation, by seed", plot.drawn(words), behind, note)
@@ -236,16 +250,28 @@ def every_trial(run: SearchRun) -> Markup:
         score = trial.score_so_far(objective, run.judged_on)
         status = run.status(trial)
         what: Part = tag("code", run.line(trial.sample))
-        if trial.error:
-            what = joined(tag("strong", trial.error), " ", what)
         why = proposal_words(run, trial)
         rows.append(Row([
             Cell(trial.id, trial.order), Cell(status), number(score, decimal(score)), number(trial.cost.params),
-            number(trial.cost.macs), number(trial.epochs), number(round(trial.seconds, 1)), what, why or "",
+            number(trial.cost.macs), number(trial.epochs), number(round(trial.seconds, 1)), what, trial.error or "",
+            why or "",
         ], trial=trial.id, status=status))  # fmt: skip
-    headings = ["trial", "status", "score", "parameters", "MACs", "epochs", "seconds", "architecture", "proposed"]
-    if not any(row.cells[-1] for row in rows):
-        headings, rows = headings[:-1], [replace(row, cells=row.cells[:-1]) for row in rows]
+    headings = [
+        "trial",
+        "status",
+        "score",
+        "parameters",
+        "MACs",
+        "epochs",
+        "seconds",
+        "architecture",
+        "why it ended",
+        "proposal",
+    ]
+    for place in (-1, -2):
+        if not any(row.cells[place] for row in rows):
+            del headings[place]
+            rows = [replace(row, cells=[*row.cells[:place], *row.cells[place:][1:]]) for row in rows]
     every = tag("option", "every status", value="")
     statuses = sorted({row.status for row in rows if row.status})
     tools = tag(

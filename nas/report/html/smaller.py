@@ -1,0 +1,69 @@
+"""What a smaller network costs in accuracy."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from nas.report.figures import decimal
+from nas.report.html.markup import Markup, Row, folded, number, table, tag
+from nas.runs import SearchRun, TrialRecord
+from nas.runs.standings import confirmed, seed_scores
+from nas.units import counted
+
+
+def front(run: SearchRun) -> list[TrialRecord]:
+    """The finished trials that no smaller one reaches the score of, the largest first."""
+    best, found = -math.inf, []
+    ranked = [(trial.cost.params, -(trial.score(run.config.objective) or 0.0), trial.order, trial)
+              for trial in run.ranked()]  # fmt: skip
+    for _, minus, _, trial in sorted(ranked):
+        if -minus > best:
+            best = -minus
+            found.append(trial)
+    return found[::-1]
+
+
+def smaller(run: SearchRun, winner: TrialRecord) -> Markup:
+    """What is lost by going smaller: the front of score and size, and who was trained again over seeds."""
+    objective, ranked, best = run.config.objective, confirmed(run), front(run)
+    shown = {trial.id: trial for trial in [winner, *best, *(run.trials[of] for of in ranked)]}
+    if all(trial.cost.params >= winner.cost.params for trial in shown.values()):
+        least = run.budget.min_params
+        bound = f" The search was limited to at least {least:,} parameters (--min-params)." if least else ""
+        none = tag("p", f"No smaller trial finished that is on the front.{bound}", class_="note")
+    else:
+        none = None
+    rows = []
+    for trial in sorted(shown.values(), key=lambda trial: -trial.cost.params):
+        score, own = trial.score(objective), winner.score(objective)
+        difference = (score or 0.0) - (own or 0.0)
+        mean, again = _seeds_of(run, trial.id), _seeds_of(run, winner.id)
+        apart = f" ({mean[0] - again[0]:+.3f})" if mean and again and trial.id != winner.id else ""
+        over_seeds = f"{decimal(mean[0])}{apart}, {counted(mean[1], 'seed')}" if mean else "-"
+        rows.append(
+            Row(
+                [
+                    f"{trial.id}{' (winner)' if run.winner and trial.id == winner.id else ''}",
+                    number(trial.cost.params),
+                    number(trial.cost.macs),
+                    number(score, decimal(score)),
+                    number(difference, f"{difference:+.3f}"),
+                    number(mean[0] if mean else None, over_seeds),
+                    tag("code", run.line(trial.sample)),
+                ],
+                trial=trial.id,
+            )
+        )
+    headings = ("trial", "parameters", "MACs", "score of one training", "difference", "mean over seeds", "architecture")
+    words = f"{objective.replace('_', ' ')} on the {run.judged_on} split"
+    caption = f"Pareto front of size and score, and the finalists; {words}"
+    note = tag("p", "Differences are to the winner. Of many single trainings the best is a lucky one: trust the seeds, "
+               "where there are any.", class_="note")  # fmt: skip
+    return folded("What a smaller network costs in accuracy", none, table(headings, rows, caption=caption), note,
+                  is_open=True)  # fmt: skip
+
+
+def _seeds_of(run: SearchRun, trial_id: str) -> tuple[float, int] | None:
+    scores = seed_scores(run, trial_id)
+    return (statistics.fmean(scores), len(scores)) if scores else None

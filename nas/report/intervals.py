@@ -1,0 +1,78 @@
+"""How far a figure on test may be from what it is for endless seeds, or for endless images."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from baselines.figures import FIGURES
+from nas.report.figures import decimal
+from nas.runs import SearchRun
+
+AVERAGED = ("balanced_accuracy", "macro_recall", "accuracy")  # figures whose chance by the images is known
+
+
+@dataclass(frozen=True)
+class Interval:
+    """That holds the true mean with 95 %."""
+
+    low: float
+    high: float
+
+    @property
+    def words(self) -> str:
+        return f"{decimal(self.low)}–{decimal(self.high)}"
+
+
+def over_seeds(scores: list[float], objective: str) -> Interval | None:
+    """Of the mean of trainings with other seeds: Student's t, for two or more; of shares within 0 and 1."""
+    if len(scores) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(scores) - 1, 0.975)) * statistics.stdev(scores) / math.sqrt(len(scores))
+    mean = statistics.fmean(scores)
+    return (
+        Interval(mean - half, mean + half)
+        if objective not in FIGURES
+        else Interval(max(0.0, mean - half), min(1.0, mean + half))
+    )
+
+
+def by_images(run: SearchRun) -> float | None:
+    """Half of the interval that holds 95 % of what other test images of as many a class would give the same network:
+    normal, from the binomial variances of the recalls. None for figures that are no mean of recalls."""
+    counts = run.facts.counts.get("test")
+    if run.winner is None or counts is None or run.config.objective not in AVERAGED:
+        return None
+    recalls = run.winner.test[run.winner.weights].get("recall_by_class")
+    if not isinstance(recalls, list):
+        return None
+    seen = [(count, recall) for count, recall in zip(counts, map(_number, recalls), strict=True) if count]
+    whole = sum(count for count, _ in seen)
+    even = run.config.objective != "accuracy"
+    weights = [1 / len(seen) if even else count / whole for count, _ in seen]
+    variance = sum(w**2 * r * (1 - r) / n for w, (n, r) in zip(weights, seen, strict=True))
+    return 1.96 * math.sqrt(variance)
+
+
+def _number(recall: object) -> float:
+    return recall if isinstance(recall, float) else 0.0
+
+
+def of_difference(first: Sequence[float], other: Sequence[float]) -> Interval | None:
+    """That holds the difference of two means with 95 % (Welch 1947), from two or more values of each."""
+    if min(len(first), len(other)) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    parts = [statistics.variance(values) / len(values) for values in (first, other)]
+    error = math.sqrt(sum(parts))
+    difference = statistics.fmean(first) - statistics.fmean(other)
+    if not error:
+        return Interval(difference, difference)
+    freedom = error**4 / sum(part**2 / (len(values) - 1) for part, values in zip(parts, (first, other), strict=True))
+    half = float(stdtrit(freedom, 0.975)) * error
+    return Interval(difference - half, difference + half)
