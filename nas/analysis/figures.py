@@ -3,6 +3,7 @@ matplotlib; it draws without a display and without pyplot, whose figures are glo
 
 from __future__ import annotations
 
+import itertools
 import math
 import unicodedata
 import warnings
@@ -183,21 +184,27 @@ def recall_figure(
 
 
 def _name_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
-    """Names beside points; points that lie together share one text, so that no name lies on another."""
-    across = math.log(max(x for x, _, _ in points)) - math.log(min(x for x, _, _ in points)) if points else 0.0
+    """Names beside points. Points that lie within the text of another share it, so that no name lies on another."""
+    spread = [math.log(max(x, 1)) for x, _, _ in points]
+    across = max(spread, default=0.0) - min(spread, default=0.0)
     groups: list[tuple[float, float, list[str]]] = []
     for x, y, name in sorted(points, key=lambda point: (point[0], point[1])):
         for left, level, names in groups:
-            wide = 0.03 + 0.012 * len(", ".join(names[:3]))
-            if abs(math.log(x) - math.log(left)) <= wide * across and abs(y - level) < 3.2:
+            wide = 0.03 + 0.0115 * len(_together([*names, ""]))  # of the axis, by the size of letters
+            if math.log(max(x, 1)) - math.log(max(left, 1)) <= wide * across and abs(y - level) < 3.2:
                 names.append(name)
                 break
         else:
             groups.append((x, y, [name]))
     for x, y, names in groups:
-        more = f" +{len(names) - 3}" if len(names) > 3 else ""
-        axes.annotate(", ".join(names[:3]) + more, (x, y), (5, 3), textcoords="offset points", fontsize=8,
-                      parse_math=False)  # fmt: skip
+        axes.annotate(_together(names), (x, y), (5, 3), textcoords="offset points", fontsize=8, parse_math=False)
+
+
+def _together(names: Sequence[str]) -> str:
+    """As many names as a short text has room for, at least one, and how many more there are."""
+    count = max(1, sum(length <= 14 for length in itertools.accumulate(len(name) + 2 for name in names)))
+    more = f" +{len(names) - count}" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
 
 
 def lines_figure(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from nas.analysis.answers import Gallery, Picked, Progress, answers_to
+from nas.analysis.answers import Batches, Gallery, Labels, Picked, Pixels, Progress, answers_to
 from nas.analysis.convolutions import layer_faults, layers_in
 from nas.analysis.measure import measured
 from nas.analysis.prepared_images import prepared_images
@@ -31,6 +31,7 @@ from nas.config import DataConfig, raise_all
 from nas.data.loading import image_names
 from nas.errors import RunError, UsageError, attempt
 from nas.export.evaluate import Labelled, other_data
+from nas.export.fingerprints import Fingerprints, fingerprints, known_images, trained_on
 from nas.files import new_folder
 from nas.runs.hints import RUNS
 from nas.training.tensor_split import CPU_CHUNK
@@ -85,20 +86,7 @@ def analyze_subject(
     faults = layer_faults({"the network": layers_in(subject.network.module)}, layers)
     attempt(lambda: check_folder(folder), faults)
     raise_all(faults)
-    labelled, name_of = _labelled(subject, split, data, progress)
-    train = subject.train_counts
-    order = sorted(range(len(subject.classes)), key=lambda label: -train[label] if train else label)
-    gallery = Gallery.of(order)
-    answers = answers_to(subject.network, labelled.chunks, labelled.count, gallery, None if data else progress)
-    if not len(answers.labels):
-        raise UsageError(f"No image of {labelled.data} can be read: {', '.join(labelled.broken[:5])}. Give others.")
-    found = measured(
-        answers, list(subject.classes), network=subject.text, run=subject.run.name if subject.run else None,
-        trial=subject.trial, model=str(subject.model) if subject.model else None, data=labelled.data,
-        split="given" if data else split, input_shape=subject.preprocessing.shape,
-        train_counts=list(train) if train else None, embedding=embedding_of(answers, tsne=tsne),
-        remarks=remarks(labelled),
-    )  # fmt: skip
+    found, gallery, name_of = asked(subject, split, data, tsne=tsne, progress=progress)
     try:
         with new_folder(folder) as work:
             found = _drawn(subject, found, gallery, name_of, layers, work)
@@ -107,6 +95,54 @@ def analyze_subject(
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error}. Give --out a folder that can.") from error
     return found, folder
+
+
+def asked(
+    subject: Subject,
+    split: Own = "rank",
+    data: DataConfig | None = None,
+    *,
+    tsne: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Analysis, Gallery, Names]:
+    """What the network answers, as figures without pictures; the images to show; what gives the name of each one's
+    file."""
+    labelled, name_of = _labelled(subject, split, data, progress)
+    seen = Seen(labelled.chunks, known_to(subject) if data else None)
+    train = subject.train_counts
+    order = sorted(range(len(subject.classes)), key=lambda label: -train[label] if train else label)
+    gallery = Gallery.of(order)
+    answers = answers_to(subject.network, seen, labelled.count, gallery, None if data else progress)
+    if not len(answers.labels):
+        raise UsageError(f"No image of {labelled.data} can be read: {', '.join(labelled.broken[:5])}. Give others.")
+    found = measured(
+        answers, list(subject.classes), network=subject.text, run=subject.run.name if subject.run else None,
+        trial=subject.trial, model=str(subject.model) if subject.model else None, data=labelled.data,
+        split="given" if data else split, input_shape=subject.preprocessing.shape,
+        train_counts=list(train) if train else None, embedding=embedding_of(answers, tsne=tsne),
+        remarks=remarks(labelled, seen.known_ones), num_broken=len(labelled.broken),
+    )  # fmt: skip
+    return found, gallery, name_of
+
+
+class Seen:
+    """Batches of images as they come, which counts those that a network was trained on."""
+
+    def __init__(self, batches: Batches, known: Fingerprints | None) -> None:
+        self.batches, self.known, self.known_ones = batches, known, 0
+
+    def __iter__(self) -> Iterator[tuple[Pixels, Labels]]:
+        for pixels, labels in self.batches:
+            if self.known is not None:
+                self.known_ones += int(np.isin(fingerprints(pixels), self.known).sum())
+            yield pixels, labels
+
+
+def known_to(subject: Subject) -> Fingerprints | None:
+    """What is known of the images that a network was trained on."""
+    if subject.model is not None:
+        return known_images(subject.model)
+    return None if subject.dataset is None else trained_on(subject.dataset)
 
 
 def usual_folder(subject: Subject, *, own: bool = True) -> Path:
@@ -135,9 +171,13 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} holds other files ({', '.join(others[:3])}); give --out an empty or new folder.")
 
 
-def remarks(labelled: Labelled) -> list[str]:
-    """What makes the figures say less than they seem to."""
+def remarks(labelled: Labelled, trained_on: int) -> list[str]:
+    """What makes the figures say less than they seem to. ``trained_on``: how many of the images were."""
     said = []
+    if trained_on:
+        said.append(
+            f"Images that the network was trained on, on which it is better than on new ones: {trained_on:,} of these."
+        )
     if labelled.missing:
         said.append(f"Classes without images here: {', '.join(labelled.missing[:20])}.")
     if labelled.surplus:
