@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nas.analysis.record import Bin
@@ -202,7 +202,7 @@ def _name_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None
 
 def _together(names: Sequence[str]) -> str:
     """As many names as a short text has room for, at least one, and how many more there are."""
-    count = max(1, sum(length <= 14 for length in itertools.accumulate(len(name) + 2 for name in names)))
+    count = max(1, sum(length <= 20 for length in itertools.accumulate(len(name) + 2 for name in names)))
     more = f" +{len(names) - count}" if len(names) > count else ""
     return ", ".join(names[:count]) + more
 
@@ -231,8 +231,8 @@ def lines_figure(
     axes.grid(alpha=0.3)
     figure.suptitle(title, fontsize=10, parse_math=False)
     handles, names = axes.get_legend_handles_labels()
-    where = "outside right center"
-    legend = figure.legend(handles, names, loc=where, fontsize=8, title=note or None, title_fontsize=8)
+    legend = figure.legend(handles, names, loc="outside right center", fontsize=8, title_fontsize=8)
+    legend.set_title(note)
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure

@@ -37,7 +37,7 @@ from nas.runs.hints import RUNS
 from nas.training.tensor_split import CPU_CHUNK
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from nas.analysis.figures import Figure
 
 Own = Literal["rank", "test"]
 OWN: tuple[Own, ...] = ("rank", "test")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,6 +166,19 @@ def test_what_cannot_be_done_is_refused(place: Path, photos: Path, exported: Pat
     before = sorted(place.rglob("*"))
     assert words in refused(place, "analyze", *typed.split())
     assert sorted(place.rglob("*")) == before
+
+
+def test_the_examples_of_the_page_run(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    page = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text()
+    code = "".join(re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    names: dict[str, Any] = {}
+    exec(code.replace('"vgg-digits-1"', '"r"'), names)
+    assert names["maps"].shape == (6, 8, 8) and names["first"] is not None
+    assert (place / "confusion.png").is_file() and (place / "looked-at" / "analysis.json").is_file()
+    assert "Figure" in capsys.readouterr().out
 
 
 def test_on_other_images_the_analysis_is_not_put_beside_the_run(place: Path) -> None:
