@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from matplotlib.figure import Figure as Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nas.analysis.record import Bin
-from nas.analysis.thumbnails import Label
+from nas.analysis.thumbnails import Label, shown_name
 
 DPI = 120
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -44,12 +43,6 @@ class Line:
 def color(place: int) -> str:
     """The colour of a row: those of Okabe and Ito, which colour-blind readers tell apart; then they come again."""
     return COLORS[place % len(COLORS)]
-
-
-def shown_name(name: str, most: int = 16) -> str:
-    """A name as pictures have it: short, and without signs that change how others are read."""
-    plain = "".join(letter for letter in name if unicodedata.category(letter) not in ("Cf", "Cc", "Co", "Cs"))
-    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
 
 
 def save(figure: Figure, path: Path) -> None:

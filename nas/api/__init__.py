@@ -32,7 +32,7 @@ from nas.executors import WorkerSlot, check_may_start, plan_slots, start_server
 from nas.plugins.recorded import settled
 from nas.report.live import Display, Silent
 from nas.runs import EventLog, Journal, Listener, SearchRun, StudyRun, as_search
-from nas.runs.events import SearchStarted, SettingsChanged, StudyStarted
+from nas.runs.events import Noted, SearchStarted, SettingsChanged, StudyStarted
 from nas.runs.fold import fold
 from nas.runs.folders import (
     SEARCHES,
@@ -241,17 +241,25 @@ def stays_as_it_is(run: SearchRun | StudyRun, changes: Changes) -> bool:
 
 
 def carry_out(
-    opened: OpenRun, display: Display | None = None, listeners: Sequence[Listener] = ()
+    opened: OpenRun, display: Display | None = None, listeners: Sequence[Listener] = (), *, analysis: bool = True
 ) -> SearchRun | StudyRun:
     """Search, or train a study, to the end; the run as it then stands. TensorBoard's files are written on the way.
 
-    ``listeners`` are told of every event after ``display``, also of those of searches that a study makes.
+    ``listeners`` are told of every event after ``display``, also of those of searches that a study makes. With
+    ``analysis`` a search ends with that of its winner (``nas.analysis.keep``); why there is none is told as a note, and
+    not recorded.
 
     A KeyboardInterrupt passes through after workers are ended. SearchStopped, RunError: see ``engine``. Whatever ends
     it, what was recorded is kept, and ``reopen`` goes on from there.
     """
     with opened.log, display or Silent() as shown:
-        return _carried_out(opened, [shown.on_event, *listeners])
+        run = _carried_out(opened, [shown.on_event, *listeners])
+        if analysis and isinstance(run, SearchRun):
+            from nas.analysis.keep import keep_analysis
+
+            if notice := keep_analysis(run, opened.slots):
+                Journal(run, opened.log, [shown.on_event, *listeners]).tell(Noted(notice))
+        return run
 
 
 def _carried_out(opened: OpenRun, listeners: Sequence[Listener]) -> SearchRun | StudyRun:
