@@ -3,8 +3,8 @@ matplotlib; it draws without a display and without pyplot, whose figures are glo
 
 from __future__ import annotations
 
+import itertools
 import math
-import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nas.analysis.record import Bin
-from nas.analysis.thumbnails import Label
+from nas.analysis.thumbnails import Label, shown_name
 
 DPI = 120
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -43,12 +43,6 @@ class Line:
 def color(place: int) -> str:
     """The colour of a row: those of Okabe and Ito, which colour-blind readers tell apart; then they come again."""
     return COLORS[place % len(COLORS)]
-
-
-def shown_name(name: str, most: int = 16) -> str:
-    """A name as pictures have it: short, and without signs that change how others are read."""
-    plain = "".join(letter for letter in name if unicodedata.category(letter) not in ("Cf", "Cc", "Co", "Cs"))
-    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -183,21 +177,27 @@ def recall_figure(
 
 
 def _name_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
-    """Names beside points; points that lie together share one text, so that no name lies on another."""
-    across = math.log(max(x for x, _, _ in points)) - math.log(min(x for x, _, _ in points)) if points else 0.0
+    """Names beside points. Points that lie within the text of another share it, so that no name lies on another."""
+    spread = [math.log(max(x, 1)) for x, _, _ in points]
+    across = max(spread, default=0.0) - min(spread, default=0.0)
     groups: list[tuple[float, float, list[str]]] = []
     for x, y, name in sorted(points, key=lambda point: (point[0], point[1])):
         for left, level, names in groups:
-            wide = 0.03 + 0.012 * len(", ".join(names[:3]))
-            if abs(math.log(x) - math.log(left)) <= wide * across and abs(y - level) < 3.2:
+            wide = 0.03 + 0.0115 * len(_together([*names, ""]))  # of the axis, by the size of letters
+            if math.log(max(x, 1)) - math.log(max(left, 1)) <= wide * across and abs(y - level) < 3.2:
                 names.append(name)
                 break
         else:
             groups.append((x, y, [name]))
     for x, y, names in groups:
-        more = f" +{len(names) - 3}" if len(names) > 3 else ""
-        axes.annotate(", ".join(names[:3]) + more, (x, y), (5, 3), textcoords="offset points", fontsize=8,
-                      parse_math=False)  # fmt: skip
+        axes.annotate(_together(names), (x, y), (5, 3), textcoords="offset points", fontsize=8, parse_math=False)
+
+
+def _together(names: Sequence[str]) -> str:
+    """As many names as a short text has room for, at least one, and how many more there are."""
+    count = max(1, sum(length <= 20 for length in itertools.accumulate(len(name) + 2 for name in names)))
+    more = f" +{len(names) - count}" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
 
 
 def lines_figure(
@@ -224,7 +224,8 @@ def lines_figure(
     axes.grid(alpha=0.3)
     figure.suptitle(title, fontsize=10, parse_math=False)
     handles, names = axes.get_legend_handles_labels()
-    legend = figure.legend(handles, names, loc="outside right center", fontsize=8, title=note or None, title_fontsize=8)
+    legend = figure.legend(handles, names, loc="outside right center", fontsize=8, title_fontsize=8)
+    legend.set_title(note)
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from nas.analysis.answers import Gallery, Picked, Progress, answers_to
+from nas.analysis.answers import Batches, Gallery, Labels, Picked, Pixels, Progress, answers_to
 from nas.analysis.convolutions import layer_faults, layers_in
 from nas.analysis.measure import measured
 from nas.analysis.prepared_images import prepared_images
@@ -26,17 +26,18 @@ from nas.analysis.record import (
     write_analysis,
 )
 from nas.analysis.subject import Subject, subject_of
-from nas.analysis.thumbnails import Canvas, Entry, fitted, heated, sheet, write_png
+from nas.analysis.thumbnails import Canvas, Entry, fitted, heated, sheet, shown_name, write_png
 from nas.config import DataConfig, raise_all
 from nas.data.loading import image_names
 from nas.errors import RunError, UsageError, attempt
-from nas.export.evaluate import Labelled, other_data
+from nas.export.fingerprints import Fingerprints, fingerprints, known_images, trained_on
 from nas.files import new_folder
 from nas.runs.hints import RUNS
 from nas.training.tensor_split import CPU_CHUNK
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from nas.analysis.figures import Figure
+    from nas.export.evaluate import Labelled
 
 Own = Literal["rank", "test"]
 OWN: tuple[Own, ...] = ("rank", "test")
@@ -73,23 +74,49 @@ def analyze_subject(
     data: DataConfig | None = None,
     tsne: bool = False,
     layers: Sequence[str] = (),
+    pictures: bool = True,
     progress: Progress | None = None,
 ) -> tuple[Analysis, Path]:
     """Analyse a network on a split of its run's data, or on other ``data``; what was found, and the folder that has it.
 
     The folder is ``out``, or the trial's own, or ``analysis-NAME`` here (see ``usual_folder``). It appears whole, or
-    not at all, in the place of an earlier analysis. ``layers``: whose filters are drawn. UsageError for a layer that
-    there is not, data that cannot be used, or a folder that has other files.
+    not at all, in the place of an earlier analysis. ``layers``: whose filters are drawn. Without
+    ``pictures`` the figures and the small images are all that is written, which takes no matplotlib. UsageError for a
+    layer that there is not, data that cannot be used, or a folder that has other files.
     """
     folder = out or usual_folder(subject, own=data is None)
     faults = layer_faults({"the network": layers_in(subject.network.module)}, layers)
     attempt(lambda: check_folder(folder), faults)
     raise_all(faults)
+    found, gallery, name_of = asked(subject, split, data, tsne=tsne, progress=progress)
+    try:
+        with new_folder(folder) as work:
+            found, sheets = _with_images(subject, found, gallery, name_of, work)
+            if pictures:
+                found = replace(found, pictures=_drawn(subject, found, sheets, layers, work))
+            write_analysis(work, found)
+            _make_way(folder, subject)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error}. Give --out a folder that can.") from error
+    return found, folder
+
+
+def asked(
+    subject: Subject,
+    split: Own = "rank",
+    data: DataConfig | None = None,
+    *,
+    tsne: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Analysis, Gallery, Names]:
+    """What the network answers, as figures without pictures; the images to show; what gives the name of each one's
+    file."""
     labelled, name_of = _labelled(subject, split, data, progress)
+    seen = Seen(labelled.chunks, known_to(subject) if data else None)
     train = subject.train_counts
     order = sorted(range(len(subject.classes)), key=lambda label: -train[label] if train else label)
     gallery = Gallery.of(order)
-    answers = answers_to(subject.network, labelled.chunks, labelled.count, gallery, None if data else progress)
+    answers = answers_to(subject.network, seen, labelled.count, gallery, None if data else progress)
     if not len(answers.labels):
         raise UsageError(f"No image of {labelled.data} can be read: {', '.join(labelled.broken[:5])}. Give others.")
     found = measured(
@@ -97,16 +124,42 @@ def analyze_subject(
         trial=subject.trial, model=str(subject.model) if subject.model else None, data=labelled.data,
         split="given" if data else split, input_shape=subject.preprocessing.shape,
         train_counts=list(train) if train else None, embedding=embedding_of(answers, tsne=tsne),
-        remarks=remarks(labelled),
+        remarks=remarks(labelled, seen.known_ones), num_broken=len(labelled.broken),
     )  # fmt: skip
-    try:
-        with new_folder(folder) as work:
-            found = _drawn(subject, found, gallery, name_of, layers, work)
-            write_analysis(work, found)
-            _make_way(folder, subject)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error}. Give --out a folder that can.") from error
-    return found, folder
+    return found, gallery, name_of
+
+
+@dataclass(frozen=True)
+class Images:
+    """A split of a run's own data, of which nothing is missing or broken; see ``nas.export.evaluate.Labelled``."""
+
+    data: str
+    chunks: Batches
+    count: int
+    missing: Sequence[str] = ()
+    surplus: Sequence[str] = ()
+    broken: Sequence[str] = ()
+    clipped: int = 0
+
+
+class Seen:
+    """Batches of images as they come, which counts those that a network was trained on."""
+
+    def __init__(self, batches: Batches, known: Fingerprints | None) -> None:
+        self.batches, self.known, self.known_ones = batches, known, 0
+
+    def __iter__(self) -> Iterator[tuple[Pixels, Labels]]:
+        for pixels, labels in self.batches:
+            if self.known is not None:
+                self.known_ones += int(np.isin(fingerprints(pixels), self.known).sum())
+            yield pixels, labels
+
+
+def known_to(subject: Subject) -> Fingerprints | None:
+    """What is known of the images that a network was trained on."""
+    if subject.model is not None:
+        return known_images(subject.model)
+    return None if subject.dataset is None else trained_on(subject.dataset)
 
 
 def usual_folder(subject: Subject, *, own: bool = True) -> Path:
@@ -135,9 +188,13 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} holds other files ({', '.join(others[:3])}); give --out an empty or new folder.")
 
 
-def remarks(labelled: Labelled) -> list[str]:
-    """What makes the figures say less than they seem to."""
+def remarks(labelled: Labelled | Images, trained_on: int) -> list[str]:
+    """What makes the figures say less than they seem to. ``trained_on``: how many of the images were."""
     said = []
+    if trained_on:
+        said.append(
+            f"Images that the network was trained on, on which it is better than on new ones: {trained_on:,} of these."
+        )
     if labelled.missing:
         said.append(f"Classes without images here: {', '.join(labelled.missing[:20])}.")
     if labelled.surplus:
@@ -151,38 +208,47 @@ def remarks(labelled: Labelled) -> list[str]:
 
 def _labelled(
     subject: Subject, split: Own, data: DataConfig | None, progress: Progress | None
-) -> tuple[Labelled, Names]:
+) -> tuple[Labelled | Images, Names]:
     """The images, and what gives the name of the file of each."""
     if data is not None:
+        from nas.export.evaluate import other_data  # which the worker of ``keep`` need not import
+
         given = other_data(data, subject.classes, subject.preprocessing, progress)
         return given, lambda at: given.names[at] if given.names[at] != f"image {at}" else None
     own = subject.own(split)
     of_split, config = own.split(split), subject.data_config
     names = None if config is None else attempt(lambda: image_names(config), [])
     chunks = of_split.batches(CPU_CHUNK)
-    labelled = Labelled(own.name, split, chunks, [], [], [], count=len(of_split.rows))
-    return labelled, lambda at: None if names is None else names[of_split.rows[at]]
+    return Images(own.name, chunks, len(of_split.rows)), lambda at: None if names is None else names[of_split.rows[at]]
 
 
-def _drawn(
-    subject: Subject, found: Analysis, gallery: Gallery, name_of: Names, layers: Sequence[str], work: Path
-) -> Analysis:
-    """The analysis with its pictures, which lie in ``work``."""
-    from nas.analysis import figures, views
-
+def _with_images(
+    subject: Subject, found: Analysis, gallery: Gallery, name_of: Names, work: Path
+) -> tuple[Analysis, dict[str, list[Entry]]]:
+    """The analysis with its single images, which lie in ``work``, and what a sheet of each kind has."""
     (work / IMAGES).mkdir()
-    title = views.title_of(found)
-    layer = _map_layer(subject, found)
+    layer = subject.network.map_layer(np.zeros((1, *found.input_shape), np.uint8))
     wrong, wrong_entries = _shown(subject, gallery.wrong, "wrong", name_of, work)
     right, right_entries = _shown(subject, gallery.examples, "right", name_of, work)
     train, train_entries = _prepared(subject, work)
-    found = replace(found, layer=layer, misclassified=wrong, examples=right, augmented=train)
-    beside = views.BESIDE if layer else "The network has no map larger than 1x1, so there is no Grad-CAM."
-    said = "Of each the class, what it was taken for, and how sure the network was. "
+    sheets = {"misclassified": wrong_entries, "examples": right_entries, "augmented": train_entries}
+    return replace(found, layer=layer, misclassified=wrong, examples=right, augmented=train), sheets
+
+
+def _drawn(
+    subject: Subject, found: Analysis, sheets: Mapping[str, list[Entry]], layers: Sequence[str], work: Path
+) -> dict[str, str]:
+    """The pictures, which lie in ``work``: the name of the file of each."""
+    from nas.analysis import figures, views
+
+    title = views.title_of(found)
+    beside = views.BESIDE if found.layer else "The network has no map larger than 1x1, so there is no Grad-CAM."
+    said = f"Of each the class, what it was taken for, and how sure the network was. {beside}"
+    trained = f"Images that {views.name_of(found)} was trained on"
     drawn: dict[str, Callable[[], Figure | None]] = {
-        "misclassified": _sheet(f"Mistakes, the surest first: {title}", said + beside, wrong_entries),
-        "examples": _sheet(f"Right answers: {title}", said + beside, right_entries),
-        "augmented": _sheet(f"Images that {views.name_of(found)} was trained on", AS_GIVEN, train_entries),
+        "misclassified": _sheet(f"Mistakes, the surest first: {title}", said, sheets["misclassified"]),
+        "examples": _sheet(f"Right answers: {title}", said, sheets["examples"]),
+        "augmented": _sheet(trained, AS_GIVEN, sheets["augmented"]),
         "filters": lambda: views.filters(subject.network.module, layers, title=f"Filters of {views.name_of(found)}"),
         "confusion": lambda: views.confusion(found),
         "recall": lambda: views.recall(found),
@@ -192,13 +258,13 @@ def _drawn(
         "calibration": lambda: views.reliability(found),
         "embedding_pca": lambda: views.embedding(found) if found.embedding else None,
         "embedding_tsne": lambda: views.embedding(found, "tsne") if found.embedding and found.embedding.tsne else None,
-    }  # fmt: skip
+    }
     pictures = {}
     for name, draw in drawn.items():
         if (figure := draw()) is not None:
             figures.save(figure, work / f"{name}.png")
             pictures[name] = f"{name}.png"
-    return replace(found, pictures=pictures)
+    return pictures
 
 
 def _sheet(title: str, below: str, entries: Sequence[Entry]) -> Callable[[], Any]:
@@ -210,17 +276,10 @@ def _sheet(title: str, below: str, entries: Sequence[Entry]) -> Callable[[], Any
     return draw
 
 
-def _map_layer(subject: Subject, found: Analysis) -> str | None:
-    black = np.zeros((1, *found.input_shape), np.uint8)
-    return subject.network.map_layer(black)
-
-
 def _shown(
     subject: Subject, picked: Sequence[Picked], stem: str, name_of: Names, work: Path
 ) -> tuple[list[Shown], list[Entry]]:
     """Images with their heat maps as small files, and as entries of a sheet."""
-    from nas.analysis.figures import shown_name
-
     if not picked:
         return [], []
     maps = subject.network.maps(np.stack([one.pixels for one in picked]), np.array([one.predicted for one in picked]))
@@ -242,8 +301,6 @@ def _shown(
 
 def _prepared(subject: Subject, work: Path) -> tuple[list[Prepared], list[Entry]]:
     """Training images beside what the network was given; none where they cannot be had."""
-    from nas.analysis.figures import shown_name
-
     if subject.dataset is None or subject.recipe is None:
         return [], []
     found, entries = [], []

@@ -1,4 +1,6 @@
-"""From answers to figures: confusion, calibration, curves. Arrays in, records out; numpy and scikit-learn alone."""
+"""From answers to figures: confusion, calibration, curves. Arrays in, records out; numpy alone.
+
+scikit-learn gives the same curves (``tests/analysis/test_measure.py``), but its import takes longer than the rest."""
 
 from __future__ import annotations
 
@@ -124,28 +126,32 @@ def calibration(confidence: Floats, right: npt.NDArray[np.bool_], bins: int = NU
 
 
 def roc_curves(probabilities: Floats, labels: Labels) -> Curves:
-    """Of each class against all others, by scikit-learn: probabilities (N, C), labels (N,)."""
-    from sklearn.metrics import auc, roc_curve
+    """Of each class against all others: probabilities (N, C), labels (N,)."""
 
     def curve(score: Floats, is_class: npt.NDArray[np.bool_]) -> tuple[float, Points]:
-        wrong, right, _ = roc_curve(is_class, score)
-        return float(auc(wrong, right)), np.stack([wrong, right], axis=1)
+        right, wrong = _taken(score, is_class)
+        points = np.stack([wrong / wrong[-1], right / right[-1]], axis=1)
+        steps = np.diff(points, axis=0)
+        area = float((steps[:, 0] * (points[1:, 1] + points[:-1, 1])).sum() / 2)
+        is_corner = np.ones(len(points), dtype=bool)  # others lie on the line between their neighbours
+        is_corner[1:-1] = np.diff(np.arctan2(steps[:, 1], steps[:, 0])) != 0
+        return area, points[is_corner]
 
     grid = np.linspace(0, 1, MOST_POINTS - 1) ** 2  # close where good networks' curves bend
     return _curves(probabilities, labels, curve, lambda points: np.interp(grid, *points.T), grid, [(0.0, 0.0)])
 
 
 def pr_curves(probabilities: Floats, labels: Labels) -> Curves:
-    """Precision by recall, of each class against all others, by scikit-learn: probabilities (N, C), labels (N,). The
-    area is the average precision; between two points precision is that of the right one."""
-    from sklearn.metrics import average_precision_score, precision_recall_curve
+    """Precision by recall, of each class against all others: probabilities (N, C), labels (N,). The area is the average
+    precision; between two points precision is that of the right one."""
 
     def curve(score: Floats, is_class: npt.NDArray[np.bool_]) -> tuple[float, Points]:
-        precision, recall, _ = precision_recall_curve(is_class, score)
-        points = np.stack([recall, precision], axis=1)[::-1]
-        is_telling = (points[:, 0] > 0) & (np.arange(len(points)) <= np.searchsorted(points[:, 0], 1.0))
+        right, wrong = (counts[1:] for counts in _taken(score, is_class))
+        points = np.stack([right / right[-1], right / (right + wrong)], axis=1)
+        area = float((np.diff(points[:, 0], prepend=0.0) * points[:, 1]).sum())
+        is_telling = (right > 0) & (np.arange(len(right)) <= np.searchsorted(points[:, 0], 1.0))
         points = points[is_telling]
-        return float(average_precision_score(is_class, score)), np.concatenate([[(0.0, points[0, 1])], points])
+        return area, np.concatenate([[(0.0, points[0, 1])], points])
 
     grid = np.linspace(0, 1, MOST_POINTS)
 
@@ -154,6 +160,15 @@ def pr_curves(probabilities: Floats, labels: Labels) -> Curves:
         return np.asarray(points[place, 1])
 
     return _curves(probabilities, labels, curve, at_grid, grid, [])
+
+
+def _taken(score: Floats, is_class: npt.NDArray[np.bool_]) -> tuple[Labels, Labels]:
+    """How many images of the class and of others have a score of at least each threshold, from none to all."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)  # equal scores are taken together
+    right = np.cumsum(is_class[order])[ends]
+    counts = right, ends + 1 - right
+    return np.append(0, counts[0]), np.append(0, counts[1])
 
 
 def _curves(probabilities: Floats, labels: Labels, curve: Any, at_grid: Any, grid: Floats, first: Any) -> Curves:

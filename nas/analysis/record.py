@@ -120,6 +120,7 @@ class Analysis:
     data: str  # what its images are called
     split: Literal["rank", "test", "given"]  # "given": other images than the run's own, by --data
     num_images: int
+    num_broken: int = 0  # files that could not be read; not among the images
     num_classes: int
     classes: list[str]
     input_shape: tuple[int, int, int]  # (C, H, W)

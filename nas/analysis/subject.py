@@ -18,8 +18,7 @@ from nas.data import Dataset, open_data
 from nas.data.dataset import Preprocessing, SplitName
 from nas.errors import RunError, UsageError, attempt
 from nas.export.from_run import chosen, request_of
-from nas.export.predict import is_exported
-from nas.export.write import trained_model
+from nas.export.trained import trained_model
 from nas.runs import Run
 from nas.runs.hints import RUNS
 from nas.runs.named import load_named
@@ -59,6 +58,8 @@ class Subject:
 def subject_of(name: str, runs: Path = RUNS) -> Subject:
     """The network that ``name`` says: RUN for its winner, or the best so far, RUN:TRIAL, STUDY:MEMBER (its best seed),
     STUDY:MEMBER.SEED, or an exported folder. UsageError or RunError if there is none, or its weights are not there."""
+    from nas.export.predict import is_exported  # and onnxruntime with it
+
     if is_exported(name):
         return of_folder(Path(name))
     try:

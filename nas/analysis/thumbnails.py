@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from nas.files import write_atomically
 
 SIDE = 96  # pixels, the longest side
 # From where nothing speaks for a class to where most does: ever lighter, so that nobody needs to tell hues apart.
@@ -40,6 +39,12 @@ class Entry:
 
     pictures: Sequence[Canvas]
     text: str
+
+
+def shown_name(name: str, most: int = 16) -> str:
+    """A name as pictures have it: short, and without signs that change how others are read."""
+    plain = "".join(letter for letter in name if unicodedata.category(letter) not in ("Cf", "Cc", "Co", "Cs"))
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
 
 
 def fitted(pixels: Pixels, side: int = SIDE) -> Canvas:
@@ -82,14 +87,10 @@ def in_cell(shown: Canvas, side: int) -> Canvas:
 
 
 def write_png(path: Path, shown: Canvas) -> None:
-    """Write a picture, whole or not at all. OSError if it cannot be written."""
-    import io
-
+    """Write a picture. OSError if it cannot be written."""
     from PIL import Image
 
-    file = io.BytesIO()
-    Image.fromarray(shown).save(file, "PNG", optimize=True)
-    write_atomically(path, file.getvalue())
+    Image.fromarray(shown).save(path, "PNG")
 
 
 def sheet(title: str, below: str, entries: Sequence[Entry], columns: int = 4) -> tuple[Canvas, list[Label]]:

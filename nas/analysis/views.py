@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 
 from nas.analysis import figures
 from nas.analysis.convolutions import filters_canvas, filters_in, layer_faults, layers_in, left_out_words
-from nas.analysis.figures import Line, shown_name
+from nas.analysis.figures import Figure, Line
 from nas.analysis.heat_maps import evaluating, grad_cam_maps
 from nas.analysis.record import Analysis, Curves
-from nas.analysis.thumbnails import Entry, fitted, heated, sheet
+from nas.analysis.thumbnails import Entry, fitted, heated, sheet, shown_name
 from nas.config import raise_all
 from nas.errors import UsageError
 from nas.units import counted

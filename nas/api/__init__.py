@@ -249,7 +249,9 @@ def carry_out(
     """Search, or train a study, to the end; the run as it then stands. TensorBoard's files are written on the way, and
     in the end the page report.html, into which ``settings`` puts the file that makes the run again.
 
-    ``listeners`` are told of every event after ``display``, also of those of searches that a study makes.
+    ``listeners`` are told of every event after ``display``, also of those of searches that a study makes. A search
+    ends with the analysis of its winner (``nas.analysis.keep``), which the page shows; why there is none is told as a
+    note, and not recorded.
 
     A KeyboardInterrupt passes through after workers are ended. SearchStopped, RunError: see ``engine``. Whatever ends
     it, what was recorded is kept, and ``reopen`` goes on from there.
@@ -258,6 +260,8 @@ def carry_out(
         try:
             with opened.log:
                 run = _carried_out(opened, [shown.on_event, *listeners])
+                if run.config.report and isinstance(run, SearchRun):
+                    _analysed(run, opened, [shown.on_event, *listeners])
         except (NasctlError, KeyboardInterrupt):  # what there is so far
             if opened.run.config.report:
                 _reported(opened.run, settings)
@@ -265,6 +269,13 @@ def carry_out(
         if run.config.report and (fault := _reported(run, settings)):
             shown.on_event(Noted(fault), run)
     return run
+
+
+def _analysed(run: SearchRun, opened: OpenRun, listeners: Sequence[Listener]) -> None:
+    from nas.analysis.keep import keep_analysis
+
+    if notice := keep_analysis(run, opened.slots):
+        Journal(run, opened.log, listeners).tell(Noted(notice))
 
 
 def _reported(run: SearchRun | StudyRun, settings: Callable[[SearchRun | StudyRun], str | None] | None) -> str | None:

@@ -95,7 +95,7 @@ def analyze(
     flags = all_flags(locals())
     from nas.cli.commands.analyze import analyze_command
 
-    analyze_command(flags)
+    raise typer.Exit(analyze_command(flags))
 
 
 def rm(

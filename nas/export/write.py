@@ -9,20 +9,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from nas.data import Dataset
 from nas.data.dataset import SplitName
-from nas.errors import ExportError, UsageError
+from nas.errors import UsageError
 from nas.export.calibration import Answers, calibrate
 from nas.export.check import check_budget, check_counts, check_files, random_pixels
 from nas.export.formats import EXPORTERS, TrainedModel, write_description, write_one_image, write_onnx
 from nas.export.request import ExportRequest
+from nas.export.trained import trained_model
 from nas.files import new_folder, remove_leftovers
 
-__all__ = ["ExportRequest", "Exported", "export"]
+__all__ = ["ExportRequest", "Exported", "export", "trained_model"]
 
 MOST_IMAGES = 5000  # of a split, to fit the temperature and to measure what it does
 CHUNK = 256  # images that the network answers at once
@@ -60,18 +59,6 @@ def export(request: ExportRequest) -> Exported:
     except OSError as error:
         raise UsageError(f"{request.out} cannot be written: {error}. Give --out a folder that can.") from error
     return Exported(sorted(out.iterdir()), request, milliseconds)
-
-
-def trained_model(request: ExportRequest) -> nn.Module:
-    """The network with its weights, in eval mode on the CPU; ExportError if the weights are not its own."""
-    if len(request.classes) != request.num_classes:
-        raise ExportError(f"{len(request.classes)} class names for {request.num_classes} classes.")
-    model = request.build()
-    try:
-        model.load_state_dict(load_file(request.weights))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise ExportError(f"The weights in {request.weights} cannot be used: {error}") from error
-    return model.eval()
 
 
 def calibrated(request: ExportRequest, model: nn.Module) -> ExportRequest:

@@ -23,7 +23,7 @@ class Interval:
 
     @property
     def words(self) -> str:
-        return f"{decimal(self.low)}–{decimal(self.high)}"
+        return f"{decimal(self.low)} to {decimal(self.high)}"
 
 
 def over_seeds(scores: list[float], objective: str) -> Interval | None:

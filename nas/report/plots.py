@@ -22,9 +22,8 @@ from nas.analysis.figures import (
     confusion_figure,
     picture_figure,
     save,
-    shown_name,
 )
-from nas.analysis.thumbnails import Label
+from nas.analysis.thumbnails import Label, shown_name
 from nas.report import figures
 
 Curves = Mapping[str, Sequence[Sequence[float]]]  # by name: for each seed, a figure of every epoch

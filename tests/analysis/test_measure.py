@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.decomposition import PCA
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
 from nas.analysis.measure import Answers, calibration, measured, pr_curves, roc_curves
 from nas.analysis.projections import embedding_of, principal_components
@@ -86,6 +94,21 @@ def test_the_average_precision_is_that_of_a_loop() -> None:
         assert (np.diff(x) * y[1:]).sum() == pytest.approx(area, abs=0.03)
         assert (curve.points[0][0], curve.points[-1][0]) == (0, 1) and len(curve.points) <= 50
     assert found.macro.area == pytest.approx(np.mean([curve.area for curve in found.classes]))
+
+
+def test_curves_are_those_of_scikit_learn() -> None:
+    logits, labels = some_answers()
+    shares = shares_of(logits)
+    roc, pr = roc_curves(shares, labels), pr_curves(shares, labels)
+    for label in range(4):
+        is_class, score = labels == label, shares[:, label]
+        assert roc.classes[label].area == pytest.approx(roc_auc_score(is_class, score))
+        assert pr.classes[label].area == pytest.approx(average_precision_score(is_class, score))
+        known = {(round(x, 5), round(y, 5)) for x, y in zip(*roc_curve(is_class, score)[:2], strict=True)}
+        assert set(roc.classes[label].points) <= known
+        precision, recall, _ = precision_recall_curve(is_class, score)
+        known = {(round(x, 5), round(y, 5)) for x, y in zip(recall, precision, strict=True)}
+        assert set(pr.classes[label].points[1:]) <= known
 
 
 def test_a_class_without_images_or_with_all_of_them_has_no_curve() -> None:

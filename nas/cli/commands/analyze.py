@@ -12,8 +12,8 @@ from nas.report.live import decoding
 from nas.runs.named import one_name
 
 
-def analyze_command(flags: Flags) -> None:
-    """Ask a network, draw what it does, say where that lies."""
+def analyze_command(flags: Flags) -> int:
+    """Ask a network, draw what it does, say where that lies; the exit code, 1 if some images could not be read."""
     from nas.analysis.make import OWN, analyze_subject
     from nas.analysis.subject import subject_of
     from nas.config import raise_all
@@ -44,3 +44,4 @@ def analyze_command(flags: Flags) -> None:
         print_json({"folder": str(folder), **document(found)})
     else:
         print_analysis(console, found, folder)
+    return 1 if found.num_broken else 0

@@ -1,0 +1,60 @@
+"""The analysis of a search's winner, made by a worker when the search is done, and kept beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nas.analysis.record import FILE, analysis_folder
+from nas.errors import MachineFault, NasctlError
+from nas.executors import LocalExecutor, WorkerSlot
+from nas.executors.base import EpochReport, was_too_long
+from nas.runs import SearchRun
+from nas.runs.folders import read_run
+from nas.runs.hints import typed
+from nas.trials import TrialResult, TrialSpec
+
+LIMIT = 60.0  # seconds; a small network takes one or two
+WORK = "nas.analysis.keep:analysed"
+
+
+def keep_analysis(run: SearchRun, slots: Sequence[WorkerSlot], *, limit: float = LIMIT) -> str | None:
+    """Analyse the winner on rank, in a worker, without pictures that can be drawn later: ``analysis.json`` and small
+    images, in the folder that ``nasctl analyze`` uses. Nothing is done without a winner, or if its analysis is there.
+
+    Never raises for what goes wrong, nor for Ctrl-C, since the search is done: the notice why there is no analysis,
+    None if there is nothing to say. ``limit``: after so many seconds the worker is ended.
+    """
+    if run.winner is None:
+        return None
+    trial = run.winner.weights
+    if not run.weights(trial).is_file() or (analysis_folder(run.folder, trial) / FILE).is_file():
+        return None
+    spec = TrialSpec(
+        id=trial, space=run.config.space, sample={}, input_shape=run.facts.input_shape,
+        num_classes=len(run.facts.classes), data=run.config.data, recipe=run.recipe(trial), seed=0,
+        weights_path=str(run.weights(trial)),
+    )  # fmt: skip
+    try:
+        with LocalExecutor(slots[:1], trial_timeout=limit, run=WORK) as executor:
+            executor.submit(spec)
+            (result,) = executor.wait()
+        too_long = result.error is not None and was_too_long(result.error)
+        why = f"it took longer than {limit:.0f} s" if too_long else result.error
+    except (MachineFault, NasctlError, OSError) as error:
+        why = str(error)
+    except KeyboardInterrupt:
+        why = "interrupted"
+    if why is None:
+        return None
+    return f"The winner was not analysed: {why.rstrip('.')}. To do it: {typed('analyze', run.folder)}"
+
+
+def analysed(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
+    """What the worker does, on its CPU: the analysis of trial ``spec.id`` of the run whose weights it names."""
+    from nas.analysis.make import analyze_subject
+    from nas.analysis.subject import of_run
+
+    assert spec.weights_path is not None
+    analyze_subject(of_run(read_run(Path(spec.weights_path).parent.parent), spec.id), pictures=False)
+    return TrialResult(id=spec.id, status="finished")

@@ -1,0 +1,22 @@
+"""The network that a request is about, with its weights."""
+
+from __future__ import annotations
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from nas.errors import ExportError
+from nas.export.request import ExportRequest
+
+
+def trained_model(request: ExportRequest) -> nn.Module:
+    """The network with its weights, in eval mode on the CPU; ExportError if the weights are not its own."""
+    if len(request.classes) != request.num_classes:
+        raise ExportError(f"{len(request.classes)} class names for {request.num_classes} classes.")
+    model = request.build()
+    try:
+        model.load_state_dict(load_file(request.weights))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ExportError(f"The weights in {request.weights} cannot be used: {error}") from error
+    return model.eval()
