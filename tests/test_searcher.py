@@ -156,6 +156,12 @@ def test_faults_are_told_together() -> None:
         nas.space("vg")
     with pytest.raises(UsageError, match=r"give \(channels, height, width\)"):
         nas.space("vgg", input_shape=(8, 8))
+    with pytest.raises(UsageError, match=r"^input_shape: .* give a tuple of whole numbers\.$"):
+        nas.space("vgg", input_shape=("a", 8, 8))
+    with pytest.raises(UsageError, match=r"^max_params: '-3' is not a size"):
+        space.draw(max_params=-3)
+    listed = nas.space("vgg", input_shape=[1, 8, 8])  # as JSON has it
+    assert listed.draw(max_params=None, max_macs="1M") == space.draw(max_params="none", max_macs=1_000_000)
     with pytest.raises(UsageError) as refused:
         nas.Searcher("vgg", n_trials=3)
     assert "nas.space('vgg'," in str(refused.value) and "Did you mean 'trials'" in str(refused.value)
