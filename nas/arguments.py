@@ -110,15 +110,17 @@ def _is_one(value: object, part: object) -> bool:
 
 def _in_words(hint: object) -> str:
     parts = _parts(hint)
-    kinds = [get_origin(part) or part for part in parts]
-    if float in kinds:
-        kinds = [kind for kind in kinds if kind is not int]
+    if float in parts:
+        parts = [part for part in parts if part is not int]
     choices = [repr(choice) for part in parts if get_origin(part) is Literal for choice in get_args(part)]
-    words = choices + [_word(kind) for kind in kinds if kind is not Literal]
+    words = choices + [_word(part) for part in parts if get_origin(part) is not Literal]
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _word(kind: object) -> str:
+def _word(part: object) -> str:
+    kind, items = get_origin(part) or part, get_args(part)
+    if kind is tuple and items and items[0] in _KINDS:
+        return f"a tuple of {_KINDS[items[0]][1].removeprefix('a ')}s"
     if kind in _KINDS:
         return _KINDS[kind][1]
     if kind is Callable or not isinstance(kind, type):

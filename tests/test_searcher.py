@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import told
+from command_line import refused, told
 from simulated_search import run_all
 
 import nas
@@ -18,7 +18,8 @@ from budgets import Budget
 from nas.api import reopen
 from nas.api.searcher import Asked
 from nas.errors import RunError, UsageError
-from nas.runs import TrialRecord, load_run
+from nas.runs import EventLog, TrialRecord, load_run
+from nas.runs.hints import typed
 from nas.testing.strategies import MOST, TASK
 
 SEED = 3
@@ -75,7 +76,7 @@ def test_it_goes_on_after_a_kill(tmp_path: Path) -> None:
             asked.append(key(trial))
             mine.tell(trial, scores[key(trial)])
     assert asked == list(scores)[11:]  # what was asked for and not told came again, first
-    with pytest.raises(UsageError, match=r"trained by a program of their own: nas\.Searcher\.load"):
+    with pytest.raises(UsageError, match=r"To go on there: nas\.Searcher\.load"):
         reopen(load_run("mine", tmp_path))
 
 
@@ -84,6 +85,37 @@ def test_its_run_is_shown_like_others(tmp_path: Path) -> None:
         mine.tell(mine.ask(), 0.5)
     status = told(tmp_path, "status", "mine", "--runs", ".")
     assert "evolution over" in status and "a program of your own" in status and "best 0.500" in status
+    assert "its program closed it. To go on: in Python, nas.Searcher.load('mine')" in status
+
+
+def test_commands_about_its_run_say_what_does_instead_or_take_images(tmp_path: Path) -> None:
+    with searcher(tmp_path / "runs" / "mine", trials=1) as mine:
+        mine.tell(mine.ask(), 0.5)
+    for command, words in (
+        ("resume mine", "To go on there: nas.Searcher.load('runs/mine')"),
+        ("config mine", "no flags make it again"),
+        ("export --best --run mine --out m", "To train one here: nasctl train mine:1 --data IMAGES"),
+        ("train mine --dry-run", "--data is missing"),
+        ("lr-find mine", "--data is missing"),
+        ("space --arch mine:1", "--data is missing"),
+    ):
+        assert words in refused(tmp_path, *command.split()), command
+    assert "nas.Searcher.load('runs/mine', trials=2)" in told(tmp_path, "status", "mine")
+    assert "digits: 1x8x8" in told(tmp_path, "train", "mine", "--data", "digits", "--dry-run", "--device", "cpu")
+
+
+def test_what_goes_on_after_a_fault_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = searcher(tmp_path / "mine")
+    trial = mine.ask()
+    monkeypatch.setattr(EventLog, "append", _full)
+    with pytest.raises(RunError, match=r"No room.* then: nas\.Searcher\.load\('.*mine'\)$"):
+        mine.tell(trial, 0.5)
+    monkeypatch.undo()
+    mine.close()
+
+
+def _full(log: EventLog, event: object) -> None:
+    raise RunError(f"No room on the disk. Make some, then: {typed('resume', log.folder)}")
 
 
 def test_several_are_asked_for_at_once_and_some_fail(tmp_path: Path) -> None:
@@ -124,6 +156,12 @@ def test_faults_are_told_together() -> None:
         nas.space("vg")
     with pytest.raises(UsageError, match=r"give \(channels, height, width\)"):
         nas.space("vgg", input_shape=(8, 8))
+    with pytest.raises(UsageError, match=r"^input_shape: .* give a tuple of whole numbers\.$"):
+        nas.space("vgg", input_shape=("a", 8, 8))
+    with pytest.raises(UsageError, match=r"^max_params: '-3' is not a size"):
+        space.draw(max_params=-3)
+    listed = nas.space("vgg", input_shape=[1, 8, 8])  # as JSON has it
+    assert listed.draw(max_params=None, max_macs="1M") == space.draw(max_params="none", max_macs=1_000_000)
     with pytest.raises(UsageError) as refused:
         nas.Searcher("vgg", n_trials=3)
     assert "nas.space('vgg'," in str(refused.value) and "Did you mean 'trials'" in str(refused.value)

@@ -82,7 +82,7 @@ class Run(ABC):
     @checked_types
     def trial(self, id: str | int) -> Trial:
         """The training called ``id``. RunError names the nearest."""
-        with in_python({"id": id}):
+        with in_python({"id": str(id)}):
             return Trial(self.record, self.record.trial(str(id)))
 
     def to_pandas(self) -> pandas.DataFrame:

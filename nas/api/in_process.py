@@ -27,7 +27,8 @@ def search_here(
     display: Display | None = None,
     curves: bool = True,
 ) -> SearchRun:
-    """As ``nas.api.search`` with one worker, in this process. There is no floor, and nothing is measured before.
+    """As ``nas.api.new_search`` and ``carry_out`` with one worker, in this process. There is no floor, and nothing is
+    measured before.
 
     Without ``curves`` no files for TensorBoard are written. UsageError, SearchStopped, RunError as there.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -25,13 +26,14 @@ from nas.config.recipe import Figures
 from nas.config.run_rules import guide_faults, strategy_and_guide
 from nas.engine.session import session
 from nas.engine.trial_loop import TrialLoop
-from nas.errors import RunError, UsageError
+from nas.errors import RunError, SearchStopped, UsageError
 from nas.plugins.installed import load_installed
 from nas.plugins.loading import with_loaded
 from nas.runs import EventLog, Journal, as_search
-from nas.runs.events import SearchFacts, SettingsChanged
+from nas.runs.events import SearchFacts, SessionStopped, SettingsChanged
 from nas.runs.fold import fold
 from nas.runs.folders import is_unborn, read_run, start_search
+from nas.runs.hints import loaded, typed
 from nas.runs.log import LOG_NAME
 from nas.strategies import get_strategy
 from nas.trials import TrialResult
@@ -143,8 +145,8 @@ class Searcher(Closing):
 
     def _begin(self, folder: Path, trials: int | None = None) -> None:
         run = as_search(read_run(folder))
-        if run.config.data.source != FOREIGN:
-            raise RunError(f"Run {run.name!r} trains its trials itself: go on with it by nasctl resume.")
+        if not run.is_foreign:
+            raise RunError(f"Run {run.name!r} trains its trials itself: go on with it by {typed('resume', folder)}")
         self.folder = folder
         if trials is not None and trials != run.config.trials:
             faults: list[str] = []
@@ -231,15 +233,22 @@ class Searcher(Closing):
             with EventLog(self.folder) as log:
                 self._run = run = as_search(fold(self.folder, log.entries()))
                 journal = Journal(run, log)
-                with session(journal, 1):
+                with suppress(Closed), session(journal, 1):
                     kind = get_strategy(run.config.strategy)
                     kind.prepare(journal, "cpu", None)
                     kind.strategy(run).run(TrialLoop(journal, self._turns))
-        except Closed:
-            pass
+                log.append(SessionStopped("its program closed it"))
+        except (RunError, SearchStopped) as error:
+            ended = type(error)(_with_what_goes_on(str(error), self.folder)).with_traceback(error.__traceback__)
         except BaseException as error:  # for whoever asks or tells next
             ended = error
         self._turns.end(ended)
+
+
+def _with_what_goes_on(text: str, folder: Path) -> str:
+    """A message that ends with the command that goes on with a run, with what goes on with this one."""
+    command, here = typed("resume", folder), loaded(folder)
+    return text.replace(f"{command} --plugin FILE", f"nas.load_plugin(FILE), then {here}").replace(command, here)
 
 
 def _faults(space: object, limits: Mapping[str, object]) -> list[str]:

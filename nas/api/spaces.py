@@ -116,20 +116,23 @@ def space(
     with in_python({"name": name}):
         if len(input_shape) != 3:
             raise UsageError(f"--input-shape {input_shape} cannot be used: give (channels, height, width).")
+        channels, height, width = input_shape  # perhaps of a list
         whole = get_space(name)
         given = {"fix": fix, "choices": choices}
         fixed, left = ([] if value is None else as_typed(name, value, several) for name, value in given.items())
         part = read_restriction(whole, fixed, left)
-        return Space(restricted(whole, part), Task(input_shape, classes))
+        return Space(restricted(whole, part), Task((channels, height, width), classes))
 
 
-def budget_of(limits: Mapping[str, Size]) -> Budget:
-    """The budget of limits by name. UsageError with every fault."""
+def budget_of(limits: Mapping[str, Size | None]) -> Budget:
+    """The budget of limits by name; None, and "none" for max_params, are no limit. UsageError with every fault."""
     faults = [f"There is no limit {name!r}. Limits: {', '.join(LIMITS)}." for name in limits if name not in LIMITS]
     sizes: dict[str, int | None] = {}
     for name, size in limits.items():
+        if size is None or (name, size) == ("max_params", "none"):
+            continue
         try:
-            sizes[name] = size if isinstance(size, int) and not isinstance(size, bool) else parse_size(str(size))
+            sizes[name] = parse_size(str(size))
         except ValueError as error:
             faults.append(f"--{name.replace('_', '-')}: {error}.")
     if faults:

@@ -9,6 +9,7 @@ from typing import Any
 from search_spaces.errors import UsageError, nearest
 
 _STRAY = re.compile(r"unexpected extra argument(?:s|\(s\))? \((?P<words>.*)\)", re.DOTALL)
+_OF_PARTS = ("show", "export", "train", "lr-find")  # take RUN:TRIAL
 _PLACES = {"space": "--space", "strategy": "--strategy", "size": "--max-params", "data": "--data"}
 
 
@@ -45,6 +46,10 @@ def _stray(path: str, command: Any, words: list[str], typed: list[str]) -> str:
         if word not in meant:  # with spaces in it
             return f"{path} takes fewer words than it was given: {' '.join(words)}. '{path} --help' says which."
         place = len(meant) - 1 - meant[::-1].index(word)
+        if place == 2 and meant[0] in _OF_PARTS and not meant[1].startswith("-") and ":" not in meant[1] + word:
+            run, part = (word, meant[1]) if meant[1].isdigit() else (meant[1], word)
+            meant[1:3] = [f"{run}:{part}"]
+            continue
         flag = _PLACES.get(_kind(word), "")
         meant[place : place + 1] = [flag, word] if flag in known and flag not in meant else []
     taken = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]

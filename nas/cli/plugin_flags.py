@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
-from nas.errors import PluginError, attempt
 from nas.plugins.installed import load_installed
-from nas.plugins.loading import load_plugin
+from nas.plugins.loading import load_plugins
 from nas.plugins.recorded import obey
 
 if TYPE_CHECKING:
@@ -29,11 +27,7 @@ def use_plugins(given: Sequence[str] | None, *, trusting: bool = False) -> None:
         load_installed()
     for warning in caught:
         print(f"nasctl: {warning.message}", file=sys.stderr)
-    faults: list[str] = []
-    found = [attempt(partial(load_plugin, source), faults) for source in given or ()]
-    if faults:
-        raise PluginError(*faults)
-    obey([one.plugin for one in found if one is not None], trusting=trusting)
+    obey([one.plugin for one in load_plugins(given)], trusting=trusting)
 
 
 def tell_plugin_faults(run: Run) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from nas.errors import ALLOCATION
 from nas.executors.base import was_too_long
 from nas.runs import Run, SearchRun
-from nas.runs.hints import typed
+from nas.runs.hints import loaded, typed
 from nas.runs.trial_record import TrialRecord
 
 LEAST_SECONDS = 60  # of a limit that is proposed
@@ -18,6 +18,9 @@ NOT_FINITE = re.compile(r" is (nan|-?inf)\b")  # as said of a loss, and of a fig
 
 def to_go_on(run: Run, failed: Sequence[str], *, out_of_time: bool) -> str:
     """The command that goes on with ``run``, with longer limits where the reasons of ``failed`` or the time ask so."""
+    if run.is_foreign:
+        told = run.num_ended(run.main_stage) >= run.planned_trials
+        return f"in Python, {loaded(run.folder, 2 * run.planned_trials if told else None)}"
     command = typed("resume", run.folder)
     if any(map(was_too_long, failed)):
         command += f" --trial-timeout {duration(_longer_timeout(run))}"

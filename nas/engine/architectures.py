@@ -15,6 +15,8 @@ from nas.runs import SearchRun, StudyRun
 from nas.runs.named import best_trial, find_member, load_named
 from search_spaces import Sample, get_space
 
+NO_IMAGES = "--data is missing: a program of its own trained this network. Say which images it is for."
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -77,6 +79,8 @@ def _member(text: str, run: StudyRun, part: str | None) -> Architecture:
 
 def _of_run(run: SearchRun | StudyRun, space: str, sample: Sample, recipe: Recipe) -> Architecture:
     config = run.config
+    if run.is_foreign:  # what it was trained with is not known here, and what its scores are neither
+        return Architecture(space, sample, config.data, plugins=config.plugins)
     study = run.config.study if isinstance(run, StudyRun) else ""
     return Architecture(
         space, sample, config.data, recipe, bool(run.facts.mirroring), config.plugins, study, config.objective

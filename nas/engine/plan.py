@@ -11,7 +11,6 @@ from budgets.draw import settle
 from nas.autotune import Placement
 from nas.config import DataConfig, Recipe, SearchConfig
 from nas.config.auto_recipe import LEAST_EPOCHS, settled
-from nas.config.data import FOREIGN
 from nas.config.objectives import settled_objective
 from nas.config.recipe_rules import unknown_names
 from nas.config.run import MemberConfig
@@ -27,6 +26,7 @@ from nas.plugins.loading import with_loaded
 from nas.runs import EventLog, Run
 from nas.runs.events import SearchFacts
 from nas.runs.folders import start_search
+from nas.runs.hints import loaded
 from nas.strategies import get_strategy
 from search_spaces import SearchSpace, Task, get_space
 from search_spaces.restriction import restricted
@@ -135,9 +135,9 @@ def mirrored_or_not(recipes: Sequence[Recipe], data: Dataset, config: DataConfig
 
 def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) -> None:
     """RunError if the data of a recorded run are not what they were, DataError if they cannot be read."""
-    if run.config.data.source == FOREIGN:
+    if run.is_foreign:
         raise RunError(
-            f"The trials of run {run.name!r} are trained by a program of their own: nas.Searcher.load goes on with it."
+            f"A program of its own trains the trials of run {run.name!r}. To go on there: {loaded(run.folder)}"
         )
     run.use_plugins()
     data = open_data(run.config.data, progress=progress)

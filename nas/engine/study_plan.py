@@ -11,12 +11,13 @@ from baselines.registry import SMALL
 from baselines.studies import STUDIES, Member, Study, get_members, get_study
 from budgets import cost_of
 from nas.config import DataConfig, Recipe, StudyConfig, StudyRequest, auto_recipe, checked, raise_all
+from nas.config.data import FOREIGN
 from nas.config.objectives import settled_objective
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
-from nas.engine.architectures import Architecture, load_architecture
+from nas.engine.architectures import NO_IMAGES, Architecture, load_architecture
 from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.plan import counts_by_split, mirrored_or_not
 from nas.engine.rivals import random_rival, searches_of
@@ -206,7 +207,14 @@ def asked_data(
 ) -> DataConfig | None:
     """What was ``asked`` for; else the data of the run that ``found`` the architecture, else those ``otherwise``."""
     asked_for = asked.model_dump(include=asked.model_fields_set)
-    changes = {name for name, value in asked_for.items() if value != DataConfig.model_fields[name].default}
+    if found and found.source == FOREIGN:
+        found = None
+        if "source" not in asked_for:
+            faults.append(NO_IMAGES)
+            return None
+    usual = {name: field.default for name, field in DataConfig.model_fields.items()}
+    usual |= {"source": found.source} if found else {}
+    changes = {name for name, value in asked_for.items() if value != usual[name]}
     if found and not changes:
         return found.model_copy(update={"hold_out": hold_out})
     if found and not _OTHER_DATA & changes:

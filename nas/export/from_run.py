@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from baselines import FixedNetwork
 from nas import __version__
 from nas.config.auto_recipe import meets_imbalance
-from nas.config.data import FOREIGN
 from nas.config.recipe import Figures
 from nas.config.recipe_rules import Setting, active_settings
 from nas.data import Dataset, open_data
@@ -156,8 +155,11 @@ def _nothing_finished(run: Run, what: str) -> str:
 
 def _not_kept(run: Run, trial: TrialRecord) -> str:
     """Why there are no weights of a trial, and which there are; of a study, of the same member."""
-    if run.config.data.source == FOREIGN:
-        return f"Run {run.name!r} has no weights: its trials are trained by a program of their own, which keeps them."
+    if run.is_foreign:
+        return (
+            f"Run {run.name!r} has no weights: a program of its own trains its trials, and keeps them. To train one "
+            f"here: {typed('train', run.folder, trial.id)} --data IMAGES"
+        )
     kept = sorted(path.stem for path in run.weights("").parent.glob("*.safetensors"))
     state = f" ({trial.status})" if trial.status != "finished" else ""
     if isinstance(run, SearchRun):

@@ -14,12 +14,13 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import ParamSpec, TypeVar
 
 from nas.arguments import checked_types, misfits
-from nas.errors import PluginError
+from nas.errors import PluginError, attempt
 from nas.plugins import trust
 from nas.plugins.record import Plugin
 from search_spaces.registry import Addition, additions, take_back
@@ -68,20 +69,28 @@ def load_plugin(source: str | Path) -> Loaded:
     path = Path(source).expanduser()
     if not is_path(source):
         return load_module(str(source))
-    content = _read(path, f"--plugin {source}")
+    content = _read(path, str(source))
     plugin = Plugin(source=str(path.resolve()), sha256=sha256_of(content))
     found = _load_file(plugin, content)
     trust.trust(str(plugin.sha256), plugin.source)
     return found
 
 
-def load_plugins(sources: str | Path | Iterable[str | Path] | None) -> None:
-    """``load_plugin`` of one or several; of none where that is None."""
+def load_plugins(sources: str | Path | Iterable[str | Path] | None) -> list[Loaded]:
+    """``load_plugin`` of one or several; of none where that is None. PluginError with the faults of all."""
     several = [sources] if isinstance(sources, str) or not isinstance(sources, Iterable) else sources
+    found, faults = list[Loaded](), list[str]()
     for source in () if sources is None else several:
         if wrong := misfits(load_plugin, {"source": source}):
-            raise PluginError(f"--plugin{wrong['source']}")
-        load_plugin(source)  # type: ignore[arg-type]  # None is none of them
+            faults.append(f"--plugin{wrong['source']}")
+            continue
+        own: list[str] = []
+        if one := attempt(partial(load_plugin, source), own):  # type: ignore[arg-type]  # None is none of them
+            found.append(one)
+        faults += [f"--plugin {fault}" if fault.startswith(f"{source}: ") else fault for fault in own]
+    if faults:
+        raise PluginError(*faults)
+    return found
 
 
 def loaded() -> Sequence[Loaded]:
@@ -199,7 +208,7 @@ def load_module(name: str, *, installed: bool = False) -> Loaded:
     if known is not None:  # now it is asked for
         _loaded.remove(known)
     elif not MODULE.fullmatch(name):
-        raise PluginError(f"--plugin {name}: that is no name of a module, and no file: FILE.py.")
+        raise PluginError(f"{name}: that is no name of a module, and no file: FILE.py.")
     added = _registered_by(plugin, lambda: importlib.import_module(name))
     _loaded.append(Loaded(plugin, name, known.added if known else added, installed=installed))
     return _loaded[-1]
@@ -223,7 +232,7 @@ def _why_not(plugin: Plugin, error: BaseException) -> str:
     if not plugin.is_file and isinstance(error, ModuleNotFoundError) and plugin.source.startswith(str(error.name)):
         beside = Path(f"{plugin.source}.py")
         meant = f" Did you mean the file {beside}?" if beside.is_file() else ""
-        return f"--plugin {plugin.source}: there is no such module.{meant} Give an installed one, or a Python file."
+        return f"{plugin.source}: there is no such module.{meant} Give an installed one, or a Python file."
     where = _innermost(plugin, error) or plugin.source
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}:{error.lineno}"

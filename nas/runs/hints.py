@@ -16,6 +16,11 @@ def never_started(folder: Path) -> str:
     )
 
 
+def loaded(folder: Path, trials: int | None = None) -> str:
+    """What goes on in Python with a run whose trials a program of the user's own trains; with more ``trials``."""
+    return f"nas.Searcher.load({str(folder)!r}{f', trials={trials}' if trials else ''})"
+
+
 def typed(command: str, folder: Path, part: str | None = None) -> str:
     """What to type for a command about a run: ``nasctl resume NAME``, or ``NAME:PART``, with ``--runs`` if it lies
     elsewhere."""

@@ -77,6 +77,8 @@ def load_part(text: str | None, run: str | None, runs: Path = RUNS) -> Named:
         if run not in (None, named, text):
             raise UsageError(f"{text} names a run, and --run {run} another: leave out one of them.")
         return Named(load_run(named, runs), part)
+    if text.endswith(":"):
+        raise UsageError(f"{text} names no part: write RUN:TRIAL, of a baseline run RUN:MEMBER, or RUN alone.")
     if run is not None:
         return Named(load_run(run, runs), text)
     newest = attempt(lambda: load_run(None, runs), [])

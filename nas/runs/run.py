@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from budgets import Budget
 from nas.config import Recipe, SearchConfig, StudyConfig
+from nas.config.data import FOREIGN
 from nas.config.recipe import Figures
 from nas.data.dataset import Preprocessing
 from nas.errors import RunError, nearest
@@ -114,6 +115,11 @@ class Run(ABC):
     @abstractmethod
     def is_done(self) -> bool:
         """Whether it reached its end, after which it cannot change."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether a program of the user's own trains its trials and knows their images: a ``nas.Searcher``."""
+        return self.config.data.source == FOREIGN
 
     @property
     def judged_on(self) -> str:

@@ -83,6 +83,9 @@ def test_a_run_is_named_by_position_or_by_its_flag(place):
 
 def test_words_that_cannot_be_used_are_answered_with_the_command_that_was_meant(place):
     for typed, answer in {
+        "show old 1": "Meant, perhaps: nasctl show old:1\n",
+        "export 1 old --out m": "Meant, perhaps: nasctl export old:1 --out m\n",
+        "show old:": "old: names no part: write RUN:TRIAL",
         "status old more": "Meant, perhaps: nasctl status old\n",
         "search vgg --max-params 20k": "Meant, perhaps: nasctl search --space vgg --max-params 20k\n",
         "search --space vgg 20k": "Meant, perhaps: nasctl search --space vgg --max-params 20k\n",

@@ -19,10 +19,11 @@ from simulated_search import events_of, timeless
 import nas
 from budgets import cost_of
 from nas.api.settings import training_request
+from nas.config import DataConfig
 from nas.config.auto_recipe import default_epochs
 from nas.config.run import MemberConfig
 from nas.config.training_request import PRESETS, TrainingRequest
-from nas.engine.study_plan import StudyPlan
+from nas.engine.study_plan import StudyPlan, asked_data
 from nas.engine.training_plan import larger, plan_training
 from nas.errors import UsageError
 from nas.export.from_run import chosen, request_of
@@ -91,6 +92,14 @@ def test_methods_are_the_runs_until_others_are_told(place: Path) -> None:
     assert member(place, network="resnet32").network == "resnet32"
     assert member(place, network="resnet9", learning_rate="0.2").recipe.learning_rate == 0.2  # not looked for
     assert plan(place, arch="sv", objective="macro_f1").config.objective == "macro_f1"
+
+
+def test_data_that_are_told_are_taken_also_where_they_are_the_default() -> None:
+    found = DataConfig(source="photos", imbalance=5)
+    same = asked_data(DataConfig(source="photos", max_images=900), found, {}, [], hold_out=True)
+    assert same == found.model_copy(update={"max_images": 900})
+    assert asked_data(DataConfig(), found, {}, [], hold_out=True) == found
+    assert asked_data(DataConfig(source="digits"), found, {}, [], hold_out=True) == DataConfig()
 
 
 def test_all_images_are_trained_on_and_none_chooses(place: Path) -> None:

@@ -96,8 +96,8 @@ def test_what_cannot_be_executed_is_one_message_and_registers_nothing(
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("nowhere.py", "--plugin nowhere.py: there is no such file. Give a Python file"),
-        ("no_such_module", "--plugin no_such_module: there is no such module. Give an installed one"),
+        ("nowhere.py", "nowhere.py: there is no such file. Give a Python file"),
+        ("no_such_module", "no_such_module: there is no such module. Give an installed one"),
         ("my_space", "there is no such module. Did you mean the file my_space.py?"),
         ("not a name", "that is no name of a module, and no file"),
     ],

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas.errors import RunError
 from nas.runs import SearchRun, as_study, load_run
 
 
 def config_command(name: str | None, runs: str) -> None:
     """Print the settings of a run as TOML. RunError if flags cannot say what it was made with."""
     run = load_run(name, Path(runs))
+    if run.is_foreign:
+        raise RunError(f"Run {run.name!r} was made by a program of its own (nas.Searcher): no flags make it again.")
     if isinstance(run, SearchRun):
         from nas.cli.written_settings import settings_text
 

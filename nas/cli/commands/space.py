@@ -37,8 +37,9 @@ def space_command(flags: Flags) -> None:
 
 def _architecture(flags: Flags) -> None:
     """What the architecture given with --arch costs, on the data of its run unless others are named."""
+    from nas.config.data import FOREIGN
     from nas.data import open_data
-    from nas.engine.architectures import load_architecture
+    from nas.engine.architectures import NO_IMAGES, load_architecture
     from nas.report.architecture import ArchitectureReport, architecture_document
     from nas.report.tables.space import print_architecture
     from search_spaces import Task, get_space
@@ -53,6 +54,8 @@ def _architecture(flags: Flags) -> None:
     found = attempt(lambda: load_architecture(text, Path(flags["runs"])), faults)
     if found and flags["name"] not in (None, found.space):
         faults.append(f"--arch {text} is of the space {found.space}: leave out {flags['name']}.")
+    if found and found.data and found.data.source == FOREIGN and not flags["data"]:
+        faults.append(NO_IMAGES)
     budget = budget_of(flags, faults)
     config = data_config({**flags, "data": flags["data"] or (found and found.data)}, faults)
     raise_all(faults)
