@@ -163,7 +163,11 @@ class SearchSpace:
 
     def line_of(self, sample: Sample, task: Task | None = None) -> str:
         """The same without the name of the space."""
-        return self.line(sample if task is None else {**sample, **self.decisive(sample, task)})
+        if task is None:
+            return self.line(sample)
+        decisive = self.decisive(sample, task)
+        # What does not matter has its first value: a kernel that sees no more than the smallest is the smallest.
+        return self.line({choice.label: decisive.get(choice.label, choice.values[0]) for choice in self.choices})
 
     def known_costs(self, rows: Rows) -> npt.NDArray[np.int64] | None:
         """What is known of ``rows`` without counting: (N, 4), as ``budgets.Costs`` has it. None: it is to be counted.

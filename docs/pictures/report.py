@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 
-from browser import Browser, missing  # noqa: E402
+from browser import Browser, missing
 
 
 def main() -> None:

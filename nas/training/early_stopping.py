@@ -44,6 +44,4 @@ def why_pruned(history: History, objective: str, threshold: Sequence[float]) -> 
     best = curve(history, objective)[-1]
     if best >= threshold[epoch - 1]:
         return None
-    return (
-        f"after epoch {epoch} of {len(threshold)}: best {best:.3f} on select, {threshold[epoch - 1]:.3f} required"
-    )
+    return f"after epoch {epoch} of {len(threshold)}: best {best:.3f} on select, {threshold[epoch - 1]:.3f} required"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import kruskal, spearmanr, t
+from scipy.stats import kruskal, spearmanr, t, ttest_ind
 from simulated_search import Simulated, run_all
 
 from nas.errors import UsageError
@@ -22,7 +22,7 @@ from nas.report.html.markup import shown, tag
 from nas.report.html.svg import linear, logarithmic
 from nas.report.html.write import report_page, write_comparison, write_report
 from nas.report.importance import importances_of
-from nas.report.intervals import over_seeds
+from nas.report.intervals import of_difference, over_seeds
 from nas.report.recalls import Recalls, few_images_words, p_of_correlation, rank_correlation
 from nas.runs import SearchRun
 
@@ -100,7 +100,12 @@ def test_every_number_of_the_trials_is_that_of_the_json(run, page):
 def test_the_front_holds_who_is_better_than_all_smaller_ones(run, page):
     scored = [(t.cost.params, t.score("balanced_accuracy"), t.id) for t in run.ranked()]
     best = {of for size, score, of in scored if not any(s <= size and x >= score and o != of for s, x, o in scored)}
-    assert {row[0] for row in page.rows("The best network of each size")} == best
+    rows = {row[0].split()[0]: row for row in page.rows("Pareto front of size and score")}
+    finalists = {trial["trial"]: trial["scores"] for trial in confirmed_document(run)}
+    assert set(rows) == best | set(finalists)
+    for of, row in rows.items():
+        seeds = finalists.get(of)
+        assert row[5].startswith(f"{statistics.fmean(seeds):.3f}" if seeds else "-")
     assert {row[0] for row in page.rows("Sizes and") if row[3] == "yes"} == best
 
 
@@ -182,10 +187,12 @@ def test_several_runs_stand_beside_each_other(tmp_path):
     ]  # fmt: skip
     out = write_comparison(runs, tmp_path / "all.html")
     found = Tables(out.read_text())
-    rows = found.rows("On the test split")
+    rows = found.rows("Balanced accuracy on test")
     assert [row[0].partition(":")[0] for row in rows] == [run.name for run in runs]
     for row, each in zip(rows, runs, strict=True):
-        assert row[5].startswith(f"{100 * statistics.fmean(each.test_scores):.1f}")
+        assert row[5].startswith(f"{statistics.fmean(each.test_scores):.3f} ± ")
+    differences = [statistics.fmean(runs[0].test_scores) - statistics.fmean(each.test_scores) for each in runs[1:]]
+    assert [row[6] for row in rows[1:]] == [f"{difference:+.3f}" for difference in differences]
     groups = found.rows("Winners'")
     means = [[statistics.fmean(run.test_scores) for run in runs[at : at + 2]] for at in (0, 2)]
     assert [(row[1], row[2]) for row in groups] == [("2", f"{statistics.fmean(mean):.3f}") for mean in means]
@@ -267,7 +274,7 @@ def test_importance_is_epsilon_squared_and_admits_what_it_cannot_tell():
     ]
     unclear = [one.remark for one in noise if not any(choice.is_clear for choice in one.found)]
     assert len(unclear) >= 54 and all(remark and "can be told from chance" in remark for remark in unclear)
-    assert "too few" in (importances_of({"a": [1, 2, 3]}, [0.1, 0.2, 0.3]).remark or "")
+    assert "needed to tell" in (importances_of({"a": [1, 2, 3]}, [0.1, 0.2, 0.3]).remark or "")
     assert "same score" in (importances_of({"a": [1, 2] * 5}, [0.5] * 10).remark or "")
 
 
@@ -281,6 +288,13 @@ def test_few_images_are_named_as_the_reason_only_where_classes_can_tell():
     assert "cannot be told" in (few_images_words(mixed) or "")
     assert few_images_words(replace(weak, recalls=(None, None, *weak.recalls[2:]))) is None
     assert p_of_correlation(0.46, 62) == pytest.approx(2 * t.sf(0.46 * (60 / (1 - 0.46**2)) ** 0.5, 60))
+
+
+def test_the_interval_of_a_difference_is_welchs():
+    first, other = [0.97, 0.98, 0.99, 0.975], [0.95, 0.96, 0.93]
+    found, known = of_difference(first, other), ttest_ind(first, other, equal_var=False).confidence_interval(0.95)
+    assert found is not None and (found.low, found.high) == pytest.approx((known.low, known.high))
+    assert of_difference([0.9], other) is None
 
 
 def test_the_page_lies_beside_the_run_and_goes_with_it(run, tmp_path):

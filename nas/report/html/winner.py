@@ -22,7 +22,7 @@ from nas.units import clock, counted
 
 AVERAGED = ("balanced_accuracy", "macro_recall", "accuracy")  # figures whose chance by the images is known
 TOSS = 0.6  # probability of being the best, below which that is hardly known
-BAR = (520, 34)  # of a budget, in units
+BAR = (520, 14)  # of a budget, in units
 
 
 def answer(run: SearchRun, settings: str | None) -> Markup:
@@ -102,12 +102,11 @@ def _splits(run: SearchRun) -> Part:
     known = run.facts
     if not known.counts:
         return None
-    train, total = known.counts["train"], {name: f"{sum(counts):,}" for name, counts in known.counts.items()}
+    train = known.counts["train"]
     uneven = f"{max(train):,} to {min(train):,} a class" if max(train) != min(train) else f"{train[0]:,} a class"
-    others = [f"select ({total['select']}) picks the epoch", f"rank ({total['rank']}) ranks trials"] if (
-        run.config.data.hold_out) else []  # fmt: skip
-    used = "; ".join([f"train ({total['train']}, {uneven}) trains", *others, f"test ({total['test']}) is read once, "
-                      "for the winner"])  # fmt: skip
+    does = {"select": "picks the epoch", "rank": "ranks trials", "test": "is read once, for the winner"}
+    others = [f"{name} ({sum(known.counts[name]):,}) {words}" for name, words in does.items() if name in known.counts]
+    used = "; ".join([f"train ({sum(train):,}, {uneven}) trains", *others])
     return [name_of(known.data_name), f", {len(known.classes)} classes. Splits, in images: {used}.",
             [f" {remark.rstrip('.')}." for remark in known.data_remarks[:3]]]  # fmt: skip
 
@@ -144,6 +143,7 @@ def _unfinished(run: SearchRun, settings: str | None) -> Markup:
 
 
 def _budget(run: SearchRun, trial: TrialRecord) -> Markup | None:
+    """A bar a limit: how much of it the network takes."""
     bars = []
     for name, limit in run.budget.limits.items():
         unit = COST_OF_LIMIT[name]
@@ -152,15 +152,12 @@ def _budget(run: SearchRun, trial: TrialRecord) -> Markup | None:
         used = getattr(trial.cost, unit)
         least = run.budget.min_params if unit == "params" else None
         words = f"{used:,} of at most {limit:,} {UNITS[unit]} ({100 * used / limit:.1f} %)"
-        words += f"; line: at least {least:,}" if least else ""
-        marks = [
-            tag("rect", x=0, y=18, width=BAR[0], height=14, class_="bar"),
-            tag("rect", x=0, y=18, width=round(BAR[0] * min(1, used / limit), 1), height=14, class_="c0"),
-        ]
+        words += f"; mark: at least {least:,}" if least else ""
+        marks = [tag("rect", width=BAR[0], height=BAR[1], class_="bar"),
+                 tag("rect", width=round(BAR[0] * min(1, used / limit), 1), height=BAR[1], class_="c0")]  # fmt: skip
         if least:
-            x = round(BAR[0] * least / limit, 1)
-            marks.append(tag("path", d=f"M{x} 18V32", class_="line c1", data_tip=f"at least {least:,} parameters"))
-        bars.append(canvas(*BAR, words, marks, tag("text", words, x=0, y=12)))
+            marks.append(tag("path", d=f"M{round(BAR[0] * least / limit, 1)} 0V{BAR[1]}", class_="line c1"))
+        bars += [tag("p", words), canvas(*BAR, words, marks)]
     return tag("div", bars, class_="budget") if bars else None
 
 
