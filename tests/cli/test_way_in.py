@@ -74,7 +74,7 @@ def test_a_run_is_named_by_position_or_by_its_flag(place):
     assert told(place, "compare", "old", "new") == told(place, "compare", "--run", "old", "new")
     assert "leave out one of them" in refused(place, "evaluate", "old", "--run", "new")
     assert "There is no run 'older'" in refused(place, "evaluate", "--run", "older")
-    assert "no baseline run" in refused(place, "baseline", "report", "--run", "old")
+    assert "There is no run 'older'" in refused(place, "report", "--run", "older")
     assert "Say which network" in refused(place, "predict", "old")
     assert "old:1 names a trial, and --trial 2" in refused(place, "export", "old:1", "--trial", 2, "--out", "m")
     assert "no trial '77'" in refused(place, "export", "old:77", "--out", "m")

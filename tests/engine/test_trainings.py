@@ -166,7 +166,7 @@ def test_teachers_are_trained_first_and_each_seed_has_its_own(place: Path, taugh
     assert '"name":"teacher.2"' in log
     assert sorted(path.stem[:-2] for path in (taught.folder / "weights").iterdir()) == ["teacher", "trained"]
     assert chosen(taught, None).of == "trained"  # nobody means the teacher who does not say so
-    assert "Learns" not in told(place, "baseline", "report", "taught")
+    assert "Learns" not in told(place, "report", "taught")
 
 
 def test_a_run_teaches_with_its_best_networks_together(place: Path) -> None:

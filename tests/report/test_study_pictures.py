@@ -123,14 +123,14 @@ def test_the_layers_of_found_architectures_are_known(done: StudyRun, space: str)
 
 def test_layers_that_there_are_not_are_refused_together(done: StudyRun, tmp_path: Path) -> None:
     shutil.copytree(done.folder, tmp_path / "runs" / "hand", ignore=shutil.ignore_patterns("report"))
-    few = ("baseline", "report", "hand", "--filters", "0", "--layers", "1.bodi.5, 2,20")
+    few = ("report", "hand", "--filters", "0", "--layers", "1.bodi.5, 2,20")
     refused = nasctl(*few, cwd=tmp_path)
     assert refused.returncode == 2 and not (tmp_path / "runs" / "hand" / "report").exists()
     for words in ("--filters '0'", "'1.bodi.5' is no trained convolution. Did you mean '1.body.5'?", "--layers '20'"):
         assert words in refused.stderr
     assert "model1-setting2: 1 0.weight, 2 2.weight, 3 5.weight, 4 7.weight; model3-setting2: 1 " in refused.stderr
     assert "--layers '2'" not in refused.stderr
-    told = nasctl("baseline", "report", "hand", "--layers", "5.weight", "--json", cwd=tmp_path)
+    told = nasctl("report", "hand", "--layers", "5.weight", "--json", cwd=tmp_path)
     document = json.loads(told.stdout)
     assert document["picture_remarks"] == ["No filters of model3-setting2: it has none of the layers chosen."]
     assert sum("filters-" in path for path in document["pictures"]) == 1

@@ -199,7 +199,7 @@ def test_a_search_and_a_study_by_it(tmp_path: Path) -> None:
     study = "baseline run losses --members ce --seeds 1 --epochs 1 --workers 1 --device cpu --run two --arch one"
     report = told(tmp_path, *study.split(), "--objective", "top_k:k=3")
     assert "top k:k=3" in report
-    figures = json.loads(told(tmp_path, "baseline", "report", "two", "--json"))["members"][0]["test"]
+    figures = json.loads(told(tmp_path, "report", "two", "--json"))["members"][0]["test"]
     compared = json.loads(told(tmp_path, "compare", "one", "two", "--json"))
     assert compared["objective"] == "top_k:k=3"
     assert compared["others"][0]["test"]["top_k:k=3"] == figures["top_k:k=3"]
