@@ -201,7 +201,7 @@ def classical_request(flags: Flags) -> ClassicalRequest:
     """What is asked for with ``nasctl baseline run classical``. UsageError with every fault found in the flags."""
     from nas.engine.floor import ClassicalRequest
 
-    off = {"from_scratch": False, "as_published": False, "dry_run": False}  # flags that were not given
+    off = dict.fromkeys(("from_scratch", "as_published", "dry_run", "no_report"), False)  # flags that were not given
     given = [name for name, value in flags.items() if value is not None and off.get(name) is not value]
     faults = [
         f"--{name.replace('_', '-')} is about training networks, and classical trains none: leave it out."

@@ -70,7 +70,7 @@ def test_a_search_typed_with_both_and_every_refusal(known: Path, tmp_path: Path)
     assert len(run.facts.learned) == 8 and run.config.guide == "on"
     shown = nasctl("show", "after:1", "--runs", known, cwd=tmp_path).stdout
     assert "because --first names it" in shown
-    assert "the best by --learn-from" in nasctl("show", "after:2", "--runs", known, cwd=tmp_path).stdout
+    assert "Chosen by what --learn-from found" in nasctl("show", "after:2", "--runs", known, cwd=tmp_path).stdout
     written = nasctl("config", "after", "--runs", known, cwd=tmp_path).stdout
     assert "learn_from" in written and 'guide = "on"' in written
 
