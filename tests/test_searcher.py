@@ -17,6 +17,9 @@ import nas.api.spaces
 from budgets import Budget
 from nas.api import reopen
 from nas.api.searcher import Asked
+from nas.config import DataConfig
+from nas.config.training_request import TrainingRequest
+from nas.engine.training_plan import plan_training
 from nas.errors import RunError, UsageError
 from nas.runs import EventLog, TrialRecord, load_run
 from nas.runs.hints import typed
@@ -101,7 +104,10 @@ def test_commands_about_its_run_say_what_does_instead_or_take_images(tmp_path: P
     ):
         assert words in refused(tmp_path, *command.split()), command
     assert "nas.Searcher.load('runs/mine', trials=2)" in told(tmp_path, "status", "mine")
-    assert "digits: 1x8x8" in told(tmp_path, "train", "mine", "--data", "digits", "--dry-run", "--device", "cpu")
+    assert "conv 3x3" in told(tmp_path, "space", "--arch", "mine:1", "--data", "digits")
+    request = TrainingRequest(arch="mine", data=DataConfig(source="digits"), device="cpu")
+    (member,) = plan_training(request, runs=tmp_path / "runs").config.members
+    assert (member.space, member.recipe.prior_tau) == ("resnet", 1), "the data decide how it is trained"
 
 
 def test_what_goes_on_after_a_fault_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

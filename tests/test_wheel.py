@@ -78,7 +78,6 @@ def test_the_wheel_works_outside_the_repository(wheel, tmp_path):
         return done.stdout
 
     assert run("--version") == f"nasctl {__version__}\n"
-    assert "VGG-13" in run("space", "vgg", "--max-params", "60k", "--no-timing")
     (tmp_path / "search.py").write_text(SEARCH)  # one process for both, since each imports torch
     where, state = run("search.py", program="python").splitlines()
     assert Path(where).is_relative_to(tmp_path / "venv") and state == "done"

@@ -209,7 +209,9 @@ class Guide:
         """Anything that fits and is new: first of the pool, then of what lies around it and anywhere else."""
         around = draw_near(self.space, self.task, self.budget, pool, rng)
         anywhere, _ = draw_fitting(self.space, self.task, self.budget, rng)
-        samples = (self.space.decode(row) for rows in (pool, around, anywhere) for row in rows)
+        rows = np.concatenate([pool, around, anywhere])
+        _, first = np.unique(rows, axis=0, return_index=True)  # a small space is drawn again and again
+        samples = (self.space.decode(rows[place]) for place in np.sort(first))
         return next((Pick(sample) for sample in samples if self._is_new(sample)), None)
 
     def _is_new(self, sample: Sample) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import statistics
@@ -14,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import NASCTL, nasctl, nasctl_process, refused, told
 from plugin_files import EXAMPLES, space_file
 from registered import registering
@@ -21,6 +23,8 @@ from registered import registering
 import nas
 from nas.api.searcher import Searcher
 from nas.errors import PluginError, RunError
+from nas.export.from_run import request_of
+from nas.export.model_source import model_source
 from nas.plugins import loading
 from nas.plugins.recorded import faults, obey
 from nas.runs import as_search
@@ -213,9 +217,15 @@ def test_a_network_is_trained_in_a_study_and_exported_as_plain_torch(tmp_path: P
         tmp_path, "baseline", "run", "regularization", "--plugin", "kinds.py", "--network", "small", "--seeds", 1,
         "--members", "none", "--data", "digits", "--epochs", 1, "--workers", 1, "--run", "s",
     )  # fmt: skip
-    told(tmp_path, "export", "s:none", "--out", "model")
-    source = (tmp_path / "model" / "model.py").read_text()
+    run = nas.load_run("s", runs=tmp_path / "runs")
+    request = request_of(run.record, "none", tmp_path / "model")
+    source = model_source(request)
     assert "class Small(nn.Module):" in source and "nas.plugins" not in source
+    (tmp_path / "model.py").write_text(source)
+    shutil.copy(request.weights, tmp_path / "weights.safetensors")
+    theirs = runpy.run_path(str(tmp_path / "model.py"))["load"]()
+    images = torch.rand(3, *run.input_shape)
+    assert torch.equal(theirs(images), run.member("none").model()(images))
 
 
 def test_an_own_objective_is_shown_as_it_is_and_scored_by_evaluate(tmp_path: Path) -> None:
