@@ -79,7 +79,7 @@ def of_run(run: Run, part: str | None) -> Subject:
     only_test = request.leaked or request.trained_on_all
     if only_test:
         found = attempt(lambda: open_data(run.config.data), [])
-        dataset = found if found is not None and found.key == run.facts.data_key else None
+        dataset = found if found is not None and run.was_made_with(found) else None
     return Subject(
         network=Network(trained_model(request), request.mean, request.std, request.num_classes, recipe.test_flip),
         text=request.text,

@@ -176,3 +176,8 @@ class Preprocessing:
         colours = "grey" if self.channels == 1 else "RGB"
         deep = f"{self.levels[0]:g} to {self.levels[1]:g} as 0 to 255, " if self.levels else ""
         return f"upright by EXIF, transparency over white, {deep}{colours}, {fit} to {self.width}x{self.height}"
+
+
+def counts_by_split(data: Dataset) -> dict[str, list[int]]:
+    """How many images of each class a split has, as JSON holds it."""
+    return {str(name): list(map(int, counts)) for name, counts in data.counts.items()}

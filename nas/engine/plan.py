@@ -15,6 +15,7 @@ from nas.config.objectives import settled_objective
 from nas.config.recipe_rules import unknown_names
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
+from nas.data.dataset import counts_by_split
 from nas.data.mirrors import mirroring
 from nas.engine.known import Learned, first_faults, learned_from
 from nas.engine.learning_rate import found_rate, tested_as
@@ -152,8 +153,3 @@ def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) 
             "nasctl splits them otherwise than the one that began it: its trials would be ranked on other images. Use "
             f"that version ({run.versions.get('nasctl', 'unknown')}), or start a new run."
         )
-
-
-def counts_by_split(data: Dataset) -> dict[str, list[int]]:
-    """How many images of each class a split has, as JSON holds it."""
-    return {str(name): list(map(int, counts)) for name, counts in data.counts.items()}

@@ -17,9 +17,10 @@ from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
+from nas.data.dataset import counts_by_split
 from nas.engine.architectures import NO_IMAGES, Architecture, load_architecture
 from nas.engine.learning_rate import found_rate, tested_as
-from nas.engine.plan import counts_by_split, mirrored_or_not
+from nas.engine.plan import mirrored_or_not
 from nas.engine.rivals import random_rival, searches_of
 from nas.errors import UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots

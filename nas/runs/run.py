@@ -18,7 +18,7 @@ from budgets import Budget
 from nas.config import Recipe, SearchConfig, StudyConfig
 from nas.config.data import FOREIGN
 from nas.config.recipe import Figures
-from nas.data.dataset import Preprocessing
+from nas.data.dataset import Dataset, Preprocessing, counts_by_split
 from nas.errors import RunError, nearest
 from nas.plugins.loading import Loaded, loaded
 from nas.plugins.record import Plugin
@@ -94,6 +94,10 @@ class Run(ABC):
     def preprocessing(self) -> Preprocessing:
         """How every image became pixels."""
         return Preprocessing.of(self.facts.input_shape, self.config.data.fit, self.facts.levels)
+
+    def was_made_with(self, data: Dataset) -> bool:
+        """Whether ``data`` has its images, in the splits that they had then."""
+        return data.key == self.facts.data_key and counts_by_split(data) == self.facts.counts
 
     def use_plugins(self) -> None:
         """Load the plug-ins that it was made with, which its networks and data may need. PluginError if the user does

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from command_line import NASCTL, fails, nasctl, nasctl_process
 from PIL import Image
 from simulated_search import events_of
 
+from nas.engine.plan import check_data
+from nas.errors import RunError
+from nas.runs import load_run
 from nas.runs.events import SearchStarted, TrialEnded
 from nas.runs.log import LOG_NAME
 
@@ -164,6 +168,16 @@ def test_status_trials_and_show_are_tables(finished):
     wrong = nasctl("show", "33", cwd=finished)
     assert wrong.returncode == 2
     assert "no trial '33'" in wrong.stderr
+
+
+def test_data_that_this_version_splits_otherwise_are_refused(finished):
+    run = load_run("small", finished / "runs")
+    check_data(run)
+    counts = {name: list(counts) for name, counts in run.facts.counts.items()}
+    counts["rank"][0] += 1
+    run.facts = replace(run.facts, counts=counts)
+    with pytest.raises(RunError, match="splits them otherwise"):
+        check_data(run)
 
 
 def test_a_run_folder_holds_what_it_should(finished):
