@@ -189,6 +189,11 @@ def _load_file(plugin: Plugin, content: bytes) -> Loaded:
 
     try:
         added = _registered_by(plugin, execute)
+        if not added:
+            raise PluginError(
+                f"The plug-in {plugin.source} registers nothing. A space, a loss, an objective... is offered by its "
+                "decorator, such as nas.plugins.register_loss: docs/plugins.md shows each."
+            )
     except BaseException:
         del sys.modules[module.__name__]
         if changed is not None:

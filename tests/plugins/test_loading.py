@@ -247,3 +247,11 @@ def test_the_contract_tests_run_over_what_a_file_registers(tmp_path: Path) -> No
     with pytest.raises(AssertionError, match="loss 'half'"):
         check_plugin(tmp_path / "broken.py", lines.append)
     assert lines[-1].startswith("loss 'half': BROKEN: ")
+
+
+def test_a_file_that_registers_nothing_is_no_plugin(tmp_path: Path) -> None:
+    path = tmp_path / "helpers.py"
+    path.write_text("def loss(x):\n    return x\n")
+    with pytest.raises(PluginError, match=r"helpers\.py registers nothing"):
+        load_plugin(path)
+    assert not loading.loaded() and not trust.trust_file().exists()
