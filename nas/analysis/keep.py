@@ -36,7 +36,8 @@ def keep_analysis(run: SearchRun, slots: Sequence[WorkerSlot], *, limit: float =
         weights_path=str(run.weights(trial)),
     )  # fmt: skip
     try:
-        with LocalExecutor(slots[:1], trial_timeout=limit, run=WORK) as executor:
+        slot = WorkerSlot("cpu", slots[0].num_threads)  # small networks; and a GPU may be somebody else's by now
+        with LocalExecutor([slot], trial_timeout=limit, run=WORK) as executor:
             executor.submit(spec)
             (result,) = executor.wait()
         too_long = result.error is not None and was_too_long(result.error)

@@ -168,7 +168,9 @@ def test_status_trials_and_show_are_tables(finished):
 
 def test_a_run_folder_holds_what_it_should(finished):
     folder = finished / "runs" / "small"
-    assert {path.name for path in folder.iterdir()} == {LOG_NAME, ".lock", "logs", "tensorboard", "weights"}
+    assert {path.name for path in folder.iterdir()} == {
+        LOG_NAME, ".lock", "logs", "tensorboard", "weights", "analysis",
+    }  # fmt: skip
     first = events_of(folder)[0]
     assert isinstance(first, SearchStarted)
     assert {"nni", "torch", "numpy", "nasctl"} <= first.versions.keys()
