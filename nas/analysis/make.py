@@ -65,6 +65,8 @@ def analyze(
     ``name``: RUN for its winner, RUN:TRIAL, STUDY:MEMBER, or an exported folder. See ``analyze_subject`` for the rest.
     UsageError with every fault.
     """
+    if split not in OWN:
+        raise UsageError(f"split={split!r} judges no network: give 'rank' or 'test'.")
     given = DataConfig(source=str(data)) if isinstance(data, str | Path) else data
     subject, folder = subject_of(str(name), Path(runs)), None if out is None else Path(out)
     return analyze_subject(subject, folder, split=split, data=given, tsne=tsne, layers=layers)[0]
