@@ -46,6 +46,7 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
+        "nas.analysis": ["analysis"],
         "nas.api.handles": ["Search", "Study"],
         "nas.api.estimator": ["NASClassifier"],
         "nas.api.searcher": ["Searcher"],

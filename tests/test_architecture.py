@@ -140,6 +140,8 @@ def test_functions_fit_a_screen_and_take_few_positional_arguments():
         ("nas.config", {"torch"}),
         ("nas.training.loop", {"sqlite3", "nas.executors", "nas.runs", "nas.data", "nas.data.sources", "nas.trials"}),
         ("nas.runs", {"torch", "rich", "nni"}),
+        ("nas.analysis.record", {"torch", "matplotlib", "sklearn", "PIL"}),
+        ("nas.analysis.make", {"matplotlib", "sklearn", "onnx", "onnxruntime"}),
         ("nas.engine.search", {"torch", "nni", "tensorboard", "onnx", "nas.report", "nas.cli"}),
         ("nas.trials.run_trial", {"nni", "typer", "rich", "pytorch_lightning", "nas.cli"}),
         ("nas.api.settings", {"torch", "nni", "pandas"}),

@@ -33,12 +33,14 @@ def grad_cam_maps(
 
     ``classes`` (N,): for which class, the predicted one unless told. ``layer``: whose maps are weighed, by its name in
     ``model.named_modules()``; the last with a map larger than 1x1 unless told. The model's mode is restored. UsageError
-    if there is no such layer, or it has no map.
+    if there is no such layer or class, or it has no map.
     """
     inputs = torch.as_tensor(images)
     if inputs.ndim != 4:
         raise UsageError(f"Images must be (N, C, H, W), and these are {tuple(inputs.shape)}.")
     wanted = None if classes is None else torch.as_tensor(classes)
+    if wanted is not None and wanted.shape != inputs.shape[:1]:
+        raise UsageError(f"Give a class for each of the {len(inputs)} images: these are {tuple(wanted.shape)}.")
     with evaluating(model):
         name = map_layer(model, inputs[:1]) if layer is None else layer
         if name is None:
@@ -92,8 +94,12 @@ def _maps(model: nn.Module, layer: nn.Module, name: str, images: Tensor, classes
                 raise UsageError(f"The layer {name!r} gives no map (N, channels, height, width) larger than 1x1.")
             maps_NKHW = kept[-1]
             index_N = logits_NC.argmax(1) if classes is None else classes.to(logits_NC.device)
+            if not ((index_N >= 0) & (index_N < logits_NC.shape[1])).all():
+                raise UsageError(f"Classes are whole numbers from 0 to {logits_NC.shape[1] - 1}.")
             scores_N = logits_NC.gather(1, index_N.view(-1, 1).long())
-            (slope_NKHW,) = torch.autograd.grad(scores_N.sum(), maps_NKHW)
+            (slope_NKHW,) = torch.autograd.grad(scores_N.sum(), maps_NKHW, allow_unused=True)
+            if slope_NKHW is None:
+                raise UsageError(f"The layer {name!r} has no part in the answer for these classes.")
     finally:
         handle.remove()
     weight_NK11 = slope_NKHW.mean(dim=(2, 3), keepdim=True)  # equation 1

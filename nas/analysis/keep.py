@@ -8,7 +8,7 @@ from pathlib import Path
 from nas.analysis.record import FILE, analysis_folder
 from nas.errors import MachineFault, NasctlError
 from nas.executors import LocalExecutor, WorkerSlot
-from nas.executors.base import EpochReport, was_too_long
+from nas.executors.base import EpochReport, failure, was_too_long
 from nas.runs import SearchRun
 from nas.runs.folders import read_run
 from nas.runs.hints import typed
@@ -36,7 +36,8 @@ def keep_analysis(run: SearchRun, slots: Sequence[WorkerSlot], *, limit: float =
         weights_path=str(run.weights(trial)),
     )  # fmt: skip
     try:
-        with LocalExecutor(slots[:1], trial_timeout=limit, run=WORK) as executor:
+        slot = WorkerSlot("cpu", slots[0].num_threads)  # small networks; and a GPU may be somebody else's by now
+        with LocalExecutor([slot], trial_timeout=limit, run=WORK) as executor:
             executor.submit(spec)
             (result,) = executor.wait()
         too_long = result.error is not None and was_too_long(result.error)
@@ -56,5 +57,8 @@ def analysed(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     from nas.analysis.subject import of_run
 
     assert spec.weights_path is not None
-    analyze_subject(of_run(read_run(Path(spec.weights_path).parent.parent), spec.id), pictures=False)
+    try:
+        analyze_subject(of_run(read_run(Path(spec.weights_path).parent.parent), spec.id), pictures=False)
+    except NasctlError as error:
+        return failure(spec, str(error).splitlines()[0])
     return TrialResult(id=spec.id, status="finished")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,6 @@ from nas.analysis.record import (
     Prepared,
     Shown,
     analysis_folder,
-    read_analysis,
     write_analysis,
 )
 from nas.analysis.subject import Subject, subject_of
@@ -43,6 +43,10 @@ Own = Literal["rank", "test"]
 OWN: tuple[Own, ...] = ("rank", "test")
 AS_GIVEN = "Left as they are, right as the network was given them in an epoch."
 IMAGES = "images"  # folder of the small pictures
+_OURS = re.compile(  # what an analysis wrote, also where its file is damaged
+    r"analysis\.json|(misclassified|examples|augmented|filters|confusion|recall|bars|roc|precision_recall|calibration|"
+    r"embedding_pca|embedding_tsne)\.png|images/(wrong|right|train)-\d\d(-heat|-prepared)?\.png"
+)
 Names = Callable[[int], str | None]
 
 
@@ -56,11 +60,13 @@ def analyze(
     tsne: bool = False,
     layers: Sequence[str] = (),
 ) -> Analysis:
-    """What the network called ``name`` does on labelled images; what ``nasctl analyze`` does, and as it prints.
+    """What the network called ``name`` does on labelled images: what ``nasctl analyze`` writes, and gives as JSON.
 
     ``name``: RUN for its winner, RUN:TRIAL, STUDY:MEMBER, or an exported folder. See ``analyze_subject`` for the rest.
     UsageError with every fault.
     """
+    if split not in OWN:
+        raise UsageError(f"split={split!r} judges no network: give 'rank' or 'test'.")
     given = DataConfig(source=str(data)) if isinstance(data, str | Path) else data
     subject, folder = subject_of(str(name), Path(runs)), None if out is None else Path(out)
     return analyze_subject(subject, folder, split=split, data=given, tsne=tsne, layers=layers)[0]
@@ -182,9 +188,8 @@ def check_folder(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; give --out another name.")
-    written = _written(folder)
-    others = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
-    if others := [name for name in others if name not in written]:
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    if others := [name for name in files if FILE not in files or not _OURS.fullmatch(name)]:
         raise UsageError(f"{folder} holds other files ({', '.join(others[:3])}); give --out an empty or new folder.")
 
 
@@ -247,7 +252,9 @@ def _drawn(
     trained = f"Images that {views.name_of(found)} was trained on"
     drawn: dict[str, Callable[[], Figure | None]] = {
         "misclassified": _sheet(f"Mistakes, the surest first: {title}", said, sheets["misclassified"]),
-        "examples": _sheet(f"Right answers: {title}", said, sheets["examples"]),
+        "examples": _sheet(
+            f"Right answers: {title}", f"Of each the class, and how sure the network was. {beside}", sheets["examples"]
+        ),
         "augmented": _sheet(trained, AS_GIVEN, sheets["augmented"]),
         "filters": lambda: views.filters(subject.network.module, layers, title=f"Filters of {views.name_of(found)}"),
         "confusion": lambda: views.confusion(found),
@@ -317,18 +324,6 @@ def _png(work: Path, stem: str, shown: Canvas) -> str:
     name = f"{IMAGES}/{stem}.png"
     write_png(work / name, shown)
     return name
-
-
-def _written(folder: Path) -> set[str]:
-    """The files of an earlier analysis, by their names in its folder."""
-    if not (folder / FILE).is_file():
-        return set()
-    found = attempt(lambda: read_analysis(folder), [])
-    if found is None:
-        return {FILE}
-    small = {name for one in (*found.misclassified, *found.examples) for name in (one.picture, one.heat) if name}
-    small |= {name for one in found.augmented for name in (one.original, one.prepared)}
-    return {FILE, *found.pictures.values(), *small}
 
 
 def _make_way(folder: Path, subject: Subject) -> None:

@@ -157,7 +157,7 @@ def grad_cam(
     maps = grad_cam_maps(model, inputs, classes, layer)
     entries = [
         Entry([fitted(pixels), heated(pixels, heat)], shown_name(names[label] if names else f"class {label}", 22))
-        for pixels, heat, label in zip(map(_as_pixels, inputs.numpy()), maps, classes, strict=True)
+        for pixels, heat, label in zip(map(_as_pixels, inputs.detach().cpu().numpy()), maps, classes, strict=True)
     ]
     return figures.picture_figure(*sheet(title, BESIDE, entries))
 

@@ -116,6 +116,10 @@ def test_where_there_is_no_map_it_says_so() -> None:
         grad_cam_maps(Plain(), torch.randn(1, 2, 4, 4), layer="cone")
     with pytest.raises(UsageError, match="'last' gives no map"):
         grad_cam_maps(Plain(), torch.randn(1, 2, 4, 4), layer="last")
+    with pytest.raises(UsageError, match="a class for each of the 2 images"):
+        grad_cam_maps(Plain(), torch.randn(2, 2, 4, 4), [1])
+    with pytest.raises(UsageError, match="from 0 to 2"):
+        grad_cam_maps(Plain(), torch.randn(2, 2, 4, 4), [1, 3])
     with pytest.raises(UsageError, match=r"\(N, C, H, W\)"):
         grad_cam_maps(Plain(), torch.randn(2, 4, 4))
 

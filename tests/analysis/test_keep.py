@@ -62,7 +62,7 @@ def test_what_goes_wrong_is_a_notice(run: SearchRun, tmp_path: Path) -> None:
     assert notice and "longer than" in notice and f"nasctl analyze r --runs {tmp_path}" in notice
     copy.weights("1").write_bytes(b"damaged")
     notice = keep_analysis(copy, SLOTS)
-    assert notice and "cannot be read" in notice and "nasctl analyze r" in notice
+    assert notice and "analysed: The weights" in notice and "nasctl analyze r" in notice
     copy.weights("1").write_bytes(weights)
     (tmp_path / "r" / "analysis").write_text("a file in the way")
     notice = keep_analysis(copy, SLOTS)

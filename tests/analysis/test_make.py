@@ -123,6 +123,7 @@ def test_an_earlier_analysis_is_replaced_and_never_other_files(place: Path) -> N
     assert "holds other files (images/mine.txt)" in refused(place, *asked_for)
     assert analysis.read_analysis(folder).split == "rank" and (folder / "images" / "mine.txt").is_file()
     (folder / "images" / "mine.txt").unlink()
+    (folder / "analysis.json").write_text("damaged")
     printed = told(place, *asked_for)
     assert "the test split" in printed and "embedding_tsne.png" in printed
     found = analysis.read_analysis(folder)

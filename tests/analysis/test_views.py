@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -157,6 +159,12 @@ def test_a_sheet_has_every_picture_in_its_place() -> None:
     assert [label.text for label in labels] == ["a title", "below", *(f"n{at}" for at in range(5))]
     assert (canvas == [255, 0, 0]).all(axis=2).sum() == 5 * 96 * 96
     assert (canvas == [127, 0, 0]).all(axis=2).sum() == 5 * 96 * 96
+
+
+def test_the_package_is_there_without_an_import_of_its_own() -> None:
+    code = "import sys, nas; nas.analysis.Analysis; print({'torch', 'matplotlib'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_pictures_of_any_torch_module(tmp_path: Path) -> None:
