@@ -204,12 +204,14 @@ def _curves(curves: Curves, title: str, labels: tuple[str, str], area: str, anal
     if not curves.macro.points:
         return None
     plot = Plot(linear(labels[0], [], include=(0, 1)), linear(labels[1], [], include=(0, 1)))
+    steps = curves is analysis.pr  # precision holds from one recall to the next
     known = [(i, one) for i, one in enumerate(curves.classes) if one.area is not None]
     worst = sorted(known, key=lambda pair: pair[1].area or 0.0)[:WORST]
     for i, one in worst:
         if one.points:
-            plot.line(one.points, "c1 faint", f"{analysis.classes[i]}: {area} {decimal(one.area)}")
-    plot.line(curves.macro.points, "c0 strong", f"macro average: {area} {decimal(curves.macro.area)}")
+            plot.line(one.points, "c1 faint", f"{analysis.classes[i]}: {area} {decimal(one.area)}", up_first=steps)
+    plot.line(curves.macro.points, "c0 strong", f"macro average: {area} {decimal(curves.macro.area)}",
+              up_first=steps)  # fmt: skip
     rows = [Row([name_of_cell(analysis.classes[i]), number(one.area, decimal(one.area))]) for i, one in
             sorted(known, key=lambda pair: pair[1].area or 0.0)[:MOST_CLASSES]]  # fmt: skip
     behind = table(("class", area), rows, caption=f"{area.capitalize()} of each class, the lowest first", sortable=True)

@@ -124,13 +124,16 @@ class Plot:
                               data_tip=tip, data_trial=trial))  # fmt: skip
 
     def line(self, points: Sequence[tuple[float, float]], kind: str, tip: str | None = None, *,
-             trial: str | None = None, steps: bool = False) -> None:  # fmt: skip
-        """A line through points, or with ``steps`` one that rises where the next is."""
+             trial: str | None = None, steps: bool = False, up_first: bool = False) -> None:  # fmt: skip
+        """A line through points, or with ``steps`` one that changes its height where the next is, with ``up_first``
+        where the last was."""
         if not points:
             return
         places = [(self.at_x(x), self.at_y(y)) for x, y in points]
         text = f"M{places[0][0]:g} {places[0][1]:g}"
-        text += "".join((f"H{x:g}V{y:g}" if steps else f"L{x:g} {y:g}") for x, y in places[1:])
+        text += "".join(
+            (f"V{y:g}H{x:g}" if up_first else f"H{x:g}V{y:g}" if steps else f"L{x:g} {y:g}") for x, y in places[1:]
+        )
         self.parts.append(tag("path", d=text, class_=f"line {kind}", data_tip=tip, data_trial=trial))
 
     def level(self, y: float, kind: str, words: str) -> None:
