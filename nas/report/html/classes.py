@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from nas.analysis.record import Analysis, Calibration, Curves, Shown, analysis_folder, kept_analysis
+from nas.analysis.record import Analysis, Calibration, Curves, Embedding, Shown, analysis_folder, kept_analysis
 from nas.errors import RunError
 from nas.report.figures import decimal
 from nas.report.html.markup import Cell, Markup, Part, Row, joined, name_of, number, table, tag
@@ -28,7 +28,7 @@ NAMED = 14  # classes whose names stand under their bars
 HEAT = 430  # side of a confusion matrix, in units
 WORST = 5  # classes that are named
 THUMBS, AUGMENTED = 24, 12
-LARGEST_THUMB = 60_000  # bytes of a picture that is put into the page
+LARGEST_THUMB, LARGEST_PICTURE = 60_000, 400_000  # bytes of a picture that is put into the page
 
 
 def classes(run: SearchRun) -> Markup | None:
@@ -42,7 +42,7 @@ def classes(run: SearchRun) -> Markup | None:
         tag("p", OPTIMISTIC, class_="note") if kept and kept[0].split == "rank" else None,
         _weak(run, found, kept[0] if kept else None) if found else None,
         tag("div", recall_figure(found) if found else None, [analysis_parts(*kept)] if kept else None, class_="grid2"),
-        thumbs(*kept) if kept else _none_kept(run),
+        [thumbs(*kept), filters(*kept)] if kept else _none_kept(run),
     )
 
 
@@ -134,7 +134,7 @@ def analysis_parts(analysis: Analysis, folder: Path) -> Iterator[Markup | None]:
             class_="note",
         )
         yield _calibration(analysis.calibration, analysis)
-        yield _embedding(analysis)
+        yield from _embedding(analysis)
         return
     yield _confusion(analysis)
     yield _calibration(analysis.calibration, analysis)
@@ -142,7 +142,7 @@ def analysis_parts(analysis: Analysis, folder: Path) -> Iterator[Markup | None]:
                   analysis)  # fmt: skip
     yield _curves(analysis.pr, "Precision-recall curve, macro average", ("recall", "precision"), "average precision",
                   analysis)  # fmt: skip
-    yield _embedding(analysis)
+    yield from _embedding(analysis)
 
 
 def _confusion(analysis: Analysis) -> Markup:
@@ -221,23 +221,40 @@ def _curves(curves: Curves, title: str, labels: tuple[str, str], area: str, anal
                   legend=legend)  # fmt: skip
 
 
-def _embedding(analysis: Analysis) -> Markup | None:
+def _embedding(analysis: Analysis) -> Iterator[Markup]:
+    """What enters the last layer, by principal components, and by t-SNE if that was asked for."""
     found = analysis.embedding
     if found is None or not found.pca:
-        return None
-    array = np.asarray(found.pca)
-    plot = Plot(linear(f"first component ({100 * found.explained[0]:.0f} % of the variance)", array[:, 0]),
-                linear(f"second component ({100 * found.explained[1]:.0f} %)", array[:, 1]))  # fmt: skip
-    for (x, y), label, right in zip(found.pca, found.labels, found.right, strict=True):
+        return
+    first, second = (f"{100 * share:.0f} % of the variance" for share in found.explained)
+    yield _scatter(analysis, found, found.pca, (f"first component ({first})", f"second component ({second})"),
+                   "by principal components")  # fmt: skip
+    if found.tsne:
+        yield _scatter(analysis, found, found.tsne, ("t-SNE, first", "t-SNE, second"), "by t-SNE")
+
+
+def _scatter(
+    analysis: Analysis, found: Embedding, places: Sequence[tuple[float, float]], labels: tuple[str, str], how: str
+) -> Markup:
+    array = np.asarray(places)
+    plot = Plot(linear(labels[0], array[:, 0]), linear(labels[1], array[:, 1]))
+    for (x, y), label, right in zip(places, found.labels, found.right, strict=True):
         if right:
             plot.dot(x, y, "c0 faint", f"{analysis.classes[label]}", size=3)
-    for (x, y), label, right in zip(found.pca, found.labels, found.right, strict=True):
+    for (x, y), label, right in zip(places, found.labels, found.right, strict=True):
         if not right:
             plot.square(x, y, "c1", f"{analysis.classes[label]}, not recognised")
-    words = f"{len(found.pca)} images of {analysis.split} in two dimensions, {found.right.count(False)} of them wrong."
+    words = f"{len(places)} images of {analysis.split} in two dimensions, {found.right.count(False)} of them wrong."
     legend = key(("c0 faint", "recognised"), ("c1 square", "not recognised"))
-    note = f"What enters the last layer ({counted(found.num_features, 'number')} an image), by principal components."
-    return figure(f"Images as the network sees them, {analysis.split}", plot.drawn(words), None, note, legend)
+    note = f"What enters the last layer ({counted(found.num_features, 'number')} an image), {how}."
+    return figure(f"Images as the network sees them, {analysis.split}, {how}", plot.drawn(words), None, note, legend)
+
+
+def filters(analysis: Analysis, folder: Path) -> Markup | None:
+    """The picture of the filters, if one was drawn."""
+    name = analysis.pictures.get("filters")
+    made = _image(folder / name, "Filters of the convolutions", "picture", LARGEST_PICTURE) if name else None
+    return joined(tag("h3", "Filters (bright is a large weight)"), made) if made else None
 
 
 def as_given(analysis: Analysis, folder: Path) -> Markup | None:
@@ -287,15 +304,15 @@ def _thumb(one: Shown, analysis: Analysis, folder: Path, *, wrong: bool) -> Mark
                tag("span", said, f" ({100 * one.confidence:.0f} %)", f", {one.file}" if one.file else ""))  # fmt: skip
 
 
-def _image(path: Path, words: str) -> Markup | None:
+def _image(path: Path, words: str, kind: str | None = None, largest: int = LARGEST_THUMB) -> Markup | None:
     """A PNG put into the page; None where it is gone or too large."""
     try:
         content = path.read_bytes()
     except OSError:
         return None
-    if len(content) > LARGEST_THUMB or not content.startswith(b"\x89PNG"):
+    if len(content) > largest or not content.startswith(b"\x89PNG"):
         return None
-    return tag("img", src=f"data:image/png;base64,{base64.b64encode(content).decode()}", alt=words)
+    return tag("img", src=f"data:image/png;base64,{base64.b64encode(content).decode()}", alt=words, class_=kind)
 
 
 def _short(name: str) -> str:

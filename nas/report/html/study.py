@@ -11,7 +11,7 @@ from nas.report import figures
 from nas.report.figures import decimal
 from nas.report.html import provenance
 from nas.report.html.architecture import drawn
-from nas.report.html.classes import analysis_parts, recall_figure, thumbs
+from nas.report.html.classes import analysis_parts, filters, recall_figure, thumbs
 from nas.report.html.markup import Cell, Markup, Part, Row, commands, facts, folded, joined, name_of, number, table, tag
 from nas.report.html.page import Section, page, side_by_side
 from nas.report.html.svg import Plot, figure, key, linear, logarithmic
@@ -193,7 +193,7 @@ def _analyses(run: StudyRun) -> Markup | None:
         if analysis is not None:
             folder = analysis_folder(run.folder, trial.id)
             parts += [tag("h3", trial.id), tag("div", analysis_parts(analysis, folder), class_="grid2"),
-                      thumbs(analysis, folder)]  # fmt: skip
+                      thumbs(analysis, folder), filters(analysis, folder)]  # fmt: skip
     return joined(parts) if parts else None
 
 
