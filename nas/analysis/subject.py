@@ -16,12 +16,11 @@ from nas.analysis.answers import Network
 from nas.config import DataConfig, Recipe
 from nas.data import Dataset, open_data
 from nas.data.dataset import Preprocessing, SplitName
-from nas.errors import RunError, UsageError, attempt
+from nas.errors import UsageError, attempt
 from nas.export.from_run import chosen, request_of
 from nas.export.trained import trained_model
 from nas.runs import Run
 from nas.runs.hints import RUNS
-from nas.runs.named import load_named
 from search_spaces import get_space
 
 
@@ -58,16 +57,11 @@ class Subject:
 def subject_of(name: str, runs: Path = RUNS) -> Subject:
     """The network that ``name`` says: RUN for its winner, or the best so far, RUN:TRIAL, STUDY:MEMBER (its best seed),
     STUDY:MEMBER.SEED, or an exported folder. UsageError or RunError if there is none, or its weights are not there."""
-    from nas.export.predict import is_exported  # and onnxruntime with it
+    from nas.export.predict import is_exported, named_or_folder  # and onnxruntime with it
 
     if is_exported(name):
         return of_folder(Path(name))
-    try:
-        named = load_named(name, runs)
-    except RunError as error:
-        if Path(name).is_dir() or name.endswith("/"):
-            raise RunError(f"{name} is neither an exported folder, with a model.json, nor a run.") from error
-        raise
+    named = named_or_folder(name, runs)
     return of_run(named.run, named.part)
 
 

@@ -13,8 +13,17 @@ from nas.files import scratch_folder
 
 if TYPE_CHECKING:
     from nas.export.request import ExportRequest
+    from nas.runs.named import Named
 
-__all__ = ["Classifier", "is_exported", "load_model", "model_of_run", "request_of_run", "typed_prior"]
+__all__ = [
+    "Classifier",
+    "is_exported",
+    "load_model",
+    "model_of_run",
+    "named_or_folder",
+    "request_of_run",
+    "typed_prior",
+]
 
 
 @checked_types
@@ -67,18 +76,25 @@ def is_exported(name: str) -> bool:
     return (Path(name) / "model.json").exists()
 
 
-def request_of_run(name: str, runs: Path) -> ExportRequest:
-    """All that is known of ``RUN`` (its winner, or its best trial so far) or a part of it. RunError if there is none
-    such."""
-    from nas.export.from_run import request_of
+def named_or_folder(name: str, runs: Path) -> Named:
+    """The run, or the part of one, called ``name``. RunError if there is none such, and for a folder that is neither
+    that nor exported."""
     from nas.runs.named import load_named
 
     try:
-        named = load_named(name, runs)
+        return load_named(name, runs)
     except RunError as error:
         if Path(name).is_dir() or name.endswith("/"):
             raise RunError(f"{name} is neither an exported folder, with a model.json, nor a run.") from error
         raise
+
+
+def request_of_run(name: str, runs: Path) -> ExportRequest:
+    """All that is known of ``RUN`` (its winner, or its best trial so far) or a part of it. RunError if there is none
+    such."""
+    from nas.export.from_run import request_of
+
+    named = named_or_folder(name, runs)
     return request_of(named.run, named.part, Path())
 
 
