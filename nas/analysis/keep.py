@@ -9,29 +9,29 @@ from nas.analysis.record import FILE, analysis_folder
 from nas.errors import MachineFault, NasctlError
 from nas.executors import LocalExecutor, WorkerSlot
 from nas.executors.base import EpochReport, failure, was_too_long
-from nas.runs import SearchRun
+from nas.runs import SearchRun, StudyRun
 from nas.runs.folders import read_run
 from nas.runs.hints import typed
+from nas.runs.named import best_first
 from nas.trials import TrialResult, TrialSpec
 
 LIMIT = 60.0  # seconds; a small network takes one or two
 WORK = "nas.analysis.keep:analysed"
 
 
-def keep_analysis(run: SearchRun, slots: Sequence[WorkerSlot], *, limit: float = LIMIT) -> str | None:
-    """Analyse the winner on rank, in a worker, without pictures that can be drawn later: ``analysis.json`` and small
-    images, in the folder that ``nasctl analyze`` uses. Nothing is done without a winner, or if its analysis is there.
+def keep_analysis(run: SearchRun | StudyRun, slots: Sequence[WorkerSlot], *, limit: float = LIMIT) -> str | None:
+    """Analyse a search's winner, or the best seed of a long training, on rank, in a worker, without pictures that can
+    be drawn later: ``analysis.json`` and small images, in the folder that ``nasctl analyze`` uses. Nothing is done
+    before there is one, of other studies, or if its analysis is there.
 
-    Never raises for what goes wrong, nor for Ctrl-C, since the search is done: the notice why there is no analysis,
+    Never raises for what goes wrong, nor for Ctrl-C, since the run is done: the notice why there is no analysis,
     None if there is nothing to say. ``limit``: after so many seconds the worker is ended.
     """
-    if run.winner is None:
-        return None
-    trial = run.winner.weights
-    if not run.weights(trial).is_file() or (analysis_folder(run.folder, trial) / FILE).is_file():
+    trial = _handed_over(run)
+    if trial is None or not run.weights(trial).is_file() or (analysis_folder(run.folder, trial) / FILE).is_file():
         return None
     spec = TrialSpec(
-        id=trial, space=run.config.space, sample={}, input_shape=run.facts.input_shape,
+        id=trial, space="", sample={}, input_shape=run.facts.input_shape,
         num_classes=len(run.facts.classes), data=run.config.data, recipe=run.recipe(trial), seed=0,
         weights_path=str(run.weights(trial)),
     )  # fmt: skip
@@ -48,7 +48,18 @@ def keep_analysis(run: SearchRun, slots: Sequence[WorkerSlot], *, limit: float =
         why = "interrupted"
     if why is None:
         return None
-    return f"The winner was not analysed: {why.rstrip('.')}. To do it: {typed('analyze', run.folder)}"
+    return f"The network was not analysed: {why.rstrip('.')}. To do it: {typed('analyze', run.folder)}"
+
+
+def _handed_over(run: SearchRun | StudyRun) -> str | None:
+    """The training whose weights are exported, where one network is what the run is for."""
+    if isinstance(run, SearchRun):
+        return run.winner.weights if run.winner else None
+    if not (run.trains_one and run.is_done and run.config.data.hold_out):  # all images trained it: rank says nothing
+        return None
+    (learner,) = [member.name for member in run.config.members if member.name not in run.config.teachers]
+    best = best_first(run, learner)
+    return best[0].id if best else None
 
 
 def analysed(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:

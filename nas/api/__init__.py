@@ -250,7 +250,8 @@ def carry_out(
     in the end the page report.html, into which ``settings`` puts the file that makes the run again.
 
     ``listeners`` are told of every event after ``display``, also of those of searches that a study makes. A search
-    ends with the analysis of its winner (``nas.analysis.keep``), which the page shows; why there is none is told as a
+    ends with the analysis of its winner, a long training with that of its best seed (``nas.analysis.keep``), which the
+    page shows; why there is none is told as a
     note, and not recorded.
 
     A KeyboardInterrupt passes through after workers are ended. SearchStopped, RunError: see ``engine``. Whatever ends
@@ -260,7 +261,7 @@ def carry_out(
         try:
             with opened.log:
                 run = _carried_out(opened, [shown.on_event, *listeners])
-                if run.config.report and isinstance(run, SearchRun):
+                if run.config.report:
                     _analysed(run, opened, [shown.on_event, *listeners])
         except (NasctlError, KeyboardInterrupt):  # what there is so far
             if opened.run.config.report:
@@ -271,7 +272,7 @@ def carry_out(
     return run
 
 
-def _analysed(run: SearchRun, opened: OpenRun, listeners: Sequence[Listener]) -> None:
+def _analysed(run: SearchRun | StudyRun, opened: OpenRun, listeners: Sequence[Listener]) -> None:
     from nas.analysis.keep import keep_analysis
 
     if notice := keep_analysis(run, opened.slots):

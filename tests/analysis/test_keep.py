@@ -11,7 +11,7 @@ from command_line import told
 from nas.analysis import analysis_folder, kept_analysis
 from nas.analysis.keep import keep_analysis
 from nas.executors import WorkerSlot
-from nas.runs import SearchRun, as_search, load_run
+from nas.runs import SearchRun, as_search, as_study, load_run
 from nas.runs.log import read_log
 
 SLOTS = [WorkerSlot("cpu", 1)]
@@ -73,6 +73,19 @@ def test_what_goes_wrong_is_a_notice(run: SearchRun, tmp_path: Path) -> None:
 def test_a_search_that_cannot_be_analysed_is_done_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nas.analysis.keep.WORK", "nas.analysis.keep:nothing_of_this_name")
     printed = told(tmp_path, "search", "--space", "vgg", "--max-params", "20k", *SHORT.split(), "--run", "r")
-    assert "The winner was not analysed" in printed and "To do it: nasctl analyze r" in printed
+    assert "The network was not analysed" in printed and "To do it: nasctl analyze r" in printed
     assert "done" in told(tmp_path, "status", "r")
     assert not (tmp_path / "runs" / "r" / "analysis").exists()
+
+
+def test_a_long_training_ends_with_the_analysis_of_its_best_seed(run: SearchRun, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "runs" / "r")
+    told(tmp_path, "train", "r", "--run", "long", "--epochs", "1", "--seeds", "1", "--quiet")
+    long = as_study(load_run("long", tmp_path / "runs"))
+    (trial,) = long.stage("study")
+    found = kept_analysis(long.folder, trial.id)
+    assert found is not None and found.split == "rank"
+    assert found.accuracy == pytest.approx(trial.metrics["rank"]["accuracy"])
+    assert "Confusion on rank" in (long.folder / "report.html").read_text()
+    told(tmp_path, "train", "r", "--run", "all", "--epochs", "1", "--seeds", "1", "--train-on-all", "--quiet")
+    assert not (tmp_path / "runs" / "all" / "analysis").exists()
