@@ -36,7 +36,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from hardware import hardware
-from rich.console import Console
 
 from baselines.figures import FIGURES
 from nas.config.recipe import Recipe
@@ -46,6 +45,7 @@ from nas.engine.search import run_search
 from nas.engine.trial_loop import submission
 from nas.executors import WorkerSlot
 from nas.report.live import Plain
+from nas.report.screen import Screen
 from nas.report.tensorboard.listener import bring_up_to_date, keep_files
 from nas.runs import EventLog, as_search
 from nas.runs.events import Event, TrialEnded
@@ -229,7 +229,7 @@ class Timed:
 
 def measure_results(folder: Path) -> dict[str, float]:
     """Milliseconds a result, and its parts."""
-    files, display = Timed(keep_files), Timed(Plain(Console(file=io.StringIO()), SLOTS).on_event)
+    files, display = Timed(keep_files), Timed(Plain(Screen(file=io.StringIO()), SLOTS).on_event)
     executor = Instant()
     with EventLog(folder) as store:
         append = store.append = Timed(store.append)  # type: ignore[method-assign, assignment]

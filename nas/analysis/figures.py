@@ -3,10 +3,11 @@ matplotlib; it draws without a display and without pyplot, whose figures are glo
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Figure
+from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nas.analysis.record import Bin
 from nas.analysis.thumbnails import Label, shown_name
+from nas.files import write_atomically
+from nas.text import shown
 
 DPI = 120
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -46,10 +50,32 @@ def color(place: int) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG. What the font lacks is a box, and no warning. OSError if it cannot be written."""
+    """Write a PNG, whole or not at all, its texts ``as_written``. What the font lacks is a box, and no warning.
+    OSError if it cannot be written."""
+    as_written(figure)
+    content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(path)
+        figure.savefig(content, format="png")
+    write_atomically(path, content.getvalue())
+
+
+def as_written(figure: Figure) -> Figure:
+    """The same, in which every text stands as it is: ``$`` begins no formula, and nothing in it is invisible."""
+    for text in _words(figure):
+        text.set_parse_math(False)
+        text.set_text(shown(text.get_text()))
+    return figure
+
+
+def _words(figure: Figure) -> Iterator[Text]:
+    """All texts but the numbers of axes, which matplotlib writes as formulas."""
+    legends = [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]
+    for legend in (*figure.legends, *legends):
+        yield from (*legend.get_texts(), legend.get_title())
+    for axes in figure.axes:
+        yield from (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts)
+    yield from figure.texts
 
 
 def picture_figure(canvas: npt.NDArray[np.uint8], labels: Sequence[Label]) -> Figure:
@@ -226,9 +252,7 @@ def lines_figure(
     handles, names = axes.get_legend_handles_labels()
     legend = figure.legend(handles, names, loc="outside right center", fontsize=8, title_fontsize=8)
     legend.set_title(note)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    return figure
+    return as_written(figure)
 
 
 def reliability_figure(title: str, bins: Sequence[Bin], ece: float) -> Figure:
@@ -276,11 +300,9 @@ def embedding_figure(
     axes.set_ylabel(y)
     axes.grid(alpha=0.3)
     figure.suptitle(title, fontsize=10, parse_math=False)
-    legend = figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=8, markerscale=1.3,
-                           ncols=1 if len(groups) <= 30 else 2)  # fmt: skip
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    return figure
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=8, markerscale=1.3,
+                  ncols=1 if len(groups) <= 30 else 2)  # fmt: skip
+    return as_written(figure)
 
 
 def _columns(points: Points) -> tuple[list[float], list[float]]:

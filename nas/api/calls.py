@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from rich.console import Console
 
 from baselines import classical
 from nas import api
@@ -26,6 +25,7 @@ from nas.engine.rate_plan import FoundRate, find_rate
 from nas.errors import UsageError, attempt
 from nas.plugins.loading import load_plugins, of_no_plugin
 from nas.report.live import decoding
+from nas.report.screen import Screen
 from nas.runs import as_search, as_study
 from nas.runs import load_run as load_record
 from nas.runs.hints import RUNS
@@ -74,7 +74,7 @@ def search(
         flags = _flags(search, given, SearchConfig, faults, callbacks=callbacks, progress=progress)
         config = settled_search(flags, faults)
         raise_all(_only_here(config))
-        with decoding(Console(), quiet=not progress) as told:
+        with decoding(Screen(), quiet=not progress) as told:
             opened = api.new_search(config, name=run, runs=Path(runs), progress=told)
         found = as_search(carried_out(opened, callbacks, progress=progress))
         if (training := api.training_of_winner(found)) is not None:
@@ -111,7 +111,7 @@ def baseline(
         flags = _flags(baseline, given, StudyRequest, faults, callbacks=callbacks, progress=progress)
         request = settled_study(flags, faults)
         raise_all(_only_here(request))
-        with decoding(Console(), quiet=not progress) as told:
+        with decoding(Screen(), quiet=not progress) as told:
             opened = api.new_baseline(request, name=run, runs=Path(runs), progress=told)
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
 
@@ -143,7 +143,7 @@ def train(
         flags = _flags(train, given, TrainingRequest, faults, callbacks=callbacks, progress=progress)
         request = settled_training(flags, faults)
         raise_all(_only_here(request))
-        with decoding(Console(), quiet=not progress) as told:
+        with decoding(Screen(), quiet=not progress) as told:
             opened = api.new_training(request, name=run, runs=Path(runs), progress=told)
         return Study(as_study(carried_out(opened, callbacks, progress=progress)))
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from baselines.classical import NAME, ClassicalScores
 from nas.api.in_memory import Data
 from nas.api.keywords import Setting, as_flags
@@ -20,6 +18,7 @@ from nas.engine.floor import ClassicalRequest, classical_floor
 from nas.errors import UsageError, attempt
 from nas.plugins.loading import load_plugins
 from nas.report.live import decoding
+from nas.report.screen import Screen
 
 if TYPE_CHECKING:
     import pandas
@@ -93,7 +92,7 @@ def classical(
         request = attempt(lambda: classical_request(flags), faults)
         if faults or request is None:
             raise UsageError(*faults)
-        with decoding(Console(), quiet=not progress) as told:
+        with decoding(Screen(), quiet=not progress) as told:
             dataset, scores = scored(request, told)
         return Classical(dataset.name, request.objective, scores)
 

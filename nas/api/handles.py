@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-
 from nas import api
 from nas.api.exporting import exported, extras_of
 from nas.api.keywords import Setting, as_flags
@@ -23,6 +21,7 @@ from nas.config import SearchConfig, StudyConfig
 from nas.config.run import Changes
 from nas.errors import UsageError, attempt
 from nas.report.live import decoding, open_display, standing
+from nas.report.screen import Screen
 from nas.report.trials_csv import cells
 from nas.runs import Listener, SearchRun, StudyRun, as_search, as_study
 from nas.runs import Run as AnyRun
@@ -126,7 +125,7 @@ class Run(ABC):
             asked = settled_changes(record, flags, faults)
             self._take(record)
             if not api.stays_as_it_is(record, asked):
-                with decoding(Console(), quiet=not progress) as told:
+                with decoding(Screen(), quiet=not progress) as told:
                     opened = api.reopen(record, asked, progress=told)
                 carried_out(opened, callbacks, progress=progress)
         return self
@@ -265,7 +264,7 @@ def carried_out(
     opened: api.OpenRun, callbacks: Callback | Sequence[Callback], *, progress: bool
 ) -> SearchRun | StudyRun:
     """``opened``, to its end, while ``callbacks`` are told, and with ``progress`` a bar or lines are printed."""
-    console = Console()
+    console = Screen()
     display = open_display(console, len(opened.slots), quiet=not progress)
     return api.carry_out(opened, display, listeners_of(callbacks))
 

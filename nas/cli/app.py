@@ -333,10 +333,10 @@ def main() -> None:
             sys.exit(error.exit_code)
         from nas.cli.misuse import in_our_words
 
-        print(_to_read(f"nasctl: {in_our_words(error, sys.argv[1:])}"), file=sys.stderr)
+        _complain(f"nasctl: {in_our_words(error, sys.argv[1:])}")
         sys.exit(2)
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+        _complain("Stopped.")
         sys.exit(130)
     except BrokenPipeError:
         from nas.cli.terminal import silence_output
@@ -349,19 +349,14 @@ def main() -> None:
         if (known := foreseen(error)) is None:
             raise
         message, code = known
-        print(_to_read(f"nasctl: {message}"), file=sys.stderr)
+        _complain(f"nasctl: {message}")
         sys.exit(code)
 
 
-def _to_read(message: str) -> str:
-    """As long as it is in a file; a terminal gets it folded."""
-    if not sys.stderr.isatty():
-        return message
-    import shutil
+def _complain(message: str) -> None:
+    from nas.cli.terminal import complain
 
-    from nas.cli.terminal import folded
-
-    return folded(message, shutil.get_terminal_size().columns)
+    complain(message)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nas.cli.terminal import complain
 from nas.plugins.installed import load_installed
 from nas.plugins.loading import load_plugins
 from nas.plugins.recorded import obey
@@ -26,11 +26,10 @@ def use_plugins(given: Sequence[str] | None, *, trusting: bool = False) -> None:
         warnings.simplefilter("always")
         load_installed()
     for warning in caught:
-        print(f"nasctl: {warning.message}", file=sys.stderr)
+        complain(f"nasctl: {warning.message}")
     obey([one.plugin for one in load_plugins(given)], trusting=trusting)
 
 
 def tell_plugin_faults(run: Run) -> None:
     """On standard error, why architectures are shown by their labels alone."""
-    for fault in run.plugin_faults:
-        print(f"nasctl: {fault}", file=sys.stderr)
+    complain(*(f"nasctl: {fault}" for fault in run.plugin_faults))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import sys
 import textwrap
 from typing import Any
 
-from rich.console import Console
+from nas.report.screen import Screen
+from nas.text import shown
 
 DEEPEST = 9  # characters that the text of a line may begin at, where it is folded
 PIPE_WIDTH = 132  # a pipe has no width, and tables need some
 
 
-class Terminal(Console):
+class Terminal(Screen):
     """Where a reader that goes away (``| head``) ends the output, not the search."""
 
     def __init__(self) -> None:
@@ -46,6 +49,17 @@ def folded(text: str, width: int) -> str:
         rest = textwrap.wrap(line[indent:], width - indent, break_long_words=False, break_on_hyphens=False)
         lines += [line[:indent] + rest[0], *(" " * indent + each for each in rest[1:])] if rest else [""]
     return "\n".join(lines)
+
+
+def complain(*messages: str) -> None:
+    """Messages on standard error, with what cannot be seen written as escapes: as long as they are in a file; a
+    terminal gets them folded. Where nobody can read them, nothing."""
+    for message in messages:
+        text = shown(message)
+        if sys.stderr is not None and sys.stderr.isatty():
+            text = folded(text, shutil.get_terminal_size().columns)
+        with contextlib.suppress(OSError, ValueError):  # full, or closed
+            print(text, file=sys.stderr, flush=True)
 
 
 def silence_output() -> None:

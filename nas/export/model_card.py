@@ -10,6 +10,7 @@ from typing import Any
 from nas.config.recipe import Figures
 from nas.config.recipe_rules import Setting
 from nas.export.request import Confirmation, ExportRequest, Quantized
+from nas.text import in_markdown, shown
 
 _ORIGIN = {
     False: "Its architecture was found by a search under a budget",
@@ -99,10 +100,10 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
     channels, height, width = request.input_shape
     colour = "grey" if channels == 1 else "colour"
     sections = [
-        f"# A {request.family} network for {request.num_classes} classes",
+        f"# A {in_markdown(request.family)} network for {request.num_classes} classes",
         f"An image classifier with {request.params:,} parameters for {colour} images of {width}x{height} "
-        f"pixels, trained on {request.provenance.data}. {_ORIGIN[request.network is not None]} (nasctl).",
-        f"`{request.text}`",
+        f"pixels, trained on {in_markdown(request.provenance.data)}. {_ORIGIN[request.network is not None]} (nasctl).",
+        "`" + shown(request.text).replace("`", "'") + "`",
         "## Size",
         _size_table(request),
         "## Quality",
@@ -118,13 +119,17 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
         "## Use",
         _use(request, onnx_versions),
         "## Origin",
-        _table(["what", "value"], ([key, _words(value)] for key, value in request.provenance.facts().items())),
+        _table(["what", "value"], _origin_rows(request)),
         "## Limits and intended use",
         "Meant for images like those it was trained on, prepared in the same way; on others its answers mean "
         "nothing, and it cannot say that it does not know. Classes with few images have recalls with wide errors. It "
         "was not tested for robustness or fairness, nor for any use in which a wrong answer harms somebody.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _origin_rows(request: ExportRequest) -> Iterable[Sequence[str]]:
+    return ([key, in_markdown(_words(value))] for key, value in request.provenance.facts().items())
 
 
 def _size_table(request: ExportRequest) -> str:
@@ -158,7 +163,7 @@ def _recall_table(classes: Sequence[str], metrics: dict[str, Figures]) -> str:
         return "Not recorded."
     return _table(
         ["class", *splits],
-        ([name, *(_figure(recalls[index]) for recalls in splits.values())] for index, name in enumerate(classes)),
+        ([in_markdown(name), *(_figure(recalls[i]) for recalls in splits.values())] for i, name in enumerate(classes)),
     )
 
 
@@ -268,10 +273,7 @@ network = load()  # in eval mode
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    # A bar or a line break in a class name must not become a column or a row.
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
-    )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _figure(value: object) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-
 from nas.engine.rate_plan import FoundRate
 from nas.errors import UsageError
+from nas.report.screen import Screen
 from nas.report.tables.format import in_lines, make_table
 from nas.units import counted
 
@@ -25,13 +23,13 @@ def suggestions(found: FoundRate) -> dict[str, float]:
     return {why: rate for why, rate in named.items() if rate is not None}
 
 
-def print_rates(console: Console, found: FoundRate, picture: Path | None = None) -> None:
+def print_rates(console: Screen, found: FoundRate, picture: Path | None = None) -> None:
     """What was tested, the smoothed curve in a few rows, the suggestions, and the picture if there is one."""
     test, recipe = found.test, found.recipe
     batch = f" in batches of {recipe.batch_size}" if recipe.batch_size else ""
     lines = [
-        f"Network {escape(found.network)}: {found.params:,} parameters",
-        f"Data    {escape(found.data)}: {counted(found.images, 'image')} to train on{batch}, by {recipe.name}, "
+        f"Network {found.network}: {found.params:,} parameters",
+        f"Data    {found.data}: {counted(found.images, 'image')} to train on{batch}, by {recipe.name}, "
         f"{recipe.optimizer}",
         f"Steps   {counted(len(test.rates), 'step')}, each at a larger learning rate"
         + (f", from {test.rates[0]:.1g} to {test.rates[-1]:.2g}" if test.rates else ""),

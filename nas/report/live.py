@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from nas.config.objectives import lengthens_by
+from nas.report.screen import Screen
 from nas.report.supernet_lines import begin_line, candidates_line, epoch_line, learning, progress_line, sizes
 from nas.runs import Run, SearchRun, StudyRun, TrialRecord, as_search, as_study
 from nas.runs.events import (
@@ -63,7 +63,7 @@ class Silent:
 class Plain(Silent):
     """One line for each trial that ends, and for each epoch of a supernet, for logs and pipes."""
 
-    def __init__(self, console: Console, num_slots: int) -> None:
+    def __init__(self, console: Screen, num_slots: int) -> None:
         self.console, self.num_slots = console, num_slots
         self._tell_at = TELL_FIRST  # how old an epoch of the supernet will be when the next line tells of it
 
@@ -87,17 +87,17 @@ class Plain(Silent):
     def say(self, *lines: str, style: str = "default") -> None:
         """Print lines as they are, above the bars if there are any."""
         for line in lines:
-            self.console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)
+            self.console.print(line, style=style, soft_wrap=True, highlight=False)
 
 
 class Live(Plain):
     """Bars that stay at the bottom, one for the search or its supernet and one for each trial; what ended above."""
 
-    def __init__(self, console: Console, num_slots: int) -> None:
+    def __init__(self, console: Screen, num_slots: int) -> None:
         super().__init__(console, num_slots)
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=12), MofNCompleteColumn(),
-            TextColumn("{task.fields[standing]}"), console=console,
+            TextColumn("{task.description}", markup=False), BarColumn(bar_width=12), MofNCompleteColumn(),
+            TextColumn("{task.fields[standing]}", markup=False), console=console,
         )  # fmt: skip
         self._search = self._progress.add_task("search", total=None, standing="starting workers")
         self._supernet: TaskID | None = None
@@ -266,7 +266,7 @@ def _left(run: Run, seconds: float) -> str:
     return f"{clock(seconds)} left"
 
 
-def open_display(console: Console, num_slots: int, *, quiet: bool) -> Display:
+def open_display(console: Screen, num_slots: int, *, quiet: bool) -> Display:
     """The display that fits: none if ``quiet``, live in a terminal or a notebook that has widgets, else plain lines."""
     if quiet:
         return Silent()
@@ -275,7 +275,7 @@ def open_display(console: Console, num_slots: int, *, quiet: bool) -> Display:
 
 @contextmanager
 def decoding(
-    console: Console, quiet: bool, what: str = "decoding images"
+    console: Screen, quiet: bool, what: str = "decoding images"
 ) -> Iterator[Callable[[int, int], None] | None]:
     """A bar that moves until the block ends, so that a terminal never looks dead; it counts images, if there are many
     of which to do ``what``. Nothing where bars do not move."""
@@ -288,6 +288,6 @@ def decoding(
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
-def _moves(console: Console) -> bool:
+def _moves(console: Screen) -> bool:
     """Whether it is a terminal, or a notebook that has the widgets by which rich moves its bars."""
     return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)

@@ -73,7 +73,7 @@ def recall_plot(
     axes.set_xticks(range(0, len(order), step), labels, rotation=90 if small else 0, fontsize=8, parse_math=False)
     axes.set_xlabel("class (images to train), the most frequent first")
     axes.set_title(title, fontsize=10, parse_math=False)
-    figure.savefig(path)
+    save(figure, path)
 
 
 def confusion_plot(path: Path, title: str, classes: Sequence[str], confusion: npt.NDArray[np.int64]) -> None:
@@ -89,7 +89,7 @@ def curves_plot(path: Path, title: str, train: Curves, select: Curves, score: Cu
         drawn.suptitle(title, y=1 - 0.1 / drawn.get_figheight(), va="top", parse_math=False)
     else:
         drawn.suptitle(title, parse_math=False)
-    drawn.savefig(path)
+    save(drawn, path)
 
 
 def curves_figure(train: Curves, select: Curves, score: Curves, name: str) -> Figure:
@@ -191,7 +191,7 @@ def sizes_plot(
     axes.grid(alpha=0.3, which="both")
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize=8, markerscale=0.7)
-    figure.savefig(path)
+    save(figure, path)
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def rivals_plot(path: Path, title: str, score: str, panels: Mapping[str, Rivals]
     figure.suptitle(title)
     handles = {text: handle for axes in columns for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8)
-    figure.savefig(path)
+    save(figure, path)
 
 
 def _side_by_side(points: Sequence[Point]) -> list[float]:
@@ -291,4 +291,4 @@ def rates_plot(
     axes.set_title(title, fontsize=10, parse_math=False)
     axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-    figure.savefig(path)
+    save(figure, path)

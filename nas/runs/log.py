@@ -26,6 +26,7 @@ from nas.files import Lock, hold_folder, is_locked, remove_leftovers, take_lock,
 from nas.runs.events import Event, TrialEnded, TrialSubmitted, decode, encode
 from nas.runs.hints import never_started, typed
 from nas.runs.trusted import trusted
+from nas.text import shown
 from nas.trials import TrialResult
 
 LOG_NAME = "log.sqlite"
@@ -265,7 +266,8 @@ def _has_no_table(error: BaseException | None) -> bool:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it: the search goes on
+        print(shown(text), file=sys.stderr, flush=True)
 
 
 def _unreadable(folder: Path, error: Exception) -> RunError:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from command_line import NASCTL, nasctl, told
-from rich.console import Console
 
 from nas.cli.terminal import Terminal, folded
+from nas.report.screen import Screen
 
 SHORT = ["--epochs", 1, "--workers", 1, "--device", "cpu", "--quiet"]
 COMMANDS = (
@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_terminal_of_80_columns_holds_every_line_and_a_pipe_gets_plain_text(place, monkeypatch):
     plain = {command: told(place, *command.split()) for command in COMMANDS if command != "evaluate sv"}  # long
     assert not [command for command, text in plain.items() if CONTROL.search(text)]
-    monkeypatch.setattr(Terminal, "__init__", lambda self: Console.__init__(self, width=80, force_terminal=True))
+    monkeypatch.setattr(Terminal, "__init__", lambda self: Screen.__init__(self, width=80, force_terminal=True))
     for command in COMMANDS:
         text = STYLE.sub("", told(place, *command.split()))
         wide = [line for line in text.split("\n") if len(line.rpartition("\r")[2]) > 80]

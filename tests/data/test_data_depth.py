@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from nas.data import DataConfig, Dataset, describe_data, open_data
 from nas.data.dataset import Preprocessing
 from nas.data.images import DEEP_COLOURS, SEVERAL_PAGES, decode_file, read_header
+from nas.report.screen import Screen
 from nas.report.tables.data import print_data
 
 Array = npt.NDArray[Any]
@@ -179,6 +179,6 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     report = describe_data(config(source))
     assert report.notes == {SEVERAL_PAGES: 3, DEEP_COLOURS: 1}
     assert describe_data(config(source)).notes == report.notes  # from the cache
-    console = Console(record=True, width=100)
+    console = Screen(record=True, width=100)
     print_data(console, report)
     assert f"{SEVERAL_PAGES}: 3\n{DEEP_COLOURS}: 1\n" in console.export_text()

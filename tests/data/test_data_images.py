@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from nas.data import DataConfig, Dataset, describe_data, open_data
 from nas.data.dataset import Preprocessing
 from nas.data.images import decode_file, read_header
 from nas.data.pixels import levels_of
 from nas.errors import DataError
+from nas.report.screen import Screen
 from nas.report.tables.data import print_data
 
 RGB = Preprocessing(3, 12, 10, "resize")
@@ -123,7 +123,7 @@ def test_one_range_for_a_whole_set_by_its_training_images(tmp_path: Path) -> Non
     means = {name: train.images[train.labels == label].mean() for label, name in enumerate(data.classes)}
     assert means["dark"] < 10 < means["dim"] < 35 < 150 < means["bright"]
     assert test.images.max() == 255  # cut off
-    console = Console(record=True, width=100)
+    console = Screen(record=True, width=100)
     print_data(console, describe_data(config))
     shown = console.export_text()
     assert "Deeper than 8 bits: 0 to 4095 become 0 to 255, for all images alike" in shown

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 from simulated_search import config, recorded, run_all
 
 from budgets import Budget, costs_of
@@ -16,6 +15,7 @@ from nas.config import DataConfig, Recipe, SearchConfig
 from nas.engine.duration import NUM_TIMED, foreseen, search_seconds, timed, to_be_timed, training_seconds, trial_seconds
 from nas.engine.plan import Plan, plan_search, start
 from nas.executors import WorkerSlot
+from nas.report.screen import Screen
 from nas.report.tables.search import print_plan
 from nas.testing.strategies import MOST, TASK
 from search_spaces import Sample, get_space
@@ -88,7 +88,7 @@ def test_networks_are_timed_in_real_processes() -> None:
     [(6.04, ["Takes   about 1:00: 12 trials of 6.0 s on average, 6 confirmations of 6.0 s"]), (None, [])],
 )
 def test_the_plan_says_what_follows(seconds: float | None, told: list[str], tmp_path: Path) -> None:
-    console, plan = Console(record=True, width=200), replace(planned(), trial_seconds=seconds)
+    console, plan = Screen(record=True, width=200), replace(planned(), trial_seconds=seconds)
     with start(plan, tmp_path / "run") as log:
         print_plan(console, recorded(log), plan.slots)
     lines = [line.rstrip() for line in console.export_text().splitlines()]

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from command_line import fails, nasctl
 from registered import registering
-from rich.console import Console
 from simulated_search import Simulated, begin, events_of, go_on, recorded, run_all, story
 
 from nas.config.objectives import OBJECTIVES, register_objective
@@ -22,6 +21,7 @@ from nas.engine import floor
 from nas.engine.floor import NONE, Floor, classical_floor, floor_beside, recall
 from nas.errors import MachineFault, SearchStopped, UsageError
 from nas.report import run_document
+from nas.report.screen import Screen
 from nas.report.tables.search import print_outcome
 from nas.runs import SearchRun
 from nas.runs.events import FloorMeasured, Noted, TrialSubmitted, WinnerChosen
@@ -57,7 +57,7 @@ class Untested(Simulated):
 
 
 def outcome(run: SearchRun) -> str:
-    console = Console(width=200, file=StringIO(), record=True)
+    console = Screen(width=200, file=StringIO(), record=True)
     print_outcome(console, run)
     return console.export_text()
 

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from simulated_search import Simulated, begin, events_of, recorded
 from small_samples import SHORT, SMALL
 
@@ -15,6 +14,7 @@ from nas.config.recipe import Recipe
 from nas.data import DataConfig
 from nas.engine.search import run_search
 from nas.executors import WorkerSlot
+from nas.report.screen import Screen
 from nas.report.tables.profile import print_profile
 from nas.runs import EventLog, SearchRun, load_run
 from nas.runs.events import SessionProfiled, SessionStopped
@@ -113,7 +113,7 @@ def test_a_run_without_profile_says_nothing(tmp_path: Path) -> None:
     run = go_on(tmp_path / "run", begin(tmp_path / "run", trials=4), Simulated(1), OFF)
     assert run.profile.document() is None
     assert not any(isinstance(event, SessionProfiled) for event in events_of(run.folder))
-    console = Console(record=True)
+    console = Screen(record=True)
     print_profile(console, run)
     assert console.export_text() == ""
 
@@ -130,7 +130,7 @@ def test_the_table_says_what_the_log_says(tmp_path: Path) -> None:
     assert document["trials"] == {"trials": 2, "seconds": {name: 2 * value for name, value in trial.items()}}
     run = go_on(tmp_path / "run", begin(tmp_path / "run", trials=4), Simulated(1), OFF)
     run.profile = profile
-    console = Console(record=True, width=100)
+    console = Screen(record=True, width=100)
     print_profile(console, run)
     text = console.export_text()
     rows = [line.split() for line in text.splitlines()]

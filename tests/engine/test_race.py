@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 from simulated_search import begin, go_on, recorded, run_all, story, timeless
 
 from nas.engine.race import num_waves, rounds, widths
 from nas.report.documents import run_document
+from nas.report.screen import Screen
 from nas.report.tables.search import print_outcome
 from nas.runs.standings import RATIOS, leader, standings
 from nas.testing.strategies import SimulatedExecutor
@@ -124,7 +124,7 @@ def test_a_race_stopped_at_any_training_ends_with_the_same_log(tmp_path: Path) -
 
 def test_tables_and_json_say_how_likely_the_winner_is_the_best(tmp_path: Path) -> None:
     run = run_all(tmp_path / "run", trials=8)
-    console = Console(width=200, record=True, file=io.StringIO())
+    console = Screen(width=200, record=True, file=io.StringIO())
     print_outcome(console, run)
     confirmed = json.loads(json.dumps(run_document(run)))["confirmed"]
     assert sum(row["probability"] for row in confirmed) == pytest.approx(1)

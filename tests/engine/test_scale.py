@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 from simulated_search import Simulated, begin, config, events_of, go_on, recorded, run_all, story
 
 from budgets import Budget, Cost
@@ -21,6 +20,7 @@ from nas.config.recipe import Figures
 from nas.engine.search import run_search
 from nas.errors import ReplayError
 from nas.executors import WorkerSlot
+from nas.report.screen import Screen
 from nas.report.tensorboard.listener import bring_up_to_date, keep_files, left_out
 from nas.report.tensorboard.trial import COLUMNS, PARTIAL
 from nas.runs import LogEntry, Run, SearchRun, TrialRecord, load_run
@@ -240,7 +240,7 @@ def test_files_kept_are_those_of_a_plain_count_at_every_result(tmp_path):
 
 def test_many_trials_are_a_table_that_ends_and_json_that_does_not(tmp_path, capsys, monkeypatch):
     write_run(tmp_path / "run", MOST_ROWS + 5)
-    monkeypatch.setattr("nas.cli.commands.runs.console", Console(width=132))
+    monkeypatch.setattr("nas.cli.commands.runs.console", Screen(width=132))
     trials_command("run", str(tmp_path), None, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     rows = [line.split()[0] for line in lines if "finished" in line]

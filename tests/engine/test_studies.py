@@ -15,7 +15,6 @@ import pytest
 from command_line import nasctl, refused, told
 from image_folders import write
 from PIL import Image
-from rich.console import Console
 from simulated_search import events_of, timeless
 
 from baselines import FixedNetwork
@@ -44,6 +43,7 @@ from nas.report.comparison import BaselineRow, compare, comparison_document, dra
 from nas.report.documents import document
 from nas.report.pictures import Pictures, write_pictures
 from nas.report.rivals import against
+from nas.report.screen import Screen
 from nas.report.study import REPORTED, agreement, study_report
 from nas.report.tables.comparison import print_comparison
 from nas.report.tables.search import figure_columns, print_run, runs_table, trials_table
@@ -270,7 +270,7 @@ def test_a_network_stands_beside_what_a_search_finds_and_a_random_one_of_its_siz
     assert one.above_fixed == pytest.approx(means[found.name] - means[fixed.name])
     assert one.above_random == pytest.approx(means[found.name] - means[drawn.name])
     assert (one.pairs, one.at_least_as_good) == (1, int(means[found.name] >= means[fixed.name]))
-    console = Console(file=StringIO(), width=250)
+    console = Screen(file=StringIO(), width=250)
     print_study_plan(console, beside, SLOTS)
     print_study(console, beside, write_pictures(beside))
     images = sum(beside.facts.counts["train"])
@@ -305,7 +305,7 @@ def test_the_fault_of_the_origin_study_is_shown_when_asked_for(done: Run, tmp_pa
     assert [row["split_after_oversampling"] for row in told["members"]] == [False, True]
     assert told["members"][1]["validation"]["accuracy"]["values"] == [leaked.metrics["rank"]["accuracy"]]
     assert "for model2-setting6 images are oversampled before they are split" in told["validation_note"]
-    console = Console(width=200, record=True, file=StringIO())
+    console = Screen(width=200, record=True, file=StringIO())
     print_study(console, run, Pictures())
     print_run(console, run)
     text = console.export_text()
@@ -397,7 +397,7 @@ def test_the_report_has_the_studys_figures(done: Run) -> None:
 
 def test_the_origin_studys_figures_stand_below_ours(done: Run) -> None:
     """Of the network and recipe that it published, and of no other."""
-    console = Console(width=200, record=True, file=StringIO())
+    console = Screen(width=200, record=True, file=StringIO())
     print_study(console, as_study(done), Pictures())
     lines = console.export_text().splitlines()
     row = next(number for number, line in enumerate(lines) if line.startswith("model1-setting2"))
@@ -502,7 +502,7 @@ def test_the_floor_stands_in_the_comparison(best: Run, done: Run, tmp_path: Path
     with_floor.floor = floor
     comparison = compare([Named(with_floor), Named(done)])
     assert comparison_document(comparison)["floor"]["test"] == figures
-    console = Console(width=200, record=True, file=StringIO())
+    console = Screen(width=200, record=True, file=StringIO())
     print_comparison(console, comparison, None)
     (row,) = (line for line in console.export_text().splitlines() if line.startswith("floor: "))
     mean = comparison.first.test["balanced_accuracy"].mean
@@ -524,7 +524,7 @@ def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> No
         as_search(done)
     with pytest.raises(RunError, match=r"'best' is no baseline run"):
         as_study(best)
-    console = Console(width=200, record=True, file=StringIO())
+    console = Screen(width=200, record=True, file=StringIO())
     console.print(runs_table([done, best]))
     console.print(trials_table(done, done.ranked(), figure_columns("macro_f1, test.micro_recall", "balanced_accuracy")))
     print_run(console, done)

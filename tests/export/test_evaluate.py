@@ -14,7 +14,6 @@ from command_line import fails, nasctl
 from exported_files import request_for, small_sample
 from PIL import Image
 from registered import registering
-from rich.console import Console
 
 from nas.config import DataConfig
 from nas.config.objectives import register_objective
@@ -36,6 +35,7 @@ from nas.export.predict import load_model
 from nas.export.predict_script import Classifier
 from nas.export.write import trained_model
 from nas.report.plots import confusion_plot
+from nas.report.screen import Screen
 from nas.report.tables.evaluation import print_evaluation
 
 
@@ -231,7 +231,7 @@ def test_the_tables_say_it_all(classifier: Classifier, tmp_path: Path) -> None:
     write_images(tmp_path, {"a": "aaa", "b": "book", "c": "cup"}, 4)
     (tmp_path / "cup" / "broken.png").write_bytes(b"no picture")
     found = evaluate(classifier, labelled(tmp_path, classifier), np.zeros(0, np.uint64))
-    console = Console(width=100, record=True, file=io.StringIO())
+    console = Screen(width=100, record=True, file=io.StringIO())
     print_evaluation(console, dataclasses.replace(found, trained_on=3))
     text = console.export_text()
     for words in (
@@ -258,7 +258,7 @@ def test_names_are_letters_and_no_markup(classifier: Classifier, tmp_path: Path)
         missing=["[/x]"],
         broken=["[red].png: no image"],
     )
-    console = Console(width=100, record=True, file=io.StringIO())
+    console = Screen(width=100, record=True, file=io.StringIO())
     print_evaluation(console, odd)
     text = console.export_text()
     assert all(text.count(name) >= 2 for name in names[:2])
@@ -284,6 +284,6 @@ def test_an_own_objective_is_scored_with_the_prior_or_said_to_be_missing(exporte
             assert found.figures["right"] == pytest.approx(found.figures["accuracy"]) and found.unscored is None
         found = scored("top_k:k=4")
     assert found.figures["top_k:k=4"] == 1.0
-    console = Console(width=100, record=True, file=io.StringIO())
+    console = Screen(width=100, record=True, file=io.StringIO())
     print_evaluation(console, found)
     assert "top k:k=4" in console.export_text()

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from nas.data import DataConfig, describe_data
 from nas.data.dataset import Broken, DataReport, Duplicates, Pair
 from nas.data.examples import class_examples
 from nas.errors import UsageError
 from nas.report.contact_sheet import check_picture, draw_sheet, labels_of
+from nas.report.screen import Screen
 from nas.report.tables.data import print_data
 
 
@@ -34,7 +34,7 @@ def test_names_are_no_markup() -> None:
         cache_path=Path("/cache"),
     )
     output = io.StringIO()
-    print_data(Console(file=output, width=120), report)
+    print_data(Screen(file=output, width=120), report)
     for text in ("set [/x]: 2 classes", "[red]b[/red]", "[/m] (11)", "[/x]/a.png: not [/good]"):
         assert text in output.getvalue()
 
@@ -52,7 +52,7 @@ def test_copies_are_counted_by_where_they_stand() -> None:
         duplicates=Duplicates(tuple(identical), tuple(similar)), remarks=("few images",),
     )  # fmt: skip
     output = io.StringIO()
-    print_data(Console(file=output, width=120), report)
+    print_data(Screen(file=output, width=120), report)
     lines = output.getvalue().splitlines()
     assert "Few images." in lines
     at = lines.index("Identical images: 7 pairs")

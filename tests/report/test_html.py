@@ -18,13 +18,14 @@ from simulated_search import Simulated, run_all
 
 from nas.errors import UsageError
 from nas.report.documents import confirmed_document, trial_document
-from nas.report.html.markup import shown, tag
+from nas.report.html.markup import tag
 from nas.report.html.svg import linear, logarithmic
 from nas.report.html.write import report_page, write_comparison, write_report
 from nas.report.importance import importances_of
 from nas.report.intervals import of_difference, over_seeds
 from nas.report.recalls import Recalls, few_images_words, p_of_correlation, rank_correlation
 from nas.runs import SearchRun
+from nas.text import shown
 
 
 class Tables(HTMLParser):

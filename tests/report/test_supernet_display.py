@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from supernet_log import EPOCHS, Log
 
 from nas.report.documents import run_document
 from nas.report.live import Live, Plain, eta, standing, supernet_eta
+from nas.report.screen import Screen
 from nas.report.tables.search import print_plan, print_run
 from nas.report.tables.supernet import print_supernet
 from nas.runs import as_search
@@ -21,12 +21,12 @@ from nas.runs.fold import fold
 from nas.units import memory
 
 
-def told(console: Console) -> list[str]:
+def told(console: Screen) -> list[str]:
     return console.export_text(styles=False).splitlines()
 
 
-def recording(**changes: object) -> Console:
-    return Console(record=True, file=Path("/dev/null").open("w"), width=132, **changes)  # type: ignore[arg-type]
+def recording(**changes: object) -> Screen:
+    return Screen(record=True, file=Path("/dev/null").open("w"), width=132, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def data_command(flags: Flags) -> None:
     if not flags["json"]:
         print_data(console, report)
         if drawn:
-            console.print(f"Picture: {flags['plot']}", highlight=False, soft_wrap=True, markup=False)
+            console.print(f"Picture: {flags['plot']}", highlight=False, soft_wrap=True)
     written = _write(config, flags) if flags["write"] is not None and not report.faults else None
     if flags["json"]:
         more = {"plot": flags["plot"]} if drawn else {}

@@ -38,11 +38,11 @@ def export_command(
     if as_json:
         print_json([str(path) for path in files])
         return
-    console.print(f"Exported to {out}, each program loaded again and checked:", markup=False)
+    console.print(f"Exported to {out}, each program loaded again and checked:")
     for path in files:
         console.print(f"  {path.name:<20} {path.stat().st_size:>12,} bytes", highlight=False)
     if request.calibration is None:
-        console.print(f"Scores are not calibrated. {request.no_dataset}.", style="yellow", markup=False)
+        console.print(f"Scores are not calibrated. {request.no_dataset}.", style="yellow")
     if request.quantized and milliseconds:
         _show_int8(request.quantized, milliseconds)
 

@@ -12,6 +12,7 @@ from typing import Any
 from nas.api.settings import positive
 from nas.cli.commands.output import console, print_json, show_outcome
 from nas.cli.plugin_flags import tell_plugin_faults
+from nas.cli.terminal import complain
 from nas.config import raise_all
 from nas.config.objectives import DEFAULT
 from nas.errors import attempt
@@ -92,7 +93,7 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     console.print(f"State   {run.state}: {standing(run, active=active)}", highlight=False, soft_wrap=True)
     if run.state == "stopped":
         why = f"Stopped: {run.stopped or 'killed, it seems'}. To go on: {to_go_on_at_all(run)}"
-        console.print(why, highlight=False, markup=False, soft_wrap=True)
+        console.print(why, highlight=False, soft_wrap=True)
     if isinstance(run, StudyRun):
         from nas.report.study import study_report
         from nas.report.tables.profile import print_profile
@@ -121,8 +122,7 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
         )  # fmt: skip
     elif not folders:
         console.print(f"There is no run in {runs}/ yet. Start one: nasctl search --space densenet --max-params 150k")
-    for fault in faults:
-        print(f"Unreadable: {fault}", file=sys.stderr)
+    complain(*(f"Unreadable: {fault}" for fault in faults))
 
 
 def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool) -> None:

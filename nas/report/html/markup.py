@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from nas.text import shown
+
 _VOID = {"meta", "img", "input", "br"}
-_SHOWN = {"Cc", "Cf", "Cs", "Co", "Cn"}  # categories of characters that have no shape, or turn the text around them
 
 
 class Markup(str):
@@ -41,13 +41,6 @@ def joined(*parts: Part) -> Markup:
 def name_of(text: str) -> Markup:
     """A name from outside, whose direction of writing cannot reach the text around it."""
     return tag("bdi", text)
-
-
-def shown(text: str) -> str:
-    """Text without characters that cannot be seen: controls and marks of direction are written as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in _SHOWN else f"\\u{ord(c):04x}" for c in text)
 
 
 def _attribute(name: str) -> str:

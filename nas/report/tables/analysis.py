@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from nas.analysis.record import Analysis
 from nas.report.figures import decimal
+from nas.report.screen import Screen
 from nas.report.tables.format import in_lines, make_table
 from nas.units import counted
 
@@ -33,7 +32,7 @@ PICTURES = {  # what the names of the files do not say
 }
 
 
-def print_analysis(console: Console, found: Analysis, folder: Path) -> None:
+def print_analysis(console: Screen, found: Analysis, folder: Path) -> None:
     """All of it, the answer first."""
     what = f"{found.run}:{found.trial}" if found.run else str(found.model)
     lines = [
@@ -50,7 +49,7 @@ def print_analysis(console: Console, found: Analysis, folder: Path) -> None:
             f"{found.classes[true]} for {found.classes[given]} ({n:,})" for true, given, n in found.worst_pairs[:3]
         ]
         lines.append(f"Taken   most often: {', '.join(pairs)}")
-    console.print(in_lines(console, lines), highlight=False, markup=False, soft_wrap=True)
+    console.print(in_lines(console, lines), highlight=False, soft_wrap=True)
     console.print(_worst(found))
     files = make_table(f"Pictures in {folder}", ("file",), (), "shows")
     for name, file in found.pictures.items():
@@ -59,19 +58,17 @@ def print_analysis(console: Console, found: Analysis, folder: Path) -> None:
     if found.layer is None:
         console.print("No layer of the network has a map larger than 1x1: there is no Grad-CAM.", style="yellow")
     for remark in found.remarks:
-        console.print(remark, style="yellow", highlight=False, markup=False)
-    console.print(f"Figures: {folder / 'analysis.json'}", highlight=False, markup=False, soft_wrap=True)
+        console.print(remark, style="yellow", highlight=False)
+    console.print(f"Figures: {folder / 'analysis.json'}", highlight=False, soft_wrap=True)
 
 
 def _worst(found: Analysis) -> object:
     """The classes with the lowest recall."""
-    from rich.text import Text
-
     known = [(share, at) for at, share in enumerate(found.recalls) if share is not None]
     columns = ["images", "recall", "precision", *(["to train on"] if found.train_counts else [])]
     table = make_table("Lowest recall", ("class",), columns)
     for share, at in sorted(known)[:ROWS]:
         cells = [f"{found.counts[at]:,}", decimal(share), decimal(found.precisions[at])]
         cells += [f"{found.train_counts[at]:,}"] if found.train_counts else []
-        table.add_row(Text(found.classes[at]), *cells)
+        table.add_row(found.classes[at], *cells)
     return table

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from rich.console import Console
-from rich.markup import escape
-
 from baselines.classical import NAME, ClassicalScores
 from nas.data import Dataset
 from nas.report.documents import Document
 from nas.report.figures import decimal
+from nas.report.screen import Screen
 from nas.report.study import REPORTED
 from nas.report.tables.format import make_table
 
 
-def print_classical(console: Console, dataset: Dataset, scores: ClassicalScores, objective: str) -> None:
+def print_classical(console: Screen, dataset: Dataset, scores: ClassicalScores, objective: str) -> None:
     """A row a method; under the table all test figures of the one that was chosen, and on what all were trained."""
-    title = f"Classical methods on {escape(dataset.name)}: {objective.replace('_', ' ')}"
+    title = f"Classical methods on {dataset.name}: {objective.replace('_', ' ')}"
     table = make_table(title, ("method", "settings"), ("rank", "test"))
     for method in scores.methods:
         chosen = method.name == scores.chosen

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from baselines.figures import FIGURES
 from nas.report import figures
 from nas.report.comparison import Comparison, PairedTest
+from nas.report.screen import Screen
 from nas.report.tables.format import compact, fitting, make_table
 from nas.runs.events import FloorMeasured
 from nas.units import clock, counted
@@ -17,7 +16,7 @@ NAME = 30  # characters of a run's name and a network's that numbers leave room 
 SHOWN = {"balanced_accuracy": "balanced", "accuracy": "accuracy", "macro_f1": "macro F1", "worst_recall": "worst"}
 
 
-def print_comparison(console: Console, comparison: Comparison, plot: Path | None) -> None:
+def print_comparison(console: Screen, comparison: Comparison, plot: Path | None) -> None:
     """One table for sizes, figures and differences, what the p of so few seeds can say, and where the plot is."""
     shown = _shown(comparison.objective)
     where = f"{comparison.title} on {comparison.data.name}: test split"
@@ -49,7 +48,7 @@ def print_comparison(console: Console, comparison: Comparison, plot: Path | None
             f"Compute of {spent.run}: {spent.trainings} trainings, {spent.epochs:,} epochs, "
             f"{clock(spent.seconds)} of training"
         )
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
     if plot:
         console.print(f"Plot: {plot}", highlight=False, soft_wrap=True)
 

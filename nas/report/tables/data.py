@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from shlex import quote
 
-from rich.console import Console
-from rich.text import Text
-
 from nas.config import DataConfig
 from nas.data import DataReport
 from nas.data.dataset import SPLIT_NAMES, Pair
 from nas.data.sources.base import PARTS
 from nas.data.writing import WrittenSet
+from nas.report.screen import Screen
 from nas.report.tables.format import make_table
 from nas.units import counted, memory
 
@@ -21,39 +19,39 @@ MOST_BROKEN = 20
 MOST_PAIRS = 3  # of each kind
 
 
-def print_data(console: Console, report: DataReport) -> None:
+def print_data(console: Screen, report: DataReport) -> None:
     """Counts by class and split, what the images are like, and what cannot be read."""
     parts = {f"found ({name})": counts for name, counts in report.found.items()} | report.splits
     title = f"{report.name}: {counted(len(report.classes), 'class', 'classes')}"
-    console.print(title, style="table.title", highlight=False, markup=False, soft_wrap=True)  # longer than a table
+    console.print(title, style="table.title", highlight=False, soft_wrap=True)  # longer than a table
     table = make_table("", ("class",), tuple(parts))
     shown = range(len(report.classes))
     cut = len(shown) > MOST_CLASSES
     for index in [*shown[: MOST_CLASSES // 2], *shown[-MOST_CLASSES // 2 :]] if cut else shown:
         if cut and index == len(shown) - MOST_CLASSES // 2:
             table.add_row(f"... {len(shown) - MOST_CLASSES} more ...")
-        table.add_row(Text(report.classes[index]), *(f"{counts[index]:,}" for counts in parts.values()))
+        table.add_row(report.classes[index], *(f"{counts[index]:,}" for counts in parts.values()))
     table.add_section()
     table.add_row("all", *(f"{sum(counts):,}" for counts in parts.values()))
     console.print(table)
     for fact in _facts(report):
-        console.print(fact, highlight=False, markup=False, soft_wrap=True)
+        console.print(fact, highlight=False, soft_wrap=True)
     if report.proposal:
         console.print(
             f"Needs a size: {report.proposal_reason} Add {report.proposal}, or another size.",
-            highlight=False, markup=False, soft_wrap=True, style="yellow",
+            highlight=False, soft_wrap=True, style="yellow",
         )  # fmt: skip
     for line in _duplicates(report):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, highlight=False, soft_wrap=True)
     if report.broken:
         console.print(f"Cannot be read: {len(report.broken):,}")
         for broken in report.broken[:MOST_BROKEN]:
-            console.print(f"  {broken.name}: {broken.reason}", highlight=False, soft_wrap=True, markup=False)
+            console.print(f"  {broken.name}: {broken.reason}", highlight=False, soft_wrap=True)
         if len(report.broken) > MOST_BROKEN:
             console.print(f"  ... and {len(report.broken) - MOST_BROKEN:,} more")
 
 
-def print_written(console: Console, written: WrittenSet, config: DataConfig) -> None:
+def print_written(console: Screen, written: WrittenSet, config: DataConfig) -> None:
     """What was written, what could not be kept, and how to search on it."""
     counts = {part: sum(of_classes) for part, of_classes in written.counts.items()}
     lines = [
@@ -67,7 +65,7 @@ def print_written(console: Console, written: WrittenSet, config: DataConfig) -> 
         f"Search on it: nasctl search --space resnet --max-params 80k --data {quote(str(written.path))}{again}"
     )
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _facts(report: DataReport) -> Iterator[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from nas.export.evaluate import AVERAGES, Evaluation
 from nas.report.figures import decimal
+from nas.report.screen import Screen
 from nas.report.tables.format import make_table
 from nas.units import counted
 
@@ -16,9 +14,9 @@ MOST_CLASSES = 20  # of a confusion matrix as text
 MOST_FILES = 20  # that are named
 
 
-def print_evaluation(console: Console, found: Evaluation) -> None:
+def print_evaluation(console: Screen, found: Evaluation) -> None:
     """Figures with their intervals, classes, who is taken for whom, and what to know of the data."""
-    console.print(f"{found.data}, {found.part}: {found.images:,} images", highlight=False, markup=False)
+    console.print(f"{found.data}, {found.part}: {found.images:,} images", highlight=False)
     console.print(_figures(found))
     console.print(_averages(found))
     console.print(_classes(found))
@@ -28,9 +26,9 @@ def print_evaluation(console: Console, found: Evaluation) -> None:
         console.print(f"The confusion matrix of {len(found.by_class)} classes: --picture draws it, --json gives it.")
     if found.confused:
         pairs = ", ".join(f"{true} for {given} ({count:,})" for true, given, count in found.confused)
-        console.print(f"Most confused: {pairs}.", highlight=False, markup=False)
+        console.print(f"Most confused: {pairs}.", highlight=False)
     for words in remarks(found):
-        console.print(words, style="yellow", highlight=False, markup=False)
+        console.print(words, style="yellow", highlight=False)
 
 
 def remarks(found: Evaluation) -> list[str]:
@@ -80,9 +78,7 @@ def _classes(found: Evaluation) -> Table:
     table = make_table("", ["class"], ["images", "precision", "recall", "F1"])
     for one in found.by_class:
         figures = (one.precision, one.recall, one.f1)
-        table.add_row(
-            Text(one.name), f"{one.images:,}", *(decimal(figure) if one.images else "-" for figure in figures)
-        )
+        table.add_row(one.name, f"{one.images:,}", *(decimal(figure) if one.images else "-" for figure in figures))
     return table
 
 
@@ -90,9 +86,9 @@ def _confusion(found: Evaluation) -> Table:
     """Columns have numbers where names would be too wide."""
     names = [one.name for one in found.by_class]
     is_narrow = max(map(len, names)) <= 3
-    heads = [escape(name) for name in names] if is_narrow else [str(number) for number in range(1, len(names) + 1)]
+    heads = [name for name in names] if is_narrow else [str(number) for number in range(1, len(names) + 1)]
     rows = names if is_narrow else [f"{number} {name}" for number, name in zip(heads, names, strict=True)]
     table = make_table("Images of each class (rows) by the class that they were given", ["class"], heads)
     for name, counts in zip(rows, found.confusion, strict=True):
-        table.add_row(Text(name), *(f"{count:,}" if count else "·" for count in counts))
+        table.add_row(name, *(f"{count:,}" if count else "·" for count in counts))
     return table

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from nas.report.screen import Screen
 
 WIDE = 10_000  # characters: no column has to go
 GAP = 3  # characters between two columns
@@ -22,7 +23,7 @@ def compact(value: float) -> str:
     return f"{value:.0f}"
 
 
-def in_lines(console: Console, lines: Iterable[str]) -> str:
+def in_lines(console: Screen, lines: Iterable[str]) -> str:
     """Lines that begin with a heading, in a terminal folded to its width under their text; elsewhere as they are."""
     if not console.is_terminal:
         return "\n".join(lines)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from baselines.figures import FIGURES
@@ -13,6 +11,7 @@ from nas.config.recipe_rules import active_settings
 from nas.config.views import views_in_words
 from nas.report import figures
 from nas.report.member import MemberReport, Training
+from nas.report.screen import Screen
 from nas.report.study import study_report, validation_note
 from nas.report.tables.format import make_table
 from nas.report.tables.study import COLUMNS, study_table
@@ -23,7 +22,7 @@ from nas.units import counted
 SPLITS = ("select", "rank", "test")
 
 
-def print_member(console: Console, run: StudyRun, member: MemberReport) -> None:
+def print_member(console: Screen, run: StudyRun, member: MemberReport) -> None:
     """Its network and recipe, a row a training, test figures over seeds beside published ones, what failed."""
     _print_head(console, run, member)
     console.print(_trainings_table(member))
@@ -34,7 +33,7 @@ def print_member(console: Console, run: StudyRun, member: MemberReport) -> None:
     _print_end(console, run, member.trainings, member.name)
 
 
-def print_training(console: Console, run: StudyRun, member: MemberReport, training: Training) -> None:
+def print_training(console: Screen, run: StudyRun, member: MemberReport, training: Training) -> None:
     """One training of a member: network and recipe, and its figures on every split."""
     _print_head(console, run, member)
     kept = f"{training.weights_bytes:,} bytes of weights are kept" if training.weights else "no weights are kept"
@@ -51,23 +50,22 @@ def print_training(console: Console, run: StudyRun, member: MemberReport, traini
     _print_end(console, run, (training,), training.id)
 
 
-def _print_head(console: Console, run: StudyRun, member: MemberReport) -> None:
+def _print_head(console: Screen, run: StudyRun, member: MemberReport) -> None:
     trained = "all" if member.trainable == member.params else f"{member.trainable:,}"
     settings = (
         f"{name.replace('_', ' ')} {value}" for name, value in active_settings(member.recipe).items() if name != "flip"
     )
     lines = [
-        f"[bold]{member.run}:{member.name}[/bold]  {escape(member.label)}; study {member.study} on "
-        f"{escape(run.facts.data_name)}",
-        f"Network {escape(member.network)}",
+        f"{member.run}:{member.name}  {member.label}; study {member.study} on {run.facts.data_name}",
+        f"Network {member.network}",
         f"        {member.params:,} parameters, {trained} of them trained; {member.macs:,} MACs; "
         f"{member.size_bytes:,} bytes of weights; {member.peak_memory:,} bytes of activations",
-        f"Recipe  {escape(', '.join(settings))}",
-        f"        {escape(views_in_words(member.recipe, run.facts.input_shape, run.facts.mirroring))}",
+        f"Recipe  {', '.join(settings)}",
+        f"        {views_in_words(member.recipe, run.facts.input_shape, run.facts.mirroring)}",
     ]
     if member.split_after_oversampling and (note := validation_note(run.config)):
-        lines.append(f"Splits  {escape(note)}")
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+        lines.append(f"Splits  {note}")
+    console.print("\n".join(lines), title=f"{member.run}:{member.name}", highlight=False, soft_wrap=True)
 
 
 def _trainings_table(member: MemberReport) -> Table:
@@ -83,18 +81,18 @@ def _trainings_table(member: MemberReport) -> Table:
     return table
 
 
-def _print_end(console: Console, run: StudyRun, trainings: tuple[Training, ...], part: str) -> None:
+def _print_end(console: Screen, run: StudyRun, trainings: tuple[Training, ...], part: str) -> None:
     """What failed, and how to get the network, if that is to be had."""
     for one in trainings:
         if one.error:
-            console.print(f"{one.id} {one.status}: {one.error}", style="red", markup=False, highlight=False,
+            console.print(f"{one.id} {one.status}: {one.error}", style="red", highlight=False,
                           soft_wrap=True)  # fmt: skip
     if any(one.weights for one in trainings):
         _print_line(console, f"To get the network:  {typed('export --out model/ --trial', run.folder, part)}")
 
 
-def _print_line(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+def _print_line(console: Screen, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 def _number(figure: object) -> float | None:

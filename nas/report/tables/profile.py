@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.console import Console
 from rich.table import Table
 
+from nas.report.screen import Screen
 from nas.report.tables.format import make_table
 from nas.runs import Run
 from nas.runs.profile import SEARCH_PARTS
 from nas.stopwatch import TRIAL_PARTS
 
 
-def print_profile(console: Console, run: Run) -> None:
+def print_profile(console: Screen, run: Run) -> None:
     """The seconds of the search process and of its trials by what they were for; nothing of a run without --profile."""
     profile = run.profile
     if profile.document() is None:
         return
-    console.print("\n[bold]Where the time went[/bold]")
+    console.print("\nWhere the time went", style="bold")
     if profile.num_sessions:
         sessions = "" if profile.num_sessions == 1 else f" in {profile.num_sessions} sessions"
         console.print(_parts(f"the search itself{sessions}", SEARCH_PARTS, profile.search), "")

@@ -7,8 +7,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from baselines.figures import FIGURES
@@ -23,6 +21,7 @@ from nas.report.architecture import layer_words, shape_words
 from nas.report.figures import decimal
 from nas.report.floor import advice, floor_words
 from nas.report.guide import foresight_words, plan_words
+from nas.report.screen import Screen
 from nas.report.study import validation_note
 from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table
 from nas.runs import SearchRun, StudyRun, TrialRecord
@@ -39,28 +38,28 @@ _EXPENDABLE = ("data", "seed", "failed", "strategy", "parameters", "time")  # co
 NO_COLUMNS: Mapping[str, tuple[str, str]] = {}
 
 
-def print_plan(console: Console, run: SearchRun, slots: Sequence[WorkerSlot]) -> None:
+def print_plan(console: Screen, run: SearchRun, slots: Sequence[WorkerSlot]) -> None:
     """What is about to happen, before the first trial."""
     devices = ", ".join(sorted({slot.device for slot in slots}))
     threads = f", {slots[0].num_threads} threads each" if run.facts.threads and slots[0].num_threads > 1 else ""
     lines = [_settings(run, f", {len(slots)} at once on {devices}{threads}")]
     if run.facts.trial_seconds is not None:
         lines.append(f"Takes   {_duration(run, run.facts.trial_seconds, len(slots))}")
-    console.print(in_lines(console, lines), highlight=False, soft_wrap=True)
+    console.print(in_lines(console, lines), title=run.name, highlight=False, soft_wrap=True)
 
 
-def print_run(console: Console, run: SearchRun | StudyRun) -> None:
+def print_run(console: Screen, run: SearchRun | StudyRun) -> None:
     """The settings of a recorded run, the versions that recorded it, and what it noted."""
     versions = ", ".join(f"{name} {number}" for name, number in run.versions.items())
     if isinstance(run, StudyRun):
         note = validation_note(run.config)
-        text = f"[bold]{run.name}[/bold]  {run.description}"
+        text = f"{run.name}  {run.description}"
         text += f"\nSplits  {note}" if note else ""
     else:
         text = _settings(run, f", seed {run.config.seed}")
-    console.print(in_lines(console, [text, f"By      {versions}"]), highlight=False, soft_wrap=True)
+    console.print(in_lines(console, [text, f"By      {versions}"]), title=run.name, highlight=False, soft_wrap=True)
     for note in run.notes:
-        console.print(in_lines(console, [f"Note    {note}"]), highlight=False, markup=False, soft_wrap=True)
+        console.print(in_lines(console, [f"Note    {note}"]), highlight=False, soft_wrap=True)
 
 
 def _duration(run: SearchRun, trial_seconds: float, num_slots: int) -> str:
@@ -79,10 +78,9 @@ def _settings(run: SearchRun, places: str) -> str:
     config, facts = run.config, run.facts
     before = "a supernet, then " if config.one_shot else ""
     lines = [
-        f"[bold]{run.name}[/bold]  {config.strategy_words} over {config.space}: {before}"
-        f"{counted(config.trials, 'trial')}{places}",
+        f"{run.name}  {config.strategy_words} over {config.space}: {before}{counted(config.trials, 'trial')}{places}",
         *([f"Guide   {plan_words(config)}"] if config.guide == "on" else []),
-        *([f"Plugins {escape(', '.join(one.source for one in config.plugins))}"] if config.plugins else []),
+        *([f"Plugins {', '.join(one.source for one in config.plugins)}"] if config.plugins else []),
         *([f"Within  {words}"] if (words := run.within) else []),
         f"Budget  {facts.budget}" + (f"\n        {facts.note}" if facts.note else ""),
         *(_training_lines(run) if facts.counts else ["Trains  in a program of your own (nas.Searcher)"]),
@@ -103,14 +101,14 @@ def _training_lines(run: SearchRun) -> list[str]:
     train, test = facts.counts["train"], sum(facts.counts["test"])
     shape = "x".join(map(str, facts.input_shape))
     lines = [
-        f"Data    {escape(facts.data_name)}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
+        f"Data    {facts.data_name}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
         f"({min(train):,} to {max(train):,} a class), {test:,} to test",
         f"        pixels are {run.preprocessing.words}",
-        *(f"        {escape(remark)}" for remark in facts.data_remarks),
+        *(f"        {remark}" for remark in facts.data_remarks),
         f"Recipe  {config.recipe.name}, {_epochs(config)} in batches of {config.recipe.batch_size}; ranked by "
         + config.objective.replace("_", " ")
         + ("; weak trials stop early" if config.prune else ""),
-        f"        {escape(views_in_words(config.recipe, facts.input_shape, facts.mirroring))}",
+        f"        {views_in_words(config.recipe, facts.input_shape, facts.mirroring)}",
         *([f"        {facts.recipe_note}"] if facts.recipe_note else []),
     ]
     if facts.placement is not None and facts.placement.execution is not None:
@@ -171,7 +169,7 @@ def trials_table(
     numbers = [name for name in kept if name not in ("trial", "status")]
     table = make_table(title, ("trial", "status"), numbers, f"{what}, or why it failed")
     for trial, *row in zip(trials, *kept.values(), strict=True):
-        table.add_row(*row, escape((trial.status == "failed" and trial.error) or _text(run, trial)))
+        table.add_row(*row, (trial.status == "failed" and trial.error) or _text(run, trial))
     return table
 
 
@@ -210,7 +208,7 @@ def confirmed_table(run: SearchRun) -> Table:
     return table
 
 
-def print_outcome(console: Console, run: SearchRun) -> None:
+def print_outcome(console: Screen, run: SearchRun) -> None:
     """The end of a search: confirmations, the winner's test score, and what to type next."""
     if run.winner is None:
         best = run.best(1)
@@ -247,7 +245,7 @@ def print_outcome(console: Console, run: SearchRun) -> None:
     console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}{more}", soft_wrap=True)
 
 
-def print_floor(console: Console, run: SearchRun) -> None:
+def print_floor(console: Screen, run: SearchRun) -> None:
     """What classical methods reach on the same splits; under it, that a winner is below."""
     if run.floor is None:
         return

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from rich.table import Table
 
 from budgets import Costs
 from budgets.budget import format_size
 from nas.report.architecture import ArchitectureReport
+from nas.report.screen import Screen
 from nas.report.space import SpaceReport, Timing
 from nas.report.tables.format import compact, make_table
 from nas.report.tables.search import layers_table
@@ -19,7 +19,7 @@ from search_spaces.restriction import restriction_words, stem
 from search_spaces.space import Values
 
 
-def print_spaces(console: Console) -> None:
+def print_spaces(console: Screen) -> None:
     """Every space with what it varies."""
     table = make_table("Search spaces", ("name",), ("samples",), "what varies")
     for name in space_names():
@@ -28,20 +28,20 @@ def print_spaces(console: Console) -> None:
     console.print(table)
 
 
-def print_space(console: Console, report: SpaceReport) -> None:
+def print_space(console: Screen, report: SpaceReport) -> None:
     """Everything about one space under one budget, for one data set."""
     space, task = report.space, report.task
     used = [choice for choice in space.choices_for(task) if len(choice.values) > 1]
     unused = sum(len(choice.values) > 1 for choice in space.choices) - len(used)
     lines = [
-        f"[bold]{space.name}[/bold]  {space.summary}",
+        f"{space.name}  {space.summary}",
         f"Input:   {'x'.join(map(str, task.input_shape))}, {task.num_classes} classes ({report.data_name})",
         f"Budget:  {report.budget}" + (f"\n         {report.note}" if report.note else ""),
         *([f"Within:  {words}"] if (words := restriction_words(space)) else []),
         f"Samples: {space.num_samples_for(task):,} from {counted(len(used), 'choice')}" + _unused(unused),
         f"Fit:     {report.share}",
     ]
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    console.print("\n".join(lines), title=space.name, highlight=False, soft_wrap=True)
     console.print(_choices_table(space))
     console.print(_costs_table(report.costs))
     _print_histogram(console, report.costs.params)
@@ -63,7 +63,7 @@ def _timing(timing: Timing) -> str:
     )
 
 
-def print_architecture(console: Console, report: ArchitectureReport) -> None:
+def print_architecture(console: Screen, report: ArchitectureReport) -> None:
     """Its layers, what it takes on the data, and which limits it breaks."""
     console.print(layers_table(report.space, report.sample, report.task))
     shape = "x".join(map(str, report.task.input_shape))
@@ -73,7 +73,7 @@ def print_architecture(console: Console, report: ArchitectureReport) -> None:
         *([f"Budget: {report.budget}"] if report.budget.limits else []),
         *(f"Does not fit: {words}" for words in report.violations),
     ]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def _choices_table(space: SearchSpace) -> Table:
@@ -109,7 +109,7 @@ def _examples_table(report: SpaceReport) -> Table:
     return table
 
 
-def _print_histogram(console: Console, params: npt.NDArray[np.int64], num_bins: int = 12, width: int = 36) -> None:
+def _print_histogram(console: Screen, params: npt.NDArray[np.int64], num_bins: int = 12, width: int = 36) -> None:
     """Bars of how many samples have about how many parameters."""
     counts, edges = np.histogram(params, bins=num_bins)
     console.print("Parameters of what fits")

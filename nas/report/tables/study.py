@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from baselines import classical
@@ -20,6 +18,7 @@ from nas.executors import WorkerSlot
 from nas.report import figures
 from nas.report.pictures import Pictures
 from nas.report.rivals import against, against_words
+from nas.report.screen import Screen
 from nas.report.study import MemberRow, StudyReport, study_report, validation_note
 from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table
 from nas.runs import StudyRun
@@ -36,15 +35,15 @@ COLUMNS = {  # of the table, by figure
 EXPENDABLE = ("w. precision", "m. precision", "MACs", "published acc.", "w. F1", "seeds", "m. recall", "parameters")
 
 
-def print_studies(console: Console) -> None:
+def print_studies(console: Screen) -> None:
     """Every study with its members, and every network that a study can be made with."""
     for study in STUDIES.values():
-        console.print(f"[bold]{study.name}[/bold]  {study.sentence}", highlight=False, soft_wrap=True)
+        console.print(f"{study.name}  {study.sentence}", title=study.name, highlight=False, soft_wrap=True)
         trained = "" if study.members[0].network else f"{study.network} on "
         factor = f", imbalance {study.imbalance:g}" if study.imbalance else ""
         console.print(f"  by default: {trained}{study.data}{factor}, {study.seeds} seeds", highlight=False)
         console.print(f"  members: {', '.join(member.name for member in study.members)}\n", highlight=False)
-    console.print(f"[bold]{classical.NAME}[/bold]  {classical.SENTENCE}", highlight=False, soft_wrap=True)
+    console.print(f"{classical.NAME}  {classical.SENTENCE}", title=classical.NAME, highlight=False, soft_wrap=True)
     console.print(f"  members: {', '.join(method.name for method in classical.METHODS)}\n", highlight=False)
     table = make_table("Networks for --network", ("name",), (), "what it is")
     for name in network_names():
@@ -52,7 +51,7 @@ def print_studies(console: Console) -> None:
     console.print(table)
 
 
-def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot]) -> None:
+def print_study_plan(console: Screen, run: StudyRun, slots: Sequence[WorkerSlot]) -> None:
     """What is about to be trained, by a study or by ``nasctl train``."""
     config = run.config
     lines = _training_lines(run, slots) if run.trains_one else _study_lines(run, slots)
@@ -61,36 +60,35 @@ def print_study_plan(console: Console, run: StudyRun, slots: Sequence[WorkerSlot
         which = "best on rank" if config.data.hold_out else "first"
         of_seeds = f"the weights of {counted(config.keep, 'seed')} of each member, the {which}"
         lines.append(f"Keeps   {of_seeds if config.keep else 'no weights'}")
-    console.print(in_lines(console, lines), highlight=False, soft_wrap=True)
+    console.print(in_lines(console, lines), title=run.name, highlight=False, soft_wrap=True)
 
 
 def _study_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
     config, facts = run.config, run.facts
     recipe = config.members[0].recipe
     return [
-        f"[bold]{run.name}[/bold]  {run.description}",
+        f"{run.name}  {run.description}",
         f"Trains  {run.planned_trials // config.seeds} members x {_seeds(run, slots)}",
         *([_searches(run)] if config.searches else []),
         *_time_and_data(run),
         f"Recipe  {counted(recipe.epochs, 'epoch')}{_words(recipe)}; what differs is in each member's name",
         *dict.fromkeys(
-            f"        {escape(views_in_words(member.recipe, facts.input_shape, facts.mirroring))}"
-            for member in config.members
+            f"        {views_in_words(member.recipe, facts.input_shape, facts.mirroring)}" for member in config.members
         ),
         *([f"Splits  {note}"] if (note := validation_note(config)) else []),
         "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
-        *(f"Network {escape(text)}" for text in _fixed_networks(run)),
+        *(f"Network {text}" for text in _fixed_networks(run)),
     ]
 
 
 def _training_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
     config, facts = run.config, run.facts
-    lines = [f"[bold]{run.name}[/bold]  {run.description}"]
+    lines = [f"{run.name}  {run.description}"]
     for member in config.members:
         known = facts.members[member.name]
         heading = "Teacher" if member.name in config.teachers else "Network"
         size = f"{known.cost.params:,} parameters, {compact(known.cost.macs)} MACs"
-        lines.append(f"{heading} {escape(known.text)}: {size}")
+        lines.append(f"{heading} {known.text}: {size}")
     (member,) = (member for member in config.members if member.name not in config.teachers)
     recipe = member.recipe
     batch = f" in batches of {recipe.batch_size}" if recipe.batch_size else ""
@@ -98,16 +96,16 @@ def _training_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
         f"Trains  {_seeds(run, slots)}",
         *_time_and_data(run),
         f"Recipe  {counted(recipe.epochs, 'epoch')}{batch} by {recipe.name}{_words(recipe)}",
-        f"        {escape(views_in_words(recipe, facts.input_shape, facts.mirroring))}",
+        f"        {views_in_words(recipe, facts.input_shape, facts.mirroring)}",
     ]
     if member.teaching:
         lines.append(
-            f"Learns  from {escape(member.teaching.text)} as well: {member.teaching.weight:g} of the loss, at "
+            f"Learns  from {member.teaching.text} as well: {member.teaching.weight:g} of the loss, at "
             f"temperature {member.teaching.temperature:g}"
         )
         if strange := [t.name for t in member.teaching.teachers if t.data_key not in ("", facts.data_key)]:
             lines.append(
-                f"        {escape(', '.join(strange))} learned from other images or splits, perhaps from some that are "
+                f"        {', '.join(strange)} learned from other images or splits, perhaps from some that are "
                 "scored here: figures may flatter"
             )
     return [*lines, "Test    scored once a training, at its end: nothing is chosen between seeds or epochs by it"]
@@ -124,10 +122,10 @@ def _time_and_data(run: StudyRun) -> list[str]:
     shape = "x".join(map(str, facts.input_shape))
     return [
         *([f"Takes   about {clock(facts.seconds)}, by a few steps of each network"] if facts.seconds else []),
-        f"Data    {escape(facts.data_name)}: {shape}, {len(facts.classes)} classes; {sum(train):,} images to "
+        f"Data    {facts.data_name}: {shape}, {len(facts.classes)} classes; {sum(train):,} images to "
         f"train ({min(train):,} to {max(train):,} a class), {test:,} to test"
         + ("" if run.config.data.hold_out else "; no validation images are held out"),
-        *(f"        {escape(remark)}" for remark in facts.data_remarks),
+        *(f"        {remark}" for remark in facts.data_remarks),
     ]
 
 
@@ -183,7 +181,7 @@ def study_table(report: StudyReport, width: int = WIDE) -> Table:
             for heading, cell in itertools.zip_longest(cells, line, fillvalue=""):
                 cells[heading].append(cell)
     kept = fitting(cells, width, EXPENDABLE)
-    table = make_table(escape(title), ("member",), list(kept)[1:])
+    table = make_table(title, ("member",), list(kept)[1:])
     for is_dim, *line in zip(dim, *kept.values(), strict=True):
         table.add_row(*line, style="dim" if is_dim else None)
     return table
@@ -202,7 +200,7 @@ def validation_table(rows: Sequence[MemberRow], objective: str) -> Table:
     return table
 
 
-def print_study(console: Console, run: StudyRun, pictures: Pictures, report: StudyReport | None = None) -> None:
+def print_study(console: Screen, run: StudyRun, pictures: Pictures, report: StudyReport | None = None) -> None:
     """The report: the table, the network and its sizes, what failed, how the order agrees, where the pictures are."""
     report = report or study_report(run)
     rows = report.members
@@ -218,7 +216,7 @@ def print_study(console: Console, run: StudyRun, pictures: Pictures, report: Stu
             console.print(f"Scaled (the study's): {'; '.join(report.scaled)}", highlight=False, soft_wrap=True)
     if report.validation_note:
         console.print(validation_table(rows, run.config.objective))
-        console.print(f"*: {report.validation_note}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"*: {report.validation_note}", highlight=False, soft_wrap=True)
     if not run.config.data.hold_out:
         console.print("Trained on every training image: no validation images were held out.", highlight=False)
     for one in against(rows):
@@ -233,21 +231,21 @@ def print_study(console: Console, run: StudyRun, pictures: Pictures, report: Stu
     _print_state(console, run, pictures)
 
 
-def _print_networks(console: Console, rows: Sequence[MemberRow]) -> None:
+def _print_networks(console: Screen, rows: Sequence[MemberRow]) -> None:
     """Their sizes, each network once, and the trainings that failed."""
     for network in dict.fromkeys(row.network for row in rows):
         row = next(row for row in rows if row.network == network)
         trained = "all" if row.trainable == row.params else f"{row.trainable:,}"
         console.print(
-            f"{escape(network)}: {row.params:,} parameters, {trained} of them trained, {compact(row.macs)} MACs",
+            f"{network}: {row.params:,} parameters, {trained} of them trained, {compact(row.macs)} MACs",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
     for row in rows:
         for trial, error in row.failed.items():
-            console.print(f"{trial} failed: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{trial} failed: {error}", style="red", highlight=False, soft_wrap=True)
 
 
-def _print_state(console: Console, run: StudyRun, pictures: Pictures) -> None:
+def _print_state(console: Screen, run: StudyRun, pictures: Pictures) -> None:
     """How far it is, where its pictures are, how to go on."""
     console.print(
         f"State   {run.state}: {len(run.ranked())} of {run.planned_trials} trainings finished", highlight=False
@@ -259,7 +257,7 @@ def _print_state(console: Console, run: StudyRun, pictures: Pictures) -> None:
         where = pictures.files[0].parent
         console.print(f"Pictures: {len(pictures.files)} files in {where}", highlight=False, soft_wrap=True)
     for remark in pictures.remarks:
-        console.print(f"          {escape(remark)}", highlight=False, soft_wrap=True)
+        console.print(f"          {remark}", highlight=False, soft_wrap=True)
     if run.trains_one and run.is_done:
         take = typed("export --best --out model/ --run", run.folder)
         console.print(f"To get the network:  {take}", highlight=False, soft_wrap=True)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from nas.report.figures import decimal
+from nas.report.screen import Screen
 from nas.report.supernet_lines import candidates_line
 from nas.report.tables.format import make_table
 from nas.runs import SearchRun
 
 
-def print_supernet(console: Console, run: SearchRun) -> None:
+def print_supernet(console: Screen, run: SearchRun) -> None:
     """Nothing if the run has none; what there is so far if it still trains."""
     if run.supernet_epochs and run.learned_choices:
-        console.print(learned(run), highlight=False, markup=False)
+        console.print(learned(run), highlight=False)
     if run.candidates is None:
         return
-    console.print(candidates_line(run), highlight=False, markup=False)
+    console.print(candidates_line(run), highlight=False)
     if run.stage("search"):
         console.print(candidates_table(run))
 

@@ -31,6 +31,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from nas.files import write_atomically
 from nas.report.tensorboard.columns import Column, Metric, Value
+from nas.text import shown
 from nas.trials import TrialResult
 
 PLACES = {"train_loss": "train/loss", "learning_rate": "train/learning_rate", "seconds": "train/seconds"}
@@ -63,14 +64,14 @@ def write_columns(folder: Path, columns: Sequence[Column], metrics: Sequence[Met
 
 def _declared(column: Column) -> HParamInfo:
     info = HParamInfo(
-        name=column.name, display_name=column.title, description=column.what,
+        name=shown(column.name), display_name=shown(column.title), description=shown(column.what),
         type=DATA_TYPE_FLOAT64 if column.is_number else DATA_TYPE_STRING, differs=len(set(column.values)) > 1,
     )  # fmt: skip
     if column.is_number:
         numbers = [value for value in column.values if isinstance(value, int)]
         info.domain_interval.min_value, info.domain_interval.max_value = min(numbers), max(numbers)
     else:
-        info.domain_discrete.extend([str(value) for value in column.values])
+        info.domain_discrete.extend([shown(str(value)) for value in column.values])
     return info
 
 
@@ -166,12 +167,12 @@ def _points(totals: Mapping[str, float], step: int, now: float) -> Event:
 
 
 def _session_start(name: str, settings: Mapping[str, Value], now: float) -> Event:
-    info = SessionStartInfo(group_name=name, start_time_secs=now)
+    info = SessionStartInfo(group_name=shown(name), start_time_secs=now)
     for setting, value in settings.items():
         if isinstance(value, str):
-            info.hparams[setting].string_value = value
+            info.hparams[shown(setting)].string_value = shown(value)
         else:
-            info.hparams[setting].number_value = value
+            info.hparams[shown(setting)].number_value = value
     return _plugin_event(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info), now)
 
 
