@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from baselines.figures import FIGURES
+from nas.config.recipe import Figures
 from nas.report.figures import decimal
 from nas.runs import SearchRun
 
@@ -41,14 +42,12 @@ def over_seeds(scores: list[float], objective: str) -> Interval | None:
     )
 
 
-def by_images(run: SearchRun) -> float | None:
-    """Half of the interval that holds 95 % of what other test images of as many a class would give the same network:
-    normal, from the binomial variances of the recalls. None for figures that are no mean of recalls."""
-    counts = run.facts.counts.get("test")
-    if run.winner is None or counts is None or run.config.objective not in AVERAGED:
-        return None
-    recalls = run.winner.test[run.winner.weights].get("recall_by_class")
-    if not isinstance(recalls, list):
+def by_images(run: SearchRun, split: str, figures: Figures) -> float | None:
+    """Half of the interval that holds 95 % of what other images of the split, as many a class, would give a network
+    with these ``figures``: normal, from the binomial variances of the recalls. None for objectives that are no mean of
+    recalls."""
+    counts, recalls = run.facts.counts.get(split), figures.get("recall_by_class")
+    if counts is None or run.config.objective not in AVERAGED or not isinstance(recalls, list):
         return None
     seen = [(count, recall) for count, recall in zip(counts, map(_number, recalls), strict=True) if count]
     whole = sum(count for count, _ in seen)
@@ -56,6 +55,19 @@ def by_images(run: SearchRun) -> float | None:
     weights = [1 / len(seen) if even else count / whole for count, _ in seen]
     variance = sum(w**2 * r * (1 - r) / n for w, (n, r) in zip(weights, seen, strict=True))
     return 1.96 * math.sqrt(variance)
+
+
+def of_ranking(run: SearchRun) -> str | None:
+    """What the number of images on the split that ranks trials leaves to chance, in a sentence."""
+    best = run.best(1)
+    error = by_images(run, run.judged_on, best[0].metrics.get(run.judged_on, {})) if best else None
+    if error is None:
+        return None
+    images = sum(run.facts.counts[run.judged_on])
+    return (
+        f"The {images:,} images of the {run.judged_on} split leave ± {decimal(error)} to chance (95 %, one training): "
+        "within that, trials tie."
+    )
 
 
 def _number(recall: object) -> float:

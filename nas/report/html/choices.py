@@ -13,9 +13,9 @@ from nas.runs import SearchRun, TrialRecord
 from search_spaces import Sample
 
 MOST_LINES = 300  # trials in the picture of parallel coordinates
-FIFTHS = ("lowest fifth by score", "", "", "", "highest fifth")
+FIFTHS = ("lowest fifth by score", "second", "third", "fourth", "highest fifth")
 SHADES = len(FIFTHS)  # of the lines
-STEP, ACROSS = 74, 26  # units between two axes; beside the outer ones
+STEP, ACROSS = 74, 40  # units between two axes; beside the outer ones
 TOP, DOWN = 34, 230  # of the axes
 LETTERS = 11  # of a name above an axis
 LEFT, BAR, LINE = 120, 300, 22  # of the bars
@@ -82,7 +82,7 @@ def _parallel(run: SearchRun, trials: list[TrialRecord]) -> Markup | None:
     ends = ((min(sizes), max(sizes)), (min(scores), max(scores)))
     parts = []
     top = run.winner.trial if run.winner else ranked[-1].id
-    for trial in drawn:
+    for trial in sorted(drawn, key=lambda trial: trial.id == top):
         shares = [axis.get(samples[trial.id].get(name, NONE), 0.5) for name, axis in zip(names, axes, strict=True)]
         for value, (low, high) in zip((trial.cost.params, trial.score(objective) or 0.0), ends, strict=True):
             shares.append((value - low) / (high - low) if high > low else 0.5)
@@ -97,7 +97,8 @@ def _parallel(run: SearchRun, trials: list[TrialRecord]) -> Markup | None:
     picture = canvas(2 * ACROSS + 20 + STEP * (len(names) + 1), TOP + DOWN + 16, words, parts)
     legend = key(*((f"line shade{n}", words) for n, words in enumerate(FIFTHS)), ("line c3", "winner"))
     note = f"{len(drawn)} of {len(trials)} trials are drawn. " if len(drawn) < len(trials) else ""
-    note += f"{NONE}: the network does not have that stage."
+    if any(len(sample) < max(map(len, samples.values())) for sample in samples.values()):
+        note += f"{NONE}: the network does not have that stage."
     rows = [Row([Cell(t.id, t.order), *(str(samples[t.id].get(name, NONE)) for name in names), number(t.cost.params),
                  number(s := t.score(objective), decimal(s))], trial=t.id) for t in drawn[::-1]]  # fmt: skip
     behind = table(("trial", *names, "parameters", "score"), rows, caption=f"Choices of the trials; {score_label(run)}")

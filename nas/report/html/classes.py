@@ -21,8 +21,8 @@ from nas.runs import SearchRun
 from nas.units import counted
 
 OPTIMISTIC = (
-    "Confusion, mistakes and calibration are on the rank split, by which the winner was chosen, so they look a little "
-    "better than they are; recall of each class is on test."
+    "Confusion, mistakes and calibration are those of the weights to export, on the rank split, by which they were "
+    "chosen: they can look better than they are. Recall of each class is on test."
 )
 NAMED = 14  # classes whose names stand under their bars
 HEAT = 430  # side of a confusion matrix, in units

@@ -9,7 +9,7 @@ from nas.config.views import views_in_words
 from nas.report.html.markup import Cell, Markup, Part, Row, facts, folded, joined, name_of, number, table, tag
 from nas.runs import Run, SearchRun, TrialRecord
 from nas.runs.trial_record import seed_number
-from nas.units import clock, counted
+from nas.units import counted
 
 MOST_CLASSES = 400  # rows of a table of classes: the first half and the last
 MOST_FAILED = 200
@@ -74,6 +74,14 @@ def recipe(run: SearchRun) -> Markup:
     return facts(pairs)
 
 
+def in_words(seconds: float) -> str:
+    """A time with its units: 16 min 26 s."""
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    parts = [f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(hours or minutes) + [f"{left} s"]
+    return " ".join(parts)
+
+
 def versions(run: Run) -> Markup:
     """Of the programs that started it."""
     return facts((name, number) for name, number in run.versions.items())
@@ -81,13 +89,13 @@ def versions(run: Run) -> Markup:
 
 def time(run: Run) -> Markup:
     """Of training by stage, and from the first event to the last."""
-    rows = [Row([name, number(trainings), number(round(seconds, 1), clock(seconds)), number(epochs)])
+    rows = [Row([name, number(trainings), number(round(seconds, 1), in_words(seconds)), number(epochs)])
             for name, trainings, seconds, epochs in _stages(run)]  # fmt: skip
     made = table(("part", "trainings", "time of training", "epochs"), rows, caption="Where the time went")
     return joined(
         tag(
             "p",
-            f"{clock(run.seconds_so_far)} of work on the run in all. The table adds up trainings, also those "
+            f"{in_words(run.seconds_so_far)} of work on the run in all. The table adds up trainings, also those "
             "that ran in parallel.",
         ),
         made,

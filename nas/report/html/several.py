@@ -4,7 +4,7 @@ other."""
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.errors import NasctlError, UsageError
@@ -23,6 +23,7 @@ from nas.runs.named import Named
 from nas.units import clock
 
 SERIES = 7  # colours
+MOST_SETTINGS = 40
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def several_page(runs: Sequence[SearchRun | StudyRun]) -> str:
                                                    _winners(comparison, runs) if comparison else None)),
         Section("groups", "Strategies and spaces over seeds", _groups(searches)),
         Section("course", "Size and progress", side_by_side(_front(runs), _course(searches))),
-        Section("runs", "Every run", _runs(runs)),
+        Section("runs", "Every run", joined(_runs(runs), _settings(searches))),
         Section("data", "Data", provenance.data(first)),
         Section("versions", f"Software versions ({first.name})", provenance.versions(first)),
     ]  # fmt: skip
@@ -101,8 +102,7 @@ def _verdict(best: WinnerRow | BaselineRow, second: WinnerRow | BaselineRow, obj
     words = f"It is {decimal(difference)} above {second.run}: {second.name}"
     if interval is None:
         return f"{words}; with one training of either, chance cannot be told."
-    told = "more than the difference between seeds explains" if interval.low > 0 else (
-        "not distinguishable from chance with so few seeds")  # fmt: skip
+    told = "more than seeds differ by" if interval.low > 0 else "not distinguishable from chance with so few seeds"
     return f"{words}: {told} (95 % confidence interval of the difference {interval.words}, Welch)."
 
 
@@ -128,13 +128,24 @@ def _winners(comparison: Comparison, runs: Sequence[SearchRun | StudyRun]) -> Ma
         interval = None if test is None else of_difference(first.values, found.values)
         p = None if test is None else test.p
         told = "-" if test is None or p is None else f"{p:.3f} (at least {test.least_p:.3f}, {test.pairs} pairs)"
-        rows.append(Row([
-            f"{row.run}: {row.name}", row.kind, number(row.params), number(row.macs), number(row.seeds),
-            number(found.mean, _spread(found)), number(apart, "-" if apart is None else f"{apart:+.3f}"),
-            interval.words if interval else "-", number(p, told), number(work[row.run], clock(work[row.run])),
-        ]))  # fmt: skip
+        rows.append(
+            Row(
+                [
+                    f"{row.run}: {row.name}",
+                    f"{row.kind}, {row.network.partition(' ')[0]}",
+                    number(row.params),
+                    number(row.macs),
+                    number(row.seeds),
+                    number(found.mean, _spread(found)),
+                    number(apart, "-" if apart is None else f"{apart:+.3f}"),
+                    interval.words if interval else "-",
+                    number(p, told),
+                    number(work[row.run], clock(work[row.run])),
+                ]
+            )
+        )
     words = objective.replace("_", " ")
-    headings = ("run: network", "kind", "parameters", "MACs", "seeds", words, "first is better by",
+    headings = ("run: network", "kind", "parameters", "MACs", "seeds", words, "lead of the first",
                 "95 % interval", "p, paired by seed", "time of the run")  # fmt: skip
     caption = f"{words.capitalize()} on test, mean ± standard deviation over seeds of training"
     note = (
@@ -249,6 +260,27 @@ def _course(searches: Sequence[SearchRun]) -> Markup | None:
     behind = table(("run", "trials", "first", "best"), rows, caption="The best so far")
     legend = key(*((f"line c{place % SERIES}", run.name) for place, run, _ in lines[: 2 * SERIES]))
     return figure("Best so far, by trial", plot.drawn(f"Course of {len(lines)} searches."), behind, None, legend)
+
+
+def _settings(searches: Sequence[SearchRun]) -> Markup | None:
+    """Settings in which searches differ: whether the comparison is fair."""
+    if len(searches) < 2:
+        return None
+    flat = [dict(_flattened(run.config.model_dump(mode="json"))) for run in searches]
+    names = [name for name in dict.fromkeys(name for one in flat for name in one)
+             if len({repr(one.get(name)) for one in flat}) > 1]  # fmt: skip
+    rows = [Row([name, *(str(one.get(name, "-")) for one in flat)]) for name in names[:MOST_SETTINGS]]
+    if not rows:
+        return None
+    return table(("setting", *(run.name for run in searches)), rows, caption="Settings in which the searches differ")
+
+
+def _flattened(values: Mapping[str, object], before: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
 
 
 def _runs(runs: Sequence[SearchRun | StudyRun]) -> Markup:

@@ -7,6 +7,7 @@ import statistics
 
 from nas.report.figures import decimal
 from nas.report.html.markup import Markup, Row, folded, number, table, tag
+from nas.report.intervals import of_ranking
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.standings import confirmed, seed_scores
 from nas.units import counted
@@ -50,16 +51,28 @@ def smaller(run: SearchRun, winner: TrialRecord) -> Markup:
                     number(score, decimal(score)),
                     number(difference, f"{difference:+.3f}"),
                     number(mean[0] if mean else None, over_seeds),
+                    *(
+                        [number(run.expected.get(trial.id), decimal(run.expected.get(trial.id)))]
+                        if run.expected
+                        else []
+                    ),
                     tag("code", run.line(trial.sample)),
                 ],
                 trial=trial.id,
             )
         )
-    headings = ("trial", "parameters", "MACs", "score of one training", "difference", "mean over seeds", "architecture")
+    headings = ("trial", "parameters", "MACs", "score of one training", "difference", "mean over seeds",
+                *(["expected"] if run.expected else []), "architecture")  # fmt: skip
     words = f"{objective.replace('_', ' ')} on the {run.judged_on} split"
     caption = f"Pareto front of size and score, and the finalists; {words}"
-    note = tag("p", "Differences are to the winner. Of many single trainings the best is a lucky one: trust the seeds, "
-               "where there are any.", class_="note")  # fmt: skip
+    chance = f" {words_of_chance}" if (words_of_chance := of_ranking(run)) else ""
+    expected = " Expected: by the predictor, from all trials together." if run.expected else ""
+    note = tag(
+        "p",
+        f"Differences are to the winner.{chance} Of many single trainings the best is a lucky one: trust the "
+        f"seeds, where there are any.{expected}",
+        class_="note",
+    )
     return folded("What a smaller network costs in accuracy", none, table(headings, rows, caption=caption), note,
                   is_open=True)  # fmt: skip
 

@@ -13,6 +13,7 @@ from nas.report.html.beside import Baseline, baselines_beside
 from nas.report.html.markup import Cell, Markup, Part, Row, joined, number, table, tag
 from nas.report.html.smaller import front
 from nas.report.html.svg import Axis, Plot, figure, key, linear, logarithmic
+from nas.report.intervals import of_ranking
 from nas.report.tables.format import compact
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.standings import confirmed, seed_scores
@@ -72,7 +73,7 @@ def sizes(run: SearchRun) -> Markup | None:
                  *([("line floor", "floor, on rank")] if floor is not None else []),
                  *([("c5 square", "baseline")] if shown else []))  # fmt: skip
     notes = [_cut_note(list(scores.values()), plot.y), *(_said_of(one) + "." for one in known if one not in shown)]
-    said = f"Every mark is one training, on the {run.judged_on} split.{_between_seeds(run)}"
+    said = f"Every mark is one training, on the {run.judged_on} split.{_between_seeds(run)} {of_ranking(run) or ''}"
     note = " ".join(filter(None, (said, *notes)))
     beside = [
         Row([one.run, one.label, number(one.params), number(one.score, decimal(one.score)), number(one.seeds)])
@@ -230,7 +231,7 @@ def confirmation(run: SearchRun) -> Markup | None:
         deviation = statistics.stdev(found) if len(found) > 1 else None
         rows.append(Row([Cell(of, trial.order), number(len(found)), number(m := statistics.fmean(found), decimal(m)),
                          number(deviation, decimal(deviation)),
-                         number(ranked[of].probability, f"{ranked[of].probability:.2f}"),
+                         number(ranked[of].probability, f"{ranked[of].probability:.2f}" if len(ranked) > 1 else "-"),
                          number(trial.cost.params), ", ".join(map(decimal, found))], trial=of))  # fmt: skip
     epochs = counted(run.confirm_epochs, "epoch")
     headings = ("trial", "seeds", "mean", "standard deviation", "P(best)", "parameters", "scores by seed")
@@ -239,7 +240,7 @@ def confirmation(run: SearchRun) -> Markup | None:
         f"Each dot is one training of {epochs} with another seed, the bar their mean. Rows of trials are on the "
         f"{run.judged_on} split, by which the winner is chosen; the last row is the winner on test."
     )
-    words = f"{len(order)} networks trained again with other seeds."
+    words = f"{counted(len(order), 'network')} trained again with other seeds."
     return figure("Confirmation, by seed", plot.drawn(words), behind, note)
 
 

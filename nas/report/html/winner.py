@@ -11,14 +11,15 @@ from nas.report.figures import decimal
 from nas.report.floor import advice, floor_words
 from nas.report.guide import foresight_words
 from nas.report.html.markup import Markup, Part, commands, facts, folded, joined, name_of, tag
+from nas.report.html.provenance import in_words
 from nas.report.html.smaller import smaller
 from nas.report.html.svg import canvas
 from nas.report.intervals import Interval, by_images, over_seeds
 from nas.report.recalls import recalls_of
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.hints import typed
-from nas.runs.standings import confirmed
-from nas.units import clock, counted
+from nas.runs.standings import confirmed, seed_scores
+from nas.units import counted
 
 AVERAGED = ("balanced_accuracy", "macro_recall", "accuracy")  # figures whose chance by the images is known
 TOSS = 0.6  # probability of being the best, below which that is hardly known
@@ -48,7 +49,8 @@ def _reached(scores: list[float]) -> str:
 
 def _sureness(run: SearchRun, winner: TrialRecord, scores: list[float]) -> Iterator[tuple[str, Part]]:
     assert run.winner
-    interval, images = over_seeds(scores, run.config.objective), by_images(run)
+    interval = over_seeds(scores, run.config.objective)
+    images = by_images(run, "test", run.winner.test[run.winner.weights])
     yield "Classical baseline", _above_floor(run, scores, interval)
     words = "not known: one training" if interval is None else (
         f"95 % confidence interval of the mean over {len(scores)} seeds: {interval.words} (Student's t)")  # fmt: skip
@@ -59,7 +61,7 @@ def _sureness(run: SearchRun, winner: TrialRecord, scores: list[float]) -> Itera
     yield "Finalists", _among_finalists(run, winner)
     exported = decimal(run.winner.score(run.winner.weights, run.config.objective))
     kept = f"those of one of its {len(scores)} seeds, the best on the rank split" if len(scores) > 1 else "its own"
-    yield "Exported weights", f"{kept}: {exported} on test."
+    yield "Weights to export", f"{kept}: {exported} on test."
     yield "Weakest classes", _weakest(run)
     yield "Data", _splits(run)
     pruned = run.tally.count("pruned", stage="search")
@@ -67,7 +69,7 @@ def _sureness(run: SearchRun, winner: TrialRecord, scores: list[float]) -> Itera
     again = run.tally.count(stage="confirm")
     trials = counted(run.tally.count(stage="search"), "trial")
     finalists = f", and {counted(again, 'training')} of finalists" if again else ""
-    yield "Effort", f"{clock(run.seconds_so_far)} of work for {trials}{stopped}{finalists}."
+    yield "Effort", f"{in_words(run.seconds_so_far)} of work for {trials}{stopped}{finalists}."
     if words_of_guide := foresight_words(run):
         yield "Predictor", words_of_guide.removeprefix("Guide: ") + "."
 
@@ -78,11 +80,23 @@ def _among_finalists(run: SearchRun, winner: TrialRecord) -> Part:
     if winner.id not in ranked:
         return None
     if len(ranked) == 1:
-        return "It alone was trained again with other seeds."
+        seeds = counted(ranked[winner.id].seeds, "seed")
+        return f"Only trial {winner.id} was trained again, with {seeds}.{_chosen_by(run)}"
     probability = ranked[winner.id].probability
     second = max((of for of in ranked if of != winner.id), key=lambda of: ranked[of].mean)
     close = f": close to a coin toss against trial {second}" if probability < TOSS else f"; trial {second} is next"
-    return f"{len(ranked)} trials were trained again; with probability {probability:.2f} it is the best of them{close}."
+    likely = f"with probability {probability:.2f} it is the best of them{close}."
+    return f"{len(ranked)} trials were trained again; {likely}{_chosen_by(run)}"
+
+
+def _chosen_by(run: SearchRun) -> str:
+    """How finalists were chosen, where it was not by their scores."""
+    if not run.expected:
+        return ""
+    return (
+        " Finalists are those of which all trials together lead to expect most: of single scores the best is a lucky "
+        "one."
+    )
 
 
 def _weakest(run: SearchRun) -> Part:
@@ -107,7 +121,9 @@ def _splits(run: SearchRun) -> Part:
     does = {"select": "picks the epoch", "rank": "ranks trials", "test": "is read once, for the winner"}
     others = [f"{name} ({sum(known.counts[name]):,}) {words}" for name, words in does.items() if name in known.counts]
     used = "; ".join([f"train ({sum(train):,}, {uneven}) trains", *others])
-    return [name_of(known.data_name), f", {len(known.classes)} classes. Splits, in images: {used}.",
+    thinned = run.config.data.imbalance_factor
+    on_purpose = f" Training images were thinned on purpose, to {thinned:g} to 1 (--imbalance)." if thinned > 1 else ""
+    return [name_of(known.data_name), f", {len(known.classes)} classes.{on_purpose} Splits, in images: {used}.",
             [f" {remark.rstrip('.')}." for remark in known.data_remarks[:3]]]  # fmt: skip
 
 
@@ -124,7 +140,10 @@ def _above_floor(run: SearchRun, scores: list[float], interval: Interval | None)
     if interval is not None:
         clear = (", more than the difference between seeds explains" if interval.low > floor else
                  ", but within the interval over seeds: not certain")  # fmt: skip
-    return f"{words}The winner is {decimal(mean - floor)} above it{clear}."
+    again, by_floor = seed_scores(run, run.winner.trial) if run.winner else [], run.floor.rank.get(run.config.objective)
+    on_rank = f" On the rank split: {decimal(statistics.fmean(again))} against {decimal(by_floor)}." if (
+        again and by_floor is not None) else ""  # fmt: skip
+    return f"{words}The winner is {decimal(mean - floor)} above it on test{clear}.{on_rank}"
 
 
 def _unfinished(run: SearchRun, settings: str | None) -> Markup:
@@ -174,9 +193,13 @@ def _again(run: SearchRun, settings: str | None) -> Markup:
     if run.winner is None and run.state != "running":
         lines.append(("Go on with it", typed("resume", run.folder)))
     if run.winner is not None:
-        lines.append((f"Export the network (weights, source, ONNX, model card), where {run.folder.name} lies",
-                      typed("export --best --out model/ --run", run.folder)))  # fmt: skip
-        lines.append(("Train it for longer first", typed("train", run.folder)))
+        lines.append(
+            (
+                f"Export the network (weights, source, ONNX, model card), from the folder that holds {run.folder}",
+                typed("export --best --out model/ --run", run.folder),
+            )
+        )
+        lines.append(("Optional, before that: train it for longer", typed("train", run.folder)))
     if settings is None:
         lines.append(("Make it again: the settings as a file, then a search by them",
                       f"{typed('config', run.folder)} > run.toml && nasctl search --config run.toml"))  # fmt: skip
