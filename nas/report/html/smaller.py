@@ -66,7 +66,7 @@ def smaller(run: SearchRun, winner: TrialRecord) -> Markup:
     words = f"{objective.replace('_', ' ')} on the {run.judged_on} split"
     caption = f"Pareto front of size and score, and the finalists; {words}"
     chance = f" {words_of_chance}" if (words_of_chance := of_ranking(run)) else ""
-    expected = " Expected: by the predictor, from all trials together." if run.expected else ""
+    expected = " Expected: by the predictor, from all trials on select and rank." if run.expected else ""
     note = tag(
         "p",
         f"Differences are to the winner.{chance} Of many single trainings the best is a lucky one: trust the "
