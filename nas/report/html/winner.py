@@ -94,8 +94,8 @@ def _chosen_by(run: SearchRun) -> str:
     if not run.expected:
         return ""
     return (
-        " Finalists are those of which all trials, on select and rank, lead to expect most: of single scores the best is "
-        "a lucky one."
+        " Finalists are those of which all trials, on select and rank, lead to expect most: of single scores the best "
+        "is a lucky one."
     )
 
 
