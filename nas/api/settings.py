@@ -32,6 +32,7 @@ from nas.engine.known import samples_of
 from nas.engine.plan import check_data
 from nas.errors import UsageError, attempt
 from nas.executors import plan_slots
+from nas.files import at_home
 from nas.runs import SearchRun, StudyRun
 from nas.runs.folders import name_faults, training_name
 from nas.runs.hints import RUNS
@@ -315,7 +316,7 @@ def _absolute(source: str | None) -> str | None:
         return f"{name}:{_absolute(argument)}" if colon else source
     if not source:
         return source
-    path = Path(source).expanduser()
+    path = at_home(source)
     return str(path.resolve()) if path.exists() else source
 
 
