@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from baselines.studies import get_study
-from budgets import LIMITS, Budget, parse_size
+from budgets import LIMITS, Budget, parse_limit
 from nas.config import DataConfig, Recipe, SearchConfig, StudyRequest, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
 from nas.config.objectives import DEFAULT, settled_objective
@@ -285,7 +285,7 @@ def budget_of(flags: Flags, faults: list[str]) -> Budget:
     """The limits on architectures; what is not a size goes into ``faults``. ``--max-params none`` is no limit."""
     if flags.get("max_params") == "none":
         flags = {**flags, "max_params": None}
-    sizes = {name: converted(parse_size, name, flags, faults) for name in LIMITS}
+    sizes = {name: converted(partial(parse_limit, name), name, flags, faults) for name in LIMITS}
     least, most = sizes["min_params"], sizes["max_params"]
     if least and most and least > most:
         faults.append(
@@ -344,8 +344,8 @@ def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
 
 def positive(name: str, text: str | None) -> int | None:
     """The whole number that was typed after the flag ``name``; None if it was left out. UsageError if it is none."""
-    if text is not None and not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise UsageError(f"--{name} {text!r} cannot be used: give a whole number of at least 1.")
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 16 and int(text) >= 1):
+        raise UsageError(f"--{name} {text[:40]!r} cannot be used: give a whole number of at least 1.")
     return int(text) if text else None
 
 
