@@ -216,7 +216,10 @@ class SupernetTraining:
         rows = draw(arrays, rng, DRAWS) if self.pool is None else self.pool.rows_spread(rng, PATHS_COUNTED)
         costs = costs_of(self.space, rows, self.task)
         top = likeliest(arrays)[None] if self.pool is None else rows[[np.argsort(costs.params)[len(rows) // 2]]]
-        skips = [float(probabilities[label][index]) for label, index in self.supernet.skip_choices.items()]
+        skips = [
+            math.fsum(float(probabilities[label][index]) for index in weightless)
+            for label, weightless in self.supernet.skip_choices.items()
+        ]
         excess = self.budget.excess(costs)
         return Preferences(
             penalty=float(np.log1p(excess).mean()) if self.alphas else None,
