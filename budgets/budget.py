@@ -17,6 +17,7 @@ COST_OF_LIMIT = {
     "max_params": "params", "min_params": "params", "max_macs": "macs",
     "max_bytes": "size_bytes", "max_peak_memory": "peak_memory",
 }  # fmt: skip
+MOST_SHOWN = 40  # characters of what cannot be read
 UNITS = {
     "params": "parameters",
     "macs": "MACs",
@@ -30,20 +31,34 @@ def parse_size(text: str) -> int:
 
     k, M and G are powers of 1000; Ki, Mi and Gi of 1024; a final B is allowed.
     """
+    shown = repr(text) if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]!r}..."
     match = re.fullmatch(r"(\d+(?:[._]\d+)*)([kmg]i?)?b?", text.strip().lower())
     cure = "write a whole number, or one with k, M or G, such as 150k or 1.5M"
     if not match:
-        raise ValueError(f"{text!r} is not a size: {cure}")
+        raise ValueError(f"{shown} is not a size: {cure}")
     number = match[1].replace("_", "")
     try:
         value = float(number) * _FACTORS[match[2] or ""]
     except ValueError:
-        raise ValueError(f"{text!r} is not a size: {cure}") from None
+        raise ValueError(f"{shown} is not a size: {cure}") from None
     if value > LARGEST:
-        raise ValueError(f"{text!r} is more than any network has: {cure}")
+        raise ValueError(f"{shown} is more than any network has: {cure}")
     if value != int(value) or value < 1:
-        raise ValueError(f"{text!r} is not a whole number of at least 1: {cure}")
+        raise ValueError(f"{shown} is not a whole number of at least 1: {cure}")
     return int(value)
+
+
+def parse_count(text: str) -> int:
+    """As ``parse_size``, of what is no bytes: ValueError for 50kB."""
+    if re.fullmatch(r"[\d._]+\s*[kmg]?i?b", text.strip().lower()):
+        plain = text.strip().rstrip("bB")
+        raise ValueError(f"{text!r} is a size in bytes, and what is counted here has no bytes: write {plain}")
+    return parse_size(text)
+
+
+def parse_limit(name: str, text: str) -> int:
+    """The limit called ``name``, of ``LIMITS``: bytes or a count."""
+    return (parse_size if name in ("max_bytes", "max_peak_memory") else parse_count)(text)
 
 
 def format_size(value: float) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from budgets.budget import Budget
+from budgets.budget import UNITS, Budget
 from budgets.cost import COST_NAMES, Cost, Costs, costs_of, params_of
 from search_spaces.errors import UsageError
 from search_spaces.restriction import restriction_words
@@ -175,7 +175,9 @@ def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
         value = getattr(cost, name)
         if limit is not None and value > limit:
             flag = "--" + flags[name].replace("_", "-")
-            lines.append(f"The smallest possible has {value:,} ({flag} {value} admits it): {space.text(sample)}.")
+            lines.append(
+                f"The smallest possible has {value:,} {UNITS[name]} ({flag} {value} admits it): {space.text(sample)}."
+            )
     if budget.min_params and list(budget.limits) == ["min_params"]:
         rng = np.random.default_rng(0)
         ends_above, _ = descend(space, space.draw(rng, 4), lambda rows: 1e12 / params_of(space, rows, task))

@@ -26,9 +26,11 @@ __all__ = [
     "TrialError",
     "UsageError",
     "attempt",
+    "file_fault",
     "machine_fault",
     "nearest",
     "out_of_memory",
+    "reason",
     "told",
 ]
 
@@ -38,6 +40,10 @@ MACHINE = frozenset(  # what is wrong with a disk or the system, and not with wh
     for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO", "EMFILE", "ENFILE", "EACCES", "EPERM", "ESTALE", "ENODEV")
     if hasattr(errno, name)
 )
+PATHS = frozenset(  # what is wrong with a path that was given
+    getattr(errno, name) for name in ("ENOENT", "ENOTDIR", "EISDIR", "EEXIST", "ENOTEMPTY", "ELOOP", "EINVAL", "ENXIO")
+)
+_OURS = re.compile(r"\.tmp-([^/]+)-[0-9a-f]{12}")  # what a file is called while it is written
 _IN_WORDS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE))
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # numpy's error for a full disk has no number
 ALLOCATION = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # what CUDA, the CPU, cuBLAS say
@@ -105,6 +111,25 @@ def machine_fault(error: BaseException) -> str | None:
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror + (f" ({cause.filename})" if cause.filename else "")
     return " ".join(str(cause).split())
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Why a file cannot be read or written, in the system's words, without the name that it has while it is written."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return _OURS.sub(r"\1", " ".join(str(error).split()))
+
+
+def file_fault(error: BaseException) -> str | None:
+    """What is wrong with a path, in one line, if that is why ``error`` was raised; None if it is not."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{str(error.filename)[:40]}... is longer than the name of a file or a run can be: give another."
+    if isinstance(error, OSError) and error.errno in PATHS and error.filename is not None:
+        path = _OURS.sub(r"\1", os.fsdecode(error.filename))
+        return f"{path}: {error.strerror}. Give a path that can be used."
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return "A path holds a null character, which no file can have: give another."
+    return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

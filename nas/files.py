@@ -33,6 +33,11 @@ class Lock(Protocol):
         """Let the next one have it."""
 
 
+def at_home(path: str | Path) -> Path:
+    """The path, ``~`` and ``~user`` taken for home folders as a shell does it: what names none stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  # pathlib's raises RuntimeError
+
+
 def write_atomically(
     path: Path,
     content: bytes | str,
@@ -52,6 +57,9 @@ def write_atomically(
     stays after an error as it does after a kill. Only one process at a time may then write ``path``.
     """
     data = content.encode() if isinstance(content, str) else content
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data)  # a device or a pipe has no other to take its place
+        return
     (partial or path).parent.mkdir(parents=parents, exist_ok=True)
     with contextlib.nullcontext(partial) if partial else _claimed(path, Path.touch) as temporary:
         if private:

@@ -36,5 +36,6 @@ def parse_duration(text: str) -> float:
     """``90``, ``90s``, ``10m`` or ``1.5h`` in seconds; ValueError says what is accepted."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
     if not match or match[2] not in _SECONDS or not 0 < float(match[1]) < 1e9:
-        raise ValueError(f"{text!r} is not a time: write seconds, or a number with s, m or h, such as 90s or 1.5h")
+        shown = repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
+        raise ValueError(f"{shown} is not a time: write seconds, or a number with s, m or h, such as 90s or 1.5h")
     return float(match[1]) * _SECONDS[match[2]]

@@ -35,7 +35,7 @@ class Builder:
 
     def __init__(self, decided: Decided, possible: Possible | None = None) -> None:
         self.decided, self.possible = decided, possible
-        self.skip_choices: dict[str, int] = {}
+        self.skip_choices: dict[str, tuple[int, ...]] = {}  # by choice that can skip, its values without weights
         self._numbers: dict[Any, Number] = {}
         self._channels: dict[Any, Segments] = {}
 
@@ -233,9 +233,13 @@ class Builder:
 
     def _note_skip(self, edge: words.Node) -> None:
         if isinstance(edge, words.Either):
-            for index, value in enumerate(edge.choice.values):
-                if edge.branch(value) == words.Sequence(()):
-                    self.skip_choices[edge.choice.label] = index
+            branches = [edge.branch(value) for value in edge.choice.values]
+            if words.Sequence(()) in branches:
+                self.skip_choices[edge.choice.label] = tuple(
+                    index
+                    for index, one in enumerate(branches)
+                    if one == words.Sequence(()) or isinstance(one, words.Pool)
+                )
 
 
 def _within(possible: Possible, scope: Scope, at: Indices) -> npt.NDArray[np.bool_]:

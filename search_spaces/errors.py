@@ -36,9 +36,12 @@ def _first_flag(fault: str) -> str:
     return found[1].replace("-", "_") if found else ""
 
 
+SHORT = 4  # letters of a word that has something in common with most
+
+
 def nearest(word: str, names: Sequence[str]) -> str:
     """' Did you mean X?' for the closest of ``names``, or an empty string when nothing is close."""
-    close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5 if len(word) > SHORT else 0.65)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -50,13 +50,13 @@ def color(place: int) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG, whole or not at all, its texts ``as_written``. What the font lacks is a box, and no warning.
-    OSError if it cannot be written."""
+    """Write a picture, whole or not at all, its texts ``as_written``. What the font lacks is a box, and no warning.
+    OSError if it cannot be written, ValueError if its name ends as that of no kind of picture."""
     as_written(figure)
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(content, format="png")
+        figure.savefig(content, format=path.suffix[1:] or None)
     write_atomically(path, content.getvalue())
 
 

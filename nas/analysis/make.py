@@ -29,7 +29,7 @@ from nas.analysis.subject import Subject, subject_of
 from nas.analysis.thumbnails import Canvas, Entry, fitted, heated, sheet, shown_name, write_png
 from nas.config import DataConfig, raise_all
 from nas.data.loading import image_names
-from nas.errors import RunError, UsageError, attempt
+from nas.errors import RunError, UsageError, attempt, reason
 from nas.export.fingerprints import Fingerprints, fingerprints, known_images, trained_on
 from nas.files import new_folder
 from nas.runs.hints import RUNS
@@ -103,7 +103,7 @@ def analyze_subject(
             write_analysis(work, found)
             _make_way(folder, subject)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error}. Give --out a folder that can.") from error
+        raise UsageError(f"{folder} cannot be written: {reason(error)}. Give --out a folder that can.") from error
     return found, folder
 
 

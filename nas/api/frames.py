@@ -10,6 +10,7 @@ from nas.config import DataConfig
 from nas.data.given import keep_text
 from nas.data.sources.tables.label_columns import usual_column
 from nas.errors import UsageError
+from nas.files import at_home
 from nas.units import listed
 
 _SHOWN = 20
@@ -30,7 +31,7 @@ def kept_frame(frame: Any, config: DataConfig, name: str, folder: str | Path | N
             f"No column of the frame is known to hold paths; there are: {listed(columns, _SHOWN)}. Call it 'path' and "
             "that of labels 'label', or say which is which: columns='path=FILE,label=KIND'."
         )
-    home = Path(folder or Path.cwd()).expanduser().resolve()
+    home = at_home(folder or Path.cwd()).resolve()
     paths = [os.path.normpath(home / str(path)) for path in frame[column]]
     missing = [path for path in paths if not os.path.exists(path)]  # noqa: PTH110  # of a million files
     if missing and not config.skip_broken:

@@ -18,6 +18,7 @@ from nas.data.given import keep_arrays
 from nas.data.sources.base import PART_OF, PARTS
 from nas.data.sources.registry import is_name
 from nas.errors import UsageError, attempt, nearest
+from nas.files import at_home
 
 Data = Any
 """What ``data_config`` takes: pandas and torch are not imported to say it in types."""
@@ -68,7 +69,7 @@ def data_config(
     if isinstance(data, DataConfig):
         return config
     if isinstance(data, str | Path):
-        path = Path(data).expanduser()
+        path = at_home(data)
         is_path = path.exists() and not is_name(str(data))
         return config.model_copy(update={"source": str(path.resolve() if is_path else data)})
     root = cache_root(config.cache_dir)

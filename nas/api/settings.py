@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from baselines.studies import get_study
-from budgets import LIMITS, Budget, parse_size
+from budgets import LIMITS, Budget, parse_limit
 from nas.config import DataConfig, Recipe, SearchConfig, StudyRequest, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
 from nas.config.objectives import DEFAULT, settled_objective
@@ -32,6 +32,7 @@ from nas.engine.known import samples_of
 from nas.engine.plan import check_data
 from nas.errors import UsageError, attempt
 from nas.executors import plan_slots
+from nas.files import at_home
 from nas.runs import SearchRun, StudyRun
 from nas.runs.folders import name_faults, training_name
 from nas.runs.hints import RUNS
@@ -284,7 +285,7 @@ def budget_of(flags: Flags, faults: list[str]) -> Budget:
     """The limits on architectures; what is not a size goes into ``faults``. ``--max-params none`` is no limit."""
     if flags.get("max_params") == "none":
         flags = {**flags, "max_params": None}
-    sizes = {name: converted(parse_size, name, flags, faults) for name in LIMITS}
+    sizes = {name: converted(partial(parse_limit, name), name, flags, faults) for name in LIMITS}
     least, most = sizes["min_params"], sizes["max_params"]
     if least and most and least > most:
         faults.append(
@@ -315,7 +316,7 @@ def _absolute(source: str | None) -> str | None:
         return f"{name}:{_absolute(argument)}" if colon else source
     if not source:
         return source
-    path = Path(source).expanduser()
+    path = at_home(source)
     return str(path.resolve()) if path.exists() else source
 
 
@@ -343,8 +344,8 @@ def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
 
 def positive(name: str, text: str | None) -> int | None:
     """The whole number that was typed after the flag ``name``; None if it was left out. UsageError if it is none."""
-    if text is not None and not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise UsageError(f"--{name} {text!r} cannot be used: give a whole number of at least 1.")
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 16 and int(text) >= 1):
+        raise UsageError(f"--{name} {text[:40]!r} cannot be used: give a whole number of at least 1.")
     return int(text) if text else None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from budgets import LIMITS, Budget, Cost, cost_of, parse_size
+from budgets import LIMITS, Budget, Cost, cost_of, parse_limit
 from budgets.draw import draw_fitting, settle
 from nas.api.keywords import Setting, as_typed, several
 from nas.api.wording import in_python
@@ -132,7 +132,7 @@ def budget_of(limits: Mapping[str, Size | None]) -> Budget:
         if size is None or (name, size) == ("max_params", "none"):
             continue
         try:
-            sizes[name] = parse_size(str(size))
+            sizes[name] = parse_limit(name, str(size))
         except ValueError as error:
             faults.append(f"--{name.replace('_', '-')}: {error}.")
     if faults:

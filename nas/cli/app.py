@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -322,25 +321,25 @@ app.command()(cache)
 def main() -> None:
     """Entry point of the script: every foreseen error is one message and an exit code."""
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # threads that wait by spinning crawl on a busy machine
-    for stream in (sys.stdout, sys.stderr):  # names of any language, on terminals that lack the letters
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    from nas.cli.streams import complain, open_streams, silence_output
+
+    before, output = sys.stdout, open_streams()
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        output.flush()
+        sys.exit(code or int(output.lost is not None))
     except Misuse as error:
         if "NoArgs" in type(error).__name__:  # the help, in place of a message
             error.show()
             sys.exit(error.exit_code)
         from nas.cli.misuse import in_our_words
 
-        _complain(f"nasctl: {in_our_words(error, sys.argv[1:])}")
+        complain(f"nasctl: {in_our_words(error, sys.argv[1:])}")
         sys.exit(2)
     except KeyboardInterrupt:
-        _complain("Stopped.")
+        complain("Stopped.")
         sys.exit(130)
     except BrokenPipeError:
-        from nas.cli.terminal import silence_output
-
         silence_output()
         sys.exit(141)  # as a program ended by SIGPIPE: 'nasctl trials --json | head'
     except Exception as error:
@@ -349,14 +348,10 @@ def main() -> None:
         if (known := foreseen(error)) is None:
             raise
         message, code = known
-        _complain(f"nasctl: {message}")
+        complain(f"nasctl: {message}")
         sys.exit(code)
-
-
-def _complain(message: str) -> None:
-    from nas.cli.terminal import complain
-
-    complain(message)
+    finally:
+        sys.stdout = before or sys.stdout
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from typing import Any
 
@@ -72,15 +71,25 @@ def _kind(word: str) -> str:
 
 def foreseen(error: Exception) -> tuple[str, int] | None:
     """What to say of an error in place of a traceback, and the exit code; None: it is a fault of the program."""
-    from nas.errors import NasctlError, machine_fault
+    from nas.errors import NasctlError, file_fault, machine_fault, out_of_memory, reason
     from nas.plugins.loading import blamed
 
     if isinstance(error, NasctlError):
         return str(error), error.exit_code
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return f"{str(error.filename)[:40]}... is longer than the name of a file or a run can be: give another.", 2
     if (fault := machine_fault(error)) is not None:
         return f"{fault}. When the cause is gone, give the command again.", 1
     if (fault := blamed(error)) is not None:
         return f"Stopped by {fault}. Put it right, and give the command again.", 1
+    if (fault := file_fault(error)) is not None:
+        return fault, 2
+    if isinstance(error, OSError):
+        return f"The system refused: {reason(error)}. When the cause is gone, give the command again.", 1
+    if out_of_memory(error):
+        return "Memory ran out. Give other programs less to do, or ask for less: fewer --workers, a smaller network.", 1
+    if isinstance(error, RecursionError):
+        return "Something given is nested too deeply to be read: a settings file, a JSON file or folders.", 2
+    if "integer string conversion" in str(error):
+        return "A number has thousands of digits: give a smaller one.", 2
+    if isinstance(error, OverflowError):
+        return f"A number is too large ({error}): give a smaller one.", 2
     return None

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nas.cli.terminal import complain
+from nas.cli.streams import complain
 from nas.plugins.installed import load_installed
 from nas.plugins.loading import load_plugins
 from nas.plugins.recorded import obey

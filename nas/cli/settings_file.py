@@ -16,6 +16,7 @@ from pathlib import Path
 from nas.api.settings import with_commas
 from nas.data.sources.registry import is_name
 from nas.errors import UsageError, nearest
+from nas.files import at_home
 from nas.plugins.loading import is_path
 
 EXCLUSIVE = ({"grey", "colour"}, {"network", "arch"}, {"weights", "from_scratch"})  # a flag wins over its rivals too
@@ -100,7 +101,7 @@ def read_settings(path: str, settings: Mapping[str, Setting], typed: Collection[
         left["data"] = _beside(Path(path), source)
     for name in ("arch", "weights"):  # an architecture may also be of a run, or written out
         if isinstance(file := left.get(name), str) and not file.lstrip().startswith("{"):
-            beside = Path(path).expanduser().absolute().parent / Path(file).expanduser()
+            beside = at_home(path).absolute().parent / at_home(file)
             left[name] = str(beside) if beside.is_file() else file
     if isinstance(plugins := left.get("plugin"), list):
         left["plugin"] = [_beside(Path(path), each) if is_path(each) else each for each in plugins]
@@ -109,7 +110,7 @@ def read_settings(path: str, settings: Mapping[str, Setting], typed: Collection[
 
 def _parsed(path: str) -> dict[str, object]:
     try:
-        return tomllib.loads(Path(path).expanduser().read_text("utf-8-sig"))
+        return tomllib.loads(at_home(path).read_text("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"--config {path} cannot be read: {error.strerror}. Give a TOML file.") from error
     except UnicodeDecodeError as error:
@@ -144,6 +145,6 @@ def _beside(file: Path, source: str) -> str:
     """Data that are named in ``file``: the name of a set, or a path relative to its folder."""
     if is_name(source):
         return source
-    path = file.expanduser().absolute().parent / Path(source).expanduser()
+    path = at_home(file).absolute().parent / at_home(source)
     # What is nowhere keeps its text: it may be a misspelled name.
-    return str(path) if path.exists() or Path(source).expanduser().exists() else source
+    return str(path) if path.exists() or at_home(source).exists() else source

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from budgets import Budget, parse_size
+from budgets import Budget, parse_limit
 from nas.config.data import DataConfig
 from nas.config.objectives import DEFAULT
 from nas.config.recipe import Recipe, named_recipe
@@ -36,6 +37,8 @@ PROFILE = Setting(
 
 REPORT = Setting("Write no page report.html at the end.", flag="no_report", means=False)
 
+MOST_WORKERS = 1024  # of one machine
+LARGE_WEIGHT = 1e6  # more than any term of a loss needs
 GUIDED = ("evolution", "random")  # the strategies whose proposals a predictor may choose among
 EXPLORED = 6  # proposals of a guided search before its predictor is asked
 ONE_SHOT = ("darts", "gumbel-darts", "random-oneshot")  # the strategies that train one supernet first
@@ -53,10 +56,10 @@ class SupernetConfig(BaseModel):
     warm_up: float = Field(default=0.25, ge=0, lt=1)  # share of the epochs in which only weights learn
     alpha_learning_rate: Annotated[
         float, Setting("Learning rate of what darts and gumbel-darts learn of the choices. [default: 0.1]", "X")
-    ] = Field(default=0.1, gt=0)
+    ] = Field(default=0.1, gt=0, le=LARGE_WEIGHT)
     penalty: Annotated[
         float, Setting("Weight of the budget in the loss of darts and gumbel-darts. [default: 1; 0: none]", "X")
-    ] = Field(default=1.0, ge=0)
+    ] = Field(default=1.0, ge=0, le=LARGE_WEIGHT)
     candidates: Annotated[
         int, Setting("Architectures that the supernet ranks; the best become trials. [default: 32]", "K")
     ] = Field(default=32, ge=1)
@@ -74,10 +77,10 @@ class RunConfig(BaseModel):
     trial_timeout: Annotated[float | None, duration("Stop a single trial after this time; it counts as failed.")] = (
         Field(default=None, gt=0)
     )
-    workers: Workers = Field(default=None, ge=1)
-    trials_per_gpu: TrialsPerGpu = Field(default=None, ge=1)
+    workers: Workers = Field(default=None, ge=1, le=MOST_WORKERS)
+    trials_per_gpu: TrialsPerGpu = Field(default=None, ge=1, le=MOST_WORKERS)
     device: Device = None
-    threads: Threads = Field(default=None, ge=1)
+    threads: Threads = Field(default=None, ge=1, le=MOST_WORKERS)
     precision: Annotated[
         Precision,
         Setting(
@@ -160,7 +163,7 @@ class StudyConfig(RunConfig):
 
 def _limit(name: str, help_text: str) -> Setting:
     """A limit of the budget."""
-    return Setting(help_text, "SIZE", flag=name, read=parse_size)
+    return Setting(help_text, "SIZE", flag=name, read=partial(parse_limit, name))
 
 
 class SearchConfig(RunConfig):
@@ -357,10 +360,10 @@ class Changes(BaseModel):
     trial_timeout: Annotated[
         float | None, duration("A new limit of one trial; those that a shorter one stopped go again.")
     ] = Field(default=None, gt=0)
-    workers: Workers = Field(default=None, ge=1)
-    trials_per_gpu: TrialsPerGpu = Field(default=None, ge=1)
+    workers: Workers = Field(default=None, ge=1, le=MOST_WORKERS)
+    trials_per_gpu: TrialsPerGpu = Field(default=None, ge=1, le=MOST_WORKERS)
     device: Device = None
-    threads: Threads = Field(default=None, ge=1)
+    threads: Threads = Field(default=None, ge=1, le=MOST_WORKERS)
     profile: Annotated[bool | None, PROFILE] = None
 
     def of(self, config: RunConfig) -> dict[str, int | float | str | bool]:

@@ -11,6 +11,8 @@ from pydantic_core import ErrorDetails
 from nas.config.settings import flags_of
 from nas.errors import UsageError
 
+MOST = 2**32  # of anything that is counted, seconds among it: more is a slip
+MOST_SHOWN = 60  # characters of a value that cannot be used
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -19,13 +21,26 @@ def checked(kind: type[Settings], values: Mapping[str, object], faults: list[str
     into ``faults``, a sentence each with its cure, by the name of the setting's flag.
     """
     try:
-        return kind.model_validate({key: value for key, value in values.items() if value is not None})
+        model = kind.model_validate({key: value for key, value in values.items() if value is not None})
     except ValidationError as error:
         for fault in error.errors():
             setting = str(fault["loc"][-1])
             name = "--" + flags_of(kind).get(setting, setting).replace("_", "-")
-            faults.append(f"{name} {fault.get('input')!r} cannot be used: {_cure(fault)}.")
+            faults.append(f"{name} {_brief(fault.get('input'))} cannot be used: {_cure(fault)}.")
         return None
+    large = [
+        f"--{flag.replace('_', '-')} {_brief(value)} cannot be used: give a number of at most {MOST:,}."
+        for field, flag in flags_of(kind).items()
+        if isinstance(value := getattr(model, field), int | float) and value > MOST
+    ]
+    faults.extend(large)
+    return None if large else model
+
+
+def _brief(value: object) -> str:
+    """What was given, of thousands of digits the first."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def raise_all(faults: list[str]) -> None:
@@ -41,7 +56,7 @@ def _cure(fault: ErrorDetails) -> str:
     if "gt" in context:
         return f"give a number above {context['gt']}"
     if "le" in context:
-        return f"give a number of at most {context['le']}"
+        return f"give a number of at most {context['le']:.15g}"
     if "lt" in context:
         return f"give a number below {context['lt']}"
     if fault["type"].startswith("int"):

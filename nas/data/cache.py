@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nas.errors import DataError
-from nas.files import locked, new_folder, remove_leftovers, write_atomically
+from nas.files import at_home, locked, new_folder, remove_leftovers, write_atomically
 
 SEAL = "decoded.json"  # written last; its "files" are sizes and checksums of the arrays beside it
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -27,13 +27,17 @@ OUR_DISK = _FULL | {errno.EACCES, errno.EPERM, errno.EROFS}  # what the cache fo
 
 
 def cache_root(configured: str | None) -> Path:
-    """Where caches are kept: as configured, else NASCTL_CACHE, else the user's cache folder."""
+    """Where caches are kept: as configured, else NASCTL_CACHE, else the user's cache folder. DataError without
+    a home."""
     chosen = configured or os.environ.get("NASCTL_CACHE")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return at_home(chosen).absolute()
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("nasctl"))
+    usual = Path(platformdirs.user_cache_dir("nasctl"))
+    if not usual.is_absolute():
+        raise DataError("There is no home folder to keep decoded images in: name a folder in NASCTL_CACHE.")
+    return usual
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from pydantic import BaseModel, StrictInt, StrictStr, ValidationError
 
 from nas.config import DataConfig, Recipe
 from nas.errors import UsageError
+from nas.files import at_home
 from nas.plugins.record import Plugin
 from nas.runs import SearchRun, StudyRun
 from nas.runs.named import best_trial, find_member, load_named
@@ -48,7 +49,7 @@ def load_architecture(text: str, runs: Path) -> Architecture:
     """
     if text.lstrip().startswith("{"):
         return _read(text.strip(), text)
-    path = Path(text).expanduser()
+    path = at_home(text)
     if path.suffix == ".json" or (path.exists() and not path.is_dir()):
         try:
             return _read(text, path.read_bytes())

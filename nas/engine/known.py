@@ -10,6 +10,7 @@ from budgets import Budget, cost_of
 from nas.config import SearchConfig
 from nas.engine.architectures import load_architecture
 from nas.errors import UsageError
+from nas.files import at_home
 from nas.runs import as_search
 from nas.runs.named import load_named
 from search_spaces import Sample, SearchSpace, Task
@@ -21,7 +22,7 @@ def samples_of(text: str, runs: Path, space: str) -> list[Sample]:
     """What ``--first`` names: a JSON file with a sample of ``space``, or an object that has one, or a list of these; or
     what would be in it; or ``RUN:TRIAL``. UsageError if there is none, or it is of another space."""
     if not text.lstrip().startswith(("{", "[")):
-        path = Path(text).expanduser()
+        path = at_home(text)
         if path.suffix != ".json" and not path.is_file():
             return [_named(text, runs, space)]
         try:

@@ -16,6 +16,7 @@ from nas.runs.folders import SEARCHES, read_run, run_folders
 from nas.runs.hints import typed
 from nas.stopwatch import OFF, Watch
 from nas.trials.spec import derived_seed
+from nas.units import counted
 
 
 def run_study(
@@ -114,7 +115,7 @@ def _end(journal: Journal[StudyRun], *, out_of_time: bool) -> None:
         return
     reasons = {name: str(run.trials[name].error) for name in missing if name in run.trials}
     failed = [f"  trial {name}: {reason}" for name, reason in reasons.items()]
-    text = "\n".join([f"{len(missing)} of {run.planned_trials} trainings are missing", *failed[:10]])
+    text = "\n".join([f"{len(missing)} of {counted(run.planned_trials, 'training')} are missing", *failed[:10]])
     raise SearchStopped(
         f"{text}\nWhat was trained is kept: {typed('report', run.folder)}. "
         f"To train the rest: {to_go_on(run, [*reasons.values()], out_of_time=out_of_time)}"

@@ -25,6 +25,7 @@ from nas.engine.rivals import random_rival, searches_of
 from nas.errors import UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
+from nas.files import at_home
 from nas.plugins.installed import load_installed
 from nas.plugins.loading import with_loaded
 from nas.runs.events import MemberFacts, StudyFacts
@@ -188,9 +189,9 @@ def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str
         return settings
     if not (request.weights or may_download or have_weights()):
         return {**settings, "weights": str(place_of_weights())}
-    if request.weights and not Path(request.weights).expanduser().is_file():
+    if request.weights and not at_home(request.weights).is_file():
         raise UsageError(f"--weights {request.weights}: there is no such file.")
-    path = Path(request.weights).expanduser().resolve() if request.weights else downloaded_weights()
+    path = at_home(request.weights).resolve() if request.weights else downloaded_weights()
     check_weights(path)
     return {**settings, "weights": str(path), "weights_sha256": sha256(path)}
 

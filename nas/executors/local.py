@@ -35,6 +35,7 @@ START_LIMIT = 600.0  # seconds for a worker's imports; only a hanging file syste
 MOST_STARTS = 3  # of a process or a trial, where each time the server that forks died
 UNKNOWN = 255  # what multiprocessing takes for the exit status of a process whose server died
 END_LIMIT = 1.0  # seconds between asking a worker to end and killing it
+LONGEST_SLEEP = 86_400.0  # seconds: the system's own waits end at 24 days
 
 
 class LocalExecutor(Closing):
@@ -90,7 +91,7 @@ class LocalExecutor(Closing):
     def _sleep(self, seconds: float | None) -> None:
         """Until a worker sends something or dies, or for so long."""
         events = [event for worker in self._workers for event in worker.events()]
-        connection.wait(events, None if seconds is None else max(0.0, seconds))
+        connection.wait(events, None if seconds is None else min(max(0.0, seconds), LONGEST_SLEEP))
 
     def close(self) -> None:
         self._finalizer.cancel()

@@ -11,6 +11,7 @@ from nas.config.recipe import Figures
 from nas.config.recipe_rules import Setting
 from nas.export.request import Confirmation, ExportRequest, Quantized
 from nas.text import in_markdown, shown
+from nas.units import counted
 
 _ORIGIN = {
     False: "Its architecture was found by a search under a budget",
@@ -174,7 +175,7 @@ def _confirmation(confirm: Confirmation | None) -> str:
     if confirm.probability is not None:
         chance = f"Probability that it is the best of the {confirm.rivals + 1} confirmed: {confirm.probability:.2f}. "
     return (
-        f"Trained again {confirm.runs} times with different seeds: {confirm.metric.replace('_', ' ')} on "
+        f"Trained again {counted(confirm.runs, 'time')} with other seeds: {confirm.metric.replace('_', ' ')} on "
         f"`{confirm.split}` {confirm.mean:.4f} ± {confirm.std:.4f} (standard deviation). {chance}The figures above are "
         "those of the exported weights."
     )

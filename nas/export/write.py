@@ -13,7 +13,7 @@ from torch import nn
 
 from nas.data import Dataset
 from nas.data.dataset import SplitName
-from nas.errors import UsageError
+from nas.errors import UsageError, reason
 from nas.export.calibration import Answers, calibrate
 from nas.export.check import check_budget, check_counts, check_files, random_pixels
 from nas.export.formats import EXPORTERS, TrainedModel, write_description, write_one_image, write_onnx
@@ -57,7 +57,7 @@ def export(request: ExportRequest) -> Exported:
             check_budget(request.cost, request.budget)
             check_files(work, request, model, random_pixels(request.input_shape))
     except OSError as error:
-        raise UsageError(f"{request.out} cannot be written: {error}. Give --out a folder that can.") from error
+        raise UsageError(f"{request.out} cannot be written: {reason(error)}. Give --out a folder that can.") from error
     return Exported(sorted(out.iterdir()), request, milliseconds)
 
 

@@ -21,6 +21,7 @@ from typing import ParamSpec, TypeVar
 
 from nas.arguments import checked_types, misfits
 from nas.errors import PluginError, attempt
+from nas.files import at_home
 from nas.plugins import trust
 from nas.plugins.record import Plugin
 from search_spaces.registry import Addition, additions, take_back
@@ -66,7 +67,7 @@ def load_plugin(source: str | Path) -> Loaded:
     >>> [one.name for one in loaded.added]
     ['tiny']
     """
-    path = Path(source).expanduser()
+    path = at_home(source)
     if not is_path(source):
         return load_module(str(source))
     content = _read(path, str(source))

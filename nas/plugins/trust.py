@@ -7,6 +7,7 @@ A run's folder may have come from anywhere, and names files that are executed. O
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from nas.files import locked, write_atomically
@@ -18,7 +19,8 @@ def trust_file() -> Path:
     """Where the list is kept."""
     import platformdirs
 
-    return Path(platformdirs.user_state_dir("nasctl")) / "trusted-plugins.txt"
+    usual = Path(platformdirs.user_state_dir("nasctl"))
+    return (usual if usual.is_absolute() else Path(os.devnull)) / "trusted-plugins.txt"  # no home: no list
 
 
 def trust(sha256: str, source: str) -> None:

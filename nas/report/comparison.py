@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nas.config import Recipe, raise_all
 from nas.errors import UsageError, attempt
 from nas.report.documents import Document, document
+from nas.report.intervals import of_difference
 from nas.report.study import MemberRow, Spread, member_row, spreads
 from nas.runs import Run, SearchRun, as_study
 from nas.runs.events import FloorMeasured
@@ -68,6 +69,17 @@ class Compared:
 
     row: WinnerRow | BaselineRow
     against_first: PairedTest  # of the objective
+    means: MeanDifference | None  # of the objective
+
+
+@dataclass(frozen=True)
+class MeanDifference:
+    """The mean of first minus the mean of other, over all seeds of each, and what holds it with 95 % (Welch 1947);
+    None for one seed of either."""
+
+    difference: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -136,7 +148,7 @@ def compare(sides: Sequence[Named]) -> Comparison:
         objective=objective,
         data=SharedData(first.run.facts.data_name, first.run.facts.data_key),
         first=row,
-        others=tuple(Compared(one, paired(row.test[objective].values, one.test[objective].values)) for one in others),
+        others=tuple(_against(row.test[objective], one, objective) for one in others),
         floor=next((floor for run in runs if (floor := _floor(run)) and objective in floor.test), None),
         compute=tuple(dict.fromkeys(_compute(side) for side in sides)),
     )
@@ -145,8 +157,21 @@ def compare(sides: Sequence[Named]) -> Comparison:
 def comparison_document(comparison: Comparison) -> Document:
     """A comparison as JSON: each of the others is one object, its test against the first among its figures."""
     whole = document(comparison)
-    whole["others"] = [{**other["row"], "against_first": other["against_first"]} for other in whole["others"]]
+    whole["others"] = [
+        {**other["row"], "against_first": other["against_first"], "difference_of_means": other["means"]}
+        for other in whole["others"]
+    ]
     return whole
+
+
+def _against(first: Spread, row: WinnerRow | BaselineRow, objective: str) -> Compared:
+    other = row.test[objective]
+    means = None
+    if first.mean is not None and other.mean is not None:
+        interval = of_difference(first.values, other.values)
+        low, high = (interval.low, interval.high) if interval else (None, None)
+        means = MeanDifference(first.mean - other.mean, low, high)
+    return Compared(row, paired(first.values, other.values), means)
 
 
 def paired(first: Sequence[float], other: Sequence[float]) -> PairedTest:

@@ -30,7 +30,7 @@ from nas.runs.events import (
     TrialSubmitted,
 )
 from nas.runs.folders import SEARCHES
-from nas.units import clock
+from nas.units import clock, counted
 
 TELL_FIRST, TELL_EVERY = 5.0, 20.0  # seconds, how far an epoch of a supernet is, where there is no bar
 
@@ -203,7 +203,7 @@ def search_line(run: StudyRun, name: str) -> str:
 
 def lengthened_line(run: SearchRun, event: ConfirmationLengthened) -> str:
     """Why confirmations train longer than was said."""
-    scored = ", ".join(f"{score:.3f} after {epochs} epochs" for epochs, score in event.scored)
+    scored = ", ".join(f"{score:.3f} after {counted(epochs, 'epoch')}" for epochs, score in event.scored)
     words = lengthens_by(run.config.objective).replace("_", " ")
     return f"longer    {words} of the best on select: {scored}; so confirmations train {event.epochs}"
 
@@ -213,7 +213,7 @@ def standing(run: Run, *, active: bool = True) -> str:
     counts = {status: run.tally.count(status) for status in ("finished", "pruned", "failed", "running")}
     best = run.best(1)
     if isinstance(run, SearchRun) and run.supernet and not run.candidates:
-        return f"supernet {len(run.supernet_epochs)} of {run.supernet.epochs} epochs"
+        return f"supernet {len(run.supernet_epochs)} of {counted(run.supernet.epochs, 'epoch')}"
     pruned = f", {counts['pruned']} pruned" if counts["pruned"] else ""
     words = f"{counts['finished']} done{pruned}, {counts['failed']} failed"
     if active or counts["running"]:

@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import (
+    EngFormatter,
+    FixedLocator,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    StrMethodFormatter,
+)
 
 from nas.analysis.figures import (
     DPI,
@@ -27,7 +35,7 @@ from nas.analysis.thumbnails import Label, shown_name
 from nas.report import figures
 
 Curves = Mapping[str, Sequence[Sequence[float]]]  # by name: for each seed, a figure of every epoch
-APART = 1.07  # factor between points of equal parameters
+CLOSE = 8.0  # factor between the largest and the least size, below which an axis has even steps
 MOST_TOGETHER = 7  # rows whose curves lie over each other; of more, each has its own
 A_ROW = 4  # of those
 
@@ -171,21 +179,21 @@ def sizes_plot(
     figure = Figure(figsize=(10.5, 5.6), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     groups = list(dict.fromkeys(point.group for point in points))
-    for number, (point, x) in enumerate(zip(points, _side_by_side(points), strict=True), start=1):
+    rows = _rows_at(points)
+    for number, point in enumerate(points, start=1):
+        x = point.params
         place = groups.index(point.group)
         axes.errorbar(
             x, times * point.mean, yerr=None if point.spread is None else times * point.spread, capsize=3,
             fmt="*" if number == 1 else "osD^v"[(place - 1) % 5], markersize=16 if number == 1 else 7,
             color=color(place), ecolor=(color(place), 0.5), label=f"{number}  {point.group}: {point.name}",
         )  # fmt: skip
-        axes.annotate(str(number), (x, times * point.mean), (6, 4), textcoords="offset points", fontsize=8)
+        place_of_number = (6 + 11 * rows[number - 1], 4)  # equal sizes: side by side
+        axes.annotate(str(number), (x, times * point.mean), place_of_number, textcoords="offset points", fontsize=8)
     if floor is not None:
         axes.axhline(times * floor[1], color="grey", linestyle="--", linewidth=1, label=f"floor: {floor[0]}")
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("parameters (logarithmic; equal ones side by side)")
+    _sizes_axis(axes, [point.params for point in points])
+    axes.set_xlabel("parameters (logarithmic)")
     axes.set_ylabel(f"{figures.label(score, 'on the test split')}, mean ± spread over seeds", parse_math=False)
     axes.set_title(title)
     axes.grid(alpha=0.3, which="both")
@@ -217,10 +225,7 @@ def rivals_plot(path: Path, title: str, score: str, panels: Mapping[str, Rivals]
                 )  # fmt: skip
         if panel.line is not None:
             axes.axhline(100 * panel.line[1], color="grey", linestyle="--", linewidth=1, label=panel.line[0])
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        _sizes_axis(axes, [point[0] for points in panel.groups.values() for point in points])
         axes.set_xlabel("parameters (logarithmic)")
         axes.set_title(name, fontsize=10)
         axes.grid(alpha=0.3, which="both")
@@ -231,11 +236,26 @@ def rivals_plot(path: Path, title: str, score: str, panels: Mapping[str, Rivals]
     save(figure, path)
 
 
-def _side_by_side(points: Sequence[Point]) -> list[float]:
-    """Where each point stands on the axis of parameters: equal ones in a row around their place, not on each other."""
-    groups = [[n for n, other in enumerate(points) if other.params == point.params] for point in points]
-    ranks = [group.index(n) - (len(group) - 1) / 2 for n, group in enumerate(groups)]
-    return [point.params * APART**rank for point, rank in zip(points, ranks, strict=True)]
+def _rows_at(points: Sequence[Point]) -> list[int]:
+    """Of each point how many before it have as many parameters."""
+    return [sum(other.params == point.params for other in points[:n]) for n, point in enumerate(points)]
+
+
+def _sizes_axis(axes: Axes, sizes: Sequence[int]) -> None:
+    """A logarithmic axis with the numbers that people read: where the sizes lie close together, those of a few even
+    steps, since no power of ten is among them."""
+    axes.set_xscale("log")
+    low, high = min(sizes), max(sizes)
+    if high < CLOSE * low:
+        margin = 1.1 if high < 1.2 * low else (high / low) ** 0.15
+        axes.set_xlim(low / margin, high * margin)
+        axes.xaxis.set_major_locator(
+            FixedLocator(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low / margin, high * margin))
+        )
+    else:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _curve(

@@ -15,7 +15,7 @@ from nas.engine.duration import search_seconds, trial_seconds
 from nas.engine.placement import placed
 from nas.engine.plan import Plan, plan_search
 from nas.report.documents import Document
-from search_spaces import Sample, SearchSpace, Task
+from search_spaces import Sample, SearchSpace, Task, get_space, space_names
 
 DRAWS = 100_000
 NUM_EXAMPLES = 5
@@ -99,6 +99,12 @@ def report_of(space: SearchSpace, task: Task, budget: Budget, note: str) -> Spac
     examples = _examples(space, found, found_costs, rng)
     shown = costs.take(fits) if share.fitting >= ENOUGH else found_costs
     return SpaceReport(space, task, "", budget, note, share, shown, examples, timing=None)
+
+
+def spaces_document() -> list[Document]:
+    """Every space with what it varies, as JSON."""
+    spaces = [get_space(name) for name in space_names()]
+    return [{"space": each.name, "samples": each.num_samples, "summary": each.summary} for each in spaces]
 
 
 def space_document(report: SpaceReport) -> Document:

@@ -69,7 +69,7 @@ def sizes(run: SearchRun, row: SupernetEpoch) -> list[str]:
         words.append(f"{_judged(run, row.likeliest_params)} likeliest")
     words.append(f"{_percent(row.within_budget)} fit")
     if row.skip_share is not None:
-        words.append(f"skip {_percent(row.skip_share)}")
+        words.append(f"without weights {_percent(row.skip_share)}")
     return words
 
 

@@ -181,7 +181,7 @@ class SupernetEpoch(Event):
     expected_params: float
     likeliest_params: int
     within_budget: float  # share of the architectures drawn from the alphas
-    skip_share: float | None  # mean probability of the values that skip; None where there are none
+    skip_share: float | None  # mean probability of values without weights; None where none skips
     probabilities: dict[str, list[float]]  # by choice
     temperature: float | None  # of the Gumbel softmax
     learning_rate: float  # of the weights, the largest of the epoch

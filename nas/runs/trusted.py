@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from nas.config import SearchConfig, StudyConfig
 from nas.errors import RunError
+from nas.files import at_home
 from nas.runs.events import (
     Event,
     SearchStarted,
@@ -71,4 +71,4 @@ def _members(config: SearchConfig | StudyConfig) -> Iterator[str]:
 
 
 def _is_cache(folder: str | None) -> bool:
-    return folder is None or (Path(folder).expanduser() / "sets").is_dir()
+    return folder is None or (at_home(folder) / "sets").is_dir()

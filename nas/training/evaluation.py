@@ -39,10 +39,10 @@ def evaluate_split(
     )  # fmt: skip
 
 
-def check_finite(record: dict[str, float], name: str) -> None:
-    """TrialError with the epoch and the learning rate if ``record[name]`` is not a finite number."""
+def check_finite(record: dict[str, float], name: str, more: str = "") -> None:
+    """TrialError with the epoch, the learning rate and ``more`` if ``record[name]`` is not a finite number."""
     if not math.isfinite(record[name]):
         raise TrialError(
             f"{name} is {record[name]} in epoch {record['epoch']:.0f}, "
-            f"where the learning rate reached {record['learning_rate']:.3g}"
+            f"where the learning rate reached {record['learning_rate']:.3g}{more}"
         )

@@ -80,7 +80,10 @@ def test_plain_lines_tell_every_epoch(log):
     assert "warm-up  entropy 1.00" in lines[1]
     assert lines[1].startswith("epoch  1/12  train loss 2.300")
     assert "select loss 0.500" in lines[4]
-    assert "parameters 68,000 (over) expected  58,000 likeliest  40 % fit  skip 20 %  2.5 s  [0:20 left]" in lines[4]
+    assert (
+        "parameters 68,000 (over) expected  58,000 likeliest  40 % fit  without weights 20 %  2.5 s  [0:20 left]"
+        in lines[4]
+    )
     assert "8 ranked" in lines[-3]
     assert "0.900 for the supernet itself" in lines[-3]
     assert "best 0.900" in lines[-1]
@@ -121,7 +124,7 @@ def test_without_alphas_nothing_is_said_of_them(tmp_path):
     log.trials([0.5])
     print_supernet(console, log.run)
     text = "\n".join(told(console))
-    for word in ("warm-up", "entropy", "likeliest", "Likeliest", "select loss", "skip"):
+    for word in ("warm-up", "entropy", "likeliest", "Likeliest", "select loss", "without weights"):
         assert word not in text
     log.close()
 
@@ -195,7 +198,7 @@ def test_the_table_shows_candidates_that_became_trials_and_what_was_learned(log)
     print_supernet(console, log.run)
     text = "\n".join(told(console))
     assert "stages=2 (0.93)" in text
-    assert "share of skips 20 %" in text
+    assert "share without weights 20 %" in text
     rows = [line.split() for line in text.splitlines() if re.match(r"\d ", line)]
     assert [row[:3] for row in rows[:2]] == [["1", "0.900", "0.500"], ["2", "0.800", "0.900"]]
     assert rows[5][:4] == ["6", "!", "0.400", "0.650"]

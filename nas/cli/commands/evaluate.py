@@ -12,7 +12,7 @@ from nas.cli.commands.output import console, print_json
 from nas.cli.declared import of_labels
 from nas.config import DataConfig, raise_all
 from nas.data.dataset import SPLIT_NAMES, SplitName
-from nas.errors import UsageError, nearest
+from nas.errors import UsageError, nearest, reason
 from nas.report.live import decoding
 from nas.runs.named import one_name
 
@@ -95,4 +95,6 @@ def _draw(path: Path, model: str, found: Evaluation) -> None:
     try:
         confusion_plot(path, title, names, np.array(found.confusion))
     except (OSError, ValueError) as error:  # a name without an ending that pictures have
-        raise UsageError(f"{path} cannot be written: {error}. Give --picture a file such as confusion.png.") from error
+        raise UsageError(
+            f"{path} cannot be written: {reason(error)}. Give --picture a file such as confusion.png."
+        ) from error

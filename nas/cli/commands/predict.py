@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.api.settings import positive
+from nas.cli.streams import data_out
 from nas.errors import UsageError
+from nas.files import write_atomically
 
 if TYPE_CHECKING:
     from nas.export.predict_script import Classifier
@@ -50,11 +52,12 @@ def predict_command(
         return _print_json(classifier, pictures)
     layout = Layout(classifier.classes, best, csv_format or "full")
     if csv is None:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="surrogateescape")  # names of files may be no text
-        return write_predictions(classifier, pictures, sys.stdout, layout, as_csv=False)
-    with Path(csv).open("w", newline="", encoding="utf-8", errors="surrogateescape") as output:
-        return write_predictions(classifier, pictures, output, layout, as_csv=True)
+        with data_out():
+            return write_predictions(classifier, pictures, sys.stdout, layout, as_csv=False)
+    output = io.StringIO(newline="")
+    code = write_predictions(classifier, pictures, output, layout, as_csv=True)
+    write_atomically(Path(csv), output.getvalue().encode("utf-8", "surrogateescape"))
+    return code
 
 
 def model_and_paths(model: str | None, paths: list[str], run: str | None) -> tuple[str, list[str]]:

@@ -12,7 +12,7 @@ from typing import Any
 from nas.api.settings import positive
 from nas.cli.commands.output import console, print_json, show_outcome
 from nas.cli.plugin_flags import tell_plugin_faults
-from nas.cli.terminal import complain
+from nas.cli.streams import complain, data_out
 from nas.config import raise_all
 from nas.config.objectives import DEFAULT
 from nas.errors import attempt
@@ -53,7 +53,8 @@ def trials_command(
         print_json_list(trial_document(run, trial) for trial in chosen)
         return
     if as_csv:
-        write_trials(run, chosen, sys.stdout)
+        with data_out():
+            write_trials(run, chosen, sys.stdout)
         return
     tell_plugin_faults(run)
     earlier = 0 if top else max(0, len(chosen) - MOST_ROWS)

@@ -15,7 +15,7 @@ from nas.cli.commands.output import console, outcome_document, print_json, show_
 from nas.cli.commands.report import settings_of
 from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
-from nas.cli.terminal import complain
+from nas.cli.streams import complain
 from nas.report.documents import plan_document
 from nas.report.live import decoding, open_display
 from nas.runs import SearchRun, StudyRun, as_search, as_study, load_run

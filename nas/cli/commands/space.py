@@ -14,14 +14,17 @@ from nas.report.live import decoding
 
 def space_command(flags: Flags) -> None:
     """What a space holds under a budget."""
-    from nas.report.space import space_document, space_report
+    from nas.report.space import space_document, space_report, spaces_document
     from nas.report.tables.space import print_space, print_spaces
 
     if flags["arch"] is not None:
         _architecture(flags)
         return
     if flags["name"] is None:
-        print_spaces(console)
+        if flags["json"]:
+            print_json(spaces_document())
+        else:
+            print_spaces(console)
         return
     faults: list[str] = []
     config = attempt(lambda: search_config({**flags, "space": flags["name"]}), faults)

@@ -19,6 +19,7 @@ from nas.data.sources.torchvision_sets import NAMED, Named, which_emnist
 from nas.data.sources.tree import Patterns
 from nas.data.sources.written import TABLE, WrittenFolder, is_written
 from nas.errors import DataError, nearest
+from nas.files import at_home
 
 
 def find_source(config: DataConfig, cache_root: Path) -> Source:
@@ -26,7 +27,7 @@ def find_source(config: DataConfig, cache_root: Path) -> Source:
 
     DataError if it names nothing.
     """
-    path = Path(config.source).expanduser()
+    path = at_home(config.source)
     if is_archive(path) and _is_file(path):
         return Archive(
             path, cache_root, lambda inner: find_source(config.model_copy(update={"source": str(inner)}), cache_root)
@@ -61,7 +62,7 @@ def _named(config: DataConfig, cache_root: Path) -> Source:
     name, _, argument = text.partition(":")
     if name in SOURCES:
         return SOURCES[name](argument)
-    path = Path(text).expanduser()
+    path = at_home(text)
     try:
         is_folder, is_there = bool(text) and path.is_dir(), bool(text) and path.exists()
     except OSError as error:  # a name that is too long, a folder above it that is closed to us

@@ -20,7 +20,7 @@ from nas.report.study import Spread
 from nas.runs import SearchRun, StudyRun
 from nas.runs.hints import typed
 from nas.runs.named import Named
-from nas.units import clock
+from nas.units import clock, counted
 
 SERIES = 7  # colours
 MOST_SETTINGS = 40
@@ -127,23 +127,15 @@ def _winners(comparison: Comparison, runs: Sequence[SearchRun | StudyRun]) -> Ma
         apart = None if test is None or found.mean is None else (first.mean or 0.0) - found.mean
         interval = None if test is None else of_difference(first.values, found.values)
         p = None if test is None else test.p
-        told = "-" if test is None or p is None else f"{p:.3f} (at least {test.least_p:.3f}, {test.pairs} pairs)"
-        rows.append(
-            Row(
-                [
-                    f"{row.run}: {row.name}",
-                    f"{row.kind}, {row.network.partition(' ')[0]}",
-                    number(row.params),
-                    number(row.macs),
-                    number(row.seeds),
-                    number(found.mean, _spread(found)),
-                    number(apart, "-" if apart is None else f"{apart:+.3f}"),
-                    interval.words if interval else "-",
-                    number(p, told),
-                    number(work[row.run], clock(work[row.run])),
-                ]
-            )
-        )
+        told = "-"
+        if test is not None and p is not None:
+            told = f"{p:.3f} (at least {test.least_p:.3f}, {counted(test.pairs, 'pair')})"
+        rows.append(Row([
+            f"{row.run}: {row.name}", f"{row.kind}, {row.network.partition(' ')[0]}", number(row.params),
+            number(row.macs), number(row.seeds), number(found.mean, _spread(found)),
+            number(apart, "-" if apart is None else f"{apart:+.3f}"), interval.words if interval else "-",
+            number(p, told), number(work[row.run], clock(work[row.run])),
+        ]))  # fmt: skip
     words = objective.replace("_", " ")
     headings = ("run: network", "kind", "parameters", "MACs", "seeds", words, "lead of the first",
                 "95 % interval", "p, paired by seed", "time of the run")  # fmt: skip

@@ -72,7 +72,7 @@ def _answer(run: StudyRun, report: StudyReport, settings: str | None) -> Markup:
         ))  # fmt: skip
     if report.state != "done":
         ended = run.num_ended("study")
-        parts.append(tag("p", f"It is not done: {ended} of {run.planned_trials} trainings have ended."))
+        parts.append(tag("p", f"It is not done: {ended} of {counted(run.planned_trials, 'training')} have ended."))
     parts.append(_members(report, objective))
     notes = [f"Scaled against the published study (theirs in brackets): {'; '.join(report.scaled)}."] if (
         report.scaled) else []  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from baselines.figures import FIGURES
 from nas.report import figures
-from nas.report.comparison import Comparison, PairedTest
+from nas.report.comparison import Compared, Comparison
 from nas.report.screen import Screen
 from nas.report.tables.format import compact, fitting, make_table
 from nas.runs.events import FloorMeasured
@@ -21,9 +21,9 @@ def print_comparison(console: Screen, comparison: Comparison, plot: Path | None)
     shown = _shown(comparison.objective)
     where = f"{comparison.title} on {comparison.data.name}: test split"
     title = f"{where}, {figures.unit(shown)}, mean ± spread over seeds"
-    headings = ("parameters", "MACs", *shown.values(), "better by", "p")
+    headings = ("parameters", "MACs", *shown.values(), "better by", "95 %", "p")
     rows: list[list[str]] = []
-    against = [None, *(other.against_first for other in comparison.others)]
+    against = [None, *comparison.others]
     for row, test in zip(comparison.rows, against, strict=True):
         name = f"{'* ' if test is None else ''}{row.run}: {row.name}"
         cells = [figures.spread(figure, row.test[figure]) for figure in shown]
@@ -40,12 +40,13 @@ def print_comparison(console: Screen, comparison: Comparison, plot: Path | None)
     words = comparison.objective.replace("_", " ")
     lines = [
         f"*: {comparison.title}, {counted(comparison.first.seeds, 'seed')}. Better by: how much better it is in "
-        f"{words}, the mean difference, k-th seed with k-th seed. Worst: recall of the worst class.",
+        f"{words}, the difference of the means; 95 %: its confidence interval (Welch), from two seeds of each. Worst: "
+        "recall of the worst class.",
         *_least_p(comparison),
     ]
     for spent in comparison.compute:
         lines.append(
-            f"Compute of {spent.run}: {spent.trainings} trainings, {spent.epochs:,} epochs, "
+            f"Compute of {spent.run}: {counted(spent.trainings, 'training')}, {counted(spent.epochs, 'epoch')}, "
             f"{clock(spent.seconds)} of training"
         )
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
@@ -70,14 +71,19 @@ def _floor_cells(comparison: Comparison, floor: FloorMeasured) -> list[str]:
     mean = comparison.first.test[objective].mean
     better = "" if mean is None else figures.difference(objective, mean - floor.test[objective])
     cells = [figures.value(figure, floor.test[figure]) for figure in _shown(objective)]
-    return [f"floor: {floor.method}", "-", "-", *cells, better, ""]
+    return [f"floor: {floor.method}", "-", "-", *cells, better, "", ""]
 
 
-def _difference(comparison: Comparison, test: PairedTest | None) -> tuple[str, str]:
-    """By how much the first is better, and p; empty of the first itself, and where there is no pair."""
-    if test is None or test.difference is None or test.p is None:
-        return "", ""
-    return figures.difference(comparison.objective, test.difference), f"{test.p:.3g} (n={test.pairs})"
+def _difference(comparison: Comparison, other: Compared | None) -> tuple[str, str, str]:
+    """By how much the first is better, within which interval, and p; empty where that is not known, or of the first."""
+    if other is None or other.means is None:
+        return "", "", ""
+    means, test, objective = other.means, other.against_first, comparison.objective
+    interval = "-"
+    if means.low is not None and means.high is not None:
+        interval = f"{figures.difference(objective, means.low)} to {figures.difference(objective, means.high)}"
+    p = "-" if test.p is None or test.pairs < 2 else f"{test.p:.3g} (n={test.pairs})"
+    return figures.difference(objective, means.difference), interval, p
 
 
 def _least_p(comparison: Comparison) -> list[str]:
@@ -88,6 +94,7 @@ def _least_p(comparison: Comparison) -> list[str]:
         return []
     few = min(least)
     return [
-        f"p: exact sign-flip permutation test, two-sided; with n={few} pairs it cannot be below {least[few]:.3g}"
+        "p: exact sign-flip permutation test, two-sided, k-th seed with k-th seed; with "
+        f"{counted(few, 'pair')} it cannot be below {least[few]:.3g}"
         + (", so no difference can be significant at 0.05: train more seeds." if least[few] > 0.05 else ".")
     ]

@@ -18,6 +18,7 @@ from nas.engine.duration import search_seconds
 from nas.errors import UsageError, nearest
 from nas.executors import WorkerSlot
 from nas.report.architecture import layer_words, shape_words
+from nas.report.cautions import cautions
 from nas.report.figures import decimal
 from nas.report.floor import advice, floor_words
 from nas.report.guide import foresight_words, plan_words
@@ -88,9 +89,10 @@ def _settings(run: SearchRun, places: str) -> str:
     if config.one_shot:
         weight = f"{config.supernet.penalty:g}" if config.supernet.penalty else "none"
         budget = "" if config.strategy == "random-oneshot" else f"; penalty for the budget: {weight}"
+        trials = "becomes a trial" if config.trials == 1 else f"{config.trials} become trials"
         lines.append(
             f"First   a supernet of {counted(config.supernet_epochs, 'epoch')}{budget}; it ranks "
-            f"{config.supernet.candidates} candidates that fit the budget, and the best {config.trials} become trials"
+            f"{config.supernet.candidates} candidates that fit the budget, and the best {trials}"
         )
     return "\n".join(lines)
 
@@ -110,6 +112,7 @@ def _training_lines(run: SearchRun) -> list[str]:
         + ("; weak trials stop early" if config.prune else ""),
         f"        {views_in_words(config.recipe, facts.input_shape, facts.mirroring)}",
         *([f"        {facts.recipe_note}"] if facts.recipe_note else []),
+        *(f"Caution {words}" for words in cautions(config.recipe, sum(train))),
     ]
     if facts.placement is not None and facts.placement.execution is not None:
         lines.append(f"Trains  {described(facts.placement, facts.placement.execution)}")
@@ -262,6 +265,7 @@ def layers_table(space: SearchSpace, sample: Sample, task: Task, what: str = "")
         table.add_row(name, layer_words(layer), shape_words(layer.out_shape), f"{layer.params:,}", f"{layer.macs:,}")
     table.add_section()
     table.add_row("total", "", "", f"{cost.params:,}", f"{cost.macs:,}")
+    table.add_row("peak", f"{cost.peak_memory:,} bytes of activations at once, for one image")
     return table
 
 

@@ -16,6 +16,7 @@ from nas.config import Recipe
 from nas.config.views import views_in_words
 from nas.executors import WorkerSlot
 from nas.report import figures
+from nas.report.cautions import cautions
 from nas.report.pictures import Pictures
 from nas.report.rivals import against, against_words
 from nas.report.screen import Screen
@@ -41,7 +42,7 @@ def print_studies(console: Screen) -> None:
         console.print(f"{study.name}  {study.sentence}", title=study.name, highlight=False, soft_wrap=True)
         trained = "" if study.members[0].network else f"{study.network} on "
         factor = f", imbalance {study.imbalance:g}" if study.imbalance else ""
-        console.print(f"  by default: {trained}{study.data}{factor}, {study.seeds} seeds", highlight=False)
+        console.print(f"  by default: {trained}{study.data}{factor}, {counted(study.seeds, 'seed')}", highlight=False)
         console.print(f"  members: {', '.join(member.name for member in study.members)}\n", highlight=False)
     console.print(f"{classical.NAME}  {classical.SENTENCE}", title=classical.NAME, highlight=False, soft_wrap=True)
     console.print(f"  members: {', '.join(method.name for method in classical.METHODS)}\n", highlight=False)
@@ -66,15 +67,17 @@ def print_study_plan(console: Screen, run: StudyRun, slots: Sequence[WorkerSlot]
 def _study_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
     config, facts = run.config, run.facts
     recipe = config.members[0].recipe
+    images = sum(facts.counts["train"])
     return [
         f"{run.name}  {run.description}",
-        f"Trains  {run.planned_trials // config.seeds} members x {_seeds(run, slots)}",
+        f"Trains  {counted(run.planned_trials // config.seeds, 'member')} x {_seeds(run, slots)}",
         *([_searches(run)] if config.searches else []),
         *_time_and_data(run),
         f"Recipe  {counted(recipe.epochs, 'epoch')}{_words(recipe)}; what differs is in each member's name",
         *dict.fromkeys(
             f"        {views_in_words(member.recipe, facts.input_shape, facts.mirroring)}" for member in config.members
         ),
+        *dict.fromkeys(f"Caution {words}" for member in config.members for words in cautions(member.recipe, images)),
         *([f"Splits  {note}"] if (note := validation_note(config)) else []),
         "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
         *(f"Network {text}" for text in _fixed_networks(run)),
@@ -108,6 +111,7 @@ def _training_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
                 f"        {', '.join(strange)} learned from other images or splits, perhaps from some that are "
                 "scored here: figures may flatter"
             )
+    lines += [f"Caution {words}" for words in cautions(recipe, sum(facts.counts["train"]))]
     return [*lines, "Test    scored once a training, at its end: nothing is chosen between seeds or epochs by it"]
 
 
@@ -248,7 +252,8 @@ def _print_networks(console: Screen, rows: Sequence[MemberRow]) -> None:
 def _print_state(console: Screen, run: StudyRun, pictures: Pictures) -> None:
     """How far it is, where its pictures are, how to go on."""
     console.print(
-        f"State   {run.state}: {len(run.ranked())} of {run.planned_trials} trainings finished", highlight=False
+        f"State   {run.state}: {len(run.ranked())} of {counted(run.planned_trials, 'training')} finished",
+        highlight=False,
     )
     if run.searches_left:
         left = ", ".join(search.name for search in run.searches_left)

@@ -23,14 +23,14 @@ def print_supernet(console: Screen, run: SearchRun) -> None:
 
 
 def learned(run: SearchRun) -> str:
-    """The most likely value of every choice with its probability, and the share of skips."""
+    """The most likely value of every choice with its probability, and the share of those without weights."""
     last = run.supernet_epochs[-1]
     words = []
     for label, values in run.learned_choices.items():
         probabilities = last.probabilities[label]
         best = max(range(len(values)), key=lambda index: probabilities[index])
         words.append(f"{label}={values[best]} ({probabilities[best]:.2f})")
-    skips = "" if last.skip_share is None else f"; share of skips {100 * last.skip_share:.0f} %"
+    skips = "" if last.skip_share is None else f"; share without weights {100 * last.skip_share:.0f} %"
     return f"Likeliest after epoch {last.epoch}: {', '.join(words)}{skips}"
 
 

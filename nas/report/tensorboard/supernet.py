@@ -33,7 +33,7 @@ FIGURES = {  # of a row, with what TensorBoard says about them
     "expected_params": "Parameters of architectures drawn from the alphas, on average.",
     "likeliest_params": "Parameters of the architecture of the likeliest values.",
     "within_budget": "Share of the architectures drawn from the alphas that fit the budget.",
-    "skip_share": "Mean probability of the value that skips, over the choices that have one.",
+    "skip_share": "Mean probability of the values without weights (a skip, pooling), over the choices that can skip.",
     "temperature": "Temperature of the Gumbel softmax.",
     "learning_rate": "Learning rate of the weights, the largest of the epoch.",
 }
@@ -103,7 +103,7 @@ def _layout(choices: Choices, objective: str) -> Layout:
         _chart("parameters: expected, likeliest, and the budget", "supernet/(expected|likeliest)_params", "budget/.+"),
         _chart(f"score: {words} on select", "supernet/score"),
         _chart("losses", "supernet/(train|select)_loss"),
-        _chart("entropy, share within the budget, share of skips", "supernet/(entropy|within_budget|skip_share)"),
+        _chart("entropy, shares within the budget and without weights", "supernet/(entropy|within_budget|skip_share)"),
     ])  # fmt: skip
     charts = [_chart(label, f"alphas/{re.escape(label)}/.+") for label in choices]
     alphas = Category(title="Alphas: probability of each value", chart=charts)

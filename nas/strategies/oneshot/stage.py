@@ -20,6 +20,7 @@ from nas.strategies.oneshot.checkpoint import Checkpoint
 from nas.strategies.oneshot.memory import Need, memory_need, shortage
 from nas.strategies.oneshot.training import AfterStep, SupernetTraining
 from nas.trials.datasets import forget
+from nas.units import counted
 from search_spaces import SearchSpace
 from search_spaces.restriction import with_values
 
@@ -145,8 +146,8 @@ def _out_of_time(journal: Journal[SearchRun], seconds: float) -> bool:
 def _cut_short(training: SupernetTraining, epochs: int) -> str:
     """What a time limit did to the supernet."""
     text = (
-        f"The supernet was trained for {epochs} of {training.epochs} epochs: another would have taken more than half "
-        "of the time limit, and the rest is for its trials."
+        f"The supernet was trained for {epochs} of {counted(training.epochs, 'epoch')}: another would have taken "
+        "more than half of the time limit, and the rest is for its trials."
     )
     if training.alphas and epochs <= training.warm_up:
         text += (

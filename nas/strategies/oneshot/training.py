@@ -43,6 +43,7 @@ from search_spaces import SearchSpace, Task
 from search_spaces.supernet import Supernet
 
 ALPHA_BETAS, ALPHA_DECAY = (0.5, 0.999), 1e-3  # of Adam for the alphas, as in the paper
+STRONG_PENALTY = 100.0  # the loss itself begins at a few units
 STEPS_PER_ALPHA_STEP = 2  # of the weights
 DRAWS = 4096  # architectures for an epoch's figures about what the alphas prefer
 PATHS_COUNTED = 512  # and without alphas: of the paths that are trained
@@ -100,7 +101,7 @@ class SupernetTraining:
             train_loss, select_loss = self._losses(epoch, generator, rng, after_step)
         for name, loss in (("train_loss", train_loss), ("select_loss", select_loss)):
             if loss is not None:
-                check_finite({"epoch": epoch, "learning_rate": rate, name: loss}, name)
+                check_finite({"epoch": epoch, "learning_rate": rate, name: loss}, name, self._strong_penalty())
         preferences = self._preferences(rng)
         score = self.score("select")
         return SupernetEpoch(
@@ -203,6 +204,11 @@ class SupernetTraining:
             logits = self.supernet(images)
         return self.loss_of(without_scale(logits) if for_alphas else logits, labels, reweighted=reweighted)
 
+    def _strong_penalty(self) -> str:
+        """That the penalty, not the learning rate, may be why a loss is not finite; empty if it is not that strong."""
+        penalty = self.config.supernet.penalty
+        return f". --penalty {penalty:g} is strong: try 1" if self.alphas and penalty > STRONG_PENALTY else ""
+
     def _preferences(self, rng: np.random.Generator) -> Preferences:
         """What the alphas prefer, against the budget; without alphas: what the trained paths are."""
         probabilities = self.choices.probabilities()
@@ -210,7 +216,10 @@ class SupernetTraining:
         rows = draw(arrays, rng, DRAWS) if self.pool is None else self.pool.rows_spread(rng, PATHS_COUNTED)
         costs = costs_of(self.space, rows, self.task)
         top = likeliest(arrays)[None] if self.pool is None else rows[[np.argsort(costs.params)[len(rows) // 2]]]
-        skips = [float(probabilities[label][index]) for label, index in self.supernet.skip_choices.items()]
+        skips = [
+            math.fsum(float(probabilities[label][index]) for index in weightless)
+            for label, weightless in self.supernet.skip_choices.items()
+        ]
         excess = self.budget.excess(costs)
         return Preferences(
             penalty=float(np.log1p(excess).mean()) if self.alphas else None,
