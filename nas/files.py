@@ -266,7 +266,7 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
-    descriptor = os.open(path, flags, 0o666)
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)  # a pipe of this name would be waited for
     try:
         yield descriptor
     finally:
