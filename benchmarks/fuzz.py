@@ -41,7 +41,8 @@ LEFT_OPEN = ("here", "home", "tmp")  # where a case may write
 HEAVY = (  # imported once, before the first fork
     "nas.api", "nas.engine.search", "nas.report.tables.search", "nas.cli.commands.search", "nas.cli.commands.runs",
     "nas.cli.commands.data", "nas.cli.commands.report", "nas.cli.commands.evaluate", "nas.cli.commands.predict",
-    "nas.cli.commands.analyze", "nas.report.html.write", "nas.trials.weights", "nas.data.images", "nas.strategies.guide",
+    "nas.cli.commands.analyze", "nas.report.html.write", "nas.trials.weights", "nas.data.images",
+    "nas.strategies.guide",
 )  # fmt: skip
 
 
@@ -125,14 +126,14 @@ def _become(command: Sequence[str], place: Path) -> None:
 def faults_of(case: hostile.Case, place: Path, timeout: float, *, show: bool = False) -> list[str]:
     """What is wrong with how a case ended, a line for each of its commands."""
     found = []
-    outside, content = set(os.listdir(place)), hostile.content_of(place / "outside")
+    outside, content = _names_in(place), hostile.content_of(place / "outside")
     for command in case.commands:
         before = _made(place / "here")
         ended = run(command, place, timeout)
         if show:
             print(f"$ nasctl {shlex.join(command)}\n{ended.out}{ended.errors}exit code {ended.code}\n")
         wrong = fault(ended)
-        if wrong is None and (strange := set(os.listdir(place)) - outside - {"stdout", "stderr"}):
+        if wrong is None and (strange := _names_in(place) - outside - {"stdout", "stderr"}):
             wrong = f"wrote outside: {sorted(strange)}"
         if wrong is None and hostile.content_of(place / "outside") != content:
             wrong = "wrote outside"
@@ -147,10 +148,15 @@ def faults_of(case: hostile.Case, place: Path, timeout: float, *, show: bool = F
 
 def _made(here: Path) -> set[str]:
     """What commands make where they run: runs, and whatever --out, --write and the like name."""
-    names = {name for name in os.listdir(here) if name.startswith(("out", ".tmp-"))}
-    with contextlib.suppress(OSError):
-        names |= {f"runs/{name}" for name in os.listdir(here / "runs")}
-    return names
+    names = {name for name in _names_in(here) if name.startswith(("out", ".tmp-"))}
+    return names | {f"runs/{name}" for name in _names_in(here / "runs")}
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except OSError:
+        return set()
 
 
 @contextlib.contextmanager
@@ -214,8 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _special(folder: str, names: list[str]) -> list[str]:
     """Pipes and sockets, which cannot be copied."""
-    return [name for name in names if not (os.path.islink(f"{folder}/{name}") or os.path.isfile(f"{folder}/{name}")
-            or os.path.isdir(f"{folder}/{name}"))]  # fmt: skip
+    paths = [Path(folder, name) for name in names]
+    return [path.name for path in paths if not (path.is_symlink() or path.is_file() or path.is_dir())]
 
 
 if __name__ == "__main__":
