@@ -19,7 +19,6 @@ import os
 import random
 import resource
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -209,19 +208,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     print(f"{kind}/{number} {case.text}: {line}", flush=True)
                 if found and asked.keep:
                     kept = asked.keep / f"{kind}-{number}"
-                    shutil.copytree(place / "here", kept, symlinks=True, ignore=_special, dirs_exist_ok=True)
+                    kept.mkdir(parents=True, exist_ok=True)
+                    subprocess.run(["cp", "-a", f"{place}/here/.", kept], check=False)  # pipes, links and all
                     (kept / "FUZZ.txt").write_text("\n".join([case.text, *found]) + "\n")
     print(f"\n{'kind':12}{'tried':>8}{'failed':>8}")
     for kind in tried:
         print(f"{kind:12}{tried[kind]:8}{failed[kind]:8}")
     print(f"{'all':12}{tried.total():8}{failed.total():8}")
     return 1 if failed.total() else 0
-
-
-def _special(folder: str, names: list[str]) -> list[str]:
-    """Pipes and sockets, which cannot be copied."""
-    paths = [Path(folder, name) for name in names]
-    return [path.name for path in paths if not (path.is_symlink() or path.is_file() or path.is_dir())]
 
 
 if __name__ == "__main__":

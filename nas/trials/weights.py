@@ -69,6 +69,8 @@ def load_into(module: nn.Module, state: dict[str, Tensor]) -> None:
             faults.append(f"{name} is {tuple(tensor.shape)}, and should be {tuple(wanted.shape)}")
         elif wanted is not None and tensor.is_floating_point() != wanted.is_floating_point():
             faults.append(f"{name} is {tensor.dtype}, and should be {wanted.dtype}")
+        elif not bool(tensor.isfinite().all()):
+            faults.append(f"{name} holds NaN or infinity")
     if faults:
         more = f", and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise ValueError("; ".join(faults[:_SHOWN]) + more)
