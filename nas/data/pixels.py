@@ -65,7 +65,7 @@ def refuse_huge(image: Image.Image) -> None:
     """ValueError for a picture, not yet loaded, that could fill the memory."""
     if (needed := decoding_bytes(image)) > MOST_BYTES:
         raise ValueError(
-            f"{image.width:,} x {image.height:,} pixels of mode {image.mode} take {needed / 1e9:.1f} GB of memory: shrink it"
+            f"{image.width:,} x {image.height:,} pixels of mode {image.mode}: {needed / 1e9:.1f} GB decoded. Shrink it"
         )
 
 
