@@ -19,7 +19,6 @@ import os
 import random
 import resource
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -41,7 +40,8 @@ LEFT_OPEN = ("here", "home", "tmp")  # where a case may write
 HEAVY = (  # imported once, before the first fork
     "nas.api", "nas.engine.search", "nas.report.tables.search", "nas.cli.commands.search", "nas.cli.commands.runs",
     "nas.cli.commands.data", "nas.cli.commands.report", "nas.cli.commands.evaluate", "nas.cli.commands.predict",
-    "nas.cli.commands.analyze", "nas.report.html.write", "nas.trials.weights", "nas.data.images", "nas.strategies.guide",
+    "nas.cli.commands.analyze", "nas.report.html.write", "nas.trials.weights", "nas.data.images",
+    "nas.strategies.guide",
 )  # fmt: skip
 
 
@@ -125,14 +125,14 @@ def _become(command: Sequence[str], place: Path) -> None:
 def faults_of(case: hostile.Case, place: Path, timeout: float, *, show: bool = False) -> list[str]:
     """What is wrong with how a case ended, a line for each of its commands."""
     found = []
-    outside, content = set(os.listdir(place)), hostile.content_of(place / "outside")
+    outside, content = _names_in(place), hostile.content_of(place / "outside")
     for command in case.commands:
         before = _made(place / "here")
         ended = run(command, place, timeout)
         if show:
             print(f"$ nasctl {shlex.join(command)}\n{ended.out}{ended.errors}exit code {ended.code}\n")
         wrong = fault(ended)
-        if wrong is None and (strange := set(os.listdir(place)) - outside - {"stdout", "stderr"}):
+        if wrong is None and (strange := _names_in(place) - outside - {"stdout", "stderr"}):
             wrong = f"wrote outside: {sorted(strange)}"
         if wrong is None and hostile.content_of(place / "outside") != content:
             wrong = "wrote outside"
@@ -147,10 +147,15 @@ def faults_of(case: hostile.Case, place: Path, timeout: float, *, show: bool = F
 
 def _made(here: Path) -> set[str]:
     """What commands make where they run: runs, and whatever --out, --write and the like name."""
-    names = {name for name in os.listdir(here) if name.startswith(("out", ".tmp-"))}
-    with contextlib.suppress(OSError):
-        names |= {f"runs/{name}" for name in os.listdir(here / "runs")}
-    return names
+    names = {name for name in _names_in(here) if name.startswith(("out", ".tmp-"))}
+    return names | {f"runs/{name}" for name in _names_in(here / "runs")}
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except OSError:
+        return set()
 
 
 @contextlib.contextmanager
@@ -203,19 +208,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     print(f"{kind}/{number} {case.text}: {line}", flush=True)
                 if found and asked.keep:
                     kept = asked.keep / f"{kind}-{number}"
-                    shutil.copytree(place / "here", kept, symlinks=True, ignore=_special, dirs_exist_ok=True)
+                    kept.mkdir(parents=True, exist_ok=True)
+                    subprocess.run(["cp", "-a", f"{place}/here/.", kept], check=False)  # pipes, links and all
                     (kept / "FUZZ.txt").write_text("\n".join([case.text, *found]) + "\n")
     print(f"\n{'kind':12}{'tried':>8}{'failed':>8}")
     for kind in tried:
         print(f"{kind:12}{tried[kind]:8}{failed[kind]:8}")
     print(f"{'all':12}{tried.total():8}{failed.total():8}")
     return 1 if failed.total() else 0
-
-
-def _special(folder: str, names: list[str]) -> list[str]:
-    """Pipes and sockets, which cannot be copied."""
-    return [name for name in names if not (os.path.islink(f"{folder}/{name}") or os.path.isfile(f"{folder}/{name}")
-            or os.path.isdir(f"{folder}/{name}"))]  # fmt: skip
 
 
 if __name__ == "__main__":

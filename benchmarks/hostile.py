@@ -32,13 +32,16 @@ from PIL import Image
 
 SEARCH = (
     "search --space vgg --strategy random --max-params 6k --trials 2 --epochs 1 --confirm 1 --confirm-epochs 1 "
-    "--workers 1 --device cpu --quiet --no-report --no-floor --run r"
+    "--workers 1 --device cpu --quiet --no-floor --run r"
 )
 TEXTS = (
-    "", " ", "-", "--", "-1", "0", "1e999", "nan", "inf", "-inf", "NaN", "null", "true", "1" * 5000, "9" * 400, "1e-400",
-    "../..", "/dev/zero", "/dev/null", "/proc/self/mem", "/", ".", "~nouser", "~", "x" * 300, "x" * 70_000, "a\nb", "\t",
+    "", " ", "-", "--", "-1", "0", "1e999", "nan", "inf", "-inf", "NaN", "null", "true", "1" * 5000, "9" * 400,
+    "1e-400",
+    "../..", "/dev/zero", "/dev/null", "/proc/self/mem", "/", ".", "~nouser", "~", "x" * 300, "x" * 70_000, "a\nb",
+    "\t",
     "[/x]", "[red]x", "\x1b[31mx", "\u202ex", "$x$", "é", "\udcff", "%s%n", "{x}", "a,b,,c", "1,2;3", "a=b", "=",
-    "*", "[", "(((", "\\", "digits", "resnet", "best", "r", "r:1", "r:", ":", "1", "2k", "3.5", "50kB", "1h", "25d", "auto",
+    "*", "[", "(((", "\\", "digits", "resnet", "best", "r", "r:1", "r:", ":", "1", "2k", "3.5", "50kB", "1h", "25d",
+    "auto",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, -(2**70), 10**400, 1.5, 1e308, -0.0, "", "x", "x" * 100_000, "../../x",
@@ -158,7 +161,9 @@ def settings(rng: random.Random, place: Path, stock: Stock) -> Case:
     lines = []
     for _ in range(rng.randint(1, 4)):
         key = rng.choice([*keys, "x", "", '"a b"', "a.b", "data.source", "[table]"])
-        value = rng.choice([*map(toml_of, VALUES), *map(json.dumps, TEXTS), "1979-05-27", "nan", "inf", "0x" + "f" * 600])
+        value = rng.choice(
+            [*map(toml_of, VALUES), *map(json.dumps, TEXTS), "1979-05-27", "nan", "inf", "0x" + "f" * 600]
+        )
         lines.append(f"{key} = {value}")
     what = rng.randrange(12)
     if what == 0:
@@ -219,7 +224,9 @@ def changed(rng: random.Random, text: str) -> str:
     elif what == 2 and isinstance(holder[last], (int, float)):
         holder[last] = rng.choice([-1, 0, 1, 2, 10**12, -(10**12), 1e300, 0.5, 10**30])
     elif what == 3:
-        return text.replace(json.dumps(holder[last]), rng.choice(["NaN", "Infinity", "1e999", "9" * 5000, "[" * 50_000]), 1)
+        return text.replace(
+            json.dumps(holder[last]), rng.choice(["NaN", "Infinity", "1e999", "9" * 5000, "[" * 50_000]), 1
+        )
     else:
         holder[last] = rng.choice(VALUES)
     return json.dumps(document)
@@ -246,10 +253,12 @@ SCHEMAS = (
     "PRAGMA user_version=77", "PRAGMA application_id=99; PRAGMA user_version=-1",
 )  # fmt: skip
 ROWS = (
-    "DELETE FROM events WHERE number={n}", "DELETE FROM events WHERE number>{n}", "DELETE FROM events WHERE number<={n}",
+    "DELETE FROM events WHERE number={n}", "DELETE FROM events WHERE number>{n}",
+    "DELETE FROM events WHERE number<={n}",
     "DELETE FROM events", "UPDATE events SET number=number+1000 WHERE number={n}", "UPDATE events SET number=-number",
     "UPDATE events SET number=9223372036854775807 WHERE number={n}",
-    "INSERT INTO events (kind, body, elapsed, time, history) SELECT kind, body, elapsed, time, history FROM events WHERE "
+    "INSERT INTO events (kind, body, elapsed, time, history) "
+    "SELECT kind, body, elapsed, time, history FROM events WHERE "
     "number={n}", "UPDATE events SET kind='x' WHERE number={n}", "UPDATE events SET kind='' WHERE number={n}",
     "UPDATE events SET kind=(SELECT kind FROM events WHERE number={m}) WHERE number={n}",
     "UPDATE events SET kind=x'ff00' WHERE number={n}", "UPDATE events SET body=x'ff00fe' WHERE number={n}",
@@ -260,7 +269,8 @@ ROWS = (
     "UPDATE events SET elapsed=-1e300", "UPDATE events SET elapsed=x'00' WHERE number={n}",
     "UPDATE events SET time='x' WHERE number={n}", "UPDATE events SET time=1e300", "UPDATE events SET time=-9e999",
     "UPDATE events SET history='x'", "UPDATE events SET history='null'", "UPDATE events SET history='{{}}'",
-    "UPDATE events SET history='[[]]'", "UPDATE events SET history=NULL", "UPDATE events SET history='[{{\"epoch\": null}}]'",
+    "UPDATE events SET history='[[]]'", "UPDATE events SET history=NULL",
+    "UPDATE events SET history='[{{\"epoch\": null}}]'",
     "UPDATE events SET history=x'ff' WHERE kind='result'", "UPDATE events SET history=7 WHERE kind='result'",
 )  # fmt: skip
 
@@ -296,9 +306,11 @@ def damage(rng: random.Random, log: Path) -> str:
     return f"{what}: {statement[:60]}"
 
 
-READERS = ("status", "status r", "trials r", "trials r --json", "show --run r", "show r:1 --json", "report r --out out.html",
+READERS = ("status", "status r", "trials r", "trials r --json", "show --run r", "show r:1 --json",
+    "report r --out out.html",
            "config r", "compare r good", "status r --json", "trials r --csv", "resume", "resume r",
-           "space --arch r:1 --no-timing", "train r --dry-run --epochs 1", "search --space vgg --learn-from r --dry-run",
+           "space --arch r:1 --no-timing", "train r --dry-run --epochs 1",
+           "search --space vgg --learn-from r --dry-run",
            "rm r", "lr-find --arch r:1 --data nothing")  # fmt: skip
 
 
@@ -320,7 +332,8 @@ def archives(rng: random.Random, place: Path, stock: Stock) -> Case:
     """A zip or tar whose members climb out, are links or devices, explode, clash, or are damaged."""
     here = place / "here"
     outside = str(place / "outside" / "precious")
-    odd = rng.choice(["../evil.png", "a/../../evil.png", outside, "a\\..\\..\\evil.png", "C:\\x.png", "a/" * 2000 + "x.png",
+    odd = rng.choice(["../evil.png", "a/../../evil.png", outside, "a\\..\\..\\evil.png", "C:\\x.png",
+        "a/" * 2000 + "x.png",
                       "x" * 300 + ".png", "a", "a/0.png/x.png", "\udcff.png", "\x1b[31m.png", "a/.png", "", "/", ".",
                       "a//b.png", "./a/1.png", "con", "a\n.png", "a/0.png"])  # fmt: skip
     name = rng.choice(["x.zip", "x.tar", "x.tar.gz", "x.tgz", "x.tar.xz", "x.tar.bz2"])
@@ -358,7 +371,9 @@ def make_zip(rng: random.Random, path: Path, images: dict[str, bytes], odd: str,
     content = bytearray(path.read_bytes())
     if what in ("locked", "method", "sizes"):
         place = content.rindex(b"PK\1\2")
-        struct.pack_into("<H", content, place + {"locked": 8, "method": 10, "sizes": 24}[what], {"locked": 1}.get(what, 99))
+        struct.pack_into(
+            "<H", content, place + {"locked": 8, "method": 10, "sizes": 24}[what], {"locked": 1}.get(what, 99)
+        )
         path.write_bytes(content)
     if what == "bomb":
         explode(path, "a/bomb.png", stock)
@@ -382,7 +397,9 @@ def make_tar(rng: random.Random, path: Path, images: dict[str, bytes], odd: str)
     """A tar with something odd in it; what."""
     what = rng.choice(["name", "name", "symlink", "hardlink", "device", "pipe", "size", "empty", "sparse", "header"])
     end = path.name.rpartition(".")[2].replace("tgz", "gz")
-    with tarfile.open(path, f"w:{end if end != 'tar' else ''}", format=rng.choice([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])) as tar:
+    with tarfile.open(
+        path, f"w:{end if end != 'tar' else ''}", format=rng.choice([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+    ) as tar:
         for name, content in images.items() if what != "empty" else ():
             info = tarfile.TarInfo(name)
             info.size = len(content)
@@ -411,7 +428,7 @@ def png(rng: random.Random, size: tuple[int, int] = (8, 8)) -> bytes:
 
 
 @kind("npz")
-def npz(rng: random.Random, place: Path, stock: Stock) -> Case:
+def npz(rng: random.Random, place: Path, stock: Stock) -> Case:  # noqa: C901 - a branch for each kind of harm
     """An .npz file that explodes, is locked, or holds arrays of other kinds and shapes."""
     path = place / "here" / "x.npz"
     numbers = np.random.default_rng(rng.randrange(2**32))
@@ -435,19 +452,27 @@ def npz(rng: random.Random, place: Path, stock: Stock) -> Case:
             warnings.simplefilter("ignore")
             (np.savez_compressed if rng.randrange(2) else np.savez)(file, **arrays)
     if what == "header":
-        shape = rng.choice(["(1099511627776, 8, 8)", "(-1, 8, 8)", "('x',)", "5", "(24,8,8", "(9,)*9", "(0, 0, 0)", "(" * 900,
+        shape = rng.choice(["(1099511627776, 8, 8)", "(-1, 8, 8)", "('x',)", "5", "(24,8,8", "(9,)*9", "(0, 0, 0)",
+            "(" * 900,
                             "(24.0, 8, 8)", "(1,)", "(True, 8)"])  # fmt: skip
-        dtype = rng.choice(["'|u1'", "'<f8'", "'|O'", "'x'", "[('a', '|u1')]", "None", "'<U1000000'", "'|V9'", "'<M8[s]'"])
+        dtype = rng.choice(
+            ["'|u1'", "'<f8'", "'|O'", "'x'", "[('a', '|u1')]", "None", "'<U1000000'", "'|V9'", "'<M8[s]'"]
+        )
         text = f"{{'descr': {dtype}, 'fortran_order': {rng.choice(['False', 'True', '7'])}, 'shape': {shape}, }}\n"
         with zipfile.ZipFile(path, "w") as packed:
-            packed.writestr(f"{rng.choice(['images', 'labels'])}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode())
+            packed.writestr(
+                f"{rng.choice(['images', 'labels'])}.npy",
+                b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode(),
+            )
             packed.writestr("labels.npy", rng.choice([b"", b"x", b"\x93NUMPY\x03\x00\xff\xff\xff\x7f"]))
     if what == "bomb":
         explode(path, "images.npy", stock)
     if what in ("locked", "method"):
         content = bytearray(path.read_bytes())
         for mark, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
-            struct.pack_into("<H", content, content.index(mark) + at + 2 * (what == "method"), 1 if what == "locked" else 97)
+            struct.pack_into(
+                "<H", content, content.index(mark) + at + 2 * (what == "method"), 1 if what == "locked" else 97
+            )
         path.write_bytes(content)
     if what == "damaged":
         content = bytearray(path.read_bytes())
@@ -459,21 +484,26 @@ def npz(rng: random.Random, place: Path, stock: Stock) -> Case:
 
 def odd_array(rng: random.Random, numbers: np.random.Generator) -> Any:
     """An array that is no set of images, nor labels."""
-    shape = rng.choice([(), (0,), (24,), (24, 1), (24, 3), (1, 8, 8), (24, 8, 8), (24, 8, 8, 3), (24, 3, 8, 8), (24, 0, 8),
+    shape = rng.choice([(), (0,), (24,), (24, 1), (24, 3), (1, 8, 8), (24, 8, 8), (24, 8, 8, 3), (24, 3, 8, 8), (24,
+        0, 8),
                         (24, 8, 8, 7), (2,) * 7, (0, 8, 8), (24, 1, 1), (23, 8, 8)])  # fmt: skip
     dtype = rng.choice(["u1", "i1", "i8", "u8", "f2", "f4", "f8", "c16", "?", "S3", "U3", "M8[s]", "m8[s]", "V4",
                         [("a", "u1"), ("b", "f4")]])  # fmt: skip
     values = numbers.integers(0, 256, (*shape, 16), np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = values[..., 0].astype(dtype) if dtype not in ("f4", "f8") else values.astype("f8")[..., 0].astype(dtype) / 0.0
+        made = (
+            values[..., 0].astype(dtype)
+            if dtype not in ("f4", "f8")
+            else values.astype("f8")[..., 0].astype(dtype) / 0.0
+        )
         if dtype in ("i8", "u8") and rng.randrange(2):
             made = made + np.asarray(2**62, dtype)
     return made
 
 
 @kind("images")
-def images(rng: random.Random, place: Path, stock: Stock) -> Case:
+def images(rng: random.Random, place: Path, stock: Stock) -> Case:  # noqa: C901 - a branch for each kind of harm
     """A folder of pictures with something in it that is truncated, absurdly large, endless, or a circle."""
     data = place / "here" / "photos"
     for name in "abc":
@@ -481,7 +511,8 @@ def images(rng: random.Random, place: Path, stock: Stock) -> Case:
         for number in range(7):
             (data / name / f"{number}.png").write_bytes(png(rng))
     odd = data / "a" / rng.choice(["odd.png", "odd.jpg", "odd", "odd.gif", "odd.tif"])
-    what = rng.choice(["special", "special", "damaged", "damaged", "huge", "huge", "frames", "deep", "circle", "long", "text",
+    what = rng.choice(["special", "special", "damaged", "damaged", "huge", "huge", "frames", "deep", "circle",
+        "long", "text",
                        "modes"])  # fmt: skip
     if what == "special":
         what += " " + odd_file(rng, odd)
@@ -509,13 +540,19 @@ def images(rng: random.Random, place: Path, stock: Stock) -> Case:
     elif what == "long":
         odd.with_name("x" * 250 + ".png").write_bytes(png(rng))
     elif what == "text":
-        odd.write_text(rng.choice(["<svg>", "%PDF-1.7", "P2 9999999 9999999 255\n", "P5 99999 1 65535\n", "#!/bin/sh", "\0" * 9]))
+        odd.write_text(
+            rng.choice(["<svg>", "%PDF-1.7", "P2 9999999 9999999 255\n", "P5 99999 1 65535\n", "#!/bin/sh", "\0" * 9])
+        )
     else:
         mode = rng.choice(["1", "L", "P", "RGB", "RGBA", "CMYK", "LA", "I;16", "I", "F", "YCbCr", "LAB"])
         form = rng.choice(["PNG", "TIFF", "JPEG", "GIF", "BMP", "ICO", "PPM", "JPEG2000", "WEBP", "TGA", "PCX", "SGI"])
         with suppress(OSError, ValueError, KeyError):
             Image.new(mode, rng.choice([(1, 1), (8, 8), (1, 3000), (700, 2)])).save(odd, form)
-    line = ["data", "photos", *rng.choice([[], ["--skip-broken"], ["--image-size", "8x8"], ["--skip-broken", "--image-size", "8"]])]
+    line = [
+        "data",
+        "photos",
+        *rng.choice([[], ["--skip-broken"], ["--image-size", "8x8"], ["--skip-broken", "--image-size", "8"]]),
+    ]
     return Case(f"images {what}", [line])
 
 
@@ -523,13 +560,16 @@ def photo(rng: random.Random) -> bytes:
     """A small picture of any common format."""
     content = io.BytesIO()
     image = Image.frombytes("RGB", (32, 32), rng.randbytes(3072))
-    image.save(content, rng.choice(["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "ICO", "JPEG2000", "PCX", "TGA"]))
+    image.save(
+        content, rng.choice(["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "ICO", "JPEG2000", "PCX", "TGA"])
+    )
     return content.getvalue()
 
 
 def huge(rng: random.Random, path: Path) -> str:
     """A small file that says it holds very many pixels, and at times holds them."""
-    width, height, mode = rng.choice([(60_000, 60_000, 0), (13_000, 13_000, 6), (13_000, 13_000, 0), (2**31 - 1, 1, 0), (9_400, 9_400, 6),
+    width, height, mode = rng.choice([(60_000, 60_000, 0), (13_000, 13_000, 6), (13_000, 13_000, 0), (2**31 - 1, 1,
+        0), (9_400, 9_400, 6),
                                       (170_000_000, 1, 2), (0, 0, 0)])  # fmt: skip
     row = (width * {0: 1, 2: 3, 6: 4}[mode]) + 1
     body = b""
@@ -550,7 +590,9 @@ def huge(rng: random.Random, path: Path) -> str:
 def names(rng: random.Random, place: Path, stock: Stock) -> Case:
     """Classes, files and runs with names that are no text, too long, or that terminals and markup take for commands."""
     data = place / "here" / "photos"
-    odd = rng.choice([text for text in TEXTS if text not in ("", ".", "..", "/") and len(text) < 250 and "/" not in text])
+    odd = rng.choice(
+        [text for text in TEXTS if text not in ("", ".", "..", "/") and len(text) < 250 and "/" not in text]
+    )
     for name in ("a", odd):
         (data / name).mkdir(parents=True, exist_ok=True)
         for number in range(7):
@@ -559,14 +601,15 @@ def names(rng: random.Random, place: Path, stock: Stock) -> Case:
     source = rng.choice(["photos", f"photos/{odd}", "./photos"])
     lines = [
         ["data", source], ["data", "photos", "--json", "--skip-broken"], ["status", "--run", odd], ["show", odd],
-        ["data", "photos", "--skip-broken", "--plot", "out.png"], ["data", "photos", "--skip-broken", "--write", "out.npz"],
+        ["data", "photos", "--skip-broken", "--plot", "out.png"], ["data", "photos", "--skip-broken", "--write",
+        "out.npz"],
         ["search", "--space", "vgg", "--data", "photos", "--skip-broken", "--run", odd, "--dry-run"], ["report", odd],
     ]  # fmt: skip
     return Case(f"name {odd!r:.40}", rng.sample(lines, 2))
 
 
 @kind("model")
-def model(rng: random.Random, place: Path, stock: Stock) -> Case:
+def model(rng: random.Random, place: Path, stock: Stock) -> Case:  # noqa: C901 - a branch for each kind of harm
     """An exported folder, or the weights of a run, with a file that was changed."""
     here = place / "here"
     shutil.copytree(stock.model, here / "model")
@@ -576,7 +619,8 @@ def model(rng: random.Random, place: Path, stock: Stock) -> Case:
         for number in range(4):
             (here / "photos" / name / f"{number}.png").write_bytes(png(rng))
     of_run = sorted((here / "runs" / "r" / "weights").iterdir())
-    file = rng.choice([*(here / "model" / name for name in ("weights.safetensors", "model.json", "model.json", "model.json",
+    file = rng.choice([*(here / "model" / name for name in ("weights.safetensors", "model.json", "model.json",
+        "model.json",
                        "model.onnx", "trained_on.npy")), *of_run, here / "runs" / "r" / "analysis"])  # fmt: skip
     lines = [["predict", "model", "photos/0/1.png"], ["evaluate", "model", "--data", "photos"]]
     if file.name == "weights.safetensors":
@@ -615,7 +659,9 @@ def change_weights(rng: random.Random, file: Path) -> str:
         metadata = dict(opened.metadata() or {})
     state = load_file(file)
     name = rng.choice(sorted(state))
-    what = rng.choice(["missing", "surplus", "shape", "nan", "dtype", "normalization", "normalization", "bytes", "header"])
+    what = rng.choice(
+        ["missing", "surplus", "shape", "nan", "dtype", "normalization", "normalization", "bytes", "header"]
+    )
     if what == "missing":
         del state[name]
     elif what == "surplus":
@@ -625,12 +671,15 @@ def change_weights(rng: random.Random, file: Path) -> str:
     elif what == "nan":
         state[name] = torch.full_like(state[name].float(), rng.choice([float("nan"), float("inf"), 1e38]))
     elif what == "dtype":
-        state[name] = state[name].to(rng.choice([torch.int8, torch.bool, torch.float64, torch.float16, torch.complex64]))
+        state[name] = state[name].to(
+            rng.choice([torch.int8, torch.bool, torch.float64, torch.float16, torch.complex64])
+        )
     elif what == "normalization":
         metadata["normalization"] = rng.choice([
-            '{"mean": [NaN], "std": [1]}', '{"mean": [0.5], "std": [0]}', '{"mean": [0.5, 0.5], "std": [1, 1]}', '{"mean": [], "std": []}',
-            '{"mean": ["x"], "std": ["y"]}', "{}", "[]", "null", "", '{"mean": 1, "std": 2}', '{"mean": [1e300], "std": [1e-300]}',
-            '{"mean": [null], "std": [null]}', '{"mean": [0.1], "std": [-1]}', '{"mean": "1", "std": "1"}', "[" * 100_000,
+            '{"mean": [NaN], "std": [1]}', '{"mean": [0.5], "std": [0]}', '{"mean": [0.5, 0.5], "std": [1, 1]}',
+            '{"mean": [], "std": []}', '{"mean": ["x"], "std": ["y"]}', "{}", "[]", "null", "", "[" * 100_000,
+            '{"mean": 1, "std": 2}', '{"mean": [1e300], "std": [1e-300]}', '{"mean": [null], "std": [null]}',
+            '{"mean": [0.1], "std": [-1]}', '{"mean": "1", "std": "1"}',
         ])  # fmt: skip
     content = bytearray(save(state, metadata))
     if what == "bytes":
@@ -674,4 +723,7 @@ def cache(rng: random.Random, place: Path, stock: Stock) -> Case:
         content = bytearray(file.read_bytes()) or bytearray(b"x")
         content[rng.randrange(len(content))] ^= 255
         file.write_bytes(content)
-    return Case(text, [["data", "digits"], rng.choice([["cache"], ["search", "--space", "vgg", "--dry-run"], ["cache", "--clean"]])])
+    return Case(
+        text,
+        [["data", "digits"], rng.choice([["cache"], ["search", "--space", "vgg", "--dry-run"], ["cache", "--clean"]])],
+    )

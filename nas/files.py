@@ -21,6 +21,8 @@ from typing import Protocol
 
 _UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP)  # what file systems say that cannot flush a folder
 
+_OF_SHELLS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")  # what <(...) of a shell gives
+
 
 class NoLocks(OSError):
     """The file system has no locks."""
@@ -118,6 +120,18 @@ def scratch_folder(name: str, *, before_removal: Callable[[Path], object] | None
     wanted = Path(tempfile.gettempdir(), name)
     with _claimed(wanted, lambda path: path.mkdir(mode=0o700), before_removal) as folder:
         yield folder
+
+
+def read_file(path: Path, *, most: int = 1 << 26) -> bytes:
+    """The bytes of a small file that strangers may have made. OSError if it cannot be read, is larger than ``most``
+    bytes, or is a pipe, a socket or a device, which may never end; what a shell passes as /dev/fd/N is read."""
+    if not path.is_file() and path.exists() and not path.is_dir() and not str(path).startswith(_OF_SHELLS):
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, and no file", str(path))
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+    return content
 
 
 def remove_leftovers(
@@ -274,7 +288,7 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
-    descriptor = os.open(path, flags, 0o666)
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)  # a pipe of this name would be waited for
     try:
         yield descriptor
     finally:

@@ -19,7 +19,7 @@ from nas.analysis.heat_maps import Maps, evaluating, grad_cam_maps, map_layer
 from nas.analysis.measure import Answers
 from nas.analysis.projections import drawn_evenly
 from nas.analysis.record import MOST_EMBEDDED, MOST_SHOWN
-from nas.errors import TrialError
+from nas.errors import TrialError, UsageError
 from nas.training.augmentation import normalize
 from nas.training.classifier_head import last_linear
 from nas.training.tensor_split import CPU_CHUNK
@@ -152,6 +152,10 @@ def _logits(network: Network, images: Tensor) -> Tensor:
     logits: Tensor = network.module(images).float()
     if network.flip:
         logits = (logits + network.module(images.flip(3)).float()) / 2
+    if not bool(logits.isfinite().all()):
+        raise UsageError(
+            "The network answers with numbers that are not finite: its weights are damaged. Get them again."
+        )
     return logits
 
 

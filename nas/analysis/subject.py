@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from baselines import FixedNetwork
 from nas.analysis.answers import Network
@@ -17,10 +15,12 @@ from nas.config import DataConfig, Recipe
 from nas.data import Dataset, open_data
 from nas.data.dataset import Preprocessing, SplitName
 from nas.errors import UsageError, attempt
+from nas.export.card import read_card
 from nas.export.from_run import chosen, request_of
 from nas.export.trained import trained_model
 from nas.runs import Run
 from nas.runs.hints import RUNS
+from nas.trials.weights import load_into, tensors_in
 from search_spaces import get_space
 
 
@@ -93,7 +93,7 @@ def of_folder(folder: Path) -> Subject:
     """The network of an exported folder, built by its description and not by the code in the folder. UsageError if the
     folder is damaged, or its space or network is not known here."""
     try:
-        card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        card = read_card(folder)
         how = card["input"]["preprocessing"]
         _, channels, height, width = card["input"]["shape"]
         levels = tuple(how["levels"]) if how["levels"] else None
@@ -101,12 +101,17 @@ def of_folder(folder: Path) -> Subject:
         classes, normal = card["classes"], card["input"]["normalization"]
         mean, std = list(map(float, normal["mean"])), list(map(float, normal["std"]))
         kind = card["space"], card["sample"], card["network"]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UsageError(f"{folder} is damaged, or not an exported network: {error}. Export it again.") from error
-    module = _built(*kind, preprocessing.shape, len(classes))
     try:
-        module.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        module = _built(*kind, preprocessing.shape, len(classes))
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{folder} is damaged: its network cannot be built ({error}). Export it again.") from error
+    try:
+        load_into(module, tensors_in(folder / "weights.safetensors"))
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise UsageError(f"The weights in {folder} cannot be used: {error}. Export it again.") from error
     return Subject(
         network=Network(module.eval(), mean, std, len(classes)),

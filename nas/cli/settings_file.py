@@ -16,7 +16,7 @@ from pathlib import Path
 from nas.api.settings import with_commas
 from nas.data.sources.registry import is_name
 from nas.errors import UsageError, nearest
-from nas.files import at_home
+from nas.files import at_home, read_file
 from nas.plugins.loading import is_path
 
 EXCLUSIVE = ({"grey", "colour"}, {"network", "arch"}, {"weights", "from_scratch"})  # a flag wins over its rivals too
@@ -110,12 +110,14 @@ def read_settings(path: str, settings: Mapping[str, Setting], typed: Collection[
 
 def _parsed(path: str) -> dict[str, object]:
     try:
-        return tomllib.loads(at_home(path).read_text("utf-8-sig"))
+        return tomllib.loads(read_file(at_home(path)).decode("utf-8-sig").replace("\r\n", "\n"))
     except OSError as error:
         raise UsageError(f"--config {path} cannot be read: {error.strerror}. Give a TOML file.") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"--config {path} cannot be read: it is no text in UTF-8. Give a TOML file.") from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise UsageError(f"--config {path} is not TOML of settings: its brackets are nested too deep.") from error
+    except (tomllib.TOMLDecodeError, ValueError) as error:  # the second: a number of thousands of digits
         raise UsageError(
             f'--config {path} is not TOML: {error}. Write a setting a line, text in quotes: space = "densenet".'
         ) from error

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nas.errors import DataError
-from nas.files import at_home, locked, new_folder, remove_leftovers, write_atomically
+from nas.files import at_home, locked, new_folder, read_file, remove_leftovers, write_atomically
 
 SEAL = "decoded.json"  # written last; its "files" are sizes and checksums of the arrays beside it
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -63,7 +63,8 @@ class Cache:
     def recall(self, quick: str) -> str | None:
         """The text that was remembered under this cheap key, if it is there and undamaged."""
         try:
-            checksum, _, text = (self.root / "index" / f"{quick}.json").read_text().partition("\n")
+            path = self.root / "index" / f"{quick}.json"
+            checksum, _, text = path.read_text().partition("\n") if path.is_file() else ("", "", "")
         except (OSError, ValueError):
             return None
         return text if checksum == str(zlib.crc32(text.encode())) else None
@@ -123,15 +124,15 @@ def seal(folder: Path) -> dict[str, list[int]]:
 def is_intact(folder: Path) -> bool:
     """Whether every array of a set is there as it was written. Reads them: a second for 3 GB."""
     try:
-        files = json.loads((folder / SEAL).read_text())["files"]
+        files = json.loads(read_file(folder / SEAL))["files"]
         return bool(files) and all(_is_sealed(folder / name, seal) for name, seal in files.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
 
 
 def _is_sealed(path: Path, sealed: list[int]) -> bool:
     size, checksum = sealed
-    return path.stat().st_size == size and _checksum(path) == checksum
+    return path.is_file() and path.stat().st_size == size and _checksum(path) == checksum
 
 
 def _checksum(path: Path) -> int:

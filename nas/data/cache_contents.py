@@ -14,7 +14,7 @@ import numpy as np
 
 from nas.data.cache import SEAL, held
 from nas.data.given import FOLDER
-from nas.files import is_locked, remove_leftovers
+from nas.files import is_locked, read_file, remove_leftovers
 
 GRACE = 3600.0  # seconds since a set was last asked for, in which a process may be about to open it
 OTHERS = {  # folders of the cache, and what they hold
@@ -70,7 +70,7 @@ def _sets(root: Path) -> Iterator[Path]:
 def _of_set(folder: Path, mapped: set[str]) -> Entry:
     name, what, used = "", "damaged", folder.stat().st_mtime
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        name = str(json.loads((folder / SEAL).read_text()).get("name", ""))
+        name = str(json.loads(read_file(folder / SEAL)).get("name", ""))
         count, channels, height, width = np.load(folder / "images.npy", mmap_mode="r").shape
         what = f"{count:,} images {channels}x{height}x{width}"
     inside = f"{folder.resolve()}/"

@@ -15,6 +15,7 @@ from nas.data.dataset import Preprocessing
 from nas.data.sources.base import Found, Progress
 from nas.data.threads import map_chunks
 from nas.errors import DataError
+from nas.files import read_file
 
 
 def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress | None, *, name: str = "") -> None:
@@ -47,8 +48,13 @@ def decode(found: Found, target: Preprocessing, folder: Path, progress: Progress
 
 def failures_in(folder: Path) -> dict[int, str]:
     """By row of those looked at, why an image was left out of an undamaged folder."""
-    failed: dict[str, str] = json.loads((folder / SEAL).read_text())["failed"]
-    return {int(row): why for row, why in failed.items()}
+    try:
+        failed: dict[str, str] = json.loads(read_file(folder / SEAL))["failed"]
+        return {int(row): str(why) for row, why in failed.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"{folder / SEAL} in the cache is damaged ({str(error)[:100]}). Remove {folder}: it is made anew."
+        ) from error
 
 
 def _decode_one(found: Found, row: int, target: Preprocessing, images: npt.NDArray[np.uint8]) -> str | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +30,9 @@ _MOST_COMPARED = 1_500  # candidates, the likeliest: comparing one with the whol
 
 def identical_groups(folder: Path, images: Images) -> Rows:
     """For each image the first row with the same pixels, which is its own where there is none before it."""
-    return kept(folder, "identical", _IDENTICAL, lambda: _identical(images))
+    return kept(
+        folder, "identical", _IDENTICAL, lambda: _identical(images), partial(_are_rows, (len(images),), len(images))
+    )
 
 
 def near_duplicates(folder: Path, images: Images, groups: Rows) -> Rows:
@@ -36,7 +40,16 @@ def near_duplicates(folder: Path, images: Images, groups: Rows) -> Rows:
 
     Of identical images only the first is compared.
     """
-    return kept(folder, "near", _NEAR, lambda: _near(images, np.flatnonzero(groups == np.arange(len(groups)))))
+    firsts = np.flatnonzero(groups == np.arange(len(groups)))
+    return kept(folder, "near", _NEAR, lambda: _near(images, firsts), partial(_are_rows, (None, 2), len(images)))
+
+
+def _are_rows(shape: tuple[int | None, ...], count: int, found: npt.NDArray[Any]) -> bool:
+    """Whether an array has this shape (None: any length) and holds rows of ``count`` images."""
+    has_shape = found.ndim == len(shape) and all(
+        have in (None, of) for have, of in zip(shape, found.shape, strict=True)
+    )
+    return has_shape and found.dtype.kind == "i" and bool(((found >= 0) & (found < count)).all())
 
 
 def _identical(images: Images) -> Rows:

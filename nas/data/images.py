@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
+import threading
 from typing import Any
 
 import numpy as np
@@ -16,21 +18,26 @@ from nas.data.pixels import (
     DEEPEST,
     FORMATS,
     GREY_MODES,
+    decoding_bytes,
     extent,
     fitted,
     orientation,
     prepared,
+    refuse_huge,
     scaled,
 )
 from nas.data.sources.base import Header
 
 SEVERAL_PAGES = "Images with several pages or frames, of which the first is used"
+_LARGE = 200_000_000  # bytes: pictures that take more are decoded one after the other, not in all threads
+_TURN = threading.Lock()
 DEEP_COLOURS = "Images with colours of 16 bits, of which the upper 8 are used"
 
 
 def read_header(content: bytes) -> Header:
     """The header of an image file, decoded only where it must be; any exception if it is broken."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
+    refuse_huge(image)
     mode, width, height = image.mode, *image.size
     has_deep_colours = (
         mode not in DEEP_MODES and re.search(r";16[BLN]", str(image.tile[:1])) is not None
@@ -50,6 +57,11 @@ def read_header(content: bytes) -> Header:
 def decode_file(content: bytes, target: Preprocessing) -> npt.NDArray[np.uint8]:
     """The pixels of an image file as uint8 (C, H, W); any exception if the file is broken."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
+    with _TURN if decoding_bytes(image) > _LARGE else contextlib.nullcontext():
+        return _decoded(image, target)
+
+
+def _decoded(image: Image.Image, target: Preprocessing) -> npt.NDArray[np.uint8]:
     return prepared(image, target.channels, target.height, target.width, target.fit, target.levels or DEEPEST)
 
 

@@ -14,14 +14,22 @@ import numpy.typing as npt
 from nas.files import write_atomically
 
 
-def kept(folder: Path, name: str, version: int, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+def kept(
+    folder: Path,
+    name: str,
+    version: int,
+    make: Callable[[], npt.NDArray[Any]],
+    fits: Callable[[npt.NDArray[Any]], bool],
+) -> npt.NDArray[Any]:
     """What was kept under this name, or is made and put there if it may be written.
 
-    ``version`` counts changes of the method: what another one left is not read.
+    ``version`` counts changes of the method: what another one left is not read, nor what does not ``fit``.
     """
     path = folder / f"{name}-{version}.npy"
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        return np.asarray(np.load(path))
+    with contextlib.suppress(OSError, ValueError, EOFError, TypeError, MemoryError):
+        found = np.asarray(np.load(path, allow_pickle=False)) if path.is_file() else None
+        if found is not None and fits(found):
+            return found
     made = make()
     buffer = io.BytesIO()
     np.save(buffer, made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +35,15 @@ def written(found: Found) -> str:
     )
 
 
-def read(text: str) -> Found:
-    """What was written."""
-    kept = json.loads(text)
+def read(text: str) -> Found | None:
+    """What was written; None for a text that something else wrote."""
+    try:
+        return _read(json.loads(text))
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def _read(kept: dict[str, Any]) -> Found:
     synthetic = None if kept["synthetic"] is None else np.zeros(len(kept["labels"]), dtype=bool)
     if synthetic is not None:
         synthetic[kept["synthetic"]] = True

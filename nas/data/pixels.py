@@ -24,6 +24,7 @@ ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap height and width
 GREY_MODES = {"1", "L", "LA", "La", "F", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 DEEP_MODES = GREY_MODES - {"1", "L", "LA", "La"}  # of integers, and "F" of numbers
 DEEPEST = (0.0, 65535.0)  # levels where nothing is known
+MOST_BYTES = 2_000_000_000  # that decoding one picture may take
 WHITES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # 8, 10, 12, 14 and 16 bits
 
 Levels = tuple[float, float]
@@ -41,11 +42,31 @@ def prepared(
     JPEGs are decoded whole: Pillow's draft mode, at an eighth of the size, takes a sixth of the time and leaves a moire
     of fine stripes that an antialiased resize does not have.
     """
+    refuse_huge(image)
     is_turned = orientation(image) > 1
     image.load()
     if is_turned:
         image = ImageOps.exif_transpose(image)
     return fitted(flattened(image, levels), channels, height, width, fit)
+
+
+def decoding_bytes(image: Image.Image) -> int:
+    """About how much memory the decoding of an opened picture takes: two copies, of transparent and deep ones four."""
+    copies = 4 if has_alpha(image) or image.mode in DEEP_MODES else 2
+    return image.width * image.height * 4 * copies
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether some of a picture may be transparent."""
+    return image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info
+
+
+def refuse_huge(image: Image.Image) -> None:
+    """ValueError for a picture, not yet loaded, that could fill the memory."""
+    if (needed := decoding_bytes(image)) > MOST_BYTES:
+        raise ValueError(
+            f"{image.width:,} x {image.height:,} pixels of mode {image.mode}: {needed / 1e9:.1f} GB decoded. Shrink it"
+        )
 
 
 def fitted(image: Image.Image, channels: int, height: int, width: int, fit: str) -> npt.NDArray[np.uint8]:
@@ -114,7 +135,7 @@ def flattened(image: Image.Image, levels: Levels) -> Image.Image:
     mode = image.mode
     if mode in DEEP_MODES:
         return Image.fromarray(scaled(np.asarray(image), levels))
-    if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+    if has_alpha(image):
         grey = mode in GREY_MODES
         colours = image.convert("RGBA")
         opaque = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, StrictInt, StrictStr, ValidationError
 
 from nas.config import DataConfig, Recipe
 from nas.errors import UsageError
-from nas.files import at_home
+from nas.files import at_home, read_file
 from nas.plugins.record import Plugin
 from nas.runs import SearchRun, StudyRun
 from nas.runs.named import best_trial, find_member, load_named
@@ -52,7 +52,7 @@ def load_architecture(text: str, runs: Path) -> Architecture:
     path = at_home(text)
     if path.suffix == ".json" or (path.exists() and not path.is_dir()):
         try:
-            return _read(text, path.read_bytes())
+            return _read(text, read_file(path))
         except OSError as error:
             raise UsageError(f"--arch {text} cannot be read: {error.strerror or error}.") from error
     named = load_named(text, runs)

@@ -10,7 +10,7 @@ from budgets import Budget, cost_of
 from nas.config import SearchConfig
 from nas.engine.architectures import load_architecture
 from nas.errors import UsageError
-from nas.files import at_home
+from nas.files import at_home, read_file
 from nas.runs import as_search
 from nas.runs.named import load_named
 from search_spaces import Sample, SearchSpace, Task
@@ -26,7 +26,7 @@ def samples_of(text: str, runs: Path, space: str) -> list[Sample]:
         if path.suffix != ".json" and not path.is_file():
             return [_named(text, runs, space)]
         try:
-            text = path.read_text("utf-8")
+            text = read_file(path).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--first {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     try:

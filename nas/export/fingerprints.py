@@ -29,6 +29,8 @@ def trained_on(dataset: Dataset) -> Fingerprints:
 def known_images(folder: Path) -> Fingerprints | None:
     """What an exported folder says of the images that its network was trained on; None if it says nothing."""
     try:
-        return np.asarray(np.load(folder / FILE), np.uint64)
-    except (OSError, ValueError, EOFError, TypeError):
+        known = np.load(folder / FILE, allow_pickle=False) if (folder / FILE).is_file() else None
+        is_sound = isinstance(known, np.ndarray) and known.ndim == 1 and known.dtype.kind in "iu"
+        return np.asarray(known, np.uint64) if is_sound else None
+    except (OSError, ValueError, EOFError, TypeError, MemoryError):
         return None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.arguments import checked_types
 from nas.errors import RunError, UsageError
+from nas.export.card import read_card
 from nas.export.predict_script import Classifier, Prior, prior_of
 from nas.files import scratch_folder
 
@@ -46,15 +46,7 @@ def load_model(folder: Path | str, *, prior: Prior = None, int8: bool = False) -
             )
     if int8 and not (folder / "model.int8.onnx").is_file():
         raise UsageError(f"{folder} has no file in int8: export it again, with --int8.")
-    try:
-        card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        is_older = "preprocessing" not in card["input"] or "calibration" not in card["output"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UsageError(f"{folder} is damaged, or not an exported network: {error}") from error
-    if is_older:
-        raise UsageError(
-            f"{folder} was written by an older nasctl and does not say how pictures are prepared: export it again."
-        )
+    read_card(folder)
     try:
         return Classifier(folder, prior=prior, int8=int8)
     except ValueError as error:

@@ -79,6 +79,9 @@ class Classifier:
         if not file.is_file():
             raise FileNotFoundError(f"{file}: there is no such file")
         self.session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        shapes = [each.shape[1:] for each in (self.session.get_inputs()[0], self.session.get_outputs()[0])]
+        if shapes != [self.shape, [len(self.classes)]]:
+            raise ValueError(f"{file} is of other images or classes than model.json says: {shapes}")
 
     def _shift(self, prior: Prior) -> npt.NDArray[np.float64]:
         """(classes,): what is added to the logits, the logarithm of how often classes come by how often they came."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from nas.errors import ExportError
 from nas.export.request import ExportRequest
+from nas.trials.weights import load_into, normalization_fault, tensors_in
 
 
 def trained_model(request: ExportRequest) -> nn.Module:
@@ -15,8 +15,10 @@ def trained_model(request: ExportRequest) -> nn.Module:
     if len(request.classes) != request.num_classes:
         raise ExportError(f"{len(request.classes)} class names for {request.num_classes} classes.")
     model = request.build()
+    if fault := normalization_fault(request.mean, request.std, request.input_shape[0]):
+        raise ExportError(f"The weights in {request.weights} cannot be used: {fault}.")
     try:
-        model.load_state_dict(load_file(request.weights))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        load_into(model, tensors_in(request.weights))
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise ExportError(f"The weights in {request.weights} cannot be used: {error}") from error
     return model.eval()

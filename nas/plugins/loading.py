@@ -21,7 +21,7 @@ from typing import ParamSpec, TypeVar
 
 from nas.arguments import checked_types, misfits
 from nas.errors import PluginError, attempt
-from nas.files import at_home
+from nas.files import at_home, read_file
 from nas.plugins import trust
 from nas.plugins.record import Plugin
 from search_spaces.registry import Addition, additions, take_back
@@ -144,7 +144,7 @@ def is_path(source: str | Path) -> bool:
 
 def _read(path: Path, what: str) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except (OSError, ValueError) as error:  # the second: a path with a null character
         reason = (
             "there is no such file"

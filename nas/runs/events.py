@@ -29,14 +29,16 @@ Stage = Literal["search", "confirm", "study"]
 class Event:
     """Something that happened in a run."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What was found out about the data before the first trial."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     input_shape: tuple[int, int, int]  # channels, height, width
     classes: tuple[str, ...]
@@ -352,7 +354,7 @@ def decode(number: int, name: str, body: str, history: str | None) -> Event:
     _check_format(name, body)
     kind = KINDS.get(name)
     if kind is None:
-        raise RunError(f"event {number} is of a kind that this version does not know: {name!r}")
+        raise RunError(f"event {number} is of a kind that this version does not know: {name!r:.80}")
     try:
         if history is not None:
             whole = json.loads(body)
@@ -362,6 +364,8 @@ def decode(number: int, name: str, body: str, history: str | None) -> Event:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()[:5])
         raise RunError(f"event {number} ({name}) is not as this version records it: {faults}") from error
+    except (ValueError, TypeError, LookupError, RecursionError) as error:  # of a history, or of what it belongs to
+        raise RunError(f"event {number} ({name}) is damaged in its history: {str(error)[:200]}") from error
 
 
 def _check_format(name: str, body: str) -> None:
@@ -370,8 +374,8 @@ def _check_format(name: str, body: str) -> None:
         return
     try:
         first = json.loads(body)
-        found, wrote = first["format"], first["versions"]["nasctl"]
-    except (ValueError, KeyError, TypeError):
+        found, wrote = int(first["format"]), str(first["versions"]["nasctl"])[:40]
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return  # not a first event at all, which is a fault of its own
     if found != FORMAT:
         early = " before its first release" if found < FIRST_RELEASED else ""

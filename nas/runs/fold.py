@@ -12,6 +12,8 @@ from nas.runs.log import LogEntry
 from nas.runs.run import Run, SearchRun
 from nas.runs.study_run import StudyRun
 
+_UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+
 
 def fold(folder: Path, entries: Iterable[LogEntry]) -> SearchRun | StudyRun:
     """The run that ``entries`` tell of. RunError if they are empty, or of another version."""
@@ -34,6 +36,9 @@ def fold(folder: Path, entries: Iterable[LogEntry]) -> SearchRun | StudyRun:
             run.apply(entry)
         except KeyError as error:
             fault = f"event {entry.number} is of trial {error}, which never started"
+            raise RunError(f"The log of run {folder.name!r} cannot be read: {fault}.") from error
+        except _UNFIT as error:
+            fault = f"event {entry.number} ({type(entry.event).__name__}) does not fit those before it ({error})"
             raise RunError(f"The log of run {folder.name!r} cannot be read: {fault}.") from error
     return run
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import platform
+import stat
+import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from nas import __version__
 from nas.config import SearchConfig, StudyConfig
-from nas.errors import RunError, nearest
+from nas.errors import RunError, attempt, nearest
 from nas.runs.events import SearchFacts, SearchStarted, StudyFacts, StudyStarted
 from nas.runs.fold import as_search, fold
 from nas.runs.hints import RUNS, never_started, typed
@@ -128,8 +132,19 @@ def versions() -> dict[str, str]:
 
 
 def load_run(name: str | None, runs: Path = RUNS) -> SearchRun | StudyRun:
-    """The run called ``name`` (or given as a folder), or the newest; RunError names the nearest."""
-    return read_run(find_run(name, runs))
+    """The run called ``name`` (or given as a folder), or the newest that can be read; RunError names the nearest."""
+    if name is not None:
+        return read_run(find_run(name, runs))
+    faults: list[str] = []
+    for folder in run_folders(runs):
+        run = attempt(partial(read_run, folder), faults)
+        if run is not None:
+            for fault in faults:
+                print(f"Unreadable: {fault}\nThe newest run that can be read is taken: {run.name}", file=sys.stderr)
+            return run
+    if faults:
+        raise RunError(*faults)
+    return read_run(find_run(None, runs))
 
 
 def load_search(name: str | None, runs: Path = RUNS) -> SearchRun:
@@ -152,7 +167,7 @@ def find_run(name: str | None, runs: Path = RUNS) -> Path:
             )
         return folders[0]
     for folder in (runs / name, Path(name)):
-        if (folder / LOG_NAME).is_file():
+        if _changed(folder / LOG_NAME) is not None:
             return folder
     if (runs / name).is_dir() and is_unborn(runs / name):
         raise RunError(never_started(runs / name))
@@ -162,11 +177,26 @@ def find_run(name: str | None, runs: Path = RUNS) -> Path:
 
 
 def run_folders(runs: Path = RUNS) -> list[Path]:
-    """Folders with a log, the newest first."""
-    if not runs.is_dir():
+    """Folders with a log, the newest first; those whose log cannot be looked at, or is no file, come last."""
+    try:
+        found = {folder: _changed(folder / LOG_NAME) for folder in runs.iterdir()}
+    except OSError:
         return []
-    found = [folder for folder in runs.iterdir() if (folder / LOG_NAME).is_file()]
-    return sorted(found, key=lambda folder: (folder / LOG_NAME).stat().st_mtime, reverse=True)
+    there = {folder: when for folder, when in found.items() if when is not None}
+    return sorted(there, key=lambda folder: there[folder], reverse=True)
+
+
+def _changed(log: Path) -> float | None:
+    """When a log was changed last, Unix time; 0 for one that cannot be looked at, None where there is nothing. OSError
+    for a name that no file can have."""
+    try:
+        status = log.stat() if log.is_file() else log.lstat()
+        return status.st_mtime if stat.S_ISREG(status.st_mode) else 0.0
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise
+        is_nothing = error.errno in (errno.ENOENT, errno.ENOTDIR) or log.parent.name == "lost+found"
+        return None if is_nothing else 0.0
 
 
 def new_name(stem: str, runs: Path = RUNS) -> str:

@@ -25,6 +25,7 @@ from nas.errors import RunError
 from nas.files import Lock, hold_folder, is_locked, remove_leftovers, take_lock, write_atomically
 from nas.runs.events import Event, TrialEnded, TrialSubmitted, decode, encode
 from nas.runs.hints import never_started, typed
+from nas.runs.schema import TABLE, refuse_foreign, row_fault
 from nas.runs.trusted import trusted
 from nas.text import shown
 from nas.trials import TrialResult
@@ -32,10 +33,6 @@ from nas.trials import TrialResult
 LOG_NAME = "log.sqlite"
 LOCK_NAME = ".lock"
 BESIDE = tuple(f"{LOG_NAME}{ending}" for ending in ("-wal", "-shm", "-journal"))  # SQLite's, while it is written
-TABLE = (
-    "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, "
-    "body TEXT NOT NULL, elapsed REAL NOT NULL, time REAL NOT NULL, history TEXT)"
-)
 INSERT = "INSERT INTO events (kind, body, elapsed, time, history) VALUES (?, ?, ?, ?, ?)"
 
 LONGEST_WAIT = 120.0  # seconds for another program that has locked the log: a backup, say
@@ -77,6 +74,7 @@ class EventLog(Closing):
             self._database = sqlite3.connect(folder / LOG_NAME, isolation_level=None, timeout=PATIENCE)
             try:
                 self._inode = (folder / LOG_NAME).stat().st_ino
+                _refuse_foreign(folder, self._database)
                 for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", TABLE):
                     self._execute(statement)
                 ((longest,),) = self._execute("SELECT max(elapsed) FROM events")
@@ -184,8 +182,7 @@ def read_result(folder: Path, number: int) -> TrialResult:
 @contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     path = folder / LOG_NAME
-    if not path.is_file():
-        raise RunError(f"{folder} is not a run: it holds no {LOG_NAME}. 'nasctl status' lists the runs.")
+    _check_it_is_a_file(path)
     try:
         # Without a write-ahead log nobody is writing: read the file alone, and leave no files beside it.
         beside = path.with_name(BESIDE[0])
@@ -193,11 +190,34 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
         how = "mode=ro&immutable=1" if alone else "mode=ro"
         database = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)
         try:
+            _refuse_foreign(folder, database)
             yield database
         finally:
             database.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise _unreadable(folder, error) from error
+
+
+def _check_it_is_a_file(path: Path) -> None:
+    """RunError if there is no log, or something else in its place, such as a folder or a pipe."""
+    try:
+        if path.is_file():
+            return
+        is_there = path.is_symlink() or path.exists()
+    except OSError as error:
+        raise RunError(
+            f"The log {path} cannot be read: {error.strerror}. Make it readable, or take the folder out."
+        ) from error
+    if is_there:
+        raise RunError(f"The log {path} cannot be read: it is no file. Get the run again, or take its folder out.")
+    raise RunError(f"{path.parent} is not a run: it holds no {LOG_NAME}. 'nasctl status' lists the runs.")
+
+
+def _refuse_foreign(folder: Path, database: sqlite3.Connection) -> None:
+    try:
+        refuse_foreign(database)
+    except RunError as error:
+        raise RunError(f"The log of run {folder.name!r} cannot be read: {error}.") from error
 
 
 def is_running(folder: Path) -> bool:
@@ -236,19 +256,23 @@ def _select(
     database: sqlite3.Connection, folder: Path, *, after: int = 0, most: int = -1, histories: bool = True
 ) -> Iterator[LogEntry]:
     """At most ``most`` entries (-1: all) with a number above ``after``."""
+    last = after
     try:
         for number, kind, body, elapsed, when, history in database.execute(
             f"SELECT number, kind, body, elapsed, time, {'history' if histories else 'NULL'} FROM events "
             "WHERE number > ? ORDER BY number LIMIT ?",
             (after, most),
         ):
+            if fault := row_fault(kind, body, elapsed, when, history):
+                raise RunError(f"event {number}: {fault}")
             yield LogEntry(number, trusted(decode(number, kind, body, history), number), elapsed, when)
+            last = number
     except RunError as error:
         raise RunError(f"The log of run {folder.name!r} cannot be read: {error}.") from error
-    except (sqlite3.Error, ValueError) as error:
+    except sqlite3.Error as error:
         if _has_no_table(error):
             raise RunError(never_started(folder)) from error
-        raise _unreadable(folder, error) from error
+        raise _unreadable(folder, error, after=last) from error
 
 
 def _code(error: BaseException | None) -> int | None:
@@ -270,14 +294,15 @@ def _say(text: str) -> None:
         print(shown(text), file=sys.stderr, flush=True)
 
 
-def _unreadable(folder: Path, error: Exception) -> RunError:
+def _unreadable(folder: Path, error: Exception, after: int = 0) -> RunError:
     if _code(error) in _DISK:  # to read what was not folded into the file yet, SQLite writes beside it
         return RunError(
             f"The log {folder / LOG_NAME} cannot be read ({error}): make room on the disk of {folder}, or make it "
             "writable, and give the same command again."
         )
     return RunError(
-        f"The log {folder / LOG_NAME} cannot be read ({error}). If it is a copy, copy the whole folder again "
+        f"The log {folder / LOG_NAME} cannot be read {f'behind event {after} ' * (after > 0)}({error}). If it is a "
+        "copy, copy the whole folder again "
         "while no search runs in it."
     )
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from nas.data import DataConfig, open_data
 from nas.data.sources import archive as archives
+from nas.data.sources import tree
 from nas.errors import DataError
 
 
@@ -125,7 +126,7 @@ def test_links_in_a_zip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["set.zip", "set.tar.gz"])
 def test_bombs(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "_ALWAYS_FINE", 1 << 16)
+    monkeypatch.setattr(tree, "_ALWAYS_FINE", 1 << 16)
     message = fault(pack(tmp_path / kind, {"a/0.bmp": bytes(4_000_000), **FILES}))
     assert "unpacks to at least 4,000,000 bytes" in message and "unpack it by hand" in message
     monkeypatch.setattr(archives, "_MOST_FILES", 5)

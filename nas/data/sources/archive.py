@@ -21,15 +21,13 @@ from typing import IO
 from nas.data.cache import writing
 from nas.data.sources.base import Found, Progress, Source
 from nas.data.sources.tables.table import SUFFIXES as TABLES
-from nas.data.sources.tree import is_hidden, is_picture, look_into, may_be_image, stamp
+from nas.data.sources.tree import is_hidden, is_picture, look_into, may_be_image, most_unpacked, stamp
 from nas.errors import DataError
 from nas.files import locked, new_folder, remove_leftovers, write_atomically
 from nas.units import counted, listed
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 _MOST_FILES = 5_000_000
-_ALWAYS_FINE = 1 << 30  # bytes: what unpacks to less is no bomb
-_MOST_RATIO = 200  # unpacked to packed: images hardly shrink, what shrinks more than this is no data set
 _BLOCK = 1 << 20
 _SHOWN = 6
 _MANIFEST = ".nasctl-unpacked"  # hidden, so it is no file of the set; written last
@@ -120,7 +118,7 @@ class Archive:
     def _unpack(self, folder: Path) -> str:
         """A remark on hidden images, if there are any."""
         packed = self.path.stat().st_size
-        most = min(max(_ALWAYS_FINE, _MOST_RATIO * packed), shutil.disk_usage(folder).free)
+        most = min(most_unpacked(packed), shutil.disk_usage(folder).free)
         total = count = 0
         packed_inside, has_data = [], False
         hidden: list[str] = []

@@ -67,6 +67,10 @@ def _named(config: DataConfig, cache_root: Path) -> Source:
         is_folder, is_there = bool(text) and path.is_dir(), bool(text) and path.exists()
     except OSError as error:  # a name that is too long, a folder above it that is closed to us
         raise DataError(f"{text} cannot be read: {error.strerror}. Give a path that can.") from error
+    if is_there and not is_folder and not _is_file(path):
+        raise DataError(
+            f"{text} is a pipe, a socket or a device, and no data set. Give a folder, an archive or a file."
+        )
     written = path.parent if path.name == TABLE and not config.columns else path
     if is_there and is_written(written):
         return WrittenFolder(written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,12 +16,16 @@ import numpy.typing as npt
 
 from nas.data.sources.arrays import found_in_arrays
 from nas.data.sources.base import PART_OF, PARTS, TEST, TRAIN, VAL, Found, Progress
-from nas.data.sources.tree import stamp
+from nas.data.sources.tree import most_unpacked, stamp
 from nas.errors import DataError
 
 Array = npt.NDArray[Any]
 _KINDS = {"images": ("images", "image", "imgs", "x", "data"), "labels": ("labels", "label", "y", "targets", "target")}
 CLASS_NAMES, SYNTHETIC = "class_names", "synthetic"  # arrays that say more of labels and of images to train on
+_DAMAGED = (  # RuntimeError and NotImplementedError: a password, a compression that zipfile does not know
+    ValueError, TypeError, EOFError, LookupError, OSError, OverflowError, RecursionError, RuntimeError,
+    NotImplementedError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 _LAYOUTS = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 
 
@@ -90,6 +95,7 @@ def _meaning(name: str) -> tuple[int, str] | None:
 def _load(path: Path) -> tuple[dict[tuple[int, str], tuple[str, Array]], dict[str, Array], str]:
     """The arrays by part and kind, each with its name; those that say more; and all that there are, in words."""
     try:
+        _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{path} holds a single array. Write an .npz file with numpy.savez.")
@@ -105,11 +111,29 @@ def _load(path: Path) -> tuple[dict[tuple[int, str], tuple[str, Array]], dict[st
             is_whole = all((part, kind) in arrays for part, _ in arrays for kind in _KINDS) and bool(arrays)
             more = {name: array for name in (CLASS_NAMES, SYNTHETIC) if (array := _plain(archive, name)) is not None}
             return arrays, more, "" if is_whole else ", ".join(_described(archive, name) for name in archive.files)
-    except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except MemoryError as error:
+        raise DataError(
+            f"{path} holds larger arrays than the memory has room for: {error or 'no more could be had'}. Write a part "
+            "of it, or a folder of images."
+        ) from error
+    except _DAMAGED as error:
         if isinstance(error, DataError):
             raise
         advice = "Write it again with numpy.savez and plain arrays (images of numbers, whole numbers or strings)"
         raise DataError(f"{path} cannot be read as an .npz file: {error}. {advice}.") from error
+
+
+def _refuse_bomb(path: Path) -> None:
+    """DataError if the arrays take far more room than the file. A single array passes."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as packed:
+        total, most = sum(info.file_size for info in packed.infolist()), most_unpacked(path.stat().st_size)
+    if total > most:
+        raise DataError(
+            f"{path} unpacks to {total:,} bytes, and {most:,} are the most for a file of its size. If it is what you "
+            "expect, write it again with numpy.savez, which does not compress."
+        )
 
 
 def _plain(archive: Any, name: str) -> Array | None:

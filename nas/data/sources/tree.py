@@ -15,10 +15,16 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from nas.errors import DataError
+
 # What systems and programs leave beside people's files.
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin",
          "lost+found", "system volume information"}  # fmt: skip
 _MOST_HIDDEN = 50_000
+_DEEPEST = 50  # folders in one another
+_MOST_LINKS = 3  # followed one behind the other: folders that link to each other would have no end
+_ALWAYS_FINE = 1 << 30  # bytes: what unpacks to less is no bomb
+_MOST_RATIO = 200  # unpacked to packed: images hardly shrink, what shrinks more than this is no data set
 # Suffixes of pictures, whether the decoder reads them or not; known without loading it. All that it reads are here.
 _READ = (
     "jpg jpeg jpe jfif png apng gif bmp dib tif tiff webp ppm pgm pbm pnm pfm jp2 j2k j2c jpc jpf jpx tga ico cur icns "
@@ -159,7 +165,8 @@ class Tree:
 def scan(path: Path, patterns: Patterns) -> Tree:
     """Scan a folder; linked folders are entered. OSError where one cannot be read."""
     tree = Tree(Node(path.resolve().name, path), patterns)
-    _fill(tree, tree.root, "", (_identity(path),))
+    above = [_identity(place) for place in (path.resolve(), *path.resolve().parents)]
+    _fill(tree, tree.root, "", tuple(above), [])
     return tree
 
 
@@ -186,7 +193,8 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK
 
 
-def _fill(tree: Tree, node: Node, prefix: str, above: tuple[tuple[int, int], ...]) -> None:
+def _fill(tree: Tree, node: Node, prefix: str, above: tuple[tuple[int, int], ...], links: list[str]) -> None:
+    """``above``: the folders that this one lies in; ``links``: those that it was reached by."""
     seen, hidden = look_into(node.path)
     for entry in hidden:
         if number := _num_pictures(entry):
@@ -201,13 +209,19 @@ def _fill(tree: Tree, node: Node, prefix: str, above: tuple[tuple[int, int], ...
         below = Node(entry.name, node.path / entry.name)
         if pattern:
             continue
-        if _is_ours(below.path):
-            tree.own.append(name)
-        elif entry.is_symlink() and _identity(below.path) in above:
+        is_link = entry.is_symlink()
+        if is_link and (_leads_up(below.path, above) or len(links) == _MOST_LINKS):
             tree.circles.append(name)
+        elif name.count("/") >= _DEEPEST:
+            raise DataError(
+                f"{tree.root.path / name.split('/')[0]} holds more than {_DEEPEST} folders in one another. Give a "
+                f"folder further in, or leave them out: {tree.patterns.ignoring(name.split('/')[0])}."
+            )
+        elif _is_ours(below.path):
+            tree.own.append(name)
         else:
             node.folders.append(below)
-            _fill(tree, below, f"{name}/", (*above, _identity(below.path)))
+            _fill(tree, below, f"{name}/", (*above, _identity(below.path)), [*links, name] if is_link else links)
 
 
 def _add_file(tree: Tree, node: Node, entry: os.DirEntry[str], name: str, *, is_taken: bool) -> None:
@@ -240,6 +254,18 @@ def _num_pictures(entry: os.DirEntry[str]) -> int:
 def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
     """What changes when a file does: bytes, times of change of content and of node (nanoseconds), inode."""
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def _leads_up(path: Path, above: tuple[tuple[int, int], ...]) -> bool:
+    try:
+        return _identity(path) in above
+    except OSError:
+        return True
+
+
+def most_unpacked(packed: int) -> int:
+    """Bytes that an archive of ``packed`` bytes may hold; one that holds more was made to fill a disk or a memory."""
+    return max(_ALWAYS_FINE, _MOST_RATIO * packed)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -27,6 +27,8 @@ _SHOWN = 6
 def is_written(path: Path) -> bool:
     """Whether a folder has our table of its images."""
     try:
+        if not (path / TABLE).is_file():
+            return False
         with (path / TABLE).open(encoding="utf-8-sig", errors="replace") as file:
             return file.readline(100).rstrip("\r\n") == ",".join(COLUMNS)
     except OSError:

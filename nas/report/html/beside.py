@@ -30,7 +30,7 @@ def baselines_beside(run: SearchRun) -> list[Baseline]:
     """Of the newest baseline runs in the folder of ``run`` on its images and splits. Runs that cannot be read count as
     not there."""
     found: list[Baseline] = []
-    folders = [folder for folder in run_folders(run.folder.parent) if folder != run.folder]
+    folders = [folder for folder in run_folders(run.folder.parent) if folder != run.folder and folder.is_dir()]
     read = 0
     for folder in sorted(folders, key=lambda folder: -folder.stat().st_mtime)[:MOST_LOOKED_AT]:
         try:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from nas.errors import RunError
@@ -21,6 +21,7 @@ from nas.runs import SearchRun
 from nas.runs.events import SupernetEpoch, decode, encode
 from nas.runs.hints import typed
 from nas.strategies.oneshot.training import SupernetTraining
+from nas.trials.weights import tensors_in
 
 FOLDER, FILE = "supernet", "checkpoint.safetensors"
 FORMAT = 2  # of the file; raise it when tensors change meaning
@@ -61,9 +62,9 @@ class Checkpoint:
                 raise RunError(f"The checkpoint {self.path} is of another search or version. {again}")
             record = decode(0, "supernet_epoch", notes["record"], None)
             assert isinstance(record, SupernetEpoch)
-            _restore(training, load_file(self.path))
+            _restore(training, tensors_in(self.path))
             return record
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError, MemoryError) as error:
             if isinstance(error, RunError):
                 raise
             raise RunError(f"The checkpoint {self.path} cannot be read ({_line(error)}). {again}") from error

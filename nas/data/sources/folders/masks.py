@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +116,10 @@ def flat_images(folder: Path, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.b
         parts = map_chunks(lambda rows: [is_flat(images[row]) for row in rows], len(images), lambda done: None)
         return np.array([each for part in parts for each in part], dtype=bool)
 
-    return kept(folder, "flat", _VERSION, make)
+    def fits(found: npt.NDArray[Any]) -> bool:
+        return found.shape == (len(images),) and found.dtype == bool
+
+    return kept(folder, "flat", _VERSION, make, fits)
 
 
 def is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
