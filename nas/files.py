@@ -40,6 +40,15 @@ def at_home(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  # pathlib's raises RuntimeError
 
 
+def users_folder(named: Callable[[str], str]) -> Path | None:
+    """The folder of this program that a function of platformdirs names; None where the user has no home."""
+    try:
+        path = Path(named("nasctl"))
+    except RuntimeError:
+        return None
+    return path if path.is_absolute() else None
+
+
 def write_atomically(
     path: Path,
     content: bytes | str,

@@ -19,7 +19,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nas.errors import DataError
-from nas.files import at_home, locked, new_folder, read_file, remove_leftovers, write_atomically
+from nas.files import (
+    at_home,
+    locked,
+    new_folder,
+    read_file,
+    remove_leftovers,
+    users_folder,
+    write_atomically,
+)  # fmt: skip
 
 SEAL = "decoded.json"  # written last; its "files" are sizes and checksums of the arrays beside it
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -34,8 +42,8 @@ def cache_root(configured: str | None) -> Path:
         return at_home(chosen).absolute()
     import platformdirs
 
-    usual = Path(platformdirs.user_cache_dir("nasctl"))
-    if not usual.is_absolute():
+    usual = users_folder(platformdirs.user_cache_dir)
+    if usual is None:
         raise DataError("There is no home folder to keep decoded images in: name a folder in NASCTL_CACHE.")
     return usual
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from nas.files import locked, write_atomically
+from nas.files import locked, users_folder, write_atomically
 
 _now: set[str] = set()  # vouched for in this process, also where the file cannot be written
 
@@ -19,8 +19,7 @@ def trust_file() -> Path:
     """Where the list is kept."""
     import platformdirs
 
-    usual = Path(platformdirs.user_state_dir("nasctl"))
-    return (usual if usual.is_absolute() else Path(os.devnull)) / "trusted-plugins.txt"  # no home: no list
+    return (users_folder(platformdirs.user_state_dir) or Path(os.devnull)) / "trusted-plugins.txt"  # no home: no list
 
 
 def trust(sha256: str, source: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import platform
 import stat
 import sys
@@ -23,6 +24,7 @@ from nas.runs.run import SearchRun
 from nas.runs.study_run import StudyRun
 
 PARTS = ("logs", "tensorboard", "weights")  # folders of every run
+LONGEST_NAME = 200  # bytes of a run's name: files beside it have longer ones, and 255 is the end
 SEARCHES = "searches"  # in the folder of a study: the runs of its searches
 
 
@@ -113,6 +115,8 @@ def name_faults(name: str | None, runs: Path) -> list[str]:
         return []
     if not name or name.startswith(".") or not all(c.isalnum() or c in "._-" for c in name):
         return [f"--run {name!r} is not a name: use letters, digits, '.', '-' and '_'."]
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        return [f"--run {name[:40]}... is longer than {LONGEST_NAME} bytes: choose a shorter name."]
     if (runs / name).exists() and not is_unborn(runs / name):
         if not (runs / name / LOG_NAME).exists():
             return [f"Run {name!r} exists already, as a folder of other files: {runs / name}. Choose another --run."]
