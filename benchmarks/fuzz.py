@@ -189,9 +189,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timeout", type=float, default=20.0, help="seconds of one command [default: 20]")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="copy failing cases there, with what was run")
+    parser.add_argument("--minutes", type=float, default=1e9, help="end after so many, with what was tried by then")
     parser.add_argument("--repeat", metavar="KIND/NUMBER", help="one case, with all that it prints")
     asked = parser.parse_args(arguments)
     prepare()
+    end = time.monotonic() + 60 * asked.minutes
     tried, failed = Counter[str](), Counter[str]()
     work = [(asked.kinds[place % len(asked.kinds)], place // len(asked.kinds)) for place in range(asked.number)]
     if asked.repeat:
@@ -200,6 +202,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as root:
         stock = hostile.Stock(Path(root, "stock"))
         for kind, number in work:
+            if time.monotonic() > end:
+                break
             with made(kind, number, asked.seed, Path(root), stock) as (case, place):
                 found = faults_of(case, place, asked.timeout, show=bool(asked.repeat))
                 tried[kind] += 1

@@ -44,9 +44,11 @@ def config(tmp_path: Path, source: str, **changes: bool) -> DataConfig:
 def test_equal_pixels_are_found_and_nothing_else(tmp_path: Path) -> None:
     images = scenes(12).transpose(0, 3, 1, 2)
     almost = images[[3]] + np.uint8(1)
-    groups = identical_groups(tmp_path, np.concatenate([images, images[[5, 0, 5]], almost]))
+    everything = np.concatenate([images, images[[5, 0, 5]], almost])
+    groups = identical_groups(tmp_path, everything)
     assert groups.tolist() == [*range(12), 5, 0, 5, 15]
-    assert identical_groups(tmp_path, images[:0]).tolist() == groups.tolist()  # from the file
+    assert identical_groups(tmp_path, np.zeros_like(everything)).tolist() == groups.tolist()  # from the file
+    assert identical_groups(tmp_path, images[:1]).tolist() == [0]  # which is not of these
     (file,) = tmp_path.glob("identical-*.npy")
     file.write_bytes(b"damaged")
     assert identical_groups(tmp_path, images).tolist() == list(range(12))
