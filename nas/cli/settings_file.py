@@ -116,7 +116,7 @@ def _parsed(path: str) -> dict[str, object]:
     except UnicodeDecodeError as error:
         raise UsageError(f"--config {path} cannot be read: it is no text in UTF-8. Give a TOML file.") from error
     except RecursionError as error:
-        raise UsageError(f"--config {path} is not TOML of settings: its brackets are nested too deep.") from error
+        raise UsageError(f"--config {path} is not TOML of settings: its brackets are nested too deeply.") from error
     except (tomllib.TOMLDecodeError, ValueError) as error:  # the second: a number of thousands of digits
         raise UsageError(
             f'--config {path} is not TOML: {error}. Write a setting a line, text in quotes: space = "densenet".'

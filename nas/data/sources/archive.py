@@ -198,6 +198,8 @@ def _members(path: Path, hidden: list[str]) -> Iterator[Iterator[Member]]:
 def _of_zip(path: Path, packed: zipfile.ZipFile, hidden: list[str]) -> Iterator[Member]:
     for info in packed.infolist():
         name = info.filename.replace("\\", "/")
+        if not info.filename:
+            raise DataError(f"{path} is damaged: it holds a file without a name. Pack it again, or give another.")
         if info.is_dir() or name.endswith("/"):
             continue
         if _is_hidden(name):
