@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import shutil
 import stat
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from nas import __version__
 from nas.config import SearchConfig, StudyConfig
 from nas.errors import RunError, attempt, nearest
+from nas.files import NoLocks
 from nas.runs.events import SearchFacts, SearchStarted, StudyFacts, StudyStarted
 from nas.runs.fold import as_search, fold
 from nas.runs.hints import RUNS, never_started, typed
@@ -44,9 +46,11 @@ def start_study(folder: Path, config: StudyConfig, facts: StudyFacts) -> EventLo
 
 
 def _begin(folder: Path, event: SearchStarted | StudyStarted) -> EventLog:
+    made = True
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
+        made = False
         if not is_unborn(folder):
             raise RunError(
                 f"Run {folder.name!r} exists already. To go on with it: {typed('resume', folder)}. "
@@ -66,6 +70,10 @@ def _begin(folder: Path, event: SearchStarted | StudyStarted) -> EventLog:
             f"The log of run {folder.name!r} could not be written ({error.strerror}), and nothing was begun. Make room "
             f"on the disk of {folder}, then give the same command again, or choose another --runs."
         ) from error
+    except RunError as error:
+        if made and isinstance(error.__cause__, NoLocks):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def under_free_name(

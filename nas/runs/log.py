@@ -22,7 +22,7 @@ from pathlib import Path
 from nas.awake import awake
 from nas.closing import Closing
 from nas.errors import RunError
-from nas.files import Lock, hold_folder, is_locked, remove_leftovers, take_lock, write_atomically
+from nas.files import Lock, NoLocks, hold_folder, is_locked, remove_leftovers, take_lock, write_atomically
 from nas.runs.events import Event, TrialEnded, TrialSubmitted, decode, encode
 from nas.runs.hints import never_started, typed
 from nas.runs.schema import TABLE, refuse_foreign, row_fault
@@ -321,6 +321,12 @@ def _take_locks(folder: Path) -> contextlib.ExitStack:
         raise RunError(
             f"Run {folder.name!r} is being worked on by another process: wait for it, or stop it first. "
             f"'{typed('status --run', folder)}' shows how far it is."
+        ) from error
+    except NoLocks as error:
+        locks.close()
+        raise RunError(
+            f"The file system of {folder} has no locks ({error.strerror}), without which two processes could write one "
+            "run: choose --runs on another."
         ) from error
     except OSError as error:
         locks.close()

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from command_line import NASCTL, fails, nasctl, refused, told
 
+from nas.analysis.figures import Figure, as_written
 from nas.cli.misuse import foreseen
 from nas.data.cache import cache_root
 from nas.errors import DataError
 from nas.executors.local import LONGEST_SLEEP
 from nas.files import at_home, write_atomically
 from nas.plugins.trust import trust_file
+from nas.report import plots
 
 LONG = "x" * 300
 DIGITS = "9" * 5000
@@ -126,3 +128,27 @@ def test_a_wait_is_shorter_than_the_system_allows():
 
 def test_spaces_are_json(tmp_path):
     assert nasctl("space", "--json", cwd=tmp_path).stdout.startswith("[")
+
+
+def test_a_file_system_without_locks_is_named_and_left_as_it_was(tmp_path, monkeypatch):
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    told(tmp_path, "data", "digits")  # so that they are in the cache, whose disk is another
+    monkeypatch.setattr("fcntl.flock", flock)
+    message = refused(tmp_path, *SEARCH[:-1], "--run", "new", "--no-floor", "--device", "cpu")
+    assert "has no locks" in message and "choose --runs on another" in message
+    assert not (tmp_path / "runs" / "new").exists()
+
+
+def test_the_plot_of_a_comparison_draws_sizes_where_they_are(tmp_path, monkeypatch):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
+    points = [plots.Point(f"$n_{n}$", "run", 5_649, 0.8, None) for n in range(3)]
+    plots.sizes_plot(tmp_path / "x.png", "title", "accuracy", [*points, plots.Point("d", "run", 6_100, 0.7, None)])
+    (axes,) = drawn[0].axes
+    assert [float(line.get_xdata()[0]) for line in axes.lines] == [5_649, 5_649, 5_649, 6_100]
+    low, high = axes.get_xlim()
+    assert sum(low <= tick <= high for tick in axes.get_xticks()) >= 3
+    legend = as_written(drawn[0]).legends[0]
+    assert legend.get_texts()[0].get_text() == "1  run: $n_0$" and not legend.get_texts()[0].get_parse_math()
