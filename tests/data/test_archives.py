@@ -145,7 +145,7 @@ def test_a_member_larger_than_it_says(tmp_path: Path) -> None:
 
 def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
-        packed.writestr("", b"x")
+        packed.writestr(zipfile.ZipInfo(""), b"x")
     with pytest.raises(DataError, match="holds a file without a name"):
         open_data(DataConfig(source=str(tmp_path / "x.zip"), cache_dir=str(tmp_path / "cache")))
 
