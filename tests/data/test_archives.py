@@ -143,6 +143,13 @@ def test_a_member_larger_than_it_says(tmp_path: Path) -> None:
     assert "cannot be unpacked" in message or "larger than it says" in message
 
 
+def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        packed.writestr(zipfile.ZipInfo(""), b"x")
+    with pytest.raises(DataError, match="holds a file without a name"):
+        open_data(DataConfig(source=str(tmp_path / "x.zip"), cache_dir=str(tmp_path / "cache")))
+
+
 def test_damaged_archives(tmp_path: Path) -> None:
     for name in ("set.zip", "set.tar.gz", "set.tar"):
         whole = pack(tmp_path / name, FILES).read_bytes()

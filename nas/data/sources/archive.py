@@ -198,8 +198,10 @@ def _members(path: Path, hidden: list[str]) -> Iterator[Iterator[Member]]:
 def _of_zip(path: Path, packed: zipfile.ZipFile, hidden: list[str]) -> Iterator[Member]:
     for info in packed.infolist():
         name = info.filename.replace("\\", "/")
-        if not info.filename:
-            raise DataError(f"{path} is damaged: it holds a file without a name. Pack it again, or give another.")
+        if not name:  # the library asks for its last character
+            raise DataError(
+                f"{path} holds a file without a name. Such an archive is not opened: pack the folder again."
+            )
         if info.is_dir() or name.endswith("/"):
             continue
         if _is_hidden(name):
