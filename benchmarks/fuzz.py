@@ -195,7 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare()
     end = time.monotonic() + 60 * asked.minutes
     tried, failed = Counter[str](), Counter[str]()
-    work = [(asked.kinds[place % len(asked.kinds)], place // len(asked.kinds)) for place in range(asked.number)]
+    turns, given = [asked.kinds[place % len(asked.kinds)] for place in range(asked.number)], Counter[str]()
+    work = []
+    for kind in turns:  # one that is named twice has twice as many
+        work.append((kind, given[kind]))
+        given[kind] += 1
     if asked.repeat:
         kind, _, number = asked.repeat.partition("/")
         work = [(kind, int(number))]

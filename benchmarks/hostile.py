@@ -34,6 +34,7 @@ SEARCH = (
     "search --space vgg --strategy random --max-params 6k --trials 2 --epochs 1 --confirm 1 --confirm-epochs 1 "
     "--workers 1 --device cpu --quiet --no-floor --run r"
 )
+BLOCK, BOMB = bytes(1 << 24), 180
 TEXTS = (
     "", " ", "-", "--", "-1", "0", "1e999", "nan", "inf", "-inf", "NaN", "null", "true", "1" * 5000, "9" * 400,
     "1e-400",
@@ -78,10 +79,12 @@ class Stock:
         return self.folder / "model"
 
     @cached_property
-    def bomb(self) -> bytes:
-        """3 GB of zeros, by deflate."""
-        packer, block = zlib.compressobj(9, zlib.DEFLATED, -15), bytes(1 << 24)
-        return b"".join(packer.compress(block) for _ in range(180)) + packer.flush()
+    def bomb(self) -> tuple[bytes, int]:
+        """Three billion zeros by deflate, and their checksum."""
+        checksum = 0
+        for _ in range(BOMB):
+            checksum = zlib.crc32(BLOCK, checksum)
+        return deflated(BOMB), checksum
 
     def _nasctl(self, *words: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +94,13 @@ class Stock:
             command, cwd=self.folder, env={**os.environ, **where}, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+def deflated(blocks: int) -> bytes:
+    """So many blocks of zeros by deflate: all are packed alike, so one is."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+    one = packer.compress(BLOCK) + packer.flush(zlib.Z_FULL_FLUSH)
+    return one * blocks + zlib.compressobj(1, zlib.DEFLATED, -15).flush()
 
 
 Maker = Callable[[random.Random, Path, Stock], Case]
@@ -382,10 +392,7 @@ def make_zip(rng: random.Random, path: Path, images: dict[str, bytes], odd: str,
 
 def explode(path: Path, name: str, stock: Stock) -> None:
     """A zip whose one member, 3 GB of zeros, says so."""
-    size, raw = 180 << 24, stock.bomb
-    crc = 0
-    for _ in range(180):
-        crc = zlib.crc32(bytes(1 << 24), crc)
+    size, (raw, crc) = BOMB << 24, stock.bomb
     common = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 0, crc, len(raw), size, len(name), 0)
     local = b"PK\3\4" + common + name.encode()
     central = b"PK\1\2" + struct.pack("<H", 20) + common + struct.pack("<HHHII", 0, 0, 0, 0, 0) + name.encode()
@@ -574,9 +581,11 @@ def huge(rng: random.Random, path: Path) -> str:
     row = (width * {0: 1, 2: 3, 6: 4}[mode]) + 1
     body = b""
     if 0 < row * height < 800_000_000:
-        packer, block = zlib.compressobj(1), bytes(row * max(1, (1 << 20) // row))
-        full, rest = divmod(row * height, len(block))
-        body = b"".join(packer.compress(block) for _ in range(full)) + packer.compress(bytes(rest)) + packer.flush()
+        blocks = -(-row * height // len(BLOCK))
+        checksum = 1
+        for _ in range(blocks):
+            checksum = zlib.adler32(BLOCK, checksum)
+        body = b"\x78\x01" + deflated(blocks) + struct.pack(">I", checksum)
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
