@@ -117,7 +117,9 @@ def _parsed(path: str) -> dict[str, object]:
         raise UsageError(f"--config {path} cannot be read: it is no text in UTF-8. Give a TOML file.") from error
     except RecursionError as error:
         raise UsageError(f"--config {path} is not TOML of settings: its brackets are nested too deeply.") from error
-    except (tomllib.TOMLDecodeError, ValueError) as error:  # the second: a number of thousands of digits
+    except ValueError as error:
+        if "integer string conversion" in str(error):
+            raise UsageError(f"--config {path}: a number has thousands of digits: give a smaller one.") from error
         raise UsageError(
             f'--config {path} is not TOML: {error}. Write a setting a line, text in quotes: space = "densenet".'
         ) from error

@@ -192,7 +192,9 @@ def run_folders(runs: Path = RUNS) -> list[Path]:
     """Folders with a log, the newest first; those whose log cannot be looked at, or is no file, come last."""
     try:
         found = {folder: _changed(folder / LOG_NAME) for folder in runs.iterdir()}
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise
         return []
     there = {folder: when for folder, when in found.items() if when is not None}
     return sorted(there, key=lambda folder: there[folder], reverse=True)
