@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import lzma
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ _KINDS = {"images": ("images", "image", "imgs", "x", "data"), "labels": ("labels
 CLASS_NAMES, SYNTHETIC = "class_names", "synthetic"  # arrays that say more of labels and of images to train on
 _DAMAGED = (  # RuntimeError and NotImplementedError: a password, a compression that zipfile does not know
     ValueError, TypeError, EOFError, LookupError, OSError, OverflowError, RecursionError, RuntimeError,
-    NotImplementedError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    NotImplementedError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError,
 )  # fmt: skip
 _LAYOUTS = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 
