@@ -482,10 +482,21 @@ def test_a_winner_is_compared_with_baselines_on_the_same_images(done: Run, best:
     against = comparison.others[0].against_first
     assert against.difference == pytest.approx(differences.mean())
     assert against.least_p == 0.5
+    means = comparison.others[0].means
+    assert means is not None and means.low is not None and means.high is not None
+    assert means.difference == pytest.approx(differences.mean()) and means.low <= means.difference <= means.high
+    values = winner.test["balanced_accuracy"].values, rows[2].test["balanced_accuracy"].values
+    unequal = comparison.others[2]  # it has other seeds: what is told is not that of the pairs
+    assert unequal.means and unequal.means.difference == pytest.approx(np.mean(values[0]) - np.mean(values[1]))
+    console = Screen(width=200, record=True, file=StringIO())
+    print_comparison(console, comparison, None)
+    assert f"{100 * means.low:+.1f} to {100 * means.high:+.1f}" in console.export_text()
     assert [spent.trainings for spent in comparison.compute] == [4, 4, 3]
     told = comparison_document(comparison)
     assert "against_first" not in told["first"]
-    assert set(told["others"][0]) == {field.name for field in fields(BaselineRow)} | {"against_first"}
+    assert set(told["others"][0]) == {field.name for field in fields(BaselineRow)} | {
+        "against_first", "difference_of_means",
+    }  # fmt: skip
     with Image.open(draw(comparison, tmp_path / "sizes.png")) as image:
         assert min(image.size) >= 500
     with pytest.raises(UsageError, match=r"end in \.png"):
