@@ -23,7 +23,7 @@ def with_values(space: SearchSpace, values: Mapping[str, Values]) -> SearchSpace
     if choices == space.choices or all(a.values == b.values for a, b in zip(choices, space.choices, strict=True)):
         return space
     canonical = {c.label: v if (v := space.canonical[c.label]) in c.values else c.values[0] for c in choices}
-    return replace(space, choices=choices, canonical=canonical, _definitions={})
+    return replace(space, choices=choices, canonical=canonical, _definitions={}, _decisive={})
 
 
 def restricted(space: SearchSpace, restriction: Restriction) -> SearchSpace:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Sample = dict[str, int | str]
 Rows = npt.NDArray[np.int16]  # (N, number of choices): for each choice, the index of its value
 Values = tuple[int | str, ...]
+MOST_DECISIVE = 4096  # samples whose decisive choices are remembered
 Restriction = Mapping[str, Values]  # the values that are left of some choices, by label
 
 
@@ -77,6 +78,7 @@ class SearchSpace:
     canonical: Sample
     whole: SearchSpace | None = field(default=None, compare=False, repr=False)
     _definitions: dict[Task, Node] = field(default_factory=dict, compare=False, repr=False)
+    _decisive: dict[tuple[object, ...], Sample] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def labels(self) -> list[str]:
@@ -154,8 +156,14 @@ class SearchSpace:
 
     def decisive(self, sample: Sample, task: Task) -> Sample:
         """The choices that the network of a sample depends on, for a task: not those of stages that it has not. A
-        number of stages that the images have no room for is the number that it has."""
-        return decisive(self.definition(task), sample, task.input_shape)
+        number of stages that the images have no room for is the number that it has. Found once for a sample, whose
+        words a table or a page asks for again and again."""
+        key = (task, *sample.items())
+        if key not in self._decisive:
+            if len(self._decisive) >= MOST_DECISIVE:
+                self._decisive.clear()
+            self._decisive[key] = decisive(self.definition(task), sample, task.input_shape)
+        return dict(self._decisive[key])
 
     def text(self, sample: Sample, task: Task | None = None) -> str:
         """The sample in one line that a person can read; for a ``task`` as the network that it builds there."""

@@ -31,10 +31,14 @@ THUMBS, AUGMENTED = 24, 12
 LARGEST_THUMB, LARGEST_PICTURE = 60_000, 400_000  # bytes of a picture that is put into the page
 
 
-def classes(run: SearchRun) -> Markup | None:
-    """Of the winner, on test as it was scored; what was kept of its analysis; of a run without either, nothing."""
+Kept = tuple[Analysis, Path]
+"""An analysis, and the folder of its pictures."""
+
+
+def classes(run: SearchRun, kept: Kept | None, remark: str | None) -> Markup | None:
+    """Of the winner, on test as it was scored; what was ``kept`` of its analysis, or why that cannot be shown
+    (``kept_of_winner``); of a run without either, nothing."""
     found = recalls_of(run)
-    kept, remark = kept_of_winner(run)
     if found is None and kept is None and remark is None:
         return None
     return joined(
@@ -46,7 +50,7 @@ def classes(run: SearchRun) -> Markup | None:
     )
 
 
-def kept_of_winner(run: SearchRun) -> tuple[tuple[Analysis, Path] | None, str | None]:
+def kept_of_winner(run: SearchRun) -> tuple[Kept | None, str | None]:
     """The winner's analysis with its folder, if one was kept; why it cannot be shown, if so."""
     if run.winner is None:
         return None, None

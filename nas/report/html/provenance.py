@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from nas.config.views import views_in_words
 from nas.report.html.markup import Cell, Markup, Part, Row, facts, folded, joined, name_of, number, table, tag
 from nas.runs import Run, SearchRun, TrialRecord
-from nas.runs.trial_record import seed_number
 from nas.units import counted
 
 MOST_CLASSES = 400  # rows of a table of classes: the first half and the last
@@ -129,8 +128,3 @@ def failures(run: Run) -> Markup | None:
 
 def _reason(trial: TrialRecord) -> str:
     return trial.error or "ended by a stop before it had a result"
-
-
-def seeds_in_order(trials: list[TrialRecord]) -> list[TrialRecord]:
-    """Trainings of one network by the number of their seed."""
-    return sorted(trials, key=lambda trial: seed_number(trial.id))

@@ -20,6 +20,7 @@ REREAD = 15  # seconds after which the page of a search that runs is read again
 def search_page(run: SearchRun, *, settings: str | None = None, watched: bool = False) -> str:
     """The whole page. ``settings``: the file that makes the run again; ``watched``: it is written anew as the run goes
     on."""
+    kept, remark = kept_of_winner(run)
     sections = [
         Section("answer", "What was found", answer(run, settings)),
         Section(
@@ -29,10 +30,10 @@ def search_page(run: SearchRun, *, settings: str | None = None, watched: bool = 
         ),
         Section("choices", "Choices", side_by_side(choices(run))),
         Section("supernet", "Supernet", supernet(run)),
-        Section("classes", "Classes, mistakes and calibration", classes(run)),
+        Section("classes", "Classes, mistakes and calibration", classes(run, kept, remark)),
         Section("architecture", "Architecture", _architecture(run)),
         Section("all-trials", "Every trial", every_trial(run)),
-        Section("data", "Data", _data(run)),
+        Section("data", "Data", joined(provenance.data(run), as_given(*kept) if kept else None)),
         Section("recipe", "Recipe", provenance.recipe(run)),
         Section("time", "Time", provenance.time(run)),
         Section("failures", "Failures and notes", provenance.failures(run)),
@@ -40,11 +41,6 @@ def search_page(run: SearchRun, *, settings: str | None = None, watched: bool = 
     ]
     again = REREAD if watched and run.state == "running" else None
     return page(f"nasctl: {run.name}", heading(run), sections, again_in=again)
-
-
-def _data(run: SearchRun) -> Markup:
-    kept, _ = kept_of_winner(run)
-    return joined(provenance.data(run), as_given(*kept) if kept else None)
 
 
 def _architecture(run: SearchRun) -> Markup | None:

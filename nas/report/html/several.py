@@ -13,8 +13,9 @@ from nas.report.figures import decimal
 from nas.report.html import provenance
 from nas.report.html.markup import Cell, Markup, Part, Row, commands, joined, number, table, tag
 from nas.report.html.page import Section, page, side_by_side
+from nas.report.html.smaller import front_of
 from nas.report.html.svg import Plot, figure, key, linear, logarithmic
-from nas.report.html.trials import bulk, tip
+from nas.report.html.trials import best_so_far, bulk, tip
 from nas.report.intervals import of_difference, over_seeds
 from nas.report.study import Spread
 from nas.runs import SearchRun, StudyRun
@@ -120,21 +121,21 @@ def _spread(figure: Spread) -> str:
 
 def _winners(comparison: Comparison, runs: Sequence[SearchRun | StudyRun]) -> Markup:
     objective = comparison.objective
-    first, rows = comparison.rows[0].test[objective], []
-    work = {run.name: run.seconds_so_far for run in runs}
-    for row, test in zip(comparison.rows, [None, *(o.against_first for o in comparison.others)], strict=True):
+    work, rows = {run.name: run.seconds_so_far for run in runs}, []
+    for row, other in zip(comparison.rows, [None, *comparison.others], strict=True):
         found = row.test[objective]
-        apart = None if test is None or found.mean is None else (first.mean or 0.0) - found.mean
-        interval = None if test is None else of_difference(first.values, found.values)
-        p = None if test is None else test.p
-        told = "-"
+        means, test = (other.means, other.against_first) if other else (None, None)
+        apart = means.difference if means else None
+        held = means is not None and means.low is not None and means.high is not None
+        p, told = test.p if test else None, "-"
         if test is not None and p is not None:
             told = f"{p:.3f} (at least {test.least_p:.3f}, {counted(test.pairs, 'pair')})"
         rows.append(Row([
             f"{row.run}: {row.name}", f"{row.kind}, {row.network.partition(' ')[0]}", number(row.params),
             number(row.macs), number(row.seeds), number(found.mean, _spread(found)),
-            number(apart, "-" if apart is None else f"{apart:+.3f}"), interval.words if interval else "-",
-            number(p, told), number(work[row.run], clock(work[row.run])),
+            number(apart, "-" if apart is None else f"{apart:+.3f}"),
+            f"{decimal(means.low)} to {decimal(means.high)}" if means and held else "-", number(p, told),
+            number(work[row.run], clock(work[row.run])),
         ]))  # fmt: skip
     words = objective.replace("_", " ")
     headings = ("run: network", "kind", "parameters", "MACs", "seeds", words, "lead of the first",
@@ -210,12 +211,10 @@ def _front(runs: Sequence[SearchRun | StudyRun]) -> Markup | None:
     for place, run, trial, score in marks:
         draw = plot.star if run.winner and run.winner.trial == trial.id else plot.dot
         draw(trial.cost.params, max(score, plot.y.low), f"c{place % SERIES}", f"{run.name}, {tip(run, trial)}")
-    best, line = float("-inf"), []
-    for _, _, trial, score in sorted(marks, key=lambda mark: (mark[2].cost.params, -mark[3])):
-        if score > best:
-            best = score
-            line.append((trial.cost.params, score))
-    plot.line(line, "floor", "front of all runs", steps=True)
+    line = [
+        (trial.cost.params, trial.score(objective) or 0.0) for trial in front_of(objective, [t for *_, t, _ in marks])
+    ]
+    plot.line(line[::-1], "floor", "front of all runs", steps=True)
     rows = [
         Row([run.name, Cell(t.id, t.order), number(t.cost.params), number(s, decimal(s))]) for _, run, t, s in marks
     ]
@@ -229,11 +228,7 @@ def _front(runs: Sequence[SearchRun | StudyRun]) -> Markup | None:
 def _course(searches: Sequence[SearchRun]) -> Markup | None:
     lines = []
     for place, run in enumerate(searches):
-        best, line = float("-inf"), list[tuple[float, float]]()
-        done = sorted((t for t in run.stage("search") if t.status == "finished"), key=lambda t: t.result_number or 0)
-        for count, trial in enumerate(done, start=1):
-            best = max(best, trial.score(run.config.objective) or 0.0)
-            line.append((count, best))
+        line = [(count, best) for count, (_, _, best) in enumerate(best_so_far(run), start=1)]
         if line:
             lines.append((place, run, line))
     if not lines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterable
 
 from nas.report.figures import decimal
 from nas.report.html.markup import Markup, Row, folded, number, table, tag
@@ -15,10 +16,14 @@ from nas.units import counted
 
 def front(run: SearchRun) -> list[TrialRecord]:
     """The finished trials that no smaller one reaches the score of, the largest first."""
+    return front_of(run.config.objective, run.ranked())
+
+
+def front_of(objective: str, trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The same of any trials that have scores."""
     best, found = -math.inf, []
-    ranked = [(trial.cost.params, -(trial.score(run.config.objective) or 0.0), trial.order, trial)
-              for trial in run.ranked()]  # fmt: skip
-    for _, minus, _, trial in sorted(ranked):
+    ranked = [(trial.cost.params, -(trial.score(objective) or 0.0), trial.order, trial) for trial in trials]
+    for _, minus, _, trial in sorted(ranked, key=lambda one: one[:3]):
         if -minus > best:
             best = -minus
             found.append(trial)

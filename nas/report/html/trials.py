@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from nas.report.figures import decimal
 from nas.report.guide import proposal_words
@@ -115,19 +116,22 @@ def _cut_note(scores: Sequence[float], axis: Axis) -> str | None:
     return f"{counted(low, 'trial')} below the scale, drawn on its edge." if low else None
 
 
+def best_so_far(run: SearchRun) -> list[tuple[TrialRecord, float, float]]:
+    """The finished trials in the order in which they ended, each with its score and the best until then."""
+    trials = sorted((t for t in run.stage("search") if t.status == "finished"), key=lambda t: t.result_number or 0)
+    scores = [trial.score(run.config.objective) or 0.0 for trial in trials]
+    return list(zip(trials, scores, accumulate(scores, max), strict=True))
+
+
 def course(run: SearchRun) -> Markup | None:
     """The best score so far, by trial and by time."""
-    trials = sorted((t for t in run.stage("search") if t.status == "finished"), key=lambda t: t.result_number or 0)
-    if not trials:
+    ended = best_so_far(run)
+    if not ended:
         return None
-    objective, best, rows = run.config.objective, float("-inf"), []
-    by_trial, by_time, points = list[tuple[float, float]](), list[tuple[float, float]](), list[float]()
-    for place, trial in enumerate(trials, start=1):
-        score = trial.score(objective) or 0.0
-        best = max(best, score)
-        points.append(score)
-        by_trial.append((place, best))
-        by_time.append((trial.ended / 60, best))
+    trials, points, bests = zip(*ended, strict=True)
+    by_trial, rows = list(enumerate(bests, start=1)), []
+    by_time = [(trial.ended / 60, best) for trial, _, best in ended]
+    for place, (trial, score, best) in enumerate(ended, start=1):
         rows.append(
             Row(
                 [
