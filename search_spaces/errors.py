@@ -32,7 +32,7 @@ class UsageError(NasctlError, ValueError):
 
 
 def _first_flag(fault: str) -> str:
-    found = re.search(r"--([a-z][a-z0-9-]*)", fault)
+    found = re.search(r"--([a-z][a-z0-9-]*)", re.sub(r"nasctl [^.;:()]*", "", fault))  # those of commands are cures
     return found[1].replace("-", "_") if found else ""
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nas.errors import UsageError
+from nas.config import raise_all
+from nas.errors import UsageError, attempt
 
 Array = npt.NDArray[Any]
+WHOLE = (int, np.integer, np.bool_)
+LARGEST_LABEL = 2**53  # as a float holds whole numbers exactly
 LAYOUTS = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 
 
@@ -22,31 +26,28 @@ class Labelled(NamedTuple):
     classes: tuple[str, ...] = ()
 
 
-def as_array(values: Any) -> Array:
-    """An array, of a torch tensor on any device too."""
+def as_array(values: Any, what: str) -> Array:
+    """An array, of a torch tensor on any device too. UsageError where items differ in shape; ``what`` they are."""
     if hasattr(values, "detach"):  # a tensor: torch need not be imported to tell
         values = values.detach().cpu()
+        values = values.to_dense() if values.layout is not sys.modules["torch"].strided else values
         values = values.float().numpy() if values.is_floating_point() else values.numpy()
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise UsageError(f"{what} must have one shape throughout, and its items differ in theirs.") from None
 
 
 def labelled(images: Any, labels: Any, what: str = "X") -> Labelled:
     """Images and labels, checked together. ``what`` the images are called. UsageError with everything that is wrong."""
     faults: list[str] = []
-    pixels, classes = as_array(images), as_array(labels)
-    found = None
-    try:
-        found = in_bytes(channels_last(pixels, what), what)
-    except UsageError as error:
-        faults += error.faults
-    try:
-        classes = checked_labels(classes)
-    except UsageError as error:
-        faults += error.faults
-    if pixels.ndim and classes.ndim and len(pixels) != len(classes):
+    pixels = attempt(lambda: as_array(images, what), faults)
+    classes = attempt(lambda: checked_labels(as_array(labels, "Labels")), faults)
+    found = None if pixels is None else attempt(lambda: in_bytes(channels_last(pixels, what), what), faults)
+    if pixels is not None and pixels.ndim and classes is not None and len(pixels) != len(classes):
         faults.append(f"{what} has {len(pixels):,} images and there are {len(classes):,} labels: give one label each.")
-    if faults or found is None:
-        raise UsageError(*faults)
+    raise_all(faults)
+    assert found is not None and classes is not None
     return Labelled(found, classes)
 
 
@@ -102,16 +103,21 @@ def checked_labels(labels: Array) -> Array:
         raise UsageError(f"Labels must have the shape (N,), one label an image, and have {labels.shape}.")
     if labels.dtype.kind == "O":
         kinds = {type(label) for label in labels.tolist()}
-        if not all(issubclass(kind, str) for kind in kinds) and not all(issubclass(kind, int) for kind in kinds):
+        if not all(issubclass(kind, str) for kind in kinds) and not all(issubclass(kind, WHOLE) for kind in kinds):
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
             raise UsageError(f"Labels must be all strings or all whole numbers, and are of: {names}.")
         labels = np.array(labels.tolist())
     if labels.dtype.kind in "biu" or (labels.dtype.kind == "f" and _are_whole(labels)):
+        least, most = (labels.min(), labels.max()) if labels.size else (0, 0)
+        if not -LARGEST_LABEL <= least <= most <= LARGEST_LABEL:
+            raise UsageError(f"Labels must be at most {LARGEST_LABEL:,}, and reach from {least} to {most}.")
         return labels.astype(np.int64)
     if labels.dtype.kind not in "US":
         raise UsageError(
             f"Labels must be whole numbers or strings, and are {labels.dtype}, some with fractions or NaN."
         )
+    if labels.dtype.kind == "S":
+        return np.array([label.decode("utf-8", "backslashreplace") for label in labels.tolist()], dtype=np.str_)
     return labels.astype(np.str_)
 
 

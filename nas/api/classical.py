@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from baselines.classical import NAME, ClassicalScores
+from nas.api.frames import as_frame
 from nas.api.in_memory import Data
 from nas.api.keywords import Setting, as_flags
 from nas.api.settings import classical_request
@@ -51,11 +52,7 @@ class Classical:
     def to_pandas(self) -> pandas.DataFrame:
         """A row a method: "method", its settings as "settings.NAME", "rank.FIGURE", of the best "test.FIGURE" too.
         UsageError without pandas."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise UsageError("to_pandas needs pandas, which is not installed: pip install pandas") from error
-        return pandas.DataFrame([
+        return as_frame([
             {
                 "method": method.name,
                 **{f"settings.{name}": value for name, value in method.settings.items()},

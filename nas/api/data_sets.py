@@ -30,22 +30,36 @@ def of_data_set(data: Any, config: DataConfig, what: str) -> Labelled:
         raise UsageError(f"{what} (a {type(data).__name__}) has no length: give a Dataset that has one.")
     images, labels = list[Array](), list[Any]()
     for number in range(len(data)):
-        item = data[number]
+        try:
+            item = data[number]
+        except Exception as error:
+            error.add_note(f"This is what item {number} of {what} (a {type(data).__name__}) raised when it was read.")
+            raise
         if not isinstance(item, tuple | list) or len(item) < 2:
             raise UsageError(
                 f"Item {number} of {what} must be an image and its label, and is of type {type(item).__name__}."
             )
         images.append(_pixels(item[0], config, f"Image {number} of {what}"))
-        labels.append(as_array(item[1]).item() if hasattr(item[1], "item") else item[1])
+        labels.append(_label(item[1], f"The label of item {number} of {what}"))
     if not images:
         raise UsageError(f"{what} has no images.")
-    return Labelled(_stacked(images, what), checked_labels(np.array(labels)), _classes(data))
+    return Labelled(_stacked(images, what), checked_labels(as_array(labels, "Labels")), _classes(data))
+
+
+def _label(label: Any, what: str) -> Any:
+    """A number or a string, also of a tensor or an array that holds one."""
+    if not hasattr(label, "item"):
+        return label
+    array = as_array(label, what)
+    if array.size != 1:
+        raise UsageError(f"{what} must be one number or string, and has the shape {array.shape}.")
+    return array.item()
 
 
 def _pixels(image: Any, config: DataConfig, what: str) -> Array:
     """An image uint8 (H, W) or (H, W, 3)."""
     if not hasattr(image, "getbands"):  # not of Pillow
-        whole: Array = in_bytes(channels_last(as_array(image)[None], what), what)[0]
+        whole: Array = in_bytes(channels_last(as_array(image, what)[None], what), what)[0]
         return whole
     from nas.data.pixels import DEEP_MODES, DEEPEST, fitted, flattened
 

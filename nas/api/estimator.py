@@ -192,7 +192,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     def _to_fit(self, X: Any, y: Any) -> tuple[Array, Array]:
         """X as finite numbers and y as labels; from now on ``n_features_in_`` is how many values an image has."""
-        X = as_array(X) if hasattr(X, "detach") else X
+        X = as_array(X, "X") if hasattr(X, "detach") else X
         if _num_dimensions(X) <= 2 or y is None:
             images, labels = validate_data(self, X, y)
         else:
@@ -203,7 +203,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     def _to_predict(self, X: Any) -> Array:
         """X as finite numbers, of images as they were at ``fit``."""
-        X = as_array(X) if hasattr(X, "detach") else X
+        X = as_array(X, "X") if hasattr(X, "detach") else X
         if _num_dimensions(X) <= 2:
             return np.asarray(validate_data(self, X, reset=False))
         images: Array = check_array(X, allow_nd=True, ensure_2d=False, estimator=self)

@@ -1,10 +1,11 @@
-"""A pandas frame with paths and labels, kept as the label file that it would be."""
+"""Frames of pandas: one with paths and labels as data, kept as a label file; and one of results."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.config import DataConfig
 from nas.data.given import keep_text
@@ -13,7 +14,19 @@ from nas.errors import UsageError
 from nas.files import at_home
 from nas.units import listed
 
+if TYPE_CHECKING:
+    import pandas
+
 _SHOWN = 20
+
+
+def as_frame(rows: Sequence[Mapping[str, object]]) -> pandas.DataFrame:
+    """A frame with these rows. UsageError without pandas."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise UsageError("to_pandas needs pandas, which is not installed: pip install pandas") from error
+    return pandas.DataFrame(rows)
 
 
 def is_frame(data: object) -> bool:

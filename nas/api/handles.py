@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from nas import api
 from nas.api.exporting import exported, extras_of
+from nas.api.frames import as_frame
 from nas.api.keywords import Setting, as_flags
 from nas.api.settings import settled_changes
 from nas.api.trials import Member, Trial
@@ -92,11 +93,7 @@ class Run(ABC):
         >>> frame[["id", "stage", "status"]].values.tolist()
         [['1', 'search', 'finished'], ['2', 'search', 'finished']]
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise UsageError("to_pandas needs pandas, which is not installed: pip install pandas") from error
-        return pandas.DataFrame([dict(cells(self.record, trial)) for trial in self.record.trials.values()])
+        return as_frame([dict(cells(self.record, trial)) for trial in self.record.trials.values()])
 
     def refresh(self) -> Self:
         """Read the run anew, which another process may work on; the handle itself."""

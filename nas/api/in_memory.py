@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from nas.data.sources.base import PART_OF, PARTS
 from nas.data.sources.registry import is_name
 from nas.errors import UsageError, attempt, nearest
 from nas.files import at_home
+from nas.runs.folders import LONGEST_NAME
 
 Data = Any
 """What ``data_config`` takes: pandas and torch are not imported to say it in types."""
@@ -72,11 +74,20 @@ def data_config(
         path = at_home(data)
         is_path = path.exists() and not is_name(str(data))
         return config.model_copy(update={"source": str(path.resolve() if is_path else data)})
+    _check_name(name)
     root = cache_root(config.cache_dir)
     if is_frame(data):
         return config.model_copy(update={"source": str(kept_frame(data, config, name, folder, root))})
     parts = _parts(data, config)
     return config.model_copy(update={"source": str(keep_arrays(_arrays(parts), name, root))})
+
+
+def _check_name(name: str) -> None:
+    clean = name.isprintable() and name.strip(". ") and not set(name) & set("/\\:")
+    if not clean or len(os.fsencode(name)) > LONGEST_NAME:
+        raise UsageError(
+            f"name={name[:40]!r} cannot name a file: use letters and digits, {LONGEST_NAME} bytes at most."
+        )
 
 
 def _with_settings(base: DataConfig, settings: Mapping[str, object]) -> DataConfig:

@@ -41,18 +41,22 @@ def load_model(folder: Path | str, *, prior: Prior = None, int8: bool = False) -
     folder = Path(folder)
     for name in ("model.json", "model.onnx"):
         if not (folder / name).is_file():
-            raise UsageError(
+            raise _about_folder(
                 f"{folder} is not an exported network: it has no {name}. Make one: nasctl export --best --out model/"
             )
     if int8 and not (folder / "model.int8.onnx").is_file():
-        raise UsageError(f"{folder} has no file in int8: export it again, with --int8.")
+        raise _about_folder(f"{folder} has no file in int8: export it again, with --int8.")
     read_card(folder)
     try:
         return Classifier(folder, prior=prior, int8=int8)
     except ValueError as error:
         raise UsageError(f"{error}.") from error
     except Exception as error:  # of onnxruntime, which has many kinds
-        raise UsageError(f"{folder} is damaged, or not an exported network: {error}") from error
+        raise _about_folder(f"{folder} is damaged, or not an exported network: {error}") from error
+
+
+def _about_folder(message: str) -> UsageError:
+    return UsageError(message, errors=(("folder", message),))
 
 
 def typed_prior(asked: str | None) -> Prior:

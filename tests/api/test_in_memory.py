@@ -49,6 +49,7 @@ def pixels(dataset: Dataset) -> np.ndarray:
         (COLOUR, COLOUR.transpose(0, 3, 1, 2)),
         (COLOUR.transpose(0, 3, 1, 2), COLOUR.transpose(0, 3, 1, 2)),
         (torch.tensor(COLOUR.transpose(0, 3, 1, 2) / 255, dtype=torch.float32), COLOUR.transpose(0, 3, 1, 2)),
+        (torch.tensor(GREY).to_sparse(), GREY[:, None]),
         (GREY.tolist(), None),
     ],
 )
@@ -141,6 +142,9 @@ def test_images_of_several_sizes_are_brought_to_the_one_that_is_said_as_files_ar
         ({"train": (GREY, PETS), "test": (GREY[:, :6], range(60))}, r"those of test \(6, 10\)(.|\n)*both be strings"),
         (TensorDataset(torch.randn(9, 3, 8, 8), torch.arange(9)), "Image 0 of X must be uint8 from 0 to 255 or floats"),
         ((row for row in GREY), "Data cannot be of type generator"),
+        (([[1, 2], [3]], [0, 1]), "X must have one shape throughout, and its items differ"),
+        ((GREY, np.array([2**63, 1] * 30, dtype=np.uint64)), "Labels must be at most 9,007,199,254,740,992"),
+        ([(GREY[0], np.array([0, 1]))] * 4, r"The label of item 0 of X must be one .* has the shape \(2,\)"),
         ([*GREY], "Item 0 of X must be an image and its label, and is of type ndarray"),
     ],
 )  # fmt: skip
@@ -150,6 +154,28 @@ def test_what_cannot_be_used_is_refused_with_the_cure_and_nothing_is_kept(
     with pytest.raises(UsageError, match=message):
         data_config(data, cache_dir=str(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a\x1b[m", "..", "a" * 300])
+def test_a_name_that_is_none_of_a_file_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot name a file: use letters and digits"):
+        data_config((GREY, PETS), name=name)
+
+
+def test_a_data_set_that_raises_names_the_item() -> None:
+    class Broken(TensorDataset):
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+            return super().__getitem__(index) if index < 3 else 1 / 0
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        data_config(Broken(torch.rand(9, 8, 8), torch.arange(9) % 2))
+    assert raised.value.__notes__ == ["This is what item 3 of X (a Broken) raised when it was read."]
+
+
+def test_bytes_that_are_no_text_and_numbers_of_numpy_are_labels() -> None:
+    labels = np.array([b"\xff", b"a"] * 30)
+    assert open_data(data_config((GREY, labels))).classes == ("\\xff", "a")
+    assert data_config((GREY, np.array([np.int64(3), 4] * 30, dtype=object)))
 
 
 def test_names_paths_and_settings_pass_as_they_are(tmp_path: Path) -> None:
