@@ -195,6 +195,10 @@ def test_a_plugin_that_raises_stops_a_search_which_goes_on_when_it_is_repaired(t
     done = as_search(read_run(tmp_path / "runs" / "a"))
     assert done.is_done and [plugin.source for plugin in done.config.plugins] == [str(moved)]
     assert "theirs.py" in told(tmp_path, "config", "a")
+    moved.write_text(good + "# another file\n")
+    for command in ("resume", "status", "trials", "show"):
+        shown = nasctl(command, "a", "--json", cwd=tmp_path)
+        assert shown.returncode == 0 and json.loads(shown.stdout) and f"{moved} is not what it was" in shown.stderr
 
 
 def test_every_other_kind_takes_part_in_a_search(tmp_path: Path) -> None:

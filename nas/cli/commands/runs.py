@@ -48,6 +48,7 @@ def trials_command(
     figures = attempt(lambda: figure_columns(columns, objective), faults) or {}
     raise_all(faults)
     assert run is not None
+    tell_plugin_faults(run)
     chosen = run.best(most) if most else list(run.trials.values())
     if as_json:
         print_json_list(trial_document(run, trial) for trial in chosen)
@@ -56,7 +57,6 @@ def trials_command(
         with data_out():
             write_trials(run, chosen, sys.stdout)
         return
-    tell_plugin_faults(run)
     earlier = 0 if top else max(0, len(chosen) - MOST_ROWS)
     console.print(trials_table(run, chosen[earlier:], figures, console.width))
     if earlier:
@@ -85,10 +85,10 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
         _all_runs(Path(runs), as_json=as_json)
         return
     run = load_whole(name, "status", Path(runs))
+    tell_plugin_faults(run)
     if as_json:
         print_json(run_document(run))
         return
-    tell_plugin_faults(run)
     print_run(console, run)
     active = run.state == "running"
     console.print(f"State   {run.state}: {standing(run, active=active)}", highlight=False, soft_wrap=True)
@@ -136,6 +136,8 @@ def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool
 
     named = load_part(part, name, Path(runs))
     run = named.run
+    if as_json or isinstance(run, StudyRun):  # the layers of a search's trial cannot be shown without them
+        tell_plugin_faults(run)
     if isinstance(run, SearchRun):
         trial = best_trial(run) if named.part is None else run.trial(named.part)
         if as_json:

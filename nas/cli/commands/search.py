@@ -13,7 +13,7 @@ from nas import api
 from nas.api.settings import Flags, settled_changes, settled_search
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.commands.report import settings_of
-from nas.cli.plugin_flags import use_plugins
+from nas.cli.plugin_flags import tell_plugin_faults, use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.streams import complain
 from nas.report.documents import plan_document
@@ -61,6 +61,7 @@ def resume_command(flags: Flags) -> None:
     changes = settled_changes(run, flags)
     quiet = flags["quiet"] or flags["json"]
     if api.stays_as_it_is(run, changes):
+        tell_plugin_faults(run)
         if not quiet:
             console.print(f"{run.name} is done already.")
         _tell_all(run, quiet=quiet, as_json=flags["json"])
