@@ -101,7 +101,7 @@ def train(
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """Train the network that a search found for long, to hand it on; 'nasctl export' then takes the new run."""
+    """Give the network that a search found a long training over seeds; 'nasctl export' then takes the new run."""
     flags, file = all_flags(locals()), settings_file(context, config)
     from nas.cli.commands.train import train_command
 
@@ -119,12 +119,12 @@ def lr_find(
             autocompletion=completion.runs,
         ),
     ] = None,
-    out: Annotated[Text, option("Draw the curve into this PNG.", "FILE")] = None,
+    out: Annotated[Text, option("Plot the curve to this PNG file.", "FILE")] = None,
     runs: Runs = "runs",
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """Find a learning rate: a network trains for a step at each of ever larger ones, and its loss tells."""
+    """Run a learning rate range test: train a step at each of ever larger rates, and watch the loss."""
     flags = all_flags(locals())
     from nas.cli.commands.lr_find import lr_find_command
 
@@ -141,7 +141,7 @@ def resume(
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """Go on with a search that was stopped, killed or failed. Finished trials are kept as they are."""
+    """Resume a run that was stopped, killed or failed. Finished trials are kept as they are."""
     flags = all_flags(locals())
     from nas.cli.commands.search import resume_command
 
@@ -151,7 +151,7 @@ def resume(
 @app.command()
 @plugin_options
 def config(name: Position = None, run: RunName = None, runs: Runs = "runs") -> None:
-    """Print the settings of a run as TOML, to make it again.
+    """Print the settings of a run as TOML, to repeat it.
 
     nasctl config RUN > run.toml; nasctl search --config run.toml, or baseline run --config run.toml
     """
@@ -171,13 +171,13 @@ app.command()(plugin_options(show))
 def space(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="The space. [default: list all]", autocompletion=completion.spaces),
+        typer.Argument(metavar="[NAME]", help="Name of a space. [default: list all]", autocompletion=completion.spaces),
     ] = None,
     arch: Annotated[
         Text,
         option(
-            "One architecture instead: of a search or a study's member, with its data, or of a JSON file, as "
-            "'nasctl show RUN:TRIAL --json' writes it.",
+            "One architecture instead: of a search or a study's member, with its data, or of a JSON file from "
+            "'nasctl show RUN:TRIAL --json'.",
             "FILE|RUN:TRIAL|STUDY:MEMBER",
             complete=completion.runs,
         ),
@@ -187,7 +187,7 @@ def space(
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """What a space holds and what fits a budget, before anything is spent."""
+    """Show a space and its feasible architectures under a budget, before anything is trained."""
     flags = all_flags(locals())
     from nas.cli.commands.space import space_command
 
@@ -197,25 +197,27 @@ def space(
 @with_settings(app, declared.of_data, declared.ORDER_OF_DATA)
 @plugin_options
 def data(
-    path: Annotated[str, typer.Argument(metavar="DATA", help="digits, a folder, labels.csv, or a name.")] = "digits",
+    path: Annotated[
+        str, typer.Argument(metavar="DATA", help="Data set: digits, a folder, labels.csv, or a name.")
+    ] = "digits",
     plot: Annotated[
-        Text, option("Draw examples of each class, as they are and as prepared: sheet.png.", "FILE")
+        Text, option("Plot examples of each class, original and preprocessed, to this PNG file: sheet.png.", "FILE")
     ] = None,
     oversample: Annotated[
         Text,
         option(
-            "With --write: fill up rare classes of train by random, smote, borderline-smote...",
+            "With --write: oversample rare classes of train by random, smote, borderline-smote...",
             "NAME",
             complete=completion.oversamplers,
         ),
     ] = None,
     write: Annotated[
-        Text, option("Write the splits as a new set, a folder of images or an .npz file.", "FOLDER|FILE.npz")
+        Text, option("Write the splits as a new data set: a folder of images or an .npz file.", "FOLDER|FILE.npz")
     ] = None,
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """What is in a data set: classes, counts, image sizes, splits, and files that cannot be read."""
+    """Describe a data set: classes, counts, image sizes, splits, and files that cannot be read."""
     flags = {**all_flags(locals()), "data": path}
     from nas.cli.commands.data import data_command
 
@@ -234,23 +236,28 @@ def export(
             autocompletion=completion.runs,
         ),
     ] = None,
-    best: Annotated[bool, typer.Option("--best", help="The winner, or the best trial so far.")] = False,
+    best: Annotated[bool, typer.Option("--best", help="Export the winner, or the best trial so far.")] = False,
     trial: Annotated[
-        Text, option("A trial whose weights were kept, or a study's member.", "ID", complete=completion.parts)
+        Text,
+        option(
+            "Export this trial, whose weights were kept, or this member of a study.", "ID", complete=completion.parts
+        ),
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="And model.int8.onnx, judged on rank first.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also write model.int8.onnx, if it is accurate on rank.")
+    ] = False,
     int8_max_drop: Annotated[
-        Text, option("What int8 may lose of the objective on rank. [default: 0.01]", "SHARE")
+        Text, option("Largest loss of the objective on rank that int8 may cost. [default: 0.01]", "SHARE")
     ] = None,
-    static: Annotated[bool, typer.Option("--static", help="And model.batch1.onnx, for one image at a time.")] = False,
+    static: Annotated[bool, typer.Option("--static", help="Also write model.batch1.onnx, with batch size 1.")] = False,
     with_preprocessing: Annotated[
-        bool, typer.Option("--with-preprocessing", help="And model.uint8.onnx: pixels in, probabilities out.")
+        bool, typer.Option("--with-preprocessing", help="Also write model.uint8.onnx: pixels in, probabilities out.")
     ] = False,
     run: RunName = None,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
-    """Write a network as weights, source, torch.export program and ONNX, each loaded again and checked, with a card."""
+    """Export a network as weights, source, torch.export program and ONNX, each loaded again and checked."""
     from nas.api.exporting import extras_of
     from nas.cli.commands.export import export_command
 
@@ -263,18 +270,20 @@ def export(
 def predict(
     model: Model = None,
     paths: Annotated[
-        list[str] | None, typer.Argument(metavar="PATH...", help="Pictures, folders of them, or patterns.")
+        list[str] | None, typer.Argument(metavar="PATH...", help="Image files, folders or patterns.")
     ] = None,
-    run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
-    csv: Annotated[Text, option("Write path,label,score, a row a picture.", "FILE")] = None,
-    csv_format: Annotated[Text, option("full, or id-label: what competitions take. [default: full]", "FORM")] = None,
-    top: Annotated[Text, option("The N best classes of each. [default: 1]", "N")] = None,
+    run: Annotated[Text, option("A run instead of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
+    csv: Annotated[Text, option("Write path,label,score to this CSV file, a row per image.", "FILE")] = None,
+    csv_format: Annotated[
+        Text, option("Columns: full, or id-label, as competitions take them. [default: full]", "FORM")
+    ] = None,
+    top: Annotated[Text, option("Show the N most probable classes of each image. [default: 1]", "N")] = None,
     prior: Prior = None,
     int8: Int8 = False,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
-    """Name the class of pictures, prepared as those that the network was trained on."""
+    """Predict the class of images, preprocessed as in training."""
     from nas.cli.commands.predict import predict_command
 
     code = predict_command(
@@ -287,23 +296,27 @@ def predict(
 @plugin_options
 def evaluate(
     model: Model = None,
-    run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
+    run: Annotated[Text, option("A run instead of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
     data: Annotated[
         Text,
-        option("Other data, of its test part if it has one. [default: the run's own test]", "DATA", "--data"),
+        option(
+            "Other data set; its test split, if it has one, is used. [default: the run's test split]", "DATA", "--data"
+        ),
     ] = None,
     split: Annotated[
         Text,
-        option("Of the run's own: train, select, rank or test. [default: test]", "NAME", complete=completion.splits),
+        option(
+            "Split of the run's data: train, select, rank or test. [default: test]", "NAME", complete=completion.splits
+        ),
     ] = None,
-    picture: Annotated[Text, option("Draw the confusion matrix: confusion.png.", "FILE")] = None,
+    picture: Annotated[Text, option("Plot the confusion matrix to this PNG file: confusion.png.", "FILE")] = None,
     prior: Prior = None,
     int8: Int8 = False,
     runs: Runs = "runs",
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """Score a network on labelled images: accuracies, precision, recall and F1 by class, who is taken for whom."""
+    """Evaluate a network on labelled images: accuracy, precision, recall and F1 by class, confusion matrix."""
     flags = all_flags(locals())
     from nas.cli.commands.evaluate import evaluate_command
 

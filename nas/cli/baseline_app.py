@@ -29,14 +29,17 @@ baseline = typer.Typer(
     no_args_is_help=True, help="Fixed networks and studies for comparison: nasctl baseline run resnet18-settings"
 )
 StudyName = Annotated[
-    Text, typer.Argument(metavar="STUDY", help="As 'nasctl baseline list' names it.", autocompletion=completion.studies)
+    Text,
+    typer.Argument(
+        metavar="STUDY", help="Name of a study: 'nasctl baseline list' has them all.", autocompletion=completion.studies
+    ),
 ]
 
 
 @baseline.command("list")
 @plugin_options
 def list_studies(json: Json = False) -> None:
-    """The studies with their members, and the networks they can be made with."""
+    """List the studies with their members, and the networks they can train."""
     from nas.cli.commands.baseline import list_command
 
     list_command(as_json=json)
@@ -56,7 +59,7 @@ def run_study(
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """Train every member of a study with every seed, and report. 'nasctl resume' goes on with one that stopped.
+    """Train every member of a study with every seed, and report. 'nasctl resume' resumes one that stopped.
 
     The study 'classical' trains no network: it scores classical methods on pixels, in seconds to a minute.
     """
@@ -81,12 +84,14 @@ def compare(
             autocompletion=completion.runs,
         ),
     ] = None,
-    run: Annotated[Text, option("In place of the first RUN.", "NAME", "--run", "-r", complete=completion.runs)] = None,
-    plot: Annotated[Text, option("Draw parameters against the test figure into this PNG.", "FILE")] = None,
+    run: Annotated[
+        Text, option("A run instead of the first RUN.", "NAME", "--run", "-r", complete=completion.runs)
+    ] = None,
+    plot: Annotated[Text, option("Plot parameters against the test metric to this PNG file.", "FILE")] = None,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
-    """A search's winner, or a study's member, against baselines and other searches on the same splits."""
+    """Compare a search's winner, or a study's member, with baselines and other searches on the same splits."""
     from nas.cli.commands.baseline import compare_command
 
     compare_command(name, others or [], run, runs, plot, as_json=json)
@@ -96,25 +101,27 @@ def report(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUN...", help="Runs; several on the same images are compared.", autocompletion=completion.runs
+            metavar="RUN...", help="Runs; several on the same data are compared.", autocompletion=completion.runs
         ),
     ] = None,
     run: RunName = None,
-    out: Annotated[Text, option("The file. [default: report.html in the run's folder]", "FILE")] = None,
+    out: Annotated[Text, option("File to write. [default: report.html in the run's folder]", "FILE")] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Write it anew until the run ends; an open page follows.")
+        bool, typer.Option("--watch", help="Rewrite it until the run ends; an open page reloads itself.")
     ] = False,
     filters: Annotated[
-        Text, option("Of a baseline run: so many filters of each layer are drawn. [default: 16]", "N")
+        Text, option("Number of filters to plot of each layer of a baseline run. [default: 16]", "N")
     ] = None,
     layers: Annotated[
         Text,
-        option("Filters of these layers: names, or numbers as the pictures have them. [default: all above 1x1]", "A,B"),
+        option(
+            "Layers whose filters are plotted, by name or by number in the picture. [default: all above 1x1]", "A,B"
+        ),
     ] = None,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
-    """One HTML file to send: what a run found, how sure that is, and all that it rests on. It needs no network.
+    """Write one self-contained HTML file: what a run found, how certain that is, and how to repeat it.
 
     Of a search it is written at its end anyway (--no-report). Of a baseline run its table is printed and its pictures
     are drawn, too. Several runs on the same images are compared: --out says where.

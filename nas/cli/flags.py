@@ -34,13 +34,13 @@ def option(
 
 
 Prior = Annotated[
-    Text, option("How often classes come in use: train, uniform, or a JSON file of numbers by class.", "HOW")
+    Text, option("Class prior in deployment: train, uniform, or a JSON file with a number for each class.", "HOW")
 ]
-Int8 = Annotated[bool, typer.Option("--int8", help="Answer by the network in 8-bit integers.")]
+Int8 = Annotated[bool, typer.Option("--int8", help="Use the int8 network.")]
 PluginFiles = Annotated[
     list[str] | None,
     option(
-        "Load a plug-in with a space, a loss, a strategy...: a Python file, which is executed, or a module. "
+        "Load a plug-in (a space, loss, strategy...): a Python file, which is executed, or a module. "
         "Repeatable. [default: those of the run]",
         "FILE.py|MODULE",
         "--plugin",
@@ -52,13 +52,15 @@ TrustPlugin = Annotated[
 ]
 ConfigFile = Annotated[
     Text,
-    option("Settings from a TOML file, by the names of these flags; a flag that is given wins.", "FILE", "--config"),
+    option(
+        "Read settings from a TOML file, by the names of these options; options given here win.", "FILE", "--config"
+    ),
 ]
 RunName = Annotated[
-    Text, option("The run's name. [default: the newest run]", "NAME", "--run", "-r", complete=completion.runs)
+    Text, option("Name of the run. [default: the newest run]", "NAME", "--run", "-r", complete=completion.runs)
 ]
 Position = Annotated[
-    Text, typer.Argument(metavar="[RUN]", help="The run: its name or folder, as --run.", autocompletion=completion.runs)
+    Text, typer.Argument(metavar="[RUN]", help="Name or folder of a run, as --run.", autocompletion=completion.runs)
 ]
 Model = Annotated[
     Text,
@@ -67,7 +69,9 @@ Model = Annotated[
     ),
 ]
 Runs = Annotated[str, typer.Option(help="Folder that holds the runs.", metavar="DIR")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, and stop: no run is made.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything, print the plan, and stop: no run is created.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 

@@ -12,7 +12,7 @@ from nas.cli.flags import Json, Model, Position, RunName, Runs, Text, all_flags,
 
 
 def status(name: Position = None, run: RunName = None, runs: Runs = "runs", json: Json = False) -> None:
-    """All runs, or how far one run is."""
+    """List all runs, or show the progress of one."""
     from nas.cli.commands.runs import status_command
     from nas.runs.named import one_name
 
@@ -22,7 +22,7 @@ def status(name: Position = None, run: RunName = None, runs: Runs = "runs", json
 def trials(
     name: Position = None,
     run: RunName = None,
-    top: Annotated[Text, option("Only the best N that finished.", "N")] = None,
+    top: Annotated[Text, option("Show only the best N finished trials.", "N")] = None,
     columns: Annotated[
         Text,
         option(
@@ -33,10 +33,10 @@ def trials(
         ),
     ] = None,
     runs: Runs = "runs",
-    csv: Annotated[bool, typer.Option("--csv", help="Print a row a trial with all figures, commas between.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all metrics as CSV, a row per trial.")] = False,
     json: Json = False,
 ) -> None:
-    """The trials of a run with their figures, sizes and reasons of failure."""
+    """List the trials of a run with their metrics, sizes and reasons of failure."""
     from nas.cli.commands.runs import trials_command
     from nas.runs.named import one_name
 
@@ -56,7 +56,7 @@ def show(
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
-    """The layers of a trial's network: output shapes, parameters, multiply-accumulates.
+    """Show the layers of a trial's network: output shapes, parameters, multiply-accumulates.
 
     Of a member of a baseline run: its network, recipe, and the figures, time and weights of every seed.
     """
@@ -67,28 +67,30 @@ def show(
 
 def analyze(
     model: Model = None,
-    run: Annotated[Text, option("A run in place of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
+    run: Annotated[Text, option("A run instead of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
     data: Annotated[
         Text,
-        option("Other images, of their test part if they have one. [default: the run's own]", "DATA", "--data"),
+        option("Other data set; its test split, if it has one, is used. [default: the run's]", "DATA", "--data"),
     ] = None,
     split: Annotated[
-        Text, option("Of the run's own: rank or test. [default: rank]", "NAME", complete=completion.judging)
+        Text, option("Split of the run's data: rank or test. [default: rank]", "NAME", complete=completion.judging)
     ] = None,
-    tsne: Annotated[bool, typer.Option("--tsne", help="Embeddings by t-SNE too, which takes seconds.")] = False,
+    tsne: Annotated[
+        bool, typer.Option("--tsne", help="Also project embeddings by t-SNE, which takes seconds.")
+    ] = False,
     layers: Annotated[
         Text,
-        option("Draw the filters of these layers, by name or number. [default: all larger than 1x1]", "NAMES"),
+        option("Layers whose filters are plotted, by name or number. [default: all larger than 1x1]", "NAMES"),
     ] = None,
     out: Annotated[
         Text,
-        option("New folder. [default: RUN/analysis/TRIAL; with --data analysis-NAME here]", "DIR", "--out"),
+        option("New folder to write. [default: RUN/analysis/TRIAL; with --data: analysis-NAME here]", "DIR", "--out"),
     ] = None,
     runs: Runs = "runs",
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """Show what a network does: mistakes with Grad-CAM, filters, confusion, recall by class, curves, calibration.
+    """Analyze a network: misclassified images with Grad-CAM, filters, confusion matrix, recall, curves, calibration.
 
     Writes PNG files and analysis.json. Without TRIAL it is the winner, or the best so far.
     """
@@ -105,7 +107,7 @@ def rm(
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
-    """Remove runs that nobody works on, with their weights, without asking; what they freed is said.
+    """Remove runs that are not active, with their weights, without asking, and print the space freed.
 
     Only what a run wrote goes: a folder that is no run is never touched, nor are other files in a run's folder.
     """
@@ -116,11 +118,11 @@ def rm(
 
 def cache(
     clean: Annotated[
-        bool, typer.Option("--clean", help="Remove decoded images and measurements that nobody uses now.")
+        bool, typer.Option("--clean", help="Remove decoded images and measurements that no process uses.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Where decoded images, downloads and measurements are kept, and how much of them there is."""
+    """Show the cache of decoded images, downloads and measurements: its place and size."""
     from nas.cli.commands.removal import cache_command
 
     cache_command(clean=clean, as_json=json)

@@ -23,12 +23,14 @@ class DataConfig(BaseModel):
 
     source: Annotated[
         str,
-        Setting("digits, a folder, labels.csv, an .npz file, or cifar10... [default: digits]", "DATA", flag="data"),
+        Setting(
+            "Data set: digits, a folder, labels.csv, an .npz file, or cifar10... [default: digits]", "DATA", flag="data"
+        ),
     ] = "digits"
     columns: Annotated[
         str | None,
         Setting(
-            "What columns of a label file hold: path=FILE,label=KIND,split=,group=PATIENT. [default: by name]",
+            "Columns of a label file by what they hold: path=FILE,label=KIND,split=,group=PATIENT. [default: by name]",
             "PAIRS",
             is_about_labels=True,
         ),
@@ -49,54 +51,54 @@ class DataConfig(BaseModel):
     image_size: Annotated[
         int | tuple[int, int] | None,
         Setting(
-            "Pixels that images are brought to: 32, or width x height: 96x64. [default: their own]",
+            "Image size in pixels: 32, or width x height, 96x64. [default: that of the images]",
             "SIZE",
             write=lambda size: "x".join(map(str, size)) if isinstance(size, tuple) else size,
         ),
     ] = None
     fit: Annotated[
-        Literal["resize", "pad"], Setting("resize or pad, to reach --image-size. [default: resize]", "HOW")
+        Literal["resize", "pad"], Setting("Way to --image-size: resize or pad. [default: resize]", "HOW")
     ] = "resize"
     colours: Annotated[
         Literal["grey", "rgb"] | None,
-        Setting("Bring images to one channel. [default: if all are grey]", flag="grey", means="grey"),
-        Setting("Bring images to three channels. [default: unless all are grey]", flag="colour", means="rgb"),
+        Setting("Convert images to one channel. [default: if all are grey]", flag="grey", means="grey"),
+        Setting("Convert images to three channels. [default: unless all are grey]", flag="colour", means="rgb"),
     ] = None
-    skip_broken: Annotated[bool, Setting("Go on without images that cannot be read.")] = False
-    allow_duplicates: Annotated[bool, Setting("Go on with identical images in train and test, or in two classes.")] = (
-        False
-    )
+    skip_broken: Annotated[bool, Setting("Skip images that cannot be read.")] = False
+    allow_duplicates: Annotated[bool, Setting("Accept identical images in train and test, or in two classes.")] = False
     match: Annotated[  # of files and their paths below a folder
         str | None,
         Setting(
-            "Only files whose name or path matches: '*.jpg', or several with commas.", "PATTERN", is_about_labels=True
+            "Use only files whose name or path matches: '*.jpg', or several with commas.",
+            "PATTERN",
+            is_about_labels=True,
         ),
     ] = None
     ignore: Annotated[
         str | None,
-        Setting("No files or folders whose name or path matches: '*_mask*'.", "PATTERN", is_about_labels=True),
+        Setting("Ignore files and folders whose name or path matches: '*_mask*'.", "PATTERN", is_about_labels=True),
     ] = None
     class_level: Annotated[
         int | Literal["leaf"] | None,
         Setting(
-            "How many folders below the data folder, or a split's, those of the classes are; or leaf: those that hold "
-            "the images. [default: found out, or asked]",
+            "Depth of the class folders below the data folder, or a split's: 1, 2...; or leaf: the folders that hold "
+            "images. [default: detected]",
             "N",
             is_about_labels=True,
         ),
     ] = None
     classes: Annotated[
-        tuple[str, ...] | None, Setting("Only these classes: a,b,c. [default: all]", "NAMES", is_about_labels=True)
+        tuple[str, ...] | None, Setting("Use only these classes: a,b,c. [default: all]", "NAMES", is_about_labels=True)
     ] = None
-    ignore_val: Annotated[bool, Setting("Do without the set's own validation images: hold some of train out.")] = False
-    drop_small_classes: Annotated[bool, Setting("Leave out classes with too few images for every split.")] = False
-    min_per_class: Annotated[int | None, Setting("Leave out classes with fewer training images.", "N")] = Field(
+    ignore_val: Annotated[bool, Setting("Ignore the set's own validation images, and hold some of train out.")] = False
+    drop_small_classes: Annotated[bool, Setting("Drop classes with too few images for every split.")] = False
+    min_per_class: Annotated[int | None, Setting("Drop classes with fewer than N training images.", "N")] = Field(
         default=None, ge=1
     )
     max_per_class: Annotated[  # chosen by split_seed
-        int | None, Setting("At most N training images a class, chosen at random.", "N")
+        int | None, Setting("Use at most N training images per class, chosen at random.", "N")
     ] = Field(default=None, ge=5)
-    max_images: Annotated[int | None, Setting("At most N images but for test, each class by its share.", "N")] = Field(
+    max_images: Annotated[int | None, Setting("Use at most N images without test, stratified by class.", "N")] = Field(
         default=None, ge=10
     )
     split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images

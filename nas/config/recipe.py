@@ -22,9 +22,9 @@ class Recipe(BaseModel):
     name: Annotated[
         str,
         Setting(
-            "How to train: custom-ce, ce, focal, ce+l2-norms, custom-ce+srip, custom-ce+borderline-smote, "
-            "balanced-softmax, ldam-drw... A wrong name lists all. [default: auto: custom-ce, with the class prior "
-            "added to the logits in training where classes are uneven and the objective counts them alike]",
+            "Named recipe: custom-ce, ce, focal, ce+l2-norms, custom-ce+srip, custom-ce+borderline-smote, "
+            "balanced-softmax, ldam-drw... An unknown name lists all. [default: auto: custom-ce, with the log "
+            "class prior added to the logits in training where classes are imbalanced and the objective is balanced]",
             "NAME",
             flag="recipe",
             offers="recipes",
@@ -33,18 +33,18 @@ class Recipe(BaseModel):
     loss: Annotated[  # of ``nas.training.losses``; its settings: ``nas.config.recipe_rules``
         str,
         Setting(
-            "ce, weighted-ce, custom-ce, focal, cb-ce, cb-focal, ldam, balanced-softmax or logit-adjustment; this and "
-            "what follows change the recipe.",
+            "Loss: ce, weighted-ce, custom-ce, focal, cb-ce, cb-focal, ldam, balanced-softmax or logit-adjustment. "
+            "This option and those below change the recipe.",
             "NAME",
             is_method=True,
         ),
     ] = "custom-ce"
     label_smoothing: Annotated[
-        float, Setting("Of ce, weighted-ce, custom-ce and cb-ce. [default: 0]", "X", is_method=True)
+        float, Setting("Label smoothing of ce, weighted-ce, custom-ce and cb-ce. [default: 0]", "X", is_method=True)
     ] = Field(default=0.0, ge=0, lt=1)
     wrong_class_weight: float = Field(default=0.1, ge=0, description="of the custom cross-entropy's second term")
-    gamma: Annotated[float, Setting("Exponent of focal and cb-focal. [default: 2]", "X", is_method=True)] = Field(
-        default=2.0, ge=0
+    gamma: Annotated[float, Setting("Exponent of the losses focal and cb-focal. [default: 2]", "X", is_method=True)] = (
+        Field(default=2.0, ge=0)
     )
     beta: float = Field(default=0.9999, ge=0, lt=1, description="of class-balanced weights (1 - beta) / (1 - beta^n)")
     tau: float = Field(default=1.0, ge=0, description="weight of the log prior in the logit-adjusted loss")
@@ -54,7 +54,9 @@ class Recipe(BaseModel):
     deferred_reweighting: Annotated[
         float | None,
         Setting(
-            "Weigh rare classes more after this share of the epochs: 0.8. [default: never]", "SHARE", is_method=True
+            "Re-weight classes (DRW) after this share of the epochs, such as 0.8. [default: never]",
+            "SHARE",
+            is_method=True,
         ),
     ] = Field(default=None, ge=0, lt=1)
     prior_tau: float = Field(default=0.0, ge=0, description="times the log prior is added to the logits in training")
@@ -62,48 +64,50 @@ class Recipe(BaseModel):
     regularizer: Annotated[  # of ``nas.training.regularizers``
         str,
         Setting(
-            "none, l2-norms, soft-orthogonality, srip or orthogonal-convolution, added to the loss. [default: none]",
+            "Regularizer added to the loss: l2-norms, soft-orthogonality, srip, orthogonal-convolution. "
+            "[default: none]",
             "NAME",
             is_method=True,
         ),
     ] = "none"
     regularizer_weight: Annotated[  # None: the regularizer's own
-        float | None, Setting("Its weight. [default: 0.01; 1e-4 of soft-orthogonality]", "X", is_method=True)
+        float | None,
+        Setting("Weight of the regularizer. [default: 0.01; 1e-4 for soft-orthogonality]", "X", is_method=True),
     ] = Field(default=None, ge=0)
     oversampling: Annotated[  # of ``nas.data.oversampling``
         str,
         Setting(
-            "Fill up rare classes: none, random, smote, borderline-smote... [default: none]",
+            "Oversample rare classes: random, smote, borderline-smote... [default: none]",
             "NAME",
             flag="oversample",
             is_method=True,
         ),
     ] = "none"
     oversampled_share: Annotated[
-        float, Setting("Share of the filled-up images that an epoch sees. [default: 0.5]", "X", is_method=True)
+        float, Setting("Share of the oversampled split that an epoch sees. [default: 0.5]", "X", is_method=True)
     ] = Field(default=0.5, gt=0, le=1)
     sampler: Annotated[  # of ``nas.training.sampling``
         str,
         Setting(
-            "uniform, or class-balanced: draw every class equally often. [default: uniform]", "NAME", is_method=True
+            "Order of images: uniform, or class-balanced, every class equally often. [default: uniform]",
+            "NAME",
+            is_method=True,
         ),
     ] = "uniform"
     mixing: Annotated[  # of ``nas.training.mixing``
         str,
         Setting(
-            "Mix pairs of images: none, mixup or class-aware-mixup. [default: none]",
+            "Mix pairs of images: mixup or class-aware-mixup. [default: none]",
             "NAME",
             flag="mixup",
             is_method=True,
         ),
     ] = "none"
     mixing_alpha: float = Field(default=1.0, gt=0, description="of the Beta distribution of a mixture's shares")
-    optimizer: Annotated[Literal["adam", "sgd"], Setting("adam or sgd. [default: adam]", "NAME")] = "adam"
+    optimizer: Annotated[Literal["adam", "sgd"], Setting("Optimizer: adam or sgd. [default: adam]", "NAME")] = "adam"
     learning_rate: Annotated[
         float,
-        Setting(
-            "Highest learning rate of the schedule; find: by a range test, as 'nasctl lr-find' makes it.", "X|find"
-        ),
+        Setting("Peak learning rate; find: by a range test, as in 'nasctl lr-find'.", "X|find"),
     ] = Field(default=0.01, gt=0)
     rate_to_find: bool = False  # until a plan has found it
     weight_decay: Annotated[float, Setting("Weight decay of the optimizer. [default: 0]", "X")] = Field(
@@ -112,93 +116,94 @@ class Recipe(BaseModel):
     ema: Annotated[
         float,
         Setting(
-            "Score and keep an exponential moving average of the weights with this decay: 0.999. It starts lower and "
-            "rises with the steps. [default: 0: none]",
+            "Score and keep an exponential moving average of the weights with this decay, such as 0.999, warmed up "
+            "over the first steps. [default: 0: none]",
             "X",
         ),
     ] = Field(default=0.0, ge=0, lt=1)
     schedule: Annotated[
         Literal["one-cycle", "cosine", "step", "constant"],
-        Setting("one-cycle, cosine, step or constant. [default: one-cycle]", "NAME"),
+        Setting("Learning rate schedule: one-cycle, cosine, step or constant. [default: one-cycle]", "NAME"),
     ] = "one-cycle"
     warmup: Annotated[  # None: as the schedule has it
         float | None,
         Setting(
-            "Epochs, at most half of them, in which the rate of cosine, step or constant rises in a line. [default: 0; "
-            "of step a 40th of the epochs, in five stairs]",
+            "Epochs of linear warm-up of cosine, step or constant, at most half of all. [default: 0; for step a 40th "
+            "of the epochs, in five steps]",
             "N",
         ),
     ] = Field(default=None, ge=0)
     cycle_peak: Annotated[
-        float, Setting("Share of the training at which one-cycle is at its highest rate. [default: 0.25]", "SHARE")
+        float, Setting("Point of the training, as a share, at which one-cycle peaks. [default: 0.25]", "SHARE")
     ] = Field(default=0.25, ge=0, lt=1)
     cycle_start: Annotated[
-        float, Setting("Rate at the start of one-cycle, as a share of the highest. [default: 0.1]", "SHARE")
+        float, Setting("Initial rate of one-cycle, as a share of the peak. [default: 0.1]", "SHARE")
     ] = Field(default=0.1, ge=0, le=1)
-    cycle_end: Annotated[
-        float, Setting("Rate at the end of one-cycle, as a share of the highest. [default: 0]", "SHARE")
-    ] = Field(default=0.0, ge=0, le=1)
+    cycle_end: Annotated[float, Setting("Final rate of one-cycle, as a share of the peak. [default: 0]", "SHARE")] = (
+        Field(default=0.0, ge=0, le=1)
+    )
     cycle_shape: Annotated[
         Literal["cosine", "linear"],
-        Setting("How one-cycle falls: cosine or linear; it rises in a line. [default: cosine]", "NAME"),
+        Setting("Decay of one-cycle after its peak: cosine or linear. [default: cosine]", "NAME"),
     ] = "cosine"
     epochs: Annotated[
         int,
-        Setting("Epochs of every training. [default: 24 to 240, fewer for more images; trials half as many]", "N"),
+        Setting("Epochs of every training. [default: 24 to 240, fewer for more images; half as many for trials]", "N"),
     ] = Field(default=24, ge=1)
     patience: Annotated[  # None: all epochs are trained
-        int | None, Setting("Stop a trial after N epochs without a lower loss on select. [default: never]", "N")
+        int | None,
+        Setting("Early stopping: end a trial after N epochs without a lower loss on select. [default: never]", "N"),
     ] = Field(default=None, ge=1)
     keep_epoch: Literal["best", "last"] = "best"  # whose weights a training leaves
     # None: a twentieth of what an epoch sees, from 16 to 128, so that small sets get enough steps.
     batch_size: Annotated[
-        int | None, Setting("Images of a training step. [default: 64, or 128 from 20,000 images on]", "N")
+        int | None, Setting("Images per training step. [default: 64; 128 for 20,000 images or more]", "N")
     ] = Field(default=None, ge=2)
     # Pixels that an image of 8 is padded by before a random crop; scales with the size.
     crop_padding: int = Field(default=1, ge=0)
     crop_border: Annotated[
         Literal["repeat", "black"],
-        Setting(
-            "What is beyond the border of a shifted image: repeat (the border) or black. [default: repeat]", "NAME"
-        ),
+        Setting("Padding of shifted images: repeat (the border) or black. [default: repeat]", "NAME"),
     ] = "repeat"
     # None: a plan decides by the data (``nas.data.mirrors``); where there is none, colour images.
     flip: Annotated[
         bool | None,
         Setting(
-            "Mirror images in training. [default: in colour, unless they are digits or letters, or classes are each "
-            "other's mirror image]"
+            "Flip images horizontally at random in training. [default: colour images, unless they are digits or "
+            "letters, or classes are each other's mirror image]"
         ),
     ] = None
     augmentation: Annotated[  # ``nas.training.trivial_augment``
         Literal["none", "trivial"],
         Setting(
-            "none, or trivial: TrivialAugment Wide, each image sheared, shifted, turned by up to 135 degrees, made "
-            "more or less bright, colourful, contrasty or sharp, posterized, solarized, stretched or equalized; never "
-            "mirrored. [default: none]",
+            "trivial: TrivialAugment Wide, one random operation an image (shear, shift, rotation by up to 135 degrees, "
+            "brightness, colour, contrast, sharpness, posterize, solarize, autocontrast, equalize); it never flips. "
+            "[default: none]",
             "NAME",
             flag="augment",
         ),
     ] = "none"
     # 0, none: it costs tiny nets in short trainings.
-    cutout: Annotated[
-        float, Setting("Side of a square erased from each image in training, as a share. [default: 0]", "X")
-    ] = Field(default=0.0, ge=0, lt=1)
+    cutout: Annotated[float, Setting("Side of the cutout square, as a share of the image's. [default: 0]", "X")] = (
+        Field(default=0.0, ge=0, lt=1)
+    )
     cutout_fill: Annotated[  # None: the mean colour of the training images
         float | None,
-        Setting("Shade of that square in every channel, from 0 to 1. [default: the mean colour]", "X"),
+        Setting("Value of the cutout square in every channel, from 0 to 1. [default: the mean colour]", "X"),
     ] = Field(default=None, ge=0, le=1)
     erasing: Annotated[  # Zhong et al. 2017
         float,
         Setting(
-            "Erase a random rectangle of 2 to 33 % of an image in training, with this probability. [default: 0]",
+            "Probability of random erasing: a rectangle of 2 to 33 % of an image. [default: 0]",
             "P",
             flag="erase",
         ),
     ] = Field(default=0.0, ge=0, le=1)
     test_flip: Annotated[
         bool,
-        Setting("Score every image by the mean of its logits and those of its mirror image, on all splits."),
+        Setting(
+            "Test-time augmentation: score the mean of the logits of an image and its mirror image, on all splits."
+        ),
     ] = False
 
     @field_validator("loss", "regularizer", "oversampling", "sampler", "mixing")

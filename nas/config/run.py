@@ -21,21 +21,21 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 Workers = Annotated[
     int | None,
-    Setting("Trials at once. [default: 4 a GPU, one a CPU core; measured before a long search]", "N"),
+    Setting("Trials in parallel. [default: 4 per GPU or 1 per CPU core; measured before a long search]", "N"),
 ]
 TrialsPerGpu = Annotated[
-    int | None, Setting("Trials at once on each GPU. [default: 4; measured before a long search]", "N")
+    int | None, Setting("Trials in parallel on each GPU. [default: 4; measured before a long search]", "N")
 ]
-Device = Annotated[str | None, Setting("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
+Device = Annotated[str | None, Setting("Device: cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
 Threads = Annotated[  # None: see ``nas.executors.devices.spread``
-    int | None, Setting("Threads of each trial. [default: 1 for one worker on a CPU, else the cores divided]", "N")
+    int | None, Setting("CPU threads of each trial. [default: 1 for one worker on a CPU, else the cores divided]", "N")
 ]
 PROFILE = Setting(
-    "Measure where the time goes; 'nasctl status' shows it. Slows trials on a GPU a little. [default: --no-profile]",
+    "Profile: measure where the time goes; 'nasctl status' shows it. Slows GPU trials a little. [default: off]",
     off="no_profile",
 )
 
-REPORT = Setting("Write no page report.html at the end.", flag="no_report", means=False)
+REPORT = Setting("Do not write report.html at the end.", flag="no_report", means=False)
 
 MOST_WORKERS = 1024  # of one machine
 LARGE_WEIGHT = 1e6  # more than any term of a loss needs
@@ -55,13 +55,14 @@ class SupernetConfig(BaseModel):
     learning_rate: float = Field(default=0.3, gt=0, le=1)  # of the weights, as a share of the recipe's
     warm_up: float = Field(default=0.25, ge=0, lt=1)  # share of the epochs in which only weights learn
     alpha_learning_rate: Annotated[
-        float, Setting("Learning rate of what darts and gumbel-darts learn of the choices. [default: 0.1]", "X")
+        float,
+        Setting("Learning rate of the architecture parameters (alphas) of darts and gumbel-darts. [default: 0.1]", "X"),
     ] = Field(default=0.1, gt=0, le=LARGE_WEIGHT)
     penalty: Annotated[
-        float, Setting("Weight of the budget in the loss of darts and gumbel-darts. [default: 1; 0: none]", "X")
+        float, Setting("Weight of the budget penalty in the loss of darts and gumbel-darts. [default: 1; 0: none]", "X")
     ] = Field(default=1.0, ge=0, le=LARGE_WEIGHT)
     candidates: Annotated[
-        int, Setting("Architectures that the supernet ranks; the best become trials. [default: 32]", "K")
+        int, Setting("Architectures to rank with the supernet; the best become trials. [default: 32]", "K")
     ] = Field(default=32, ge=1)
 
 
@@ -84,16 +85,16 @@ class RunConfig(BaseModel):
     precision: Annotated[
         Precision,
         Setting(
-            "What is multiplied: float32, bfloat16, or auto: bfloat16 on GPUs that have it; on a CPU, before a long "
-            "search, the faster by measurement. [default: auto]",
+            "Arithmetic: float32, bfloat16, or auto: bfloat16 on GPUs that have it; on a CPU, before a long search, "
+            "the one measured to be faster. [default: auto]",
             "NAME",
         ),
     ] = "auto"
-    seed: Annotated[int, Setting("Of strategy and trainings; splits do not depend on it. [default: 0]", "N")] = Field(
-        default=0, ge=0, lt=2**32
-    )  # what numpy's generators take
+    seed: Annotated[
+        int, Setting("Random seed of strategy and trainings; splits do not depend on it. [default: 0]", "N")
+    ] = Field(default=0, ge=0, lt=2**32)  # what numpy's generators take
     objective: Annotated[  # of ``nas.config.objectives``, with options: plans check it
-        str, Setting("What ranks trials. [default: balanced_accuracy]", "NAME", offers="objectives")
+        str, Setting("Metric that ranks trials. [default: balanced_accuracy]", "NAME", offers="objectives")
     ] = DEFAULT
     profile: Annotated[bool, PROFILE] = False
     report: Annotated[bool, REPORT] = True
@@ -169,18 +170,20 @@ def _limit(name: str, help_text: str) -> Setting:
 class SearchConfig(RunConfig):
     """Everything that decides a search."""
 
-    space: Annotated[str, Setting("vgg, resnet, densenet, mobilenet or cell.", "NAME", short="s", offers="spaces")]
+    space: Annotated[
+        str, Setting("Search space: vgg, resnet, densenet, mobilenet or cell.", "NAME", short="s", offers="spaces")
+    ]
     restrict: Annotated[  # by label, the values that are left of some of its choices
         dict[str, tuple[int | str, ...]],
         Setting(
-            "Leave one value of a choice, or of all that match: 'kernel*=3'. Repeatable.",
+            "Fix a choice, or all that match, to one value: 'kernel*=3'. Repeatable.",
             "LABEL=VALUE",
             flag="fix",
             is_repeatable=True,
             write=lambda restrict: None,  # all of it is one of the choices
         ),
         Setting(
-            "Leave several: width3=16,24,32. Repeatable; 'nasctl space NAME' lists both.",
+            "Restrict a choice to some values: width3=16,24,32. Repeatable; 'nasctl space NAME' lists all.",
             "LABEL=V1,V2",
             flag="choices",
             is_repeatable=True,
@@ -191,19 +194,19 @@ class SearchConfig(RunConfig):
     ] = {}
     budget: Annotated[
         Budget,
-        _limit("max_params", "Most parameters: 150k, 150000, 1.5M; none: no limit."),
-        _limit("max_macs", "Most multiply-accumulates for one image."),
-        _limit("max_bytes", "Most bytes of float32 weights: 600k, 512KiB."),
-        _limit("max_peak_memory", "Most bytes of activations alive at once, one float32 image."),
-        _limit("min_params", "Fewest parameters. [default: half of --max-params; 1 for no least]"),
+        _limit("max_params", "Maximum number of parameters: 150k, 150000, 1.5M; none: no limit."),
+        _limit("max_macs", "Maximum number of multiply-accumulates (MACs) per image: 10M."),
+        _limit("max_bytes", "Maximum bytes of float32 weights: 600k, 512KiB."),
+        _limit("max_peak_memory", "Maximum bytes of activations alive at one time, for one float32 image."),
+        _limit("min_params", "Minimum number of parameters; 1: none. [default: half of --max-params]"),
     ]
     recipe: Recipe
     strategy: Annotated[  # of ``nas.strategies.registry``
         str,
         Setting(
-            "evolution, random; or darts, gumbel-darts, random-oneshot: train one supernet that holds every "
-            "architecture with shared weights, then the best found in it as trials. [default: evolution "
-            "with --guide on, which made more of few trials in benchmarks/RESULTS.md]",
+            "evolution or random; or darts, gumbel-darts, random-oneshot, which train one supernet that shares weights "
+            "between all architectures, then the best found in it as trials. [default: evolution "
+            "with --guide on, the best at few trials in benchmarks/RESULTS.md]",
             "NAME",
             offers="strategies",
         ),
@@ -211,15 +214,15 @@ class SearchConfig(RunConfig):
     guide: Annotated[  # what is not said otherwise: the command line guides where no strategy is named
         Literal["on", "off"],
         Setting(
-            "on: of many architectures that evolution or random could propose, train the one that a predictor learned "
-            "from the trials so far holds for the best. [default: on; off if --strategy is given]",
+            "on: of many proposals of evolution or random, train the one with the best score by a predictor that "
+            "learns from the trials so far. [default: on; off if --strategy is given]",
             "on|off",
         ),
     ] = "off"
     first: Annotated[  # samples, which a file or a run held
         tuple[dict[str, int | str], ...],
         Setting(
-            "Train these first: RUN:TRIAL, or a JSON file with one sample or a list of them. Repeatable.",
+            "Architectures to train first: RUN:TRIAL, or a JSON file with a sample or a list of them. Repeatable.",
             "ARCH",
             is_repeatable=True,
             offers="parts",
@@ -229,44 +232,44 @@ class SearchConfig(RunConfig):
     learn_from: Annotated[
         str | None,
         Setting(
-            "Let the predictor begin with what another search of the same space found; as a prior, also of other data.",
+            "Warm-start the predictor with another search of the same space, also on other data.",
             "RUN",
             offers="runs",
         ),
     ] = None
     supernet: SupernetConfig = SupernetConfig()
-    trials: Annotated[int, Setting("Architectures to train. [default: 12; 4 after a supernet]", "N")] = Field(
+    trials: Annotated[int, Setting("Number of trials. [default: 12; 4 after a supernet]", "N")] = Field(
         default=12, ge=1
     )
-    stop_when: Annotated[
-        float | None, Setting("Start no more trials once one scores this on the objective: 0.97.", "SCORE")
-    ] = None
+    stop_when: Annotated[float | None, Setting("Start no new trials once one reaches this score: 0.97.", "SCORE")] = (
+        None
+    )
     search_patience: Annotated[
-        int | None, Setting("Start no more once N trials in a row were no better than the best before them.", "N")
+        int | None, Setting("Start no new trials after N in a row without improvement.", "N")
     ] = Field(default=None, ge=1)
-    keep: Annotated[int, Setting("Trials whose weights stay on the disk. [default: 3]", "K")] = Field(default=3, ge=1)
+    keep: Annotated[int, Setting("Number of trials whose weights are kept. [default: 3]", "K")] = Field(default=3, ge=1)
     confirm: Annotated[
         int,
         Setting(
-            "Train the best again: K times 3 trainings, a race in which more than K begin and those that lead get more "
-            "seeds. [default: 2; 0: none]",
+            "Confirm the best trials over seeds, in a race with 3 K trainings: more than K begin, and the leaders "
+            "get more seeds. [default: 2; 0: no confirmation]",
             "K",
         ),
     ] = Field(default=2, ge=0)
     confirm_seeds: int = Field(default=3, ge=1)
     confirm_epochs: Annotated[  # None: as many as a trial
-        int | None, Setting("Epochs of these. [default: --epochs, else twice a trial's]", "N")
+        int | None, Setting("Epochs of confirmations. [default: --epochs, else twice a trial's]", "N")
     ] = Field(default=None, ge=1)
     lengthen: bool = False  # double the length of the confirmations while that gains
     floor: Annotated[
         bool,
-        Setting("Do not set the winner beside classical methods (SVM and others).", flag="no_floor", means=False),
+        Setting("Do not compare the winner with classical methods (SVM and others).", flag="no_floor", means=False),
     ] = True
     train: Annotated[
-        bool, Setting("Then train the winner for long, as 'nasctl train RUN' does: the run RUN-train.")
+        bool, Setting("Then give the winner a long training, as 'nasctl train RUN' does, in the run RUN-train.")
     ] = False
     prune: Annotated[  # what is not said otherwise: the command line prunes
-        bool, Setting("Stop trials early that others clearly beat. [default: --prune]", off="no_prune")
+        bool, Setting("Prune: stop trials early that others clearly beat. [default: --prune]", off="no_prune")
     ] = False
 
     @property
@@ -346,19 +349,19 @@ class Changes(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     trials: Annotated[  # of a search
-        int | None, Setting("A new number of trials, to search on.", "N")
+        int | None, Setting("New total number of trials.", "N")
     ] = Field(default=None, ge=1)
     stop_when: Annotated[  # of a search
-        float | None, Setting("A new score at which no more trials start.", "SCORE")
+        float | None, Setting("New score from which on no new trials start.", "SCORE")
     ] = None
     search_patience: Annotated[  # of a search
-        int | None, Setting("A new number of trials without a better one after which no more start.", "N")
+        int | None, Setting("New number of trials without improvement after which no new ones start.", "N")
     ] = Field(default=None, ge=1)
-    time_limit: Annotated[float | None, duration("A new limit, for all sessions together: 90s, 30m, 2h.")] = Field(
+    time_limit: Annotated[float | None, duration("New time limit, over all sessions: 90s, 30m, 2h.")] = Field(
         default=None, gt=0
     )
     trial_timeout: Annotated[
-        float | None, duration("A new limit of one trial; those that a shorter one stopped go again.")
+        float | None, duration("New time limit of a trial; trials that a shorter one stopped run again.")
     ] = Field(default=None, gt=0)
     workers: Workers = Field(default=None, ge=1, le=MOST_WORKERS)
     trials_per_gpu: TrialsPerGpu = Field(default=None, ge=1, le=MOST_WORKERS)

@@ -37,21 +37,21 @@ class TrainingsRequest(BaseModel):
     keep: Annotated[  # None: all
         int | None,
         Setting(
-            "Seeds of each member whose weights stay on the disk: all, best, none, or N. [default: all]",
+            "Seeds of each member whose weights are kept: all, best, none, or N. [default: all]",
             "N",
             read=kept_trainings,
         ),
     ] = Field(default=None, ge=0)
     objective: Annotated[  # of ``nas.config.objectives``, with options
-        str, Setting("What keeps the best epoch. [default: balanced_accuracy]", "NAME", offers="objectives")
+        str, Setting("Metric that chooses the best epoch. [default: balanced_accuracy]", "NAME", offers="objectives")
     ] = DEFAULT
-    seed: Annotated[int, Setting("That the others are derived from. [default: 0]", "N")] = Field(
-        default=0, ge=0, lt=2**32
+    seed: Annotated[int, Setting("Base seed, from which those of the trainings are derived. [default: 0]", "N")] = (
+        Field(default=0, ge=0, lt=2**32)
     )
-    workers: Annotated[int | None, Setting("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = Field(
-        default=None, ge=1
+    workers: Annotated[int | None, Setting("Trainings in parallel. [default: 4 per GPU or 1 per CPU core]", "N")] = (
+        Field(default=None, ge=1)
     )
-    trials_per_gpu: Annotated[int | None, Setting("Trainings at once on each GPU. [default: 4]", "N")] = Field(
+    trials_per_gpu: Annotated[int | None, Setting("Trainings in parallel on each GPU. [default: 4]", "N")] = Field(
         default=None, ge=1
     )
     device: Device = None
@@ -72,12 +72,14 @@ class StudyRequest(TrainingsRequest):
     study: str
     members: Annotated[  # all if empty
         tuple[str, ...],
-        Setting("Only these members: a,b,c, or 'model1-*'. [default: all]", "NAMES", read=_names, offers="members"),
+        Setting(
+            "Train only these members: a,b,c, or 'model1-*'. [default: all]", "NAMES", read=_names, offers="members"
+        ),
     ] = ()
     network: Annotated[  # of members that name none
         str | None,
         Setting(
-            "resnet18, resnet32, or model1 to model4 of the origin study. [default: the study's]",
+            "Network: resnet18, resnet32, or model1 to model4 of the origin study. [default: the study's]",
             "NAME",
             offers="networks",
         ),
@@ -85,46 +87,48 @@ class StudyRequest(TrainingsRequest):
     arch: Annotated[  # instead of a network
         str | None,
         Setting(
-            "An architecture instead: of a search or a study's member, with its data and recipe, or of a JSON file, "
-            "as 'nasctl show RUN:TRIAL --json' writes it.",
+            "Architecture to train instead: of a search or a study's member, with its data and recipe, or of a JSON "
+            "file from 'nasctl show RUN:TRIAL --json'.",
             "FILE|RUN:TRIAL|STUDY:MEMBER",
         ),
     ] = None
     weights: Annotated[str | None, Setting("ImageNet weights of ResNet-18. [default: download them]", "FILE")] = None
-    from_scratch: Annotated[bool, Setting("ResNet-18 with random weights.")] = False
+    from_scratch: Annotated[bool, Setting("Train ResNet-18 from random weights.")] = False
     input_size: Annotated[
         int | None,
-        Setting("Side that ResNet-18 resizes to, on the device. [default: 224; 4 x sides below 28]", "N"),
+        Setting("Input size of ResNet-18; images are resized on the device. [default: 224; 4 x sides below 28]", "N"),
     ] = Field(default=None, ge=8, le=512)
     data: Annotated[
         DataConfig,
-        Setting("digits, a folder, labels.csv, or a name. [default: the study's]", "DATA", flag="data"),
+        Setting("Data set: digits, a folder, labels.csv, or a name. [default: the study's]", "DATA", flag="data"),
         Setting("Make the training split long-tailed by this factor. [default: 20 for digits]", "F", flag="imbalance"),
     ] = DataConfig()
     hold_out: Annotated[
         bool | None,
         Setting(
-            "Whether validation images are kept from training. [default: the study's; long-tail trains on all]",
+            "Hold validation images out of training, or train on all. [default: the study's; long-tail trains on all]",
             off="train_on_all",
         ),
     ] = None
     as_published: Annotated[
         bool,
         Setting(
-            "Oversample before splitting off validation images, as the origin study did: their figures then flatter, "
-            "which the report shows."
+            "Oversample before splitting off validation images, as the origin study did: metrics on them are then too "
+            "good, which the report shows."
         ),
     ] = False
-    seeds: Annotated[int | None, Setting("Trainings of each member. [default: 3]", "N")] = Field(default=None, ge=1)
+    seeds: Annotated[int | None, Setting("Trainings (seeds) of each member. [default: 3]", "N")] = Field(
+        default=None, ge=1
+    )
     epochs: Annotated[int | None, Setting("Epochs of every member. [default: the recipe's]", "N")] = Field(
         default=None, ge=1
     )
-    batch_size: Annotated[int | None, Setting("Images of a training step. [default: the recipe's]", "N")] = Field(
+    batch_size: Annotated[int | None, Setting("Images per training step. [default: the recipe's]", "N")] = Field(
         default=None, ge=2
     )
     search_images: Annotated[
         int | None,
-        Setting("Images that the searches of a study train and choose by, of its own. [default: 8000]", "N"),
+        Setting("Images that the searches of a study use, of its own without test. [default: 8000]", "N"),
     ] = Field(default=None, ge=10)
     search_trials: Annotated[int | None, Setting("Trials of each search that a study makes. [default: 12]", "N")] = (
         Field(default=None, ge=1)

@@ -49,30 +49,36 @@ class OneNetwork(BaseModel):
     arch: Annotated[
         str | None,
         Setting(
-            "The architecture, in place of [RUN]: RUN:TRIAL, or a JSON file as 'nasctl show RUN:TRIAL --json' writes "
-            "it.",
+            "Architecture, instead of [RUN]: RUN:TRIAL, or a JSON file from 'nasctl show RUN:TRIAL --json'.",
             "FILE|RUN:TRIAL",
         ),
     ] = None
     space: Annotated[
-        str | None, Setting("The family's canonical network, in place of [RUN].", "NAME", short="s", offers="spaces")
+        str | None,
+        Setting("Canonical network of a search space, instead of [RUN].", "NAME", short="s", offers="spaces"),
     ] = None
-    network: Annotated[str | None, Setting("A network of the baselines, in place of [RUN]: resnet32...", "NAME")] = None
+    network: Annotated[str | None, Setting("Network of the baselines, instead of [RUN]: resnet32...", "NAME")] = None
     data: Annotated[
         DataConfig,
-        Setting("digits, a folder, labels.csv, or a name. [default: the run's]", "DATA", flag="data"),
+        Setting("Data set: digits, a folder, labels.csv, or a name. [default: the run's]", "DATA", flag="data"),
     ] = DataConfig()
     recipe: Recipe = Recipe()
     objective: Annotated[
         str,
-        Setting("What keeps the best epoch. [default: the run's, else balanced_accuracy]", "NAME", offers="objectives"),
+        Setting(
+            "Metric that chooses the best epoch. [default: the run's, else balanced_accuracy]",
+            "NAME",
+            offers="objectives",
+        ),
     ] = DEFAULT
 
 
 class RateRequest(OneNetwork):
     """A learning-rate range test as ``nasctl lr-find`` is asked for it."""
 
-    seed: Annotated[int, Setting("Of weights and batches. [default: 0]", "N")] = Field(default=0, ge=0, lt=2**32)
+    seed: Annotated[int, Setting("Base seed of initial weights and batches. [default: 0]", "N")] = Field(
+        default=0, ge=0, lt=2**32
+    )
     device: Device = None
     threads: Threads = Field(default=None, ge=1)
 
@@ -84,13 +90,15 @@ class TrainingRequest(OneNetwork, TrainingsRequest):
     preset: Annotated[
         PresetName | None,
         Setting(
-            "How long, of what a search trains its winner for: quick (once), standard (3 times) or long (8 times); the "
-            "last two with mixup and label smoothing, unless --recipe is given. [default: standard; of a training, as "
-            "it was]",
+            "Length, in lengths of a search's confirmation: quick (once), standard (3 times) or long (8 times), "
+            "the last two with mixup and label smoothing, unless --recipe is given. [default: standard; for a run of "
+            "'nasctl train', its own]",
             "NAME",
         ),
     ] = None
-    seeds: Annotated[int, Setting("Trainings, each with another seed. [default: 3]", "N")] = Field(default=3, ge=1)
+    seeds: Annotated[int, Setting("Number of trainings, each with its own seed. [default: 3]", "N")] = Field(
+        default=3, ge=1
+    )
     hold_out: Annotated[
         bool | None,
         Setting(
@@ -102,12 +110,14 @@ class TrainingRequest(OneNetwork, TrainingsRequest):
     teacher: Annotated[
         str | None,
         Setting(
-            "Learn from trained networks as well: RUN:TRIAL, several with commas, RUN for the best of a search "
-            "together, or auto: a network four times as large, trained before. [default: none]",
+            "Distill from trained networks: RUN:TRIAL, several with commas, RUN for the best of a search together, or "
+            "auto: a network four times as large, trained first. [default: none]",
             "RUN:TRIAL|auto",
         ),
     ] = None
     teacher_weight: Annotated[
-        float, Setting("Share of the loss that the teacher's answers have. [default: 0.5]", "SHARE")
+        float, Setting("Weight of the distillation term in the loss, from 0 to 1. [default: 0.5]", "SHARE")
     ] = Field(default=0.5, gt=0, le=1)
-    temperature: Annotated[float, Setting("That softens both answers. [default: 2]", "T")] = Field(default=2.0, gt=0)
+    temperature: Annotated[float, Setting("Softmax temperature of the distillation term. [default: 2]", "T")] = Field(
+        default=2.0, gt=0
+    )
