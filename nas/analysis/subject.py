@@ -101,6 +101,7 @@ def of_folder(folder: Path) -> Subject:
         classes, normal = card["classes"], card["input"]["normalization"]
         mean, std = list(map(float, normal["mean"])), list(map(float, normal["std"]))
         kind = card["space"], card["sample"], card["network"]
+        test_flip = bool(card["output"].get("test_flip"))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UsageError(f"{folder} is damaged, or not an exported network: {error}. Export it again.") from error
     try:
@@ -114,7 +115,7 @@ def of_folder(folder: Path) -> Subject:
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise UsageError(f"The weights in {folder} cannot be used: {error}. Export it again.") from error
     return Subject(
-        network=Network(module.eval(), mean, std, len(classes)),
+        network=Network(module.eval(), mean, std, len(classes), test_flip),
         text=str(card.get("architecture", "")),
         model=folder,
         classes=classes,

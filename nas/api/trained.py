@@ -36,6 +36,7 @@ class TrainedNetwork:
     std: list[float]
     weights: dict[str, npt.NDArray[Any]]
     temperature: float = 1.0
+    test_flip: bool = False  # logits are the mean of an image and its mirror image
 
     @classmethod
     def of(cls, run: SearchRun) -> TrainedNetwork:
@@ -48,6 +49,7 @@ class TrainedNetwork:
         found = cls(
             str(request.space), request.sample, request.text, request.cost, request.input_shape, request.num_classes,
             request.mean, request.std, {name: tensor.numpy() for name, tensor in state.items()},
+            test_flip=request.test_flip,
         )  # fmt: skip
         if request.dataset is None:
             return found
@@ -79,5 +81,7 @@ class TrainedNetwork:
                 some = pixels[start : start + CHUNK]
                 images = torch.zeros((CHUNK, *self.input_shape), dtype=torch.uint8)
                 images[: len(some)] = torch.tensor(some)
-                answers.append(network(normalize(images, mean, std))[: len(some)].double().numpy())
+                inputs = normalize(images, mean, std)
+                logits = (network(inputs) + network(inputs.flip(3))) / 2 if self.test_flip else network(inputs)
+                answers.append(logits[: len(some)].double().numpy())
         return np.concatenate(answers)

@@ -45,6 +45,7 @@ class _Calibration(_Part):
 
 class _Output(_Part):
     calibration: _Calibration | None
+    test_flip: bool = False
     prior: Literal["train", "uniform"]
     train_frequencies: list[_Share] | None = None
 

@@ -65,6 +65,7 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
         macs=trial.cost.macs,
         size_bytes=trial.cost.size_bytes,
         peak_memory=trial.cost.peak_memory,
+        test_flip=run.recipe(trial.id).test_flip,
         prior="uniform" if meets_imbalance(run.recipe(trial.id)) else "train",
         budget=_budget(run) if isinstance(run, SearchRun) else {},
         train_counts=tuple(run.facts.counts["train"]),

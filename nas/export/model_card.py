@@ -67,6 +67,7 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
             "name": "logits",
             "shape": ["batch", request.num_classes],
             "dtype": "float32",
+            "test_flip": request.test_flip,
             "prior": request.prior,
             "train_frequencies": [round(float(share), 9) for share in request.train_frequencies],
             "calibration": asdict(request.calibration) if request.calibration else None,
@@ -207,10 +208,16 @@ def _scores(request: ExportRequest) -> str:
         else f"The temperature is {found.temperature:g}, fitted on {found.images:,} images of `select`: the expected "
         f"calibration error on `rank` is {found.error_after:.4f} with it and {found.error_before:.4f} without."
     )
+    flipped = (
+        "All metrics here, and `predict.py`, use test-time augmentation (`--test-flip`): the mean of the logits of an "
+        "image and its mirror image. The ONNX files alone do not, nor does the check of int8.\n\n"
+        if request.test_flip
+        else ""
+    )
     return (
-        f"The score of `predict.py` is the softmax of the logits divided by a temperature. It takes the classes to be "
-        f"{frequent}; where they come otherwise, `--prior train`, `--prior uniform` or `--prior FILE` (JSON, a number "
-        f"for each class) corrects scores and labels. {calibrated}"
+        f"{flipped}The score of `predict.py` is the softmax of the logits divided by a temperature. It takes the "
+        f"classes to be {frequent}; where they come otherwise, `--prior train`, `--prior uniform` or `--prior FILE` "
+        f"(JSON, a number for each class) corrects scores and labels. {calibrated}"
     )
 
 

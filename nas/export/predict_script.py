@@ -73,6 +73,7 @@ class Classifier:
         normal = self.card["input"]["normalization"]
         self.mean, self.std = (np.reshape(normal[key], (-1, 1, 1)) for key in ("mean", "std"))
         self.temperature: float = (self.card["output"]["calibration"] or {"temperature": 1.0})["temperature"]
+        self.test_flip = bool(self.card["output"].get("test_flip"))
         self.shift = self._shift(prior)
         self.batch = 1 if int8 else BATCH  # pictures that the network takes at once
         file = Path(folder) / ("model.int8.onnx" if int8 else "model.onnx")
@@ -126,7 +127,12 @@ class Classifier:
         return ((pixels / 255 - self.mean) / self.std).astype(np.float32)
 
     def logits(self, pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """(N, classes) for prepared pictures (N, C, H, W): what the network answers."""
+        """(N, classes) for prepared pictures (N, C, H, W): what the network answers; with test-time flip the mean of
+        that and what it answers for their mirror images."""
+        logits = self._run(pictures)
+        return (logits + self._run(pictures[..., ::-1])) / 2 if self.test_flip else logits
+
+    def _run(self, pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         parts = [pictures[start : start + self.batch] for start in range(0, len(pictures), self.batch)]
         return np.concatenate([self.session.run(["logits"], {"images": part})[0] for part in parts]).astype(np.float64)
 

@@ -141,6 +141,7 @@ class ExportRequest:
     size_bytes: int
     peak_memory: int  # bytes of activations, for one image
     provenance: Provenance
+    test_flip: bool = False  # its metrics are of logits averaged over an image and its mirror image
     prior: Literal["uniform", "train"] = "train"  # how frequent its answers take the classes to be
     train_counts: tuple[int, ...] = ()  # images of each class to train on; () if it is not known
     budget: dict[str, int] = field(default_factory=dict)

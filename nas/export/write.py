@@ -73,8 +73,11 @@ def _answers(request: ExportRequest, model: nn.Module, dataset: Dataset, name: S
     split = dataset.split(name)
     chosen = np.sort(np.random.default_rng(0).permutation(len(split.rows))[:MOST_IMAGES])
     split = dataclasses.replace(split, rows=split.rows[chosen], labels=split.labels[chosen])
+    logits = []
     with torch.inference_mode():
-        logits = [model(torch.from_numpy(request.normalized(pixels))).numpy() for pixels, _ in split.batches(CHUNK)]
+        for pixels, _ in split.batches(CHUNK):
+            images = torch.from_numpy(request.normalized(pixels))
+            logits.append(((model(images) + model(images.flip(3))) / 2 if request.test_flip else model(images)).numpy())
     return Answers(np.concatenate(logits), split.labels)
 
 

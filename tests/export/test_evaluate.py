@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import fails, nasctl
+from command_line import fails, nasctl, told
 from exported_files import request_for, small_sample
 from PIL import Image
 from registered import registering
 
+from nas.analysis.subject import subject_of
+from nas.api.trained import TrainedNetwork
 from nas.config import DataConfig
 from nas.config.objectives import register_objective
 from nas.data import open_data
@@ -37,6 +39,8 @@ from nas.export.write import trained_model
 from nas.report.plots import confusion_plot
 from nas.report.screen import Screen
 from nas.report.tables.evaluation import print_evaluation
+from nas.runs import as_search
+from nas.runs.folders import load_run
 
 
 @pytest.fixture(scope="module")
@@ -287,3 +291,26 @@ def test_an_own_objective_is_scored_with_the_prior_or_said_to_be_missing(exporte
     console = Screen(width=100, record=True, file=io.StringIO())
     print_evaluation(console, found)
     assert "top k:k=4" in console.export_text()
+
+
+def test_a_network_scored_with_mirror_images_answers_so_wherever_it_goes(tmp_path: Path) -> None:
+    told(
+        tmp_path, "search", "--space", "vgg", "--max-params", "15k", "--trials", 1, "--epochs", 3, "--confirm", 0,
+        "--workers", 1, "--no-floor", "--no-report", "--test-flip", "--run", "a",
+    )  # fmt: skip
+    run = as_search(load_run("a", tmp_path / "runs"))
+    of_run = json.loads(told(tmp_path, "evaluate", "a", "--split", "rank", "--json"))["figures"]
+    told(tmp_path, "export", "--best", "--out", "m", "--run", "a")
+    model = load_model(tmp_path / "m")
+    rank = open_data(run.config.data).split("rank")
+    pixels = np.concatenate([batch for batch, _ in rank.batches(64)])
+    flipped, trained = model.logits(model.normalized(pixels)), TrainedNetwork.of(run)
+    assert (flipped.argmax(axis=1) == rank.labels).mean() == of_run["accuracy"]
+    assert of_run["accuracy"] == pytest.approx(run.trials["1"].metrics["rank"]["accuracy"])
+    assert np.allclose(trained.logits(pixels), flipped, atol=1e-4)
+    assert trained.temperature == pytest.approx(model.temperature, rel=1e-3)
+    model.test_flip = False
+    assert np.abs(model.logits(model.normalized(pixels)) - flipped).max() > 0.01
+    assert "(`--test-flip`)" in (tmp_path / "m" / "README.md").read_text()
+    folder, own = (subject_of(name, tmp_path / "runs").network for name in (str(tmp_path / "m"), "a"))
+    assert folder.flip and own.flip
