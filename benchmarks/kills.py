@@ -79,7 +79,7 @@ class Program:
             )  # fmt: skip
 
     def run(self, command: list[str], folder: Path, *, wrapped: list[str] | None = None) -> int:
-        """Its exit status; a fault if it does not end."""
+        """Its exit status; an error if it does not end."""
         return ended(self.start(command, folder, wrapped=wrapped))
 
 
@@ -289,8 +289,8 @@ class Bench:
             (self.home / "traced").mkdir(exist_ok=True)
             try:
                 self.calls = calls_of(self.program, self.home / "traced")
-            except Lost as fault:
-                self.left_out[kind] = f"the calls could not be counted: {fault}"
+            except Lost as error:
+                self.left_out[kind] = f"the calls could not be counted: {error}"
                 return
         what = "signal=SIGKILL" if kind == "calls" else f"error={kind}"
         usable = [call for call in self.calls if kind != "calls" or not call.in_worker]
@@ -416,7 +416,7 @@ def command_line(process: int) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A situation that was tried, by code with the digest ``code``; ``fault``: what should not have happened."""
+    """A situation that was tried, by code with the digest ``code``; ``error``: what should not have happened."""
 
     kind: str
     name: str
@@ -424,7 +424,7 @@ class Outcome:
     seed: int
     code: str
     seconds: float
-    fault: str | None = None
+    error: str | None = None
 
     @property
     def key(self) -> tuple[str, int]:
@@ -458,22 +458,22 @@ class Outcomes:
 
     @property
     def failed(self) -> list[Outcome]:
-        return [outcome for outcome in self.by_key.values() if outcome.fault]
+        return [outcome for outcome in self.by_key.values() if outcome.error]
 
 
 def tried(situation: Situation, bench: Bench, code: str) -> Outcome:
     """Do it, in a folder that stays if it fails. Whatever it raises, the others go on."""
     folder, started = bench.home / situation.name.replace(" ", "-").replace("/", "-of-"), time.monotonic()
-    fault = None
+    message = None
     try:
         folder.mkdir()
         situation.act(folder)
     except Exception as error:
-        fault = f"{type(error).__name__}: {error}"
+        message = f"{type(error).__name__}: {error}"
     else:
         shutil.rmtree(folder, ignore_errors=True)
     seconds = round(time.monotonic() - started, 1)
-    return Outcome(situation.kind, situation.name, situation.what, bench.seed, code, seconds, fault)
+    return Outcome(situation.kind, situation.name, situation.what, bench.seed, code, seconds, message)
 
 
 def carry_out(bench: Bench, outcomes: Outcomes, *, jobs: int = 1, minutes: float | None = None, only: str = "") -> None:
@@ -487,7 +487,7 @@ def carry_out(bench: Bench, outcomes: Outcomes, *, jobs: int = 1, minutes: float
             return
         outcome = tried(situation, bench, outcomes.code)
         outcomes.add(outcome)
-        print(f"{outcome.name}, {outcome.what}: {outcome.fault or 'good'} ({outcome.seconds:.0f} s)", flush=True)
+        print(f"{outcome.name}, {outcome.what}: {outcome.error or 'good'} ({outcome.seconds:.0f} s)", flush=True)
 
     wanted = [
         situation
@@ -511,7 +511,7 @@ def table(outcomes: Outcomes, notes: dict[str, str]) -> str:
     lines.append(f"{'all':<10} {tried.total():>6} {failed.total():>7}")
     for outcome in outcomes.failed:
         again = f'python benchmarks/kills.py --seed {outcome.seed} --situation "{outcome.name}" --keep'
-        lines += ["", f"{outcome.name}, {outcome.what}: {outcome.fault}", f"  again: {again}"]
+        lines += ["", f"{outcome.name}, {outcome.what}: {outcome.error}", f"  again: {again}"]
     return "\n".join(lines)
 
 

@@ -185,16 +185,16 @@ class SearchSpace:
     def validate(self, sample: Mapping[str, Any]) -> None:
         """UsageError naming every choice that is missing, unknown or has a value outside its list."""
         labels = {choice.label: choice for choice in self.choices}
-        faults = [
+        errors = [
             f"{self.name} has no choice {key!r}.{nearest(key, list(labels))}" for key in sample if key not in labels
         ]
         for label, choice in labels.items():
             if label not in sample:
-                faults.append(f"The sample lacks {label!r}; it takes one of {list(choice.values)}.")
+                errors.append(f"The sample lacks {label!r}; it takes one of {list(choice.values)}.")
             elif sample[label] not in choice.values:
-                faults.append(f"{label}={sample[label]!r} is not one of {list(choice.values)}.")
-        if faults:
-            raise UsageError(*faults)
+                errors.append(f"{label}={sample[label]!r} is not one of {list(choice.values)}.")
+        if errors:
+            raise UsageError(*errors)
 
     # Samples as rows of indices: what is drawn, mutated and costed by the thousand.
 

@@ -110,7 +110,7 @@ def test_commands_about_its_run_say_what_does_instead_or_take_images(tmp_path: P
     assert (member.space, member.recipe.prior_tau) == ("resnet", 1), "the data decide how it is trained"
 
 
-def test_what_goes_on_after_a_fault_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_goes_on_after_an_error_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = searcher(tmp_path / "mine")
     trial = mine.ask()
     monkeypatch.setattr(EventLog, "append", _full)
@@ -149,7 +149,7 @@ def test_several_are_asked_for_at_once_and_some_fail(tmp_path: Path) -> None:
         assert sum(weight.numel() for weight in layer.parameters()) == first[1].cost.params
 
 
-def test_faults_are_told_together() -> None:
+def test_errors_are_told_together() -> None:
     space = nas.space("vgg", input_shape=(1, 8, 8))
     with pytest.raises(UsageError) as refused:
         space.draw(max_parms=3, max_params="many", max_macs=7)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from nas.analysis.answers import Batches, Gallery, Labels, Picked, Pixels, Progress, answers_to
-from nas.analysis.convolutions import layer_faults, layers_in
+from nas.analysis.convolutions import layer_errors, layers_in
 from nas.analysis.measure import measured
 from nas.analysis.prepared_images import prepared_images
 from nas.analysis.projections import embedding_of
@@ -63,7 +63,7 @@ def analyze(
     """What the network called ``name`` does on labelled images: what ``nasctl analyze`` writes, and gives as JSON.
 
     ``name``: RUN for its winner, RUN:TRIAL, STUDY:MEMBER, or an exported folder. See ``analyze_subject`` for the rest.
-    UsageError with every fault.
+    UsageError with every error.
     """
     if split not in OWN:
         raise UsageError(f"split={split!r} judges no network: give 'rank' or 'test'.")
@@ -91,9 +91,9 @@ def analyze_subject(
     layer that there is not, data that cannot be used, or a folder that has other files.
     """
     folder = out or usual_folder(subject, own=data is None)
-    faults = layer_faults({"the network": layers_in(subject.network.module)}, layers)
-    attempt(lambda: check_folder(folder), faults)
-    raise_all(faults)
+    errors = layer_errors({"the network": layers_in(subject.network.module)}, layers)
+    attempt(lambda: check_folder(folder), errors)
+    raise_all(errors)
     found, gallery, name_of = asked(subject, split, data, tsne=tsne, progress=progress)
     try:
         with new_folder(folder) as work:

@@ -32,21 +32,21 @@ def as_array(values: Any) -> Array:
 
 def labelled(images: Any, labels: Any, what: str = "X") -> Labelled:
     """Images and labels, checked together. ``what`` the images are called. UsageError with everything that is wrong."""
-    faults: list[str] = []
+    errors: list[str] = []
     pixels, classes = as_array(images), as_array(labels)
     found = None
     try:
         found = in_bytes(channels_last(pixels, what), what)
     except UsageError as error:
-        faults += error.faults
+        errors += error.messages
     try:
         classes = checked_labels(classes)
     except UsageError as error:
-        faults += error.faults
+        errors += error.messages
     if pixels.ndim and classes.ndim and len(pixels) != len(classes):
-        faults.append(f"{what} has {len(pixels):,} images and there are {len(classes):,} labels: give one label each.")
-    if faults or found is None:
-        raise UsageError(*faults)
+        errors.append(f"{what} has {len(pixels):,} images and there are {len(classes):,} labels: give one label each.")
+    if errors or found is None:
+        raise UsageError(*errors)
     return Labelled(found, classes)
 
 

@@ -76,7 +76,7 @@ def classical(
     """Score logistic regression, an SVM and nearest neighbours on pixels, as ``nasctl baseline run classical`` does.
 
     ``settings`` are those of the data: image_size, imbalance, max_images... Takes seconds to a minute, and nothing the
-    second time. UsageError with every fault, also for an objective that needs more than classes.
+    second time. UsageError with every error, also for an objective that needs more than classes.
 
     >>> found = nas.classical(data="digits", imbalance=20)
     >>> found.to_pandas()["method"].tolist()
@@ -87,11 +87,11 @@ def classical(
     given: dict[str, Any] = {"study": NAME, "data": data, "objective": objective, **settings}
     with in_python(given):
         load_plugins(given.pop("plugin", None))
-        faults: list[str] = []
-        flags = as_flags(given, StudyRequest, faults)
-        request = attempt(lambda: classical_request(flags), faults)
-        if faults or request is None:
-            raise UsageError(*faults)
+        errors: list[str] = []
+        flags = as_flags(given, StudyRequest, errors)
+        request = attempt(lambda: classical_request(flags), errors)
+        if errors or request is None:
+            raise UsageError(*errors)
         with decoding(Screen(), quiet=not progress) as told:
             dataset, scores = scored(request, told)
         return Classical(dataset.name, request.objective, scores)

@@ -112,17 +112,17 @@ class Run(ABC):
 
         ``changes`` are the flags of ``nasctl resume``: trials, time_limit, trial_timeout, workers, trials_per_gpu,
         device, threads, profile. ``callbacks`` and ``progress``: see ``nas.search``. What was recorded is not trained
-        again. UsageError with every fault, RunError if another process works on the run.
+        again. UsageError with every error, RunError if another process works on the run.
 
         >>> nas.load_run("vgg-digits-1").resume().state  # it is done already
         'done'
         """
         with in_python(changes):
-            faults: list[str] = []
-            flags = as_flags(changes, Changes, faults)
-            attempt(lambda: listeners_of(callbacks), faults)
+            errors: list[str] = []
+            flags = as_flags(changes, Changes, errors)
+            attempt(lambda: listeners_of(callbacks), errors)
             record = read_run(self.folder)
-            asked = settled_changes(record, flags, faults)
+            asked = settled_changes(record, flags, errors)
             self._take(record)
             if not api.stays_as_it_is(record, asked):
                 with decoding(Screen(), quiet=not progress) as told:

@@ -125,8 +125,8 @@ def space(
 
 
 def budget_of(limits: Mapping[str, Size | None]) -> Budget:
-    """The budget of limits by name; None, and "none" for max_params, are no limit. UsageError with every fault."""
-    faults = [f"There is no limit {name!r}. Limits: {', '.join(LIMITS)}." for name in limits if name not in LIMITS]
+    """The budget of limits by name; None, and "none" for max_params, are no limit. UsageError with every error."""
+    errors = [f"There is no limit {name!r}. Limits: {', '.join(LIMITS)}." for name in limits if name not in LIMITS]
     sizes: dict[str, int | None] = {}
     for name, size in limits.items():
         if size is None or (name, size) == ("max_params", "none"):
@@ -134,7 +134,7 @@ def budget_of(limits: Mapping[str, Size | None]) -> Budget:
         try:
             sizes[name] = parse_limit(name, str(size))
         except ValueError as error:
-            faults.append(f"--{name.replace('_', '-')}: {error}.")
-    if faults:
-        raise UsageError(*faults)
+            errors.append(f"--{name.replace('_', '-')}: {error}.")
+    if errors:
+        raise UsageError(*errors)
     return Budget(**sizes)

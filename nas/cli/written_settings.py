@@ -132,9 +132,9 @@ def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> N
 
 def as_typed(settings: Mapping[str, Value], kind: type[BaseModel]) -> Flags:
     """Settings of a file as they would be typed for a ``kind`` of request. UsageError if there is no such setting."""
-    faults: list[str] = []
-    flags = as_flags({name: value for name, value in settings.items() if name != "plugin"}, kind, faults)
-    raise_all(faults)
+    errors: list[str] = []
+    flags = as_flags({name: value for name, value in settings.items() if name != "plugin"}, kind, errors)
+    raise_all(errors)
     return flags
 
 

@@ -1,4 +1,4 @@
-"""A search's settings: checked once, every fault reported together, frozen afterwards."""
+"""A search's settings: checked once, every error reported together, frozen afterwards."""
 
 from __future__ import annotations
 

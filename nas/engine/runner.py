@@ -130,8 +130,8 @@ class TrialRunner:
 
     def _record(self, result: TrialResult) -> TrialRecord:
         trial = self.run.trials[result.id]
-        if result.status != "failed" and (fault := unusable(result, self.run.config.objective)):
-            result = replace(result, status="failed", metrics={}, error=fault)
+        if result.status != "failed" and (error := unusable(result, self.run.config.objective)):
+            result = replace(result, status="failed", metrics={}, error=error)
         self.journal.append(TrialEnded.of(result, trial.stage))
         if result.status == "failed":
             self._failures[result.id] = str(result.error)

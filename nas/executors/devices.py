@@ -33,23 +33,23 @@ def plan_slots(
     ``device``: None for every GPU that torch sees, else the CPU; "cpu"; "cuda" for all; "cuda:N" for one.
     ``workers``: trials at once, in all; by default ``trials_per_gpu`` (4) on every GPU, or one per core.
     ``threads``: of each trial; None: as ``spread`` divides them.
-    Raises UsageError with every fault of the three together. Does not import torch for "cpu".
+    Raises UsageError with every error of the three together. Does not import torch for "cpu".
     """
-    faults = []
+    errors = []
     if workers is not None and workers < 1:
-        faults.append(f"--workers must be at least 1, not {workers}.")
+        errors.append(f"--workers must be at least 1, not {workers}.")
     if trials_per_gpu is not None and trials_per_gpu < 1:
-        faults.append(f"--trials-per-gpu must be at least 1, not {trials_per_gpu}.")
+        errors.append(f"--trials-per-gpu must be at least 1, not {trials_per_gpu}.")
     gpus: list[str] = []
     try:
         gpus = _gpus(device)
     except UsageError as error:
-        faults.extend(error.faults)
+        errors.extend(error.messages)
     else:
         if trials_per_gpu is not None and not gpus:
-            faults.append("--trials-per-gpu needs a CUDA GPU, and this run is on the CPU; use --workers instead.")
-    if faults:
-        raise UsageError(*faults)
+            errors.append("--trials-per-gpu needs a CUDA GPU, and this run is on the CPU; use --workers instead.")
+    if errors:
+        raise UsageError(*errors)
     devices = gpus or ["cpu"]
     default = len(gpus) * (trials_per_gpu or TRIALS_PER_GPU) if gpus else _default_cpu_workers(threads or 1)
     return spread(devices, workers or default, threads)

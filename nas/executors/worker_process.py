@@ -11,7 +11,7 @@ import threading
 from multiprocessing import connection, parent_process
 from typing import TYPE_CHECKING
 
-from nas.errors import MachineFault
+from nas.errors import MachineError
 from nas.executors.base import RunTrial, failure, run_guarded
 from nas.executors.fork_server import settle_in
 from nas.executors.messages import Broken, Ended, Epoch, Hindered, Message, Ready
@@ -55,8 +55,8 @@ def _serve(channel: Connection[Message, TrialSpec], device: str, run_name: str, 
     while (spec := _receive(channel)) is not None:
         try:
             result = run_guarded(run, spec, device, lambda row: channel.send(Epoch(row)))
-        except MachineFault as fault:
-            channel.send(Hindered(str(fault)))
+        except MachineError as error:
+            channel.send(Hindered(str(error)))
             continue
         retiring = result.status == "failed" and not _device_works(device)
         _send_result(channel, spec, result, retiring)

@@ -42,9 +42,9 @@ def check_counts(model: nn.Module, weights: Path, input_shape: tuple[int, int, i
         ("MACs by thop", thop_macs, cost.macs),
         (f"bytes of tensors in {weights.name}", file_bytes, cost.size_bytes),
     ]
-    faults = [f"{what}: {found:,}, not {claimed:,}" for what, found, claimed in counted if found != claimed]
-    if faults:
-        raise ExportError("The model is not what the search counted. " + "; ".join(faults) + ".")
+    errors = [f"{what}: {found:,}, not {claimed:,}" for what, found, claimed in counted if found != claimed]
+    if errors:
+        raise ExportError("The model is not what the search counted. " + "; ".join(errors) + ".")
 
 
 def check_budget(cost: Cost, limits: dict[str, int]) -> None:

@@ -110,8 +110,8 @@ def other_data(
     source.fingerprint()  # it lists the files
     found = printable_names(source.look(progress))
     chosen = select(config, found)
-    if chosen.faults:
-        raise DataError(*chosen.faults)
+    if chosen.errors:
+        raise DataError(*chosen.errors)
     known = {name: index for index, name in enumerate(classes)}
     part = TEST if TEST in chosen.own_parts else None
     own = np.array([known.get(name, -1) for name in chosen.classes], dtype=np.int64)

@@ -133,12 +133,12 @@ def compare(sides: Sequence[Named]) -> Comparison:
     same splits.
     """
     first, runs = sides[0], list({side.run.folder.resolve(): side.run for side in sides}.values())
-    faults = [other_data(first.run, run) for run in runs if run.facts.data_key != first.run.facts.data_key]
+    errors = [other_data(first.run, run) for run in runs if run.facts.data_key != first.run.facts.data_key]
     if not isinstance(first.run, SearchRun):
-        attempt(lambda: find_member(as_study(first.run), first.part), faults)  # one alone can be the first
+        attempt(lambda: find_member(as_study(first.run), first.part), errors)  # one alone can be the first
     objective = first.run.config.objective
-    found = [(side, row) for side in sides for row in attempt(partial(_rows, side, objective), faults) or []]
-    raise_all(faults)
+    found = [(side, row) for side in sides for row in attempt(partial(_rows, side, objective), errors) or []]
+    raise_all(errors)
     # Who is named twice is one row: a member, and beside it its whole study.
     row, *others = {(side.run.folder.resolve(), row.name): row for side, row in found}.values()
     if not others:
@@ -234,7 +234,7 @@ def _floor(run: Run) -> FloorMeasured | None:
     return run.floor if isinstance(run, SearchRun) else None
 
 
-def _fault(run: Run) -> str | None:
+def _error(run: Run) -> str | None:
     if not isinstance(run, SearchRun):
         if as_study(run).config.as_published:
             return (
@@ -264,8 +264,8 @@ def _rows(side: Named, objective: str) -> Sequence[WinnerRow | BaselineRow]:
 
     UsageError if what is named has no figures on test over seeds.
     """
-    if fault := _fault(side.run):
-        raise UsageError(fault)
+    if error := _error(side.run):
+        raise UsageError(error)
     if isinstance(side.run, SearchRun):
         _require_winner(side.run, side.part)
         return [_winner_row(side.run, objective)]

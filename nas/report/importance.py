@@ -50,7 +50,7 @@ class Importances:
 def decisive_samples(run: SearchRun, trials: Sequence[TrialRecord]) -> list[Sample]:
     """What each trial's network depends on: without the choices of stages that it has not. Whole samples, where the
     plug-in of the space cannot be used."""
-    if run.plugin_faults:
+    if run.plugin_errors:
         return [trial.sample for trial in trials]
     return [run.space.decisive(trial.sample, run.task) for trial in trials]
 

@@ -81,7 +81,7 @@ class SpaceReport:
 
 def space_report(config: SearchConfig, *, timing: bool) -> SpaceReport:
     """Draw samples of the space and count what they cost; ``timing``: also train some for a few steps, as the search
-    would, which takes seconds. UsageError with every fault of ``config``, of its data, and if nothing fits the budget.
+    would, which takes seconds. UsageError with every error of ``config``, of its data, and if nothing fits the budget.
     """
     plan = plan_search(config)
     report = report_of(plan.space, plan.task, plan.budget, plan.note)

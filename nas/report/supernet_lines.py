@@ -21,7 +21,7 @@ def begin_line(run: SearchRun) -> str:
 
 def _left_out(run: SearchRun) -> str:
     assert run.supernet is not None
-    if run.plugin_faults:
+    if run.plugin_errors:
         return ""
     count = sum(len(c.values) - len(run.supernet.choices[c.label]) for c in run.space.choices)
     return f"; {counted(count, 'value')} of choices, too large for the budget, left out" if count else ""

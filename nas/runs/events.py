@@ -350,7 +350,7 @@ def encode(event: Event) -> tuple[str, str, str | None]:
 
 
 def decode(number: int, name: str, body: str, history: str | None) -> Event:
-    """The event that ``encode`` made these of. RunError names the event's number and its faults."""
+    """The event that ``encode`` made these of. RunError names the event's number and its errors."""
     _check_format(name, body)
     kind = KINDS.get(name)
     if kind is None:
@@ -362,8 +362,8 @@ def decode(number: int, name: str, body: str, history: str | None) -> Event:
             body = json.dumps(whole)
         return _adapter(kind).validate_json(body, strict=True)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()[:5])
-        raise RunError(f"event {number} ({name}) is not as this version records it: {faults}") from error
+        errors = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()[:5])
+        raise RunError(f"event {number} ({name}) is not as this version records it: {errors}") from error
     except (ValueError, TypeError, LookupError, RecursionError) as error:  # of a history, or of what it belongs to
         raise RunError(f"event {number} ({name}) is damaged in its history: {str(error)[:200]}") from error
 
@@ -376,7 +376,7 @@ def _check_format(name: str, body: str) -> None:
         first = json.loads(body)
         found, wrote = int(first["format"]), str(first["versions"]["nasctl"])[:40]
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return  # not a first event at all, which is a fault of its own
+        return  # not a first event at all, which is an error of its own
     if found != FORMAT:
         early = " before its first release" if found < FIRST_RELEASED else ""
         raise RunError(

@@ -22,7 +22,7 @@ from baselines import FixedNetwork, build_network
 from baselines.imagenet import sha256
 from nas.config.recipe import Figures
 from nas.data.dataset import SplitName
-from nas.errors import NasctlError, TrialError, machine_fault, out_of_memory
+from nas.errors import NasctlError, TrialError, machine_error, out_of_memory
 from nas.plugins.loading import blamed
 from nas.stopwatch import OFF, Stopwatch, Watch
 from nas.training.evaluation import evaluate_split
@@ -49,7 +49,7 @@ OnEpoch = Callable[[dict[str, float]], None]
 def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> TrialResult:
     """Build, train and score one network on ``device``; what goes wrong with it is in the result, not raised.
 
-    A fault of the machine, such as a full disk, says nothing of the network: it is raised (``errors.machine_fault``).
+    An error of the machine, such as a full disk, says nothing of the network: it is raised (``errors.machine_error``).
 
     With ``spec.test`` nothing is trained: the weights at ``spec.weights_path`` are scored on the test split,
     which no other trial reads.
@@ -70,11 +70,11 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
         else:
             metrics, pruned = _train_and_score(spec, device, history, on_epoch, watch)
     except Exception as error:
-        fault = machine_fault(error)
-        reason = fault or _reason(error, device)
+        message = machine_error(error)
+        reason = message or _reason(error, device)
         with contextlib.suppress(OSError):  # the log may be what failed
-            _log(spec, traceback.format_exc().rstrip(), f"{'stopped' if fault else 'failed'}: {reason}")
-        if fault:
+            _log(spec, traceback.format_exc().rstrip(), f"{'stopped' if message else 'failed'}: {reason}")
+        if message:
             raise
     if reason is not None and reason.startswith("out of memory"):
         torch.cuda.empty_cache()  # here, where the traceback no longer holds the tensors; nothing on a CPU
@@ -272,6 +272,6 @@ def _reason(error: Exception, device: str) -> str:
         return message
     if out_of_memory(error):
         return f"out of memory on {device}: {message or 'no details'}"
-    if fault := blamed(error):
-        return fault
+    if problem := blamed(error):
+        return problem
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

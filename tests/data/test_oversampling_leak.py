@@ -110,7 +110,7 @@ def test_training_sees_nothing_made_from_other_splits(name: str, config: DataCon
 
 @pytest.mark.parametrize("name", ADDING)
 def test_oversampling_before_splitting_is_seen(name: str, config: DataConfig) -> None:
-    """The fault of the study, committed."""
+    """The error of the study, committed."""
     training, _ = seen_in_training(config, name, split_after_oversampling=True)
     assert not all(map(is_grey, training))
 

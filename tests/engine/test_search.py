@@ -22,7 +22,7 @@ from nas.config import SearchConfig
 from nas.engine.advice import duration
 from nas.engine.plan import Plan, start
 from nas.engine.search import run_search
-from nas.errors import MachineFault, ReplayError, RunError, SearchStopped, TrialError
+from nas.errors import MachineError, ReplayError, RunError, SearchStopped, TrialError
 from nas.executors import WorkerSlot
 from nas.executors.base import TOO_LONG
 from nas.executors.local import describe_exit
@@ -175,10 +175,10 @@ class FullDisk(Simulated):
         try:
             return super().wait(timeout)
         except KeyboardInterrupt:
-            raise MachineFault("No space left on device (weights/3.safetensors)") from None
+            raise MachineError("No space left on device (weights/3.safetensors)") from None
 
 
-def test_a_fault_of_the_machine_stops_it_and_trials_are_trained_again(tmp_path):
+def test_an_error_of_the_machine_stops_it_and_trials_are_trained_again(tmp_path):
     run_all(tmp_path / "whole", trials=20)
     folder = tmp_path / "stopped"
     with pytest.raises(SearchStopped, match=r"^Stopped: No space left.*3\.safetensors.*nasctl resume stopped"):

@@ -166,7 +166,7 @@ def test_the_six_settings_are_the_studys() -> None:
     assert "FROM SCRATCH" in plan.facts.members["3-focal"].text
 
 
-def test_every_fault_is_reported_together(tmp_path: Path) -> None:
+def test_every_error_is_reported_together(tmp_path: Path) -> None:
     wrong = flags(
         "losses", members="focul", network="resnet33", arch="nothing:1", weights="x", data="/nowhere",
     )  # fmt: skip
@@ -285,7 +285,7 @@ def test_a_network_stands_beside_what_a_search_finds_and_a_random_one_of_its_siz
     )
 
 
-def test_the_fault_of_the_origin_study_is_shown_when_asked_for(done: Run, tmp_path: Path) -> None:
+def test_the_error_of_the_origin_study_is_shown_when_asked_for(done: Run, tmp_path: Path) -> None:
     """Members that oversample are split afterwards, also by a session that goes on; others train as ever."""
     store = begin(tmp_path / "published", seeds="1", as_published=True)
     with pytest.raises(KeyboardInterrupt):
@@ -435,7 +435,7 @@ def test_a_found_architecture_is_trained_with_its_runs_data_and_training(best: R
     assert plan.facts.members["smote"].architecture == trial.architecture
     with pytest.raises(UsageError, match=r"no trial '77'.*") as refused:
         plan_study(request("losses", arch="best:77"), runs=Path(runs))
-    assert len(refused.value.faults) == 1  # nothing was downloaded
+    assert len(refused.value.messages) == 1  # nothing was downloaded
 
 
 def test_an_architecture_of_a_file_is_trained_as_long_as_suits_the_data(best: Run, tmp_path: Path) -> None:
@@ -468,7 +468,7 @@ def test_a_file_without_an_architecture_is_refused(content: str | None, wanted: 
     with pytest.raises(UsageError) as refused:
         load_architecture(str(path), tmp_path)
     assert wanted in str(refused.value)
-    assert all(fault.startswith(f"--arch {path}") for fault in refused.value.faults)
+    assert all(error.startswith(f"--arch {path}") for error in refused.value.messages)
 
 
 def test_a_winner_is_compared_with_baselines_on_the_same_images(done: Run, best: Run, tmp_path: Path) -> None:

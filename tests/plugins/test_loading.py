@@ -86,10 +86,10 @@ def test_what_cannot_be_executed_is_one_message_and_registers_nothing(
     path.write_text(before + text)
     with pytest.raises(PluginError) as caught:
         load_plugin(path)
-    (fault,) = caught.value.faults
-    assert fault.startswith(f"The plug-in {path} cannot be loaded: {said}") and "\n" not in fault
-    assert f"({path}:{before.count(chr(10)) + line})." in fault
-    assert ("A plug-in is one file, or an installed module" in fault) == ("beside" in text)
+    (error,) = caught.value.messages
+    assert error.startswith(f"The plug-in {path} cannot be loaded: {said}") and "\n" not in error
+    assert f"({path}:{before.count(chr(10)) + line})." in error
+    assert ("A plug-in is one file, or an installed module" in error) == ("beside" in text)
     assert "half" not in space_names() and not loading.loaded() and not trust.trust_file().exists()
 
 

@@ -193,7 +193,7 @@ def written(folder: Path, kind: str, body: dict) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "fault"),
+    ("kind", "body", "error"),
     [
         ("note", {"text": 7}, r"event 2 \(note\).*text.*string"),
         ("note", {}, r"event 2 \(note\).*text.*required"),
@@ -202,11 +202,11 @@ def written(folder: Path, kind: str, body: dict) -> None:
         ("wedding", {}, "event 2 is of a kind that this version does not know: 'wedding'"),
     ],
 )
-def test_an_event_that_is_not_as_it_should_be_is_named_with_its_number(tmp_path, kind, body, fault):
+def test_an_event_that_is_not_as_it_should_be_is_named_with_its_number(tmp_path, kind, body, error):
     with EventLog(tmp_path) as store:
         store.append(Noted("first"))
     written(tmp_path, kind, body)
-    with pytest.raises(RunError, match=fault):
+    with pytest.raises(RunError, match=error):
         read_entries(tmp_path)
 
 

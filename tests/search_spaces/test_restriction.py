@@ -81,7 +81,7 @@ def test_a_pattern_leaves_what_each_choice_has_and_a_label_counts_before_it() ->
     assert "repeats2" in read and list(read) == [label for label in MOBILENET.labels if label in read]
 
 
-def test_every_fault_is_told_at_once_with_the_nearest() -> None:
+def test_every_error_is_told_at_once_with_the_nearest() -> None:
     with pytest.raises(UsageError) as refused:
         read_restriction(
             MOBILENET,
@@ -97,8 +97,8 @@ def test_every_fault_is_told_at_once_with_the_nearest() -> None:
         "--choices 'repeats*=4' leaves nothing of repeats2, which takes 1, 2.",
         "--choices width1=12 and --choices width1=8 are both about width1: give one of them.",
     ]
-    told = {fault for fault in refused.value.faults for start in wanted if fault.startswith(start)}
-    assert len(told) == len(wanted), refused.value.faults
+    told = {error for error in refused.value.messages for start in wanted if error.startswith(start)}
+    assert len(told) == len(wanted), refused.value.messages
 
 
 @pytest.mark.parametrize(("most", "some_fit"), [(3_000, True), (10, False)])

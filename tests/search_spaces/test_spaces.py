@@ -363,7 +363,7 @@ def test_wrong_samples_and_names_are_named_with_a_cure():
     space = get_space("resnet")
     with pytest.raises(UsageError) as caught:
         space.build({**space.canonical, "width1": 5, "widht2": 8}, (1, 8, 8), 10)
-    assert len(caught.value.faults) == 2
+    assert len(caught.value.messages) == 2
     assert "'width2'" in str(caught.value)
     with pytest.raises(UsageError, match="Did you mean 'densenet'"):
         get_space("densnet")

@@ -265,8 +265,8 @@ def test_half_of_a_time_limit_is_for_the_supernet(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_stops_the_search_with_a_cure(tmp_path: Path) -> None:
     recipe = RECIPE.model_copy(update={"optimizer": "sgd", "learning_rate": 1e30})
-    fault = r"train_loss is (nan|inf) in epoch 1.*lower --learning-rate"
-    with begin(tmp_path / "run", recipe=recipe) as store, pytest.raises(SearchStopped, match=fault):
+    error = r"train_loss is (nan|inf) in epoch 1.*lower --learning-rate"
+    with begin(tmp_path / "run", recipe=recipe) as store, pytest.raises(SearchStopped, match=error):
         find(store)
 
 

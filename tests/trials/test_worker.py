@@ -299,7 +299,7 @@ def test_a_log_that_cannot_be_written_fails_the_trial(spec: TrialSpec, tmp_path:
     failed(replace(spec, log_path=str(tmp_path / "file" / "t.log")), "Error: ")
 
 
-def test_a_full_disk_is_no_fault_of_the_trial(spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_no_error_of_the_trial(spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OSError, match="No space left on device"):
         run_trial(replace(spec, log_path="/dev/full"), "cpu")
     monkeypatch.setattr(worker, "save_weights", full_disk)

@@ -11,7 +11,7 @@ from typing import Any
 
 from nas.api.settings import positive
 from nas.cli.commands.output import console, print_json, show_outcome
-from nas.cli.plugin_flags import tell_plugin_faults
+from nas.cli.plugin_flags import tell_plugin_errors
 from nas.cli.streams import complain, data_out
 from nas.config import raise_all
 from nas.config.objectives import DEFAULT
@@ -37,16 +37,16 @@ def trials_command(
     """The trials of a run, all in their order or the best N; of many, the newest in the table."""
     from nas.report.tables.search import figure_columns, trials_table
 
-    faults: list[str] = []
-    most = attempt(lambda: positive("top", top), faults)
+    errors: list[str] = []
+    most = attempt(lambda: positive("top", top), errors)
     if as_csv and as_json:
-        faults.append("--csv and --json are two ways to print the same: give one of them.")
+        errors.append("--csv and --json are two ways to print the same: give one of them.")
     if columns and (as_csv or as_json):
-        faults.append("--columns says what the table shows; --csv and --json have every figure: leave it out.")
-    run = attempt(lambda: load_whole(name, "trials", Path(runs)), faults)
+        errors.append("--columns says what the table shows; --csv and --json have every figure: leave it out.")
+    run = attempt(lambda: load_whole(name, "trials", Path(runs)), errors)
     objective = run.config.objective if run else DEFAULT
-    figures = attempt(lambda: figure_columns(columns, objective), faults) or {}
-    raise_all(faults)
+    figures = attempt(lambda: figure_columns(columns, objective), errors) or {}
+    raise_all(errors)
     assert run is not None
     chosen = run.best(most) if most else list(run.trials.values())
     if as_json:
@@ -56,7 +56,7 @@ def trials_command(
         with data_out():
             write_trials(run, chosen, sys.stdout)
         return
-    tell_plugin_faults(run)
+    tell_plugin_errors(run)
     earlier = 0 if top else max(0, len(chosen) - MOST_ROWS)
     console.print(trials_table(run, chosen[earlier:], figures, console.width))
     if earlier:
@@ -88,7 +88,7 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     if as_json:
         print_json(run_document(run))
         return
-    tell_plugin_faults(run)
+    tell_plugin_errors(run)
     print_run(console, run)
     active = run.state == "running"
     console.print(f"State   {run.state}: {standing(run, active=active)}", highlight=False, soft_wrap=True)
@@ -110,9 +110,9 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
     """Every run in a table, and those that cannot be read by name."""
     from nas.report.tables.search import runs_table
 
-    faults: list[str] = []
+    errors: list[str] = []
     folders = run_folders(runs)
-    loaded = [run for f in folders if (run := attempt(partial(read_run, f), faults)) is not None]
+    loaded = [run for f in folders if (run := attempt(partial(read_run, f), errors)) is not None]
     if as_json:
         print_json([run_document(run) for run in loaded])
     elif loaded:
@@ -123,7 +123,7 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
         )  # fmt: skip
     elif not folders:
         console.print(f"There is no run in {runs}/ yet. Start one: nasctl search --space densenet --max-params 150k")
-    complain(*(f"Unreadable: {fault}" for fault in faults))
+    complain(*(f"Unreadable: {error}" for error in errors))
 
 
 def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool) -> None:

@@ -41,7 +41,7 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
     quiet = flags["quiet"] or flags["json"]
     with file.naming_keys():
         use_plugins(flags["plugin"])
-        config = settled_search(flags, file.faults)
+        config = settled_search(flags, file.errors)
         with decoding(console, quiet) as progress:
             begin = api.preview_search if flags["dry_run"] else api.new_search
             opened = begin(config, name=flags["run"], runs=Path(flags["runs"]), progress=progress)

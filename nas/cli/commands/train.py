@@ -20,6 +20,6 @@ def train_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
         named = flags.pop("name", None)
         if named is not None and flags["arch"] is not None:
             raise UsageError(f"{named} and --arch both say which network is trained: leave out one of them.")
-        return settled_training({**flags, "arch": named or flags["arch"]}, file.faults)
+        return settled_training({**flags, "arch": named or flags["arch"]}, file.errors)
 
     study_command(flags, file, settle, api.new_training, api.preview_training)

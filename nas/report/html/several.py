@@ -44,9 +44,9 @@ class Group:
 def several_page(runs: Sequence[SearchRun | StudyRun]) -> str:
     """The whole page. UsageError if they were not trained on the same images."""
     first = runs[0]
-    faults = [other_data(first, run) for run in runs[1:] if run.facts.data_key != first.facts.data_key]
-    if faults:
-        raise UsageError(*faults)
+    errors = [other_data(first, run) for run in runs[1:] if run.facts.data_key != first.facts.data_key]
+    if errors:
+        raise UsageError(*errors)
     searches = [run for run in runs if isinstance(run, SearchRun)]
     comparison, remark = _compared(runs)
     sections = [

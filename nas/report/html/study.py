@@ -226,7 +226,7 @@ def _architectures(run: StudyRun) -> Markup | None:
     """Of members whose networks are of a space; the layers of fixed ones are told by 'nasctl show'."""
     parts = []
     for member in run.config.members:
-        if member.space is not None and not run.plugin_faults:
+        if member.space is not None and not run.plugin_errors:
             tree = get_space(member.space).structure(member.sample, run.task)
             words = "x".join(map(str, run.facts.input_shape)) + " image"
             parts.append(drawn(tree, f"{member.label}: {run.facts.members[member.name].text}", words))

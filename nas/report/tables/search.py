@@ -133,18 +133,18 @@ def figure_columns(text: str | None, objective: str) -> dict[str, tuple[str, str
 
     UsageError for each that there is not, with the nearest.
     """
-    found, faults = dict[str, tuple[str, str]](), list[str]()
+    found, errors = dict[str, tuple[str, str]](), list[str]()
     known = list(dict.fromkeys((*FIGURES, objective)))
     for name in [part.strip() for part in re.split(r",(?![^:,.]+=)", text or "") if part.strip()]:
         first, dot, rest = name.partition(".")
         split, figure = (first, rest) if dot and ":" not in first else ("", name)
         if figure not in known:
-            faults.append(f"--columns: there is no figure {figure!r}.{nearest(figure, known)}")
+            errors.append(f"--columns: there is no figure {figure!r}.{nearest(figure, known)}")
         if split not in ("", *SPLITS):
-            faults.append(f"--columns {name}: there is no split {split!r}.{nearest(split, SPLITS)}")
+            errors.append(f"--columns {name}: there is no split {split!r}.{nearest(split, SPLITS)}")
         found[name.replace("_", " ")] = split or "rank", figure
-    if faults:
-        raise UsageError(*faults, f"Figures: {', '.join(known)}, of {', '.join(SPLITS)}.")
+    if errors:
+        raise UsageError(*errors, f"Figures: {', '.join(known)}, of {', '.join(SPLITS)}.")
     return found
 
 
