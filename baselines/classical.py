@@ -130,7 +130,7 @@ def classical_scores(
 
 def sample_rows(labels: Labels, most: int, seed: int) -> Rows:
     """Sorted rows of at most ``most`` images, but one a class at least: every image of the rare classes, and of each
-    of the others equally many, drawn at random."""
+    of the others equally many, sampled at random."""
     counts = np.bincount(labels)
     caps = range(1, int(counts.max(initial=0)) + 1)
     each = max(1, bisect.bisect_right(caps, most, key=lambda cap: int(np.minimum(counts, cap).sum())))

@@ -187,11 +187,11 @@ def _hand_nets() -> tuple[Member, ...]:
                 beside, name=f"{hand.name}-found", label=f"found within the parameters of {name}, {words}",
                 rival="found",
             )  # fmt: skip
-            drawn = replace(
+            sampled = replace(
                 beside, name=f"{hand.name}-random", label=f"random, about the parameters of {name}, {words}",
                 rival="random",
             )  # fmt: skip
-            members += [hand, found, drawn]
+            members += [hand, found, sampled]
     return tuple(members)
 
 

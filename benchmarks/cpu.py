@@ -23,7 +23,7 @@ import numpy as np
 from hardware import hardware
 
 from budgets import Budget
-from budgets.draw import draw_fitting
+from budgets.sampling import sample_feasible
 from nas.autotune import Measurement
 from nas.autotune.cpu import choose, measure_one
 from nas.autotune.workers import PROBE
@@ -44,7 +44,7 @@ def specification(space: str, side: int, params: int, batch: int) -> TrialSpec:
     """The architecture in the middle, by multiplications, of those with 90 % to all of ``params`` parameters."""
     task, family = Task((3, side, side), 10), get_space(space)
     budget = Budget(max_params=params, min_params=int(0.9 * params))
-    rows, costs = draw_fitting(family, task, budget, np.random.default_rng(0))
+    rows, costs = sample_feasible(family, task, budget, np.random.default_rng(0))
     sample = family.decode(rows[np.argsort(costs.macs, kind="stable")[len(rows) // 2]])
     recipe = Recipe(batch_size=batch)
     return TrialSpec("measured", space, sample, task.input_shape, task.num_classes, DataConfig(), recipe, seed=0)

@@ -35,7 +35,7 @@ import numpy as np
 import torch
 
 from budgets import Budget, costs_of
-from budgets.draw import draw_fitting
+from budgets.sampling import sample_feasible
 from nas.autotune import Measurement
 from nas.autotune.gpu import choose, gpus
 from nas.autotune.workers import PROBE, MeasuringFailed, measured, together
@@ -69,7 +69,7 @@ class Net:
         """Of the space's networks near so many parameters, the middle one by multiplications."""
         found = get_space(space)
         budget = Budget(min_params=round((1 - NEAR) * params), max_params=round((1 + NEAR) * params))
-        rows = draw_fitting(found, TASK, budget, np.random.default_rng(0))[0]
+        rows = sample_feasible(found, TASK, budget, np.random.default_rng(0))[0]
         if not len(rows):
             raise UsageError(f"{space} has no network of about {params} parameters.")
         costs = costs_of(found, rows, TASK)

@@ -31,7 +31,7 @@ from hardware import hardware
 from quality import source_of
 
 from budgets import Budget, costs_of
-from budgets.draw import distinct, fitting, settle
+from budgets.sampling import distinct, fitting, settle
 from nas.config import DataConfig, Recipe
 from nas.data import open_data
 from nas.trials import TrialResult, TrialSpec
@@ -91,7 +91,7 @@ def sampled(table: Table, space: SearchSpace, task: Task) -> list[Sample]:
     budget, _ = settle(space, task, Budget(max_params=table.max_params))
     rng = np.random.default_rng(0)
     found: dict[str, Sample] = {}
-    for number, sample_rows in enumerate((space.draw, space.draw_spread)):
+    for number, sample_rows in enumerate((space.sample_uniform, space.sample_over_sizes)):
         enough = table.networks // 2 * (number + 1)
         while len(found) < enough:
             rows = distinct(fitting(space, task, budget, sample_rows(rng, 4096)))[0]

@@ -9,7 +9,7 @@ whole searches find.
 .venv/bin/python benchmarks/quality.py lengths --cifar ~/data/cifar10 --data photos-300 photos-1000
 .venv/bin/python benchmarks/quality.py searches --spaces vgg cell --seeds 1 -- --trials 12      `nasctl search`, typed
 
-Every row trains the same networks, drawn at random within the budget, with the same seeds, one thread each, and gives
+Every row trains the same networks, sampled at random within the budget, with the same seeds, one thread each, and gives
 the mean and the standard deviation over all of them of balanced accuracy on rank and on test. Nothing is chosen by
 test figures. What was trained once is kept in --kept and not trained again. Photos are images of CIFAR-10, enlarged:
 they stand for small folders of photos, which they are not.
@@ -38,7 +38,7 @@ import numpy.typing as npt
 from hardware import hardware
 
 from budgets import Budget
-from budgets.draw import draw_fitting, settle
+from budgets.sampling import sample_feasible, settle
 from nas.config import DataConfig, Recipe
 from nas.config.recipe_rules import UNUSUAL
 from nas.data import Split, open_data, register_oversampler
@@ -138,7 +138,7 @@ def networks(space: str, data: DataConfig, most: int, count: int) -> list[dict[s
     opened = open_data(data)
     family, task = get_space(space), Task(opened.input_shape, len(opened.classes))
     budget, _ = settle(family, task, Budget(max_params=most))
-    rows = draw_fitting(family, task, budget, np.random.default_rng(0))[0]
+    rows = sample_feasible(family, task, budget, np.random.default_rng(0))[0]
     return [family.decode(row) for row in rows[:: max(1, len(rows) // count)][:count]]
 
 

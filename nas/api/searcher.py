@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from budgets import LIMITS, Cost
-from budgets.draw import settle
+from budgets.sampling import settle
 from nas.api.keywords import meant
 from nas.api.spaces import Size, Space, budget_of
 from nas.api.trials import Trial

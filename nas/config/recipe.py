@@ -85,7 +85,7 @@ class Recipe(BaseModel):
     sampler: Annotated[  # of ``nas.training.sampling``
         str,
         Setting(
-            "uniform, or class-balanced: draw every class equally often. [default: uniform]", "NAME", is_method=True
+            "uniform, or class-balanced: sample every class equally often. [default: uniform]", "NAME", is_method=True
         ),
     ] = "uniform"
     mixing: Annotated[  # of ``nas.training.mixing``

@@ -131,8 +131,8 @@ def _corrected_twice(recipe: Recipe) -> list[str]:
     if recipe.sampler == "class-balanced" or recipe.oversampling != "none":
         if plain := CORRECTING.get(recipe.loss):
             errors.append(
-                f"The loss {recipe.loss} corrects for classes that are drawn unequally often, and {even} draws them "
-                f"equally, so that it would be {plain}: leave out {even}, or choose --loss {plain}."
+                f"The loss {recipe.loss} corrects for classes that are sampled unequally often, and {even} samples "
+                f"them equally, so that it would be {plain}: leave out {even}, or choose --loss {plain}."
             )
         for setting, used in (
             ("deferred_reweighting", recipe.deferred_reweighting is not None),
@@ -141,12 +141,12 @@ def _corrected_twice(recipe: Recipe) -> list[str]:
         ):
             if used:
                 errors.append(
-                    f"{setting.replace('_', ' ').capitalize()} corrects for classes that are drawn unequally often, "
-                    f"and {even} draws them equally, so that it would do nothing: leave out one of the two."
+                    f"{setting.replace('_', ' ').capitalize()} corrects for classes that are sampled unequally often, "
+                    f"and {even} samples them equally, so that it would do nothing: leave out one of the two."
                 )
     if recipe.prior_tau > 0 and (recipe.loss in CORRECTING or recipe.loss == "ldam"):
         errors.append(
-            f"The loss {recipe.loss} corrects for classes that are drawn unequally often, and so does this recipe's "
+            f"The loss {recipe.loss} corrects for classes that are sampled unequally often, and so does this recipe's "
             "prior: choose --loss ce, custom-ce or focal, or another --recipe."
         )
     if recipe.prior_tau > 0 and recipe.deferred_reweighting is not None:

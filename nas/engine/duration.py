@@ -1,4 +1,4 @@
-"""How long a search will take, measured: some networks of the kind that it will draw are trained for a few steps."""
+"""How long a search will take, measured: some networks of the kind that it will sample are trained for a few steps."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from budgets import Budget
-from budgets.draw import settle
+from budgets.sampling import settle
 from nas.autotune import Placement
 from nas.config import DataConfig, Recipe, SearchConfig
 from nas.config.auto_recipe import LEAST_EPOCHS, settled

@@ -12,7 +12,7 @@ import numpy as np
 from baselines import FixedNetwork
 from baselines.studies import Member
 from budgets import Budget, Cost
-from budgets.draw import draw_fitting, settle
+from budgets.sampling import sample_feasible, settle
 from nas.config.run import MemberConfig, StudySearch
 from nas.trials.spec import derived_seed
 from search_spaces import Sample, Task, get_space
@@ -36,9 +36,9 @@ def random_rival(member: Member, task: Task, seed: int) -> Sample:
     assert member.space and member.network
     space, most = get_space(member.space), fixed_cost(member.network, task).params
     rng = np.random.default_rng(derived_seed(seed, f"random {member.network}"))
-    rows = draw_fitting(space, task, Budget(max_params=most, min_params=math.ceil(NEAR * most)), rng)[0]
+    rows = sample_feasible(space, task, Budget(max_params=most, min_params=math.ceil(NEAR * most)), rng)[0]
     if not len(rows):
-        rows = draw_fitting(space, task, settle(space, task, Budget(max_params=most))[0], rng)[0]
+        rows = sample_feasible(space, task, settle(space, task, Budget(max_params=most))[0], rng)[0]
     return space.decode(rows[int(rng.integers(len(rows)))])
 
 

@@ -240,16 +240,16 @@ def _by_class(labels: Labels, answers: Labels, names: Sequence[str]) -> list[Cla
 
 
 def intervals(confusion: Labels) -> dict[str, tuple[float, float]]:
-    """95 % of the bootstrap: images drawn again, with replacement, as often as there are (Efron 1979).
+    """95 % of the bootstrap: images sampled again, with replacement, as often as there are (Efron 1979).
 
-    Of an image only its class and whether its answer was right are drawn: two cells a class.
+    Of an image only its class and whether its answer was right are sampled: two cells a class.
     """
     totals = confusion.sum(axis=1)
     hits = np.diag(confusion)[totals > 0]
     cells = np.concatenate([hits, totals[totals > 0] - hits])
-    drawn = np.random.default_rng(0).multinomial(int(cells.sum()), cells / cells.sum(), RESAMPLES)
-    right, wrong = np.split(drawn, 2, axis=1)
-    with np.errstate(invalid="ignore"):  # a class may be drawn not once
+    sampled = np.random.default_rng(0).multinomial(int(cells.sum()), cells / cells.sum(), RESAMPLES)
+    right, wrong = np.split(sampled, 2, axis=1)
+    with np.errstate(invalid="ignore"):  # a class may be sampled not once
         recalls = right / (right + wrong)
     resampled = {"accuracy": right.sum(axis=1) / cells.sum(), "balanced_accuracy": np.nanmean(recalls, axis=1)}
     bounds = {name: np.percentile(values, (2.5, 97.5)) for name, values in resampled.items()}

@@ -25,8 +25,8 @@ from nas.runs.log import LOG_NAME
 from nas.runs.named import Named, find_member
 from nas.runs.trial_record import seed_number
 
-MOST_EXACT = 16  # pairs whose every assignment of signs is counted; more are drawn
-DRAWS = 100_000
+MOST_EXACT = 16  # pairs whose every assignment of signs is counted; more are sampled
+RESAMPLES = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +184,7 @@ def paired(first: Sequence[float], other: Sequence[float]) -> PairedTest:
     if count == 0:
         return PairedTest(0, None, None, None)
     differences = np.asarray(first[:count]) - np.asarray(other[:count])
-    least = 2 / 2**count if count <= MOST_EXACT else 1 / DRAWS
+    least = 2 / 2**count if count <= MOST_EXACT else 1 / RESAMPLES
     p = _sign_flip_p(differences) if count > 1 else least  # scipy takes two pairs or more
     return PairedTest(count, float(differences.mean()), p, least)
 
@@ -204,8 +204,8 @@ def _sign_flip_p(differences: npt.NDArray[np.float64]) -> float:
         distance,
         permutation_type="samples",
         vectorized=True,
-        # The assignment that was seen is counted beside those that are drawn.
-        n_resamples=2**MOST_EXACT if exact else DRAWS - 1,
+        # The assignment that was seen is counted beside those that are sampled.
+        n_resamples=2**MOST_EXACT if exact else RESAMPLES - 1,
         alternative="greater",  # of the distance: two-sided of the mean
         rng=0,
     )

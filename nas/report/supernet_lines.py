@@ -85,12 +85,12 @@ def _judged(run: SearchRun, params: float) -> str:
 
 
 def candidates_line(run: SearchRun) -> str:
-    """How many were drawn, fit and were ranked, and what the best has against the supernet itself."""
+    """How many were sampled, fit and were ranked, and what the best has against the supernet itself."""
     found = run.candidates
     assert found is not None
     objective = run.config.objective.replace("_", " ")
     return (
-        f"candidates  {found.drawn:,} drawn, {found.fitting:,} fit the budget, {len(found.ranked)} ranked with the "
+        f"candidates  {found.drawn:,} sampled, {found.fitting:,} fit the budget, {len(found.ranked)} ranked with the "
         f"supernet's weights in {found.seconds:.1f} s; {objective} {found.ranked[0].score:.3f} for the best, "
         f"{found.supernet_score:.3f} for the supernet itself"
     )

@@ -178,11 +178,11 @@ class SupernetEpoch(Event):
     epoch: int  # from 1
     train_loss: float
     select_loss: float | None  # None in the warm-up, and without alphas
-    penalty: float | None  # how far outside the budget architectures drawn from the alphas are; None without alphas
+    penalty: float | None  # how far outside the budget architectures sampled from the alphas are; None without alphas
     entropy: float  # mean over the choices: 1 is undecided, 0 decided
     expected_params: float
     likeliest_params: int
-    within_budget: float  # share of the architectures drawn from the alphas
+    within_budget: float  # share of the architectures sampled from the alphas
     skip_share: float | None  # mean probability of values without weights; None where none skips
     probabilities: dict[str, list[float]]  # by choice
     temperature: float | None  # of the Gumbel softmax

@@ -28,7 +28,7 @@ Grid = tuple[tuple[float, float, float], ...]  # scale, noise, weight
 
 
 def normal_scores(values: Floats) -> Floats:
-    """What N values (more is better) would be if they were drawn from a standard normal: by rank, equal ones alike
+    """What N values (more is better) would be if they were sampled from a standard normal: by rank, equal ones alike
     (Blom 1958)."""
     from scipy.special import ndtri  # takes a fifth of a second, which tables of runs need not
 

@@ -97,7 +97,7 @@ def check_proposals(make: MakeStrategy, *, space: str = "vgg") -> None:
         assert trials, "no trial was proposed"
         assert len({trial.architecture for trial in trials}) == len(trials), "an architecture was proposed twice"
         proposed = [[trial.sample for trial in run.stage("search")] for run in runs]
-        assert proposed[0] == proposed[1], "equal seeds propose different architectures: draw from the seed alone"
+        assert proposed[0] == proposed[1], "equal seeds propose different architectures: use the seed alone"
 
 
 def check_failures(make: MakeStrategy, *, space: str = "vgg") -> None:

@@ -121,7 +121,7 @@ def prepared(
     teachers: Teachers | None = None,
 ) -> tuple[Learning, list[int], tuple[tuple[float, ...], tuple[float, ...]]]:
     """What the steps of a training need, the sizes of an epoch's batches, and mean and standard deviation of pixels."""
-    torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator
+    torch.manual_seed(seed)  # for dropout; everything sampled here comes from the generator
     generator = torch.Generator(device).manual_seed(seed)
     mean, std = train_split.mean_and_std
     images, sizes = epoch_plan(train_split, synthetic, recipe)

@@ -85,7 +85,7 @@ def test_the_settings_of_a_study_make_the_same_study_again(tmp_path):
     ],
 )
 def test_what_is_written_of_a_study_is_planned_alike(tmp_path, flags):
-    (sample,) = nas.space("vgg", input_shape=(1, 8, 8)).draw(max_params="20k")
+    (sample,) = nas.space("vgg", input_shape=(1, 8, 8)).sample(max_params="20k")
     training = {"learning_rate": 0.003, "schedule": "cosine", "weight_decay": 1e-4}  # as a run's comes with it
     for name, more in (("ARCH", {}), ("TRAINED", {"training": training})):
         (tmp_path / name).write_text(json.dumps({"space": "vgg", "sample": sample, **more}))

@@ -78,7 +78,7 @@ def test_what_failed_is_passed_over() -> None:
     ],
 )
 def test_the_probability_is_that_of_the_model(scores: list[list[float]]) -> None:
-    """Against importance sampling: parameters drawn from far wider ranges, weighted by likelihood and prior."""
+    """Against importance sampling: parameters sampled from far wider ranges, weighted by likelihood and prior."""
     random, number = np.random.default_rng(3), 1_000_000
     every = np.concatenate([np.array(of_one) for of_one in scores])
     prior = max(float(every.var(ddof=1)), 1e-12)
@@ -97,7 +97,7 @@ def test_the_probability_is_that_of_the_model(scores: list[list[float]]) -> None
             log_weight += -0.5 * np.log(spread) - (score - means[:, place]) ** 2 / (2 * spread)
     weight = np.exp(log_weight - log_weight.max())
     expected = [float(weight[means.argmax(1) == place].sum() / weight.sum()) for place in range(len(scores))]
-    assert weight.sum() ** 2 / (weight**2).sum() > 1_000  # as many draws as count
+    assert weight.sum() ** 2 / (weight**2).sum() > 1_000  # as many samples as count
     assert [each.probability for each in standings(scores)] == pytest.approx(expected, abs=0.03)
     best = leader(standings(scores))
     assert standings(scores)[best].mean == pytest.approx((weight @ means[:, best]) / weight.sum(), abs=0.004)

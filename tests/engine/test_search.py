@@ -39,7 +39,7 @@ STRATEGIES = {
     "evolution": {"strategy": "evolution"}, "random": {"strategy": "random"},
     "guided": {"strategy": "evolution", "guide": "on"},
 }  # fmt: skip
-COUNT = 18  # trials, enough to go on after the first, which are drawn at random
+COUNT = 18  # trials, enough to go on after the first, which are sampled at random
 every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES.values()), ids=list(STRATEGIES))
 
 

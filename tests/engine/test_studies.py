@@ -253,22 +253,22 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> StudyRun:
 
 
 def test_a_network_stands_beside_what_a_search_finds_and_a_random_one_of_its_size(beside: StudyRun) -> None:
-    fixed, found, drawn = beside.config.members
+    fixed, found, sampled = beside.config.members
     most = beside.facts.members[fixed.name].cost.params
     (search,) = beside.config.searches
     assert (search.space, search.max_params, search.name) == ("vgg", most, "model1")
     winner = load_search("model1", beside.folder / SEARCHES)
-    assert winner.winner and found.sample == winner.trials[winner.winner.trial].sample != drawn.sample
-    sizes = [beside.facts.members[member.name].cost.params for member in (found, drawn)]
+    assert winner.winner and found.sample == winner.trials[winner.winner.trial].sample != sampled.sample
+    sizes = [beside.facts.members[member.name].cost.params for member in (found, sampled)]
     assert max(sizes) <= most and sizes[1] >= NEAR * most
-    assert found.recipe == drawn.recipe == fixed.recipe  # but for how they came about nothing differs
+    assert found.recipe == sampled.recipe == fixed.recipe  # but for how they came about nothing differs
     assert beside.state == "done" and beside.planned_trials == len(beside.ranked()) == 3
     settings = search_of(beside.config, search)
     assert (settings.trials, settings.data.max_images, settings.recipe.name) == (2, 8_000, "auto")
     means = {row.name: row.test["macro_f1"].mean or 0.0 for row in study_report(beside).members}
     (one,) = [one for one in against(study_report(beside).members) if one.figure == "macro_f1"]
     assert one.above_fixed == pytest.approx(means[found.name] - means[fixed.name])
-    assert one.above_random == pytest.approx(means[found.name] - means[drawn.name])
+    assert one.above_random == pytest.approx(means[found.name] - means[sampled.name])
     assert (one.pairs, one.at_least_as_good) == (1, int(means[found.name] >= means[fixed.name]))
     console = Screen(file=StringIO(), width=250)
     print_study_plan(console, beside, SLOTS)

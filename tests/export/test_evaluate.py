@@ -201,19 +201,19 @@ def test_images_that_were_trained_on_are_known_again_by_their_pixels(tmp_path: P
     assert len(pixels) == 48 and np.isin(fingerprints(pixels), known).sum() == num_train
 
 
-def test_intervals_are_those_of_drawing_images_again() -> None:
+def test_intervals_are_those_of_sampling_images_again() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], [80, 15, 5])
     answers = np.where(rng.random(100) < 0.7, labels, rng.integers(0, 3, 100))
     confusion = np.zeros((3, 3), np.int64)
     np.add.at(confusion, (labels, answers), 1)
     found = intervals(confusion)
-    drawn = rng.integers(0, 100, (2000, 100))
-    right = labels[drawn] == answers[drawn]
+    sampled = rng.integers(0, 100, (2000, 100))
+    right = labels[sampled] == answers[sampled]
     accuracy = right.mean(axis=1)
     recalls = [
-        np.where((labels[drawn] == c).any(axis=1), (right & (labels[drawn] == c)).sum(axis=1), np.nan)
-        / np.maximum((labels[drawn] == c).sum(axis=1), 1)
+        np.where((labels[sampled] == c).any(axis=1), (right & (labels[sampled] == c)).sum(axis=1), np.nan)
+        / np.maximum((labels[sampled] == c).sum(axis=1), 1)
         for c in range(3)
     ]
     assert found["accuracy"] == pytest.approx(np.percentile(accuracy, (2.5, 97.5)), abs=0.021)

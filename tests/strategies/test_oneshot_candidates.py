@@ -57,13 +57,13 @@ def test_the_likeliest_that_fits_is_found() -> None:
     fitting = every[budget.admits(costs_of(space, every, TASK))]
     for seed in range(5):
         probabilities = sharp(space, seed)
-        rows, drawn = likeliest_fitting(space, TASK, budget, probabilities, np.random.default_rng(seed))
+        rows, sampled = likeliest_fitting(space, TASK, budget, probabilities, np.random.default_rng(seed))
         best = log_likelihood(probabilities, fitting).max()
         assert log_likelihood(probabilities, rows[:1])[0] == pytest.approx(best)
-        assert 0 <= drawn <= candidates.DRAWS
+        assert 0 <= sampled <= candidates.SAMPLES
 
 
-def test_the_climb_finds_likelier_ones_than_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_climb_finds_likelier_ones_than_samples_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     space, budget = get_space("mobilenet"), Budget(max_params=25_000, min_params=12_500)
     probabilities = sharp(space)
     best = []

@@ -58,7 +58,7 @@ def test_equal_seeds_give_equal_weights_alphas_and_records(strategy: str) -> Non
         training = made(strategy=strategy, seed=seed)
         records = []
         for epoch in (1, 2):
-            torch.rand(disturbance)  # what others draw from torch's own generator does not matter
+            torch.rand(disturbance)  # what others sample from torch's own generator does not matter
             records.append(timeless(training.run_epoch(epoch)))
         state = {name: tensor.clone() for name, tensor in training.supernet.state_dict().items()}
         runs.append((records, alphas(training), state))

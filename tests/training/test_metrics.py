@@ -28,7 +28,7 @@ class FirstPixels(nn.Module):
         return x.flatten(1)[:, : self.num_classes]
 
 
-def drawn(num_classes: int, num_images: int, right: float) -> tuple[torch.Tensor, torch.Tensor]:
+def sampled(num_classes: int, num_images: int, right: float) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     labels = torch.cat([torch.arange(num_classes), torch.randint(num_classes, (num_images,), generator=generator)])
     wrong = torch.randint(num_classes, labels.shape, generator=generator)
@@ -37,7 +37,7 @@ def drawn(num_classes: int, num_images: int, right: float) -> tuple[torch.Tensor
 
 @pytest.mark.parametrize(("right", "num_classes"), [*itertools.product((0.0, 0.7, 1.0), (2, 10, 62)), (0.7, 2_000)])
 def test_agrees_with_scikit_learn(num_classes: int, right: float) -> None:
-    predicted, labels = drawn(num_classes, 500, right)
+    predicted, labels = sampled(num_classes, 500, right)
     figures = classification_figures(predicted, labels, num_classes)
     y, p = labels.numpy(), predicted.numpy()
     recall = reference.recall_score(y, p, average=None, labels=range(num_classes), zero_division=0)
@@ -90,6 +90,6 @@ def test_a_network_of_nan_has_a_loss_of_nan() -> None:
 
 
 def test_figures_are_plain_numbers() -> None:
-    figures = classification_figures(*drawn(5, 20, 0.5), 5)
+    figures = classification_figures(*sampled(5, 20, 0.5), 5)
     values = [value for name, value in figures.items() if name != "recall_by_class"]
     assert all(type(value) is float for value in [*values, *figures["recall_by_class"]])  # type: ignore[misc]

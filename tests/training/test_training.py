@@ -320,16 +320,16 @@ def test_every_sampler_keeps_its_promises(name: str) -> None:
     check_sampler(SAMPLERS[name])
 
 
-def test_the_class_balanced_sampler_draws_every_class_and_every_image_of_it_equally_often() -> None:
+def test_the_class_balanced_sampler_samples_every_class_and_every_image_of_it_equally_often() -> None:
     labels = torch.tensor([2] * 90 + [0] * 9 + [4] * 1)[torch.randperm(100)]
     sample = class_balanced_sampler(TensorSplit(torch.zeros(100, 1, 1, 1, dtype=torch.uint8), labels))
-    drawn = sample(30_000, torch.Generator().manual_seed(0))
-    assert torch.bincount(labels[drawn]).tolist() == pytest.approx([10_000, 0, 10_000, 0, 10_000], abs=300)
-    images = torch.bincount(drawn, minlength=100)
+    sampled = sample(30_000, torch.Generator().manual_seed(0))
+    assert torch.bincount(labels[sampled]).tolist() == pytest.approx([10_000, 0, 10_000, 0, 10_000], abs=300)
+    images = torch.bincount(sampled, minlength=100)
     assert images[labels == 0].tolist() == pytest.approx([1111] * 9, abs=130)
     assert images[labels == 2].min() > 60 and images[labels == 2].max() < 160
     again = sample(30_000, torch.Generator().manual_seed(0))
-    assert torch.equal(drawn, again)
+    assert torch.equal(sampled, again)
 
 
 def test_the_class_balanced_sampler_reads_an_oversampled_set_as_one() -> None:

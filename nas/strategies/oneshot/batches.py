@@ -64,7 +64,7 @@ class Images:
         return torch.tensor(mean, device=self.device), torch.tensor(std, device=self.device)
 
     def training_batches(self, generator: torch.Generator) -> Iterator[Batch]:
-        """An epoch's batches for the weights: drawn, augmented and mixed by the recipe, as in a trial."""
+        """An epoch's batches for the weights: sampled, augmented and mixed by the recipe, as in a trial."""
         order = make_sampler(self.train, self.recipe)(sum(self.sizes), generator)
         for index in torch.split(order, self.sizes):
             images, labels = self._augmented(self.train, index, generator)
