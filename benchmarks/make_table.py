@@ -31,7 +31,7 @@ from hardware import hardware
 from quality import source_of
 
 from budgets import Budget, costs_of
-from budgets.sampling import distinct, fitting, settle
+from budgets.sampling import distinct, fitting, resolve_budget
 from nas.config import DataConfig, Recipe
 from nas.data import open_data
 from nas.trials import TrialResult, TrialSpec
@@ -88,7 +88,7 @@ def sampled(table: Table, space: SearchSpace, task: Task) -> list[Sample]:
     if table.grid:
         every = [dict(zip(table.grid, values, strict=True)) for values in itertools.product(*table.grid.values())]
         return [{**space.canonical, **values} for values in every]
-    budget, _ = settle(space, task, Budget(max_params=table.max_params))
+    budget, _ = resolve_budget(space, task, Budget(max_params=table.max_params))
     rng = np.random.default_rng(0)
     found: dict[str, Sample] = {}
     for number, sample_rows in enumerate((space.sample_uniform, space.sample_over_sizes)):

@@ -38,7 +38,7 @@ import numpy.typing as npt
 from hardware import hardware
 
 from budgets import Budget
-from budgets.sampling import sample_feasible, settle
+from budgets.sampling import resolve_budget, sample_feasible
 from nas.config import DataConfig, Recipe
 from nas.config.recipe_rules import UNUSUAL
 from nas.data import Split, open_data, register_oversampler
@@ -137,7 +137,7 @@ def networks(space: str, data: DataConfig, most: int, count: int) -> list[dict[s
     """``count`` samples that fit the budget, of sizes spread over its range, the same ones every time."""
     opened = open_data(data)
     family, task = get_space(space), Task(opened.input_shape, len(opened.classes))
-    budget, _ = settle(family, task, Budget(max_params=most))
+    budget, _ = resolve_budget(family, task, Budget(max_params=most))
     rows = sample_feasible(family, task, budget, np.random.default_rng(0))[0]
     return [family.decode(row) for row in rows[:: max(1, len(rows) // count)][:count]]
 

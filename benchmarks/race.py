@@ -4,8 +4,9 @@
 .venv/bin/python benchmarks/race.py --made-up 1         20 networks that vary as much as the seeds of one do
 
 Each repetition deals the ten seeds of every network anew: one is the trial that found it, the others are what
-confirmation trains. A search has seen --networks of them, and confirms the best by their trials. Regret is how far the mean of all
-ten seeds of the winner is below that of the best network that the search saw; "best" is how often it is that network.
+confirmation trains. A search has seen --networks of them, and confirms the best by their trials. Regret is how far
+the mean of all ten seeds of the winner is below that of the best network that the search saw; "best" is how often it
+is that network.
 "stated" is the mean probability that is printed of the winner, "true" how often it is the best of those confirmed.
 """
 

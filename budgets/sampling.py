@@ -136,8 +136,8 @@ def smallest(space: SearchSpace, task: Task, cost_name: str) -> tuple[Sample, Co
     return space.decode(row), costs_of(space, row[None], task)[0]
 
 
-def settle(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budget, str]:
-    """The budget a search uses, and a sentence on what was settled: where no least size is given, it becomes
+def resolve_budget(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budget, str]:
+    """The budget a search uses, and a sentence on what was resolved: where no least size is given, it becomes
     half of what ``max_params`` and ``max_bytes`` allow, if anything is that large. UsageError if nothing fits."""
     rng = np.random.default_rng(0)
     note = ""

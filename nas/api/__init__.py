@@ -29,7 +29,7 @@ from nas.engine.study_plan import StudyPlan, plan_study
 from nas.engine.training_plan import plan_training
 from nas.errors import NasctlError, RunError, attempt
 from nas.executors import WorkerSlot, check_may_start, plan_slots, start_server
-from nas.plugins.recorded import settled
+from nas.plugins.recorded import resolve_plugins
 from nas.report.live import Display, Silent
 from nas.runs import EventLog, Journal, Listener, SearchRun, StudyRun, as_search
 from nas.runs.events import Noted, SearchStarted, SettingsChanged, StudyStarted
@@ -192,7 +192,7 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
     if run.is_done:
         raise_all(errors)
         raise RunError(_why_not_again(run))
-    plugins = attempt(lambda: settled(run.config.plugins, run=run.name), errors)
+    plugins = attempt(lambda: resolve_plugins(run.config.plugins, run=run.name), errors)
     if plugins is not None and plugins != run.config.plugins:
         different["plugins"] = plugins
     values = {**run.config.model_dump(), **different}

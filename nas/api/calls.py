@@ -13,7 +13,7 @@ from nas import api
 from nas.api.handles import Callback, Search, Study, carried_out, handle_of, listeners_of
 from nas.api.in_memory import Data
 from nas.api.keywords import WHERE, Setting, as_flags
-from nas.api.settings import Flags, rate_request, settled_search, settled_study, settled_training
+from nas.api.settings import Flags, rate_request, resolve_search, resolve_study, resolve_training
 from nas.api.spaces import Space
 from nas.api.wording import in_python
 from nas.arguments import checked_types, misfits
@@ -72,7 +72,7 @@ def search(
         if isinstance(space, Space):
             errors.append(f"--space takes a name, as in nas.search({name!r}): shape and classes are those of the data.")
         flags = _flags(search, given, SearchConfig, errors, callbacks=callbacks, progress=progress)
-        config = settled_search(flags, errors)
+        config = resolve_search(flags, errors)
         raise_all(_only_here(config))
         with decoding(Screen(), quiet=not progress) as told:
             opened = api.new_search(config, name=run, runs=Path(runs), progress=told)
@@ -109,7 +109,7 @@ def baseline(
                 "classical trains no network, and makes no run: nas.classical(data=...) scores its methods."
             )
         flags = _flags(baseline, given, StudyRequest, errors, callbacks=callbacks, progress=progress)
-        request = settled_study(flags, errors)
+        request = resolve_study(flags, errors)
         raise_all(_only_here(request))
         with decoding(Screen(), quiet=not progress) as told:
             opened = api.new_baseline(request, name=run, runs=Path(runs), progress=told)
@@ -141,7 +141,7 @@ def train(
     with in_python(given):
         errors: list[str] = []
         flags = _flags(train, given, TrainingRequest, errors, callbacks=callbacks, progress=progress)
-        request = settled_training(flags, errors)
+        request = resolve_training(flags, errors)
         raise_all(_only_here(request))
         with decoding(Screen(), quiet=not progress) as told:
             opened = api.new_training(request, name=run, runs=Path(runs), progress=told)

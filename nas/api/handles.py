@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from nas import api
 from nas.api.exporting import exported, extras_of
 from nas.api.keywords import Setting, as_flags
-from nas.api.settings import settled_changes
+from nas.api.settings import resolve_changes
 from nas.api.trials import Member, Trial
 from nas.api.wording import in_python
 from nas.arguments import checked_types
@@ -55,7 +55,7 @@ class Run(ABC):
 
     @property
     def config(self) -> SearchConfig | StudyConfig:
-        """Everything that decides it, settled and frozen."""
+        """Everything that decides it, resolved and frozen."""
         return self.record.config
 
     @property
@@ -122,7 +122,7 @@ class Run(ABC):
             flags = as_flags(changes, Changes, errors)
             attempt(lambda: listeners_of(callbacks), errors)
             record = read_run(self.folder)
-            asked = settled_changes(record, flags, errors)
+            asked = resolve_changes(record, flags, errors)
             self._take(record)
             if not api.stays_as_it_is(record, asked):
                 with decoding(Screen(), quiet=not progress) as told:
@@ -170,7 +170,7 @@ class Search(Run):
 
     @property
     def config(self) -> SearchConfig:
-        """Everything that decides it, settled and frozen."""
+        """Everything that decides it, resolved and frozen."""
         return self.record.config
 
     @property
@@ -231,7 +231,7 @@ class Study(Run):
 
     @property
     def config(self) -> StudyConfig:
-        """Everything that decides it, settled and frozen."""
+        """Everything that decides it, resolved and frozen."""
         return self.record.config
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from budgets import LIMITS, Cost
-from budgets.sampling import settle
+from budgets.sampling import resolve_budget
 from nas.api.keywords import meant
 from nas.api.spaces import Size, Space, budget_of
 from nas.api.trials import Trial
@@ -101,13 +101,13 @@ class Searcher(Closing):
         wrong = misfits(Searcher.__init__, {**asked, "folder": folder})
         raise_all([*(f"--{name.replace('_', '-')}{error}" for name, error in wrong.items()), *_errors(space, limits)])
         raise_all(_taken(folder))
-        strategy, settled_guide = strategy_and_guide(strategy, guide)
+        strategy, resolved_guide = strategy_and_guide(strategy, guide)
         get_strategy(strategy)
-        raise_all(guide_errors(settled_guide, strategy))
-        budget, note = settle(space.family, space.task, budget_of(limits))
+        raise_all(guide_errors(resolved_guide, strategy))
+        budget, note = resolve_budget(space.family, space.task, budget_of(limits))
         errors: list[str] = []
         values = {
-            **asked, "strategy": strategy, "guide": settled_guide, "space": space.name,
+            **asked, "strategy": strategy, "guide": resolved_guide, "space": space.name,
             "restrict": dict(space.family.restriction), "budget": budget, "recipe": Recipe(),
             "data": DataConfig(source=FOREIGN), "confirm": 0, "floor": False, "plugins": with_loaded(),
         }  # fmt: skip

@@ -17,8 +17,8 @@ from baselines.studies import get_study
 from budgets import LIMITS, Budget, parse_limit
 from nas.config import DataConfig, Recipe, SearchConfig, StudyRequest, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
-from nas.config.objectives import DEFAULT, settled_objective
-from nas.config.options import settled
+from nas.config.objectives import DEFAULT, resolve_objective
+from nas.config.options import resolve_options
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig
@@ -97,7 +97,7 @@ def search_config(flags: Flags) -> SearchConfig:
     return config
 
 
-def settled_search(flags: Flags, told: Iterable[str] = ()) -> SearchConfig:
+def resolve_search(flags: Flags, told: Iterable[str] = ()) -> SearchConfig:
     """``search_config`` of a search that is to begin. UsageError with every error, those ``told`` before among them:
     also a budget that is missing, a name that is taken, and, where something is wrong anyway, data and device."""
     errors = list(told)
@@ -110,7 +110,7 @@ def settled_search(flags: Flags, told: Iterable[str] = ()) -> SearchConfig:
     return config
 
 
-def settled_study(flags: Flags, told: Iterable[str] = ()) -> StudyRequest:
+def resolve_study(flags: Flags, told: Iterable[str] = ()) -> StudyRequest:
     """``study_request`` of a study that is to begin. UsageError with every error, those ``told`` before among them."""
     errors = [*told, *name_errors(flags["run"], Path(flags["runs"]))]
     request = attempt(lambda: study_request(flags), errors)
@@ -119,7 +119,7 @@ def settled_study(flags: Flags, told: Iterable[str] = ()) -> StudyRequest:
     return request
 
 
-def settled_training(flags: Flags, told: Iterable[str] = ()) -> TrainingRequest:
+def resolve_training(flags: Flags, told: Iterable[str] = ()) -> TrainingRequest:
     """``training_request`` of a training that is to begin. UsageError with every error, those ``told`` before among
     them."""
     errors = [*told, *name_errors(flags["run"], Path(flags["runs"]))]
@@ -129,7 +129,7 @@ def settled_training(flags: Flags, told: Iterable[str] = ()) -> TrainingRequest:
     return request
 
 
-def settled_changes(run: SearchRun | StudyRun, flags: Flags, told: Iterable[str] = ()) -> Changes:
+def resolve_changes(run: SearchRun | StudyRun, flags: Flags, told: Iterable[str] = ()) -> Changes:
     """What ``run`` is to be gone on with. UsageError with every error; where there is one, the data's among them."""
     errors = list(told)
     changes = run_changes(flags, errors)
@@ -241,7 +241,7 @@ def _strategy(flags: Flags, errors: list[str]) -> str:
                 f"{typed} is about alphas, and random-oneshot has none: leave it out, or choose --strategy darts or "
                 "gumbel-darts."
             )
-    return settled("strategy", name)
+    return resolve_options("strategy", name)
 
 
 def _first(flags: Flags, errors: list[str]) -> tuple[Sample, ...]:
@@ -255,7 +255,7 @@ def _first(flags: Flags, errors: list[str]) -> tuple[Sample, ...]:
 def _objective(flags: Flags, errors: list[str]) -> str | None:
     """The objective as runs record it; None if it was not given, or there is no such."""
     text = flags.get("objective")
-    return None if text is None else attempt(lambda: settled_objective(text), errors)
+    return None if text is None else attempt(lambda: resolve_objective(text), errors)
 
 
 def _supernet(flags: Flags, errors: list[str]) -> SupernetConfig:

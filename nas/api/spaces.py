@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from budgets import LIMITS, Budget, Cost, cost_of, parse_limit
-from budgets.sampling import sample_feasible, settle
+from budgets.sampling import resolve_budget, sample_feasible
 from nas.api.keywords import Setting, as_typed, several
 from nas.api.wording import in_python
 from nas.arguments import checked_types
@@ -55,7 +55,7 @@ class Space:
                 raise UsageError(f"--count {count} cannot be used: give a number of at least 1.")
             if seed < 0:
                 raise UsageError(f"--seed {seed} cannot be used: give a number of at least 0.")
-            budget, _ = settle(self.family, self.task, budget_of(limits))
+            budget, _ = resolve_budget(self.family, self.task, budget_of(limits))
         rng = np.random.default_rng(seed)
         rows, _ = sample_feasible(self.family, self.task, budget, rng)
         return [self.family.decode(rows[place]) for place in rng.permutation(len(rows))[:count]]
@@ -84,7 +84,7 @@ class Space:
         from nas.report.space import report_of
 
         with in_python(limits):
-            budget, note = settle(self.family, self.task, budget_of(limits))
+            budget, note = resolve_budget(self.family, self.task, budget_of(limits))
         return report_of(self.family, self.task, budget, note)
 
     def __repr__(self) -> str:

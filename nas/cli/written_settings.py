@@ -29,7 +29,7 @@ from nas.runs.hints import typed
 Value = str | bool | int | float | tuple[str, ...]
 SEARCH, RECIPE = settings_of(SearchConfig), settings_of(Recipe)
 ALWAYS = ("space", "data", "strategy", "trials")  # written even at their defaults
-SETTLED = ("epochs", "batch_size", "flip")  # what a plan may choose: written even if it is what a default would be
+RESOLVED = ("epochs", "batch_size", "flip")  # what a plan may choose: written even if it is what a default would be
 FLAG_OF = {given.path[0]: flag for flag, given in RECIPE.items() if flag != "recipe"}  # of a recipe's fields
 
 
@@ -102,7 +102,7 @@ def recipe_settings(recipe: Recipe, *, lengthened: bool) -> dict[str, Value]:
         changes = {
             FLAG_OF[field]: getattr(recipe, field)
             for field in written
-            if getattr(recipe, field) is not None and (field in SETTLED or field in other)
+            if getattr(recipe, field) is not None and (field in RESOLVED or field in other)
         }
         if name == AUTO or any(field not in FLAG_OF or getattr(recipe, field) is None for field in other - {"name"}):
             continue

@@ -64,7 +64,7 @@ def find_objective(text: str) -> Objective:
     return replace(found, compute=bound("objective", text, found.compute, 1))
 
 
-def settled_objective(text: str) -> str:
+def resolve_objective(text: str) -> str:
     """``text`` as runs record it; UsageError as ``find_objective``."""
     found = OBJECTIVES.find(base_name(text))
     return canonical(base_name(text), read_options("objective", text, found.compute, 1))

@@ -113,13 +113,14 @@ _DECLARED: dict[tuple[str, str], tuple[Function, int]] = {}
 
 
 def declare(kind: str, name: str, function: Function, given: int) -> None:
-    """Make the options of what was registered as ``name`` known to ``settled`` and ``option_errors``, which plans ask
+    """Make the options of what was registered as ``name`` known to ``resolve_options`` and ``option_errors``, which plans
+    ask
     before torch is loaded. TypeError for an option that text cannot give."""
     options_of(function, given)
     _DECLARED[kind, name] = function, given
 
 
-def settled(kind: str, text: str) -> str:
+def resolve_options(kind: str, text: str) -> str:
     """``text`` in its one form; as it is where it cannot be used, or its name is not declared."""
     function, given = _DECLARED.get((kind, base_name(text)), (None, 0))
     if function is None or option_errors(kind, text):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from nas.config.options import settled
+from nas.config.options import resolve_options
 from nas.config.settings import Setting
 from search_spaces.registry import Registry
 
@@ -205,7 +205,7 @@ class Recipe(BaseModel):
     @classmethod
     def _in_one_form(cls, text: str, info: ValidationInfo) -> str:
         """Equal choices are equal texts: "mse:reduction=sum"."""
-        return settled(str(info.field_name), text)
+        return resolve_options(str(info.field_name), text)
 
 
 def default_batch_size(num_images: int) -> int:

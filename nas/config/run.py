@@ -101,7 +101,7 @@ class RunConfig(BaseModel):
 
 
 class MemberConfig(BaseModel):
-    """A row of a study, settled: one network (fixed, or of a space), one recipe."""
+    """A row of a study, resolved: one network (fixed, or of a space), one recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

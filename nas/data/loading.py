@@ -180,7 +180,7 @@ def _choose(config: DataConfig, found: Found, told: tuple[str, ...], before: _Ch
     errors = list(selection.errors) or structure_errors(selection, told, _patterns(config))
     if config.drop_small_classes and found.groups is not None:
         alone = np.arange(len(found.labels))
-        selection, _ = _settled(config, found, selection, errors, alone, told)
+        selection, _ = _resolved(config, found, selection, errors, alone, told)
         errors = errors or structure_errors(selection, told, _patterns(config))
     survey = survey_of(found, selection.parts)
     proposal = None if config.size else proposed_size(survey.sizes)
@@ -232,7 +232,7 @@ def _concluded(
 ) -> _Examined:
     """The splits, or why there cannot be any."""
     identical = np.arange(len(found.labels)) if folder is None else identical_groups(folder, _images(folder))
-    selection, splits = _settled(config, found, choice.selection, choice.errors, identical, told)
+    selection, splits = _resolved(config, found, choice.selection, choice.errors, identical, told)
     survey = survey_of(found, selection.parts, choice.target.levels if choice.target else None)
     rows = splits.rows
     remarks = [*told, *found.remarks]
@@ -256,7 +256,7 @@ def _concluded(
     )  # fmt: skip
 
 
-def _settled(
+def _resolved(
     config: DataConfig, found: Found, selection: Selection, errors: Sequence[str], identical: Rows, told: Sequence[str]
 ) -> tuple[Selection, _Splits]:
     """The splits, and what they are of: the selection, or what is left of it without classes that are too small."""

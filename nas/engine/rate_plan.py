@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.config import Recipe, checked, raise_all
-from nas.config.objectives import settled_objective
+from nas.config.objectives import resolve_objective
 from nas.config.recipe_rules import check_together, unknown_names
 from nas.config.training_request import RateRequest
 from nas.data import open_data
@@ -52,7 +52,7 @@ def find_rate(
     load_installed()
     asked = attempt(lambda: asked_network(request, runs, "lr-find"), errors)
     slots = attempt(lambda: plan_slots(request.device, 1, None, request.threads), errors)
-    objective = attempt(lambda: settled_objective(request.objective), errors)
+    objective = attempt(lambda: resolve_objective(request.objective), errors)
     found = asked.arch.data if asked and asked.arch else None
     config = asked_data(request.data, found, {}, errors, hold_out=True)
     data = attempt(lambda: open_data(config, progress=progress), errors) if config else None

@@ -1,4 +1,4 @@
-"""From a study as data and what was typed to a plan: data opened, every network settled, counted and checked."""
+"""From a study as data and what was typed to a plan: data opened, every network resolved, counted and checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from baselines.studies import STUDIES, Member, Study, get_members, get_study
 from budgets import cost_of
 from nas.config import DataConfig, Recipe, StudyConfig, StudyRequest, auto_recipe, checked, raise_all
 from nas.config.data import FOREIGN
-from nas.config.objectives import settled_objective
+from nas.config.objectives import resolve_objective
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
@@ -91,28 +91,28 @@ def plan_study(
     slots = attempt(
         lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), errors
     )
-    objective = attempt(lambda: settled_objective(request.objective), errors)
+    objective = attempt(lambda: resolve_objective(request.objective), errors)
     data_settings = _data(request, asked, errors)
     data = attempt(lambda: open_data(data_settings, progress=progress), errors) if data_settings else None
     errors += _as_published_errors(request, asked, data)
     raise_all(errors)
     assert asked and slots and data and data_settings
     task = Task(data.input_shape, len(data.classes))
-    members = [_settled(member, asked, request, task, data, data_settings, errors) for member in asked.members]
+    members = [_resolved(member, asked, request, task, data, data_settings, errors) for member in asked.members]
     raise_all(errors)
-    settled = [member for member in members if member]
-    recipes, why_mirrored = mirrored_or_not([member.recipe for member in settled], data, data_settings)
-    settled = [m.model_copy(update={"recipe": recipe}) for m, recipe in zip(settled, recipes, strict=True)]
+    resolved = [member for member in members if member]
+    recipes, why_mirrored = mirrored_or_not([member.recipe for member in resolved], data, data_settings)
+    resolved = [m.model_copy(update={"recipe": recipe}) for m, recipe in zip(resolved, recipes, strict=True)]
     if fetch:
-        settled = _with_rates(settled, task, data_settings, slots[0])
+        resolved = _with_rates(resolved, task, data_settings, slots[0])
     study = asked.study
     config = StudyConfig(
         study=study.name,
         sentence=study.sentence,
         data=data_settings,
-        members=tuple(member for member in settled if member.chosen != "found"),
+        members=tuple(member for member in resolved if member.chosen != "found"),
         seeds=request.seeds or study.seeds,
-        searches=searches_of(settled, asked.members, task),
+        searches=searches_of(resolved, asked.members, task),
         plugins=with_loaded(asked.arch.plugins if asked.arch else ()),
         **request.model_dump(include=set(RUN_SETTINGS)) | {"objective": objective},
         **request.model_dump(include=set(SEARCH_SETTINGS), exclude_none=True),
@@ -123,7 +123,7 @@ def plan_study(
 def _with_rates(members: list[MemberConfig], task: Task, data: DataConfig, slot: WorkerSlot) -> list[MemberConfig]:
     """Members that leave their learning rate to a range test, with what it found: one test for each network."""
     found: dict[str, Recipe] = {}
-    settled = []
+    resolved = []
     for member in members:
         if member.recipe.rate_to_find:
             key = f"{member.network} {member.space} {member.sample}"
@@ -131,8 +131,8 @@ def _with_rates(members: list[MemberConfig], task: Task, data: DataConfig, slot:
                 found[key] = found_rate(tested_as(member, task, data), slot)[0]
             rate = {"learning_rate": found[key].learning_rate, "rate_to_find": False}
             member = member.model_copy(update={"recipe": member.recipe.model_copy(update=rate)})
-        settled.append(member)
-    return settled
+        resolved.append(member)
+    return resolved
 
 
 def facts_of(config: StudyConfig, data: Dataset, slots: Sequence[WorkerSlot], why_mirrored: str) -> StudyFacts:
@@ -251,7 +251,7 @@ def _oversamples(member: Member) -> bool:
     return str(member.recipe.get("oversampling", "none")) != "none"
 
 
-def _settled(
+def _resolved(
     member: Member, asked: _Asked, request: StudyRequest, task: Task, data: Dataset, source: DataConfig,
     errors: list[str],
 ) -> MemberConfig | None:  # fmt: skip
@@ -309,7 +309,7 @@ def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
     """How an architecture is trained but for methods, which are the study's matter: as in the run that found it, else
     as long as suits ``counts``, the training images of each class."""
     if arch.recipe is None:
-        lengths, _ = auto_recipe.settled(named_recipe(auto_recipe.AUTO), counts, "")
+        lengths, _ = auto_recipe.resolve_recipe(named_recipe(auto_recipe.AUTO), counts, "")
         return lengths.model_dump(include={"epochs", "batch_size"})
     ours = {"name", "post_hoc_tau", "prior_tau", *METHOD_FLAGS}
     ours |= {"flip"} if arch.mirrored_by_data else set()  # these data decide anew

@@ -14,7 +14,7 @@ from baselines.registry import SMALL, get_network
 from budgets.cost import params_of
 from nas.config import Recipe, StudyConfig, auto_recipe, checked, raise_all
 from nas.config.auto_recipe import AUTO, default_epochs, images_per_epoch, meets_imbalance
-from nas.config.objectives import settled_objective
+from nas.config.objectives import resolve_objective
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import (
     LOSS_SETTINGS,
@@ -86,7 +86,7 @@ def plan_training(
         lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), errors
     )
     of_run = asked.arch.objective if asked and asked.arch and "objective" not in request.model_fields_set else None
-    objective = attempt(lambda: settled_objective(of_run or request.objective), errors)
+    objective = attempt(lambda: resolve_objective(of_run or request.objective), errors)
     hold_out = request.hold_out is not False
     found = asked.arch.data if asked and asked.arch else None
     data_config = asked_data(request.data, found, {}, errors, hold_out=hold_out)
@@ -202,9 +202,13 @@ def _base(asked: Asked, counts: list[int], objective: str) -> dict[str, object]:
     if asked.network:
         kind = get_network(asked.network)
         small = {} if sum(counts) >= SMALL else kind.recipe_when_small
-        return {**auto_recipe.settled(named_recipe(AUTO), counts, objective)[0].model_dump(), **kind.recipe, **small}
+        return {
+            **auto_recipe.resolve_recipe(named_recipe(AUTO), counts, objective)[0].model_dump(),
+            **kind.recipe,
+            **small,
+        }
     if asked.recipe is None:
-        return auto_recipe.settled(named_recipe(AUTO), counts, objective)[0].model_dump()
+        return auto_recipe.resolve_recipe(named_recipe(AUTO), counts, objective)[0].model_dump()
     left_open = {"flip"} if asked.arch and asked.arch.mirrored_by_data else set()  # these data decide anew
     return asked.recipe.model_dump(exclude=left_open)
 

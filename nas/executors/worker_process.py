@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nas.errors import MachineError
 from nas.executors.base import RunTrial, failure, run_guarded
-from nas.executors.fork_server import settle_in
+from nas.executors.fork_server import configure_process
 from nas.executors.messages import Broken, Ended, Epoch, Hindered, Message, Ready
 from nas.plugins.loading import Carried, take_over
 from nas.trials import TrialResult, TrialSpec
@@ -37,7 +37,7 @@ def serve(
     ``plugins``: what the parent has loaded, and trials may name.
     """
     live_with_parent()
-    settle_in(variables, num_threads)
+    configure_process(variables, num_threads)
     os.dup2(2, 1)  # standard output belongs to the command (--json); a library that prints goes to stderr
     with contextlib.suppress(ConnectionError):  # the parent let go of this process, or is gone: nobody listens
         _serve(channel, device, run_name, plugins)

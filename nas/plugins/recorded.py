@@ -22,7 +22,7 @@ def obey(given: Sequence[Plugin] = (), *, trusting: bool = False) -> None:
     _trusting, _given = trusting, tuple(given)
 
 
-def settled(recorded: Sequence[Plugin], *, run: str) -> tuple[Plugin, ...]:
+def resolve_plugins(recorded: Sequence[Plugin], *, run: str) -> tuple[Plugin, ...]:
     """Load the plug-ins that a run recorded; as they are now, and what else the command was given.
 
     One that is loaded already stands for a recorded one with the same content, else at the same path, else of the same
@@ -49,7 +49,7 @@ def settled(recorded: Sequence[Plugin], *, run: str) -> tuple[Plugin, ...]:
 def loading_errors(recorded: Sequence[Plugin], *, run: str) -> list[str]:
     """What keeps the plug-ins of a run from being loaded; if nothing does, they are loaded afterwards."""
     found: list[str] = []
-    attempt(lambda: settled(recorded, run=run), found)
+    attempt(lambda: resolve_plugins(recorded, run=run), found)
     return found
 
 

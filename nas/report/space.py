@@ -71,8 +71,8 @@ class SpaceReport:
     space: SearchSpace
     task: Task
     data_name: str  # empty for a task without data
-    budget: Budget  # as a search would settle it
-    note: str  # what was settled about it
+    budget: Budget  # as a search would resolve it
+    note: str  # what was resolved about it
     share: Share
     costs: Costs  # of samples that fit
     examples: tuple[Example, ...]  # the smallest first
@@ -89,7 +89,7 @@ def space_report(config: SearchConfig, *, timing: bool) -> SpaceReport:
 
 
 def report_of(space: SearchSpace, task: Task, budget: Budget, note: str) -> SpaceReport:
-    """What of a space fits a settled budget, for a task without data; nothing is trained."""
+    """What of a space fits a resolved budget, for a task without data; nothing is trained."""
     rng = np.random.default_rng(0)
     sampled = space.sample_uniform(rng, SAMPLES)
     costs = costs_of(space, sampled, task)

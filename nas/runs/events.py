@@ -58,10 +58,10 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchFacts(Facts):
-    """And about a search: its budget as it was settled, and what a resumed search may not change."""
+    """And about a search: its budget as it was resolved, and what a resumed search may not change."""
 
     budget: Budget
-    note: str  # what was settled about the budget
+    note: str  # what was resolved about the budget
     population: int  # of an evolution: a resumed search may get more trials, but no other population
     placement: Placement | None = None  # how trials run fastest here, if that was measured
     recipe_note: str = ""  # what the recipe was chosen by, or what does not suit the data

@@ -22,7 +22,7 @@ from nas.data.dataset import Dataset, Preprocessing, counts_by_split
 from nas.errors import RunError, nearest
 from nas.plugins.loading import Loaded, loaded
 from nas.plugins.record import Plugin
-from nas.plugins.recorded import loading_errors, settled
+from nas.plugins.recorded import loading_errors, resolve_plugins
 from nas.runs.events import (
     Candidate,
     CandidatesRanked,
@@ -102,7 +102,7 @@ class Run(ABC):
     def use_plugins(self) -> None:
         """Load the plug-ins that it was made with, which its networks and data may need. PluginError if the user does
         not trust them, or they are not what they were."""
-        settled(self.config.plugins, run=self.name)
+        resolve_plugins(self.config.plugins, run=self.name)
 
     @property
     def plugin_errors(self) -> list[str]:
@@ -295,7 +295,7 @@ class SearchRun(Run):
 
     @property
     def budget(self) -> Budget:
-        """The limits on every architecture, as they were settled."""
+        """The limits on every architecture, as they were resolved."""
         return self.facts.budget
 
     @property

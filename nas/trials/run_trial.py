@@ -60,7 +60,7 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
     ``spec.log_path`` is appended to. ``on_epoch`` receives each record of the history (see ``nas.training.train``).
     """
     started = time.perf_counter()
-    watch = Stopwatch("rest", settle=_settle if device.startswith("cuda") else None) if spec.profile else OFF
+    watch = Stopwatch("rest", synchronize=_synchronize if device.startswith("cuda") else None) if spec.profile else OFF
     history: list[dict[str, float]] = []
     metrics: dict[str, Figures] = {}
     reason = pruned = None
@@ -215,7 +215,7 @@ def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normal
     return figures
 
 
-def _settle() -> None:
+def _synchronize() -> None:
     """Wait for the GPU, if anything was asked of it."""
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()

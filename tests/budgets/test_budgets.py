@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgets import Budget, Cost, cost_of, costs_of, parse_size
-from budgets.sampling import descend, distinct, pick, sample_feasible, settle, smallest
+from budgets.sampling import descend, distinct, pick, resolve_budget, sample_feasible, smallest
 from search_spaces import Task, get_space, space_names
 from search_spaces.errors import UsageError
 
@@ -127,12 +127,12 @@ def test_descent_stops_where_no_single_choice_improves():
 
 def test_least_size_is_half_the_budget_unless_given():
     space = get_space("densenet")
-    budget, note = settle(space, TASK, Budget(max_params=150_000))
+    budget, note = resolve_budget(space, TASK, Budget(max_params=150_000))
     assert budget.min_params == 75_000
     assert "--min-params" in note
-    given_least, note = settle(space, TASK, Budget(max_params=150_000, min_params=1))
+    given_least, note = resolve_budget(space, TASK, Budget(max_params=150_000, min_params=1))
     assert (given_least.min_params, note) == (1, "")
-    roomy, note = settle(space, TASK, Budget(max_params=10**9))
+    roomy, note = resolve_budget(space, TASK, Budget(max_params=10**9))
     assert roomy.min_params is None
     assert "nothing that fits" in note
 
@@ -141,8 +141,8 @@ def test_least_size_is_half_the_budget_unless_given():
 def test_a_budget_nothing_fits_names_the_smallest_network(name):
     space = get_space(name)
     with pytest.raises(UsageError) as caught:
-        settle(space, TASK, Budget(max_params=200))
+        resolve_budget(space, TASK, Budget(max_params=200))
     least, cost = smallest(space, TASK, "params")
     assert f"--max-params {cost.params}" in str(caught.value)
     assert space.text(least) in str(caught.value)
-    settle(space, TASK, Budget(max_params=cost.params))  # what the message says to type works
+    resolve_budget(space, TASK, Budget(max_params=cost.params))  # what the message says to type works

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgets import Budget, costs_of
-from budgets.sampling import sample_feasible, settle
+from budgets.sampling import resolve_budget, sample_feasible
 from nas.strategies.proposals import Proposer
 from search_spaces import SearchSpace, Task, get_space
 from search_spaces.errors import UsageError
@@ -105,7 +105,7 @@ def test_every_error_is_told_at_once_with_the_nearest() -> None:
 def test_a_part_with_nothing_in_the_budget_is_named(most: int, some_fit: bool) -> None:
     part = restricted(get_space("vgg"), {"stages": (5,), "width1": (64,)})
     with pytest.raises(UsageError) as refused:
-        settle(part, TASK, Budget(max_params=most))
+        resolve_budget(part, TASK, Budget(max_params=most))
     assert "No vgg network with stages=5; width1=64 for 1x8x8" in str(refused.value)
     assert ("Some fit without the restriction" in str(refused.value)) == some_fit
     assert (

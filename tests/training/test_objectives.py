@@ -20,8 +20,8 @@ from torch import nn
 import nas.api
 from baselines.evaluation import Evaluation, NotGiven
 from baselines.figures import FIGURES
-from nas.config.auto_recipe import settled
-from nas.config.objectives import lacking, lengthens_by, measure, register_objective, settled_objective
+from nas.config.auto_recipe import resolve_recipe
+from nas.config.objectives import lacking, lengthens_by, measure, register_objective, resolve_objective
 from nas.config.recipe import RECIPES
 from nas.data import DataConfig
 from nas.errors import ObjectiveError
@@ -68,7 +68,7 @@ def test_a_function_gets_the_arrays_of_the_split() -> None:
     arrays = ("labels", "logits", "predicted", "confusion", "embeddings")
     for array in arrays:
         del passes[:]
-        text = settled_objective(f"spy:of={array}")
+        text = resolve_objective(f"spy:of={array}")
         figures = evaluate(model, images, labels, NORMAL, num_classes=10, device="cpu", batch_size=32, objective=text)
         assert passes == [32, 32, 6] * (2 if array == "embeddings" else 1)
         assert figures[text] == float(len(seen[array]))
@@ -157,9 +157,9 @@ def test_a_network_that_diverged_is_not_blamed_on_the_objective(tmp_path: Path) 
 def test_the_auto_recipe_knows_what_counts_classes_alike() -> None:
     register_objective("alike", balanced=True)(lambda evaluation, x=1: 0.0)
     uneven = [100, 10]
-    assert settled(RECIPES["auto"], uneven, "alike:x=2")[0].prior_tau == 1
-    assert settled(RECIPES["auto"], uneven, "top_k")[0].prior_tau == 0
-    assert "alike counts all alike" in settled(RECIPES["ce"], uneven, "alike")[1]
+    assert resolve_recipe(RECIPES["auto"], uneven, "alike:x=2")[0].prior_tau == 1
+    assert resolve_recipe(RECIPES["auto"], uneven, "top_k")[0].prior_tau == 0
+    assert "alike counts all alike" in resolve_recipe(RECIPES["ce"], uneven, "alike")[1]
     assert lengthens_by("alike") == "balanced_accuracy" and lengthens_by("macro_f1") == "macro_f1"
 
 

@@ -18,7 +18,7 @@ from small_samples import SHORT, SMALL
 from torch import nn
 
 from baselines.figures import FIGURES
-from nas.config.auto_recipe import settled
+from nas.config.auto_recipe import resolve_recipe
 from nas.config.recipe import RECIPES, Recipe
 from nas.data import DataConfig, open_data
 from nas.data.dataset import SPLIT_NAMES
@@ -325,7 +325,7 @@ def test_weights_that_cannot_be_written_fail_the_trial(spec: TrialSpec, tmp_path
 def test_default_recipe_learns_the_long_tailed_digits(spec: TrialSpec) -> None:
     """About as an RBF SVM on pixels (0.94) or better; the bound leaves room for other processors."""
     data = DataConfig(imbalance=20)
-    recipe, _ = settled(RECIPES["auto"], list(map(int, open_data(data).counts["train"])), "balanced_accuracy")
+    recipe, _ = resolve_recipe(RECIPES["auto"], list(map(int, open_data(data).counts["train"])), "balanced_accuracy")
     hand_made = replace(spec, space="vgg", sample=get_space("vgg").canonical, data=data, recipe=recipe, test_after=True)
     result = run_trial(hand_made, "cpu")
     assert result.status == "finished"

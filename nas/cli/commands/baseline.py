@@ -10,7 +10,7 @@ from baselines import classical
 from baselines.registry import network_names
 from baselines.studies import STUDIES
 from nas import api
-from nas.api.settings import Flags, classical_request, settled_study
+from nas.api.settings import Flags, classical_request, resolve_study
 from nas.cli.commands.output import console, print_json
 from nas.cli.commands.search import study_command
 from nas.cli.plugin_flags import use_plugins
@@ -54,7 +54,7 @@ def run_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
         with file.naming_keys():
             _score_classical(flags, file.errors)
         return
-    study_command(flags, file, lambda: settled_study(flags, file.errors), api.new_baseline, api.preview_baseline)
+    study_command(flags, file, lambda: resolve_study(flags, file.errors), api.new_baseline, api.preview_baseline)
 
 
 def _score_classical(flags: Flags, in_file: Sequence[str]) -> None:

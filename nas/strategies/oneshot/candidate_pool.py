@@ -14,7 +14,7 @@ BATCHES = 8  # in each round
 
 
 class Pool:
-    """Rows that fit, sampled once; never empty for a budget that was settled (``budgets.sampling.settle``).
+    """Rows that fit, sampled once; never empty for a budget that was resolved (``budgets.sampling.resolve_budget``).
 
     A pick takes a bin of size first, so that small networks do not outnumber the large ones.
     """

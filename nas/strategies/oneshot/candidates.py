@@ -50,7 +50,7 @@ def ranked_candidates(training: SupernetTraining) -> CandidatesRanked:
 def likeliest_fitting(
     space: SearchSpace, task: Task, budget: Budget, probabilities: Probabilities, rng: np.random.Generator
 ) -> tuple[Rows, int]:
-    """Rows that fit, the likeliest first, and how many of ``SAMPLES`` fitted. Never empty for a settled budget.
+    """Rows that fit, the likeliest first, and how many of ``SAMPLES`` fitted. Never empty for a resolved budget.
 
     Samples from the distribution and rows that fit for sure, then a climb: mutants that fit and are likelier.
     """
