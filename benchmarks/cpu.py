@@ -86,7 +86,7 @@ def main() -> None:
     for spec, rates in zip(specs, found, strict=True):
         for way in WAYS:
             row = [r.images_per_second for r in rates if r.execution == way]
-            print(f"{spec.space:<10} {way!s:<26}" + "".join(f"{figure:>9,.0f}" for figure in row))
+            print(f"{spec.space:<10} {way!s:<26}" + "".join(f"{value:>9,.0f}" for value in row))
     print(f"\n{'space':<10} {'torch':>7} {'chosen':>7} {'ratio':>6} {'in float32':>11}  what is chosen")
     for spec, rates in zip(specs, found, strict=True):
         default = next(r for r in rates if (r.threads, r.execution) == (cores, Execution())).images_per_second
@@ -103,7 +103,7 @@ def main() -> None:
             execution = choose(rates).execution or Execution()
             sizes = [replace(spec, recipe=spec.recipe.model_copy(update={"batch_size": size})) for size in BATCHES]
             swept = [choose(one).images_per_second for one in measured(sizes, [execution], 1)]
-            print(f"{spec.space:<10}" + "".join(f"{figure:>8,.0f}" for figure in swept))
+            print(f"{spec.space:<10}" + "".join(f"{value:>8,.0f}" for value in swept))
     print(f"\n{time.perf_counter() - began:.0f} s")
 
 

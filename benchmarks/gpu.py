@@ -43,7 +43,7 @@ from nas.config.data import DataConfig
 from nas.config.recipe import Recipe
 from nas.errors import UsageError
 from nas.executors import LocalExecutor, local, mps
-from nas.executors.devices import count_cores, spread
+from nas.executors.devices import count_cores, distribute
 from nas.trials.spec import TrialSpec
 from search_spaces import Task, get_space, space_names
 
@@ -113,7 +113,7 @@ class Session:
         if not shared:
             local.shared_gpus = lambda slots: contextlib.nullcontext({})
         try:
-            with LocalExecutor(spread([self.asked.device], number), run=run) as executor:
+            with LocalExecutor(distribute([self.asked.device], number), run=run) as executor:
                 spec = next(iter(self.nets.values())).spec
                 with contextlib.suppress(MeasuringFailed):
                     together(executor, spec, "wake", number, time.monotonic() + min(START_LIMIT, self.left))
@@ -124,7 +124,7 @@ class Session:
     def curve(self, executor: LocalExecutor, spec: TrialSpec, counts: Sequence[int]) -> list[Measurement]:
         """What each number of workers reaches, until one fails or time runs out."""
         loads: list[Measurement] = []
-        slots = spread([self.asked.device], executor.num_slots)
+        slots = distribute([self.asked.device], executor.num_slots)
         try:
             for workers in counts:
                 end = time.monotonic() + min(ROUND_LIMIT, self.left)

@@ -5,7 +5,7 @@ be that of a search that nothing disturbed, its weights too; what had been recor
 part of a file may be left; and no message may be a traceback or say nothing of how to go on.
 
     main        SIGKILL to the search at random instants
-    calls       SIGKILL at system calls of the search that write files: each in turn, or so many evenly spread
+    calls       SIGKILL at system calls of the search that write files: each in turn, or so many evenly distributed
     ENOSPC, EIO such a call of the search or of its worker fails with that error, once
     worker      SIGKILL to a worker at random instants: its trial fails, and no other
     server      SIGKILL to the process that workers are forked from
@@ -111,7 +111,7 @@ def timeless(event: Event) -> Event:
         case SearchStarted(facts=facts):
             return replace(event, facts=replace(facts, trial_seconds=None, placement=None))
         case TrialEnded(result):
-            history = [{name: figure for name, figure in row.items() if name != "seconds"} for row in result.history]
+            history = [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
             return replace(event, result=replace(result, seconds=0.0, history=history))
     return event
 
@@ -213,7 +213,7 @@ def injected(call: Call, what: str) -> list[str]:
     return ["strace", *follow, "-q", "-o", "/dev/null", *chosen]
 
 
-def spread(calls: list[Call], number: int) -> list[Call]:
+def evenly(calls: list[Call], number: int) -> list[Call]:
     """So many of them, evenly."""
     if number >= len(calls):
         return calls
@@ -294,7 +294,7 @@ class Bench:
                 return
         what = "signal=SIGKILL" if kind == "calls" else f"error={kind}"
         usable = [call for call in self.calls if kind != "calls" or not call.in_worker]
-        for call in spread(usable, number):
+        for call in evenly(usable, number):
             who = "worker" if call.in_worker else "search"
             wrapped = injected(call, what)
             yield (
@@ -416,7 +416,7 @@ def command_line(process: int) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A situation that was tried, by code with the digest ``code``; ``error``: what should not have happened."""
+    """A situation that was tried, by code with the digest ``code``; ``fault``: what should not have happened."""
 
     kind: str
     name: str
@@ -424,7 +424,7 @@ class Outcome:
     seed: int
     code: str
     seconds: float
-    error: str | None = None
+    fault: str | None = None
 
     @property
     def key(self) -> tuple[str, int]:
@@ -458,7 +458,7 @@ class Outcomes:
 
     @property
     def failed(self) -> list[Outcome]:
-        return [outcome for outcome in self.by_key.values() if outcome.error]
+        return [outcome for outcome in self.by_key.values() if outcome.fault]
 
 
 def tried(situation: Situation, bench: Bench, code: str) -> Outcome:
@@ -487,7 +487,7 @@ def carry_out(bench: Bench, outcomes: Outcomes, *, jobs: int = 1, minutes: float
             return
         outcome = tried(situation, bench, outcomes.code)
         outcomes.add(outcome)
-        print(f"{outcome.name}, {outcome.what}: {outcome.error or 'good'} ({outcome.seconds:.0f} s)", flush=True)
+        print(f"{outcome.name}, {outcome.what}: {outcome.fault or 'good'} ({outcome.seconds:.0f} s)", flush=True)
 
     wanted = [
         situation
@@ -511,7 +511,7 @@ def table(outcomes: Outcomes, notes: dict[str, str]) -> str:
     lines.append(f"{'all':<10} {tried.total():>6} {failed.total():>7}")
     for outcome in outcomes.failed:
         again = f'python benchmarks/kills.py --seed {outcome.seed} --situation "{outcome.name}" --keep'
-        lines += ["", f"{outcome.name}, {outcome.what}: {outcome.error}", f"  again: {again}"]
+        lines += ["", f"{outcome.name}, {outcome.what}: {outcome.fault}", f"  again: {again}"]
     return "\n".join(lines)
 
 

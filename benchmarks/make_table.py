@@ -9,7 +9,7 @@ with two seeds by one recipe, one thread each; of two tables the 20 with the bes
 trained is kept in --kept, a line a training, and not trained again. Columns of the table: the choices; ``params``;
 ``macs``; ``cost`` in seconds (epochs times the median epoch of the fastest seed); ``score``, balanced accuracy on rank
 of seed 0; ``score:SEED``; ``score@EPOCHS``, the best on select so far of seed 0, as a pruner sees it;
-``test:balanced_accuracy`` and ``test:accuracy``, means over the seeds. Nothing is chosen by a test figure.
+``test:balanced_accuracy`` and ``test:accuracy``, means over the seeds. Nothing is chosen by a test metric.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Outcome:
     """Of one confirmation."""
 
     regret: float
-    test: float  # the mean of the winner's test figures, or of its scores where there are none
+    test: float  # the mean of the winner's test metrics, or of its scores where there are none
     is_best: bool
     is_best_confirmed: bool
     stated: float

@@ -211,7 +211,7 @@ class SearchSpace:
         return (rng.random((count, len(self.choices))) * self._sizes).astype(np.int16)
 
     def sample_over_sizes(self, rng: np.random.Generator, count: int) -> Rows:
-        """``count`` rows spread over small and large networks: each row leans to the low or the high values
+        """``count`` rows distributed over small and large networks: each row leans to the low or the high values
         of all its choices together. Independent samples all end near the middle of the sizes, and almost
         never reach a tight budget."""
         lean = np.exp(rng.uniform(-2.5, 2.5, (count, 1)))

@@ -170,8 +170,8 @@ def _is_called(layer: Layer, typed: str) -> bool:
 def _first(layer: Layer, weights: npt.NDArray[np.float32], count: int) -> LayerFilters:
     """``weights`` (filters, channels, h, w): in colours only where the network's own first layer takes three."""
     lowest, highest = float(weights.min()), float(weights.max())
-    spread = highest - lowest
-    shares = (weights[:count] - lowest) / (spread if spread > 0 else 1.0)
+    value_range = highest - lowest
+    shares = (weights[:count] - lowest) / (value_range if value_range > 0 else 1.0)
     channels = weights.shape[1]
     depth = 3 if layer.number == 1 and channels == 3 else 1
     shown = np.ascontiguousarray(shares[:, :depth].transpose(0, 2, 3, 1))

@@ -1,4 +1,4 @@
-"""An analysis, whole: the network asked, the figures computed, the pictures drawn, all of it put into one folder."""
+"""An analysis, whole: the network asked, the metrics computed, the pictures drawn, all of it put into one folder."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def analyze_subject(
 
     The folder is ``out``, or the trial's own, or ``analysis-NAME`` here (see ``usual_folder``). It appears whole, or
     not at all, in the place of an earlier analysis. ``layers``: whose filters are drawn. Without
-    ``pictures`` the figures and the small images are all that is written, which takes no matplotlib. UsageError for a
+    ``pictures`` the numbers and the small images are all that is written, which takes no matplotlib. UsageError for a
     layer that there is not, data that cannot be used, or a folder that has other files.
     """
     folder = out or usual_folder(subject, own=data is None)
@@ -115,7 +115,7 @@ def asked(
     tsne: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Analysis, Gallery, Names]:
-    """What the network answers, as figures without pictures; the images to show; what gives the name of each one's
+    """What the network answers, as numbers without pictures; the images to show; what gives the name of each one's
     file."""
     labelled, name_of = _labelled(subject, split, data, progress)
     seen = Seen(labelled.chunks, known_to(subject) if data else None)
@@ -194,7 +194,7 @@ def check_folder(folder: Path) -> None:
 
 
 def remarks(labelled: Labelled | Images, trained_on: int) -> list[str]:
-    """What makes the figures say less than they seem to. ``trained_on``: how many of the images were."""
+    """What makes the metrics say less than they seem to. ``trained_on``: how many of the images were."""
     said = []
     if trained_on:
         said.append(

@@ -45,7 +45,7 @@ class Classical:
 
     @property
     def test(self) -> dict[str, float]:
-        """Figures of the best on the test split, shares of 1 by name; no other method was scored there."""
+        """Metrics of the best on the test split, shares of 1 by name; no other method was scored there."""
         return dict(self.scores.test)
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -59,8 +59,8 @@ class Classical:
             {
                 "method": method.name,
                 **{f"settings.{name}": value for name, value in method.settings.items()},
-                **{f"rank.{name}": figure for name, figure in method.rank.items()},
-                **{f"test.{name}": figure for name, figure in self.test.items() if method.name == self.best},
+                **{f"rank.{name}": metric for name, metric in method.rank.items()},
+                **{f"test.{name}": metric for name, metric in self.test.items() if method.name == self.best},
             }
             for method in self.scores.methods
         ])  # fmt: skip

@@ -85,7 +85,7 @@ class Run(ABC):
             return Trial(self.record, self.record.trial(str(id)))
 
     def to_pandas(self) -> pandas.DataFrame:
-        """A row a trial and a column a figure, as ``nasctl trials --csv`` prints them: "sample.CHOICE",
+        """A row a trial and a column a metric, as ``nasctl trials --csv`` prints them: "sample.CHOICE",
         "SPLIT.FIGURE". UsageError without pandas.
 
         >>> frame = nas.load_run("vgg-digits-1").to_pandas()
@@ -153,7 +153,7 @@ class Run(ABC):
 
 
 class Search(Run):
-    """A search: its trials, the best network, and the figures on the test split once it is done.
+    """A search: its trials, the best network, and the metrics on the test split once it is done.
 
     >>> run = nas.load_run("vgg-digits-1")
     >>> run.state, len(run.trials), run.best.params <= 20_000

@@ -22,7 +22,7 @@ from nas.closing import Closing
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.data import FOREIGN
 from nas.config.objectives import DEFAULT
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.config.run_rules import guide_errors, strategy_and_guide
 from nas.engine.session import session
 from nas.engine.trial_loop import TrialLoop
@@ -191,8 +191,8 @@ class Searcher(Closing):
         except (TypeError, ValueError):
             what = f"{score!r} is no score of trial {trial_id}: give a number, or None if its training failed."
             raise UsageError(what, errors=(("score", what),)) from None
-        figures: Figures = {self._run.config.objective: number}
-        self._turns.take(TrialResult(trial_id, "finished", {"select": figures, "rank": figures}, seconds=seconds))
+        metrics: Metrics = {self._run.config.objective: number}
+        self._turns.take(TrialResult(trial_id, "finished", {"select": metrics, "rank": metrics}, seconds=seconds))
 
     def _check_open(self) -> None:
         if self._closed:

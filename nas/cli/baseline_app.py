@@ -82,7 +82,7 @@ def compare(
         ),
     ] = None,
     run: Annotated[Text, option("In place of the first RUN.", "NAME", "--run", "-r", complete=completion.runs)] = None,
-    plot: Annotated[Text, option("Draw parameters against the test figure into this PNG.", "FILE")] = None,
+    plot: Annotated[Text, option("Draw parameters against the test metric into this PNG.", "FILE")] = None,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:

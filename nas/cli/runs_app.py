@@ -26,17 +26,17 @@ def trials(
     columns: Annotated[
         Text,
         option(
-            "Figures beside the score: macro_f1,micro_recall on rank, or of a split: select.accuracy. --csv, --json: "
+            "Metrics beside the score: macro_f1,micro_recall on rank, or of a split: select.accuracy. --csv, --json: "
             "all.",
             "NAMES",
-            complete=completion.figures,
+            complete=completion.metrics,
         ),
     ] = None,
     runs: Runs = "runs",
-    csv: Annotated[bool, typer.Option("--csv", help="Print a row a trial with all figures, commas between.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print a row a trial with all metrics, commas between.")] = False,
     json: Json = False,
 ) -> None:
-    """The trials of a run with their figures, sizes and reasons of failure."""
+    """The trials of a run with their metrics, sizes and reasons of failure."""
     from nas.cli.commands.runs import trials_command
     from nas.runs.named import one_name
 
@@ -58,7 +58,7 @@ def show(
 ) -> None:
     """The layers of a trial's network: output shapes, parameters, multiply-accumulates.
 
-    Of a member of a baseline run: its network, recipe, and the figures, time and weights of every seed.
+    Of a member of a baseline run: its network, recipe, and the metrics, time and weights of every seed.
     """
     from nas.cli.commands.runs import show_command
 

@@ -86,7 +86,7 @@ def plugins_of(config: RunConfig) -> dict[str, Value]:
 
 
 def _measured_precision(run: SearchRun) -> str | None:
-    """What was found to be fastest when the run began, and decides its figures; None if nothing was measured."""
+    """What was found to be fastest when the run began, and decides its results; None if nothing was measured."""
     placement = run.facts.placement
     if run.config.precision != "auto" or placement is None or placement.execution is None:
         return None
@@ -175,9 +175,9 @@ def _remarks(run: SearchRun, *, lengthened: bool) -> Iterator[str]:
 
 
 def remark_on_repeating(config: RunConfig) -> Iterator[str]:
-    """That not every run is the same figure by figure when it is made again."""
+    """That not every run is the same number for number when it is made again."""
     if config.workers != 1 or math.isfinite(config.time_limit or math.inf):
-        yield "Exactly the same again, figure by figure: only with workers = 1 on a CPU, and no time limit."
+        yield "Exactly the same again, number for number: only with workers = 1 on a CPU, and no time limit."
 
 
 def _toml(value: Value) -> str:

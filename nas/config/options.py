@@ -113,9 +113,8 @@ _DECLARED: dict[tuple[str, str], tuple[Function, int]] = {}
 
 
 def declare(kind: str, name: str, function: Function, given: int) -> None:
-    """Make the options of what was registered as ``name`` known to ``resolve_options`` and ``option_errors``, which plans
-    ask
-    before torch is loaded. TypeError for an option that text cannot give."""
+    """Make the options of what was registered as ``name`` known to ``resolve_options`` and ``option_errors``, which
+    plans ask before torch is loaded. TypeError for an option that text cannot give."""
     options_of(function, given)
     _DECLARED[kind, name] = function, given
 

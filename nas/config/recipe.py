@@ -10,7 +10,7 @@ from nas.config.options import resolve_options
 from nas.config.settings import Setting
 from search_spaces.registry import Registry
 
-Figures = dict[str, float | list[float] | list[list[int]]]
+Metrics = dict[str, float | list[float] | list[list[int]]]
 """Of a network on a split: scalars, lists by class, the confusion matrix."""
 
 

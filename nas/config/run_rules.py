@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from baselines.figures import FIGURES
+from baselines.metrics import METRICS
 from nas.config.run import GUIDED, SearchConfig
 
 
@@ -38,13 +38,13 @@ def proposal_errors(config: SearchConfig) -> list[str]:
 
 
 def stop_when_errors(given: object, objective: str) -> list[str]:
-    """What is wrong with a score to stop at, if it is a number at all: figures are shares of 1, own objectives may be
+    """What is wrong with a score to stop at, if it is a number at all: metrics are shares of 1, own objectives may be
     anything."""
     try:
         stop_when = float(str(given))
     except ValueError:
         return []
-    if objective not in FIGURES or 0 < stop_when <= 1 or not math.isfinite(stop_when):
+    if objective not in METRICS or 0 < stop_when <= 1 or not math.isfinite(stop_when):
         return []
     percent = f"; {stop_when:g} per cent is {stop_when / 100:g}" if 1 < stop_when <= 100 else ""
     return [

@@ -111,7 +111,7 @@ class StudyRequest(TrainingsRequest):
     as_published: Annotated[
         bool,
         Setting(
-            "Oversample before splitting off validation images, as the origin study did: their figures then flatter, "
+            "Oversample before splitting off validation images, as the origin study did: their metrics then flatter, "
             "which the report shows."
         ),
     ] = False

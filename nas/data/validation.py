@@ -178,7 +178,7 @@ def duplicate_errors(identical: Sequence[Pair]) -> list[str]:
     for parts in dict.fromkeys(tuple(sorted(pair.parts, key=PARTS.index)) for pair in across):
         pairs = [pair for pair in across if set(pair.parts) == set(parts)]
         errors.append(
-            f"Identical images in {parts[0]} and {parts[1]}, {len(pairs):,} of them: {_pairs(pairs)}. Figures on "
+            f"Identical images in {parts[0]} and {parts[1]}, {len(pairs):,} of them: {_pairs(pairs)}. Metrics on "
             f"{parts[1]} would be too good: remove them from {parts[0]}, or go on with them by --allow-duplicates."
         )
     if pairs := [pair for pair in identical if pair.classes[0] != pair.classes[1]]:
@@ -230,7 +230,7 @@ def synthetic_remarks(
     way = f"leave out --ignore-val, or {instead}" if ignores_val and lacking == [VAL] else instead
     return (
         f"{count}: the set was oversampled before {', '.join(names)} {'are' if names[1:] else 'is'} split off here. "
-        f"There are {inside} among these, and images that some of train were made from, so that figures on them are "
+        f"There are {inside} among these, and images that some of train were made from, so that metrics on them are "
         f"too good: {way}",
     )
 

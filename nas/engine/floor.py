@@ -26,7 +26,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from baselines.classical import VERSION, ClassicalScores, Images, classical_scores
-from baselines.figures import FIGURES
+from baselines.metrics import METRICS
 from nas.autotune.cache import Cache
 from nas.config import DataConfig
 from nas.config.objectives import DEFAULT, OBJECTIVES, lacking, measure
@@ -132,7 +132,7 @@ def classical_floor(dataset: Dataset, data: DataConfig, objective: str) -> Class
     # Threads that wait by spinning would cost others four times this.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, about methods that nobody chose
-        own = None if objective in FIGURES else partial(measure, objective)
+        own = None if objective in METRICS else partial(measure, objective)
         scores = classical_scores(train, rank, test, len(dataset.classes), objective=objective, measure=own)
     _cache(data).add(_facts(dataset.key, objective), asdict(scores))
     return scores
@@ -167,7 +167,7 @@ def _cache(data: DataConfig) -> Cache:
 
 def _facts(data_key: str, objective: str) -> dict[str, object]:
     facts: dict[str, object] = {"data": data_key, "objective": objective, "version": VERSION}
-    return facts if objective in FIGURES else facts | {"file": _file_of(objective)}
+    return facts if objective in METRICS else facts | {"file": _file_of(objective)}
 
 
 def _file_of(objective: str) -> str:

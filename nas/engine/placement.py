@@ -17,7 +17,7 @@ from nas.config.run import RunConfig, SearchConfig
 from nas.data.cache import cache_root
 from nas.engine.plan import Plan
 from nas.executors import WorkerSlot
-from nas.executors.devices import spread
+from nas.executors.devices import distribute
 from nas.trials import TrialSpec
 from search_spaces import Sample
 
@@ -54,7 +54,7 @@ def slots_of(planned: Sequence[WorkerSlot], config: RunConfig, placement: Placem
     on_cpu = _kind(planned) == "cpu"
     if placement is None or is_told(config) or placement.device != _kind(planned) or (on_cpu and config.threads):
         return list(planned)
-    return spread(devices, len(devices) * placement.workers, placement.threads if on_cpu else config.threads)
+    return distribute(devices, len(devices) * placement.workers, placement.threads if on_cpu else config.threads)
 
 
 def is_told(config: RunConfig) -> bool:

@@ -57,10 +57,8 @@ def study_seconds(plan: StudyPlan) -> float | None:
         together(executor, next(iter(specs.values())), "wake", len(plan.slots))
         end = time.monotonic() + SECONDS
         for way, spec in specs.items():
-            figures = together(executor, spec, "time", len(plan.slots), end)
-            trained, scored = (
-                min(one[name] for one in figures) for name in ("trained_per_second", "scored_per_second")
-            )
+            values = together(executor, spec, "time", len(plan.slots), end)
+            trained, scored = (min(one[name] for one in values) for name in ("trained_per_second", "scored_per_second"))
             speeds[way] = trained, scored
     if not speeds:
         return None

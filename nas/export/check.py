@@ -103,7 +103,7 @@ def check_files(folder: Path, request: ExportRequest, model: nn.Module, pixels: 
 
 
 def files_of(extras: Extras) -> dict[str, str]:
-    """The files that answer images, by their format. That in int8 answers otherwise, and is judged by its figures."""
+    """The files that answer images, by their format. That in int8 answers otherwise, and is judged by its metrics."""
     asked = {"static": extras.static, "uint8": extras.with_preprocessing}
     return FILES | {form: name for form, name in ON_REQUEST.items() if asked[form]}
 

@@ -1,5 +1,5 @@
 """A search's winner, or a member of a baseline run, against baselines and other searches on the same images: sizes,
-figures, and whether a difference can be told from chance."""
+metrics, and whether a difference can be told from chance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.config import Recipe, raise_all
 from nas.errors import UsageError, attempt
 from nas.report.documents import Document, document
 from nas.report.intervals import of_difference
-from nas.report.study import MemberRow, Spread, member_row, spreads
+from nas.report.study import MeanStd, MemberRow, member_row, over_seeds
 from nas.runs import Run, SearchRun, as_study
 from nas.runs.events import FloorMeasured
 from nas.runs.folders import SEARCHES, read_run
@@ -31,7 +31,7 @@ RESAMPLES = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class WinnerRow:
-    """A search's winner, with figures over the seeds that it was confirmed with."""
+    """A search's winner, with metrics over the seeds that it was confirmed with."""
 
     run: str
     kind: str  # "evolution search"
@@ -42,7 +42,7 @@ class WinnerRow:
     macs: int
     recipe: Recipe
     seeds: int
-    test: dict[str, Spread]  # by the names in ``study.REPORTED``, shares of 1 on the test split
+    test: dict[str, MeanStd]  # by the names in ``study.REPORTED``, shares of 1 on the test split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def compare(sides: Sequence[Named]) -> Comparison:
 
 
 def comparison_document(comparison: Comparison) -> Document:
-    """A comparison as JSON: each of the others is one object, its test against the first among its figures."""
+    """A comparison as JSON: each of the others is one object, its test against the first among its metrics."""
     whole = document(comparison)
     whole["others"] = [
         {**other["row"], "against_first": other["against_first"], "difference_of_means": other["means"]}
@@ -164,7 +164,7 @@ def comparison_document(comparison: Comparison) -> Document:
     return whole
 
 
-def _against(first: Spread, row: WinnerRow | BaselineRow, objective: str) -> Compared:
+def _against(first: MeanStd, row: WinnerRow | BaselineRow, objective: str) -> Compared:
     other = row.test[objective]
     means = None
     if first.mean is not None and other.mean is not None:
@@ -221,8 +221,8 @@ def draw(comparison: Comparison, path: Path) -> Path:
         raise UsageError(f"--plot {path} is no PNG: let its name end in .png.")
     if not path.parent.is_dir():
         raise UsageError(f"--plot {path}: there is no folder {path.parent}. Make it first, or choose another.")
-    spreads_by_row = [(row, row.test[objective]) for row in comparison.rows]
-    points = [Point(row.name, row.run, row.params, s.mean, s.std) for row, s in spreads_by_row if s.mean is not None]
+    found = [(row, row.test[objective]) for row in comparison.rows]
+    points = [Point(row.name, row.run, row.params, s.mean, s.std) for row, s in found if s.mean is not None]
     title = f"{comparison.title} against others on {comparison.data.name}"
     floor = comparison.floor
     line = None if floor is None else (floor.method, floor.test[objective])
@@ -262,7 +262,7 @@ def other_data(first: Run, run: Run) -> str:
 def _rows(side: Named, objective: str) -> Sequence[WinnerRow | BaselineRow]:
     """A search's winner; of a baseline run the member that is named, or every one with a finished training.
 
-    UsageError if what is named has no figures on test over seeds.
+    UsageError if what is named has no metrics on test over seeds.
     """
     if error := _error(side.run):
         raise UsageError(error)
@@ -293,7 +293,7 @@ def _require_winner(run: SearchRun, trial_id: str | None) -> None:
         raise UsageError(f"{run.name}:{trial.id} is one seed of the winner: name {run.name}, which has them all.")
     raise UsageError(
         f"{run.name}:{trial.id} was not scored on test, which is touched once, for the winner: name {run.name} (trial "
-        f"{winner}). To have figures of another, train it as a baseline: "
+        f"{winner}). To have metrics of another, train it as a baseline: "
         + typed("baseline run losses --members custom-ce --arch", run.folder, trial.of)
     )
 
@@ -311,7 +311,7 @@ def _winner_row(run: SearchRun, objective: str) -> WinnerRow:
         macs=trial.cost.macs,
         recipe=run.recipe(run.winner.weights),
         seeds=len(test),
-        test=spreads([test[trial_id] for trial_id in sorted(test, key=seed_number)], objective),
+        test=over_seeds([test[trial_id] for trial_id in sorted(test, key=seed_number)], objective),
     )
 
 

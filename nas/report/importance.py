@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nas.report.figures import NONE
+from nas.report.metric_text import NONE
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.ranking import average_ranks
 from search_spaces import Sample

@@ -110,7 +110,7 @@ def spaces_document() -> list[Document]:
 def space_document(report: SpaceReport) -> Document:
     """A report as JSON: counts, bytes of ``peak_memory`` and ``size_bytes``, seconds."""
 
-    def spread(values: npt.NDArray[np.int64]) -> dict[str, int]:
+    def quantiles(values: npt.NDArray[np.int64]) -> dict[str, int]:
         return {"min": int(values.min()), "median": int(np.median(values)), "max": int(values.max())}
 
     space, share, costs = report.space, report.share, report.costs
@@ -121,9 +121,9 @@ def space_document(report: SpaceReport) -> Document:
         "samples": space.num_samples_for(report.task),
         "budget": report.budget.limits,
         "share": {"value": share.share, "standard_error": share.error, "drawn": share.sampled},
-        "params": spread(costs.params),
-        "macs": spread(costs.macs),
-        "peak_memory": spread(costs.peak_memory),
+        "params": quantiles(costs.params),
+        "macs": quantiles(costs.macs),
+        "peak_memory": quantiles(costs.peak_memory),
         "examples": [
             {"text": space.text(e.sample, report.task), "sample": e.sample, **asdict(e.cost)} for e in report.examples
         ],

@@ -42,7 +42,7 @@ def progress_line(run: SearchRun, event: SupernetProgress) -> str:
 
 
 def epoch_line(run: SearchRun, row: SupernetEpoch) -> str:
-    """One epoch with all its figures."""
+    """One epoch with all its metrics."""
     assert run.supernet is not None
     epochs = run.supernet.epochs
     place = f"epoch {row.epoch:>{len(str(epochs))}}/{epochs}"

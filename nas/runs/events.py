@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from budgets import Budget, Cost
 from nas.autotune import Placement
 from nas.config import SearchConfig, StudyConfig
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.errors import RunError
 from nas.trials import TrialResult
 from search_spaces import Sample
@@ -245,8 +245,8 @@ class FloorMeasured(Event):
 
     method: str  # "RBF SVM on pixels"
     settings: dict[str, float]
-    rank: dict[str, float]  # figures on the split that chose it
-    test: dict[str, float]  # its figures there, looked at once
+    rank: dict[str, float]  # metrics on the split that chose it
+    test: dict[str, float]  # its metrics there, looked at once
     images: int  # that it was trained on
     of_images: int  # that there are to train on
     components: int | None  # principal components; None: pixels as they are
@@ -254,17 +254,17 @@ class FloorMeasured(Event):
 
 @dataclass(frozen=True)
 class WinnerChosen(Event):
-    """The end of a search: the one time that the test split is read. ``test``: figures by id of a training."""
+    """The end of a search: the one time that the test split is read. ``test``: metrics by id of a training."""
 
     trial: str  # of the search
     weights: str  # the training whose weights are exported
-    test: dict[str, Figures]
+    test: dict[str, Metrics]
 
     def score(self, trial_id: str, objective: str) -> float:
         """The objective of one of its trainings on the test split."""
-        figure = self.test[trial_id][objective]
-        assert isinstance(figure, int | float), objective
-        return float(figure)
+        metric = self.test[trial_id][objective]
+        assert isinstance(metric, int | float), objective
+        return float(metric)
 
 
 @dataclass(frozen=True)

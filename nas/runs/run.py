@@ -17,7 +17,7 @@ from typing import ClassVar
 from budgets import Budget
 from nas.config import Recipe, SearchConfig, StudyConfig
 from nas.config.data import FOREIGN
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.data.dataset import Dataset, Preprocessing, counts_by_split
 from nas.errors import RunError, nearest
 from nas.plugins.loading import Loaded, loaded
@@ -127,11 +127,11 @@ class Run(ABC):
 
     @property
     def judged_on(self) -> str:
-        """The split whose figures are shown of a trial: rank, or test where it was trained on all others."""
+        """The split whose metrics are shown of a trial: rank, or test where it was trained on all others."""
         return "rank" if self.config.data.hold_out else "test"
 
-    def honest_figures(self, trial: TrialRecord) -> dict[str, Figures]:
-        """The figures of a trial by split, without those of images that it was trained on."""
+    def honest_metrics(self, trial: TrialRecord) -> dict[str, Metrics]:
+        """The metrics of a trial by split, without those of images that it was trained on."""
         metrics = trial.metrics
         return metrics if self.config.data.hold_out else {name: metrics[name] for name in metrics if name == "test"}
 

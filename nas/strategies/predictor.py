@@ -101,8 +101,8 @@ class _Ridge:
         shrink_SD = SIGNALS[:, None] / (1 + np.outer(SIGNALS, np.maximum(values, 0)))
         residuals_S = targets_N @ targets_N - shrink_SD @ projected**2
         noise_S = np.maximum(residuals_S / count, 1e-6)
-        spread_S = np.log1p(np.outer(SIGNALS, np.maximum(values, 0))).sum(axis=1)
-        self._weights_S = _weights(-0.5 * (count * np.log(noise_S) + spread_S))
+        log_determinant_S = np.log1p(np.outer(SIGNALS, np.maximum(values, 0))).sum(axis=1)
+        self._weights_S = _weights(-0.5 * (count * np.log(noise_S) + log_determinant_S))
         self.noise = float(self._weights_S @ noise_S)
         self._solutions_SD, self._variances_SD = shrink_SD * projected, noise_S[:, None] * shrink_SD
 

@@ -38,7 +38,7 @@ def check_space(space: SearchSpace, *, seeds: Iterable[int] = range(4), exact_pe
     check_every_weight_learns(space, space.canonical)
     check_costs_of_many(space, TASKS[-1])
     for seed in seeds:
-        small_or_large = spread_sample(space, seed)
+        small_or_large = sample_over_sizes(space, seed)
         for task in TASKS:
             check_structure(space, small_or_large, task)
             check_built(space, small_or_large, task)
@@ -49,7 +49,7 @@ def check_space(space: SearchSpace, *, seeds: Iterable[int] = range(4), exact_pe
         check_ids(space, alike_samples(space, seed, SMALL), SMALL)
 
 
-def spread_sample(space: SearchSpace, seed: int) -> Sample:
+def sample_over_sizes(space: SearchSpace, seed: int) -> Sample:
     """A sample, small or large as likely as of any other size."""
     return space.decode(space.sample_over_sizes(np.random.default_rng(seed), 1)[0])
 
@@ -64,14 +64,14 @@ def check_structure(space: SearchSpace, sample: Sample, task: Task) -> None:
 def check_built(space: SearchSpace, sample: Sample, task: Task) -> None:
     """The parameters and bytes of the cost reading are those of the built module; its MACs are those of thop."""
     cost = cost_of(space, sample, task)
-    with torch.device("meta"):  # the figures do not depend on the weights: sampling them would take most of the time
+    with torch.device("meta"):  # costs do not depend on the weights, which would take most of the time
         model = space.build(sample, task.input_shape, task.num_classes)
-    figures = {
+    costs = {
         "parameters": (sum(parameter.numel() for parameter in model.parameters()), cost.params),
         "bytes": (sum(tensor.nbytes for tensor in model.state_dict().values()), cost.size_bytes),
         "MACs by thop": (count_by_thop(model.to_empty(device="cpu"), task.input_shape)[1], cost.macs),
     }
-    for what, (found, said) in figures.items():
+    for what, (found, said) in costs.items():
         assert found == said, f"{space.text(sample)} has {found:,} {what} as built, but costs {said:,} ({task})"
 
 

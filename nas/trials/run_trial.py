@@ -20,7 +20,7 @@ from torch import nn
 
 from baselines import FixedNetwork, build_network
 from baselines.imagenet import sha256
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, machine_error, out_of_memory
 from nas.plugins.loading import blamed
@@ -62,7 +62,7 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
     started = time.perf_counter()
     watch = Stopwatch("rest", synchronize=_synchronize if device.startswith("cuda") else None) if spec.profile else OFF
     history: list[dict[str, float]] = []
-    metrics: dict[str, Figures] = {}
+    metrics: dict[str, Metrics] = {}
     reason = pruned = None
     try:
         if spec.test:
@@ -91,8 +91,8 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
 
 def _train_and_score(
     spec: TrialSpec, device: str, history: list[dict[str, float]], on_epoch: OnEpoch | None, watch: Watch
-) -> tuple[dict[str, Figures], str | None]:
-    """The figures by split, and why the trial was pruned, if it was. Fills ``history`` as it goes, so that a failed
+) -> tuple[dict[str, Metrics], str | None]:
+    """The metrics by split, and why the trial was pruned, if it was. Fills ``history`` as it goes, so that a failed
     trial keeps its curve."""
     torch.manual_seed(spec.seed)  # before building: the first weights come from it
     model = build(spec)
@@ -104,7 +104,7 @@ def _train_and_score(
 
     def record_epoch(record: dict[str, float]) -> None:
         history.append(record)
-        _log(spec, "  ".join(f"{name} {figure:.5g}" for name, figure in record.items()))
+        _log(spec, "  ".join(f"{name} {value:.5g}" for name, value in record.items()))
         if on_epoch is not None:
             on_epoch(record)
 
@@ -128,7 +128,7 @@ def _train_and_score(
     normalization = Normalization(training.mean, training.std)
     scored: tuple[SplitName, ...] = (*SCORED, "test") if spec.test_after else SCORED
     watch.switch("evaluation")
-    metrics: dict[str, Figures] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
+    metrics: dict[str, Metrics] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
     watch.switch("rest")
     _log(spec, f"best epoch {training.best_epoch}", *training.notes)
     _log(spec, *(f"{name} {json.dumps(metrics[name])}" for name in scored))
@@ -140,16 +140,16 @@ def _train_and_score(
     return metrics, None
 
 
-def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:
-    """The figures of trained weights on the test split."""
+def _test(spec: TrialSpec, device: str) -> dict[str, Metrics]:
+    """The metrics of trained weights on the test split."""
     assert spec.weights_path is not None
     check_data(spec)
     state, normalization = load_weights(Path(spec.weights_path))
     model = build(spec)
     model.load_state_dict(state)
-    figures = _score(model.to(device), spec, device, normalization, "test")
-    _log(spec, f"test {json.dumps(figures)}")
-    return {"test": figures}
+    metrics = _score(model.to(device), spec, device, normalization, "test")
+    _log(spec, f"test {json.dumps(metrics)}")
+    return {"test": metrics}
 
 
 def build(spec: TrialSpec) -> nn.Module:
@@ -181,7 +181,7 @@ def training_images(spec: TrialSpec, device: str) -> tuple[TensorSplit, TensorSp
     """The real images to train on, what an oversampler adds to them, and what it warns of."""
     if published := _published(spec, device):
         warning = "oversampled before splitting: images made from those of select and rank are trained on, so their "
-        return published.train, published.synthetic, (f"{warning}figures are not honest", *published.warnings)
+        return published.train, published.synthetic, (f"{warning}metrics are not honest", *published.warnings)
     synthetic, warnings = synthetic_on_device(
         spec.data, device, spec.recipe.oversampling, mirrored=spec.recipe.flip is not False
     )
@@ -202,17 +202,17 @@ def _published(spec: TrialSpec, device: str) -> PublishedSplits | None:
     return published_on_device(spec.data, device, recipe.oversampling, mirrored=recipe.flip is not False)
 
 
-def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Figures:
-    """TrialError if a figure is not a finite number: the log of a run is JSON, which has no others."""
+def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Metrics:
+    """TrialError if a metric is not a finite number: the log of a run is JSON, which has no others."""
     split = _scored_split(spec, device, name)
-    figures = evaluate_split(
+    metrics = evaluate_split(
         model, split, normalization, num_classes=spec.num_classes, device=device, confusion=spec.test_after,
         objective=spec.objective, test_flip=spec.recipe.test_flip,
     )  # fmt: skip
-    for figure, value in figures.items():
+    for metric, value in metrics.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise TrialError(f"{figure} is {value} on the {name} split")
-    return figures
+            raise TrialError(f"{metric} is {value} on the {name} split")
+    return metrics
 
 
 def _synchronize() -> None:

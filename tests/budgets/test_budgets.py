@@ -100,7 +100,7 @@ def test_rare_budgets_are_reached_one_choice_at_a_time(name):
         assert tight.admits(costs).all()
 
 
-def test_picks_are_spread_over_sizes_though_most_samples_are_small():
+def test_picks_are_distributed_over_sizes_though_most_samples_are_small():
     rng = np.random.default_rng(0)
     params = np.concatenate([rng.integers(1000, 2000, 990), rng.integers(2000, 9000, 10)])
     picked = np.array([params[pick(params, rng)] for _ in range(400)])

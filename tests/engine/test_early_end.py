@@ -90,7 +90,7 @@ def test_nonsense_is_refused(flags: dict[str, str], words: str) -> None:
     assert words in str(refused.value)
 
 
-def test_an_own_objective_may_stop_at_any_figure() -> None:
+def test_an_own_objective_may_stop_at_any_metric() -> None:
     assert stop_when_errors(-3.5, "minus_seconds") == [] and stop_when_errors(1.0, "accuracy") == []
 
 

@@ -32,9 +32,9 @@ SEARCH = {"space": "vgg", "trials": 8}
 
 
 def reaching(test: float) -> FloorMeasured:
-    figures = {"balanced_accuracy": test}
+    metrics = {"balanced_accuracy": test}
     return FloorMeasured(
-        method="RBF SVM on pixels", settings={"C": 2.0}, rank=figures, test=figures, images=90, of_images=90,
+        method="RBF SVM on pixels", settings={"C": 2.0}, rank=metrics, test=metrics, images=90, of_images=90,
         components=None,
     )  # fmt: skip
 

@@ -86,15 +86,15 @@ def test_the_probability_is_that_of_the_model(scores: list[list[float]]) -> None
         assert [each.probability for each in standings(scores)] == pytest.approx([1 / 3] * 3, abs=0.02)
         return
     ratio = random.choice(RATIOS, number)
-    spread = np.exp(random.uniform(np.log(prior) - 3, np.log(prior) + 4, number))
+    variance = np.exp(random.uniform(np.log(prior) - 3, np.log(prior) + 4, number))
     width = 1.5 * (every.max() - every.min())
     center = random.uniform(every.mean() - width, every.mean() + width, number)
     # the prior: uniform in the logarithm, and one seed that is as far from its mean as all seeds are
-    log_weight = -0.5 * np.log(spread) - prior / (2 * spread)
-    means = center[:, None] + np.sqrt(ratio * spread)[:, None] * random.standard_normal((number, len(scores)))
+    log_weight = -0.5 * np.log(variance) - prior / (2 * variance)
+    means = center[:, None] + np.sqrt(ratio * variance)[:, None] * random.standard_normal((number, len(scores)))
     for place, of_one in enumerate(scores):
         for score in of_one:
-            log_weight += -0.5 * np.log(spread) - (score - means[:, place]) ** 2 / (2 * spread)
+            log_weight += -0.5 * np.log(variance) - (score - means[:, place]) ** 2 / (2 * variance)
     weight = np.exp(log_weight - log_weight.max())
     expected = [float(weight[means.argmax(1) == place].sum() / weight.sum()) for place in range(len(scores))]
     assert weight.sum() ** 2 / (weight**2).sum() > 1_000  # as many samples as count

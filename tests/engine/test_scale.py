@@ -16,7 +16,7 @@ from simulated_search import Simulated, begin, config, events_of, go_on, recorde
 
 from budgets import Budget, Cost
 from nas.cli.commands.runs import MOST_ROWS, trials_command
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.engine.search import run_search
 from nas.errors import ReplayError
 from nas.executors import WorkerSlot
@@ -44,7 +44,7 @@ def submitted(trial_id: str, stage: Stage, params: int) -> TrialSubmitted:
 
 
 def ended(trial_id: str, status: Status = "finished", score: float = 0.5, seconds: float = 1.0) -> TrialEnded:
-    metrics: dict[str, Figures] = {"rank": {"balanced_accuracy": score}} if status == "finished" else {}
+    metrics: dict[str, Metrics] = {"rank": {"balanced_accuracy": score}} if status == "finished" else {}
     error = None if status == "finished" else "why"
     profile = {"train": 0.9} if status == "finished" else {}
     return TrialEnded.of(TrialResult(trial_id, status, metrics, HISTORY, seconds, error, profile), "search")

@@ -264,7 +264,7 @@ def test_more_seeds_count_more_than_a_lucky_one(tmp_path):
     assert run.winner.trial != winner
 
 
-def test_figures_that_json_cannot_hold_fail_their_trial(tmp_path):
+def test_metrics_that_json_cannot_hold_fail_their_trial(tmp_path):
     class Infinite(Simulated):
         def wait(self, timeout: float | None = None) -> list[TrialResult]:
             (result,) = super().wait(timeout)

@@ -1,4 +1,4 @@
-"""Figures of a network on labelled images: classes by name, intervals, and what was trained on."""
+"""Metrics of a network on labelled images: classes by name, intervals, and what was trained on."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_classes_are_matched_by_name_whatever_else_is_there(classifier: Classifi
     assert len(other.broken) == 1 and "00.png" in other.broken[0]
     assert other.confusion[1] == found.confusion[1] and sum(map(sum, other.confusion)) == other.images == 23
     assert [one.images for one in other.by_class] == [0, 12, 11, 0]
-    assert other.figures["balanced_accuracy"] == pytest.approx(
+    assert other.metrics["balanced_accuracy"] == pytest.approx(
         np.mean([one.recall for one in other.by_class if one.images])
     )
 
@@ -281,9 +281,9 @@ def test_an_own_objective_is_scored_with_the_prior_or_said_to_be_missing(exporte
         assert "needs embeddings" in str(scored("embedded").unscored)
         for prior in (None, "train"):
             found = scored("right", prior)
-            assert found.figures["right"] == pytest.approx(found.figures["accuracy"]) and found.unscored is None
+            assert found.metrics["right"] == pytest.approx(found.metrics["accuracy"]) and found.unscored is None
         found = scored("top_k:k=4")
-    assert found.figures["top_k:k=4"] == 1.0
+    assert found.metrics["top_k:k=4"] == 1.0
     console = Screen(width=100, record=True, file=io.StringIO())
     print_evaluation(console, found)
     assert "top k:k=4" in console.export_text()

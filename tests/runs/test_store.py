@@ -221,8 +221,8 @@ def test_every_kind_of_event_comes_back_as_it_was(tmp_path):
         "data_key": "k",
     }
     study = StudyConfig(data=DataConfig(), study="s", sentence="t", members=(), seeds=2)
-    figures = {"accuracy": 0.5, "by_class": [0.5, 1.0], "confusion": [[1, 0], [0, 2]]}
-    result = TrialResult("1", "finished", {"rank": figures}, [{"epoch": 1, "train_loss": 0.3}], 2.5)
+    metrics = {"accuracy": 0.5, "by_class": [0.5, 1.0], "confusion": [[1, 0], [0, 2]]}
+    result = TrialResult("1", "finished", {"rank": metrics}, [{"epoch": 1, "train_loss": 0.3}], 2.5)
     placement = Placement("cpu", 2, 1, Execution(), 10.5, None, (Measurement(2, 1, None, 10.5),))
     searched = SearchFacts(**facts, budget=Budget(max_params=100), note="n", population=4, placement=placement)
     events = [

@@ -30,7 +30,7 @@ from nas.testing.spaces import (
     check_runs,
     check_structure,
     check_text,
-    spread_sample,
+    sample_over_sizes,
 )
 from search_spaces import Task, get_space, register, space_names
 from search_spaces.errors import UsageError
@@ -62,7 +62,7 @@ def test_parameters_and_macs_of_the_structure_are_those_of_the_cost_reading(name
 @given(seed=seeds, shape=st.sampled_from(SHAPES[:2]), classes=st.sampled_from([2, 10, 62]))
 @settings(max_examples=10)
 def test_cost_is_that_of_the_built_module_and_of_thop(name, seed, shape, classes):
-    check_built(get_space(name), spread_sample(get_space(name), seed), Task(shape, classes))
+    check_built(get_space(name), sample_over_sizes(get_space(name), seed), Task(shape, classes))
 
 
 @every_space
@@ -81,7 +81,7 @@ def test_what_is_built_takes_batches_of_every_size_of_image(name, seed, shape):
 def test_peak_memory_is_that_of_the_traced_module(name, seed, shape):
     space = get_space(name)
     exact = name != "cell"  # an upper bound there: see budgets.cost
-    check_peak_memory(space, spread_sample(space, seed), Task(shape, 10), exact=exact)
+    check_peak_memory(space, sample_over_sizes(space, seed), Task(shape, 10), exact=exact)
 
 
 @every_space
@@ -134,7 +134,7 @@ def test_every_weight_learns(name):
 @given(seed=seeds, side=st.sampled_from([8, 12, 28]))
 @settings(max_examples=2, phases=[Phase.generate])  # a smaller seed would explain nothing
 def test_no_entry_of_a_weight_is_idle(name, seed, side):
-    check_no_weight_is_idle(get_space(name), spread_sample(get_space(name), seed), Task((1, side, side), 10))
+    check_no_weight_is_idle(get_space(name), sample_over_sizes(get_space(name), seed), Task((1, side, side), 10))
 
 
 @pytest.mark.parametrize(("stride", "kernel"), [(1, 1), (1, 3), (1, 5), (1, 7), (2, 1), (2, 3), (2, 5)])

@@ -132,8 +132,8 @@ def test_the_estimated_gradient_is_the_exact_one_within_its_noise() -> None:
         values.append(estimated.item())
         gradients.append(gradient(alphas, estimated))
     assert np.mean(values) == pytest.approx(value.item(), abs=4 * np.std(values) / 10)
-    spread = torch.stack(gradients).std(0) / 10
-    assert ((torch.stack(gradients).mean(0) - truth).abs() <= 4.5 * spread + 1e-9).all()
+    error = torch.stack(gradients).std(0) / 10
+    assert ((torch.stack(gradients).mean(0) - truth).abs() <= 4.5 * error + 1e-9).all()
     assert torch.nn.functional.cosine_similarity(gradients[0], truth, dim=0) > 0.9  # one estimate is good enough
 
 

@@ -382,13 +382,13 @@ def test_a_killed_supernet_ends_with_the_alphas_of_one_that_was_not(whole: Path,
 
 
 def test_a_supernet_is_scored_by_an_objective_of_ones_own(tmp_path: Path) -> None:
-    def spread(evaluation: Evaluation) -> float:
+    def lopsided(evaluation: Evaluation) -> float:
         return -float(evaluation.embeddings.std() / len(evaluation.logits))
 
     with registering():
-        register_objective("spread")(spread)
+        register_objective("lopsided")(lopsided)
         register_objective("broken")(lambda evaluation: [][0])
-        with begin(tmp_path / "run", objective="spread", supernet={"epochs": 1}) as store:
+        with begin(tmp_path / "run", objective="lopsided", supernet={"epochs": 1}) as store:
             run = find(store)
         assert all(record.score < 0 for record in run.supernet_epochs) and run.candidates is not None
         scores = [candidate.score for candidate in run.ranked_candidates]

@@ -120,11 +120,11 @@ def test_random_one_shot_trains_only_what_fits() -> None:
     assert all(2_000 <= count <= 4_000 for count in params)
 
 
-def test_a_pool_is_spread_over_sizes() -> None:
+def test_a_pool_is_distributed_over_sizes() -> None:
     pool = Pool(trimmed("vgg", 4), TASK, BUDGET, seed=0)
     assert len(pool.rows) > 100
     assert ((pool.params >= 2_000) & (pool.params <= 4_000)).all()
-    picked = pool.rows_spread(np.random.default_rng(0), 400)
+    picked = pool.sample_over_sizes(np.random.default_rng(0), 400)
     sizes = np.histogram(pool_params(pool, picked), bins=4, range=(2_000, 4_000))[0]
     assert sizes.min() > 60
 

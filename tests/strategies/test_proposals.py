@@ -91,7 +91,7 @@ def rare_budget(space: SearchSpace) -> tuple[Budget, np.ndarray]:
 
 
 @every_space
-def test_rare_samples_fit_are_not_repeated_and_spread_over_sizes(name):
+def test_rare_samples_fit_are_not_repeated_and_distributed_over_sizes(name):
     space = get_space(name)
     budget, sizes = rare_budget(space)
     samples = proposals(Proposer(space, TASK, budget), 60)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import nas.testing
 from baselines.evaluation import Evaluation
-from baselines.figures import FIGURES, accuracy
+from baselines.metrics import METRICS, accuracy
 from nas.config.recipe import Recipe
 from nas.data import Split
 from nas.data.oversampling import Synthetic
@@ -211,8 +211,8 @@ def verification(evaluation: Evaluation) -> float:
 
 def test_objectives() -> None:
     check_objective(verification)
-    for figure in FIGURES.values():
-        check_objective(figure)
+    for metric in METRICS.values():
+        check_objective(metric)
     for broken, message in (
         (lambda e: -verification(e), "more must be better: -"),
         (lambda e: np.log(accuracy(e)), "gave|is -inf"),

@@ -154,7 +154,7 @@ def plain_view(
     """What ``augment`` does, an image at a time in float64 and in the order in which it is said: normalize, pad,
     crop, mirror, erase. Samples the same numbers."""
     n, channels, height, width = images.shape
-    mean, std = (figure.double().view(-1, 1, 1) for figure in normal)
+    mean, std = (value.double().view(-1, 1, 1) for value in normal)
     up, across = (min(round(recipe.crop_padding * side / 8), side - 1) for side in (height, width))
     hole = round(recipe.cutout * min(height, width))
 

@@ -43,7 +43,7 @@ def data_command(flags: Flags) -> None:
     written = _write(config, flags) if flags["write"] is not None and not report.errors else None
     if flags["json"]:
         more = {"plot": flags["plot"]} if drawn else {}
-        print_json(document(report) | more | ({"written": document(written)} if written else {}))
+        print_json(document(report, errors="faults") | more | ({"written": document(written)} if written else {}))
     elif written:
         print_written(console, written, config)
     raise_all(list(report.errors))

@@ -56,7 +56,7 @@ def evaluate_command(flags: Flags) -> int:
             labelled = other_data(data, classifier.classes, preprocessing_of(classifier), progress)
         found = evaluate(classifier, labelled, known)
     if flags["json"]:
-        print_json(document(found))
+        print_json(document(found, metrics="figures"))
     else:
         print_evaluation(console, found)
     if picture is not None:

@@ -35,17 +35,17 @@ def trials_command(
     as_json: bool,
 ) -> None:
     """The trials of a run, all in their order or the best N; of many, the newest in the table."""
-    from nas.report.tables.search import figure_columns, trials_table
+    from nas.report.tables.search import metric_columns, trials_table
 
     errors: list[str] = []
     most = attempt(lambda: positive("top", top), errors)
     if as_csv and as_json:
         errors.append("--csv and --json are two ways to print the same: give one of them.")
     if columns and (as_csv or as_json):
-        errors.append("--columns says what the table shows; --csv and --json have every figure: leave it out.")
+        errors.append("--columns says what the table shows; --csv and --json have every metric: leave it out.")
     run = attempt(lambda: load_whole(name, "trials", Path(runs)), errors)
     objective = run.config.objective if run else DEFAULT
-    figures = attempt(lambda: figure_columns(columns, objective), errors) or {}
+    metrics = attempt(lambda: metric_columns(columns, objective), errors) or {}
     raise_all(errors)
     assert run is not None
     chosen = run.best(most) if most else list(run.trials.values())
@@ -58,7 +58,7 @@ def trials_command(
         return
     tell_plugin_errors(run)
     earlier = 0 if top else max(0, len(chosen) - MOST_ROWS)
-    console.print(trials_table(run, chosen[earlier:], figures, console.width))
+    console.print(trials_table(run, chosen[earlier:], metrics, console.width))
     if earlier:
         console.print(
             f"{earlier:,} earlier trials are not shown. The N best of all: --top N. All: --json.",
@@ -118,7 +118,7 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
     elif loaded:
         console.print(runs_table(loaded, console.width))
         console.print(
-            "score: what ranks trials, on rank; with ± the winner's mean and spread over seeds, else of the best trial",
+            "score: ranks trials, on rank; with ± the winner's mean and standard deviation over seeds, else the best trial's",
             style="dim", highlight=False,
         )  # fmt: skip
     elif not folders:
@@ -127,7 +127,7 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
 
 
 def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool) -> None:
-    """One trial's network, layer by layer; or a member of a baseline run, or one training of it, with its figures."""
+    """One trial's network, layer by layer; or a member of a baseline run, or one training of it, with its metrics."""
     from nas.report.documents import document
     from nas.report.guide import proposal_words
     from nas.report.member import member_report, shown_document

@@ -29,9 +29,9 @@ class Pool:
         self.params = params_of(space, self.rows, task)
 
     def sample(self, rng: np.random.Generator) -> Sample:
-        """One of them, spread over sizes."""
+        """One of them, distributed over sizes."""
         return self._space.decode(self.rows[pick(self.params, rng)])
 
-    def rows_spread(self, rng: np.random.Generator, count: int) -> Rows:
-        """``count`` of them, spread over sizes, some perhaps more than once."""
+    def sample_over_sizes(self, rng: np.random.Generator, count: int) -> Rows:
+        """``count`` of them, distributed over sizes, some perhaps more than once."""
         return self.rows[[pick(self.params, rng) for _ in range(count)]]

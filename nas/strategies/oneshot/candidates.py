@@ -11,7 +11,7 @@ import time
 import numpy as np
 import torch
 
-from baselines.figures import FIGURES
+from baselines.metrics import METRICS
 from budgets import Budget, costs_of
 from budgets.sampling import distinct, fitting, pick
 from nas.runs.events import Candidate, CandidatesRanked
@@ -40,7 +40,7 @@ def ranked_candidates(training: SupernetTraining) -> CandidatesRanked:
         likelihoods: list[float | None] = log_likelihood(arrays, rows).tolist()
         sampled = SAMPLES
     else:
-        rows = spread_fitting(space, task, training.pool, rng, config.supernet.candidates)
+        rows = fitting_over_sizes(space, task, training.pool, rng, config.supernet.candidates)
         likelihoods, sampled, fitting = [None] * len(rows), len(training.pool.rows), len(training.pool.rows)
     supernet_score = training.score("rank")
     candidates = _ranked(training, rows, likelihoods, supernet_score)
@@ -67,8 +67,8 @@ def likeliest_fitting(
     return rows, len(sampled)
 
 
-def spread_fitting(space: SearchSpace, task: Task, pool: Pool, rng: np.random.Generator, count: int) -> Rows:
-    """``count`` rows of the pool spread over sizes, of different architectures; fewer if it has not as many."""
+def fitting_over_sizes(space: SearchSpace, task: Task, pool: Pool, rng: np.random.Generator, count: int) -> Rows:
+    """``count`` rows of the pool distributed over sizes, of different architectures; fewer if it has not as many."""
     rows, params = pool.rows, pool.params
     left, order = np.arange(len(rows)), list[int]()
     while len(left) and len(order) < 4 * count:  # some are the same network
@@ -125,7 +125,7 @@ def _ranked(
     for row, params, likelihood in zip(rows, costs.params, likelihoods, strict=True):
         sample = training.space.decode(row)
         score = training.score_of(training.supernet.inherit(sample), batches, "rank")
-        known = training.config.objective in FIGURES  # what guessing scores
+        known = training.config.objective in METRICS  # what guessing scores
         far_under = known and is_far_under(score, supernet_score, training.task.num_classes)
         candidates.append(Candidate(sample, int(params), likelihood, score, far_under))
     return sorted(candidates, key=lambda candidate: (-candidate.score, -(candidate.log_likelihood or 0.0)))
