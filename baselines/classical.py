@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from baselines.evaluation import Evaluation
-from baselines.figures import Figure, figures_in
+from baselines.metrics import Metric, metrics_in
 
 NAME = "classical"  # as ``nasctl baseline`` knows them
 SENTENCE = "No networks: logistic regression, RBF SVM and nearest neighbours on pixels, in seconds to a minute"
-VERSION = 2  # of what is computed: other figures for the same images need another number
+VERSION = 2  # of what is computed: other metrics for the same images need another number
 
 MOST_IMAGES = 4_000  # that are trained on: the time of an SVM grows with their square
 MOST_NUMBERS = 500  # of an image; where there are more, principal components take their place
@@ -58,7 +58,7 @@ class Method:
 
 @dataclass(frozen=True)
 class MethodScores:
-    """What a method reached on rank with the best of its settings: figures of 0 to 1 by name."""
+    """What a method reached on rank with the best of its settings: metrics of 0 to 1 by name."""
 
     name: str
     label: str
@@ -72,7 +72,7 @@ class ClassicalScores:
 
     methods: tuple[MethodScores, ...]
     chosen: str  # the name of the best on rank
-    test: dict[str, float]  # its figures there
+    test: dict[str, float]  # its metrics there
     images: int  # that were trained on
     of_images: int  # that there are to train on
     components: int | None  # principal components; None: pixels as they are
@@ -90,13 +90,13 @@ def classical_scores(
     num_classes: int,
     *,
     objective: str = "balanced_accuracy",
-    measure: Figure | None = None,
+    measure: Metric | None = None,
     seed: int = 0,
     most: int = MOST_IMAGES,
 ) -> ClassicalScores:
     """Train every method on at most ``most`` training images, choose by ``objective`` on rank, score that on test.
 
-    Seconds for a small set, about a minute for the largest. ``objective`` is a name that ``figures`` gives, or that of
+    Seconds for a small set, about a minute for the largest. ``objective`` is a name that ``metrics`` gives, or that of
     ``measure``, which is given labels and predicted classes. ValueError if the training images are of one class.
     """
     pixels, labels = train
@@ -108,7 +108,7 @@ def classical_scores(
 
     def scored(predicted: Labels, labels: Labels) -> dict[str, float]:
         evaluation = Evaluation(labels, predicted=predicted, num_classes=num_classes)
-        return figures_in(evaluation) | ({} if measure is None else {objective: measure(evaluation)})
+        return metrics_in(evaluation) | ({} if measure is None else {objective: measure(evaluation)})
 
     def on_rank(predict: Predict) -> dict[str, float]:
         return scored(predict(x_rank), rank_labels)
@@ -130,7 +130,7 @@ def classical_scores(
 
 def sample_rows(labels: Labels, most: int, seed: int) -> Rows:
     """Sorted rows of at most ``most`` images, but one a class at least: every image of the rare classes, and of each
-    of the others equally many, drawn at random."""
+    of the others equally many, sampled at random."""
     counts = np.bincount(labels)
     caps = range(1, int(counts.max(initial=0)) + 1)
     each = max(1, bisect.bisect_right(caps, most, key=lambda cap: int(np.minimum(counts, cap).sum())))
@@ -213,8 +213,8 @@ def _logistic_regression(x: Matrix, labels: Labels, settings: Settings, seed: in
 def _rbf_svm(x: Matrix, labels: Labels, settings: Settings, seed: int) -> Predict:
     from sklearn.svm import SVC
 
-    spread = float(x.var()) * x.shape[1] or 1.0  # of images that are all alike: any gamma does
-    gamma = settings["gamma"] / spread
+    variance = float(x.var()) * x.shape[1] or 1.0  # of images that are all alike: any gamma does
+    gamma = settings["gamma"] / variance
     model = SVC(C=settings["C"], gamma=gamma, class_weight="balanced", cache_size=500, random_state=seed)
     model.fit(x, labels)
     return _predict(model) if len(model.classes_) == 2 else _svm_votes(model, gamma)

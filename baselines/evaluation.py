@@ -1,4 +1,4 @@
-"""What a classifier answered on one split, as figures and objectives read it. Knows numpy alone."""
+"""What a classifier answered on one split, as metrics and objectives read it. Knows numpy alone."""
 
 from __future__ import annotations
 

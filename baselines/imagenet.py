@@ -100,18 +100,18 @@ def _own(name: str) -> bool:
 
 
 def _check(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> None:
-    faults = []
+    errors = []
     for name, tensor in wanted.items():
         if _own(name):
             continue
         if name not in state:
-            faults.append(f"{name} is missing")
+            errors.append(f"{name} is missing")
         elif state[name].shape != tensor.shape:
-            faults.append(f"{name} is {_shape(state[name])}, not {_shape(tensor)}")
-    if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+            errors.append(f"{name} is {_shape(state[name])}, not {_shape(tensor)}")
+    if errors:
+        more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
         raise UsageError(
-            f"--weights {path} does not fit torchvision's ResNet-18: {'; '.join(faults[:3])}{more}. Give its ImageNet "
+            f"--weights {path} does not fit torchvision's ResNet-18: {'; '.join(errors[:3])}{more}. Give its ImageNet "
             f"file ({ADDRESS.rsplit('/', 1)[-1]}), or train without: --from-scratch."
         )
 

@@ -26,7 +26,7 @@ class Member:
     ``name`` is short and made of letters, digits, '-' and '_', since files are called by it. ``network``: a fixed one;
     None: the one that the user chooses for the study. ``recipe_when_large``: batch, epochs and patience as they were
     published, for no fewer than ``SMALL`` training images. ``published``: test accuracy in per cent by imbalance
-    factor, of the same network on CIFAR-10, long-tailed or not. ``reported``: the origin study's figures on test, by
+    factor, of the same network on CIFAR-10, long-tailed or not. ``reported``: the origin study's metrics on test, by
     name, of the same network and recipe on its data (593,242 images of EMNIST ByClass to train).
 
     ``rival``: not the network itself is trained, but an architecture of ``space`` with no more parameters, in the same
@@ -57,12 +57,12 @@ class Study:
     seeds: int = 3
     data: str = "digits"
     imbalance: float | None = None
-    published_of: str = "resnet32"  # the network of its members' published figures
+    published_of: str = "resnet32"  # the network of its members' published metrics
     hold_out: bool = True  # False: trained on every training image; no epoch may be chosen then
 
 
 def _reported(accuracy: float, weighted: tuple[float, ...] = (), macro: tuple[float, ...] = ()) -> Mapping[str, float]:
-    """Published figures; weighted: precision, F1; macro: precision, recall, F1."""
+    """Published metrics; weighted: precision, F1; macro: precision, recall, F1."""
     names = ("accuracy", "weighted_precision", "weighted_f1", "macro_precision", "macro_recall", "macro_f1")
     return dict(zip(names, (accuracy, *weighted, *macro), strict=False))
 
@@ -187,11 +187,11 @@ def _hand_nets() -> tuple[Member, ...]:
                 beside, name=f"{hand.name}-found", label=f"found within the parameters of {name}, {words}",
                 rival="found",
             )  # fmt: skip
-            drawn = replace(
+            sampled = replace(
                 beside, name=f"{hand.name}-random", label=f"random, about the parameters of {name}, {words}",
                 rival="random",
             )  # fmt: skip
-            members += [hand, found, drawn]
+            members += [hand, found, sampled]
     return tuple(members)
 
 

@@ -1,5 +1,5 @@
 """How many candidates a second the cost reading costs, against building modules to count them; and how long a
-proposal takes, also under budgets that about one draw in 10,000 meets. One core.
+proposal takes, also under budgets that about one sample in 10,000 meets. One core.
 
 .venv/bin/python benchmarks/costing.py                     about two minutes
 .venv/bin/python benchmarks/costing.py --rows 20000 --modules 3 --proposals 20
@@ -28,7 +28,7 @@ from nas.strategies.proposals import Proposer
 from search_spaces import Sample, SearchSpace, Task, get_space, space_names
 
 TASK = Task((3, 32, 32), 10)
-DRAWS = 400_000  # from which rare budgets are found
+SAMPLES = 400_000  # from which rare budgets are found
 RARE = 40  # of them fit
 POPULATION = 20
 
@@ -51,7 +51,7 @@ def print_costing(num_rows: int, num_modules: int) -> None:
     )
     for name in space_names():
         space = get_space(name)
-        rows = space.draw(np.random.default_rng(0), num_rows)
+        rows = space.sample_uniform(np.random.default_rng(0), num_rows)
         for warm in (params_of, costs_of):
             warm(space, rows[:1000], TASK)
         params = seconds(lambda rows=rows, space=space: params_of(space, rows, TASK), 5) / num_rows
@@ -69,8 +69,8 @@ def print_costing(num_rows: int, num_modules: int) -> None:
 
 
 def budgets_of(space: SearchSpace) -> list[tuple[Budget, float]]:
-    """An ordinary budget and two rare ones, each with the share of draws that fit."""
-    costs = costs_of(space, space.draw_spread(np.random.default_rng(9), DRAWS), TASK)
+    """An ordinary budget and two rare ones, each with the share of samples that fit."""
+    costs = costs_of(space, space.sample_over_sizes(np.random.default_rng(9), SAMPLES), TASK)
     params, macs, peak = costs.params, costs.macs, costs.peak_memory
     near = abs(params - 100_000) < 10_000
     low_macs, low_peak = (int(np.quantile(values[near], 0.1)) for values in (macs, peak))

@@ -23,7 +23,7 @@ import numpy as np
 from hardware import hardware
 
 from budgets import Budget
-from budgets.draw import draw_fitting
+from budgets.sampling import sample_feasible
 from nas.autotune import Measurement
 from nas.autotune.cpu import choose, measure_one
 from nas.autotune.workers import PROBE
@@ -44,7 +44,7 @@ def specification(space: str, side: int, params: int, batch: int) -> TrialSpec:
     """The architecture in the middle, by multiplications, of those with 90 % to all of ``params`` parameters."""
     task, family = Task((3, side, side), 10), get_space(space)
     budget = Budget(max_params=params, min_params=int(0.9 * params))
-    rows, costs = draw_fitting(family, task, budget, np.random.default_rng(0))
+    rows, costs = sample_feasible(family, task, budget, np.random.default_rng(0))
     sample = family.decode(rows[np.argsort(costs.macs, kind="stable")[len(rows) // 2]])
     recipe = Recipe(batch_size=batch)
     return TrialSpec("measured", space, sample, task.input_shape, task.num_classes, DataConfig(), recipe, seed=0)
@@ -86,7 +86,7 @@ def main() -> None:
     for spec, rates in zip(specs, found, strict=True):
         for way in WAYS:
             row = [r.images_per_second for r in rates if r.execution == way]
-            print(f"{spec.space:<10} {way!s:<26}" + "".join(f"{figure:>9,.0f}" for figure in row))
+            print(f"{spec.space:<10} {way!s:<26}" + "".join(f"{value:>9,.0f}" for value in row))
     print(f"\n{'space':<10} {'torch':>7} {'chosen':>7} {'ratio':>6} {'in float32':>11}  what is chosen")
     for spec, rates in zip(specs, found, strict=True):
         default = next(r for r in rates if (r.threads, r.execution) == (cores, Execution())).images_per_second
@@ -103,7 +103,7 @@ def main() -> None:
             execution = choose(rates).execution or Execution()
             sizes = [replace(spec, recipe=spec.recipe.model_copy(update={"batch_size": size})) for size in BATCHES]
             swept = [choose(one).images_per_second for one in measured(sizes, [execution], 1)]
-            print(f"{spec.space:<10}" + "".join(f"{figure:>8,.0f}" for figure in swept))
+            print(f"{spec.space:<10}" + "".join(f"{value:>8,.0f}" for value in swept))
     print(f"\n{time.perf_counter() - began:.0f} s")
 
 

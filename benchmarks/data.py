@@ -43,7 +43,7 @@ class Pictures(Dataset[tuple[torch.Tensor, int]]):
 
     def __init__(self, pixels_NHWC: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
         self.pixels_NHWC = pixels_NHWC
-        mean, std = (figure.tolist() for figure in NORMAL)
+        mean, std = (value.tolist() for value in NORMAL)
         self.view = transforms.Compose([
             transforms.RandomCrop(32, padding=4, padding_mode="edge"), transforms.RandomHorizontalFlip(),
             transforms.ToTensor(), transforms.Normalize(mean, std),

@@ -56,7 +56,7 @@ class Ended:
     memory: int
 
 
-def fault(ended: Ended) -> str | None:
+def error(ended: Ended) -> str | None:
     """What is wrong with how a command ended; None: nothing."""
     if ended.code is None:
         return "did not end"
@@ -122,7 +122,7 @@ def _become(command: Sequence[str], place: Path) -> None:
     os._exit(code)
 
 
-def faults_of(case: hostile.Case, place: Path, timeout: float, *, show: bool = False) -> list[str]:
+def errors_of(case: hostile.Case, place: Path, timeout: float, *, show: bool = False) -> list[str]:
     """What is wrong with how a case ended, a line for each of its commands."""
     found = []
     outside, content = _names_in(place), hostile.content_of(place / "outside")
@@ -131,7 +131,7 @@ def faults_of(case: hostile.Case, place: Path, timeout: float, *, show: bool = F
         ended = run(command, place, timeout)
         if show:
             print(f"$ nasctl {shlex.join(command)}\n{ended.out}{ended.errors}exit code {ended.code}\n")
-        wrong = fault(ended)
+        wrong = error(ended)
         if wrong is None and (strange := _names_in(place) - outside - {"stdout", "stderr"}):
             wrong = f"wrote outside: {sorted(strange)}"
         if wrong is None and hostile.content_of(place / "outside") != content:
@@ -209,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if time.monotonic() > end:
                 break
             with made(kind, number, asked.seed, Path(root), stock) as (case, place):
-                found = faults_of(case, place, asked.timeout, show=bool(asked.repeat))
+                found = errors_of(case, place, asked.timeout, show=bool(asked.repeat))
                 tried[kind] += 1
                 failed[kind] += bool(found)
                 for line in found:

@@ -35,7 +35,7 @@ import numpy as np
 import torch
 
 from budgets import Budget, costs_of
-from budgets.draw import draw_fitting
+from budgets.sampling import sample_feasible
 from nas.autotune import Measurement
 from nas.autotune.gpu import choose, gpus
 from nas.autotune.workers import PROBE, MeasuringFailed, measured, together
@@ -43,7 +43,7 @@ from nas.config.data import DataConfig
 from nas.config.recipe import Recipe
 from nas.errors import UsageError
 from nas.executors import LocalExecutor, local, mps
-from nas.executors.devices import count_cores, spread
+from nas.executors.devices import count_cores, distribute
 from nas.trials.spec import TrialSpec
 from search_spaces import Task, get_space, space_names
 
@@ -69,7 +69,7 @@ class Net:
         """Of the space's networks near so many parameters, the middle one by multiplications."""
         found = get_space(space)
         budget = Budget(min_params=round((1 - NEAR) * params), max_params=round((1 + NEAR) * params))
-        rows = draw_fitting(found, TASK, budget, np.random.default_rng(0))[0]
+        rows = sample_feasible(found, TASK, budget, np.random.default_rng(0))[0]
         if not len(rows):
             raise UsageError(f"{space} has no network of about {params} parameters.")
         costs = costs_of(found, rows, TASK)
@@ -113,7 +113,7 @@ class Session:
         if not shared:
             local.shared_gpus = lambda slots: contextlib.nullcontext({})
         try:
-            with LocalExecutor(spread([self.asked.device], number), run=run) as executor:
+            with LocalExecutor(distribute([self.asked.device], number), run=run) as executor:
                 spec = next(iter(self.nets.values())).spec
                 with contextlib.suppress(MeasuringFailed):
                     together(executor, spec, "wake", number, time.monotonic() + min(START_LIMIT, self.left))
@@ -124,7 +124,7 @@ class Session:
     def curve(self, executor: LocalExecutor, spec: TrialSpec, counts: Sequence[int]) -> list[Measurement]:
         """What each number of workers reaches, until one fails or time runs out."""
         loads: list[Measurement] = []
-        slots = spread([self.asked.device], executor.num_slots)
+        slots = distribute([self.asked.device], executor.num_slots)
         try:
             for workers in counts:
                 end = time.monotonic() + min(ROUND_LIMIT, self.left)

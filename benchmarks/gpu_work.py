@@ -108,23 +108,23 @@ def compiled(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     work.learning.model.compile()
     work.take_steps(2)
     seconds = time.perf_counter() - began
-    figures = {"images_per_second": work.images_per_second(), "seconds": seconds}
-    return TrialResult(spec.id, "finished", {"probe": figures})
+    values = {"images_per_second": work.images_per_second(), "seconds": seconds}
+    return TrialResult(spec.id, "finished", {"probe": values})
 
 
 def peaks(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """What the device can do."""
-    figures = {} if spec.probe == "wake" else peak_figures(device)
-    return TrialResult(spec.id, "finished", {"probe": figures})
+    values = {} if spec.probe == "wake" else peak_values(device)
+    return TrialResult(spec.id, "finished", {"probe": values})
 
 
 def limits(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """Where one step of ``spec`` stands."""
-    figures = {} if spec.probe == "wake" else step_figures(spec, device)
-    return TrialResult(spec.id, "finished", {"probe": figures})
+    values = {} if spec.probe == "wake" else step_values(spec, device)
+    return TrialResult(spec.id, "finished", {"probe": values})
 
 
-def peak_figures(device: str) -> dict[str, float]:
+def peak_values(device: str) -> dict[str, float]:
     """Operations and bytes a second of a large product and a large copy; seconds a kernel, alone and in a graph."""
     on_gpu = device.startswith("cuda")
     side, kind = (8192, torch.bfloat16) if on_gpu else (1024, torch.float32)
@@ -145,7 +145,7 @@ def peak_figures(device: str) -> dict[str, float]:
     }
 
 
-def step_figures(spec: TrialSpec, device: str) -> dict[str, float]:
+def step_values(spec: TrialSpec, device: str) -> dict[str, float]:
     """Of the bare step, forward to optimizer, on images that are there: its time, kernels and bytes."""
     forget()
     learning = work_of(spec, device).learning

@@ -5,7 +5,7 @@ be that of a search that nothing disturbed, its weights too; what had been recor
 part of a file may be left; and no message may be a traceback or say nothing of how to go on.
 
     main        SIGKILL to the search at random instants
-    calls       SIGKILL at system calls of the search that write files: each in turn, or so many evenly spread
+    calls       SIGKILL at system calls of the search that write files: each in turn, or so many evenly distributed
     ENOSPC, EIO such a call of the search or of its worker fails with that error, once
     worker      SIGKILL to a worker at random instants: its trial fails, and no other
     server      SIGKILL to the process that workers are forked from
@@ -79,7 +79,7 @@ class Program:
             )  # fmt: skip
 
     def run(self, command: list[str], folder: Path, *, wrapped: list[str] | None = None) -> int:
-        """Its exit status; a fault if it does not end."""
+        """Its exit status; an error if it does not end."""
         return ended(self.start(command, folder, wrapped=wrapped))
 
 
@@ -111,7 +111,7 @@ def timeless(event: Event) -> Event:
         case SearchStarted(facts=facts):
             return replace(event, facts=replace(facts, trial_seconds=None, placement=None))
         case TrialEnded(result):
-            history = [{name: figure for name, figure in row.items() if name != "seconds"} for row in result.history]
+            history = [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
             return replace(event, result=replace(result, seconds=0.0, history=history))
     return event
 
@@ -213,7 +213,7 @@ def injected(call: Call, what: str) -> list[str]:
     return ["strace", *follow, "-q", "-o", "/dev/null", *chosen]
 
 
-def spread(calls: list[Call], number: int) -> list[Call]:
+def evenly(calls: list[Call], number: int) -> list[Call]:
     """So many of them, evenly."""
     if number >= len(calls):
         return calls
@@ -289,12 +289,12 @@ class Bench:
             (self.home / "traced").mkdir(exist_ok=True)
             try:
                 self.calls = calls_of(self.program, self.home / "traced")
-            except Lost as fault:
-                self.left_out[kind] = f"the calls could not be counted: {fault}"
+            except Lost as error:
+                self.left_out[kind] = f"the calls could not be counted: {error}"
                 return
         what = "signal=SIGKILL" if kind == "calls" else f"error={kind}"
         usable = [call for call in self.calls if kind != "calls" or not call.in_worker]
-        for call in spread(usable, number):
+        for call in evenly(usable, number):
             who = "worker" if call.in_worker else "search"
             wrapped = injected(call, what)
             yield (
@@ -464,16 +464,16 @@ class Outcomes:
 def tried(situation: Situation, bench: Bench, code: str) -> Outcome:
     """Do it, in a folder that stays if it fails. Whatever it raises, the others go on."""
     folder, started = bench.home / situation.name.replace(" ", "-").replace("/", "-of-"), time.monotonic()
-    fault = None
+    message = None
     try:
         folder.mkdir()
         situation.act(folder)
     except Exception as error:
-        fault = f"{type(error).__name__}: {error}"
+        message = f"{type(error).__name__}: {error}"
     else:
         shutil.rmtree(folder, ignore_errors=True)
     seconds = round(time.monotonic() - started, 1)
-    return Outcome(situation.kind, situation.name, situation.what, bench.seed, code, seconds, fault)
+    return Outcome(situation.kind, situation.name, situation.what, bench.seed, code, seconds, message)
 
 
 def carry_out(bench: Bench, outcomes: Outcomes, *, jobs: int = 1, minutes: float | None = None, only: str = "") -> None:

@@ -9,7 +9,7 @@ with two seeds by one recipe, one thread each; of two tables the 20 with the bes
 trained is kept in --kept, a line a training, and not trained again. Columns of the table: the choices; ``params``;
 ``macs``; ``cost`` in seconds (epochs times the median epoch of the fastest seed); ``score``, balanced accuracy on rank
 of seed 0; ``score:SEED``; ``score@EPOCHS``, the best on select so far of seed 0, as a pruner sees it;
-``test:balanced_accuracy`` and ``test:accuracy``, means over the seeds. Nothing is chosen by a test figure.
+``test:balanced_accuracy`` and ``test:accuracy``, means over the seeds. Nothing is chosen by a test metric.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hardware import hardware
 from quality import source_of
 
 from budgets import Budget, costs_of
-from budgets.draw import distinct, fitting, settle
+from budgets.sampling import distinct, fitting, resolve_budget
 from nas.config import DataConfig, Recipe
 from nas.data import open_data
 from nas.trials import TrialResult, TrialSpec
@@ -88,10 +88,10 @@ def sampled(table: Table, space: SearchSpace, task: Task) -> list[Sample]:
     if table.grid:
         every = [dict(zip(table.grid, values, strict=True)) for values in itertools.product(*table.grid.values())]
         return [{**space.canonical, **values} for values in every]
-    budget, _ = settle(space, task, Budget(max_params=table.max_params))
+    budget, _ = resolve_budget(space, task, Budget(max_params=table.max_params))
     rng = np.random.default_rng(0)
     found: dict[str, Sample] = {}
-    for number, sample_rows in enumerate((space.draw, space.draw_spread)):
+    for number, sample_rows in enumerate((space.sample_uniform, space.sample_over_sizes)):
         enough = table.networks // 2 * (number + 1)
         while len(found) < enough:
             rows = distinct(fitting(space, task, budget, sample_rows(rng, 4096)))[0]

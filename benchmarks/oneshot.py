@@ -11,7 +11,7 @@ What follows ``--`` goes to every search. Compared are, with equal recipe, budge
   The median of its first 8 trials, one training each, is what a one-shot strategy has to beat at the least; it is
   known on the rank split alone, since test is read once, by the winner.
 
-A strategy's figure is its confirmed winner's mean over three trainings. Searches run one after the other, each
+A strategy's score is its confirmed winner's mean over three trainings. Searches run one after the other, each
 finished one is a line of --out, and an interrupted benchmark goes on where it was when it is started again.
 """
 
@@ -80,7 +80,7 @@ def measured(run: SearchRun) -> Result:
     return {
         "objective": objective,
         "rank": confirmed,
-        "test": [figures[objective] for figures in run.winner.test.values()],
+        "test": [metrics[objective] for metrics in run.winner.test.values()],
         "params": winner.cost.params,
         "sample": winner.sample,
         "trials": [score for trial in run.stage("search") if (score := trial.score(objective)) is not None],
@@ -146,11 +146,11 @@ def medians(results: Sequence[Result]) -> list[float]:
     return [statistics.median(result["trials"][:NUM_RANDOM]) for result in results]
 
 
-def figure(values: Sequence[float]) -> str:
+def mean_and_std(values: Sequence[float]) -> str:
     if not values:
         return "-"
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}"
+    std = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{std}"
 
 
 def table(found: dict[tuple[str, str, int], Result], spaces: Sequence[str], strategies: Sequence[str]) -> str:
@@ -161,9 +161,9 @@ def table(found: dict[tuple[str, str, int], Result], spaces: Sequence[str], stra
     for space in spaces:
         by = {s: [found[key] for key in sorted(found) if key[:2] == (space, s)] for s in {*strategies, "random"}}
         times = {s: f", {clock(statistics.fmean(r['seconds'] for r in by[s]))}" if by[s] else "" for s in strategies}
-        rows.append([space, "test", *(figure(means(by[s], "test")) + times[s] for s in strategies), ""])
-        rank = [figure(means(by[s], "rank")) for s in strategies]
-        rows.append(["", "rank", *rank, figure(medians(by["random"]))])
+        rows.append([space, "test", *(mean_and_std(means(by[s], "test")) + times[s] for s in strategies), ""])
+        rank = [mean_and_std(means(by[s], "rank")) for s in strategies]
+        rows.append(["", "rank", *rank, mean_and_std(medians(by["random"]))])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

@@ -26,7 +26,7 @@ from baselines.networks.origin import ORIGIN_NETS
 
 ONE_SEED_ABOVE = 150_000  # parameters
 MARK = 119_318  # parameters that the found network may have: those of model3_blsmote
-FIGURES = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 NASCTL = str(Path(sys.executable).with_name("nasctl"))
 
 
@@ -72,14 +72,14 @@ def nets(asked: argparse.Namespace) -> None:
             reports[name] = json.loads(
                 nasctl("baseline", "report", run, "--runs", str(asked.kept), "--json", told=False)
             )
-    print(f"{'':<16} {'':<7} {'params':>8} {'seeds':>5}" + "".join(f" {f.replace('_', ' '):>16}" for f in FIGURES))
+    print(f"{'':<16} {'':<7} {'params':>8} {'seeds':>5}" + "".join(f" {f.replace('_', ' '):>16}" for f in METRICS))
     for name, report in reports.items():
         for row in report["members"]:
             print(
                 f"{name:<16} {row['chosen'] or 'by hand':<7} {row['params']:>8,} {row['seeds']:>5}{shown(row['test'])}"
             )
             if row["reported"]:
-                published = "".join(f" {row['reported'].get(figure, float('nan')):>16.3f}" for figure in FIGURES)
+                published = "".join(f" {row['reported'].get(metric, float('nan')):>16.3f}" for metric in METRICS)
                 print(f"{'':<16} {'reported':<7} {'':>7} {'':>5}{published}")
     summary(list(reports.values()))
 
@@ -87,19 +87,19 @@ def nets(asked: argparse.Namespace) -> None:
 def summary(reports: list[dict[str, Any]]) -> None:
     """How the order agrees with the published one, and how found networks compare."""
     by_hand = [row for report in reports for row in report["members"] if row["chosen"] is None and row["seeds"]]
-    for figure in ("accuracy", "macro_f1"):
-        pairs = [(row["test"][figure]["mean"], row["reported"][figure]) for row in by_hand if row["reported"]]
+    for metric in ("accuracy", "macro_f1"):
+        pairs = [(row["test"][metric]["mean"], row["reported"][metric]) for row in by_hand if row["reported"]]
         if len(pairs) > 2:
             order = spearmanr(*zip(*pairs, strict=True)).statistic
-            print(f"order by {figure} against the published one, {len(pairs)} networks: Spearman {order:.2f}")
+            print(f"order by {metric} against the published one, {len(pairs)} networks: Spearman {order:.2f}")
     found = [one for report in reports for one in report["found"]]
     for figure in dict.fromkeys(one["figure"] for one in found):
         mine = [one for one in found if one["figure"] == figure and one["pairs"]]
         good = sum(one["at_least_as_good"] for one in mine)
-        print(f"found at least as good as by hand, {figure}: {good} of {sum(one['pairs'] for one in mine)}")
+        print(f"found at least as good as by hand, {metric}: {good} of {sum(one['pairs'] for one in mine)}")
         above = [one["above_random"] for one in mine if one["above_random"] is not None]
         if above:
-            print(f"found above the random one, {figure}: {100 * sum(above) / len(above):+.2f} points in the mean")
+            print(f"found above the random one, {metric}: {100 * sum(above) / len(above):+.2f} points in the mean")
 
 
 def mark(asked: argparse.Namespace) -> None:
@@ -113,7 +113,7 @@ def mark(asked: argparse.Namespace) -> None:
         asked.kept, f"{name}-long", "baseline", "run", "losses", "--arch", f"{asked.kept / name}", "--members",
         "custom-ce,balanced-softmax", "--data", asked.data, "--epochs", str(asked.epochs), "--seeds", "1", *asked.flags,
     )  # fmt: skip
-    print(f"{'':<24} {'params':>8}" + "".join(f" {figure.replace('_', ' '):>16}" for figure in FIGURES))
+    print(f"{'':<24} {'params':>8}" + "".join(f" {metric.replace('_', ' '):>16}" for metric in METRICS))
     for row in report["members"]:
         print(f"{asked.space + ', ' + row['name']:<24} {row['params']:>8,}{shown(row['test'])}")
         export(asked.kept, f"{name}-long", row["name"])
@@ -131,8 +131,8 @@ def settings(asked: argparse.Namespace) -> None:
 
 
 def shown(test: dict[str, Any]) -> str:
-    spreads = [(test[figure]["mean"], test[figure]["std"]) for figure in FIGURES]
-    cells = ["-" if mean is None else f"{mean:.3f}" + (f" ± {std:.3f}" if std else "") for mean, std in spreads]
+    found = [(test[metric]["mean"], test[metric]["std"]) for metric in METRICS]
+    cells = ["-" if mean is None else f"{mean:.3f}" + (f" ± {std:.3f}" if std else "") for mean, std in found]
     return "".join(f" {cell:>16}" for cell in cells)
 
 

@@ -43,8 +43,8 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 
 def nothing(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """A ``RunTrial``: what workers run here."""
-    figures = {"balanced_accuracy": spec.seed % 997 / 997}
-    return TrialResult(spec.id, "finished", {"test": figures} if spec.test else {"rank": figures})
+    metrics = {"balanced_accuracy": spec.seed % 997 / 997}
+    return TrialResult(spec.id, "finished", {"test": metrics} if spec.test else {"rank": metrics})
 
 
 def ours(trials: int, workers: int, folder: Path, strategy: dict[str, Any]) -> tuple[list[float], float]:

@@ -11,7 +11,7 @@ confirmation; a run that is there already is taken as it is. "place" is the rank
 without: 1 if both are the same architecture, "-" if only evolution's pruned search tried it. Random search proposes
 the same architectures in both, with the same seeds of training.
 
---replay trains nothing: it lets the rule judge recorded whole curves, in the recorded order and in others drawn at
+--replay trains nothing: it lets the rule judge recorded whole curves, in the recorded order and in others sampled at
 random, which is what other seeds of random search would have met.
 """
 
@@ -116,10 +116,10 @@ def replay(folders: Sequence[Path], num_orders: int) -> None:
         trials = [trial for trial in run.stage("search") if trial.status == "finished"]
         histories = {trial.id: run.history(trial) for trial in trials}
         orders = 1 if run.config.strategy == "evolution" else num_orders  # its order is no accident
-        drawn = random.Random(0)
+        sampled = random.Random(0)
         rows = []
         for number in range(orders):
-            order = trials if number == 0 else drawn.sample(trials, len(trials))
+            order = trials if number == 0 else sampled.sample(trials, len(trials))
             ends = replayed([histories[trial.id] for trial in order], run.config.objective, run.config.recipe.epochs)
             stopped = {t.id for t, end in zip(order, ends, strict=True) if end < t.epochs}
             ranked = run.ranked()

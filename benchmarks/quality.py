@@ -9,9 +9,9 @@ whole searches find.
 .venv/bin/python benchmarks/quality.py lengths --cifar ~/data/cifar10 --data photos-300 photos-1000
 .venv/bin/python benchmarks/quality.py searches --spaces vgg cell --seeds 1 -- --trials 12      `nasctl search`, typed
 
-Every row trains the same networks, drawn at random within the budget, with the same seeds, one thread each, and gives
+Every row trains the same networks, sampled at random within the budget, with the same seeds, one thread each, and gives
 the mean and the standard deviation over all of them of balanced accuracy on rank and on test. Nothing is chosen by
-test figures. What was trained once is kept in --kept and not trained again. Photos are images of CIFAR-10, enlarged:
+test metrics. What was trained once is kept in --kept and not trained again. Photos are images of CIFAR-10, enlarged:
 they stand for small folders of photos, which they are not.
 
 The table of searches has a row a space: the winner over the seeds of its confirmation (without one, its only training),
@@ -38,7 +38,7 @@ import numpy.typing as npt
 from hardware import hardware
 
 from budgets import Budget
-from budgets.draw import draw_fitting, settle
+from budgets.sampling import resolve_budget, sample_feasible
 from nas.config import DataConfig, Recipe
 from nas.config.recipe_rules import UNUSUAL
 from nas.data import Split, open_data, register_oversampler
@@ -134,11 +134,11 @@ def cut(cifar: Path, path: Path, *, images: int, side: int, imbalance: float) ->
 
 
 def networks(space: str, data: DataConfig, most: int, count: int) -> list[dict[str, int | str]]:
-    """``count`` samples that fit the budget, of sizes spread over its range, the same ones every time."""
+    """``count`` samples that fit the budget, of sizes distributed over its range, the same ones every time."""
     opened = open_data(data)
     family, task = get_space(space), Task(opened.input_shape, len(opened.classes))
-    budget, _ = settle(family, task, Budget(max_params=most))
-    rows = draw_fitting(family, task, budget, np.random.default_rng(0))[0]
+    budget, _ = resolve_budget(family, task, Budget(max_params=most))
+    rows = sample_feasible(family, task, budget, np.random.default_rng(0))[0]
     return [family.decode(row) for row in rows[:: max(1, len(rows) // count)][:count]]
 
 
@@ -167,7 +167,7 @@ def trained(job: Job) -> TrialResult:
 
 
 def results_of(jobs: list[Job], kept: Path, processes: int) -> dict[str, dict[str, float]]:
-    """Figures by the key of the job; the file in ``kept`` grows by a line a training."""
+    """Metrics by the key of the job; the file in ``kept`` grows by a line a training."""
     path = kept / "trainings.jsonl"
     kept.mkdir(parents=True, exist_ok=True)
     known = {}
@@ -187,19 +187,19 @@ def results_of(jobs: list[Job], kept: Path, processes: int) -> dict[str, dict[st
     return known
 
 
-def show(rows: Sequence[str], jobs: list[Job], figures: dict[str, dict[str, float]]) -> None:
+def show(rows: Sequence[str], jobs: list[Job], metrics: dict[str, dict[str, float]]) -> None:
     print(f"{'':<46} {'rank':>14} {'test':>14} {'worst':>6} {'seconds':>8}")
     for row in rows:
-        mine = [figures[job.key] for job in jobs if job.row == row]
-        shown = [_spread(v) for v in columns(mine, "rank", "test")]
-        worst = min(figure["test"] for figure in mine)
-        seconds = statistics.fmean(figure["seconds"] for figure in mine)
+        mine = [metrics[job.key] for job in jobs if job.row == row]
+        shown = [_mean_std(v) for v in columns(mine, "rank", "test")]
+        worst = min(metric["test"] for metric in mine)
+        seconds = statistics.fmean(metric["seconds"] for metric in mine)
         print(f"{row:<46} {shown[0]:>14} {shown[1]:>14} {worst:>6.3f} {seconds:>8.1f}")
 
 
-def show_pairs(rows: Sequence[str], jobs: list[Job], figures: dict[str, dict[str, float]]) -> None:
+def show_pairs(rows: Sequence[str], jobs: list[Job], metrics: dict[str, dict[str, float]]) -> None:
     """How the other rows differ from the first, training by training: same network, same seed."""
-    of_row = {row: [figures[job.key] for job in jobs if job.row == row] for row in rows}
+    of_row = {row: [metrics[job.key] for job in jobs if job.row == row] for row in rows}
     for row in rows[1:]:
         pairs = list(zip(of_row[row], of_row[rows[0]], strict=True))
         words = []
@@ -210,8 +210,8 @@ def show_pairs(rows: Sequence[str], jobs: list[Job], figures: dict[str, dict[str
         print(f"{row} less {rows[0]}, {len(pairs)} pairs: {', '.join(words)}")
 
 
-def columns(figures: list[dict[str, float]], *names: str) -> list[list[float]]:
-    return [[figure[name] for figure in figures] for name in names]
+def columns(metrics: list[dict[str, float]], *names: str) -> list[list[float]]:
+    return [[metric[name] for metric in metrics] for name in names]
 
 
 Row = tuple[Recipe, Execution | None]  # None: what is usual on a CPU
@@ -285,7 +285,7 @@ def searched(asked: argparse.Namespace, space: str, data: str, seed: int) -> Fou
     winner, floor = run["winner"], run.get("floor")
     return Found(
         statistics.fmean(trials[trial]["metrics"]["rank"]["balanced_accuracy"] for trial in winner["test"]),
-        statistics.fmean(figures["balanced_accuracy"] for figures in winner["test"].values()),
+        statistics.fmean(metrics["balanced_accuracy"] for metrics in winner["test"].values()),
         floor and floor["test"]["balanced_accuracy"],
         trials[winner["trial"]]["params"],
         run["seconds"],
@@ -302,7 +302,7 @@ def searches(asked: argparse.Namespace) -> None:
     for data in asked.data:
         for space in asked.spaces:
             found = [searched(asked, space, data, seed) for seed in range(asked.seeds)]
-            rank, test = (_spread([f.rank for f in found]), _spread([f.test for f in found]))
+            rank, test = (_mean_std([f.rank for f in found]), _mean_std([f.test for f in found]))
             floor = "-" if found[0].floor is None else f"{found[0].floor:.3f}"
             params, minutes, pruned = (
                 statistics.fmean(v)
@@ -312,7 +312,7 @@ def searches(asked: argparse.Namespace) -> None:
             print(f"{scores} {params:>8,.0f} {minutes:>8.1f} {pruned:>6.1f}", flush=True)
 
 
-def _spread(values: list[float]) -> str:
+def _mean_std(values: list[float]) -> str:
     return f"{statistics.fmean(values):.3f} ± {statistics.pstdev(values):.3f}"
 
 
@@ -344,10 +344,10 @@ def main() -> None:
     for name in asked.data:
         data = source_of(name, asked.cifar, asked.kept)
         jobs = jobs_of(rows, asked, data)
-        figures = results_of(jobs, asked.kept, asked.processes)
+        metrics = results_of(jobs, asked.kept, asked.processes)
         print(f"\n{name}: {asked.networks} networks of each of {', '.join(asked.spaces)}, {asked.seeds} seeds")
-        show(list(rows), jobs, figures)
-        show_pairs(list(rows), jobs, figures)
+        show(list(rows), jobs, metrics)
+        show_pairs(list(rows), jobs, metrics)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 .venv/bin/python benchmarks/race.py TABLE.csv           a table of benchmarks/make_table.py with ten seeds of some
 .venv/bin/python benchmarks/race.py --made-up 1         20 networks that vary as much as the seeds of one do
 
-Each draw deals the ten seeds of every network anew: one is the trial that found it, the others are what confirmation
-trains. A search has seen --networks of them, and confirms the best by their trials. Regret is how far the mean of all
-ten seeds of the winner is below that of the best network that the search saw; "best" is how often it is that network.
+Each repetition deals the ten seeds of every network anew: one is the trial that found it, the others are what
+confirmation trains. A search has seen --networks of them, and confirms the best by their trials. Regret is how far
+the mean of all ten seeds of the winner is below that of the best network that the search saw; "best" is how often it
+is that network.
 "stated" is the mean probability that is printed of the winner, "true" how often it is the best of those confirmed.
 """
 
@@ -33,7 +34,7 @@ class Outcome:
     """Of one confirmation."""
 
     regret: float
-    test: float  # the mean of the winner's test figures, or of its scores where there are none
+    test: float  # the mean of the winner's test metrics, or of its scores where there are none
     is_best: bool
     is_best_confirmed: bool
     stated: float
@@ -112,7 +113,7 @@ def _train(training: Round, given: dict[str, int]) -> None:
 
 
 def simulate(networks: Networks, confirm: Confirm, seen: int, random: np.random.Generator, noise: float) -> Outcome:
-    """One draw. ``noise`` is added to the scores of trials, which train for less than confirmations."""
+    """One repetition. ``noise`` is added to the scores of trials, which train for less than confirmations."""
     chosen = random.choice(len(networks.scores_NS), min(seen, len(networks.scores_NS)), replace=False)
     dealt = {str(row): random.permutation(networks.scores_NS[row]) for row in chosen}
     found = {name: float(scores[0] + random.normal(0, noise)) for name, scores in dealt.items()}
@@ -151,22 +152,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--networks", type=int, default=12, help="that the search saw")
     parser.add_argument("--noise", type=float, default=1.0, help="of trials besides that of a seed, in seeds")
     parser.add_argument("--trainings", type=int, nargs="*", default=[*POLICIES], choices=[*POLICIES])
-    parser.add_argument("--draws", type=int, default=2000)
+    parser.add_argument("--draws", dest="repetitions", type=int, default=2000)
     asked = parser.parse_args(arguments)
-    model.DRAWS = 1000  # of each of so many posteriors
+    model.SAMPLES = 1000  # of each of so many posteriors
     networks = read(asked.table) if asked.table else made_up(asked.made_up)
     within = float(networks.scores_NS.std(1, ddof=1).mean())
     print(
         f"{len(networks.scores_NS)} networks: means {networks.scores_NS.mean():.4f} ± "
-        f"{networks.scores_NS.mean(1).std(ddof=1):.4f}, seeds of one ± {within:.4f}; {asked.draws} draws"
+        f"{networks.scores_NS.mean(1).std(ddof=1):.4f}, seeds of one ± {within:.4f}; {asked.repetitions} repetitions"
     )
     print(f"{'':14s}  trainings  regret x 1000    against even  test    best  stated  true   winner's seeds")
     for number in asked.trainings:
         even: Floats | None = None
         for name, confirm in POLICIES[number].items():
             outcomes = [
-                simulate(networks, confirm, asked.networks, np.random.default_rng(draw), asked.noise * within)
-                for draw in range(asked.draws)
+                simulate(networks, confirm, asked.networks, np.random.default_rng(number), asked.noise * within)
+                for number in range(asked.repetitions)
             ]
             regret = 1000 * np.array([each.regret for each in outcomes])
             even = regret if even is None else even

@@ -75,7 +75,7 @@ def facts(kind: str, body: dict[str, Any], history: str | None) -> dict[str, Any
         flat["mutant"] = bool(body.get("mutant", body.get("note") == "mutant"))
     if history is not None:
         for number, epoch in enumerate(json.loads(history), start=1):
-            flat |= {f"epoch{number}.{name}": figure for name, figure in epoch.items() if name not in IGNORED}
+            flat |= {f"epoch{number}.{name}": value for name, value in epoch.items() if name not in IGNORED}
     return {name: value for name, value in flat.items() if value is not None}  # None: left out by another format
 
 

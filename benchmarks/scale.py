@@ -7,7 +7,7 @@
 .venv/bin/python benchmarks/scale.py --keep runs/scale           leave the runs there, and use those that are there
 
 The runs are logs of searches over resnet on the digits, whose proposals are real, so that they can be resumed; the
-scores are a formula, and the figures and histories of 24 epochs are numbers as long as real ones. A run of fewer
+scores are a formula, and the metrics and histories of 24 epochs are numbers as long as real ones. A run of fewer
 trials is the beginning of the longest. Every command is a process of its own; "peak" is its most resident memory.
 "resume" is from the start of the program until the first new trial is recorded, with all TensorBoard files there.
 "a result" is what the search's own process spends for one trial that trains nothing: proposing it, recording it
@@ -37,7 +37,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from hardware import hardware
 
-from baselines.figures import FIGURES
+from baselines.metrics import METRICS
 from nas.config.recipe import Recipe
 from nas.config.run import SearchConfig
 from nas.engine.plan import plan_search, start
@@ -71,17 +71,17 @@ def settings(strategy: str) -> SearchConfig:
 
 
 def result(trial_id: str, score: float) -> TrialResult:
-    """A finished trial with figures and a history as long as real ones."""
+    """A finished trial with metrics and a history as long as real ones."""
     rng = np.random.default_rng(int(trial_id))
-    names = [*FIGURES, "loss"]
+    names = [*METRICS, "loss"]
 
-    def figures() -> dict[str, Any]:
+    def values() -> dict[str, Any]:
         return {**dict(zip(names, rng.random(len(names)).tolist(), strict=True)), "balanced_accuracy": score}
 
-    metrics = {split: figures() | {"recall_by_class": rng.random(10).tolist()} for split in ("select", "rank")}
+    metrics = {split: values() | {"recall_by_class": rng.random(10).tolist()} for split in ("select", "rank")}
     history = [
         {"epoch": epoch, "train_loss": rng.random(), "learning_rate": 0.01 * rng.random()}
-        | {f"select_{name}": figure for name, figure in figures().items()}
+        | {f"select_{name}": metric for name, metric in values().items()}
         | {"seconds": rng.random()}
         for epoch in range(1, EPOCHS + 1)
     ]
@@ -352,7 +352,7 @@ MEASURES = {"results": measure_results, "export": measure_export, "fold": measur
 
 
 def show(counts: Sequence[int], columns: Iterable[dict[str, float]]) -> None:
-    """A row a figure; after each column but the first, how many times the one before it is."""
+    """A row per quantity; after each column but the first, how many times the one before it is."""
     print(f"{'trials':<32}" + "".join(f"{count:>12,}" + ("" if k == 0 else " " * 8) for k, count in enumerate(counts)))
     every = list(columns)
     for name in every[0]:

@@ -4,7 +4,7 @@
 .venv/bin/python benchmarks/spaces.py --spaces vgg --networks 6 --epochs 12
 
 A search wins little where most networks are bad, since its first trials are random, and little where all are equal.
-Networks are drawn as `nasctl search` draws them, with at least half of the parameters that are allowed.
+Networks are sampled as `nasctl search` samples them, with at least half of the parameters that are allowed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NEAR = 0.95  # of the best score
 FASTEST = Execution("channels_last")  # as searches mostly find on CPUs
 
 
-def drawn(space: SearchSpace, task: Task, budget: Budget, count: int) -> list[Sample]:
+def sampled(space: SearchSpace, task: Task, budget: Budget, count: int) -> list[Sample]:
     """Up to ``count`` random networks that fit, no two alike."""
     proposer, rng = Proposer(space, task, budget), np.random.default_rng(0)
     samples = [proposer.fresh(rng) for _ in range(count)]
@@ -62,7 +62,7 @@ def main() -> None:
     with Pool(arguments.processes) as pool:
         for name in arguments.spaces:
             space = get_space(name)
-            samples = drawn(space, task, budget, arguments.networks)
+            samples = sampled(space, task, budget, arguments.networks)
             specs = [
                 TrialSpec(
                     str(i), name, sample, task.input_shape, task.num_classes, data, recipe, seed=i, execution=FASTEST

@@ -179,13 +179,13 @@ class TableSpace(SearchSpace):
             out[part] = free[distance.argmin(axis=1)]
         return out
 
-    def draw(self, rng: np.random.Generator, count: int) -> Rows:
+    def sample_uniform(self, rng: np.random.Generator, count: int) -> Rows:
         return self.table.rows[rng.integers(len(self.table.rows), size=count)]
 
-    def draw_spread(self, rng: np.random.Generator, count: int) -> Rows:
+    def sample_over_sizes(self, rng: np.random.Generator, count: int) -> Rows:
         if len(self.table.rows) < self.num_samples:
-            return self.draw(rng, count)  # nothing leans where most rows would stand for others
-        return super().draw_spread(rng, count)
+            return self.sample_uniform(rng, count)  # nothing leans where most rows would stand for others
+        return super().sample_over_sizes(rng, count)
 
     def mutants(self, row: npt.NDArray[Any], rng: np.random.Generator, count: int) -> Rows:
         is_open = self._sizes > 1

@@ -98,9 +98,9 @@ def side_by_side(asked: argparse.Namespace, rows: Mapping[str, Mapping[str, Any]
             )  # fmt: skip
             cells = ""
             for split in ("rank", "test"):
-                figures = scores(study, split)
-                first.setdefault(split, figures)
-                cells += f"{spread(figures):>16}{paired(figures, first[split]):>18}"
+                values = scores(study, split)
+                first.setdefault(split, values)
+                cells += f"{mean_std(values):>16}{paired(values, first[split]):>18}"
             seconds = statistics.fmean(trial.seconds for trial in study.member("trained").trials)
             print(f"{row:<28}{cells}{seconds:>9.0f}", flush=True)
 
@@ -114,17 +114,17 @@ def winners(asked: argparse.Namespace) -> None:
         if not isinstance(search, nas.Search) or not search.test_scores or not folder.name.startswith(asked.prefix):
             continue
         study = trained(asked, folder.name, arch=folder, seeds=asked.seeds, workers=asked.workers, **asked.settings)
-        figures = scores(study, "test")
-        gains.append(statistics.fmean(figures) - statistics.fmean(search.test_scores))
-        after.append(statistics.fmean(figures))
+        values = scores(study, "test")
+        gains.append(statistics.fmean(values) - statistics.fmean(search.test_scores))
+        after.append(statistics.fmean(values))
         print(
-            f"{folder.name:<32}{spread(search.test_scores):>16}{spread(figures):>16}{search.best.params:>12,}",
+            f"{folder.name:<32}{mean_std(search.test_scores):>16}{mean_std(values):>16}{search.best.params:>12,}",
             flush=True,
         )
     print(f"mean after {statistics.fmean(after):.4f}, gained {statistics.fmean(gains):+.4f}")
 
 
-def spread(values: list[float]) -> str:
+def mean_std(values: list[float]) -> str:
     return f"{statistics.fmean(values):.3f} ± {statistics.pstdev(values):.3f}"
 
 

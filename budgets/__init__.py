@@ -1,6 +1,6 @@
 """What an architecture costs, and whether a budget admits it.
 
-Belongs here: costs of many samples at once, budgets and their violations, drawing samples that fit.
+Belongs here: costs of many samples at once, budgets and their violations, sampling what fits.
 Does not belong here: training, the search's own limits (trials, time), anything that needs torch.
 """
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from budgets.budget import COST_OF_LIMIT, Budget
 from budgets.cost import costs_of, params_of
-from budgets.draw import smallest
+from budgets.sampling import smallest
 from search_spaces.restriction import with_values
 from search_spaces.space import Sample, SearchSpace, Task
 

@@ -47,9 +47,9 @@ def checked_types(call: Callable[P, R]) -> Callable[P, R]:
 
 def raise_misfits(call: Callable[..., Any], given: Mapping[str, object]) -> None:
     """What ``checked_types`` does, of some arguments only."""
-    if faults := misfits(call, given):
-        errors = tuple((name, f"{name}{fault}") for name, fault in faults.items())
-        raise UsageError(*(fault for _, fault in errors), errors=errors)
+    if wrong := misfits(call, given):
+        errors = tuple((name, f"{name}{what}") for name, what in wrong.items())
+        raise UsageError(*(message for _, message in errors), errors=errors)
 
 
 def misfits(call: Callable[..., Any], given: Mapping[str, object]) -> dict[str, str]:

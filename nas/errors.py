@@ -16,7 +16,7 @@ from search_spaces.errors import NasctlError, UsageError, nearest
 __all__ = [
     "DataError",
     "ExportError",
-    "MachineFault",
+    "MachineError",
     "NasctlError",
     "ObjectiveError",
     "PluginError",
@@ -26,8 +26,8 @@ __all__ = [
     "TrialError",
     "UsageError",
     "attempt",
-    "file_fault",
-    "machine_fault",
+    "file_error",
+    "machine_error",
     "nearest",
     "out_of_memory",
     "reason",
@@ -77,8 +77,8 @@ class SearchStopped(NasctlError):
     """The search ended early for a reason that the message gives (too many failures in a row)."""
 
 
-class MachineFault(NasctlError):
-    """The machine, not the trial, is at fault: a full disk, an I/O error, too many open files, a process that cannot
+class MachineError(NasctlError):
+    """The machine, not the trial, is the cause: a full disk, an I/O error, too many open files, a process that cannot
     be started. The trial has no result; trained again it gives the one that it would have given."""
 
 
@@ -86,18 +86,18 @@ class ExportError(NasctlError):
     """An exported file did not pass its check; nothing was written."""
 
 
-def attempt(step: Callable[[], Outcome], faults: list[str]) -> Outcome | None:
-    """The outcome of ``step``, or None with its faults added to ``faults``."""
+def attempt(step: Callable[[], Outcome], errors: list[str]) -> Outcome | None:
+    """The outcome of ``step``, or None with its errors added to ``errors``."""
     try:
         return step()
     except UsageError as error:
-        faults.extend(error.faults)
+        errors.extend(error.messages)
         return None
 
 
-def machine_fault(error: BaseException) -> str | None:
+def machine_error(error: BaseException) -> str | None:
     """What is wrong with the machine, in one line, if that is why ``error`` was raised; None if it is not."""
-    if isinstance(error, MachineFault):
+    if isinstance(error, MachineError):
         return str(error)
     for cause in _causes(error):
         if isinstance(cause, OSError) and (cause.errno in MACHINE or _SHORT_WRITE.search(str(cause))):
@@ -120,7 +120,7 @@ def reason(error: OSError | ValueError) -> str:
     return _OURS.sub(r"\1", " ".join(str(error).split()))
 
 
-def file_fault(error: BaseException) -> str | None:
+def file_error(error: BaseException) -> str | None:
     """What is wrong with a path, in one line, if that is why ``error`` was raised; None if it is not."""
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return f"{str(error.filename)[:40]}... is longer than the name of a file or a run can be: give another."

@@ -35,17 +35,17 @@ OFF = Watch()
 class Stopwatch(Watch):
     """Measures from ``since``, a reading of ``time.perf_counter``, or from now; ``name`` is what comes first.
 
-    ``settle`` is called before each switch and waits for work that was begun and goes on elsewhere, on a GPU.
+    ``synchronize`` is called before each switch and waits for work that was begun and goes on elsewhere, on a GPU.
     """
 
-    def __init__(self, name: str, *, since: float | None = None, settle: Callable[[], None] | None = None) -> None:
+    def __init__(self, name: str, *, since: float | None = None, synchronize: Callable[[], None] | None = None) -> None:
         self._name, self._since = name, time.perf_counter() if since is None else since
-        self._settle = settle
+        self._synchronize = synchronize
         self._seconds: dict[str, float] = {}
 
     def switch(self, name: str) -> None:
-        if self._settle is not None:
-            self._settle()
+        if self._synchronize is not None:
+            self._synchronize()
         self._take(name)
 
     @contextmanager

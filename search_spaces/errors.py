@@ -16,23 +16,25 @@ class NasctlError(Exception):
 class UsageError(NasctlError, ValueError):
     """Something the user can put right: what is wrong and what to type instead. Exit code 2.
 
-    ``faults`` holds every fault that was found, each a full sentence with its cure, so that one run of a
-    command reports them all. ``errors`` has the same as pairs of the setting that a fault is about, by its name in
-    Python (``min_params``), and the sentence; without a setting the name is empty. The setting is the one whose flag
-    the sentence names first, unless ``errors`` were given: then the sentences are in Python's words.
+    ``messages`` are full sentences, each with its cure: every error that was found, so that one run of a command
+    reports them all. ``errors`` has them as pairs: the setting that an error is about, by its name in Python
+    (``min_params``), and the message; without a setting the name is empty. The setting is the one whose flag
+    the message names first, unless ``errors`` were given: then the messages are in Python's words.
     """
 
     exit_code = 2
 
-    def __init__(self, *faults: str, errors: tuple[tuple[str, str], ...] | None = None) -> None:
-        super().__init__("\n".join(faults))
-        self.faults: tuple[str, ...] = faults
+    def __init__(self, *messages: str, errors: tuple[tuple[str, str], ...] | None = None) -> None:
+        super().__init__("\n".join(messages))
+        self.messages: tuple[str, ...] = messages
         self.in_python = errors is not None
-        self.errors: tuple[tuple[str, str], ...] = errors or tuple((_first_flag(fault), fault) for fault in faults)
+        self.errors: tuple[tuple[str, str], ...] = errors or tuple(
+            (_first_flag(message), message) for message in messages
+        )
 
 
-def _first_flag(fault: str) -> str:
-    found = re.search(r"--([a-z][a-z0-9-]*)", re.sub(r"nasctl [^.;:()]*", "", fault))  # those of commands are cures
+def _first_flag(message: str) -> str:
+    found = re.search(r"--([a-z][a-z0-9-]*)", re.sub(r"nasctl [^.;:()]*", "", message))  # those of commands are cures
     return found[1].replace("-", "_") if found else ""
 
 

@@ -85,7 +85,7 @@ def sequence(**layers: nn.Module) -> nn.Sequential:
 
 
 def initialize(network: nn.Module) -> None:
-    """Draw the weights of convolutions by fan-out (He et al. 2015), as torchvision's networks do."""
+    """Initialize convolutions by fan-out (He et al. 2015), as torchvision's networks do."""
     for part in network.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
@@ -94,10 +94,10 @@ def initialize(network: nn.Module) -> None:
 def build(layer: Layer) -> nn.Module:
     """The module of a layer tree: float (N, C, H, W) in, logits (N, classes) out for a whole network.
 
-    Weights are drawn from torch's global generator: seed it first.
+    Weights are initialized from torch's global generator: seed it first.
     """
     module: nn.Module = _BUILDERS[layer.kind](layer)
-    if not any(parameter.is_meta for parameter in module.parameters()):  # nothing to draw there, and slow
+    if not any(parameter.is_meta for parameter in module.parameters()):  # nothing to initialize there, and slow
         initialize(module)
     return module
 

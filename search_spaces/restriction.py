@@ -29,13 +29,13 @@ def with_values(space: SearchSpace, values: Mapping[str, Values]) -> SearchSpace
 def restricted(space: SearchSpace, restriction: Restriction) -> SearchSpace:
     """The part of ``space`` in which some choices have these of their values alone; UsageError if it has no such."""
     values = {choice.label: choice.values for choice in space.choices}
-    faults = [
+    errors = [
         f"{space.name} has no choice {label}={','.join(map(str, left))}: it was restricted in another version."
         for label, left in restriction.items()
         if not left or not set(left) <= set(values.get(label, ()))
     ]
-    if faults:
-        raise UsageError(*faults)
+    if errors:
+        raise UsageError(*errors)
     left = {label: tuple(v for v in every if v in restriction.get(label, every)) for label, every in values.items()}
     part = with_values(space, left)
     return part if part is space else replace(part, whole=space)
@@ -45,23 +45,23 @@ def read_restriction(space: SearchSpace, fix: Sequence[str], choices: Sequence[s
     """What ``--fix LABEL=VALUE`` and ``--choices LABEL=V1,V2`` say: the values that are left, by label.
 
     A label may be a pattern: every choice that it names keeps those of its values that are listed. A label that is
-    written out counts before patterns. UsageError with every fault, also if a choice keeps none.
+    written out counts before patterns. UsageError with every error, also if a choice keeps none.
     """
-    faults: list[str] = []
+    errors: list[str] = []
     found: dict[str, Values] = {}
     given: dict[tuple[str, bool], str] = {}  # by label and whether a pattern named it: what was typed
-    for typed, label, texts in _typed(space, fix, choices, faults):
+    for typed, label, texts in _typed(space, fix, choices, errors):
         is_pattern = any(sign in label for sign in SIGNS)
         named = [choice for choice in space.choices if fnmatchcase(choice.label, label)]
-        faults += _faults_of_values(typed, named, texts) if named else [_no_choice(space, typed, label)]
+        errors += _errors_of_values(typed, named, texts) if named else [_no_choice(space, typed, label)]
         for choice in named:
             if before := given.get((choice.label, is_pattern)):
-                faults.append(f"{typed} and {before} are both about {choice.label}: give one of them.")
+                errors.append(f"{typed} and {before} are both about {choice.label}: give one of them.")
             given[choice.label, is_pattern] = typed
             if not is_pattern or (choice.label, False) not in given:
                 found[choice.label] = tuple(value for value in choice.values if str(value) in texts)
-    if faults:
-        raise UsageError(*dict.fromkeys(faults))
+    if errors:
+        raise UsageError(*dict.fromkeys(errors))
     every = {choice.label: choice.values for choice in space.choices}
     return {label: found[label] for label in space.labels if found.get(label, every[label]) != every[label]}
 
@@ -87,7 +87,7 @@ def stem(label: str) -> str:
 
 
 def _typed(
-    space: SearchSpace, fix: Sequence[str], choices: Sequence[str], faults: list[str]
+    space: SearchSpace, fix: Sequence[str], choices: Sequence[str], errors: list[str]
 ) -> Iterator[tuple[str, str, list[str]]]:
     """(as it was typed, label or pattern, values) of each flag that has the right form."""
     for flag, texts in (("--fix", fix), ("--choices", choices)):
@@ -98,9 +98,9 @@ def _typed(
             if not label or not values:
                 first, form = space.choices[0], "LABEL=VALUE" if flag == "--fix" else "LABEL=V1,V2"
                 values = [*map(str, first.values[: form.count("V")])]
-                faults.append(f"{typed} cannot be used: write {form}, as {first.label}={','.join(values)}.")
+                errors.append(f"{typed} cannot be used: write {form}, as {first.label}={','.join(values)}.")
             elif flag == "--fix" and len(values) > 1:
-                faults.append(f"{typed} cannot be used: it leaves one value. For several: --choices {text!r}.")
+                errors.append(f"{typed} cannot be used: it leaves one value. For several: --choices {text!r}.")
             else:
                 yield typed, label, values
 
@@ -110,7 +110,7 @@ def _no_choice(space: SearchSpace, typed: str, label: str) -> str:
     return f"{typed}: {space.name} has no such choice.{hint} 'nasctl space {space.name}' lists them."
 
 
-def _faults_of_values(typed: str, named: Sequence[Choice], texts: Sequence[str]) -> list[str]:
+def _errors_of_values(typed: str, named: Sequence[Choice], texts: Sequence[str]) -> list[str]:
     """Values that no named choice has, and choices that have none of the values."""
     every = dict.fromkeys(value for choice in named for value in choice.values)
     who = f"{named[0].label} has no" if len(named) == 1 else f"none of the {len(named)} choices that match has a"

@@ -103,27 +103,27 @@ class SearchSpace:
 
     def _count(self, task: Task, decided: Sample) -> int:
         """How many differ beside the choices that are ``decided``."""
-        networks = list(self._drawn(task, decided))
+        networks = list(self._sampled(task, decided))
         counts = {_combinations(choice for choice in self.choices if choice.label in read) for _, read in networks}
         common = set.intersection(*(read for _, read in networks))
         gate = next((choice for choice in self.choices if choice.label in common and choice.label not in decided), None)
         if len(counts) == 1 or gate is None:
             return max(counts) // _combinations(choice for choice in self.choices if choice.label in decided)
         different = {
-            tuple(canonical_text(layer) for layer, _ in self._drawn(task, decided | {gate.label: value}, 2)): value
+            tuple(canonical_text(layer) for layer, _ in self._sampled(task, decided | {gate.label: value}, 2)): value
             for value in gate.values
         }
         return sum(self._count(task, decided | {gate.label: value}) for value in different.values())
 
     def choices_for(self, task: Task) -> list[Choice]:
         """The choices that networks for ``task`` depend on: small images have no use for some."""
-        read = set[str]().union(*(labels for _, labels in self._drawn(task, {})))
+        read = set[str]().union(*(labels for _, labels in self._sampled(task, {})))
         return [choice for choice in self.choices if choice.label in read]
 
-    def _drawn(self, task: Task, decided: Sample, count: int = 32) -> Iterator[tuple[Layer, set[str]]]:
+    def _sampled(self, task: Task, decided: Sample, count: int = 32) -> Iterator[tuple[Layer, set[str]]]:
         """Networks of random samples, the same ones every time but for what is ``decided``, and the labels of the
         choices that each depends on; enough to see every branch."""
-        for row in self.draw(np.random.default_rng(0), count):
+        for row in self.sample_uniform(np.random.default_rng(0), count):
             read: set[str] = set()
             yield resolve(self.definition(task), _Recorded(self.decode(row) | decided, read), task.input_shape), read
 
@@ -185,18 +185,18 @@ class SearchSpace:
     def validate(self, sample: Mapping[str, Any]) -> None:
         """UsageError naming every choice that is missing, unknown or has a value outside its list."""
         labels = {choice.label: choice for choice in self.choices}
-        faults = [
+        errors = [
             f"{self.name} has no choice {key!r}.{nearest(key, list(labels))}" for key in sample if key not in labels
         ]
         for label, choice in labels.items():
             if label not in sample:
-                faults.append(f"The sample lacks {label!r}; it takes one of {list(choice.values)}.")
+                errors.append(f"The sample lacks {label!r}; it takes one of {list(choice.values)}.")
             elif sample[label] not in choice.values:
-                faults.append(f"{label}={sample[label]!r} is not one of {list(choice.values)}.")
-        if faults:
-            raise UsageError(*faults)
+                errors.append(f"{label}={sample[label]!r} is not one of {list(choice.values)}.")
+        if errors:
+            raise UsageError(*errors)
 
-    # Samples as rows of indices: what is drawn, mutated and costed by the thousand.
+    # Samples as rows of indices: what is sampled, mutated and costed by the thousand.
 
     def encode(self, sample: Sample) -> Rows:
         """The row (number of choices,) of a sample."""
@@ -206,33 +206,33 @@ class SearchSpace:
         """The sample of a row (number of choices,)."""
         return {choice.label: choice.values[int(index)] for choice, index in zip(self.choices, row, strict=True)}
 
-    def draw(self, rng: np.random.Generator, count: int) -> Rows:
+    def sample_uniform(self, rng: np.random.Generator, count: int) -> Rows:
         """``count`` rows, every choice uniform and independent."""
         return (rng.random((count, len(self.choices))) * self._sizes).astype(np.int16)
 
-    def draw_spread(self, rng: np.random.Generator, count: int) -> Rows:
-        """``count`` rows spread over small and large networks: each row leans to the low or the high values
-        of all its choices together. Independent draws all end near the middle of the sizes, and almost
+    def sample_over_sizes(self, rng: np.random.Generator, count: int) -> Rows:
+        """``count`` rows distributed over small and large networks: each row leans to the low or the high values
+        of all its choices together. Independent samples all end near the middle of the sizes, and almost
         never reach a tight budget."""
         lean = np.exp(rng.uniform(-2.5, 2.5, (count, 1)))
         return (rng.random((count, len(self.choices))) ** lean * self._sizes).astype(np.int16)
 
     def mutants(self, row: npt.NDArray[Any], rng: np.random.Generator, count: int) -> Rows:
-        """``count`` rows, each with one to three choices of ``row``, or of its own in (count, choices), drawn anew, of
+        """``count`` rows, each with one to three choices of ``row``, or of its own in (count, choices), resampled, of
         those with more than one value."""
         is_open = self._sizes > 1
         number = int(is_open.sum())
         changes = rng.integers(1, max(1, min(3, number)) + 1, (count, 1))
-        drawn_anew = np.zeros((count, len(self.choices)), bool)
-        drawn_anew[:, is_open] = rng.random((count, number)).argsort(axis=1) < changes
-        return np.where(drawn_anew, self.draw(rng, count), row).astype(np.int16)
+        resampled = np.zeros((count, len(self.choices)), bool)
+        resampled[:, is_open] = rng.random((count, number)).argsort(axis=1) < changes
+        return np.where(resampled, self.sample_uniform(rng, count), row).astype(np.int16)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """One sample, every choice uniform and independent."""
-        return self.decode(self.draw(rng, 1)[0])
+        return self.decode(self.sample_uniform(rng, 1)[0])
 
     def mutate(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """``sample`` with one to three choices drawn anew."""
+        """``sample`` with one to three choices resampled."""
         return self.decode(self.mutants(self.encode(sample), rng, 1)[0])
 
     @property

@@ -1,5 +1,5 @@
 """The reading of a definition for one sample: a tree of layers with shapes, from which networks are built,
-tables drawn and identities taken."""
+tables sampled and identities taken."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Supernet(nn.Module):
     """All architectures of ``space`` at once. Float (N, C, H, W) in, logits (N, classes) out.
 
     ``decide`` returns for every label of the space the probabilities of its values (number of values,), with
-    gradients, or for every label an index. Weights are drawn from torch's global generator.
+    gradients, or for every label an index. Weights are initialized from torch's global generator.
     NotRepresentable if a width depends on too many choices at once. With ``possible`` (``budgets.usable.Reach``) it has
     room for the architectures that are wanted, and others are as wide as it allows.
     """

@@ -135,7 +135,7 @@ def test_a_study_and_what_resume_may_not_change(tmp_path: Path) -> None:
     run = load_run("hand", tmp_path)
     with pytest.raises(UsageError, match="--trials 9 cannot be used") as refused:
         reopen(run, Changes(trials=9))
-    assert len(refused.value.faults) == 1
+    assert len(refused.value.messages) == 1
     done = resume(run.folder, Silent())
     assert isinstance(done, StudyRun) and done.state == "done"
     with pytest.raises(RunError, match="every training finished"):

@@ -32,8 +32,8 @@ def test_hostile_input_ends_in_one_message(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1].split() == ["all", "100", "0"]
 
 
-def test_a_fault_is_noticed(tmp_path: Path) -> None:
-    """Each kind of fault of a program fails its case, and a refusal does not."""
+def test_an_error_is_noticed(tmp_path: Path) -> None:
+    """Each kind of error of a program fails its case, and a refusal does not."""
     program = f"""
 import sys; sys.path.insert(0, {str(FUZZ.parent)!r})
 import random, time, fuzz, hostile
@@ -43,11 +43,11 @@ def hangs(): time.sleep(60)
 def climbs(): Path("../evil").write_text("x"); sys.exit(0)
 def leaves_half(): Path("out").mkdir(); print("no", file=sys.stderr); sys.exit(2)
 def refuses(): print("nasctl: no", file=sys.stderr); sys.exit(2)
-for number, fault in enumerate([raises, hangs, climbs, leaves_half, refuses]):
-    fuzz.nasctl_main = fault
+for number, error in enumerate([raises, hangs, climbs, leaves_half, refuses]):
+    fuzz.nasctl_main = error
     hostile.KINDS["x"] = lambda rng, place, stock: hostile.Case("x", [["x"]])
     with fuzz.made("x", number, 0, Path({str(tmp_path)!r}), None) as (case, place):
-        print(fuzz.faults_of(case, place, 2))
+        print(fuzz.errors_of(case, place, 2))
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)

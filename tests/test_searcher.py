@@ -110,7 +110,7 @@ def test_commands_about_its_run_say_what_does_instead_or_take_images(tmp_path: P
     assert (member.space, member.recipe.prior_tau) == ("resnet", 1), "the data decide how it is trained"
 
 
-def test_what_goes_on_after_a_fault_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_goes_on_after_an_error_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = searcher(tmp_path / "mine")
     trial = mine.ask()
     monkeypatch.setattr(EventLog, "append", _full)
@@ -149,10 +149,10 @@ def test_several_are_asked_for_at_once_and_some_fail(tmp_path: Path) -> None:
         assert sum(weight.numel() for weight in layer.parameters()) == first[1].cost.params
 
 
-def test_faults_are_told_together() -> None:
+def test_errors_are_told_together() -> None:
     space = nas.space("vgg", input_shape=(1, 8, 8))
     with pytest.raises(UsageError) as refused:
-        space.draw(max_parms=3, max_params="many", max_macs=7)
+        space.sample(max_parms=3, max_params="many", max_macs=7)
     assert "no limit 'max_parms'" in str(refused.value) and "max_params: " in str(refused.value)
     with pytest.raises(UsageError, match="Did you mean 'evolution'"):
         nas.Searcher(space, strategy="evolutoin", max_params="20k")
@@ -165,9 +165,9 @@ def test_faults_are_told_together() -> None:
     with pytest.raises(UsageError, match=r"^input_shape: .* give a tuple of whole numbers\.$"):
         nas.space("vgg", input_shape=("a", 8, 8))
     with pytest.raises(UsageError, match=r"^max_params: '-3' is not a size"):
-        space.draw(max_params=-3)
+        space.sample(max_params=-3)
     listed = nas.space("vgg", input_shape=[1, 8, 8])  # as JSON has it
-    assert listed.draw(max_params=None, max_macs="1M") == space.draw(max_params="none", max_macs=1_000_000)
+    assert listed.sample(max_params=None, max_macs="1M") == space.sample(max_params="none", max_macs=1_000_000)
     with pytest.raises(UsageError) as refused:
         nas.Searcher("vgg", n_trials=3)
     assert "nas.space('vgg'," in str(refused.value) and "Did you mean 'trials'" in str(refused.value)
@@ -175,11 +175,11 @@ def test_faults_are_told_together() -> None:
 
 def test_a_space_says_what_fits() -> None:
     space = nas.space("vgg", input_shape=TASK.input_shape)
-    samples = space.draw(20, seed=1, max_params="20k")
+    samples = space.sample(20, seed=1, max_params="20k")
     assert len(samples) == 20 and max(space.cost(sample).params for sample in samples) <= 20_000
     report = space.report(max_params=20_000)
     assert report.budget == Budget(max_params=20_000, min_params=10_000)
-    assert 0 < report.share.fitting < report.share.drawn
+    assert 0 < report.share.fitting < report.share.sampled
     assert samples[0].keys() == space.choices.keys()
 
 

@@ -13,7 +13,7 @@ class ResNet32(nn.Module):
     """ResNet-32 of He et al. 2016, section 4.2: three stages of five basic blocks, 16, 32 and 64 channels wide.
 
     Shortcuts have no parameters (option A): every second pixel, and zeros for the new channels. 464,154 parameters
-    for 3x32x32 images and 10 classes. Weights begin as He et al. 2015 draw them, also the classifier's, as in the
+    for 3x32x32 images and 10 classes. Weights are initialized as by He et al. 2015, also the classifier's, as in the
     code of LDAM (Cao et al. 2019). Takes (N, C, H, W), returns logits (N, num_classes).
     """
 

@@ -10,7 +10,7 @@ class HillClimb:
     """Asked for the next proposal, told of every trial that ended; asked the same again when a search is resumed."""
 
     def __init__(self, run: SearchRun) -> None:
-        self.proposer = Proposer(run.space, run.task, run.budget)  # draws what fits the budget, nothing twice
+        self.proposer = Proposer(run.space, run.task, run.budget)  # samples what fits the budget, nothing twice
         self.seed, self.objective = run.config.seed, run.config.objective
         self.asked = 0
         self.best: TrialRecord | None = None

@@ -1,4 +1,4 @@
-"""What a trained network does on labelled images: figures, curves, Grad-CAM, embeddings, and pictures of them. Nothing
+"""What a trained network does on labelled images: metrics, curves, Grad-CAM, embeddings, and pictures of them. Nothing
 here trains or searches.
 
 ``analyze`` makes all of it of a run or an exported network; ``measured``, ``embedding_of``, ``grad_cam_maps`` are its

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from nas.analysis.heat_maps import Maps, evaluating, grad_cam_maps, map_layer
 from nas.analysis.measure import Answers
-from nas.analysis.projections import drawn_evenly
+from nas.analysis.projections import sampled_evenly
 from nas.analysis.record import MOST_EMBEDDED, MOST_SHOWN
 from nas.errors import TrialError, UsageError
 from nas.training.augmentation import normalize
@@ -116,8 +116,8 @@ def answers_to(
     network: Network, batches: Batches, count: int, gallery: Gallery | None = None, progress: Progress | None = None
 ) -> Answers:
     """What ``network`` answers to ``batches`` of pixels (N, C, H, W) and labels (N,), ``count`` images at most."""
-    sample = drawn_evenly(count, max(1, MOST_NUMBERS // network.num_classes))
-    embedded = drawn_evenly(count, MOST_EMBEDDED)
+    sample = sampled_evenly(count, max(1, MOST_NUMBERS // network.num_classes))
+    embedded = sampled_evenly(count, MOST_EMBEDDED)
     labels, predicted, confidence = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
     probabilities, features = [np.zeros((0, network.num_classes), np.float32)], list[npt.NDArray[np.float32]]()
     start = 0

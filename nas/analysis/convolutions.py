@@ -133,10 +133,10 @@ def words_on(one: LayerFilters) -> str:
     )
 
 
-def layer_faults(found: Mapping[str, NetworkLayers], typed: Sequence[str]) -> list[str]:
+def layer_errors(found: Mapping[str, NetworkLayers], typed: Sequence[str]) -> list[str]:
     """What is wrong with the layers that were typed, of networks by name: a sentence each, and after the last what
     there is."""
-    faults = []
+    errors = []
     for name in typed:
         if any(layers.chosen([name]) for layers in found.values()):
             continue
@@ -145,8 +145,8 @@ def layer_faults(found: Mapping[str, NetworkLayers], typed: Sequence[str]) -> li
         why = (
             f"is frozen in {frozen[0]}, not trained." if frozen else f"is no trained convolution.{nearest(name, known)}"
         )
-        faults.append(f"--layers {name!r} {why}")
-    if faults:
+        errors.append(f"--layers {name!r} {why}")
+    if errors:
         members = defaultdict(list)
         for member, layers in found.items():
             members[layers.trained].append(member)
@@ -154,8 +154,8 @@ def layer_faults(found: Mapping[str, NetworkLayers], typed: Sequence[str]) -> li
             f"{listed(names, 2)}: {', '.join(f'{one.number} {one.name}' for one in trained) or 'none'}"
             for trained, names in members.items()
         ]
-        faults[-1] += " Layers by number and name: " + "; ".join(lists) + "."
-    return faults
+        errors[-1] += " Layers by number and name: " + "; ".join(lists) + "."
+    return errors
 
 
 def _said(name: str) -> str:
@@ -170,8 +170,8 @@ def _is_called(layer: Layer, typed: str) -> bool:
 def _first(layer: Layer, weights: npt.NDArray[np.float32], count: int) -> LayerFilters:
     """``weights`` (filters, channels, h, w): in colours only where the network's own first layer takes three."""
     lowest, highest = float(weights.min()), float(weights.max())
-    spread = highest - lowest
-    shares = (weights[:count] - lowest) / (spread if spread > 0 else 1.0)
+    value_range = highest - lowest
+    shares = (weights[:count] - lowest) / (value_range if value_range > 0 else 1.0)
     channels = weights.shape[1]
     depth = 3 if layer.number == 1 and channels == 3 else 1
     shown = np.ascontiguousarray(shares[:, :depth].transpose(0, 2, 3, 1))

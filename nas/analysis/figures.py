@@ -204,8 +204,8 @@ def recall_figure(
 
 def _name_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
     """Names beside points. Points that lie within the text of another share it, so that no name lies on another."""
-    spread = [math.log(max(x, 1)) for x, _, _ in points]
-    across = max(spread, default=0.0) - min(spread, default=0.0)
+    exponents = [math.log(max(x, 1)) for x, _, _ in points]
+    across = max(exponents, default=0.0) - min(exponents, default=0.0)
     groups: list[tuple[float, float, list[str]]] = []
     for x, y, name in sorted(points, key=lambda point: (point[0], point[1])):
         for left, level, names in groups:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nas.analysis.record import FILE, analysis_folder
-from nas.errors import MachineFault, NasctlError
+from nas.errors import MachineError, NasctlError
 from nas.executors import LocalExecutor, WorkerSlot
 from nas.executors.base import EpochReport, failure, was_too_long
 from nas.runs import SearchRun, StudyRun
@@ -42,7 +42,7 @@ def keep_analysis(run: SearchRun | StudyRun, slots: Sequence[WorkerSlot], *, lim
             (result,) = executor.wait()
         too_long = result.error is not None and was_too_long(result.error)
         why = f"it took longer than {limit:.0f} s" if too_long else result.error
-    except (MachineFault, NasctlError, OSError) as error:
+    except (MachineError, NasctlError, OSError) as error:
         why = str(error)
     except KeyboardInterrupt:
         why = "interrupted"

@@ -1,4 +1,4 @@
-"""An analysis, whole: the network asked, the figures computed, the pictures drawn, all of it put into one folder."""
+"""An analysis, whole: the network asked, the metrics computed, the pictures drawn, all of it put into one folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from nas.analysis.answers import Batches, Gallery, Labels, Picked, Pixels, Progress, answers_to
-from nas.analysis.convolutions import layer_faults, layers_in
+from nas.analysis.convolutions import layer_errors, layers_in
 from nas.analysis.measure import measured
 from nas.analysis.prepared_images import prepared_images
 from nas.analysis.projections import embedding_of
@@ -63,7 +63,7 @@ def analyze(
     """What the network called ``name`` does on labelled images: what ``nasctl analyze`` writes, and gives as JSON.
 
     ``name``: RUN for its winner, RUN:TRIAL, STUDY:MEMBER, or an exported folder. See ``analyze_subject`` for the rest.
-    UsageError with every fault.
+    UsageError with every error.
     """
     if split not in OWN:
         raise UsageError(f"split={split!r} judges no network: give 'rank' or 'test'.")
@@ -87,13 +87,13 @@ def analyze_subject(
 
     The folder is ``out``, or the trial's own, or ``analysis-NAME`` here (see ``usual_folder``). It appears whole, or
     not at all, in the place of an earlier analysis. ``layers``: whose filters are drawn. Without
-    ``pictures`` the figures and the small images are all that is written, which takes no matplotlib. UsageError for a
+    ``pictures`` the numbers and the small images are all that is written, which takes no matplotlib. UsageError for a
     layer that there is not, data that cannot be used, or a folder that has other files.
     """
     folder = out or usual_folder(subject, own=data is None)
-    faults = layer_faults({"the network": layers_in(subject.network.module)}, layers)
-    attempt(lambda: check_folder(folder), faults)
-    raise_all(faults)
+    errors = layer_errors({"the network": layers_in(subject.network.module)}, layers)
+    attempt(lambda: check_folder(folder), errors)
+    raise_all(errors)
     found, gallery, name_of = asked(subject, split, data, tsne=tsne, progress=progress)
     try:
         with new_folder(folder) as work:
@@ -115,7 +115,7 @@ def asked(
     tsne: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Analysis, Gallery, Names]:
-    """What the network answers, as figures without pictures; the images to show; what gives the name of each one's
+    """What the network answers, as numbers without pictures; the images to show; what gives the name of each one's
     file."""
     labelled, name_of = _labelled(subject, split, data, progress)
     seen = Seen(labelled.chunks, known_to(subject) if data else None)
@@ -194,7 +194,7 @@ def check_folder(folder: Path) -> None:
 
 
 def remarks(labelled: Labelled | Images, trained_on: int) -> list[str]:
-    """What makes the figures say less than they seem to. ``trained_on``: how many of the images were."""
+    """What makes the metrics say less than they seem to. ``trained_on``: how many of the images were."""
     said = []
     if trained_on:
         said.append(

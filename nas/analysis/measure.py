@@ -1,4 +1,4 @@
-"""From answers to figures: confusion, calibration, curves. Arrays in, records out; numpy alone.
+"""From answers to metrics: confusion, calibration, curves. Arrays in, records out; numpy alone.
 
 scikit-learn gives the same curves (``tests/analysis/test_measure.py``), but its import takes longer than the rest."""
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from baselines.figures import figures
+from baselines.metrics import metrics
 from nas import __version__
 from nas.analysis.record import (
     MOST_CLASSES,
@@ -62,12 +62,12 @@ class Answers:
 
 
 def measured(answers: Answers, classes: list[str], **known: Any) -> Analysis:
-    """The figures of an analysis, without images; ``known`` are other fields of it (run, data, split...)."""
+    """The metrics of an analysis, without images; ``known`` are other fields of it (run, data, split...)."""
     number = len(classes)
     labels, predicted = answers.labels, answers.predicted
     true_C, given_C = (np.bincount(each, minlength=number) for each in (labels, predicted))
     right_C = np.bincount(labels[labels == predicted], minlength=number)
-    found = figures(right_C.astype(float), true_C.astype(float), given_C.astype(float))
+    found = metrics(right_C.astype(float), true_C.astype(float), given_C.astype(float))
     sampled = labels[answers.sample]
     facts: dict[str, Any] = {
         "nasctl": __version__, "network": "", "run": None, "trial": None, "model": None, "data": "", "split": "given",
@@ -195,7 +195,7 @@ def _curves(probabilities: Floats, labels: Labels, curve: Any, at_grid: Any, gri
 
 
 def _thinned(points: Points) -> list[tuple[float, float]]:
-    """At most ``MOST_POINTS`` of them, spread evenly along the curve; the first and the last stay."""
+    """At most ``MOST_POINTS`` of them, distributed evenly along the curve; the first and the last stay."""
     if len(points) > MOST_POINTS:
         along = np.concatenate([[0], np.cumsum(np.abs(np.diff(points, axis=0)).sum(axis=1))])
         wanted = np.linspace(0, along[-1], MOST_POINTS)

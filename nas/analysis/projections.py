@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.floating[Any]]
 PERPLEXITY = 30  # of t-SNE: scikit-learn's own, where there are images enough
 
 
-def drawn_evenly(count: int, most: int) -> npt.NDArray[np.int64]:
+def sampled_evenly(count: int, most: int) -> npt.NDArray[np.int64]:
     """At most ``most`` of the places 0 to ``count`` - 1, sorted: always the same ones."""
     if count <= most:
         return np.arange(count)
@@ -23,10 +23,10 @@ def drawn_evenly(count: int, most: int) -> npt.NDArray[np.int64]:
 
 def embedding_of(answers: Answers, *, tsne: bool = False) -> Embedding | None:
     """Principal components of what entered the last layer, and with ``tsne`` t-SNE (van der Maaten and Hinton 2008);
-    None without such a layer. Of more than ``MOST_EMBEDDED`` images as many are drawn evenly."""
+    None without such a layer. Of more than ``MOST_EMBEDDED`` images as many are sampled evenly."""
     if answers.features is None or len(answers.features) < 2:
         return None
-    kept = drawn_evenly(len(answers.features), MOST_EMBEDDED)
+    kept = sampled_evenly(len(answers.features), MOST_EMBEDDED)
     features, places = answers.features[kept].astype(np.float64), answers.embedded[kept]
     points, explained = principal_components(features)
     return Embedding(

@@ -95,8 +95,8 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Embedding:
-    """What enters the last linear layer, in two dimensions: a point an image, of at most ``MOST_EMBEDDED`` images drawn
-    evenly. ``explained``: the share of the variance that each of the two principal components has."""
+    """What enters the last linear layer, in two dimensions: a point an image, of at most ``MOST_EMBEDDED`` images,
+    sampled evenly. ``explained``: the share of the variance that each of the two principal components has."""
 
     num_features: int
     indexes: list[int]  # the place of each image in the split

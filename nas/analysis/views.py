@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.analysis import figures
-from nas.analysis.convolutions import filters_canvas, filters_in, layer_faults, layers_in, left_out_words
+from nas.analysis.convolutions import filters_canvas, filters_in, layer_errors, layers_in, left_out_words
 from nas.analysis.figures import Figure, Line
 from nas.analysis.heat_maps import evaluating, grad_cam_maps
 from nas.analysis.record import Analysis, Curves
@@ -129,7 +129,7 @@ def filters(
     """The first ``count`` filters of ``layers``, by name or number, or without any of every trained convolution larger
     than 1x1; None if there is none. Bright is a large weight. UsageError for a layer that there is not."""
     found = layers_in(model)
-    raise_all(layer_faults({"the network": found}, layers))
+    raise_all(layer_errors({"the network": found}, layers))
     chosen = found.chosen(layers)
     if not chosen:
         return None

@@ -18,7 +18,7 @@ from nas import STARTED
 from nas.config import SearchConfig, StudyRequest, checked, raise_all
 from nas.config.objectives import find_objective
 from nas.config.run import Changes, RunConfig, StudySearch, search_of
-from nas.config.run_rules import stop_when_faults, too_many_trials
+from nas.config.run_rules import stop_when_errors, too_many_trials
 from nas.config.training_request import TrainingRequest
 from nas.engine.duration import timed
 from nas.engine.placement import placed, slots_of
@@ -29,7 +29,7 @@ from nas.engine.study_plan import StudyPlan, plan_study
 from nas.engine.training_plan import plan_training
 from nas.errors import NasctlError, RunError, attempt
 from nas.executors import WorkerSlot, check_may_start, plan_slots, start_server
-from nas.plugins.recorded import settled
+from nas.plugins.recorded import resolve_plugins
 from nas.report.live import Display, Silent
 from nas.runs import EventLog, Journal, Listener, SearchRun, StudyRun, as_search
 from nas.runs.events import Noted, SearchStarted, SettingsChanged, StudyStarted
@@ -38,7 +38,7 @@ from nas.runs.folders import (
     SEARCHES,
     free_folder,
     is_unborn,
-    name_faults,
+    name_errors,
     not_begun,
     read_run,
     start_study,
@@ -83,9 +83,9 @@ def new_search(
 ) -> OpenRun:
     """Check everything, find out how trials run fastest here and how long they take, create the run.
 
-    UsageError with every fault; then nothing was written. Without ``name`` the run is called SPACE-DATA-N.
+    UsageError with every error; then nothing was written. Without ``name`` the run is called SPACE-DATA-N.
     """
-    raise_all(name_faults(name, runs))
+    raise_all(name_errors(name, runs))
     return begun(_planned(config, progress), name=name, runs=runs)
 
 
@@ -100,7 +100,7 @@ def preview_search(
     config: SearchConfig, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
 ) -> Preview:
     """What ``new_search`` would create, checked and measured alike; only the caches of data and measurements grow."""
-    raise_all(name_faults(name, runs))
+    raise_all(name_errors(name, runs))
     plan = _planned(config, progress)
     folder = free_folder(plan.space.name, config.data.source, name=name, runs=runs)
     return Preview(not_begun(folder, SearchStarted(plan.config, facts_of(plan), versions())), plan.slots)
@@ -115,7 +115,7 @@ def new_baseline(
     request: StudyRequest, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
 ) -> OpenRun:
     """As ``new_search``, for a study of fixed networks; without ``name`` it is called STUDY-DATA-N."""
-    raise_all(name_faults(name, runs))
+    raise_all(name_errors(name, runs))
     check_may_start()
     return _begun_study(timed_study(plan_study(request, runs=runs, progress=progress)), name=name, runs=runs)
 
@@ -124,7 +124,7 @@ def preview_baseline(
     request: StudyRequest, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
 ) -> Preview:
     """As ``preview_search``, of ``new_baseline``. ImageNet's weights are not downloaded either."""
-    raise_all(name_faults(name, runs))
+    raise_all(name_errors(name, runs))
     check_may_start()
     plan = timed_study(plan_study(request, runs=runs, fetch=False, progress=progress))
     return _previewed(plan, name=name, runs=runs)
@@ -134,7 +134,7 @@ def new_training(
     request: TrainingRequest, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
 ) -> OpenRun:
     """As ``new_search``, for the long training of one network; without ``name`` it is called train-DATA-N."""
-    raise_all(name_faults(name, runs))
+    raise_all(name_errors(name, runs))
     check_may_start()
     return _begun_study(timed_study(plan_training(request, runs=runs, progress=progress)), name=name, runs=runs)
 
@@ -143,7 +143,7 @@ def preview_training(
     request: TrainingRequest, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
 ) -> Preview:
     """As ``preview_search``, of ``new_training``."""
-    raise_all(name_faults(name, runs))
+    raise_all(name_errors(name, runs))
     check_may_start()
     return _previewed(timed_study(plan_training(request, runs=runs, progress=progress)), name=name, runs=runs)
 
@@ -177,31 +177,31 @@ def _previewed(plan: StudyPlan, *, name: str | None, runs: Path) -> Preview:
 def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress: Progress | None = None) -> OpenRun:
     """Open a run that is not done, to go on with it: what was recorded is replayed, not trained again.
 
-    UsageError with every fault: other data, impossible settings, a run that is done or that another process works on.
+    UsageError with every error: other data, impossible settings, a run that is done or that another process works on.
     """
     check_may_start()
-    faults = [] if changes.trials is None else trials_faults(run, changes.trials)
+    errors = [] if changes.trials is None else trials_errors(run, changes.trials)
     different: dict[str, Any] = dict(changes.of(run.config))
     if isinstance(run, StudyRun):
-        different.pop("trials", None)  # a fault of its own
+        different.pop("trials", None)  # an error of its own
         for name in ("stop_when", "search_patience"):
             if different.pop(name, None) is not None:
-                faults.append(f"--{name.replace('_', '-')} belongs to a search, and {run.name} is a baseline run.")
+                errors.append(f"--{name.replace('_', '-')} belongs to a search, and {run.name} is a baseline run.")
     else:
-        faults += stop_when_faults(changes.stop_when, run.config.objective)
+        errors += stop_when_errors(changes.stop_when, run.config.objective)
     if run.is_done:
-        raise_all(faults)
+        raise_all(errors)
         raise RunError(_why_not_again(run))
-    plugins = attempt(lambda: settled(run.config.plugins, run=run.name), faults)
+    plugins = attempt(lambda: resolve_plugins(run.config.plugins, run=run.name), errors)
     if plugins is not None and plugins != run.config.plugins:
         different["plugins"] = plugins
     values = {**run.config.model_dump(), **different}
-    settings = checked(type(run.config), values, faults) or run.config
-    attempt(lambda: check_data(run, progress=progress), faults)
-    attempt(lambda: find_objective(run.config.objective), faults)
+    settings = checked(type(run.config), values, errors) or run.config
+    attempt(lambda: check_data(run, progress=progress), errors)
+    attempt(lambda: find_objective(run.config.objective), errors)
     threads = _kept_threads(run, settings, changes)
-    found = attempt(lambda: plan_slots(settings.device, settings.workers, settings.trials_per_gpu, threads), faults)
-    raise_all(faults)
+    found = attempt(lambda: plan_slots(settings.device, settings.workers, settings.trials_per_gpu, threads), errors)
+    raise_all(errors)
     assert found is not None
     slots = slots_of(found, settings, run.facts.placement) if isinstance(run, SearchRun) else found
     log = EventLog(run.folder)
@@ -227,7 +227,7 @@ def _why_not_again(run: SearchRun | StudyRun) -> str:
     )
 
 
-def trials_faults(run: SearchRun | StudyRun, trials: int) -> list[str]:
+def trials_errors(run: SearchRun | StudyRun, trials: int) -> list[str]:
     """What is wrong with a new number of trials for a run."""
     if isinstance(run, StudyRun):
         return [f"--trials {trials} cannot be used: the trainings of a baseline run are those of its study."]
@@ -237,7 +237,7 @@ def trials_faults(run: SearchRun | StudyRun, trials: int) -> list[str]:
 def stays_as_it_is(run: SearchRun | StudyRun, changes: Changes) -> bool:
     """Whether there is nothing to go on with: the run is done, and nothing is asked for that it could not do then."""
     changed = isinstance(run, SearchRun) and changes.of(run.config).keys() - {"profile"}
-    return run.is_done and not changed and not (changes.trials and trials_faults(run, changes.trials))
+    return run.is_done and not changed and not (changes.trials and trials_errors(run, changes.trials))
 
 
 def carry_out(
@@ -267,8 +267,8 @@ def carry_out(
             if opened.run.config.report:
                 _reported(opened.run, settings)
             raise
-        if run.config.report and (fault := _reported(run, settings)):
-            shown.on_event(Noted(fault), run)
+        if run.config.report and (error := _reported(run, settings)):
+            shown.on_event(Noted(error), run)
     return run
 
 

@@ -40,13 +40,13 @@ def as_array(values: Any, what: str) -> Array:
 
 def labelled(images: Any, labels: Any, what: str = "X") -> Labelled:
     """Images and labels, checked together. ``what`` the images are called. UsageError with everything that is wrong."""
-    faults: list[str] = []
-    pixels = attempt(lambda: as_array(images, what), faults)
-    classes = attempt(lambda: checked_labels(as_array(labels, "Labels")), faults)
-    found = None if pixels is None else attempt(lambda: in_bytes(channels_last(pixels, what), what), faults)
+    errors: list[str] = []
+    pixels = attempt(lambda: as_array(images, what), errors)
+    classes = attempt(lambda: checked_labels(as_array(labels, "Labels")), errors)
+    found = None if pixels is None else attempt(lambda: in_bytes(channels_last(pixels, what), what), errors)
     if pixels is not None and pixels.ndim and classes is not None and len(pixels) != len(classes):
-        faults.append(f"{what} has {len(pixels):,} images and there are {len(classes):,} labels: give one label each.")
-    raise_all(faults)
+        errors.append(f"{what} has {len(pixels):,} images and there are {len(classes):,} labels: give one label each.")
+    raise_all(errors)
     assert found is not None and classes is not None
     return Labelled(found, classes)
 

@@ -13,7 +13,7 @@ from nas import api
 from nas.api.handles import Callback, Search, Study, carried_out, handle_of, listeners_of
 from nas.api.in_memory import Data
 from nas.api.keywords import WHERE, Setting, as_flags
-from nas.api.settings import Flags, rate_request, settled_search, settled_study, settled_training
+from nas.api.settings import Flags, rate_request, resolve_search, resolve_study, resolve_training
 from nas.api.spaces import Space
 from nas.api.wording import in_python
 from nas.arguments import checked_types, misfits
@@ -52,7 +52,7 @@ def search(
     and anything else lines; otherwise nothing is printed. Works in a script without a guard, in a notebook, in a
     thread.
 
-    UsageError has every fault in one message, and by setting in ``errors``; nothing was written then. A
+    UsageError has every error in one message, and by setting in ``errors``; nothing was written then. A
     KeyboardInterrupt passes through, SearchStopped says why a search ended early: ``nas.load_run(run).resume()`` goes
     on, and nothing that finished is lost.
 
@@ -68,11 +68,11 @@ def search(
     name = space.name if isinstance(space, Space) else space
     given: dict[str, Any] = {"space": name, "data": data, "run": run, "runs": runs, **settings}
     with in_python(given):
-        faults: list[str] = []
+        errors: list[str] = []
         if isinstance(space, Space):
-            faults.append(f"--space takes a name, as in nas.search({name!r}): shape and classes are those of the data.")
-        flags = _flags(search, given, SearchConfig, faults, callbacks=callbacks, progress=progress)
-        config = settled_search(flags, faults)
+            errors.append(f"--space takes a name, as in nas.search({name!r}): shape and classes are those of the data.")
+        flags = _flags(search, given, SearchConfig, errors, callbacks=callbacks, progress=progress)
+        config = resolve_search(flags, errors)
         raise_all(_only_here(config))
         with decoding(Screen(), quiet=not progress) as told:
             opened = api.new_search(config, name=run, runs=Path(runs), progress=told)
@@ -103,13 +103,13 @@ def baseline(
     """
     given: dict[str, Any] = {"study": study, "data": data, "run": run, "runs": runs, **settings}
     with in_python(given):
-        faults: list[str] = []
+        errors: list[str] = []
         if isinstance(study, str) and study == classical.NAME:
             raise UsageError(
                 "classical trains no network, and makes no run: nas.classical(data=...) scores its methods."
             )
-        flags = _flags(baseline, given, StudyRequest, faults, callbacks=callbacks, progress=progress)
-        request = settled_study(flags, faults)
+        flags = _flags(baseline, given, StudyRequest, errors, callbacks=callbacks, progress=progress)
+        request = resolve_study(flags, errors)
         raise_all(_only_here(request))
         with decoding(Screen(), quiet=not progress) as told:
             opened = api.new_baseline(request, name=run, runs=Path(runs), progress=told)
@@ -139,9 +139,9 @@ def train(
     """
     given: dict[str, Any] = {"arch": arch, "data": data, "run": run, "runs": runs, **settings}
     with in_python(given):
-        faults: list[str] = []
-        flags = _flags(train, given, TrainingRequest, faults, callbacks=callbacks, progress=progress)
-        request = settled_training(flags, faults)
+        errors: list[str] = []
+        flags = _flags(train, given, TrainingRequest, errors, callbacks=callbacks, progress=progress)
+        request = resolve_training(flags, errors)
         raise_all(_only_here(request))
         with decoding(Screen(), quiet=not progress) as told:
             opened = api.new_training(request, name=run, runs=Path(runs), progress=told)
@@ -156,7 +156,7 @@ def find_learning_rate(
     ``.test`` has the curve (``rates``, ``losses``, ``smoothed``) and suggests ``steepest``, where it falls fastest,
     and ``tenth``, a tenth of the rate from which on it rises; None where it never fell.
 
-    The settings are the flags of ``nasctl lr-find``. UsageError with every fault; nothing is written.
+    The settings are the flags of ``nasctl lr-find``. UsageError with every error; nothing is written.
 
     >>> found = nas.find_learning_rate(space="vgg", device="cpu")
     >>> 0.0001 < found.test.tenth < 0.1
@@ -164,10 +164,10 @@ def find_learning_rate(
     """
     given: dict[str, Any] = {"arch": arch, "data": data, "runs": runs, **settings}
     with in_python(given):
-        faults: list[str] = []
-        flags = _flags(find_learning_rate, given, RateRequest, faults)
-        request = attempt(lambda: rate_request(flags), faults)
-        raise_all(faults)
+        errors: list[str] = []
+        flags = _flags(find_learning_rate, given, RateRequest, errors)
+        request = attempt(lambda: rate_request(flags), errors)
+        raise_all(errors)
         assert request is not None
         return find_rate(request, runs=Path(runs))
 
@@ -187,19 +187,19 @@ def _flags(
     call: Callable[..., object],
     given: dict[str, Any],
     kind: type[BaseModel],
-    faults: list[str],
+    errors: list[str],
     *,
     callbacks: Callback | Sequence[Callback] = (),
     progress: bool = False,
 ) -> Flags:
-    """What is ``given`` as it would be typed, once its plug-ins are loaded; what is wrong goes into ``faults``."""
+    """What is ``given`` as it would be typed, once its plug-ins are loaded; what is wrong goes into ``errors``."""
     load_plugins(given.pop("plugin", None))
     undeclared = {name: given[name] for name in WHERE if name in given} | {"progress": progress}
     wrong = misfits(call, undeclared)
-    faults += [f"--{name}{fault}" for name, fault in wrong.items()]
-    usual = {"run": None, "runs": RUNS}  # so that the other faults are found
-    flags = as_flags({**given, **{name: usual[name] for name in wrong if name in usual}}, kind, faults)
-    attempt(lambda: listeners_of(callbacks), faults)
+    errors += [f"--{name}{error}" for name, error in wrong.items()]
+    usual = {"run": None, "runs": RUNS}  # so that the other errors are found
+    flags = as_flags({**given, **{name: usual[name] for name in wrong if name in usual}}, kind, errors)
+    attempt(lambda: listeners_of(callbacks), errors)
     return flags
 
 

@@ -46,7 +46,7 @@ class Classical:
 
     @property
     def test(self) -> dict[str, float]:
-        """Figures of the best on the test split, shares of 1 by name; no other method was scored there."""
+        """Metrics of the best on the test split, shares of 1 by name; no other method was scored there."""
         return dict(self.scores.test)
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -56,8 +56,8 @@ class Classical:
             {
                 "method": method.name,
                 **{f"settings.{name}": value for name, value in method.settings.items()},
-                **{f"rank.{name}": figure for name, figure in method.rank.items()},
-                **{f"test.{name}": figure for name, figure in self.test.items() if method.name == self.best},
+                **{f"rank.{name}": metric for name, metric in method.rank.items()},
+                **{f"test.{name}": metric for name, metric in self.test.items() if method.name == self.best},
             }
             for method in self.scores.methods
         ])  # fmt: skip
@@ -73,7 +73,7 @@ def classical(
     """Score logistic regression, an SVM and nearest neighbours on pixels, as ``nasctl baseline run classical`` does.
 
     ``settings`` are those of the data: image_size, imbalance, max_images... Takes seconds to a minute, and nothing the
-    second time. UsageError with every fault, also for an objective that needs more than classes.
+    second time. UsageError with every error, also for an objective that needs more than classes.
 
     >>> found = nas.classical(data="digits", imbalance=20)
     >>> found.to_pandas()["method"].tolist()
@@ -84,11 +84,11 @@ def classical(
     given: dict[str, Any] = {"study": NAME, "data": data, "objective": objective, **settings}
     with in_python(given):
         load_plugins(given.pop("plugin", None))
-        faults: list[str] = []
-        flags = as_flags(given, StudyRequest, faults)
-        request = attempt(lambda: classical_request(flags), faults)
-        if faults or request is None:
-            raise UsageError(*faults)
+        errors: list[str] = []
+        flags = as_flags(given, StudyRequest, errors)
+        request = attempt(lambda: classical_request(flags), errors)
+        if errors or request is None:
+            raise UsageError(*errors)
         with decoding(Screen(), quiet=not progress) as told:
             dataset, scores = scored(request, told)
         return Classical(dataset.name, request.objective, scores)

@@ -223,17 +223,17 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         return carry_out_here(opened) if here else as_search(carry_out(opened))
 
     def _config(self) -> SearchConfig:
-        """The settings that the parameters mean, but for the data. UsageError with every fault."""
+        """The settings that the parameters mean, but for the data. UsageError with every error."""
         raise_misfits(NASClassifier.__init__, self.get_params())
-        faults: list[str] = []
+        errors: list[str] = []
         limits = {name: size for name in LIMITS if (size := getattr(self, name)) is not None}
-        budget = attempt(lambda: budget_of(limits), faults)
-        recipe = attempt(lambda: named_recipe(self.recipe) if isinstance(self.recipe, str) else self.recipe, faults)
+        budget = attempt(lambda: budget_of(limits), errors)
+        recipe = attempt(lambda: named_recipe(self.recipe) if isinstance(self.recipe, str) else self.recipe, errors)
         told: dict[str, object] = {} if self.epochs is None else {"epochs": self.epochs}
         if self.image_shape == SQUARE:
             told |= {"crop_padding": 0, "flip": False}  # no image: places mean something
         given = recipe.model_dump(exclude_unset=True) if recipe else {}
-        data = checked(DataConfig, {"image_size": self.image_size}, faults)
+        data = checked(DataConfig, {"image_size": self.image_size}, errors)
         values = {
             name: getattr(self, name) for name in ("space", "trials", "strategy", "objective", "confirm", "device")
         }
@@ -243,9 +243,9 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
             "seed": self._seed(),
             "prune": True,
         }
-        values |= {"budget": budget or {}, "data": data or {}, "recipe": checked(Recipe, given | told, faults) or {}}
-        config = checked(SearchConfig, values | {"floor": False}, faults)
-        raise_all(faults)
+        values |= {"budget": budget or {}, "data": data or {}, "recipe": checked(Recipe, given | told, errors) or {}}
+        config = checked(SearchConfig, values | {"floor": False}, errors)
+        raise_all(errors)
         assert config is not None
         return config
 

@@ -14,7 +14,7 @@ from nas import api
 from nas.api.exporting import exported, extras_of
 from nas.api.frames import as_frame
 from nas.api.keywords import Setting, as_flags
-from nas.api.settings import settled_changes
+from nas.api.settings import resolve_changes
 from nas.api.trials import Member, Trial
 from nas.api.wording import in_python
 from nas.arguments import checked_types
@@ -56,7 +56,7 @@ class Run(ABC):
 
     @property
     def config(self) -> SearchConfig | StudyConfig:
-        """Everything that decides it, settled and frozen."""
+        """Everything that decides it, resolved and frozen."""
         return self.record.config
 
     @property
@@ -86,7 +86,7 @@ class Run(ABC):
             return Trial(self.record, self.record.trial(str(id)))
 
     def to_pandas(self) -> pandas.DataFrame:
-        """A row a trial and a column a figure, as ``nasctl trials --csv`` prints them: "sample.CHOICE",
+        """A row a trial and a column a metric, as ``nasctl trials --csv`` prints them: "sample.CHOICE",
         "SPLIT.FIGURE". UsageError without pandas.
 
         >>> frame = nas.load_run("vgg-digits-1").to_pandas()
@@ -109,17 +109,17 @@ class Run(ABC):
 
         ``changes`` are the flags of ``nasctl resume``: trials, time_limit, trial_timeout, workers, trials_per_gpu,
         device, threads, profile. ``callbacks`` and ``progress``: see ``nas.search``. What was recorded is not trained
-        again. UsageError with every fault, RunError if another process works on the run.
+        again. UsageError with every error, RunError if another process works on the run.
 
         >>> nas.load_run("vgg-digits-1").resume().state  # it is done already
         'done'
         """
         with in_python(changes):
-            faults: list[str] = []
-            flags = as_flags(changes, Changes, faults)
-            attempt(lambda: listeners_of(callbacks), faults)
+            errors: list[str] = []
+            flags = as_flags(changes, Changes, errors)
+            attempt(lambda: listeners_of(callbacks), errors)
             record = read_run(self.folder)
-            asked = settled_changes(record, flags, faults)
+            asked = resolve_changes(record, flags, errors)
             self._take(record)
             if not api.stays_as_it_is(record, asked):
                 with decoding(Screen(), quiet=not progress) as told:
@@ -150,7 +150,7 @@ class Run(ABC):
 
 
 class Search(Run):
-    """A search: its trials, the best network, and the figures on the test split once it is done.
+    """A search: its trials, the best network, and the metrics on the test split once it is done.
 
     >>> run = nas.load_run("vgg-digits-1")
     >>> run.state, len(run.trials), run.best.params <= 20_000
@@ -167,7 +167,7 @@ class Search(Run):
 
     @property
     def config(self) -> SearchConfig:
-        """Everything that decides it, settled and frozen."""
+        """Everything that decides it, resolved and frozen."""
         return self.record.config
 
     @property
@@ -228,7 +228,7 @@ class Study(Run):
 
     @property
     def config(self) -> StudyConfig:
-        """Everything that decides it, settled and frozen."""
+        """Everything that decides it, resolved and frozen."""
         return self.record.config
 
     @property

@@ -92,31 +92,31 @@ def _check_name(name: str) -> None:
 
 def _with_settings(base: DataConfig, settings: Mapping[str, object]) -> DataConfig:
     known = list(DataConfig.model_fields)
-    faults = [f"There is no data setting {name!r}.{nearest(name, known)}" for name in settings if name not in known]
+    errors = [f"There is no data setting {name!r}.{nearest(name, known)}" for name in settings if name not in known]
     told = {name: value for name, value in settings.items() if name in known}
-    config = checked(DataConfig, {**base.model_dump(), **told}, faults)
-    raise_all(faults)
+    config = checked(DataConfig, {**base.model_dump(), **told}, errors)
+    raise_all(errors)
     assert config is not None
     return config
 
 
 def _parts(data: Any, config: DataConfig) -> dict[str, Labelled]:
-    """What is given of each part. UsageError with every fault of all of them."""
+    """What is given of each part. UsageError with every error of all of them."""
     if not isinstance(data, Mapping):
         return {"train": _labelled(data, "X", config)}
     names = [PARTS[PART_OF[word]] if (word := str(key).lower()) in PART_OF else "" for key in data]
     if "" in names or "train" not in names or len(set(names)) < len(names):
         called = ", ".join(map(str, data))
         raise UsageError(f'Parts must be called "train" and perhaps "val" and "test", and are {called}.')
-    faults = list[str]()
+    errors = list[str]()
     read = {
-        name: attempt(partial(_labelled, part, f"X of {name}", config), faults)
+        name: attempt(partial(_labelled, part, f"X of {name}", config), errors)
         for name, part in zip(names, data.values(), strict=True)
     }
     found = {name: part for name, part in read.items() if part is not None}
     if "train" in found:
-        faults += [fault for name, part in found.items() for fault in _disagreements(found["train"], name, part)]
-    raise_all(faults)
+        errors += [error for name, part in found.items() for error in _disagreements(found["train"], name, part)]
+    raise_all(errors)
     return found
 
 

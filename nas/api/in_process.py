@@ -15,7 +15,7 @@ from nas.engine.plan import plan_search
 from nas.executors import InlineExecutor, WorkerSlot
 from nas.report.live import Display, Silent
 from nas.runs import SearchRun, as_search
-from nas.runs.folders import name_faults
+from nas.runs.folders import name_errors
 from nas.runs.hints import RUNS
 
 
@@ -32,7 +32,7 @@ def search_here(
 
     Without ``curves`` no files for TensorBoard are written. UsageError, SearchStopped, RunError as there.
     """
-    raise_all(name_faults(name, runs))
+    raise_all(name_errors(name, runs))
     plan = plan_search(config.model_copy(update={"workers": 1, "floor": False}))
     return carry_out_here(begun(plan, name=name, runs=runs), display, curves=curves)
 

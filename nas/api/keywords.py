@@ -55,10 +55,10 @@ _ELSEWHERE = {  # what it is called in Optuna and scikit-learn
 SWITCHES = {name for kind in BESIDE for name, given in settings_of(kind).items() if given.is_switch}
 
 
-def as_flags(settings: Mapping[str, object], kind: type[BaseModel], faults: list[str]) -> Flags:
+def as_flags(settings: Mapping[str, object], kind: type[BaseModel], errors: list[str]) -> Flags:
     """``settings`` as they would be typed for a ``kind`` of request, with None for each that is not among them.
 
-    What there is not, and values of a type that cannot be typed, go into ``faults``.
+    What there is not, and values of a type that cannot be typed, go into ``errors``.
     """
     declared = settings_of(kind)
     flags: Flags = dict.fromkeys([*declared, *BESIDE[kind]])
@@ -66,9 +66,9 @@ def as_flags(settings: Mapping[str, object], kind: type[BaseModel], faults: list
     for name, value in settings.items():
         if name not in flags:
             more = f" In Python {_OF_THE_COMMAND_LINE[name]}." if name in _OF_THE_COMMAND_LINE else meant(name, known)
-            faults.append(f"There is no setting {name!r} here.{more}")
+            errors.append(f"There is no setting {name!r} here.{more}")
         elif value is not None:
-            flags[name] = attempt(partial(as_typed, name, value, _typed(name, declared.get(name))), faults)
+            flags[name] = attempt(partial(as_typed, name, value, _typed(name, declared.get(name))), errors)
     return flags
 
 
@@ -144,7 +144,7 @@ def _data(value: object) -> str | DataConfig:
     try:
         return data_config(value)
     except UsageError as error:
-        raise type(error)(*(f"--data: {fault}" for fault in error.faults)) from error
+        raise type(error)(*(f"--data: {message}" for message in error.messages)) from error
 
 
 _OTHERWISE: Mapping[str, Callable[[object], str | DataConfig]] = {"data": _data, "image_size": _size}

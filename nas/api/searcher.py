@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from budgets import LIMITS, Cost
-from budgets.draw import settle
+from budgets.sampling import resolve_budget
 from nas.api.keywords import meant
 from nas.api.spaces import Size, Space, budget_of
 from nas.api.trials import Trial
@@ -22,8 +22,8 @@ from nas.closing import Closing
 from nas.config import DataConfig, Recipe, SearchConfig, checked, raise_all
 from nas.config.data import FOREIGN
 from nas.config.objectives import DEFAULT
-from nas.config.recipe import Figures
-from nas.config.run_rules import guide_faults, strategy_and_guide
+from nas.config.recipe import Metrics
+from nas.config.run_rules import guide_errors, strategy_and_guide
 from nas.engine.session import session
 from nas.engine.trial_loop import TrialLoop
 from nas.errors import RunError, SearchStopped, UsageError
@@ -99,20 +99,20 @@ class Searcher(Closing):
             "stop_when": stop_when, "search_patience": search_patience,
         }  # fmt: skip
         wrong = misfits(Searcher.__init__, {**asked, "folder": folder})
-        raise_all([*(f"--{name.replace('_', '-')}{fault}" for name, fault in wrong.items()), *_faults(space, limits)])
+        raise_all([*(f"--{name.replace('_', '-')}{error}" for name, error in wrong.items()), *_errors(space, limits)])
         raise_all(_taken(folder))
-        strategy, settled_guide = strategy_and_guide(strategy, guide)
+        strategy, resolved_guide = strategy_and_guide(strategy, guide)
         get_strategy(strategy)
-        raise_all(guide_faults(settled_guide, strategy))
-        budget, note = settle(space.family, space.task, budget_of(limits))
-        faults: list[str] = []
+        raise_all(guide_errors(resolved_guide, strategy))
+        budget, note = resolve_budget(space.family, space.task, budget_of(limits))
+        errors: list[str] = []
         values = {
-            **asked, "strategy": strategy, "guide": settled_guide, "space": space.name,
+            **asked, "strategy": strategy, "guide": resolved_guide, "space": space.name,
             "restrict": dict(space.family.restriction), "budget": budget, "recipe": Recipe(),
             "data": DataConfig(source=FOREIGN), "confirm": 0, "floor": False, "plugins": with_loaded(),
         }  # fmt: skip
-        config = checked(SearchConfig, values, faults)
-        raise_all(faults)
+        config = checked(SearchConfig, values, errors)
+        raise_all(errors)
         assert config is not None
         if config.one_shot:
             raise UsageError(
@@ -149,9 +149,9 @@ class Searcher(Closing):
             raise RunError(f"Run {run.name!r} trains its trials itself: go on with it by {typed('resume', folder)}")
         self.folder = folder
         if trials is not None and trials != run.config.trials:
-            faults: list[str] = []
-            config = checked(SearchConfig, {**run.config.model_dump(), "trials": trials}, faults)
-            raise_all(faults)
+            errors: list[str] = []
+            config = checked(SearchConfig, {**run.config.model_dump(), "trials": trials}, errors)
+            raise_all(errors)
             assert config is not None
             with EventLog(folder) as log:
                 log.append(SettingsChanged(config))
@@ -191,8 +191,8 @@ class Searcher(Closing):
         except (TypeError, ValueError):
             what = f"{score!r} is no score of trial {trial_id}: give a number, or None if its training failed."
             raise UsageError(what, errors=(("score", what),)) from None
-        figures: Figures = {self._run.config.objective: number}
-        self._turns.take(TrialResult(trial_id, "finished", {"select": figures, "rank": figures}, seconds=seconds))
+        metrics: Metrics = {self._run.config.objective: number}
+        self._turns.take(TrialResult(trial_id, "finished", {"select": metrics, "rank": metrics}, seconds=seconds))
 
     def _check_open(self) -> None:
         if self._closed:
@@ -251,15 +251,15 @@ def _with_what_goes_on(text: str, folder: Path) -> str:
     return text.replace(f"{command} --plugin FILE", f"nas.load_plugin(FILE), then {here}").replace(command, here)
 
 
-def _faults(space: object, limits: Mapping[str, object]) -> list[str]:
+def _errors(space: object, limits: Mapping[str, object]) -> list[str]:
     """What keeps a searcher from being made, but for what its settings are."""
-    faults = []
+    errors = []
     if not isinstance(space, Space):
         name = space if isinstance(space, str) else "vgg"
-        faults.append(f"--space: A searcher takes a space: nas.space({name!r}, input_shape=(3, 32, 32), classes=10).")
+        errors.append(f"--space: A searcher takes a space: nas.space({name!r}, input_shape=(3, 32, 32), classes=10).")
     known = [*LIMITS, "trials", "strategy", "guide", "seed", "objective", "folder", "stop_when", "search_patience"]
-    faults += [f"There is no setting {name!r} here.{meant(name, known)}" for name in limits if name not in known]
-    return faults
+    errors += [f"There is no setting {name!r} here.{meant(name, known)}" for name in limits if name not in known]
+    return errors
 
 
 def _taken(folder: str | Path | None) -> list[str]:

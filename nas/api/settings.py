@@ -1,4 +1,4 @@
-"""From settings by name to checked ones. What is typed arrives as text, so that one message can name every fault.
+"""From settings by name to checked ones. What is typed arrives as text, so that one message can name every error.
 
 Names are those of flags with underscores, as Python and settings files write them; messages name the flags.
 ``nas.api.keywords`` says which a call takes, and ``nas.api.wording`` how messages read there.
@@ -17,12 +17,12 @@ from baselines.studies import get_study
 from budgets import LIMITS, Budget, parse_limit
 from nas.config import DataConfig, Recipe, SearchConfig, StudyRequest, checked, raise_all
 from nas.config.auto_recipe import AUTO, meets_imbalance
-from nas.config.objectives import DEFAULT, settled_objective
-from nas.config.options import settled
+from nas.config.objectives import DEFAULT, resolve_objective
+from nas.config.options import resolve_options
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_name, check_together, described_name
 from nas.config.run import ONE_SHOT, Changes, RunConfig, SupernetConfig
-from nas.config.run_rules import proposal_faults, stop_when_faults, strategy_and_guide, too_many_trials
+from nas.config.run_rules import proposal_errors, stop_when_errors, strategy_and_guide, too_many_trials
 from nas.config.settings import converted, flags_of, read_settings, settings_of
 from nas.config.training_request import OneNetwork, RateRequest, TrainingRequest
 from nas.data.cache import cache_root
@@ -34,7 +34,7 @@ from nas.errors import UsageError, attempt
 from nas.executors import plan_slots
 from nas.files import at_home
 from nas.runs import SearchRun, StudyRun
-from nas.runs.folders import name_faults, training_name
+from nas.runs.folders import name_errors, training_name
 from nas.runs.hints import RUNS
 from nas.runs.named import load_named
 from nas.strategies import get_strategy
@@ -56,26 +56,26 @@ CLASSICAL_FLAGS = ("study", "plugin", "trust_plugin", *settings_of(DataConfig), 
 
 
 def search_config(flags: Flags) -> SearchConfig:
-    """The settings of a search. UsageError with every fault found in the flags."""
-    faults: list[str] = []
+    """The settings of a search. UsageError with every error found in the flags."""
+    errors: list[str] = []
     if not flags.get("space"):
-        faults.append("--space is missing: nasctl search --space densenet --max-params 150k")
-    restrict = _restriction(flags, faults)
-    budget = budget_of(flags, faults)
-    data = data_config(flags, faults)
-    recipe = _recipe(flags, faults)
-    strategy, supernet = _strategy(flags, faults), _supernet(flags, faults)
+        errors.append("--space is missing: nasctl search --space densenet --max-params 150k")
+    restrict = _restriction(flags, errors)
+    budget = budget_of(flags, errors)
+    data = data_config(flags, errors)
+    recipe = _recipe(flags, errors)
+    strategy, supernet = _strategy(flags, errors), _supernet(flags, errors)
     if recipe is not None and recipe.regularizer != "none" and strategy in ONE_SHOT:
-        faults.append(
+        errors.append(
             f"--strategy {strategy} cannot use the regularizer {recipe.regularizer}: the supernet's weights belong to "
             "many networks at once. Choose --regularizer none, or --strategy evolution or random."
         )
-    values = read_settings(SearchConfig, flags, faults)
-    values["objective"] = _objective(flags, faults)
-    values["first"] = _first(flags, faults)
+    values = read_settings(SearchConfig, flags, errors)
+    values["objective"] = _objective(flags, errors)
+    values["first"] = _first(flags, errors)
     if told := flags.get("learn_from"):  # wherever the run lies, as the plan then reads it
         values["learn_from"] = attempt(
-            lambda: str(load_named(told, Path(flags.get("runs") or RUNS)).run.folder), faults
+            lambda: str(load_named(told, Path(flags.get("runs") or RUNS)).run.folder), errors
         )
     values["prune"] = values.get("prune", True)
     if strategy in ONE_SHOT and values.get("trials") is None:
@@ -83,195 +83,195 @@ def search_config(flags: Flags) -> SearchConfig:
     values |= {"budget": budget, "restrict": restrict, "data": data or {}, "recipe": recipe or {}}
     _, guide = strategy_and_guide(flags.get("strategy"), flags.get("guide"))
     values |= {"strategy": strategy, "supernet": supernet, "guide": guide}
-    config = checked(SearchConfig, {"space": "?"} | values, faults)
+    config = checked(SearchConfig, {"space": "?"} | values, errors)
     if config is not None and config.confirm_epochs is not None and not config.confirm:
-        faults.append("--confirm-epochs is how long the best are trained again, and --confirm 0 leaves that out.")
+        errors.append("--confirm-epochs is how long the best are trained again, and --confirm 0 leaves that out.")
     if config is not None:
-        faults += proposal_faults(config)
-    faults += stop_when_faults(values.get("stop_when"), str(values["objective"] or DEFAULT))
+        errors += proposal_errors(config)
+    errors += stop_when_errors(values.get("stop_when"), str(values["objective"] or DEFAULT))
     trials = str(values.get("trials"))
     if strategy in ONE_SHOT and trials.isdecimal() and len(trials) < 16:
-        faults += too_many_trials(int(trials), supernet.candidates)
-    raise_all(faults)
+        errors += too_many_trials(int(trials), supernet.candidates)
+    raise_all(errors)
     assert config is not None
     return config
 
 
-def settled_search(flags: Flags, told: Iterable[str] = ()) -> SearchConfig:
-    """``search_config`` of a search that is to begin. UsageError with every fault, those ``told`` before among them:
+def resolve_search(flags: Flags, told: Iterable[str] = ()) -> SearchConfig:
+    """``search_config`` of a search that is to begin. UsageError with every error, those ``told`` before among them:
     also a budget that is missing, a name that is taken, and, where something is wrong anyway, data and device."""
-    faults = list(told)
-    config = attempt(lambda: search_config(flags), faults)
+    errors = list(told)
+    config = attempt(lambda: search_config(flags), errors)
     names = [flags["run"], *([training_name(flags["run"])] if flags["run"] and flags.get("train") else [])]
-    faults += [*budget_faults(flags), *(fault for name in names for fault in name_faults(name, Path(flags["runs"])))]
-    if faults:
-        raise_all(faults + other_faults(flags, config))
+    errors += [*budget_errors(flags), *(error for name in names for error in name_errors(name, Path(flags["runs"])))]
+    if errors:
+        raise_all(errors + other_errors(flags, config))
     assert config is not None
     return config
 
 
-def settled_study(flags: Flags, told: Iterable[str] = ()) -> StudyRequest:
-    """``study_request`` of a study that is to begin. UsageError with every fault, those ``told`` before among them."""
-    faults = [*told, *name_faults(flags["run"], Path(flags["runs"]))]
-    request = attempt(lambda: study_request(flags), faults)
-    raise_all(faults)
+def resolve_study(flags: Flags, told: Iterable[str] = ()) -> StudyRequest:
+    """``study_request`` of a study that is to begin. UsageError with every error, those ``told`` before among them."""
+    errors = [*told, *name_errors(flags["run"], Path(flags["runs"]))]
+    request = attempt(lambda: study_request(flags), errors)
+    raise_all(errors)
     assert request is not None
     return request
 
 
-def settled_training(flags: Flags, told: Iterable[str] = ()) -> TrainingRequest:
-    """``training_request`` of a training that is to begin. UsageError with every fault, those ``told`` before among
+def resolve_training(flags: Flags, told: Iterable[str] = ()) -> TrainingRequest:
+    """``training_request`` of a training that is to begin. UsageError with every error, those ``told`` before among
     them."""
-    faults = [*told, *name_faults(flags["run"], Path(flags["runs"]))]
-    request = attempt(lambda: training_request(flags), faults)
-    raise_all(faults)
+    errors = [*told, *name_errors(flags["run"], Path(flags["runs"]))]
+    request = attempt(lambda: training_request(flags), errors)
+    raise_all(errors)
     assert request is not None
     return request
 
 
-def settled_changes(run: SearchRun | StudyRun, flags: Flags, told: Iterable[str] = ()) -> Changes:
-    """What ``run`` is to be gone on with. UsageError with every fault; where there is one, the data's among them."""
-    faults = list(told)
-    changes = run_changes(flags, faults)
-    if changes is None or faults:
-        attempt(lambda: check_data(run), faults)
-        raise_all(faults)
+def resolve_changes(run: SearchRun | StudyRun, flags: Flags, told: Iterable[str] = ()) -> Changes:
+    """What ``run`` is to be gone on with. UsageError with every error; where there is one, the data's among them."""
+    errors = list(told)
+    changes = run_changes(flags, errors)
+    if changes is None or errors:
+        attempt(lambda: check_data(run), errors)
+        raise_all(errors)
     assert changes is not None
     return changes
 
 
-def other_faults(flags: Flags, settings: RunConfig | None = None) -> list[str]:
+def other_errors(flags: Flags, settings: RunConfig | None = None) -> list[str]:
     """What else is wrong besides the settings (as far as they could be read: ``settings``), so that one message tells
     it all. Reads no image."""
-    faults: list[str] = []
+    errors: list[str] = []
     data: DataConfig | str = flags["data"] or "digits"
     config = data_config(flags, []) or (DataConfig(source=data) if isinstance(data, str) else data)
-    attempt(lambda: find_source(config, cache_root(None)).fingerprint(), faults)
+    attempt(lambda: find_source(config, cache_root(None)).fingerprint(), errors)
     workers, trials_per_gpu = (settings.workers, settings.trials_per_gpu) if settings else (None, None)
-    attempt(lambda: plan_slots(flags["device"], workers, trials_per_gpu), faults)
-    return faults
+    attempt(lambda: plan_slots(flags["device"], workers, trials_per_gpu), errors)
+    return errors
 
 
 def study_request(flags: Flags) -> StudyRequest:
-    """What is asked for with ``nasctl baseline run``. UsageError with every fault found in the flags."""
-    faults: list[str] = []
+    """What is asked for with ``nasctl baseline run``. UsageError with every error found in the flags."""
+    errors: list[str] = []
     study = flags.get("study")
     if not study:
-        faults.append("STUDY is missing: nasctl baseline run resnet18-settings ('nasctl baseline list' has them all).")
-    values = {"study": study or "?", **read_settings(StudyRequest, flags, faults)}
-    values |= {"data": data_config(flags, faults), "objective": _objective(flags, faults)}
-    request = checked(StudyRequest, values, faults)
+        errors.append("STUDY is missing: nasctl baseline run resnet18-settings ('nasctl baseline list' has them all).")
+    values = {"study": study or "?", **read_settings(StudyRequest, flags, errors)}
+    values |= {"data": data_config(flags, errors), "objective": _objective(flags, errors)}
+    request = checked(StudyRequest, values, errors)
     if request is None and study:
-        attempt(lambda: get_study(study), faults)
-    raise_all(faults)
+        attempt(lambda: get_study(study), errors)
+    raise_all(errors)
     assert request is not None
     return request
 
 
 def training_request(flags: Flags) -> TrainingRequest:
-    """What is asked for with ``nasctl train``. UsageError with every fault found in the flags."""
-    faults: list[str] = []
-    request = _one_network(TrainingRequest, flags, faults)
-    raise_all(faults)
+    """What is asked for with ``nasctl train``. UsageError with every error found in the flags."""
+    errors: list[str] = []
+    request = _one_network(TrainingRequest, flags, errors)
+    raise_all(errors)
     assert request is not None
     return request
 
 
 def rate_request(flags: Flags) -> RateRequest:
-    """What is asked for with ``nasctl lr-find``. UsageError with every fault found in the flags."""
-    faults: list[str] = []
+    """What is asked for with ``nasctl lr-find``. UsageError with every error found in the flags."""
+    errors: list[str] = []
     if flags.get("learning_rate") is not None:
-        faults.append("--learning-rate is what lr-find looks for: leave it out.")
-    request = _one_network(RateRequest, flags, faults)
-    raise_all(faults)
+        errors.append("--learning-rate is what lr-find looks for: leave it out.")
+    request = _one_network(RateRequest, flags, errors)
+    raise_all(errors)
     assert request is not None
     return request
 
 
-def _one_network(kind: type[Network], flags: Flags, faults: list[str]) -> Network | None:
-    values = read_settings(kind, flags, faults)
-    values |= {"data": data_config(flags, faults), "objective": _objective(flags, faults)}
-    recipe = _recipe(flags, faults)
+def _one_network(kind: type[Network], flags: Flags, errors: list[str]) -> Network | None:
+    values = read_settings(kind, flags, errors)
+    values |= {"data": data_config(flags, errors), "objective": _objective(flags, errors)}
+    recipe = _recipe(flags, errors)
     if recipe is not None and not flags.get("recipe"):
         recipe = recipe.model_copy(update={"name": AUTO})  # changes to the run's own
     told = {name: value for name, value in values.items() if value is not None}
-    return checked(kind, told | {"recipe": recipe or {}}, faults)
+    return checked(kind, told | {"recipe": recipe or {}}, errors)
 
 
 def classical_request(flags: Flags) -> ClassicalRequest:
-    """What is asked for with ``nasctl baseline run classical``. UsageError with every fault found in the flags."""
+    """What is asked for with ``nasctl baseline run classical``. UsageError with every error found in the flags."""
     from nas.engine.floor import ClassicalRequest
 
     off = dict.fromkeys(("from_scratch", "as_published", "dry_run", "no_report"), False)  # flags that were not given
     given = [name for name, value in flags.items() if value is not None and off.get(name) is not value]
-    faults = [
+    errors = [
         f"--{name.replace('_', '-')} is about training networks, and classical trains none: leave it out."
         for name in given
         if name not in CLASSICAL_FLAGS
     ]
-    values = {"data": data_config(flags, faults), "objective": _objective(flags, faults)}
-    request = checked(ClassicalRequest, values, faults)
-    raise_all(faults)
+    values = {"data": data_config(flags, errors), "objective": _objective(flags, errors)}
+    request = checked(ClassicalRequest, values, errors)
+    raise_all(errors)
     assert request is not None
     return request
 
 
-def run_changes(flags: Flags, faults: list[str]) -> Changes | None:
-    """What ``nasctl resume`` was told; None if it cannot be, see ``faults``."""
-    changes = checked(Changes, read_settings(Changes, flags, faults), faults)
-    return None if faults else changes
+def run_changes(flags: Flags, errors: list[str]) -> Changes | None:
+    """What ``nasctl resume`` was told; None if it cannot be, see ``errors``."""
+    changes = checked(Changes, read_settings(Changes, flags, errors), errors)
+    return None if errors else changes
 
 
-def _strategy(flags: Flags, faults: list[str]) -> str:
-    """The strategy's name; "random" stands for one that there is not. Settings that it would ignore are faults."""
+def _strategy(flags: Flags, errors: list[str]) -> str:
+    """The strategy's name; "random" stands for one that there is not. Settings that it would ignore are errors."""
     name, _ = strategy_and_guide(flags.get("strategy"), None)
-    if attempt(lambda: get_strategy(name), faults) is None:
+    if attempt(lambda: get_strategy(name), errors) is None:
         return "random"
     for flag in SUPERNET_FLAGS.values():
         typed = f"--{flag.replace('_', '-')}"
         if flags.get(flag) is None:
             continue
         if name not in ONE_SHOT:
-            faults.append(
+            errors.append(
                 f"{typed} belongs to a supernet, and {name} trains none: leave it out, or choose --strategy "
                 f"{', '.join(ONE_SHOT[:-1])} or {ONE_SHOT[-1]}."
             )
         elif name == "random-oneshot" and flag in ALPHA_FLAGS:
-            faults.append(
+            errors.append(
                 f"{typed} is about alphas, and random-oneshot has none: leave it out, or choose --strategy darts or "
                 "gumbel-darts."
             )
-    return settled("strategy", name)
+    return resolve_options("strategy", name)
 
 
-def _first(flags: Flags, faults: list[str]) -> tuple[Sample, ...]:
+def _first(flags: Flags, errors: list[str]) -> tuple[Sample, ...]:
     """The samples that are to be trained first; whether they fit is for the plan to say."""
     runs, space, found = Path(flags.get("runs") or RUNS), flags.get("space"), list[Sample]()
     for text in flags.get("first") or ():
-        found += attempt(partial(samples_of, text, runs, str(space)), faults) or []
+        found += attempt(partial(samples_of, text, runs, str(space)), errors) or []
     return tuple(found)
 
 
-def _objective(flags: Flags, faults: list[str]) -> str | None:
+def _objective(flags: Flags, errors: list[str]) -> str | None:
     """The objective as runs record it; None if it was not given, or there is no such."""
     text = flags.get("objective")
-    return None if text is None else attempt(lambda: settled_objective(text), faults)
+    return None if text is None else attempt(lambda: resolve_objective(text), errors)
 
 
-def _supernet(flags: Flags, faults: list[str]) -> SupernetConfig:
+def _supernet(flags: Flags, errors: list[str]) -> SupernetConfig:
     """The supernet's settings; if some are wrong, the right number of candidates at least, for further checks."""
-    config = checked(SupernetConfig, read_settings(SupernetConfig, flags, faults), faults)
+    config = checked(SupernetConfig, read_settings(SupernetConfig, flags, errors), errors)
     return config or checked(SupernetConfig, {"candidates": flags.get("candidates")}, []) or SupernetConfig()
 
 
-def _restriction(flags: Flags, faults: list[str]) -> Restriction:
+def _restriction(flags: Flags, errors: list[str]) -> Restriction:
     """What --fix and --choices leave of the space; empty if there is no such space."""
-    space = attempt(lambda: get_space(flags["space"]), faults) if flags.get("space") else None
+    space = attempt(lambda: get_space(flags["space"]), errors) if flags.get("space") else None
     fix, choices = flags.get("fix") or (), flags.get("choices") or ()
-    return (attempt(lambda: read_restriction(space, fix, choices), faults) or {}) if space else {}
+    return (attempt(lambda: read_restriction(space, fix, choices), errors) or {}) if space else {}
 
 
-def budget_faults(flags: Flags) -> list[str]:
+def budget_errors(flags: Flags) -> list[str]:
     """What is wrong with a search that was given no budget, and did not say that it means to have none."""
     if any(flags.get(name) is not None for name in LIMITS if name != "min_params"):
         return []
@@ -281,14 +281,14 @@ def budget_faults(flags: Flags) -> list[str]:
     ]
 
 
-def budget_of(flags: Flags, faults: list[str]) -> Budget:
-    """The limits on architectures; what is not a size goes into ``faults``. ``--max-params none`` is no limit."""
+def budget_of(flags: Flags, errors: list[str]) -> Budget:
+    """The limits on architectures; what is not a size goes into ``errors``. ``--max-params none`` is no limit."""
     if flags.get("max_params") == "none":
         flags = {**flags, "max_params": None}
-    sizes = {name: converted(partial(parse_limit, name), name, flags, faults) for name in LIMITS}
+    sizes = {name: converted(partial(parse_limit, name), name, flags, errors) for name in LIMITS}
     least, most = sizes["min_params"], sizes["max_params"]
     if least and most and least > most:
-        faults.append(
+        errors.append(
             f"--min-params {flags['min_params']} is more than --max-params {flags['max_params']}: no network can "
             "have both; lower the first or raise the second."
         )
@@ -296,15 +296,15 @@ def budget_of(flags: Flags, faults: list[str]) -> Budget:
     return Budget(**sizes)
 
 
-def data_config(flags: Flags, faults: list[str]) -> DataConfig | None:
-    """Which data; wrong values go into ``faults``. Whether it can be read shows when it is opened."""
-    values = read_settings(DataConfig, flags, faults)
+def data_config(flags: Flags, errors: list[str]) -> DataConfig | None:
+    """Which data; wrong values go into ``errors``. Whether it can be read shows when it is opened."""
+    values = read_settings(DataConfig, flags, errors)
     data: DataConfig | str | None = flags.get("data")
     if not isinstance(data, DataConfig):
-        return checked(DataConfig, values | {"source": _absolute(data)}, faults)
+        return checked(DataConfig, values | {"source": _absolute(data)}, errors)
     told = {name: value for name, value in values.items() if value is not None and name != "source"}  # it wins
     return checked(
-        DataConfig, {**data.model_dump(exclude_unset=True), "source": _absolute(data.source), **told}, faults
+        DataConfig, {**data.model_dump(exclude_unset=True), "source": _absolute(data.source), **told}, errors
     )
 
 
@@ -320,23 +320,23 @@ def _absolute(source: str | None) -> str | None:
     return str(path.resolve()) if path.exists() else source
 
 
-def _recipe(flags: Flags, faults: list[str]) -> Recipe | None:
+def _recipe(flags: Flags, errors: list[str]) -> Recipe | None:
     """The recipe called --recipe with the settings that were typed, under a name that says what it is now."""
-    recipe = attempt(lambda: named_recipe(flags.get("recipe") or AUTO), faults) or Recipe()
+    recipe = attempt(lambda: named_recipe(flags.get("recipe") or AUTO), errors) or Recipe()
     to_find = flags.get("learning_rate") == FIND
-    changes = read_settings(Recipe, {**flags, "learning_rate": None} if to_find else flags, faults)
+    changes = read_settings(Recipe, {**flags, "learning_rate": None} if to_find else flags, errors)
     changes |= {"rate_to_find": True} if to_find else {}
     changes.pop("name", None)
     methods = {name: value for name, value in changes.items() if name in METHOD_FLAGS}
-    unknown = [fault for name, value in methods.items() for fault in check_name(name, value)]
+    unknown = [error for name, value in methods.items() for error in check_name(name, value)]
     if unknown:
-        faults += unknown
+        errors += unknown
         return recipe
     given = recipe.model_dump(exclude_unset=True)  # what was not given is chosen from the data
-    changed = checked(Recipe, {**given, **changes}, faults)
+    changed = checked(Recipe, {**given, **changes}, errors)
     if changed is None:
         return None
-    faults += check_together(changed, changes)
+    errors += check_together(changed, changes)
     if not methods or (recipe.name == AUTO and not meets_imbalance(changed) and "loss" not in methods):
         return changed
     return changed.model_copy(update={"name": described_name(changed)})

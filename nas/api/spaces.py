@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from budgets import LIMITS, Budget, Cost, cost_of, parse_limit
-from budgets.draw import draw_fitting, settle
+from budgets.sampling import resolve_budget, sample_feasible
 from nas.api.keywords import Setting, as_typed, several
 from nas.api.wording import in_python
 from nas.arguments import checked_types
@@ -45,7 +45,7 @@ class Space:
         return {choice.label: tuple(choice.values) for choice in self.family.choices}
 
     @checked_types
-    def draw(self, count: int = 1, *, seed: int = 0, **limits: Size) -> list[Sample]:
+    def sample(self, count: int = 1, *, seed: int = 0, **limits: Size) -> list[Sample]:
         """``count`` samples that fit the limits, at random; fewer where so many different ones are not found.
 
         ``limits``: max_params, max_macs, max_bytes, max_peak_memory, min_params. UsageError if nothing fits.
@@ -55,9 +55,9 @@ class Space:
                 raise UsageError(f"--count {count} cannot be used: give a number of at least 1.")
             if seed < 0:
                 raise UsageError(f"--seed {seed} cannot be used: give a number of at least 0.")
-            budget, _ = settle(self.family, self.task, budget_of(limits))
+            budget, _ = resolve_budget(self.family, self.task, budget_of(limits))
         rng = np.random.default_rng(seed)
-        rows, _ = draw_fitting(self.family, self.task, budget, rng)
+        rows, _ = sample_feasible(self.family, self.task, budget, rng)
         return [self.family.decode(rows[place]) for place in rng.permutation(len(rows))[:count]]
 
     @checked_types
@@ -84,7 +84,7 @@ class Space:
         from nas.report.space import report_of
 
         with in_python(limits):
-            budget, note = settle(self.family, self.task, budget_of(limits))
+            budget, note = resolve_budget(self.family, self.task, budget_of(limits))
         return report_of(self.family, self.task, budget, note)
 
     def __repr__(self) -> str:
@@ -108,7 +108,7 @@ def space(
     nearest space, choice or value.
 
     >>> resnet = nas.space("resnet", input_shape=(1, 28, 28), classes=62)
-    >>> (sample,) = resnet.draw(max_params="150k")
+    >>> (sample,) = resnet.sample(max_params="150k")
     >>> resnet.cost(sample).params <= 150_000
     True
     """
@@ -125,8 +125,8 @@ def space(
 
 
 def budget_of(limits: Mapping[str, Size | None]) -> Budget:
-    """The budget of limits by name; None, and "none" for max_params, are no limit. UsageError with every fault."""
-    faults = [f"There is no limit {name!r}. Limits: {', '.join(LIMITS)}." for name in limits if name not in LIMITS]
+    """The budget of limits by name; None, and "none" for max_params, are no limit. UsageError with every error."""
+    errors = [f"There is no limit {name!r}. Limits: {', '.join(LIMITS)}." for name in limits if name not in LIMITS]
     sizes: dict[str, int | None] = {}
     for name, size in limits.items():
         if size is None or (name, size) == ("max_params", "none"):
@@ -134,7 +134,7 @@ def budget_of(limits: Mapping[str, Size | None]) -> Budget:
         try:
             sizes[name] = parse_limit(name, str(size))
         except ValueError as error:
-            faults.append(f"--{name.replace('_', '-')}: {error}.")
-    if faults:
-        raise UsageError(*faults)
+            errors.append(f"--{name.replace('_', '-')}: {error}.")
+    if errors:
+        raise UsageError(*errors)
     return Budget(**sizes)

@@ -62,7 +62,7 @@ class TrainedNetwork:
         them, to logits (N, classes)."""
         import torch
 
-        with torch.random.fork_rng([]):  # its first weights are drawn, and are not wanted
+        with torch.random.fork_rng([]):  # its initial weights are random, and are not wanted
             network = get_space(self.space).build(self.sample, self.input_shape, self.num_classes)
         network.load_state_dict({name: torch.tensor(array) for name, array in self.weights.items()})
         return network.eval()

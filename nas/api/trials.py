@@ -11,7 +11,7 @@ from nas.api.exporting import exported, extras_of
 from nas.api.wording import in_python
 from nas.arguments import checked_types
 from nas.config import Recipe
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.named import best_first, find_member
 from search_spaces import Sample, get_space
@@ -75,11 +75,11 @@ class Trial:
         return self._record.score(self._run.config.objective, self._run.judged_on)
 
     @property
-    def metrics(self) -> dict[str, Figures]:
-        """All figures by split ("select", "rank", and "test" of a winner's trainings); empty unless it finished."""
-        from nas.export.from_run import figures_of
+    def metrics(self) -> dict[str, Metrics]:
+        """All metrics by split ("select", "rank", and "test" of a winner's trainings); empty unless it finished."""
+        from nas.export.from_run import metrics_of
 
-        return figures_of(self._run, self._record)
+        return metrics_of(self._run, self._record)
 
     @property
     def seed(self) -> int:
@@ -203,8 +203,8 @@ class Member:
         """The objective of each finished training on the test split, from 0 to 1."""
         objective = self._run.config.objective
         records = (record for record in self._run.trials.values() if record.of == self.name)
-        figures = [record.metrics["test"][objective] for record in records if record.status == "finished"]
-        return [float(figure) for figure in figures if isinstance(figure, int | float)]
+        metrics = [record.metrics["test"][objective] for record in records if record.status == "finished"]
+        return [float(metric) for metric in metrics if isinstance(metric, int | float)]
 
     @property
     @in_python()

@@ -55,9 +55,9 @@ def in_python(given: Mapping[str, object] = NOTHING) -> Iterator[None]:
     except UsageError as error:
         if error.in_python:
             raise
-        faults = [in_words_of_python(fault) for fault in error.faults]
-        names = [_setting_of(fault, given, error) for fault in error.faults]
-        reworded: NasctlError = type(error)(*faults, errors=tuple(zip(names, faults, strict=True)))
+        errors = [in_words_of_python(message) for message in error.messages]
+        names = [_setting_of(message, given, error) for message in error.messages]
+        reworded: NasctlError = type(error)(*errors, errors=tuple(zip(names, errors, strict=True)))
         raise reworded.with_traceback(error.__traceback__) from error.__cause__
     except NasctlError as error:
         reworded = type(error)(in_words_of_python(str(error)))
@@ -73,16 +73,16 @@ def in_words_of_python(text: str) -> str:
     return "".join([*parts, _FLAG.sub(_keyword, text[place:])])
 
 
-def _setting_of(fault: str, given: Mapping[str, object], error: UsageError) -> str:
-    """The setting that a fault is about: whose flag it names first, or whose name or value it quotes."""
-    if found := _FLAG.search(_COMMAND.sub("", fault)):
+def _setting_of(message: str, given: Mapping[str, object], error: UsageError) -> str:
+    """The setting that an error is about: whose flag it names first, or whose name or value it quotes."""
+    if found := _FLAG.search(_COMMAND.sub("", message)):
         return _name_and_switch(found["name"])[0]
     texts = {name: str(value) if isinstance(value, str | Path) else name for name, value in given.items()}
-    if quoted := [name for name, text in texts.items() if repr(name) in fault or repr(text) in fault]:
+    if quoted := [name for name, text in texts.items() if repr(name) in message or repr(text) in message]:
         return quoted[0]
-    if isinstance(error, DataError) or (isinstance(given.get("data"), str | Path) and texts["data"] in fault):
+    if isinstance(error, DataError) or (isinstance(given.get("data"), str | Path) and texts["data"] in message):
         return "data"
-    return found[1] if (found := re.match(r"There is no (?:[a-z]+ )*([a-z]+) '", fault)) else ""
+    return found[1] if (found := re.match(r"There is no (?:[a-z]+ )*([a-z]+) '", message)) else ""
 
 
 def _keyword(found: re.Match[str]) -> str:

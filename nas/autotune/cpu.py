@@ -64,7 +64,7 @@ def layouts(workload: Workload) -> list[tuple[WorkerSlot, ...]]:
 def measure(workload: Workload) -> list[Measurement]:
     """Of the ways to train that ``workload`` leaves open, the usual one first; fewer if time ends.
 
-    The order in memory is settled first, and only the better one is measured further.
+    The order in memory is decided first, and only the better one is measured further.
     """
     until: float | None = None
     spec, usual = workload.spec, BFLOAT16 if workload.precision == "bfloat16" else Execution()

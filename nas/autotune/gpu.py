@@ -16,7 +16,7 @@ from importlib.metadata import version
 from nas.autotune.placement import Measurement, Placement, Workload
 from nas.autotune.workers import PROBE, MeasuringFailed, measured, together
 from nas.executors import Executor, LocalExecutor, WorkerSlot
-from nas.executors.devices import count_cores, spread
+from nas.executors.devices import count_cores, distribute
 
 GAIN = 1.1  # more throughput by twice the workers, below which they are not worth their memory
 MOST_WORKERS = 16  # of a GPU; beyond it evolution learns from too few results, as on a CPU
@@ -59,7 +59,7 @@ def measure(workload: Workload, open_executor: Callable[[Sequence[WorkerSlot]], 
 
     ``open_executor`` gives one for such slots, whose trials are ``PROBE``.
     """
-    spec, slots = workload.spec, spread(workload.devices[:1], most_workers(workload))
+    spec, slots = workload.spec, distribute(workload.devices[:1], most_workers(workload))
     done: list[Measurement] = []
     end = time.monotonic() + TIME_LIMIT
     with contextlib.suppress(MeasuringFailed), open_executor(slots) as executor:
@@ -103,6 +103,6 @@ def place(workload: Workload, measurements: Sequence[Measurement]) -> Placement 
     if not measurements:
         return None
     chosen, number = choose(measurements), len(workload.devices)
-    threads = spread(workload.devices, number * chosen.workers)[0].num_threads
+    threads = distribute(workload.devices, number * chosen.workers)[0].num_threads
     speed = round(chosen.images_per_second, 1)
     return Placement("cuda", chosen.workers, threads, None, speed, None, tuple(measurements))

@@ -41,7 +41,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is to be placed, and what of its placement is settled."""
+    """What is to be placed, and what of its placement is given."""
 
     spec: TrialSpec  # a typical trial, whose batch size is given
     slots: tuple[WorkerSlot, ...]  # where trials run if nothing is measured

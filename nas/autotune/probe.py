@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.executors import EpochReport
 from nas.training.classifier_head import Classifier
 from nas.training.cuda_graphs import LEAST_STEPS
@@ -39,7 +39,7 @@ MEAN, STD = 0.5, 0.25  # of the images, about
 def probe(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     """A ``RunTrial``: what ``spec.probe`` asks for, of the network, recipe and shapes of ``spec``.
 
-    "wake": nothing. "prepare": the network's first steps. "measure": metrics "probe", with images_per_second and on a
+    "wake": nothing. "prepare": the network's first steps. "measure": values "probe", with images_per_second and on a
     GPU free_bytes of its memory, and worker_bytes that this worker took of it; a worker that was not prepared for
     ``spec`` prepares itself. "time": trained_per_second and scored_per_second, in images. Reads no data and writes
     nothing. ``spec.recipe.batch_size`` must be set.
@@ -48,15 +48,15 @@ def probe(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
     if spec.probe == "wake":
         return TrialResult(spec.id, "finished")
     work = work_of(spec, device)
-    figures: Figures = {}
+    values: Metrics = {}
     if spec.probe == "measure":
-        figures["images_per_second"] = work.images_per_second()
+        values["images_per_second"] = work.images_per_second()
         if work.on_gpu:
-            figures["free_bytes"] = float(torch.cuda.mem_get_info(device)[0])
-            figures["worker_bytes"] = float(torch.cuda.max_memory_reserved())
+            values["free_bytes"] = float(torch.cuda.mem_get_info(device)[0])
+            values["worker_bytes"] = float(torch.cuda.max_memory_reserved())
     if spec.probe == "time":
-        figures |= {"trained_per_second": work.trained_per_second(), "scored_per_second": work.scored_per_second()}
-    return TrialResult(spec.id, "finished", {"probe": figures}, seconds=time.perf_counter() - began)
+        values |= {"trained_per_second": work.trained_per_second(), "scored_per_second": work.scored_per_second()}
+    return TrialResult(spec.id, "finished", {"probe": values}, seconds=time.perf_counter() - began)
 
 
 class Work:

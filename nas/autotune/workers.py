@@ -21,7 +21,7 @@ class MeasuringFailed(Exception):
 def together(
     executor: Executor, spec: TrialSpec, probe: Probe, workers: int, end: float | None = None
 ) -> list[dict[str, float]]:
-    """The figures of so many workers that do ``probe`` at the same time.
+    """The values of so many workers that do ``probe`` at the same time.
 
     MeasuringFailed if one fails, or not all are done at the moment ``end`` of ``time.monotonic``.
     """
@@ -38,17 +38,17 @@ def together(
         if result.status != "finished":
             raise MeasuringFailed(result.error)
     return [
-        {name: figure for name, figure in result.metrics.get("probe", {}).items() if isinstance(figure, float)}
+        {name: value for name, value in result.metrics.get("probe", {}).items() if isinstance(value, float)}
         for result in results
     ]
 
 
 def measured(executor: Executor, spec: TrialSpec, slots: Sequence[WorkerSlot], end: float | None = None) -> Measurement:
     """What workers in ``slots``, which are equal, reach together on ``spec``. MeasuringFailed as in ``together``."""
-    figures = together(executor, spec, "measure", len(slots), end)
-    speed = sum(one["images_per_second"] for one in figures)
-    free = [int(one["free_bytes"]) for one in figures if "free_bytes" in one]
-    taken = [int(one["worker_bytes"]) for one in figures if "worker_bytes" in one]
+    values = together(executor, spec, "measure", len(slots), end)
+    speed = sum(one["images_per_second"] for one in values)
+    free = [int(one["free_bytes"]) for one in values if "free_bytes" in one]
+    taken = [int(one["worker_bytes"]) for one in values if "worker_bytes" in one]
     return Measurement(
         len(slots), slots[0].num_threads, spec.execution, speed,
         free_bytes=min(free, default=None), worker_bytes=max(taken, default=None),

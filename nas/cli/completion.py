@@ -74,11 +74,11 @@ def members(ctx: Any, incomplete: str) -> list[str]:
     return _next(incomplete, [member.name for member in STUDIES[study].members] if study in STUDIES else [])
 
 
-def figures(incomplete: str) -> list[str]:
-    """Figures of trials, behind those that were named."""
-    from baselines.figures import FIGURES
+def metrics(incomplete: str) -> list[str]:
+    """Metrics of trials, behind those that were named."""
+    from baselines.metrics import METRICS
 
-    return _next(incomplete, FIGURES)
+    return _next(incomplete, METRICS)
 
 
 def judging(incomplete: str) -> list[str]:

@@ -210,7 +210,7 @@ def all_flags(local: Mapping[str, Any]) -> dict[str, Any]:
 
 def settings_file(context: typer.Context, path: str | None) -> SettingsFile:
     """What the file given with ``--config`` says of the command's options that were not typed. UsageError if it cannot
-    be read; what is wrong in it is among its faults."""
+    be read; what is wrong in it is among its errors."""
     from nas.cli.settings_file import NO_FILE, Setting, read_settings
 
     if path is None:

@@ -1,4 +1,4 @@
-"""What the reader of the command line cannot make sense of, said as every other fault is: with what to type instead."""
+"""What the reader of the command line cannot make sense of, said as every other error is: with what to type instead."""
 
 from __future__ import annotations
 
@@ -70,18 +70,18 @@ def _kind(word: str) -> str:
 
 
 def foreseen(error: Exception) -> tuple[str, int] | None:
-    """What to say of an error in place of a traceback, and the exit code; None: it is a fault of the program."""
-    from nas.errors import NasctlError, file_fault, machine_fault, out_of_memory, reason
+    """What to say of an error in place of a traceback, and the exit code; None: it is an error of the program."""
+    from nas.errors import NasctlError, file_error, machine_error, out_of_memory, reason
     from nas.plugins.loading import blamed
 
     if isinstance(error, NasctlError):
         return str(error), error.exit_code
-    if (fault := machine_fault(error)) is not None:
-        return f"{fault}. When the cause is gone, give the command again.", 1
-    if (fault := blamed(error)) is not None:
-        return f"Stopped by {fault}. Put it right, and give the command again.", 1
-    if (fault := file_fault(error)) is not None:
-        return fault, 2
+    if (message := machine_error(error)) is not None:
+        return f"{message}. When the cause is gone, give the command again.", 1
+    if (message := blamed(error)) is not None:
+        return f"Stopped by {message}. Put it right, and give the command again.", 1
+    if (message := file_error(error)) is not None:
+        return message, 2
     if isinstance(error, OSError):
         return f"The system refused: {reason(error)}. When the cause is gone, give the command again.", 1
     if out_of_memory(error):

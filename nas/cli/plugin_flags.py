@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def use_plugins(given: Sequence[str] | None, *, trusting: bool = False) -> None:
-    """Load what a command was given, after what is installed. PluginError with every fault; a broken installed plug-in
+    """Load what a command was given, after what is installed. PluginError with every error; a broken installed plug-in
     is told on standard error, and left out.
 
     ``trusting``: files that runs name may be executed as well.
@@ -30,6 +30,6 @@ def use_plugins(given: Sequence[str] | None, *, trusting: bool = False) -> None:
     obey([one.plugin for one in load_plugins(given)], trusting=trusting)
 
 
-def tell_plugin_faults(run: Run) -> None:
+def tell_plugin_errors(run: Run) -> None:
     """On standard error, why architectures are shown by their labels alone."""
-    complain(*(f"nasctl: {fault}" for fault in run.plugin_faults))
+    complain(*(f"nasctl: {error}" for error in run.plugin_errors))

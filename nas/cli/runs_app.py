@@ -26,10 +26,10 @@ def trials(
     columns: Annotated[
         Text,
         option(
-            "Figures beside the score: macro_f1,micro_recall on rank, or of a split: select.accuracy. --csv, --json: "
+            "Metrics beside the score: macro_f1,micro_recall on rank, or of a split: select.accuracy. --csv, --json: "
             "all.",
             "NAMES",
-            complete=completion.figures,
+            complete=completion.metrics,
         ),
     ] = None,
     runs: Runs = "runs",
@@ -58,7 +58,7 @@ def show(
 ) -> None:
     """Show the layers of a trial's network: output shapes, parameters, multiply-accumulates.
 
-    Of a member of a baseline run: its network, recipe, and the figures, time and weights of every seed.
+    Of a member of a baseline run: its network, recipe, and the metrics, time and weights of every seed.
     """
     from nas.cli.commands.runs import show_command
 

@@ -48,7 +48,7 @@ class SettingsFile:
     path: str = ""
     values: Mapping[str, Value] = field(default_factory=dict)  # that no flag replaced
     keys: Mapping[str, str] = field(default_factory=dict)  # as the file writes their names
-    faults: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
     @contextmanager
     def naming_keys(self) -> Iterator[None]:
@@ -56,16 +56,16 @@ class SettingsFile:
         try:
             yield
         except UsageError as error:
-            raise type(error)(*map(self._by_key, error.faults)) from error
+            raise type(error)(*map(self._by_key, error.messages)) from error
 
-    def _by_key(self, fault: str) -> str:
-        flags = _FLAG.findall(fault)
-        if fault in self.faults or (flags and flags[0].replace("-", "_") not in self.keys):
-            return fault  # about a flag; what cures it may be a flag too
+    def _by_key(self, error: str) -> str:
+        flags = _FLAG.findall(error)
+        if error in self.errors or (flags and flags[0].replace("-", "_") not in self.keys):
+            return error  # about a flag; what cures it may be a flag too
         if flags:
-            return f"{self.path}: " + _FLAG.sub(lambda m: self.keys.get(m[1].replace("-", "_"), m[0]), fault)
-        quoted = [key for name, key in self.keys.items() if repr(self.values[name]) in fault]
-        return f"{self.path}: {quoted[0]}: {fault}" if quoted else fault
+            return f"{self.path}: " + _FLAG.sub(lambda m: self.keys.get(m[1].replace("-", "_"), m[0]), error)
+        quoted = [key for name, key in self.keys.items() if repr(self.values[name]) in error]
+        return f"{self.path}: {quoted[0]}: {error}" if quoted else error
 
 
 NO_FILE = SettingsFile()
@@ -79,22 +79,22 @@ def read_settings(path: str, settings: Mapping[str, Setting], typed: Collection[
     document = _parsed(path)
     values: dict[str, Value] = {}
     keys: dict[str, str] = {}
-    faults: list[str] = []
+    errors: list[str] = []
     for key, value in document.items():
         name = key.replace("-", "_")
         if name not in settings:
             known = [each.replace("_", "-") if "-" in key else each for each in settings]
-            faults.append(
+            errors.append(
                 f"{path}: there is no setting {key!r}.{nearest(key, known)} Settings are called like flags in --help."
             )
         elif name in keys:
-            faults.append(f"{path}: {keys[name]} and {key} are the same setting: keep one of them.")
+            errors.append(f"{path}: {keys[name]} and {key} are the same setting: keep one of them.")
         else:
             keys[name] = key
             try:
                 values[name] = _as_typed(value, settings[name])
             except ValueError as error:
-                faults.append(f"{path}: {key} = {_shown(value)} cannot be used: {error}.")
+                errors.append(f"{path}: {key} = {_shown(value)} cannot be used: {error}.")
     lost = {rival for group in EXCLUSIVE if not group.isdisjoint(typed) for rival in group}
     left = {name: value for name, value in values.items() if name not in typed and name not in lost}
     if isinstance(source := left.get("data"), str):
@@ -105,7 +105,7 @@ def read_settings(path: str, settings: Mapping[str, Setting], typed: Collection[
             left[name] = str(beside) if beside.is_file() else file
     if isinstance(plugins := left.get("plugin"), list):
         left["plugin"] = [_beside(Path(path), each) if is_path(each) else each for each in plugins]
-    return SettingsFile(path, left, {name: keys[name] for name in left}, tuple(faults))
+    return SettingsFile(path, left, {name: keys[name] for name in left}, tuple(errors))
 
 
 def _parsed(path: str) -> dict[str, object]:

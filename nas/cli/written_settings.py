@@ -29,7 +29,7 @@ from nas.runs.hints import typed
 Value = str | bool | int | float | tuple[str, ...]
 SEARCH, RECIPE = settings_of(SearchConfig), settings_of(Recipe)
 ALWAYS = ("space", "data", "strategy", "trials")  # written even at their defaults
-SETTLED = ("epochs", "batch_size", "flip")  # what a plan may choose: written even if it is what a default would be
+RESOLVED = ("epochs", "batch_size", "flip")  # what a plan may choose: written even if it is what a default would be
 FLAG_OF = {given.path[0]: flag for flag, given in RECIPE.items() if flag != "recipe"}  # of a recipe's fields
 
 
@@ -86,7 +86,7 @@ def plugins_of(config: RunConfig) -> dict[str, Value]:
 
 
 def _measured_precision(run: SearchRun) -> str | None:
-    """What was found to be fastest when the run began, and decides its figures; None if nothing was measured."""
+    """What was found to be fastest when the run began, and decides its results; None if nothing was measured."""
     placement = run.facts.placement
     if run.config.precision != "auto" or placement is None or placement.execution is None:
         return None
@@ -102,7 +102,7 @@ def recipe_settings(recipe: Recipe, *, lengthened: bool) -> dict[str, Value]:
         changes = {
             FLAG_OF[field]: getattr(recipe, field)
             for field in written
-            if getattr(recipe, field) is not None and (field in SETTLED or field in other)
+            if getattr(recipe, field) is not None and (field in RESOLVED or field in other)
         }
         if name == AUTO or any(field not in FLAG_OF or getattr(recipe, field) is None for field in other - {"name"}):
             continue
@@ -132,9 +132,9 @@ def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> N
 
 def as_typed(settings: Mapping[str, Value], kind: type[BaseModel]) -> Flags:
     """Settings of a file as they would be typed for a ``kind`` of request. UsageError if there is no such setting."""
-    faults: list[str] = []
-    flags = as_flags({name: value for name, value in settings.items() if name != "plugin"}, kind, faults)
-    raise_all(faults)
+    errors: list[str] = []
+    flags = as_flags({name: value for name, value in settings.items() if name != "plugin"}, kind, errors)
+    raise_all(errors)
     return flags
 
 
@@ -175,9 +175,9 @@ def _remarks(run: SearchRun, *, lengthened: bool) -> Iterator[str]:
 
 
 def remark_on_repeating(config: RunConfig) -> Iterator[str]:
-    """That not every run is the same figure by figure when it is made again."""
+    """That not every run is the same number for number when it is made again."""
     if config.workers != 1 or math.isfinite(config.time_limit or math.inf):
-        yield "Exactly the same again, figure by figure: only with workers = 1 on a CPU, and no time limit."
+        yield "Exactly the same again, number for number: only with workers = 1 on a CPU, and no time limit."
 
 
 def _toml(value: Value) -> str:

@@ -1,4 +1,4 @@
-"""What a run is asked to do: frozen settings, checked once, every fault with its cure. Reads no file, asks no device,
+"""What a run is asked to do: frozen settings, checked once, every error with its cure. Reads no file, asks no device,
 loads no torch."""
 
 from nas.config.data import DataConfig

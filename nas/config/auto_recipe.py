@@ -20,7 +20,7 @@ EPOCHS_BY_ROOT = 1_800  # epochs times the square root of the number of images
 SMALL_BATCH, LARGE_BATCH, LARGE_SET = 64, 128, 20_000
 
 
-def settled(recipe: Recipe, counts: Sequence[int], objective: str) -> tuple[Recipe, str]:
+def resolve_recipe(recipe: Recipe, counts: Sequence[int], objective: str) -> tuple[Recipe, str]:
     """``recipe`` with everything that it leaves open, and a sentence on what was chosen from the data, or warns.
 
     Open are epochs and batch, where they were not given (``model_fields_set``), and the loss of the recipe "auto".

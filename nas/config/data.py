@@ -160,7 +160,7 @@ class DataConfig(BaseModel):
     @field_validator("fit")
     @classmethod
     def _has_a_size_to_fit(cls, fit: str, info: ValidationInfo) -> str:
-        if fit == "pad" and info.data.get("image_size", 0) is None:  # 0: it has a fault of its own
+        if fit == "pad" and info.data.get("image_size", 0) is None:  # 0: it has an error of its own
             raise PydanticCustomError("fit_without_size", "add --image-size, the size to pad to")
         return fit
 

@@ -1,6 +1,6 @@
 """What a search may maximize, by name: functions of an ``Evaluation``. Loads no torch, so that plans can check names.
 
-The figures of every evaluation (``baselines.figures``) are all objectives; one that is registered besides them is
+The metrics of every evaluation (``baselines.metrics``) are all objectives; one that is registered besides them is
 computed where a run is ranked by it, under the text that chose it: ``fbeta:beta=2``.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from baselines.evaluation import Evaluation, NotGiven
-from baselines.figures import FIGURES
+from baselines.metrics import METRICS
 from nas.config.options import base_name, bound, canonical, options_of, read_options
 from nas.errors import NasctlError, ObjectiveError, out_of_memory, told
 from search_spaces.registry import Registry
@@ -34,7 +34,7 @@ class Objective:
 
 
 OBJECTIVES: Registry[Objective] = Registry(
-    "objective", "Objectives", ((name, Objective(figure, name in BALANCED)) for name, figure in FIGURES.items())
+    "objective", "Objectives", ((name, Objective(metric, name in BALANCED)) for name, metric in METRICS.items())
 )
 
 
@@ -64,7 +64,7 @@ def find_objective(text: str) -> Objective:
     return replace(found, compute=bound("objective", text, found.compute, 1))
 
 
-def settled_objective(text: str) -> str:
+def resolve_objective(text: str) -> str:
     """``text`` as runs record it; UsageError as ``find_objective``."""
     found = OBJECTIVES.find(base_name(text))
     return canonical(base_name(text), read_options("objective", text, found.compute, 1))
@@ -115,6 +115,6 @@ def lacking(text: str) -> str | None:
 
 
 def lengthens_by(text: str) -> str:
-    """The figure by which a search with this objective finds out whether longer trainings gain: its own if its chance
+    """The metric by which a search with this objective finds out whether longer trainings gain: its own if its chance
     error is known, which is that of a mean of recalls."""
-    return text if text in FIGURES else DEFAULT
+    return text if text in METRICS else DEFAULT

@@ -81,19 +81,19 @@ def options_of(function: Function, given: int) -> dict[str, Option]:
 
 def read_options(kind: str, text: str, function: Function, given: int) -> dict[str, Value]:
     """The options in ``text`` that differ from their defaults, in the order of the signature. UsageError with every
-    fault; ``kind`` is what the name is of: "loss", "objective"."""
+    error; ``kind`` is what the name is of: "loss", "objective"."""
     name, colon, rest = text.partition(":")
     known = options_of(function, given)
-    faults: list[str] = []
+    errors: list[str] = []
     found: dict[str, Value] = {}
     for part in rest.split(",") if colon else []:
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        attempt(partial(_put, f"{kind} {name}", known, found, key, value if equals else ""), faults)
+        attempt(partial(_put, f"{kind} {name}", known, found, key, value if equals else ""), errors)
     missing = [key for key, option in known.items() if option.default is _REQUIRED and key not in found]
-    if missing and not faults:
-        faults.append(f"The {kind} {name} needs {' and '.join(missing)}: write {name}:{missing[0]}=VALUE.")
-    if faults:
-        raise UsageError(*faults)
+    if missing and not errors:
+        errors.append(f"The {kind} {name} needs {' and '.join(missing)}: write {name}:{missing[0]}=VALUE.")
+    if errors:
+        raise UsageError(*errors)
     return {key: found[key] for key, option in known.items() if key in found and found[key] != option.default}
 
 
@@ -113,26 +113,26 @@ _DECLARED: dict[tuple[str, str], tuple[Function, int]] = {}
 
 
 def declare(kind: str, name: str, function: Function, given: int) -> None:
-    """Make the options of what was registered as ``name`` known to ``settled`` and ``option_faults``, which plans ask
-    before torch is loaded. TypeError for an option that text cannot give."""
+    """Make the options of what was registered as ``name`` known to ``resolve_options`` and ``option_errors``, which
+    plans ask before torch is loaded. TypeError for an option that text cannot give."""
     options_of(function, given)
     _DECLARED[kind, name] = function, given
 
 
-def settled(kind: str, text: str) -> str:
+def resolve_options(kind: str, text: str) -> str:
     """``text`` in its one form; as it is where it cannot be used, or its name is not declared."""
     function, given = _DECLARED.get((kind, base_name(text)), (None, 0))
-    if function is None or option_faults(kind, text):
+    if function is None or option_errors(kind, text):
         return text
     return canonical(base_name(text), read_options(kind, text, function, given))
 
 
-def option_faults(kind: str, text: str) -> list[str]:
+def option_errors(kind: str, text: str) -> list[str]:
     """What is wrong with the options in ``text``, whose name is known: one that is not declared here has none."""
     function, given = _DECLARED.get((kind, base_name(text)), (_without_options, 0))
-    faults: list[str] = []
-    attempt(partial(read_options, kind, text, function, given), faults)
-    return faults
+    errors: list[str] = []
+    attempt(partial(read_options, kind, text, function, given), errors)
+    return errors
 
 
 def _without_options() -> None:

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from nas.config.options import settled
+from nas.config.options import resolve_options
 from nas.config.settings import Setting
 from search_spaces.registry import Registry
 
-Figures = dict[str, float | list[float] | list[list[int]]]
+Metrics = dict[str, float | list[float] | list[list[int]]]
 """Of a network on a split: scalars, lists by class, the confusion matrix."""
 
 
@@ -210,7 +210,7 @@ class Recipe(BaseModel):
     @classmethod
     def _in_one_form(cls, text: str, info: ValidationInfo) -> str:
         """Equal choices are equal texts: "mse:reduction=sum"."""
-        return settled(str(info.field_name), text)
+        return resolve_options(str(info.field_name), text)
 
 
 def default_batch_size(num_images: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from nas.config.options import base_name, option_faults
+from nas.config.options import base_name, option_errors
 from nas.config.recipe import RECIPES, Recipe
 from nas.config.settings import settings_of
 from nas.errors import nearest
@@ -72,14 +72,14 @@ def check_name(setting: str, name: str) -> list[str]:
     if not known:
         return []
     if base_name(name) in known:
-        return option_faults(setting, name)
+        return option_errors(setting, name)
     return [f"There is no {setting} {name!r}.{nearest(name, list(known))} {flag(setting)}: {', '.join(known)}."]
 
 
 def unknown_names(recipe: Recipe) -> list[str]:
     """A sentence for each part of a recipe that nobody registered."""
     parts = ("loss", "regularizer", "sampler", "mixing", "oversampling")
-    return [fault for setting in parts for fault in check_name(setting, getattr(recipe, setting))]
+    return [error for setting in parts for error in check_name(setting, getattr(recipe, setting))]
 
 
 def check_together(recipe: Recipe, typed: Collection[str]) -> list[str]:
@@ -91,23 +91,23 @@ def check_together(recipe: Recipe, typed: Collection[str]) -> list[str]:
 
 
 def _ignored(recipe: Recipe, typed: Collection[str]) -> list[str]:
-    faults = []
+    errors = []
     of_losses = {setting for settings in LOSS_SETTINGS.values() for setting in settings}
     known = set(LOSS_SETTINGS.get(recipe.loss, of_losses))  # a plug-in's loss may read any
     for setting in sorted(of_losses.intersection(typed) - known):
         if setting == "beta" and recipe.deferred_reweighting is not None:
             continue
         using = [name for name, settings in LOSS_SETTINGS.items() if setting in settings]
-        faults.append(
+        errors.append(
             f"{flag(setting)} is ignored by the loss {recipe.loss}: leave it out, or choose --loss "
             f"{' or '.join(using)}."
         )
     for setting, owner in (("regularizer_weight", "regularizer"), ("oversampled_share", "oversampling")):
         if setting in typed and getattr(recipe, owner) == "none":
-            faults.append(f"{flag(setting)} belongs to {flag(owner)} NAME, which is missing: give both or neither.")
+            errors.append(f"{flag(setting)} belongs to {flag(owner)} NAME, which is missing: give both or neither.")
     if "cutout_fill" in typed and not recipe.cutout:
-        faults.append("--cutout-fill belongs to --cutout X, which is missing: give both or neither.")
-    return faults + _ignored_by_schedule(recipe, typed)
+        errors.append("--cutout-fill belongs to --cutout X, which is missing: give both or neither.")
+    return errors + _ignored_by_schedule(recipe, typed)
 
 
 def _ignored_by_schedule(recipe: Recipe, typed: Collection[str]) -> list[str]:
@@ -126,13 +126,13 @@ def _ignored_by_schedule(recipe: Recipe, typed: Collection[str]) -> list[str]:
 
 def _corrected_twice(recipe: Recipe) -> list[str]:
     """Corrections for frequencies that the recipe itself makes equal, which would do nothing."""
-    faults = []
+    errors = []
     even = "--sampler class-balanced" if recipe.sampler == "class-balanced" else f"--oversample {recipe.oversampling}"
     if recipe.sampler == "class-balanced" or recipe.oversampling != "none":
         if plain := CORRECTING.get(recipe.loss):
-            faults.append(
-                f"The loss {recipe.loss} corrects for classes that are drawn unequally often, and {even} draws them "
-                f"equally, so that it would be {plain}: leave out {even}, or choose --loss {plain}."
+            errors.append(
+                f"The loss {recipe.loss} corrects for classes that are sampled unequally often, and {even} samples "
+                f"them equally, so that it would be {plain}: leave out {even}, or choose --loss {plain}."
             )
         for setting, used in (
             ("deferred_reweighting", recipe.deferred_reweighting is not None),
@@ -140,26 +140,26 @@ def _corrected_twice(recipe: Recipe) -> list[str]:
             ("prior_tau", recipe.prior_tau > 0),
         ):
             if used:
-                faults.append(
-                    f"{setting.replace('_', ' ').capitalize()} corrects for classes that are drawn unequally often, "
-                    f"and {even} draws them equally, so that it would do nothing: leave out one of the two."
+                errors.append(
+                    f"{setting.replace('_', ' ').capitalize()} corrects for classes that are sampled unequally often, "
+                    f"and {even} samples them equally, so that it would do nothing: leave out one of the two."
                 )
     if recipe.prior_tau > 0 and (recipe.loss in CORRECTING or recipe.loss == "ldam"):
-        faults.append(
-            f"The loss {recipe.loss} corrects for classes that are drawn unequally often, and so does this recipe's "
+        errors.append(
+            f"The loss {recipe.loss} corrects for classes that are sampled unequally often, and so does this recipe's "
             "prior: choose --loss ce, custom-ce or focal, or another --recipe."
         )
     if recipe.prior_tau > 0 and recipe.deferred_reweighting is not None:
-        faults.append(
+        errors.append(
             "Deferred reweighting makes rare classes count more, and so does this recipe's prior, so that together "
             "they would be preferred: leave out --deferred-reweighting, or choose a --recipe without prior."
         )
     if recipe.loss == "ldam" and recipe.post_hoc_tau > 0:
-        faults.append(
+        errors.append(
             "The loss ldam gives cosines instead of logits, which a prior cannot be taken from: choose --loss ce, or "
             "another --recipe."
         )
-    return faults
+    return errors
 
 
 def learns_evenly(recipe: Recipe) -> bool:

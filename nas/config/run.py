@@ -1,4 +1,4 @@
-"""A search's settings: checked once, every fault reported together, frozen afterwards."""
+"""A search's settings: checked once, every error reported together, frozen afterwards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TrialsPerGpu = Annotated[
     int | None, Setting("Trials in parallel on each GPU. [default: 4; measured before a long search]", "N")
 ]
 Device = Annotated[str | None, Setting("Device: cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
-Threads = Annotated[  # None: see ``nas.executors.devices.spread``
+Threads = Annotated[  # None: see ``nas.executors.devices.distribute``
     int | None, Setting("CPU threads of each trial. [default: 1 for one worker on a CPU, else the cores divided]", "N")
 ]
 PROFILE = Setting(
@@ -102,7 +102,7 @@ class RunConfig(BaseModel):
 
 
 class MemberConfig(BaseModel):
-    """A row of a study, settled: one network (fixed, or of a space), one recipe."""
+    """A row of a study, resolved: one network (fixed, or of a space), one recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -117,7 +117,7 @@ class MemberConfig(BaseModel):
     beside: str | None = None  # the member with a fixed network that it is compared with
     teaching: Teaching | None = None  # what it learns from, beside labels
     published: float | None = None  # test accuracy in per cent, on the same data at the same imbalance
-    reported: dict[str, float] = {}  # the origin study's figures on its own data, shares of 1 by name
+    reported: dict[str, float] = {}  # the origin study's metrics on its own data, shares of 1 by name
 
 
 class StudySearch(BaseModel):
@@ -148,7 +148,7 @@ class StudyConfig(RunConfig):
     as_published: bool = False  # oversample before splitting, as the origin study did, to show what that does
 
     def oversamples_first(self, name: str) -> bool:
-        """Whether the images of the member called ``name`` are oversampled before they are split: its figures on select
+        """Whether the images of the member called ``name`` are oversampled before they are split: its metrics on select
         and rank are then not honest, for it was trained on images made from theirs."""
         return self.as_published and self.member(name).recipe.oversampling != "none"
 

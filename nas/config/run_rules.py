@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from baselines.figures import FIGURES
+from baselines.metrics import METRICS
 from nas.config.run import GUIDED, SearchConfig
 
 
@@ -13,38 +13,38 @@ def strategy_and_guide(strategy: str | None, guide: str | None) -> tuple[str, st
     return strategy or "evolution", guide or ("off" if strategy else "on")
 
 
-def guide_faults(guide: str | None, strategy: str) -> list[str]:
+def guide_errors(guide: str | None, strategy: str) -> list[str]:
     """What is wrong with a guide for this strategy."""
     if guide != "on" or strategy in GUIDED:
         return []
     return [f"--guide on is for {' and '.join(GUIDED)}: {strategy} decides alone what is trained next. Leave it out."]
 
 
-def proposal_faults(config: SearchConfig) -> list[str]:
+def proposal_errors(config: SearchConfig) -> list[str]:
     """What is wrong with what a search is to begin with."""
-    faults = guide_faults(config.guide, config.strategy)
+    errors = guide_errors(config.guide, config.strategy)
     if config.first and config.strategy not in GUIDED:
-        faults.append(
+        errors.append(
             f"--first is for {' and '.join(GUIDED)}: {config.strategy} decides alone what is trained. Leave it out."
         )
     if len(config.first) > config.trials:
-        faults.append(
+        errors.append(
             f"--first has {len(config.first)} architectures, and --trials {config.trials} trains fewer: --trials "
             f"{len(config.first)} or more."
         )
     if config.learn_from and config.guide != "on":
-        faults.append("--learn-from is for the predictor of a guided search: add --guide on, or leave it out.")
-    return faults
+        errors.append("--learn-from is for the predictor of a guided search: add --guide on, or leave it out.")
+    return errors
 
 
-def stop_when_faults(given: object, objective: str) -> list[str]:
-    """What is wrong with a score to stop at, if it is a number at all: figures are shares of 1, own objectives may be
+def stop_when_errors(given: object, objective: str) -> list[str]:
+    """What is wrong with a score to stop at, if it is a number at all: metrics are shares of 1, own objectives may be
     anything."""
     try:
         stop_when = float(str(given))
     except ValueError:
         return []
-    if objective not in FIGURES or 0 < stop_when <= 1 or not math.isfinite(stop_when):
+    if objective not in METRICS or 0 < stop_when <= 1 or not math.isfinite(stop_when):
         return []
     percent = f"; {stop_when:g} per cent is {stop_when / 100:g}" if 1 < stop_when <= 100 else ""
     return [
@@ -53,7 +53,7 @@ def stop_when_faults(given: object, objective: str) -> list[str]:
 
 
 def too_many_trials(trials: int, candidates: int) -> list[str]:
-    """The fault of a one-shot search that asks for more trials than it has architectures to choose them from."""
+    """The error of a one-shot search that asks for more trials than it has architectures to choose them from."""
     if trials <= candidates:
         return []
     return [

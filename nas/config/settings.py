@@ -82,10 +82,10 @@ def flags_of(kind: type[BaseModel]) -> dict[str, str]:
     }
 
 
-def read_settings(kind: type[BaseModel], asked: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
+def read_settings(kind: type[BaseModel], asked: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
     """Values for a model's own fields from those ``asked`` for by the names of flags, as text or as values.
 
-    None, and a switch that is off, means that a setting was not given. What cannot be read goes into ``faults``, a
+    None, and a switch that is off, means that a setting was not given. What cannot be read goes into ``errors``, a
     sentence each; whether a value is allowed the model says (``checked``).
     """
     values: dict[str, Any] = {}
@@ -97,23 +97,23 @@ def read_settings(kind: type[BaseModel], asked: Mapping[str, Any], faults: list[
         if setting.means is not None:
             if name in values:
                 others = [f"--{each}" for each, given in settings_of(kind).items() if given.path == path]
-                faults.append(f"{' and '.join(others)} exclude each other: give one of them.")
+                errors.append(f"{' and '.join(others)} exclude each other: give one of them.")
             value = setting.means
         elif setting.read is not None:
-            value = converted(setting.read, flag, asked, faults)
+            value = converted(setting.read, flag, asked, errors)
         values[name] = value
     return values
 
 
-def converted(convert: Callable[[str], Any], name: str, asked: Mapping[str, Any], faults: list[str]) -> Any:
-    """The setting ``name`` converted, None if it was not given or cannot be, which goes into ``faults``."""
+def converted(convert: Callable[[str], Any], name: str, asked: Mapping[str, Any], errors: list[str]) -> Any:
+    """The setting ``name`` converted, None if it was not given or cannot be, which goes into ``errors``."""
     value = asked.get(name)
     if value is None or isinstance(value, list | tuple):
         return value
     try:
         return convert(str(value))
     except ValueError as error:
-        faults.append(f"--{name.replace('_', '-')}: {error}.")
+        errors.append(f"--{name.replace('_', '-')}: {error}.")
         return None
 
 

@@ -1,4 +1,4 @@
-"""Settings checked once: every fault becomes a sentence with its cure."""
+"""Settings checked once: every error becomes a sentence with its cure."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ MOST_SHOWN = 60  # characters of a value that cannot be used
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
-def checked(kind: type[Settings], values: Mapping[str, object], faults: list[str]) -> Settings | None:
+def checked(kind: type[Settings], values: Mapping[str, object], errors: list[str]) -> Settings | None:
     """``kind`` made from ``values``, None among them meaning its default; None if something is wrong, which then goes
-    into ``faults``, a sentence each with its cure, by the name of the setting's flag.
+    into ``errors``, a sentence each with its cure, by the name of the setting's flag.
     """
     try:
         model = kind.model_validate({key: value for key, value in values.items() if value is not None})
     except ValidationError as error:
-        for fault in error.errors():
-            setting = str(fault["loc"][-1])
+        for detail in error.errors():
+            setting = str(detail["loc"][-1])
             name = "--" + flags_of(kind).get(setting, setting).replace("_", "-")
-            faults.append(f"{name} {_brief(fault.get('input'))} cannot be used: {_cure(fault)}.")
+            errors.append(f"{name} {_brief(detail.get('input'))} cannot be used: {_cure(detail)}.")
         return None
     large = [
         f"--{flag.replace('_', '-')} {_brief(value)} cannot be used: give a number of at most {MOST:,}."
         for field, flag in flags_of(kind).items()
         if isinstance(value := getattr(model, field), int | float) and value > MOST
     ]
-    faults.extend(large)
+    errors.extend(large)
     return None if large else model
 
 
@@ -43,14 +43,14 @@ def _brief(value: object) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
-def raise_all(faults: list[str]) -> None:
-    """UsageError with every fault, if there is any."""
-    if faults:
-        raise UsageError(*dict.fromkeys(faults))
+def raise_all(errors: list[str]) -> None:
+    """UsageError with every error, if there is any."""
+    if errors:
+        raise UsageError(*dict.fromkeys(errors))
 
 
-def _cure(fault: ErrorDetails) -> str:
-    context = fault.get("ctx", {})
+def _cure(error: ErrorDetails) -> str:
+    context = error.get("ctx", {})
     if "ge" in context:
         return f"give a number of at least {context['ge']}"
     if "gt" in context:
@@ -59,10 +59,10 @@ def _cure(fault: ErrorDetails) -> str:
         return f"give a number of at most {context['le']:.15g}"
     if "lt" in context:
         return f"give a number below {context['lt']}"
-    if fault["type"].startswith("int"):
+    if error["type"].startswith("int"):
         return "give a whole number"
-    if fault["type"].startswith("float"):
+    if error["type"].startswith("float"):
         return "give a number"
-    if fault["type"] == "literal_error":
+    if error["type"] == "literal_error":
         return f"choose {context['expected']}"
-    return str(fault["msg"])
+    return str(error["msg"])

@@ -103,11 +103,11 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What ``nasctl data`` shows. With ``faults``, what can be known without the cure.
+    """What ``nasctl data`` shows. With ``errors``, what can be known without the cure.
 
     ``found`` maps the source's own parts ("train", "val", "test"; "all" if it has only one) to images per
     class, broken ones included; ``splits`` does the same for the four splits and is empty while there are
-    faults other than broken files. ``image_sizes`` ("32x32", width first), ``modes`` (Pillow's names) and
+    errors other than broken files. ``image_sizes`` ("32x32", width first), ``modes`` (Pillow's names) and
     ``formats`` count readable images, the most frequent first.
     """
 
@@ -121,7 +121,7 @@ class DataReport:
     formats: dict[str, int]
     broken: tuple[Broken, ...]
     num_ignored: int  # files that are no images: notes, lists, thumbnails' databases
-    faults: tuple[str, ...]  # what open_data would say about this configuration
+    errors: tuple[str, ...]  # what open_data would say about this configuration
     cache_path: Path | None
     levels: Levels | None = None  # black and white of images deeper than 8 bits, where there are any
     preprocessing: Preprocessing | None = None

@@ -42,7 +42,7 @@ def group_remarks(
     )
 
 
-def parted_group_faults(grouped_by: str, parts: npt.NDArray[np.uint8], groups: Rows) -> list[str]:
+def parted_group_errors(grouped_by: str, parts: npt.NDArray[np.uint8], groups: Rows) -> list[str]:
     """Groups that stand in two parts of the source's own: a published split that is not by group."""
     used = parts < len(PARTS)
     pairs = np.unique(np.stack([groups[used], parts[used].astype(np.int64)]), axis=1)
@@ -61,10 +61,10 @@ def parted_group_faults(grouped_by: str, parts: npt.NDArray[np.uint8], groups: R
 def too_few_groups(grouped_by: str, classes: Sequence[str], error: GroupsTooFew) -> TooFew:
     """Classes that cannot be in every split."""
     why = f"too few groups by {grouped_by} for every split"
-    return TooFew((_few_groups_fault(grouped_by, classes, error),), error.groups, why)
+    return TooFew((_few_groups_error(grouped_by, classes, error),), error.groups, why)
 
 
-def _few_groups_fault(grouped_by: str, classes: Sequence[str], error: GroupsTooFew) -> str:
+def _few_groups_error(grouped_by: str, classes: Sequence[str], error: GroupsTooFew) -> str:
     listed = some([f"{classes[c]} ({count})" for c, count in error.groups.items()])
     if min(error.groups.values()) < error.piles:
         return (

@@ -16,7 +16,7 @@ from nas.data.dataset import Broken, DataReport, Dataset, Duplicates, Pair, Prep
 from nas.data.dealing import GroupsTooFew
 from nas.data.decode import decode, failures_in
 from nas.data.duplicates import identical_groups, near_duplicates
-from nas.data.groups import group_remarks, parted_group_faults, too_few_groups
+from nas.data.groups import group_remarks, parted_group_errors, too_few_groups
 from nas.data.printable_names import printable, printable_names
 from nas.data.selection import OUT, Selection, select
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL, Found, Progress, Unread
@@ -28,13 +28,13 @@ from nas.data.survey import Survey, clipped_notes, survey_of
 from nas.data.validation import (
     Proposal,
     TooFew,
-    broken_faults,
-    duplicate_faults,
+    broken_errors,
+    duplicate_errors,
     few_different,
     few_images,
     proposed_size,
     split_remarks,
-    structure_faults,
+    structure_errors,
     synthetic_remarks,
 )
 from nas.errors import DataError
@@ -44,7 +44,7 @@ _FORMAT = "5"  # of the cached arrays and of the splits; a change makes old cach
 
 @dataclass(frozen=True)
 class _Examined:
-    """What is known of a source; ``folder`` holds its images unless ``faults`` or ``proposal`` kept it from being
+    """What is known of a source; ``folder`` holds its images unless ``errors`` or ``proposal`` kept it from being
     decoded."""
 
     name: str
@@ -53,9 +53,9 @@ class _Examined:
     survey: Survey
     target: Preprocessing | None
     folder: Path | None
-    faults: tuple[str, ...]
+    errors: tuple[str, ...]
     remarks: tuple[str, ...]
-    rows: dict[str, Rows]  # of each split; none with ``faults``
+    rows: dict[str, Rows]  # of each split; none with ``errors``
     proposal: Proposal | None
     identical: Rows  # groups of identical images
     copies: Rows | None  # those of them that splitting does not tear apart, if there are any
@@ -63,11 +63,11 @@ class _Examined:
 
 @dataclass(frozen=True)
 class _Choice:
-    """What of a source is used, and as what pixels; ``key`` names the decoded copy. Neither with ``faults`` or a
+    """What of a source is used, and as what pixels; ``key`` names the decoded copy. Neither with ``errors`` or a
     ``proposal``, nor without a readable image."""
 
     selection: Selection
-    faults: list[str]
+    errors: list[str]
     survey: Survey
     proposal: Proposal | None
     target: Preprocessing | None
@@ -79,7 +79,7 @@ class _Splits:
     """Rows of each split, or why there are none; where small classes alone are the reason, which."""
 
     rows: dict[str, Rows] = field(default_factory=dict)
-    faults: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     too_few: TooFew | None = None
     copies: Rows | None = None
 
@@ -91,13 +91,13 @@ def open_data(config: DataConfig, *, progress: Progress | None = None) -> Datase
     DataError with everything that is wrong with the source.
     """
     examined = _examine(config, progress)
-    faults = [*examined.faults, *_broken(config, examined)]
+    errors = [*examined.errors, *_broken(config, examined)]
     if not config.allow_duplicates and examined.folder is not None:
-        faults += duplicate_faults(_identical(examined))
+        errors += duplicate_errors(_identical(examined))
     if examined.proposal:
-        faults.append(examined.proposal.fault)
-    if faults or examined.folder is None:
-        raise DataError(*faults)
+        errors.append(examined.proposal.error)
+    if errors or examined.folder is None:
+        raise DataError(*errors)
     return _dataset(config, examined, examined.folder)
 
 
@@ -114,8 +114,8 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
     if folder is not None:
         near = near_duplicates(folder, _images(folder), examined.identical)
         duplicates = Duplicates(identical=_identical(examined), similar=_pairs(examined, near))
-    faults = [*examined.faults, *_broken(config, examined)]
-    faults += [] if config.allow_duplicates else duplicate_faults(duplicates.identical)
+    errors = [*examined.errors, *_broken(config, examined)]
+    errors += [] if config.allow_duplicates else duplicate_errors(duplicates.identical)
     own = selection.own_parts
     return DataReport(
         name=examined.name,
@@ -128,7 +128,7 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
         formats=survey.formats,
         broken=tuple(Broken(one.name, one.reason) for one in selection.broken),
         num_ignored=examined.found.num_ignored,
-        faults=tuple(faults),
+        errors=tuple(errors),
         cache_path=folder,
         cache_bytes=(held(folder), held(folder.parent)) if folder else None,
         levels=survey.levels,
@@ -149,7 +149,7 @@ def image_names(config: DataConfig) -> Sequence[str] | None:
 
 
 def _broken(config: DataConfig, examined: _Examined) -> list[str]:
-    return [] if config.skip_broken else broken_faults(examined.selection)
+    return [] if config.skip_broken else broken_errors(examined.selection)
 
 
 def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
@@ -177,17 +177,17 @@ def _examine(config: DataConfig, progress: Progress | None) -> _Examined:
 def _choose(config: DataConfig, found: Found, told: tuple[str, ...], before: _Choice | None = None) -> _Choice:
     """``before``: what was chosen until some images did not decode; their copy is what it is."""
     selection = select(config, found)
-    faults = list(selection.faults) or structure_faults(selection, told, _patterns(config))
+    errors = list(selection.errors) or structure_errors(selection, told, _patterns(config))
     if config.drop_small_classes and found.groups is not None:
         alone = np.arange(len(found.labels))
-        selection, _ = _settled(config, found, selection, faults, alone, told)
-        faults = faults or structure_faults(selection, told, _patterns(config))
+        selection, _ = _resolved(config, found, selection, errors, alone, told)
+        errors = errors or structure_errors(selection, told, _patterns(config))
     survey = survey_of(found, selection.parts)
     proposal = None if config.size else proposed_size(survey.sizes)
     if before:
-        return _Choice(selection, faults, survey, proposal, before.target, before.key)
-    if faults or proposal or not len(survey.sizes):
-        return _Choice(selection, faults, survey, proposal, None, "")
+        return _Choice(selection, errors, survey, proposal, before.target, before.key)
+    if errors or proposal or not len(survey.sizes):
+        return _Choice(selection, errors, survey, proposal, None, "")
     width, height = config.size or (int(side) for side in survey.sizes[0][::-1])
     is_grey = config.colours == "grey" if config.colours else survey.grey
     target = Preprocessing.of((1 if is_grey else 3, height, width), config.fit, survey.levels)
@@ -195,7 +195,7 @@ def _choose(config: DataConfig, found: Found, told: tuple[str, ...], before: _Ch
     has_all = len({*np.unique(found.labels).tolist(), *(one.label for one in found.broken)}) == len(found.classes)
     empty = [] if has_all else [repr(found.classes)]
     key = _hash(_FORMAT, found.digest, str(target), *groups, *empty)
-    return _Choice(selection, faults, survey, proposal, target, key)
+    return _Choice(selection, errors, survey, proposal, target, key)
 
 
 def _patterns(config: DataConfig) -> Patterns:
@@ -232,7 +232,7 @@ def _concluded(
 ) -> _Examined:
     """The splits, or why there cannot be any."""
     identical = np.arange(len(found.labels)) if folder is None else identical_groups(folder, _images(folder))
-    selection, splits = _settled(config, found, choice.selection, choice.faults, identical, told)
+    selection, splits = _resolved(config, found, choice.selection, choice.errors, identical, told)
     survey = survey_of(found, selection.parts, choice.target.levels if choice.target else None)
     rows = splits.rows
     remarks = [*told, *found.remarks]
@@ -251,34 +251,34 @@ def _concluded(
         remarks += split_remarks(selection.classes, _counts(selection, rows), splits.copies)
         remarks += synthetic_remarks(found.synthetic, selection.own_parts, rows, ignores_val=config.ignore_val)
     return _Examined(
-        name, found, selection, survey, choice.target, folder, splits.faults, tuple(remarks), rows, choice.proposal,
+        name, found, selection, survey, choice.target, folder, splits.errors, tuple(remarks), rows, choice.proposal,
         identical, splits.copies,
     )  # fmt: skip
 
 
-def _settled(
-    config: DataConfig, found: Found, selection: Selection, faults: Sequence[str], identical: Rows, told: Sequence[str]
+def _resolved(
+    config: DataConfig, found: Found, selection: Selection, errors: Sequence[str], identical: Rows, told: Sequence[str]
 ) -> tuple[Selection, _Splits]:
     """The splits, and what they are of: the selection, or what is left of it without classes that are too small."""
-    splits = _split(config, found, selection, identical, faults)
+    splits = _split(config, found, selection, identical, errors)
     while config.drop_small_classes and splits.too_few:
         selection = selection.without(splits.too_few.small, splits.too_few.why)
-        splits = _split(config, found, selection, identical, structure_faults(selection, told, _patterns(config)))
+        splits = _split(config, found, selection, identical, structure_errors(selection, told, _patterns(config)))
     return selection, splits
 
 
-def _split(config: DataConfig, found: Found, selection: Selection, identical: Rows, faults: Sequence[str]) -> _Splits:
+def _split(config: DataConfig, found: Found, selection: Selection, identical: Rows, errors: Sequence[str]) -> _Splits:
     groups, own = found.groups, selection.own_parts
-    if faults:
-        return _Splits(faults=tuple(faults))
+    if errors:
+        return _Splits(errors=tuple(errors))
     if few := few_images(selection):
-        return _Splits(faults=few.faults, too_few=few)
-    if groups is not None and (parted := parted_group_faults(found.grouped_by, selection.parts, groups)):
-        return _Splits(faults=tuple(parted))
+        return _Splits(errors=few.errors, too_few=few)
+    if groups is not None and (parted := parted_group_errors(found.grouped_by, selection.parts, groups)):
+        return _Splits(errors=tuple(parted))
     copies = _copies(selection, identical)
     if copies is not None and (few := few_different(selection, identical)):
         if not config.allow_duplicates:
-            return _Splits(faults=few.faults, too_few=few)
+            return _Splits(errors=few.errors, too_few=few)
         copies = None
     number, seed = len(selection.classes), config.split_seed
     try:
@@ -287,7 +287,7 @@ def _split(config: DataConfig, found: Found, selection: Selection, identical: Ro
         )
     except GroupsTooFew as error:
         few = too_few_groups(found.grouped_by, selection.classes, error)
-        return _Splits(faults=few.faults, too_few=few)
+        return _Splits(errors=few.errors, too_few=few)
     return _Splits(rows, copies=copies)
 
 

@@ -1,4 +1,4 @@
-"""The splits of the origin study, which oversampled before it split: to show how far off its validation figures are.
+"""The splits of the origin study, which oversampled before it split: to show how far off its validation metrics are.
 
 An image that was made between two others is then trained on while one of the two validates, or the other way round.
 No search reads these splits: ``nasctl baseline run --as-published`` alone does.

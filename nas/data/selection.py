@@ -29,7 +29,7 @@ class Selection:
     parts: npt.NDArray[np.uint8]
     broken: tuple[Unread, ...]
     remarks: tuple[str, ...]
-    faults: tuple[str, ...]
+    errors: tuple[str, ...]
     dropped: tuple[str, ...] = ()  # what was too small, in words
 
     @cached_property
@@ -61,7 +61,7 @@ OUT = 255
 
 
 def select(config: DataConfig, found: Found) -> Selection:
-    """Leave out what the configuration says; faults are names in it that the set does not have."""
+    """Leave out what the configuration says; errors are names in it that the set does not have."""
     whole = Selection(found.classes, found.labels, found.parts, found.broken, (), ())
     parts, broken = found.parts.copy(), found.broken
     remarks: list[str] = []
@@ -72,7 +72,7 @@ def select(config: DataConfig, found: Found) -> Selection:
         broken = tuple(one for one in broken if one.part != VAL)
     chosen = replace(whole, parts=parts, broken=broken)
     known = set(found.classes)
-    faults = [
+    errors = [
         f"--classes: there is no class {name!r}.{nearest(name, list(found.classes))}"
         for name in config.classes or ()
         if name not in known
@@ -86,7 +86,7 @@ def select(config: DataConfig, found: Found) -> Selection:
     if config.max_per_class:
         chosen = _thinned(chosen, config.max_per_class, config.split_seed)
         remarks.append(f"at most {config.max_per_class:,} training images a class (--max-per-class)")
-    return replace(chosen, remarks=tuple(remarks), faults=tuple(faults))
+    return replace(chosen, remarks=tuple(remarks), errors=tuple(errors))
 
 
 def _counts(labels: Rows, parts: npt.NDArray[np.uint8], num_classes: int) -> npt.NDArray[np.int64]:

@@ -119,7 +119,7 @@ def split_anew(labels: Rows, *, num_classes: int, seed: int) -> dict[SplitName, 
 def _share_out(counts: Rows, share: float, *, keep: int, takers: int = 1) -> Rows:
     """How many of each class one taker gets: ``share`` in all, in proportion, at least 1 of every class.
 
-    Leaves ``keep`` of every class after all takers. Fractions are settled by largest remainder.
+    Leaves ``keep`` of every class after all takers. Fractions are rounded by largest remainder.
     """
     exact = counts * share
     taken = np.floor(exact).astype(np.int64)

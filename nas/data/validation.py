@@ -1,4 +1,4 @@
-"""What can be wrong with a data set, each fault a sentence with its cure."""
+"""What can be wrong with a data set, each error a sentence with its cure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIDES = (16, 24, 32, 48, 64)  # that are proposed
 _LONG = 1.5  # times the shorter side: a tenth of the images longer than that, and they are padded, not squeezed
 
 
-def structure_faults(found: Selection, remarks: Sequence[str], patterns: Patterns) -> list[str]:
+def structure_errors(found: Selection, remarks: Sequence[str], patterns: Patterns) -> list[str]:
     """No images, one class only, classes that are empty or in one part alone. ``remarks`` may know where labels are;
     ``patterns`` chose the files."""
     present, dropped = found.present, "".join(f" {words}." for words in found.dropped)
@@ -31,12 +31,12 @@ def structure_faults(found: Selection, remarks: Sequence[str], patterns: Pattern
         if dropped:
             return [f"No class is left.{dropped}"]
         return ["There are no images. Give a folder whose class folders hold images, or another data set."]
-    faults = []
+    errors = []
     totals = present.sum(axis=0)
     empty = [name for name, total in zip(found.classes, totals, strict=True) if total == 0]
     only = [name for name in found.classes if name not in empty] if len(empty) == len(found.classes) - 1 else []
     if empty and not only:
-        faults.append(
+        errors.append(
             f"No images in: {some(empty)}. Add images to these class folders, or leave them out: "
             f"{ignoring(empty, patterns)}."
         )
@@ -44,7 +44,7 @@ def structure_faults(found: Selection, remarks: Sequence[str], patterns: Pattern
         beside = f" (there are no images in {some(empty)})" if empty else ""
         how = " Put the images of each class in a folder of its own, or give a table of labels: --data labels.csv."
         hint = next((f" {remark}." for remark in remarks if "--data" in remark or "--match '*'" in remark), "")
-        faults.append(f"There is only one class, {only[0]!r}; it takes at least two{beside}.{dropped}{hint or how}")
+        errors.append(f"There is only one class, {only[0]!r}; it takes at least two{beside}.{dropped}{hint or how}")
     own = [part for part in (TRAIN, VAL, TEST) if present[part].any()]
     if TRAIN not in own:
         there = " and ".join(PARTS[part] for part in own)
@@ -53,25 +53,25 @@ def structure_faults(found: Selection, remarks: Sequence[str], patterns: Pattern
             "train (or let nasctl split a table: --columns split=)"
         )
         way = next((each for each in remarks if "in train/" in each), usual)
-        faults.append(f"The data has images of {there} but none of train. {way}.")
-        return faults
+        errors.append(f"The data has images of {there} but none of train. {way}.")
+        return errors
     for part in own[1:]:
         name = PARTS[part]
         unknown = [found.classes[c] for c in np.flatnonzero((present[TRAIN] == 0) & (present[part] > 0))]
         if unknown:
             way = " (or leave val out: --ignore-val)" if part == VAL else ""
-            faults.append(
+            errors.append(
                 f"Classes in {name} that train lacks: {some(unknown)}. Add training images of them, or "
                 f"remove them from {name}{way}."
             )
         absent = [found.classes[c] for c in np.flatnonzero((present[TRAIN] > 0) & (present[part] == 0))]
         if absent:
             way = "by --ignore-val" if part == VAL else "(of folders, by --ignore and what that folder is called)"
-            faults.append(
+            errors.append(
                 f"Classes in train that {name} lacks: {some(absent)}. Add images of them to {name}, or leave "
                 f"{name} out {way}, to have images of train held out."
             )
-    return faults
+    return errors
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Proposal:
     reason: str
 
     @property
-    def fault(self) -> str:
+    def error(self) -> str:
         """What is said where no size was given and one is needed."""
         return f"{self.reason} Add {self.flags}, or another size."
 
@@ -116,7 +116,7 @@ def proposed_size(sizes: Rows) -> Proposal | None:
 class TooFew:
     """Classes that cannot stand in every split: ``small`` has a number of each, and ``why`` says of what."""
 
-    faults: tuple[str, ...]
+    errors: tuple[str, ...]
     small: Mapping[int, int]
     why: str
 
@@ -143,7 +143,7 @@ def few_different(selection: Selection, groups: Rows) -> TooFew | None:
 
 
 def _few(selection: Selection, counts: dict[int, npt.NDArray[np.int64]], what: str, more: str = "") -> TooFew | None:
-    faults, small = [], dict[int, int]()
+    errors, small = [], dict[int, int]()
     fine = np.all([of_part >= least_images(selection.own_parts)[part] for part, of_part in counts.items()], axis=0)
     drop = ", or leave such classes out by --drop-small-classes" if fine.sum() > 1 else ""  # that leaves a set
     for part, of_part in counts.items():
@@ -152,12 +152,12 @@ def _few(selection: Selection, counts: dict[int, npt.NDArray[np.int64]], what: s
         if few:
             where = "" if selection.own_parts == [TRAIN] else f" in {PARTS[part]}"
             named = some([f"{selection.classes[c]} ({of_part[c]})" for c in few])
-            faults.append(
+            errors.append(
                 f"Too few {what} images{where} of: {named}. Every class needs at least {least}{where}, "
                 f"so that train has 2 and select, rank and test have 1 each. Add images{drop}{more}."
             )
             small = {c: int(of_part[c]) for c in few} | small
-    return TooFew(tuple(faults), small, f"too few {what} images for every split") if faults else None
+    return TooFew(tuple(errors), small, f"too few {what} images for every split") if errors else None
 
 
 def _to_deal(labels: Rows, groups: Rows, num_classes: int) -> npt.NDArray[np.int64]:
@@ -171,22 +171,22 @@ def _to_deal(labels: Rows, groups: Rows, num_classes: int) -> npt.NDArray[np.int
     return counts
 
 
-def duplicate_faults(identical: Sequence[Pair]) -> list[str]:
+def duplicate_errors(identical: Sequence[Pair]) -> list[str]:
     """Identical images on both sides of the source's own parts, or in two classes."""
-    faults = []
+    errors = []
     across = [pair for pair in identical if pair.parts[0] != pair.parts[1]]
     for parts in dict.fromkeys(tuple(sorted(pair.parts, key=PARTS.index)) for pair in across):
         pairs = [pair for pair in across if set(pair.parts) == set(parts)]
-        faults.append(
-            f"Identical images in {parts[0]} and {parts[1]}, {len(pairs):,} of them: {_pairs(pairs)}. Figures on "
+        errors.append(
+            f"Identical images in {parts[0]} and {parts[1]}, {len(pairs):,} of them: {_pairs(pairs)}. Metrics on "
             f"{parts[1]} would be too good: remove them from {parts[0]}, or go on with them by --allow-duplicates."
         )
     if pairs := [pair for pair in identical if pair.classes[0] != pair.classes[1]]:
-        faults.append(
+        errors.append(
             f"Identical images in two classes, {len(pairs):,} of them: {_pairs(pairs)}. Remove what is labelled "
             "wrongly, or go on with them by --allow-duplicates."
         )
-    return faults
+    return errors
 
 
 def _pairs(pairs: Sequence[Pair]) -> str:
@@ -230,12 +230,12 @@ def synthetic_remarks(
     way = f"leave out --ignore-val, or {instead}" if ignores_val and lacking == [VAL] else instead
     return (
         f"{count}: the set was oversampled before {', '.join(names)} {'are' if names[1:] else 'is'} split off here. "
-        f"There are {inside} among these, and images that some of train were made from, so that figures on them are "
+        f"There are {inside} among these, and images that some of train were made from, so that metrics on them are "
         f"too good: {way}",
     )
 
 
-def broken_faults(selection: Selection) -> list[str]:
+def broken_errors(selection: Selection) -> list[str]:
     """The files that should be images and are not."""
     broken, total = selection.broken, int(selection.present.sum())
     if not broken:

@@ -71,26 +71,26 @@ _Parts = dict[int, list[_Block]]
 
 def check_target(path: Path, source: str) -> None:
     """UsageError if no set can be written there: a folder, or a file that ends in .npz, that does not exist."""
-    faults = []
+    errors = []
     try:
         taken = [each for each in (path, _table_of(path)) if each.exists() or each.is_symlink()]
         is_folder = path.absolute().parent.is_dir()
     except OSError as error:
         raise UsageError(f"--write {path} cannot be written: {error.strerror}. Give another name.") from error
     if path.suffix.lower() in _OTHER_FILES:
-        faults.append(f"--write {path}: give a file that ends in .npz, or a folder, whose name does not end so.")
+        errors.append(f"--write {path}: give a file that ends in .npz, or a folder, whose name does not end so.")
     elif taken:
-        faults.append(
+        errors.append(
             f"--write {path}: {taken[0]} exists, and nothing is overwritten. Remove it, or give another name."
         )
     if not is_folder:
-        faults.append(f"--write {path}: there is no folder {path.parent}. Make it first, or choose another.")
+        errors.append(f"--write {path}: there is no folder {path.parent}. Make it first, or choose another.")
     elif not os.access(path.absolute().parent, os.W_OK):
-        faults.append(f"--write {path}: the folder {path.parent} is not yours to write. Choose another.")
+        errors.append(f"--write {path}: the folder {path.parent} is not yours to write. Choose another.")
     elif Path(source).is_dir() and path.resolve().is_relative_to(Path(source).resolve()):
-        faults.append(f"--write {path} lies in the data folder {source} itself. Give a place outside of it.")
-    if faults:
-        raise UsageError(*faults)
+        errors.append(f"--write {path} lies in the data folder {source} itself. Give a place outside of it.")
+    if errors:
+        raise UsageError(*errors)
 
 
 def write_set(

@@ -13,7 +13,7 @@ from nas.runs.hints import loaded, typed
 from nas.runs.trial_record import TrialRecord
 
 LEAST_SECONDS = 60  # of a limit that is proposed
-NOT_FINITE = re.compile(r" is (nan|-?inf)\b")  # as said of a loss, and of a figure
+NOT_FINITE = re.compile(r" is (nan|-?inf)\b")  # as said of a loss, and of a metric
 
 
 def to_go_on(run: Run, failed: Sequence[str], *, out_of_time: bool) -> str:

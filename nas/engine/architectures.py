@@ -45,7 +45,7 @@ def load_architecture(text: str, runs: Path) -> Architecture:
     """What ``--arch`` names: a JSON file or what would be in it, ``RUN:TRIAL``, ``STUDY:MEMBER``, or ``RUN``, its
     winner or the best so far.
 
-    UsageError if there is none, with every fault of a file's sample.
+    UsageError if there is none, with every error of a file's sample.
     """
     if text.lstrip().startswith("{"):
         return _read(text.strip(), text)
@@ -93,7 +93,7 @@ def _read(text: str, content: str | bytes) -> Architecture:
         found = _Content.model_validate(json.loads(content))
         get_space(found.space).validate(found.sample)
     except UsageError as error:
-        raise UsageError(*(f"--arch {text}: {fault}" for fault in error.faults)) from error
+        raise UsageError(*(f"--arch {text}: {message}" for message in error.messages)) from error
     except (ValidationError, ValueError, RecursionError) as error:
         raise UsageError(
             f'--arch {text} holds no architecture. It takes JSON: {{"space": NAME, "sample": {{LABEL: VALUE, ...}}}}, '

@@ -64,15 +64,15 @@ def lengthened(run: SearchRun, best: Sequence[TrialRecord]) -> ConfirmationLengt
     """That confirmations are to train twice as long, since their first seeds gained by it over the trainings before
     them: the mean objective on select rose by more than its standard error. None: it did not.
 
-    Of an objective that is no figure of every evaluation the error is not known: then balanced accuracy decides."""
+    Of an objective that is no metric of every evaluation the error is not known: then balanced accuracy decides."""
     seed, trials = run.first_deciding, run.trials
     ids = [(trial.id if seed == 1 else f"{trial.id}.{seed - 1}", f"{trial.id}.{seed}") for trial in best]
     ended = [pair for pair in ids if all(id in trials and trials[id].status == "finished" for id in pair)]
     if not ended:
         return None
     shorter, longer = ([trials[id].metrics["select"] for id in column] for column in zip(*ended, strict=True))
-    figure = lengthens_by(run.config.objective)
-    before, after = (float(np.mean([each[figure] for each in column])) for column in (shorter, longer))
+    metric = lengthens_by(run.config.objective)
+    before, after = (float(np.mean([each[metric] for each in column])) for column in (shorter, longer))
     recall_C = np.mean([each["recall_by_class"] for each in longer], axis=0)
     noise = standard_error(recall_C, np.array(run.facts.counts["select"], float))
     if after - before <= noise:

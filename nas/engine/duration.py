@@ -1,4 +1,4 @@
-"""How long a search will take, measured: some networks of the kind that it will draw are trained for a few steps."""
+"""How long a search will take, measured: some networks of the kind that it will sample are trained for a few steps."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def foreseen(plan: Plan) -> Iterator[Sample]:
 
 def seconds_of(result: TrialResult, plan: Plan) -> float:
     """Of a whole trial of a network, from how fast it was."""
-    figures = result.metrics["probe"]
-    trained, scored = figures["trained_per_second"], figures["scored_per_second"]
+    values = result.metrics["probe"]
+    trained, scored = values["trained_per_second"], values["scored_per_second"]
     assert isinstance(trained, float) and isinstance(scored, float)
     return training_seconds(plan.config.recipe, plan.counts, trained, scored)
 

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from baselines.classical import VERSION, ClassicalScores, Images, classical_scores
-from baselines.figures import FIGURES
+from baselines.metrics import METRICS
 from nas.autotune.cache import Cache
 from nas.config import DataConfig
 from nas.config.objectives import DEFAULT, OBJECTIVES, lacking, measure
@@ -34,7 +34,7 @@ from nas.config.options import base_name
 from nas.data import Dataset, open_data
 from nas.data.cache import cache_root
 from nas.data.dataset import Split, SplitName
-from nas.errors import MachineFault, ObjectiveError, UsageError, machine_fault, out_of_memory
+from nas.errors import MachineError, ObjectiveError, UsageError, machine_error, out_of_memory
 from nas.executors import WorkerSlot
 from nas.executors.devices import worker_environment
 from nas.executors.fork_server import inherited
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 Floor = Callable[[], FloorMeasured | Noted]
-"""Waits for the floor; the event that records it, or a note why these data have none. MachineFault if the machine did
+"""Waits for the floor; the event that records it, or a note why these data have none. MachineError if the machine did
 not give it: it may give it when it is asked again."""
 
 NICENESS = 10  # beside workers that take all of a core it gets a tenth of it
@@ -58,8 +58,8 @@ NONE = "The floor was not measured: "  # begins the note that there is none
 
 
 def record_floor(journal: Journal[SearchRun], floor: Floor, *, last: bool = False) -> None:
-    """Record the floor unless that was done: before the confirmation, or, where the machine was at fault, at the
-    ``last``, after it. What was then at fault again is noted, and no reason not to try when the run is resumed.
+    """Record the floor unless that was done: before the confirmation, or, where a machine error came between, at the
+    ``last``, after it. A second machine error is noted, and no reason not to try when the run is resumed.
 
     Without a trial that finished there is nothing to set beside it, and it is not waited for.
     """
@@ -68,10 +68,10 @@ def record_floor(journal: Journal[SearchRun], floor: Floor, *, last: bool = Fals
         return
     try:
         event = floor()
-    except MachineFault as fault:
-        why = str(fault).rstrip(".")
+    except MachineError as error:
+        why = str(error).rstrip(".")
         if last:
-            journal.note(f"There is no floor: {why}. It is no fault of the data, and the next search tries again.")
+            journal.note(f"There is no floor: {why}. The data are not the cause, and the next search tries again.")
         else:
             journal.tell(Noted(f"There is no floor yet: {why}. It is tried again before the winner is chosen."))
         return
@@ -132,7 +132,7 @@ def classical_floor(dataset: Dataset, data: DataConfig, objective: str) -> Class
     # Threads that wait by spinning would cost others four times this.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, about methods that nobody chose
-        own = None if objective in FIGURES else partial(measure, objective)
+        own = None if objective in METRICS else partial(measure, objective)
         scores = classical_scores(train, rank, test, len(dataset.classes), objective=objective, measure=own)
     _cache(data).add(_facts(dataset.key, objective), asdict(scores))
     return scores
@@ -167,7 +167,7 @@ def _cache(data: DataConfig) -> Cache:
 
 def _facts(data_key: str, objective: str) -> dict[str, object]:
     facts: dict[str, object] = {"data": data_key, "objective": objective, "version": VERSION}
-    return facts if objective in FIGURES else facts | {"file": _file_of(objective)}
+    return facts if objective in METRICS else facts | {"file": _file_of(objective)}
 
 
 def _file_of(objective: str) -> str:
@@ -204,10 +204,10 @@ class _Beside:
         self._begin()
 
     def __call__(self) -> FloorMeasured | Noted:
-        """See ``Floor``. What the machine was at fault for is begun again at once."""
+        """See ``Floor``. A machine error begins the work again."""
         found = self._received()
         if isinstance(found, Hindered):
-            raise MachineFault(found.reason)
+            raise MachineError(found.reason)
         if isinstance(found, ClassicalScores):
             return measured(found)
         return Noted(f"{NONE}{found}. To see what is wrong: nasctl baseline run classical")
@@ -236,7 +236,7 @@ class _Beside:
         try:
             self._process, self._channel = _start(*self._asked)
         except OSError as error:
-            return Hindered(machine_fault(error) or str(error))
+            return Hindered(machine_error(error) or str(error))
         return None
 
     def end(self) -> None:
@@ -276,6 +276,6 @@ def _compute(
         changed = "the data changed since the search began"
         channel.send(classical_floor(dataset, data, objective) if dataset.key == data_key else changed)
     except Exception as error:  # whatever it is, the search goes on without a floor
-        fault = "its process ran out of memory" if out_of_memory(error) else machine_fault(error)
+        message = "its process ran out of memory" if out_of_memory(error) else machine_error(error)
         why = str(error) if isinstance(error, ObjectiveError) else f"{type(error).__name__}: {error}"
-        channel.send(Hindered(fault) if fault else why.rstrip("."))
+        channel.send(Hindered(message) if message else why.rstrip("."))

@@ -41,7 +41,7 @@ def _named(text: str, runs: Path, space: str) -> Sample:
         found = load_architecture(text, runs)
         return _sample({"space": found.space, "sample": found.sample}, space)
     except UsageError as error:
-        raise UsageError(*(fault.replace("--arch", "--first") for fault in error.faults)) from error
+        raise UsageError(*(message.replace("--arch", "--first") for message in error.messages)) from error
 
 
 def _sample(found: Any, space: str) -> Sample:
@@ -56,17 +56,17 @@ def _sample(found: Any, space: str) -> Sample:
     return dict(inner)
 
 
-def first_faults(first: tuple[Sample, ...], space: SearchSpace, task: Task, budget: Budget) -> list[str]:
+def first_errors(first: tuple[Sample, ...], space: SearchSpace, task: Task, budget: Budget) -> list[str]:
     """What is wrong with samples that are to be trained first: they may be of another space, or not fit."""
-    faults = []
+    errors = []
     for number, sample in enumerate(first, start=1):
         try:
             violations = budget.violations(cost_of(space, sample, task))
         except UsageError as error:
-            faults += [f"--first, architecture {number}: {fault}" for fault in error.faults]
+            errors += [f"--first, architecture {number}: {message}" for message in error.messages]
             continue
-        faults += [f"--first, architecture {number}: {violation}." for violation in violations]
-    return faults
+        errors += [f"--first, architecture {number}: {violation}." for violation in violations]
+    return errors
 
 
 def learned_from(config: SearchConfig, space: SearchSpace) -> Learned:

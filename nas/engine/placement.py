@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from budgets import cost_of, costs_of
-from budgets.draw import draw_fitting
+from budgets.sampling import sample_feasible
 from nas.autotune import Placement, Workload, execution_of, fastest_placement
 from nas.config.auto_recipe import images_per_epoch
 from nas.config.recipe import default_batch_size
@@ -17,7 +17,7 @@ from nas.config.run import RunConfig, SearchConfig
 from nas.data.cache import cache_root
 from nas.engine.plan import Plan
 from nas.executors import WorkerSlot
-from nas.executors.devices import spread
+from nas.executors.devices import distribute
 from nas.trials import TrialSpec
 from search_spaces import Sample
 
@@ -54,7 +54,7 @@ def slots_of(planned: Sequence[WorkerSlot], config: RunConfig, placement: Placem
     on_cpu = _kind(planned) == "cpu"
     if placement is None or is_told(config) or placement.device != _kind(planned) or (on_cpu and config.threads):
         return list(planned)
-    return spread(devices, len(devices) * placement.workers, placement.threads if on_cpu else config.threads)
+    return distribute(devices, len(devices) * placement.workers, placement.threads if on_cpu else config.threads)
 
 
 def is_told(config: RunConfig) -> bool:
@@ -102,7 +102,7 @@ def short_batch(batch_size: int, macs: int, least: int = 32) -> int:
 
 def typical(plan: Plan) -> TrialSpec:
     """The network in the middle of what fits the budget, by multiplications, and the batch size of its training."""
-    rows = draw_fitting(plan.space, plan.task, plan.budget, np.random.default_rng(0))[0]
+    rows = sample_feasible(plan.space, plan.task, plan.budget, np.random.default_rng(0))[0]
     macs = costs_of(plan.space, rows, plan.task).macs
     return trial_of(plan, plan.space.decode(rows[int(np.argsort(macs)[len(macs) // 2])]))
 

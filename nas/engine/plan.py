@@ -1,4 +1,4 @@
-"""A search that is checked and not yet begun: data opened, budget settled, devices found, nothing written."""
+"""A search that is checked and not yet begun: data opened, budget resolved, devices found, nothing written."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from budgets import Budget
-from budgets.draw import settle
+from budgets.sampling import resolve_budget
 from nas.autotune import Placement
 from nas.config import DataConfig, Recipe, SearchConfig
-from nas.config.auto_recipe import LEAST_EPOCHS, settled
-from nas.config.objectives import settled_objective
+from nas.config.auto_recipe import LEAST_EPOCHS, resolve_recipe
+from nas.config.objectives import resolve_objective
 from nas.config.recipe_rules import unknown_names
 from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
 from nas.data.dataset import counts_by_split
 from nas.data.mirrors import mirroring
-from nas.engine.known import Learned, first_faults, learned_from
+from nas.engine.known import Learned, first_errors, learned_from
 from nas.engine.learning_rate import found_rate, tested_as
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
@@ -41,7 +41,7 @@ class Plan:
     space: SearchSpace
     task: Task
     budget: Budget
-    note: str  # what was settled about the budget
+    note: str  # what was resolved about the budget
     classes: tuple[str, ...]
     slots: list[WorkerSlot]
     counts: dict[str, list[int]]
@@ -57,26 +57,26 @@ class Plan:
 
 
 def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | None = None) -> Plan:
-    """Open the data, settle the budget, find the devices. UsageError with every fault found."""
+    """Open the data, resolve the budget, find the devices. UsageError with every error found."""
     load_installed()
     config = config.model_copy(update={"plugins": with_loaded(config.plugins)})
-    faults = unknown_names(config.recipe)
-    space = attempt(lambda: restricted(get_space(config.space), config.restrict), faults)
-    attempt(lambda: get_strategy(config.strategy), faults)
-    objective = attempt(lambda: settled_objective(config.objective), faults)
-    slots = attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu, config.threads), faults)
-    data = attempt(lambda: open_data(config.data, progress=progress), faults)
-    task = attempt(lambda: Task(data.input_shape, len(data.classes)), faults) if data else None
-    fitted = attempt(lambda: settle(space, task, config.budget), faults) if space and task else None
-    if faults:
-        raise UsageError(*faults)
+    errors = unknown_names(config.recipe)
+    space = attempt(lambda: restricted(get_space(config.space), config.restrict), errors)
+    attempt(lambda: get_strategy(config.strategy), errors)
+    objective = attempt(lambda: resolve_objective(config.objective), errors)
+    slots = attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu, config.threads), errors)
+    data = attempt(lambda: open_data(config.data, progress=progress), errors)
+    task = attempt(lambda: Task(data.input_shape, len(data.classes)), errors) if data else None
+    fitted = attempt(lambda: resolve_budget(space, task, config.budget), errors) if space and task else None
+    if errors:
+        raise UsageError(*errors)
     assert space and task and fitted and slots and data and objective
     budget, note = fitted
-    faults += first_faults(config.first, space, task, budget)
-    learned = attempt(lambda: learned_from(config, space), faults)
-    if faults:
-        raise UsageError(*faults)
-    recipe, recipe_note = settled(config.recipe, list(map(int, data.counts["train"])), objective)
+    errors += first_errors(config.first, space, task, budget)
+    learned = attempt(lambda: learned_from(config, space), errors)
+    if errors:
+        raise UsageError(*errors)
+    recipe, recipe_note = resolve_recipe(config.recipe, list(map(int, data.counts["train"])), objective)
     (recipe,), why_mirrored = mirrored_or_not([recipe], data, config.data)
     if recipe.rate_to_find:
         canonical = dict((space.whole or space).canonical)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.config import Recipe, checked, raise_all
-from nas.config.objectives import settled_objective
+from nas.config.objectives import resolve_objective
 from nas.config.recipe_rules import check_together, unknown_names
 from nas.config.training_request import RateRequest
 from nas.data import open_data
@@ -45,23 +45,23 @@ def find_rate(
 ) -> FoundRate:
     """Train the network that was asked for a step at each of growing rates; nothing is kept but the curve.
 
-    UsageError with every fault of the request, the data and the machine; TrialError if the network cannot be trained
+    UsageError with every error of the request, the data and the machine; TrialError if the network cannot be trained
     by the recipe.
     """
-    faults: list[str] = []
+    errors: list[str] = []
     load_installed()
-    asked = attempt(lambda: asked_network(request, runs, "lr-find"), faults)
-    slots = attempt(lambda: plan_slots(request.device, 1, None, request.threads), faults)
-    objective = attempt(lambda: settled_objective(request.objective), faults)
+    asked = attempt(lambda: asked_network(request, runs, "lr-find"), errors)
+    slots = attempt(lambda: plan_slots(request.device, 1, None, request.threads), errors)
+    objective = attempt(lambda: resolve_objective(request.objective), errors)
     found = asked.arch.data if asked and asked.arch else None
-    config = asked_data(request.data, found, {}, faults, hold_out=True)
-    data = attempt(lambda: open_data(config, progress=progress), faults) if config else None
-    raise_all(faults)
+    config = asked_data(request.data, found, {}, errors, hold_out=True)
+    data = attempt(lambda: open_data(config, progress=progress), errors) if config else None
+    raise_all(errors)
     assert asked and slots and objective and config and data
     base, told = own_recipe(request, asked, list(map(int, data.counts["train"])), objective)
-    recipe = checked(Recipe, base | told, faults)
-    faults += unknown_names(recipe) + check_together(recipe, told) if recipe else []
-    raise_all(faults)
+    recipe = checked(Recipe, base | told, errors)
+    errors += unknown_names(recipe) + check_together(recipe, told) if recipe else []
+    raise_all(errors)
     assert recipe
     (recipe,), _ = mirrored_or_not([recipe], data, config)
     task = Task(data.input_shape, len(data.classes))

@@ -12,7 +12,7 @@ import numpy as np
 from baselines import FixedNetwork
 from baselines.studies import Member
 from budgets import Budget, Cost
-from budgets.draw import draw_fitting, settle
+from budgets.sampling import resolve_budget, sample_feasible
 from nas.config.run import MemberConfig, StudySearch
 from nas.trials.spec import derived_seed
 from search_spaces import Sample, Task, get_space
@@ -36,15 +36,15 @@ def random_rival(member: Member, task: Task, seed: int) -> Sample:
     assert member.space and member.network
     space, most = get_space(member.space), fixed_cost(member.network, task).params
     rng = np.random.default_rng(derived_seed(seed, f"random {member.network}"))
-    rows = draw_fitting(space, task, Budget(max_params=most, min_params=math.ceil(NEAR * most)), rng)[0]
+    rows = sample_feasible(space, task, Budget(max_params=most, min_params=math.ceil(NEAR * most)), rng)[0]
     if not len(rows):
-        rows = draw_fitting(space, task, settle(space, task, Budget(max_params=most))[0], rng)[0]
+        rows = sample_feasible(space, task, resolve_budget(space, task, Budget(max_params=most))[0], rng)[0]
     return space.decode(rows[int(rng.integers(len(rows)))])
 
 
-def searches_of(settled: Sequence[MemberConfig], members: Sequence[Member], task: Task) -> tuple[StudySearch, ...]:
+def searches_of(resolved: Sequence[MemberConfig], members: Sequence[Member], task: Task) -> tuple[StudySearch, ...]:
     """The searches that a study has to make for some of its members, one for each fixed network they are set beside."""
-    awaited = [(member, config) for member, config in zip(members, settled, strict=True) if member.rival == "found"]
+    awaited = [(member, config) for member, config in zip(members, resolved, strict=True) if member.rival == "found"]
     searches = []
     for network in dict.fromkeys(member.network for member, _ in awaited):
         mine = [(member, config) for member, config in awaited if member.network == network]

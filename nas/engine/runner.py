@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from baselines import FixedNetwork
 from nas.autotune import execution_of
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.engine.advice import after_failures, to_go_on
 from nas.engine.session import wait
 from nas.errors import SearchStopped
@@ -108,9 +108,9 @@ class TrialRunner:
                 self.submit(event)
         self.drain()
 
-    def score_on_test(self, trials: Sequence[TrialRecord]) -> dict[str, Figures]:
-        """Figures of trained trials on the test split, by id. The only place of a search that reads it."""
-        waiting, figures = deque(trials), dict[str, Figures]()
+    def score_on_test(self, trials: Sequence[TrialRecord]) -> dict[str, Metrics]:
+        """Metrics of trained trials on the test split, by id. The only place of a search that reads it."""
+        waiting, metrics = deque(trials), dict[str, Metrics]()
         while waiting or self.executor.num_running:
             while waiting and self.executor.num_running < self.executor.num_slots:
                 self.executor.submit(spec_of(self.run, waiting.popleft(), test=True))
@@ -120,8 +120,8 @@ class TrialRunner:
                         f"Scoring trial {result.id} on the test split failed: {result.error}. "
                         f"To try again: {to_go_on(self.run, [str(result.error)], out_of_time=False)}"
                     )
-                figures[result.id] = result.metrics["test"]
-        return figures
+                metrics[result.id] = result.metrics["test"]
+        return metrics
 
     def is_out_of_time(self, reserve: float = 0.0) -> bool:
         """Whether the time limit, less ``reserve`` seconds, has passed."""
@@ -130,8 +130,8 @@ class TrialRunner:
 
     def _record(self, result: TrialResult) -> TrialRecord:
         trial = self.run.trials[result.id]
-        if result.status != "failed" and (fault := unusable(result, self.run.config.objective)):
-            result = replace(result, status="failed", metrics={}, error=fault)
+        if result.status != "failed" and (error := unusable(result, self.run.config.objective)):
+            result = replace(result, status="failed", metrics={}, error=error)
         self.journal.append(TrialEnded.of(result, trial.stage))
         if result.status == "failed":
             self._failures[result.id] = str(result.error)
@@ -184,10 +184,10 @@ def unusable(result: TrialResult, objective: str) -> str | None:
     """Why a result that calls itself finished cannot be used; None if it can."""
     if objective not in result.metrics.get("rank", {}):
         return f"it reported no {objective}"
-    for split, figures in result.metrics.items():
-        for name, figure in figures.items():
-            if isinstance(figure, float) and not math.isfinite(figure):
-                return f"{name} on {split} is {figure}, not a number that ranks"
+    for split, metrics in result.metrics.items():
+        for name, metric in metrics.items():
+            if isinstance(metric, float) and not math.isfinite(metric):
+                return f"{name} on {split} is {metric}, not a number that ranks"
     return None
 
 

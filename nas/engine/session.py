@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from nas.errors import MachineFault, NasctlError, RunError, SearchStopped, machine_fault
+from nas.errors import MachineError, NasctlError, RunError, SearchStopped, machine_error
 from nas.executors import Executor
 from nas.plugins.loading import blamed
 from nas.runs import EventLog, Journal, Run, SearchRun, StudyRun
@@ -21,7 +21,7 @@ from nas.trials import TrialResult
 def session(journal: Journal[SearchRun] | Journal[StudyRun], num_slots: int) -> Iterator[None]:
     """Work on a run with ``num_slots`` workers. A kill leaves neither the reason nor the profile.
 
-    SearchStopped, with what to do, for a fault of the machine: trials that it befell have no result, and are trained
+    SearchStopped, with what to do, for an error of the machine: trials that it befell have no result, and are trained
     again when the run is resumed.
     """
     run, log, watch = journal.run, journal.log, journal.watch
@@ -36,26 +36,26 @@ def session(journal: Journal[SearchRun] | Journal[StudyRun], num_slots: int) -> 
         _record(log, str(error).splitlines()[0])
         raise
     except Exception as error:
-        reason = machine_fault(error)
-        if reason is None and (fault := None if isinstance(error, NasctlError) else blamed(error)):
-            _record(log, fault)
-            raise SearchStopped(_of_a_plugin(run, fault)) from error
-        if reason is None or not isinstance(error, MachineFault | OSError):
+        reason = machine_error(error)
+        if reason is None and (message := None if isinstance(error, NasctlError) else blamed(error)):
+            _record(log, message)
+            raise SearchStopped(_of_a_plugin(run, message)) from error
+        if reason is None or not isinstance(error, MachineError | OSError):
             raise
         _record(log, reason)
         raise SearchStopped(
-            f"Stopped: {reason.rstrip('.')}. It is no fault of a trial, and everything recorded is kept. "
+            f"Stopped: {reason.rstrip('.')}. No trial caused it, and everything recorded is kept. "
             f"When the cause is gone: {typed('resume', run.folder)}"
         ) from error
 
 
-def _of_a_plugin(run: Run, fault: str) -> str:
+def _of_a_plugin(run: Run, error: str) -> str:
     """What to say of a plug-in's own error, after its traceback was put where the trials' are."""
     path = run.folder / "logs" / "plugins.txt"
     with suppress(OSError), path.open("a", encoding="utf-8") as file:
         file.write(traceback.format_exc())
     return (
-        f"Stopped by {fault}. The traceback is in {path}. Everything recorded is kept; when the plug-in is put right, "
+        f"Stopped by {error}. The traceback is in {path}. Everything recorded is kept; when the plug-in is put right, "
         f"give it again: {typed('resume', run.folder)} --plugin FILE"
     )
 

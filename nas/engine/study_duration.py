@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from baselines import FixedNetwork
 from nas.autotune.workers import PROBE, MeasuringFailed, together
 from nas.config import Recipe, StudyConfig
-from nas.config.auto_recipe import images_per_epoch, settled
+from nas.config.auto_recipe import images_per_epoch, resolve_recipe
 from nas.config.run import MemberConfig, StudySearch, search_of
 from nas.engine.duration import TIMEOUT, search_seconds, training_seconds
 from nas.engine.placement import LEAST_PIXELS, short_batch
@@ -57,10 +57,8 @@ def study_seconds(plan: StudyPlan) -> float | None:
         together(executor, next(iter(specs.values())), "wake", len(plan.slots))
         end = time.monotonic() + SECONDS
         for way, spec in specs.items():
-            figures = together(executor, spec, "time", len(plan.slots), end)
-            trained, scored = (
-                min(one[name] for one in figures) for name in ("trained_per_second", "scored_per_second")
-            )
+            values = together(executor, spec, "time", len(plan.slots), end)
+            trained, scored = (min(one[name] for one in values) for name in ("trained_per_second", "scored_per_second"))
             speeds[way] = trained, scored
     if not speeds:
         return None
@@ -127,7 +125,7 @@ def _seconds_of_search(plan: StudyPlan, search: StudySearch, speeds: Mapping[Way
     share = min(1.0, study.search_images / plan.facts.num_images)
     counts = {name: [max(1, round(share * count)) for count in of] for name, of in plan.facts.counts.items()}
     config = search_of(study, search)
-    recipe = settled(config.recipe, counts["train"], config.objective)[0]
+    recipe = resolve_recipe(config.recipe, counts["train"], config.objective)[0]
     config = config.model_copy(update={"recipe": recipe}).with_length(recipe.epochs)
     seconds = training_seconds(config.recipe, counts, *speeds[_way(plan, search.members[0], search.name)])
     return search_seconds(config, seconds, len(plan.slots))

@@ -1,4 +1,4 @@
-"""From a study as data and what was typed to a plan: data opened, every network settled, counted and checked."""
+"""From a study as data and what was typed to a plan: data opened, every network resolved, counted and checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from baselines.studies import STUDIES, Member, Study, get_members, get_study
 from budgets import cost_of
 from nas.config import DataConfig, Recipe, StudyConfig, StudyRequest, auto_recipe, checked, raise_all
 from nas.config.data import FOREIGN
-from nas.config.objectives import settled_objective
+from nas.config.objectives import resolve_objective
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import METHOD_FLAGS, check_together
 from nas.config.run import MemberConfig
@@ -80,39 +80,39 @@ def plan_study(
     fetch: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> StudyPlan:
-    """Everything about a baseline run. UsageError with every fault found in the request and the data.
+    """Everything about a baseline run. UsageError with every error found in the request and the data.
 
     ``runs``: where the run lies that ``request.arch`` may name. Without ``fetch`` ImageNet's weights are not
     downloaded: the plan then has where they will be, and no SHA-256 of them.
     """
-    faults: list[str] = []
+    errors: list[str] = []
     load_installed()
-    asked = _asked(request, runs, faults, fetch=fetch)
+    asked = _asked(request, runs, errors, fetch=fetch)
     slots = attempt(
-        lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), faults
+        lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), errors
     )
-    objective = attempt(lambda: settled_objective(request.objective), faults)
-    data_settings = _data(request, asked, faults)
-    data = attempt(lambda: open_data(data_settings, progress=progress), faults) if data_settings else None
-    faults += _as_published_faults(request, asked, data)
-    raise_all(faults)
+    objective = attempt(lambda: resolve_objective(request.objective), errors)
+    data_settings = _data(request, asked, errors)
+    data = attempt(lambda: open_data(data_settings, progress=progress), errors) if data_settings else None
+    errors += _as_published_errors(request, asked, data)
+    raise_all(errors)
     assert asked and slots and data and data_settings
     task = Task(data.input_shape, len(data.classes))
-    members = [_settled(member, asked, request, task, data, data_settings, faults) for member in asked.members]
-    raise_all(faults)
-    settled = [member for member in members if member]
-    recipes, why_mirrored = mirrored_or_not([member.recipe for member in settled], data, data_settings)
-    settled = [m.model_copy(update={"recipe": recipe}) for m, recipe in zip(settled, recipes, strict=True)]
+    members = [_resolved(member, asked, request, task, data, data_settings, errors) for member in asked.members]
+    raise_all(errors)
+    resolved = [member for member in members if member]
+    recipes, why_mirrored = mirrored_or_not([member.recipe for member in resolved], data, data_settings)
+    resolved = [m.model_copy(update={"recipe": recipe}) for m, recipe in zip(resolved, recipes, strict=True)]
     if fetch:
-        settled = _with_rates(settled, task, data_settings, slots[0])
+        resolved = _with_rates(resolved, task, data_settings, slots[0])
     study = asked.study
     config = StudyConfig(
         study=study.name,
         sentence=study.sentence,
         data=data_settings,
-        members=tuple(member for member in settled if member.chosen != "found"),
+        members=tuple(member for member in resolved if member.chosen != "found"),
         seeds=request.seeds or study.seeds,
-        searches=searches_of(settled, asked.members, task),
+        searches=searches_of(resolved, asked.members, task),
         plugins=with_loaded(asked.arch.plugins if asked.arch else ()),
         **request.model_dump(include=set(RUN_SETTINGS)) | {"objective": objective},
         **request.model_dump(include=set(SEARCH_SETTINGS), exclude_none=True),
@@ -123,7 +123,7 @@ def plan_study(
 def _with_rates(members: list[MemberConfig], task: Task, data: DataConfig, slot: WorkerSlot) -> list[MemberConfig]:
     """Members that leave their learning rate to a range test, with what it found: one test for each network."""
     found: dict[str, Recipe] = {}
-    settled = []
+    resolved = []
     for member in members:
         if member.recipe.rate_to_find:
             key = f"{member.network} {member.space} {member.sample}"
@@ -131,8 +131,8 @@ def _with_rates(members: list[MemberConfig], task: Task, data: DataConfig, slot:
                 found[key] = found_rate(tested_as(member, task, data), slot)[0]
             rate = {"learning_rate": found[key].learning_rate, "rate_to_find": False}
             member = member.model_copy(update={"recipe": member.recipe.model_copy(update=rate)})
-        settled.append(member)
-    return settled
+        resolved.append(member)
+    return resolved
 
 
 def facts_of(config: StudyConfig, data: Dataset, slots: Sequence[WorkerSlot], why_mirrored: str) -> StudyFacts:
@@ -152,28 +152,28 @@ def facts_of(config: StudyConfig, data: Dataset, slots: Sequence[WorkerSlot], wh
     )
 
 
-def _asked(request: StudyRequest, runs: Path, faults: list[str], *, fetch: bool) -> _Asked | None:
-    study = attempt(lambda: get_study(request.study), faults)
+def _asked(request: StudyRequest, runs: Path, errors: list[str], *, fetch: bool) -> _Asked | None:
+    study = attempt(lambda: get_study(request.study), errors)
     if study is None:
         return None
-    members = attempt(lambda: get_members(study, request.members), faults) or ()
+    members = attempt(lambda: get_members(study, request.members), errors) or ()
     network = request.network or study.network
-    attempt(lambda: get_network(network), faults)
+    attempt(lambda: get_network(network), errors)
     if request.network and request.arch:
-        faults.append("--network and --arch both say what is trained: give one of them.")
+        errors.append("--network and --arch both say what is trained: give one of them.")
     if (request.network or request.arch) and study.members[0].network:
-        faults.append(f"{study.name} has its own networks: leave out --network and --arch.")
+        errors.append(f"{study.name} has its own networks: leave out --network and --arch.")
     found = request.arch
-    arch = attempt(lambda: load_architecture(found, runs), faults) if found else None
+    arch = attempt(lambda: load_architecture(found, runs), errors) if found else None
     networks = {member.network or network for member in members or study.members}
     uses_resnet18 = "resnet18" in networks and not request.arch
     for setting in RESNET18_SETTINGS:
         if getattr(request, setting) and not uses_resnet18:
-            faults.append(
+            errors.append(
                 f"--{setting.replace('_', '-')} belongs to resnet18, which is not trained here: leave it out."
             )
-    may_download = fetch and not faults
-    settings = attempt(lambda: _resnet18_settings(request, may_download=may_download), faults) if uses_resnet18 else {}
+    may_download = fetch and not errors
+    settings = attempt(lambda: _resnet18_settings(request, may_download=may_download), errors) if uses_resnet18 else {}
     return _Asked(study, members, network, arch, settings or {})
 
 
@@ -196,23 +196,23 @@ def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str
     return {**settings, "weights": str(path), "weights_sha256": sha256(path)}
 
 
-def _data(request: StudyRequest, asked: _Asked | None, faults: list[str]) -> DataConfig | None:
+def _data(request: StudyRequest, asked: _Asked | None, errors: list[str]) -> DataConfig | None:
     """What was asked for; else the data of the run that found the architecture, else those of the study."""
     hold_out = request.hold_out if request.hold_out is not None else asked is None or asked.study.hold_out
     of_study = {"source": asked.study.data, "imbalance": asked.study.imbalance} if asked else {}
     found = asked.arch.data if asked and asked.arch else None
-    return asked_data(request.data, found, of_study, faults, hold_out=hold_out)
+    return asked_data(request.data, found, of_study, errors, hold_out=hold_out)
 
 
 def asked_data(
-    asked: DataConfig, found: DataConfig | None, otherwise: Mapping[str, object], faults: list[str], *, hold_out: bool
+    asked: DataConfig, found: DataConfig | None, otherwise: Mapping[str, object], errors: list[str], *, hold_out: bool
 ) -> DataConfig | None:
     """What was ``asked`` for; else the data of the run that ``found`` the architecture, else those ``otherwise``."""
     asked_for = asked.model_dump(include=asked.model_fields_set)
     if found and found.source == FOREIGN:
         found = None
         if "source" not in asked_for:
-            faults.append(NO_IMAGES)
+            errors.append(NO_IMAGES)
             return None
     usual = {name: field.default for name, field in DataConfig.model_fields.items()}
     usual |= {"source": found.source} if found else {}
@@ -222,58 +222,58 @@ def asked_data(
     if found and not _OTHER_DATA & changes:
         otherwise = found.model_dump()
         asked_for = {name: asked_for[name] for name in changes}
-    return checked(DataConfig, {**otherwise, **asked_for, "hold_out": hold_out}, faults)
+    return checked(DataConfig, {**otherwise, **asked_for, "hold_out": hold_out}, errors)
 
 
-def _as_published_faults(request: StudyRequest, asked: _Asked | None, data: Dataset | None) -> list[str]:
+def _as_published_errors(request: StudyRequest, asked: _Asked | None, data: Dataset | None) -> list[str]:
     """Why these members cannot be oversampled before these data are split."""
-    faults: list[str] = []
+    errors: list[str] = []
     if not request.as_published:
-        return faults
+        return errors
     if asked and not any(map(_oversamples, asked.members or asked.study.members)):
         able = [member.name for member in asked.study.members if _oversamples(member)]
         names = [study.name for study in STUDIES.values() if any(map(_oversamples, study.members))]
         cure = f"add {' or '.join(able)} to --members" if able else f"choose the study {' or '.join(names)}"
-        faults.append(f"--as-published is about oversampling, and no member here does that: leave it out, or {cure}.")
+        errors.append(f"--as-published is about oversampling, and no member here does that: leave it out, or {cure}.")
     if request.hold_out is False:
-        faults.append(
+        errors.append(
             "--as-published splits off validation images, and --train-on-all keeps none: leave out one of the two."
         )
     if data and data.grouped_by:
-        faults.append(
+        errors.append(
             f"--as-published splits images that were made from several, and groups by {data.grouped_by} are to stay "
             "together: leave out --as-published, or the groups (of a table's column: --columns group=)."
         )
-    return faults
+    return errors
 
 
 def _oversamples(member: Member) -> bool:
     return str(member.recipe.get("oversampling", "none")) != "none"
 
 
-def _settled(
+def _resolved(
     member: Member, asked: _Asked, request: StudyRequest, task: Task, data: Dataset, source: DataConfig,
-    faults: list[str],
+    errors: list[str],
 ) -> MemberConfig | None:  # fmt: skip
-    """A member with its network for this task and its whole recipe; None if something is wrong, see ``faults``."""
+    """A member with its network for this task and its whole recipe; None if something is wrong, see ``errors``."""
     name = member.network or asked.network
     is_large = sum(data.counts["train"]) >= SMALL
     chosen = _network(name, asked, task, data)
     typed = request.model_dump(include=set(RECIPE_SETTINGS), exclude_none=True)
     lengths = member.recipe_when_large if is_large and not asked.arch else {}
     values = {**chosen.recipe, "name": member.name, **asked.study.recipe, **member.recipe, **lengths, **typed}
-    recipe = checked(Recipe, values, faults)
+    recipe = checked(Recipe, values, errors)
     if recipe is None:
         return None
-    faults += check_together(recipe, ())
+    errors += check_together(recipe, ())
     if not source.hold_out and (recipe.keep_epoch != "last" or recipe.patience is not None):
-        faults.append(
+        errors.append(
             f"{member.name} chooses an epoch by validation images, and --train-on-all, the default of long-tail, keeps "
             "none back. Add --hold-out, or train --network resnet32, which keeps the last epoch."
         )
     rival = None
     if member.rival == "random":
-        rival = attempt(lambda: random_rival(member, task, request.seed), faults)
+        rival = attempt(lambda: random_rival(member, task, request.seed), errors)
     published = (
         member.published.get(round(source.imbalance_factor))
         if name == asked.study.published_of and not asked.arch
@@ -309,7 +309,7 @@ def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
     """How an architecture is trained but for methods, which are the study's matter: as in the run that found it, else
     as long as suits ``counts``, the training images of each class."""
     if arch.recipe is None:
-        lengths, _ = auto_recipe.settled(named_recipe(auto_recipe.AUTO), counts, "")
+        lengths, _ = auto_recipe.resolve_recipe(named_recipe(auto_recipe.AUTO), counts, "")
         return lengths.model_dump(include={"epochs", "batch_size"})
     ours = {"name", "post_hoc_tau", "prior_tau", *METHOD_FLAGS}
     ours |= {"flip"} if arch.mirrored_by_data else set()  # these data decide anew

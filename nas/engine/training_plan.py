@@ -14,7 +14,7 @@ from baselines.registry import SMALL, get_network
 from budgets.cost import params_of
 from nas.config import Recipe, StudyConfig, auto_recipe, checked, raise_all
 from nas.config.auto_recipe import AUTO, default_epochs, images_per_epoch, meets_imbalance
-from nas.config.objectives import settled_objective
+from nas.config.objectives import resolve_objective
 from nas.config.recipe import named_recipe
 from nas.config.recipe_rules import (
     LOSS_SETTINGS,
@@ -75,31 +75,31 @@ class Asked:
 def plan_training(
     request: TrainingRequest, *, runs: Path = RUNS, progress: Callable[[int, int], None] | None = None
 ) -> StudyPlan:
-    """Everything about a long training. UsageError with every fault found in the request and the data.
+    """Everything about a long training. UsageError with every error found in the request and the data.
 
     ``runs``: where the runs lie that ``request.arch`` and ``request.teacher`` may name.
     """
-    faults: list[str] = []
+    errors: list[str] = []
     load_installed()
-    asked = attempt(lambda: asked_network(request, runs), faults)
+    asked = attempt(lambda: asked_network(request, runs), errors)
     slots = attempt(
-        lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), faults
+        lambda: plan_slots(request.device, request.workers, request.trials_per_gpu, request.threads), errors
     )
     of_run = asked.arch.objective if asked and asked.arch and "objective" not in request.model_fields_set else None
-    objective = attempt(lambda: settled_objective(of_run or request.objective), faults)
+    objective = attempt(lambda: resolve_objective(of_run or request.objective), errors)
     hold_out = request.hold_out is not False
     found = asked.arch.data if asked and asked.arch else None
-    data_config = asked_data(request.data, found, {}, faults, hold_out=hold_out)
-    data = attempt(lambda: open_data(data_config, progress=progress), faults) if data_config else None
-    raise_all(faults)
+    data_config = asked_data(request.data, found, {}, errors, hold_out=hold_out)
+    data = attempt(lambda: open_data(data_config, progress=progress), errors) if data_config else None
+    raise_all(errors)
     assert asked and slots and objective and data and data_config
     task = Task(data.input_shape, len(data.classes))
-    recipe, sentence = _recipe(request, asked, data, objective, faults)
-    raise_all(faults)
+    recipe, sentence = _recipe(request, asked, data, objective, errors)
+    raise_all(errors)
     assert recipe
     member = asked.as_member(TRAINED, recipe)
-    members = attempt(lambda: _with_teachers(request, member, task, runs), faults)
-    raise_all(faults)
+    members = attempt(lambda: _with_teachers(request, member, task, runs), errors)
+    raise_all(errors)
     assert members
     recipes, why_mirrored = mirrored_or_not([each.recipe for each in members], data, data_config)
     if recipe.rate_to_find:  # tested as it is trained: mirrored or not
@@ -146,30 +146,30 @@ def asked_network(request: OneNetwork, runs: Path, command: str = "train") -> As
 
 
 def _recipe(
-    request: TrainingRequest, asked: Asked, data: Dataset, objective: str, faults: list[str]
+    request: TrainingRequest, asked: Asked, data: Dataset, objective: str, errors: list[str]
 ) -> tuple[Recipe | None, str]:
-    """How it is trained, and that in a sentence. What goes wrong is in ``faults``."""
+    """How it is trained, and that in a sentence. What goes wrong is in ``errors``."""
     counts = list(map(int, data.counts["train"]))
     base, told = own_recipe(request, asked, counts, objective)
-    faults += unknown_names(checked(Recipe, base | told, []) or Recipe())
+    errors += unknown_names(checked(Recipe, base | told, []) or Recipe())
     preset = PRESETS[request.preset or "standard"]
-    recipe = checked(Recipe, base | {"name": "?"} | told, faults)
-    if recipe is None or faults:
+    recipe = checked(Recipe, base | {"name": "?"} | told, errors)
+    if recipe is None or errors:
         return None, ""
     sentence = "as it was trained"
     if not asked.again or request.preset:
         length = preset.times * default_epochs(images_per_epoch(recipe, counts))
         methods = {} if request.recipe.name != AUTO else _methods(preset, recipe)
-        recipe = checked(Recipe, base | {"name": "?", "epochs": length, **methods} | told, faults)
+        recipe = checked(Recipe, base | {"name": "?", "epochs": length, **methods} | told, errors)
         sentence = preset.sentence
     if recipe is None:
         return None, ""
     if "epochs" in told:
         sentence = "for as many epochs as were asked for"
-    faults += check_together(recipe, told)
+    errors += check_together(recipe, told)
     if request.hold_out is False:
         if "patience" in told:
-            faults.append(
+            errors.append(
                 "--patience stops by validation images, and --train-on-all trains on them: leave out one of the two."
             )
         recipe = recipe.model_copy(update={"keep_epoch": "last", "patience": None})
@@ -202,9 +202,13 @@ def _base(asked: Asked, counts: list[int], objective: str) -> dict[str, object]:
     if asked.network:
         kind = get_network(asked.network)
         small = {} if sum(counts) >= SMALL else kind.recipe_when_small
-        return {**auto_recipe.settled(named_recipe(AUTO), counts, objective)[0].model_dump(), **kind.recipe, **small}
+        return {
+            **auto_recipe.resolve_recipe(named_recipe(AUTO), counts, objective)[0].model_dump(),
+            **kind.recipe,
+            **small,
+        }
     if asked.recipe is None:
-        return auto_recipe.settled(named_recipe(AUTO), counts, objective)[0].model_dump()
+        return auto_recipe.resolve_recipe(named_recipe(AUTO), counts, objective)[0].model_dump()
     left_open = {"flip"} if asked.arch and asked.arch.mirrored_by_data else set()  # these data decide anew
     return asked.recipe.model_dump(exclude=left_open)
 
@@ -257,11 +261,11 @@ def larger(space_name: str, sample: Sample, task: Task, times: int = TEACHER_TIM
 
 def _named_teachers(text: str, task: Task, runs: Path) -> tuple[TeacherConfig, ...]:
     """The trained networks that ``--teacher`` names. UsageError with a sentence for each that cannot teach."""
-    faults: list[str] = []
+    errors: list[str] = []
     teachers: list[TeacherConfig] = []
     for name in [part for each in text.split(",") if (part := each.strip())]:
-        teachers += attempt(partial(_teachers_of, name, task, runs), faults) or ()
-    raise_all(faults)
+        teachers += attempt(partial(_teachers_of, name, task, runs), errors) or ()
+    raise_all(errors)
     if not teachers:
         raise UsageError("--teacher names nothing: give RUN:TRIAL, RUN, or auto.")
     return tuple(teachers)

@@ -118,7 +118,7 @@ def submission(run: SearchRun, trial_id: str, proposal: Proposal, *, stage: Stag
     sample = proposal.sample
     cost = cost_of(run.space, sample, run.task)
     violations = run.budget.violations(cost)
-    if violations:  # our own fault, but never an assert: it must hold under "python -O" too
+    if violations:  # our own error, but never an assert: it must hold under "python -O" too
         raise AssertionError(f"proposed against the budget: {violations}")
     return TrialSubmitted(
         id=trial_id,

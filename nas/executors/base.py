@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from nas.errors import MachineFault, machine_fault
+from nas.errors import MachineError, machine_error
 from nas.trials import TrialResult, TrialSpec
 
 EpochReport = Callable[[dict[str, float]], None]
@@ -32,8 +32,8 @@ class Executor(Protocol):
     """Runs up to ``num_slots`` trials at once. Used by one thread, which owns it and closes it.
 
     Every submitted trial comes back exactly once from ``wait``, whatever happens to it, unless the executor
-    is closed first. A failed trial is a result with its reason, never an exception. What is the machine's fault and
-    not the trial's (a full disk) is a MachineFault from any of its methods; it is then of no more use.
+    is closed first. A failed trial is a result with its reason, never an exception. What is the machine's error and
+    not the trial's (a full disk) is a MachineError from any of its methods; it is then of no more use.
     """
 
     @property
@@ -88,11 +88,11 @@ def failure(spec: TrialSpec, reason: str, *, seconds: float = 0.0) -> TrialResul
 
 
 def run_guarded(run: RunTrial, spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
-    """``run``, with whatever it raises turned into a failed result, or a MachineFault if that is what it is."""
+    """``run``, with whatever it raises turned into a failed result, or a MachineError if that is what it is."""
     try:
         return run(spec, device, report)
     except Exception as error:
-        if fault := machine_fault(error):
-            raise MachineFault(fault) from error
+        if message := machine_error(error):
+            raise MachineError(message) from error
         # A trial must never take its worker or the search along, whatever it raised.
         return failure(spec, f"{type(error).__name__}: {error}")

@@ -28,34 +28,34 @@ MEMORY_PER_WORKER = 1 << 30  # bytes: torch, a training's buffers, and a margin;
 def plan_slots(
     device: str | None, workers: int | None, trials_per_gpu: int | None, threads: int | None = None
 ) -> list[WorkerSlot]:
-    """One slot per concurrent trial, CPU threads divided evenly among them (see ``spread``).
+    """One slot per concurrent trial, CPU threads divided evenly among them (see ``distribute``).
 
     ``device``: None for every GPU that torch sees, else the CPU; "cpu"; "cuda" for all; "cuda:N" for one.
     ``workers``: trials at once, in all; by default ``trials_per_gpu`` (4) on every GPU, or one per core.
-    ``threads``: of each trial; None: as ``spread`` divides them.
-    Raises UsageError with every fault of the three together. Does not import torch for "cpu".
+    ``threads``: of each trial; None: as ``distribute`` divides them.
+    Raises UsageError with every error of the three together. Does not import torch for "cpu".
     """
-    faults = []
+    errors = []
     if workers is not None and workers < 1:
-        faults.append(f"--workers must be at least 1, not {workers}.")
+        errors.append(f"--workers must be at least 1, not {workers}.")
     if trials_per_gpu is not None and trials_per_gpu < 1:
-        faults.append(f"--trials-per-gpu must be at least 1, not {trials_per_gpu}.")
+        errors.append(f"--trials-per-gpu must be at least 1, not {trials_per_gpu}.")
     gpus: list[str] = []
     try:
         gpus = _gpus(device)
     except UsageError as error:
-        faults.extend(error.faults)
+        errors.extend(error.messages)
     else:
         if trials_per_gpu is not None and not gpus:
-            faults.append("--trials-per-gpu needs a CUDA GPU, and this run is on the CPU; use --workers instead.")
-    if faults:
-        raise UsageError(*faults)
+            errors.append("--trials-per-gpu needs a CUDA GPU, and this run is on the CPU; use --workers instead.")
+    if errors:
+        raise UsageError(*errors)
     devices = gpus or ["cpu"]
     default = len(gpus) * (trials_per_gpu or TRIALS_PER_GPU) if gpus else _default_cpu_workers(threads or 1)
-    return spread(devices, workers or default, threads)
+    return distribute(devices, workers or default, threads)
 
 
-def spread(devices: Sequence[str], num_slots: int, threads: int | None = None) -> list[WorkerSlot]:
+def distribute(devices: Sequence[str], num_slots: int, threads: int | None = None) -> list[WorkerSlot]:
     """So many slots on these devices, each with so many ``threads`` of the CPU.
 
     By default the cores are divided among them, as far as the environment allows. But one worker on a CPU has one

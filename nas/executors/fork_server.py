@@ -105,7 +105,7 @@ def context_of(slot: WorkerSlot) -> ForkServerContext | SpawnContext:
     return multiprocessing.get_context("spawn")
 
 
-def settle_in(variables: Mapping[str, str], num_threads: int) -> None:
+def configure_process(variables: Mapping[str, str], num_threads: int) -> None:
     """Inside a new worker: the environment of its parent and slot, which a forked process does not have."""
     os.environ.clear()
     os.environ.update(variables)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.awake import awake
 from nas.closing import Closing
-from nas.errors import MachineFault, machine_fault
+from nas.errors import MachineError, machine_error
 from nas.executors.base import TOO_LONG, EpochListener, WorkerSlot, failure
 from nas.executors.devices import worker_environment
 from nas.executors.fork_server import TRAINING, context_of, inherited, server_id, start_server, why_it_died
@@ -78,12 +78,12 @@ class LocalExecutor(Closing):
         end = None if timeout is None else time.monotonic() + timeout
         while self.num_running:
             left = [worker.limit - awake() for worker in self._workers if worker.limit is not None]
-            if not any(worker.fault for worker in self._workers):
+            if not any(worker.error for worker in self._workers):
                 self._sleep(min([*left, *([] if end is None else [end - time.monotonic()])], default=None))
             results = [result for worker in self._workers if (result := worker.poll()) is not None]
-            faults = [worker.fault for worker in self._workers if worker.fault]
-            if faults and not results:  # what ended beside them comes first
-                raise MachineFault(faults[0])
+            errors = [worker.error for worker in self._workers if worker.error]
+            if errors and not results:  # what ended beside them comes first
+                raise MachineError(errors[0])
             if results or (end is not None and time.monotonic() >= end):
                 return results
         return []
@@ -102,7 +102,7 @@ class _Worker:
     """One slot, its process, and the trial in it, as the executor sees them.
 
     ``spec`` is the trial in it or None; ``ready`` whether the process has finished its imports; ``limit`` the
-    moment of ``nas.awake`` at which the process is to be killed; ``fault`` what is wrong with the machine, where that
+    moment of ``nas.awake`` at which the process is to be killed; ``error`` what is wrong with the machine, where that
     keeps the trial from a result. ``variables`` are those of its environment beside the slot's.
     """
 
@@ -124,14 +124,14 @@ class _Worker:
         self._since = 0.0  # when the trial, or the start of the process before it, began
         self._server: int | None = None  # that the process was forked from
         self._losses = 0  # of the trial's processes, with their servers
-        self.fault: str | None = None
+        self.error: str | None = None
         self.ready = False
         self.spec: TrialSpec | None = None
 
     def start(self) -> None:
         """Replace the process, if any, by a new one; does not wait for it, but for a server that still imports.
 
-        A server that died is started again. MachineFault if it dies again and again, or nothing can be started.
+        A server that died is started again. MachineError if it dies again and again, or nothing can be started.
         """
         self.end()
         reason = "a worker's process could not be started"
@@ -143,8 +143,8 @@ class _Worker:
                 except (EOFError, ConnectionError):  # what multiprocessing raises if the server died meanwhile
                     reason = self._why_server_died() or reason
         except OSError as error:
-            raise MachineFault(f"{reason}: {machine_fault(error) or error}") from error
-        raise MachineFault(f"{reason}; it was tried {MOST_STARTS} times")
+            raise MachineError(f"{reason}: {machine_error(error) or error}") from error
+        raise MachineError(f"{reason}; it was tried {MOST_STARTS} times")
 
     def _begin(self) -> None:
         start_server([self._slot], self._run)
@@ -160,7 +160,7 @@ class _Worker:
             process.start()
         self._process = process  # an interrupt before this line leaves none
         theirs.close()  # the worker's copy is then the only one, and its death closes the channel
-        self._start_error = self.fault = None
+        self._start_error = self.error = None
         self._since = awake()
 
     def _why_server_died(self) -> str | None:
@@ -177,8 +177,8 @@ class _Worker:
         self._losses = 0
         try:
             self._submit(spec)
-        except MachineFault as error:  # wait() tells, after what ended in other workers
-            self.fault, self.spec = str(error), spec
+        except MachineError as error:  # wait() tells, after what ended in other workers
+            self.error, self.spec = str(error), spec
 
     def _submit(self, spec: TrialSpec) -> None:
         if self._process is not None:
@@ -208,12 +208,12 @@ class _Worker:
         spec = self.spec
         try:
             return self._poll()
-        except MachineFault as error:  # what ended in other workers comes first
-            self.fault, self.spec = str(error), spec
+        except MachineError as error:  # what ended in other workers comes first
+            self.error, self.spec = str(error), spec
             return None
 
     def _poll(self) -> TrialResult | None:
-        if self._process is None or self.fault:
+        if self._process is None or self.error:
             return None
         alive = self._is_alive()  # asked before reading: what a dead worker sent last is then surely read
         result = self._read()
@@ -252,14 +252,14 @@ class _Worker:
                 if self._on_epoch is not None:
                     self._on_epoch(self.spec.id, row)
             case Hindered(reason):
-                self.fault = reason
+                self.error = reason
             case Ended(result, retiring):
                 self.spec = None
                 if retiring:
                     try:
                         self.start()
-                    except MachineFault as error:  # the result comes first
-                        self.fault = str(error)
+                    except MachineError as error:  # the result comes first
+                        self.error = str(error)
                 return result
         return None
 
@@ -283,7 +283,7 @@ class _Worker:
         spec, self.spec = self.spec, None
         self._losses += 1
         if self._losses == MOST_STARTS:
-            raise MachineFault(f"{reason}; it was tried {MOST_STARTS} times")
+            raise MachineError(f"{reason}; it was tried {MOST_STARTS} times")
         self.start()
         if spec is not None:
             self._submit(spec)

@@ -36,7 +36,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Hindered:
-    """What runs has no result, through no fault of its own: the machine's."""
+    """What runs has no result, because of a machine error."""
 
     reason: str
 

@@ -1,7 +1,7 @@
 """NVIDIA's Multi-Process Service for a run's own workers, where it is installed: kernels of several processes at once.
 
 Without it a GPU gives its processes turns, and a small network's kernels leave most of it idle in theirs. A daemon of
-ours serves one GPU and one run. A fault of one worker on the device fails the trials beside it, as every MPS does.
+ours serves one GPU and one run. An error of one worker on the device fails the trials beside it, as every MPS does.
 """
 
 from __future__ import annotations

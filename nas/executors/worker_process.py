@@ -11,9 +11,9 @@ import threading
 from multiprocessing import connection, parent_process
 from typing import TYPE_CHECKING
 
-from nas.errors import MachineFault
+from nas.errors import MachineError
 from nas.executors.base import RunTrial, failure, run_guarded
-from nas.executors.fork_server import settle_in
+from nas.executors.fork_server import configure_process
 from nas.executors.messages import Broken, Ended, Epoch, Hindered, Message, Ready
 from nas.plugins.loading import Carried, take_over
 from nas.trials import TrialResult, TrialSpec
@@ -37,7 +37,7 @@ def serve(
     ``plugins``: what the parent has loaded, and trials may name.
     """
     live_with_parent()
-    settle_in(variables, num_threads)
+    configure_process(variables, num_threads)
     os.dup2(2, 1)  # standard output belongs to the command (--json); a library that prints goes to stderr
     with contextlib.suppress(ConnectionError):  # the parent let go of this process, or is gone: nobody listens
         _serve(channel, device, run_name, plugins)
@@ -55,8 +55,8 @@ def _serve(channel: Connection[Message, TrialSpec], device: str, run_name: str, 
     while (spec := _receive(channel)) is not None:
         try:
             result = run_guarded(run, spec, device, lambda row: channel.send(Epoch(row)))
-        except MachineFault as fault:
-            channel.send(Hindered(str(fault)))
+        except MachineError as error:
+            channel.send(Hindered(str(error)))
             continue
         retiring = result.status == "failed" and not _device_works(device)
         _send_result(channel, spec, result, retiring)

@@ -42,9 +42,9 @@ def check_counts(model: nn.Module, weights: Path, input_shape: tuple[int, int, i
         ("MACs by thop", thop_macs, cost.macs),
         (f"bytes of tensors in {weights.name}", file_bytes, cost.size_bytes),
     ]
-    faults = [f"{what}: {found:,}, not {claimed:,}" for what, found, claimed in counted if found != claimed]
-    if faults:
-        raise ExportError("The model is not what the search counted. " + "; ".join(faults) + ".")
+    errors = [f"{what}: {found:,}, not {claimed:,}" for what, found, claimed in counted if found != claimed]
+    if errors:
+        raise ExportError("The model is not what the search counted. " + "; ".join(errors) + ".")
 
 
 def check_budget(cost: Cost, limits: dict[str, int]) -> None:
@@ -103,7 +103,7 @@ def check_files(folder: Path, request: ExportRequest, model: nn.Module, pixels: 
 
 
 def files_of(extras: Extras) -> dict[str, str]:
-    """The files that answer images, by their format. That in int8 answers otherwise, and is judged by its figures."""
+    """The files that answer images, by their format. That in int8 answers otherwise, and is judged by its metrics."""
     asked = {"static": extras.static, "uint8": extras.with_preprocessing}
     return FILES | {form: name for form, name in ON_REQUEST.items() if asked[form]}
 

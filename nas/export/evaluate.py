@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from baselines import evaluation
-from baselines.figures import FIGURES, figures
+from baselines.metrics import METRICS, metrics
 from nas.config import DataConfig
 from nas.config.objectives import OBJECTIVES, measure
 from nas.config.options import base_name
@@ -43,8 +43,8 @@ AVERAGES = ("micro", "macro", "weighted")
 
 
 @dataclass(frozen=True)
-class ClassFigures:
-    """How one class does; figures are shares of 1, and 0 where they divide by zero."""
+class ClassMetrics:
+    """How one class does; metrics are shares of 1, and 0 where they divide by zero."""
 
     name: str
     images: int
@@ -60,10 +60,10 @@ class Evaluation:
     data: str
     part: str  # of the data: "all", "test", ...
     images: int
-    objective: str | None  # of the run that the network comes from, among the figures; None: not known
-    figures: dict[str, float]  # shares of 1, but for an objective of an author's own
-    intervals: dict[str, tuple[float, float]]  # of some figures, 95 % by bootstrap over images
-    by_class: list[ClassFigures]
+    objective: str | None  # of the run that the network comes from, among the metrics; None: not known
+    metrics: dict[str, float]  # shares of 1, but for an objective of an author's own
+    intervals: dict[str, tuple[float, float]]  # of some metrics, 95 % by bootstrap over images
+    by_class: list[ClassMetrics]
     confusion: list[list[int]]  # images of each true class (rows) by the class that they were given
     confused: list[tuple[str, str, int]]  # true class, given class, images: the most first
     trained_on: int | None  # of the images; None if what it was trained on is not known
@@ -71,7 +71,7 @@ class Evaluation:
     surplus: list[str] = field(default_factory=list)  # classes here that the network does not know; left out
     broken: list[str] = field(default_factory=list)  # files that could not be read, and why
     clipped: int = 0  # images with values outside the range of training's
-    unscored: str | None = None  # why ``objective`` is not among the figures
+    unscored: str | None = None  # why ``objective`` is not among the metrics
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ def other_data(
     source.fingerprint()  # it lists the files
     found = printable_names(source.look(progress))
     chosen = select(config, found)
-    if chosen.faults:
-        raise DataError(*chosen.faults)
+    if chosen.errors:
+        raise DataError(*chosen.errors)
     known = {name: index for index, name in enumerate(classes)}
     part = TEST if TEST in chosen.own_parts else None
     own = np.array([known.get(name, -1) for name in chosen.classes], dtype=np.int64)
@@ -178,7 +178,7 @@ def _read(
 
 
 def evaluate(classifier: Classifier, labelled: Labelled, known: Fingerprints | None) -> Evaluation:
-    """All figures, and the objective that the network was found by. ``known`` are the fingerprints of what it was
+    """All metrics, and the objective that the network was found by. ``known`` are the fingerprints of what it was
     trained on. DataError if no image can be read."""
     objective = classifier.card.get("objective")
     right, given, seen = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
@@ -189,7 +189,7 @@ def evaluate(classifier: Classifier, labelled: Labelled, known: Fingerprints | N
             answered = classifier.logits(classifier.normalized(pixels))
             right.append(labels)
             given.append(classifier.scores(answered).argmax(axis=1))
-            logits += [] if objective in (None, *FIGURES) else [answered + classifier.temperature * classifier.shift]
+            logits += [] if objective in (None, *METRICS) else [answered + classifier.temperature * classifier.shift]
             seen += 0 if known is None else int(np.isin(fingerprints(pixels), known).sum())
     labels, answers = np.concatenate(right), np.concatenate(given)
     if not len(labels):
@@ -202,8 +202,8 @@ def evaluate(classifier: Classifier, labelled: Labelled, known: Fingerprints | N
         part=labelled.part,
         images=len(labels),
         objective=objective,
-        figures={
-            **figures(*(counts.astype(float) for counts in (np.diag(confusion), confusion.sum(1), confusion.sum(0)))),
+        metrics={
+            **metrics(*(counts.astype(float) for counts in (np.diag(confusion), confusion.sum(1), confusion.sum(0)))),
             **own,
         },
         intervals=intervals(confusion),
@@ -231,25 +231,25 @@ def _own(objective: str, labels: Labels, logits: npt.NDArray[np.float64]) -> tup
         return {}, f"The objective of its run, {objective}, is left out: {error}"
 
 
-def _by_class(labels: Labels, answers: Labels, names: Sequence[str]) -> list[ClassFigures]:
+def _by_class(labels: Labels, answers: Labels, names: Sequence[str]) -> list[ClassMetrics]:
     found = precision_recall_fscore_support(labels, answers, labels=range(len(names)), zero_division=0)
     return [
-        ClassFigures(name, int(images), float(precision), float(recall), float(f1))
+        ClassMetrics(name, int(images), float(precision), float(recall), float(f1))
         for name, precision, recall, f1, images in zip(names, *found, strict=True)
     ]
 
 
 def intervals(confusion: Labels) -> dict[str, tuple[float, float]]:
-    """95 % of the bootstrap: images drawn again, with replacement, as often as there are (Efron 1979).
+    """95 % of the bootstrap: images sampled again, with replacement, as often as there are (Efron 1979).
 
-    Of an image only its class and whether its answer was right are drawn: two cells a class.
+    Of an image only its class and whether its answer was right are sampled: two cells a class.
     """
     totals = confusion.sum(axis=1)
     hits = np.diag(confusion)[totals > 0]
     cells = np.concatenate([hits, totals[totals > 0] - hits])
-    drawn = np.random.default_rng(0).multinomial(int(cells.sum()), cells / cells.sum(), RESAMPLES)
-    right, wrong = np.split(drawn, 2, axis=1)
-    with np.errstate(invalid="ignore"):  # a class may be drawn not once
+    sampled = np.random.default_rng(0).multinomial(int(cells.sum()), cells / cells.sum(), RESAMPLES)
+    right, wrong = np.split(sampled, 2, axis=1)
+    with np.errstate(invalid="ignore"):  # a class may be sampled not once
         recalls = right / (right + wrong)
     resampled = {"accuracy": right.sum(axis=1) / cells.sum(), "balanced_accuracy": np.nanmean(recalls, axis=1)}
     bounds = {name: np.percentile(values, (2.5, 97.5)) for name, values in resampled.items()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from baselines import FixedNetwork
 from nas import __version__
 from nas.config.auto_recipe import meets_imbalance
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.config.recipe_rules import Setting, active_settings
 from nas.data import Dataset, open_data
 from nas.errors import NasctlError, RunError
@@ -60,7 +60,7 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
         mean=list(mean),
         std=list(std),
         weights=weights,
-        metrics=figures_of(run, trial),
+        metrics=metrics_of(run, trial),
         params=trial.cost.params,
         macs=trial.cost.macs,
         size_bytes=trial.cost.size_bytes,
@@ -123,7 +123,7 @@ def _leak(run: Run, trial: TrialRecord) -> str:
     """Why what a member of a study as published was trained on is no set to calibrate or score it by."""
     return (
         f"The splits of {run.name} were made after oversampling, as published: {trial.of} was trained on images made "
-        "from those of select and rank, which can therefore not judge it (its figures on test: "
+        "from those of select and rank, which can therefore not judge it (its metrics on test: "
         f"{typed('show', run.folder, trial.of)}; for a network to hand on, train it without --as-published)"
     )
 
@@ -175,9 +175,9 @@ def _not_kept(run: Run, trial: TrialRecord) -> str:
     )
 
 
-def figures_of(run: Run, trial: TrialRecord) -> dict[str, Figures]:
+def metrics_of(run: Run, trial: TrialRecord) -> dict[str, Metrics]:
     """By split; of the trainings of a search's winner also those on test."""
-    metrics = run.honest_figures(trial)
+    metrics = run.honest_metrics(trial)
     if isinstance(run, SearchRun) and run.winner and trial.id in run.winner.test:
         metrics["test"] = run.winner.test[trial.id]
     return metrics
@@ -227,5 +227,5 @@ def _confirmation(run: Run, trial: TrialRecord) -> Confirmation | None:
         return None
     ranked = confirmed(run) if isinstance(run, SearchRun) else {}
     chance = ranked[trial.of].probability if len(ranked) > 1 else None
-    figures = statistics.fmean(scores), statistics.stdev(scores)
-    return Confirmation(run.judged_on, objective, *figures, len(scores), chance, max(0, len(ranked) - 1))
+    metrics = statistics.fmean(scores), statistics.stdev(scores)
+    return Confirmation(run.judged_on, objective, *metrics, len(scores), chance, max(0, len(ranked) - 1))

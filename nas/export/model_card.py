@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.config.recipe_rules import Setting
 from nas.export.request import Confirmation, ExportRequest, Quantized
 from nas.text import in_markdown, shown
@@ -18,25 +18,25 @@ _ORIGIN = {
     True: "It is a fixed network, trained for comparison by a baseline study",
 }
 _OPTIMISM = {
-    False: "The search used `select` to choose the epoch and `rank` to choose the architecture: figures on "
+    False: "The search used `select` to choose the epoch and `rank` to choose the architecture: metrics on "
     "these two are optimistic. Only `test`, where there is one, was not looked at before.",
-    True: "The study used `select` to choose the epoch: figures on it are optimistic. By the others nothing was "
-    "chosen, but for the seed with the best figure on `rank` where none was asked for.",
+    True: "The study used `select` to choose the epoch: metrics on it are optimistic. By the others nothing was "
+    "chosen, but for the seed with the best metric on `rank` where none was asked for.",
 }
 _LEAKED = (
     "Its images were oversampled before they were split, as the origin study did (`--as-published`): it was trained on "
-    "images made from those of `select` and `rank`, so that figures on these two are not honest. Only `test` is."
+    "images made from those of `select` and `rank`, so that metrics on these two are not honest. Only `test` is."
 )
 
 
 _ON_ALL = (
-    "It was trained on all images but those of `test`; none was held out to choose by. No other figures are given, for "
+    "It was trained on all images but those of `test`; none was held out to choose by. No other metrics are given, for "
     "they would be of images that it was trained on."
 )
 
 
 def _honesty(request: ExportRequest) -> str:
-    """Which of the figures can be believed."""
+    """Which of the metrics can be believed."""
     if request.trained_on_all:
         return _ON_ALL
     return _LEAKED if request.leaked else _OPTIMISM[request.network is not None]
@@ -148,24 +148,24 @@ def _size_table(request: ExportRequest) -> str:
     )
 
 
-def _metrics_table(metrics: dict[str, Figures]) -> str:
+def _metrics_table(metrics: dict[str, Metrics]) -> str:
     names = dict.fromkeys(
-        name for figures in metrics.values() for name, value in figures.items() if isinstance(value, int | float)
+        name for values in metrics.values() for name, value in values.items() if isinstance(value, int | float)
     )
     return _table(
-        ["figure", *metrics],
-        ([name.replace("_", " "), *(_figure(figures.get(name)) for figures in metrics.values())] for name in names),
+        ["metric", *metrics],
+        ([name.replace("_", " "), *(_metric(values.get(name)) for values in metrics.values())] for name in names),
     )
 
 
-def _recall_table(classes: Sequence[str], metrics: dict[str, Figures]) -> str:
-    found = {split: figures.get("recall_by_class") for split, figures in metrics.items()}
+def _recall_table(classes: Sequence[str], metrics: dict[str, Metrics]) -> str:
+    found = {split: values.get("recall_by_class") for split, values in metrics.items()}
     splits = {split: recalls for split, recalls in found.items() if isinstance(recalls, list)}
     if not splits:
         return "Not recorded."
     return _table(
         ["class", *splits],
-        ([in_markdown(name), *(_figure(recalls[i]) for recalls in splits.values())] for i, name in enumerate(classes)),
+        ([in_markdown(name), *(_metric(recalls[i]) for recalls in splits.values())] for i, name in enumerate(classes)),
     )
 
 
@@ -177,7 +177,7 @@ def _confirmation(confirm: Confirmation | None) -> str:
         chance = f"Probability that it is the best of the {confirm.rivals + 1} confirmed: {confirm.probability:.2f}. "
     return (
         f"Trained again {counted(confirm.runs, 'time')} with other seeds: {confirm.metric.replace('_', ' ')} on "
-        f"`{confirm.split}` {confirm.mean:.4f} ± {confirm.std:.4f} (standard deviation). {chance}The figures above are "
+        f"`{confirm.split}` {confirm.mean:.4f} ± {confirm.std:.4f} (standard deviation). {chance}The metrics above are "
         "those of the exported weights."
     )
 
@@ -229,8 +229,8 @@ def _int8(found: Quantized | None) -> str:
     table = _table(
         ["file", f"{words} on rank", f"{words} on test", "bytes"],
         [
-            ["float32, for one image", _figure(found.float_rank), _figure(found.float_test), f"{found.float_bytes:,}"],
-            ["`model.int8.onnx`", _figure(found.int8_rank), _figure(found.int8_test), f"{found.num_bytes:,}"],
+            ["float32, for one image", _metric(found.float_rank), _metric(found.float_test), f"{found.float_bytes:,}"],
+            ["`model.int8.onnx`", _metric(found.int8_rank), _metric(found.int8_test), f"{found.num_bytes:,}"],
         ],
     )
     return (
@@ -284,7 +284,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _figure(value: object) -> str:
+def _metric(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, int | float) and math.isfinite(value) else "-"
 
 

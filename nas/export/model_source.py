@@ -12,7 +12,7 @@ _USE = """\
     from model import Network, load
 
     network = load()  # with the weights of weights.safetensors, in eval mode
-    network = Network()  # with fresh weights, drawn as in training"""
+    network = Network()  # with fresh weights, initialized as in training"""
 
 _LOAD = '''\
 def load(folder: str | Path = Path(__file__).parent) -> Network:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from baselines import FixedNetwork
 from budgets import Cost
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.config.recipe_rules import Setting
 from nas.data import Dataset
 from nas.data.dataset import Preprocessing
@@ -101,7 +101,7 @@ class Extras:
 
 @dataclass(frozen=True)
 class Quantized:
-    """What became of the network in int8; figures of the objective, shares of 1."""
+    """What became of the network in int8; metrics of the objective, shares of 1."""
 
     method: str  # how the ranges of its activations were chosen
     images: int  # of the training split, by which they were
@@ -120,7 +120,7 @@ class ExportRequest:
     """What to export and everything that is known of it.
 
     ``budget`` maps the names of limits of ``budgets.Budget`` to the limits. ``metrics`` maps a split to its
-    figures. ``dataset`` is what the network was trained on, if it can be had: without it the scores are not
+    metrics. ``dataset`` is what the network was trained on, if it can be had: without it the scores are not
     calibrated, and there is no int8.
     """
 
@@ -135,7 +135,7 @@ class ExportRequest:
     mean: list[float]  # by channel, of pixels scaled to 0..1
     std: list[float]
     weights: Path
-    metrics: dict[str, Figures]
+    metrics: dict[str, Metrics]
     params: int
     macs: int
     size_bytes: int

@@ -7,7 +7,7 @@ from torch import nn
 
 from nas.errors import ExportError
 from nas.export.request import ExportRequest
-from nas.trials.weights import load_into, normalization_fault, tensors_in
+from nas.trials.weights import load_into, normalization_error, tensors_in
 
 
 def trained_model(request: ExportRequest) -> nn.Module:
@@ -15,8 +15,8 @@ def trained_model(request: ExportRequest) -> nn.Module:
     if len(request.classes) != request.num_classes:
         raise ExportError(f"{len(request.classes)} class names for {request.num_classes} classes.")
     model = request.build()
-    if fault := normalization_fault(request.mean, request.std, request.input_shape[0]):
-        raise ExportError(f"The weights in {request.weights} cannot be used: {fault}.")
+    if message := normalization_error(request.mean, request.std, request.input_shape[0]):
+        raise ExportError(f"The weights in {request.weights} cannot be used: {message}.")
     try:
         load_into(model, tensors_in(request.weights))
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:

@@ -78,19 +78,19 @@ def load_plugin(source: str | Path) -> Loaded:
 
 
 def load_plugins(sources: str | Path | Iterable[str | Path] | None) -> list[Loaded]:
-    """``load_plugin`` of one or several; of none where that is None. PluginError with the faults of all."""
+    """``load_plugin`` of one or several; of none where that is None. PluginError with the errors of all."""
     several = [sources] if isinstance(sources, str) or not isinstance(sources, Iterable) else sources
-    found, faults = list[Loaded](), list[str]()
+    found, errors = list[Loaded](), list[str]()
     for source in () if sources is None else several:
         if wrong := misfits(load_plugin, {"source": source}):
-            faults.append(f"--plugin{wrong['source']}")
+            errors.append(f"--plugin{wrong['source']}")
             continue
         own: list[str] = []
         if one := attempt(partial(load_plugin, source), own):  # type: ignore[arg-type]  # None is none of them
             found.append(one)
-        faults += [f"--plugin {fault}" if fault.startswith(f"{source}: ") else fault for fault in own]
-    if faults:
-        raise PluginError(*faults)
+        errors += [f"--plugin {error}" if error.startswith(f"{source}: ") else error for error in own]
+    if errors:
+        raise PluginError(*errors)
     return found
 
 

@@ -22,34 +22,34 @@ def obey(given: Sequence[Plugin] = (), *, trusting: bool = False) -> None:
     _trusting, _given = trusting, tuple(given)
 
 
-def settled(recorded: Sequence[Plugin], *, run: str) -> tuple[Plugin, ...]:
+def resolve_plugins(recorded: Sequence[Plugin], *, run: str) -> tuple[Plugin, ...]:
     """Load the plug-ins that a run recorded; as they are now, and what else the command was given.
 
     One that is loaded already stands for a recorded one with the same content, else at the same path, else of the same
     file name; one that the command was given also if they are the only two left. So a file that moved or changed is
-    named anew. PluginError with every fault.
+    named anew. PluginError with every error.
     """
     load_installed()
     left = [one.plugin for one in loading.loaded() if one.plugin not in recorded and one.plugin.is_file]
-    faults: list[str] = []
+    errors: list[str] = []
     found = []
     missing = [plugin for plugin in recorded if plugin.is_file and not _is_there(plugin)]
     for plugin in recorded:
         stand_in = _stand_in(plugin, left, alone=len(missing) == 1) if plugin in missing else None
         if stand_in is None:
-            attempt(partial(_load, plugin, run), faults)
+            attempt(partial(_load, plugin, run), errors)
         else:
             left.remove(stand_in)
         found.append(stand_in or plugin)
-    if faults:
-        raise PluginError(*faults)
+    if errors:
+        raise PluginError(*errors)
     return tuple(dict.fromkeys([*found, *_given]))
 
 
-def faults(recorded: Sequence[Plugin], *, run: str) -> list[str]:
+def loading_errors(recorded: Sequence[Plugin], *, run: str) -> list[str]:
     """What keeps the plug-ins of a run from being loaded; if nothing does, they are loaded afterwards."""
     found: list[str] = []
-    attempt(lambda: settled(recorded, run=run), found)
+    attempt(lambda: resolve_plugins(recorded, run=run), found)
     return found
 
 

@@ -1,5 +1,5 @@
 """A search's winner, or a member of a baseline run, against baselines and other searches on the same images: sizes,
-figures, and whether a difference can be told from chance."""
+metrics, and whether a difference can be told from chance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.config import Recipe, raise_all
 from nas.errors import UsageError, attempt
 from nas.report.documents import Document, document
 from nas.report.intervals import of_difference
-from nas.report.study import MemberRow, Spread, member_row, spreads
+from nas.report.study import MeanStd, MemberRow, member_row, over_seeds
 from nas.runs import Run, SearchRun, as_study
 from nas.runs.events import FloorMeasured
 from nas.runs.folders import SEARCHES, read_run
@@ -25,13 +25,13 @@ from nas.runs.log import LOG_NAME
 from nas.runs.named import Named, find_member
 from nas.runs.trial_record import seed_number
 
-MOST_EXACT = 16  # pairs whose every assignment of signs is counted; more are drawn
-DRAWS = 100_000
+MOST_EXACT = 16  # pairs whose every assignment of signs is counted; more are sampled
+RESAMPLES = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class WinnerRow:
-    """A search's winner, with figures over the seeds that it was confirmed with."""
+    """A search's winner, with metrics over the seeds that it was confirmed with."""
 
     run: str
     kind: str  # "evolution search"
@@ -42,7 +42,7 @@ class WinnerRow:
     macs: int
     recipe: Recipe
     seeds: int
-    test: dict[str, Spread]  # by the names in ``study.REPORTED``, shares of 1 on the test split
+    test: dict[str, MeanStd]  # by the names in ``study.REPORTED``, shares of 1 on the test split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +133,12 @@ def compare(sides: Sequence[Named]) -> Comparison:
     same splits.
     """
     first, runs = sides[0], list({side.run.folder.resolve(): side.run for side in sides}.values())
-    faults = [other_data(first.run, run) for run in runs if run.facts.data_key != first.run.facts.data_key]
+    errors = [other_data(first.run, run) for run in runs if run.facts.data_key != first.run.facts.data_key]
     if not isinstance(first.run, SearchRun):
-        attempt(lambda: find_member(as_study(first.run), first.part), faults)  # one alone can be the first
+        attempt(lambda: find_member(as_study(first.run), first.part), errors)  # one alone can be the first
     objective = first.run.config.objective
-    found = [(side, row) for side in sides for row in attempt(partial(_rows, side, objective), faults) or []]
-    raise_all(faults)
+    found = [(side, row) for side in sides for row in attempt(partial(_rows, side, objective), errors) or []]
+    raise_all(errors)
     # Who is named twice is one row: a member, and beside it its whole study.
     row, *others = {(side.run.folder.resolve(), row.name): row for side, row in found}.values()
     if not others:
@@ -155,7 +155,7 @@ def compare(sides: Sequence[Named]) -> Comparison:
 
 
 def comparison_document(comparison: Comparison) -> Document:
-    """A comparison as JSON: each of the others is one object, its test against the first among its figures."""
+    """A comparison as JSON: each of the others is one object, its test against the first among its metrics."""
     whole = document(comparison)
     whole["others"] = [
         {**other["row"], "against_first": other["against_first"], "difference_of_means": other["means"]}
@@ -164,7 +164,7 @@ def comparison_document(comparison: Comparison) -> Document:
     return whole
 
 
-def _against(first: Spread, row: WinnerRow | BaselineRow, objective: str) -> Compared:
+def _against(first: MeanStd, row: WinnerRow | BaselineRow, objective: str) -> Compared:
     other = row.test[objective]
     means = None
     if first.mean is not None and other.mean is not None:
@@ -184,7 +184,7 @@ def paired(first: Sequence[float], other: Sequence[float]) -> PairedTest:
     if count == 0:
         return PairedTest(0, None, None, None)
     differences = np.asarray(first[:count]) - np.asarray(other[:count])
-    least = 2 / 2**count if count <= MOST_EXACT else 1 / DRAWS
+    least = 2 / 2**count if count <= MOST_EXACT else 1 / RESAMPLES
     p = _sign_flip_p(differences) if count > 1 else least  # scipy takes two pairs or more
     return PairedTest(count, float(differences.mean()), p, least)
 
@@ -204,8 +204,8 @@ def _sign_flip_p(differences: npt.NDArray[np.float64]) -> float:
         distance,
         permutation_type="samples",
         vectorized=True,
-        # The assignment that was seen is counted beside those that are drawn.
-        n_resamples=2**MOST_EXACT if exact else DRAWS - 1,
+        # The assignment that was seen is counted beside those that are sampled.
+        n_resamples=2**MOST_EXACT if exact else RESAMPLES - 1,
         alternative="greater",  # of the distance: two-sided of the mean
         rng=0,
     )
@@ -221,8 +221,8 @@ def draw(comparison: Comparison, path: Path) -> Path:
         raise UsageError(f"--plot {path} is no PNG: let its name end in .png.")
     if not path.parent.is_dir():
         raise UsageError(f"--plot {path}: there is no folder {path.parent}. Make it first, or choose another.")
-    spreads_by_row = [(row, row.test[objective]) for row in comparison.rows]
-    points = [Point(row.name, row.run, row.params, s.mean, s.std) for row, s in spreads_by_row if s.mean is not None]
+    found = [(row, row.test[objective]) for row in comparison.rows]
+    points = [Point(row.name, row.run, row.params, s.mean, s.std) for row, s in found if s.mean is not None]
     title = f"{comparison.title} against others on {comparison.data.name}"
     floor = comparison.floor
     line = None if floor is None else (floor.method, floor.test[objective])
@@ -234,7 +234,7 @@ def _floor(run: Run) -> FloorMeasured | None:
     return run.floor if isinstance(run, SearchRun) else None
 
 
-def _fault(run: Run) -> str | None:
+def _error(run: Run) -> str | None:
     if not isinstance(run, SearchRun):
         if as_study(run).config.as_published:
             return (
@@ -262,10 +262,10 @@ def other_data(first: Run, run: Run) -> str:
 def _rows(side: Named, objective: str) -> Sequence[WinnerRow | BaselineRow]:
     """A search's winner; of a baseline run the member that is named, or every one with a finished training.
 
-    UsageError if what is named has no figures on test over seeds.
+    UsageError if what is named has no metrics on test over seeds.
     """
-    if fault := _fault(side.run):
-        raise UsageError(fault)
+    if error := _error(side.run):
+        raise UsageError(error)
     if isinstance(side.run, SearchRun):
         _require_winner(side.run, side.part)
         return [_winner_row(side.run, objective)]
@@ -293,7 +293,7 @@ def _require_winner(run: SearchRun, trial_id: str | None) -> None:
         raise UsageError(f"{run.name}:{trial.id} is one seed of the winner: name {run.name}, which has them all.")
     raise UsageError(
         f"{run.name}:{trial.id} was not scored on test, which is touched once, for the winner: name {run.name} (trial "
-        f"{winner}). To have figures of another, train it as a baseline: "
+        f"{winner}). To have metrics of another, train it as a baseline: "
         + typed("baseline run losses --members custom-ce --arch", run.folder, trial.of)
     )
 
@@ -311,7 +311,7 @@ def _winner_row(run: SearchRun, objective: str) -> WinnerRow:
         macs=trial.cost.macs,
         recipe=run.recipe(run.winner.weights),
         seeds=len(test),
-        test=spreads([test[trial_id] for trial_id in sorted(test, key=seed_number)], objective),
+        test=over_seeds([test[trial_id] for trial_id in sorted(test, key=seed_number)], objective),
     )
 
 

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def document(report: DataclassInstance) -> Document:
-    """A report as JSON: its fields by name and in order, settings by theirs, paths as text."""
-    return asdict(report, dict_factory=lambda pairs: {name: _plain(value) for name, value in pairs})
+def document(report: DataclassInstance, **keys: str) -> Document:
+    """A report as JSON: its fields by name and in order, settings by theirs, paths as text. ``keys``: keys of
+    fields that are not called as the field is."""
+    found = asdict(report, dict_factory=lambda pairs: {name: _plain(value) for name, value in pairs})
+    return {keys.get(name, name): value for name, value in found.items()}
 
 
 def _plain(value: object) -> object:
@@ -111,7 +113,7 @@ def trial_document(run: Run, trial: TrialRecord) -> Document:
         "id": trial.id, "stage": trial.stage, "of": trial.of, "status": run.status(trial),
         "architecture": trial.architecture, "space": _space(run, trial), "sample": trial.sample,
         "params": trial.cost.params, "macs": trial.cost.macs, "size_bytes": trial.cost.size_bytes,
-        "peak_memory": trial.cost.peak_memory, "metrics": run.honest_figures(trial),
+        "peak_memory": trial.cost.peak_memory, "metrics": run.honest_metrics(trial),
         "score": trial.score(run.config.objective, run.judged_on), "seconds": trial.seconds,
         "error": trial.error, "seed": trial.seed, "note": trial.note, "predicted": trial.predicted,
     }  # fmt: skip

@@ -13,7 +13,7 @@ from nas.analysis.convolutions import (
     NetworkLayers,
     filters_canvas,
     filters_in,
-    layer_faults,
+    layer_errors,
     layers_in,
 )
 from nas.config import raise_all
@@ -48,7 +48,7 @@ def layers_of(run: StudyRun, choice: FilterChoice) -> dict[str, NetworkLayers]:
     """The convolutions of every member's network. UsageError for layers chosen that no member trains."""
     run.use_plugins()
     found = {m.name: network_layers(m, run.task.input_shape, run.task.num_classes) for m in run.config.members}
-    raise_all(layer_faults(found, choice.layers))
+    raise_all(layer_errors(found, choice.layers))
     return found
 
 

@@ -8,7 +8,7 @@ from nas.runs.events import FloorMeasured
 
 
 def floor_words(floor: FloorMeasured, objective: str) -> str:
-    """The method and its figure on the test split; what it was trained on, where that is less than there is."""
+    """The method and its metric on the test split; what it was trained on, where that is less than there is."""
     sampled = floor.images < floor.of_images
     trained = f"; trained on {floor.images:,} of {floor.of_images:,} images" if sampled else ""
     return f"{floor.method} {floor.test[objective]:.3f} ({objective.replace('_', ' ')} on test{trained})"

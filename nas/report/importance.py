@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nas.report.figures import NONE
+from nas.report.metric_text import NONE
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.ranking import average_ranks
 from search_spaces import Sample
@@ -50,7 +50,7 @@ class Importances:
 def decisive_samples(run: SearchRun, trials: Sequence[TrialRecord]) -> list[Sample]:
     """What each trial's network depends on: without the choices of stages that it has not. Whole samples, where the
     plug-in of the space cannot be used."""
-    if run.plugin_faults:
+    if run.plugin_errors:
         return [trial.sample for trial in trials]
     return [run.space.decisive(trial.sample, run.task) for trial in trials]
 

@@ -1,4 +1,4 @@
-"""How far a figure on test may be from what it is for endless seeds, or for endless images."""
+"""How far a metric on test may be from what it is for endless seeds, or for endless images."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from baselines.figures import FIGURES
-from nas.config.recipe import Figures
-from nas.report.figures import decimal
+from baselines.metrics import METRICS
+from nas.config.recipe import Metrics
+from nas.report.metric_text import decimal
 from nas.runs import SearchRun
 
-AVERAGED = ("balanced_accuracy", "macro_recall", "accuracy")  # figures whose chance by the images is known
+AVERAGED = ("balanced_accuracy", "macro_recall", "accuracy")  # metrics whose chance by the images is known
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ def over_seeds(scores: list[float], objective: str) -> Interval | None:
     mean = statistics.fmean(scores)
     return (
         Interval(mean - half, mean + half)
-        if objective not in FIGURES
+        if objective not in METRICS
         else Interval(max(0.0, mean - half), min(1.0, mean + half))
     )
 
 
-def by_images(run: SearchRun, split: str, figures: Figures) -> float | None:
+def by_images(run: SearchRun, split: str, metrics: Metrics) -> float | None:
     """Half of the interval that holds 95 % of what other images of the split, as many a class, would give a network
-    with these ``figures``: normal, from the binomial variances of the recalls. None for objectives that are no mean of
+    with these ``metrics``: normal, from the binomial variances of the recalls. None for objectives that are no mean of
     recalls."""
-    counts, recalls = run.facts.counts.get(split), figures.get("recall_by_class")
+    counts, recalls = run.facts.counts.get(split), metrics.get("recall_by_class")
     if counts is None or run.config.objective not in AVERAGED or not isinstance(recalls, list):
         return None
     seen = [(count, recall) for count, recall in zip(counts, map(_number, recalls), strict=True) if count]

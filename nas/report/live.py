@@ -169,10 +169,10 @@ def trial_line(run: Run, trial: TrialRecord) -> str:
         return f"{name}  pruned {trial.error}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
     if score is None:
         return f"{name} {trial.status}: {trial.error}"
-    figure = f"{run.config.objective.replace('_', ' ')} {score:.3f}" + (
+    metric = f"{run.config.objective.replace('_', ' ')} {score:.3f}" + (
         "" if isinstance(run, SearchRun) else f" on {run.judged_on}"
     )
-    return f"{name}  {figure}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
+    return f"{name}  {metric}  {trial.cost.params:>9,} parameters  {trial.seconds:5.1f} s"
 
 
 def rare_lines(event: Event, run: Run) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.report.documents import Document, trial_document
 from nas.report.study import MemberRow, member_row
 from nas.runs import Run, StudyRun, TrialRecord
@@ -22,7 +22,7 @@ class Training:
     seed: int
     epochs: int
     seconds: float
-    metrics: dict[str, Figures]  # by split, empty unless it finished
+    metrics: dict[str, Metrics]  # by split, empty unless it finished
     error: str | None
     weights: Path | None  # the file, if it was kept
     weights_bytes: int  # of the file, 0 without one

@@ -1,4 +1,4 @@
-"""The pictures of a baseline run: what each shows, as figures, and the files they are drawn into."""
+"""The pictures of a baseline run: what each shows, as metrics, and the files they are drawn into."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from nas.analysis.convolutions import NetworkLayers, left_out_words
 from nas.errors import RunError
 from nas.report.filters import FilterChoice, draw_filters, filters_of, layers_of
-from nas.report.rivals import draw_rivals, rival_figures
+from nas.report.rivals import draw_rivals, rival_metrics
 from nas.report.stamps import Stamp, read_stamps, stamp_key, write_stamps
 from nas.report.study import StudyReport, finished, study_report
 from nas.report.tensorboard.listener import write_member_pictures
@@ -121,7 +121,7 @@ class _Album:
             for key in ("train_loss", "select_loss", f"select_{objective}")
         )
         about = f"Learning curves: {title}"
-        curves_plot(path, about, train, select, score, figure=objective)
+        curves_plot(path, about, train, select, score, metric=objective)
 
     def add_bars(self, member: str, trials: Sequence[TrialRecord]) -> Path | None:
         """All test images of each class beside those recognised."""
@@ -170,10 +170,10 @@ class _Album:
         return None
 
     def add_rivals(self, trials: Mapping[str, Sequence[TrialRecord]], report: StudyReport) -> None:
-        """Parameters against figures, of a study whose networks compete."""
-        for figure in rival_figures(report):
-            name = f"{figure.replace('_', '-')}-by-parameters"
-            self._add(name, _every(trials), partial(draw_rivals, run=self.run, report=report, figure=figure))
+        """Parameters against metrics, of a study whose networks compete."""
+        for metric in rival_metrics(report):
+            name = f"{metric.replace('_', '-')}-by-parameters"
+            self._add(name, _every(trials), partial(draw_rivals, run=self.run, report=report, metric=metric))
 
     def _add(
         self, name: str, trials: Sequence[TrialRecord], draw: Callable[[Path], str | None], *more: object

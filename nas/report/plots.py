@@ -32,9 +32,9 @@ from nas.analysis.figures import (
     save,
 )
 from nas.analysis.thumbnails import Label, shown_name
-from nas.report import figures
+from nas.report import metric_text
 
-Curves = Mapping[str, Sequence[Sequence[float]]]  # by name: for each seed, a figure of every epoch
+Curves = Mapping[str, Sequence[Sequence[float]]]  # by name: for each seed, a value of every epoch
 CLOSE = 8.0  # factor between the largest and the least size, below which an axis has even steps
 MOST_TOGETHER = 7  # rows whose curves lie over each other; of more, each has its own
 A_ROW = 4  # of those
@@ -48,7 +48,7 @@ class Point:
     group: str
     params: int
     mean: float
-    spread: float | None
+    std: float | None
 
 
 def recall_plot(
@@ -89,10 +89,10 @@ def confusion_plot(path: Path, title: str, classes: Sequence[str], confusion: np
     save(confusion_figure(title, classes, confusion), path)
 
 
-def curves_plot(path: Path, title: str, train: Curves, select: Curves, score: Curves, *, figure: str) -> None:
-    """Loss on the training images and on the select split, and ``figure`` of the latter, by epoch: means over seeds,
+def curves_plot(path: Path, title: str, train: Curves, select: Curves, score: Curves, *, metric: str) -> None:
+    """Loss on the training images and on the select split, and ``metric`` of the latter, by epoch: means over seeds,
     the band from lowest to highest. Above ``MOST_TOGETHER`` rows, each has curves of its own, on the scales of all."""
-    drawn = curves_figure(train, select, score, figure)
+    drawn = curves_figure(train, select, score, metric)
     if drawn.get_layout_engine() is None:
         drawn.suptitle(title, y=1 - 0.1 / drawn.get_figheight(), va="top", parse_math=False)
     else:
@@ -101,12 +101,12 @@ def curves_plot(path: Path, title: str, train: Curves, select: Curves, score: Cu
 
 
 def curves_figure(train: Curves, select: Curves, score: Curves, name: str) -> Figure:
-    """What ``curves_plot`` draws, without a title; ``name`` is the figure's."""
+    """What ``curves_plot`` draws, without a title; ``name`` is the metric's."""
     draw = _curves_together if len(score) <= MOST_TOGETHER else _curves_apart
     return draw(train, select, score, name)
 
 
-def _curves_together(train: Curves, select: Curves, score: Curves, figure_name: str) -> Figure:
+def _curves_together(train: Curves, select: Curves, score: Curves, metric_name: str) -> Figure:
     figure = Figure(figsize=(14.0, 5.2), dpi=DPI, layout="constrained")
     panels = figure.subplots(1, 3)
     words = ("loss on the training images (each member's own)", "cross-entropy on the select split")
@@ -116,15 +116,15 @@ def _curves_together(train: Curves, select: Curves, score: Curves, figure_name: 
         axes.set_ylabel(text)
         _loss_scale(axes, curves)
     for place, (name, seeds) in enumerate(score.items()):
-        _curve(panels[2], seeds, figures.factor(figure_name), color=color(place), label=name)
-    panels[2].set_ylabel(figures.label(figure_name, "on the select split"), parse_math=False)
+        _curve(panels[2], seeds, metric_text.factor(metric_name), color=color(place), label=name)
+    panels[2].set_ylabel(metric_text.label(metric_name, "on the select split"), parse_math=False)
     for axes in panels:
         axes.set_xlabel("epoch")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 
-def _curves_apart(train: Curves, select: Curves, score: Curves, figure_name: str) -> Figure:
+def _curves_apart(train: Curves, select: Curves, score: Curves, metric_name: str) -> Figure:
     """Of each row its two losses above its score; the scales are those of all rows."""
     lines = math.ceil(len(score) / A_ROW)
     width, height = 12.0, 1.5 + 3.0 * lines
@@ -141,15 +141,15 @@ def _curves_apart(train: Curves, select: Curves, score: Curves, figure_name: str
         upper, lower = losses[place], scores[place]
         _curve(upper, train[name], 1.0, color=color(0), label="loss on the training images (each member's own)")
         _curve(upper, select[name], 1.0, color=color(1), label="cross-entropy on the select split", dashes="--")
-        words = figures.label(figure_name, "on the select split")
-        _curve(lower, score[name], figures.factor(figure_name), color=color(2), label=words)
+        words = metric_text.label(metric_name, "on the select split")
+        _curve(lower, score[name], metric_text.factor(metric_name), color=color(2), label=words)
         upper.set_title(name, fontsize=9, parse_math=False)
         _loss_scale(upper, train, select)
         upper.tick_params(labelbottom=False, labelsize=8)
         lower.tick_params(labelbottom=place + A_ROW >= len(score), labelsize=8)
         if place % A_ROW == 0:
             upper.set_ylabel("loss", fontsize=8)
-            lower.set_ylabel(f"score{figures.mark(figure_name)}", fontsize=8)
+            lower.set_ylabel(f"score{metric_text.mark(metric_name)}", fontsize=8)
         else:
             upper.tick_params(labelleft=False)
             lower.tick_params(labelleft=False)
@@ -173,9 +173,9 @@ def sizes_plot(
     path: Path, title: str, score: str, points: Sequence[Point], *, floor: tuple[str, float] | None = None
 ) -> None:
     """Parameters, on a logarithmic scale, against test quality; numbers name the points in the legend. The first,
-    which others are compared with, is a star. ``score``, the figure's name; ``floor``, a line: a method without
-    parameters, and its figure."""
-    times = figures.factor(score)
+    which others are compared with, is a star. ``score``, the metric's name; ``floor``, a line: a method without
+    parameters, and its score."""
+    times = metric_text.factor(score)
     figure = Figure(figsize=(10.5, 5.6), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     groups = list(dict.fromkeys(point.group for point in points))
@@ -184,7 +184,7 @@ def sizes_plot(
         x = point.params
         place = groups.index(point.group)
         axes.errorbar(
-            x, times * point.mean, yerr=None if point.spread is None else times * point.spread, capsize=3,
+            x, times * point.mean, yerr=None if point.std is None else times * point.std, capsize=3,
             fmt="*" if number == 1 else "osD^v"[(place - 1) % 5], markersize=16 if number == 1 else 7,
             color=color(place), ecolor=(color(place), 0.5), label=f"{number}  {point.group}: {point.name}",
         )  # fmt: skip
@@ -194,7 +194,7 @@ def sizes_plot(
         axes.axhline(times * floor[1], color="grey", linestyle="--", linewidth=1, label=f"floor: {floor[0]}")
     _sizes_axis(axes, [point.params for point in points])
     axes.set_xlabel("parameters (logarithmic)")
-    axes.set_ylabel(f"{figures.label(score, 'on the test split')}, mean ± spread over seeds", parse_math=False)
+    axes.set_ylabel(f"{metric_text.label(score, 'on the test split')}, mean ± std over seeds", parse_math=False)
     axes.set_title(title)
     axes.grid(alpha=0.3, which="both")
     handles, labels = axes.get_legend_handles_labels()
@@ -204,7 +204,7 @@ def sizes_plot(
 
 @dataclass(frozen=True)
 class Rivals:
-    """A panel: by group of networks (parameters, mean, spread) each, shares of 1; ``line``: words and a share."""
+    """A panel: by group of networks (parameters, mean, std) each, shares of 1; ``line``: words and a share."""
 
     groups: Mapping[str, Sequence[tuple[int, float, float | None]]]
     line: tuple[str, float] | None
@@ -217,9 +217,9 @@ def rivals_plot(path: Path, title: str, score: str, panels: Mapping[str, Rivals]
     for axes, (name, panel) in zip(columns, panels.items(), strict=True):
         for place, (group, points) in enumerate(panel.groups.items()):
             if points:
-                params, means, spreads = zip(*points, strict=True)
+                params, means, stds = zip(*points, strict=True)
                 axes.errorbar(
-                    params, [100 * mean for mean in means], yerr=[100 * (spread or 0.0) for spread in spreads],
+                    params, [100 * mean for mean in means], yerr=[100 * (std or 0.0) for std in stds],
                     marker="s*o"[place % 3], markersize=(7, 12, 6)[place % 3], ls=("-", "-", ":")[place % 3],
                     color=color(place), capsize=3, lw=1.2, label=group,
                 )  # fmt: skip
@@ -229,7 +229,7 @@ def rivals_plot(path: Path, title: str, score: str, panels: Mapping[str, Rivals]
         axes.set_xlabel("parameters (logarithmic)")
         axes.set_title(name, fontsize=10)
         axes.grid(alpha=0.3, which="both")
-    columns[0].set_ylabel(f"{figures.label(score, 'on the test split')}, mean ± spread over seeds")
+    columns[0].set_ylabel(f"{metric_text.label(score, 'on the test split')}, mean ± std over seeds")
     figure.suptitle(title)
     handles = {text: handle for axes in columns for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8)

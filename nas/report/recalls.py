@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.runs import Run, SearchRun
 from nas.runs.ranking import average_ranks
 
@@ -45,9 +45,9 @@ def recalls_of(run: SearchRun) -> Recalls | None:
     return averaged(run, "rank", [best[0].metrics["rank"]]) if best else None
 
 
-def averaged(run: Run, split: str, figures: Sequence[Figures]) -> Recalls | None:
-    """Over the figures of some trainings; None where recalls were not recorded."""
-    known = [found for one in figures if isinstance(found := one.get("recall_by_class"), list)]
+def averaged(run: Run, split: str, metrics: Sequence[Metrics]) -> Recalls | None:
+    """Over the metrics of some trainings; None where recalls were not recorded."""
+    known = [found for one in metrics if isinstance(found := one.get("recall_by_class"), list)]
     if not known:
         return None
     facts = run.facts

@@ -12,16 +12,16 @@ from nas.report.plots import Rivals, rivals_plot
 from nas.report.study import MemberRow, StudyReport
 from nas.runs import StudyRun
 
-FIGURES = ("accuracy", "macro_recall", "macro_f1")
+METRICS = ("accuracy", "macro_recall", "macro_f1")
 KINDS = {None: "by hand", "found": "found by search", "random": "random"}
 ORIGIN_CLASSES = 62  # of the origin study's data: on others its ResNet-18 says nothing
 
 
 @dataclass(frozen=True)
 class Against:
-    """How the networks that searches found compare in one figure on test, in means over seeds."""
+    """How the networks that searches found compare in one metric on test, in means over seeds."""
 
-    figure: str
+    metric: str
     pairs: int  # of a fixed network and a found one, trained alike
     at_least_as_good: int
     above_fixed: float | None  # the mean difference, found minus fixed; None without pairs
@@ -29,23 +29,23 @@ class Against:
 
 
 def against(rows: Sequence[MemberRow]) -> list[Against]:
-    """A comparison a figure; none where no search was part of the study, or nothing to compare has finished."""
+    """A comparison a metric; none where no search was part of the study, or nothing to compare has finished."""
     by_name = {row.name: row for row in rows}
     found = [row for row in rows if row.chosen == "found" and row.beside in by_name]
     drawn = {row.beside: row for row in rows if row.chosen == "random"}
     result = []
-    for figure in FIGURES:
-        fixed = _differences([(row, by_name[row.beside or ""]) for row in found], figure)
-        random = _differences([(row, drawn[row.beside]) for row in found if row.beside in drawn], figure)
+    for metric in METRICS:
+        fixed = _differences([(row, by_name[row.beside or ""]) for row in found], metric)
+        random = _differences([(row, drawn[row.beside]) for row in found if row.beside in drawn], metric)
         if fixed or random:
             result.append(
-                Against(figure, len(fixed), sum(one >= 0 for one in fixed), _mean(fixed), _mean(random))
+                Against(metric, len(fixed), sum(one >= 0 for one in fixed), _mean(fixed), _mean(random))
             )  # fmt: skip
     return result
 
 
-def _differences(pairs: Sequence[tuple[MemberRow, MemberRow]], figure: str) -> list[float]:
-    means = [(first.test[figure].mean, second.test[figure].mean) for first, second in pairs]
+def _differences(pairs: Sequence[tuple[MemberRow, MemberRow]], metric: str) -> list[float]:
+    means = [(first.test[metric].mean, second.test[metric].mean) for first, second in pairs]
     return [first - second for first, second in means if first is not None and second is not None]
 
 
@@ -55,7 +55,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def against_words(one: Against) -> str:
     """A comparison in a line."""
-    figure = one.figure.replace("_", " ").replace("f1", "F1")
+    metric = one.metric.replace("_", " ").replace("f1", "F1")
     words = []
     if one.above_fixed is not None:
         words.append(
@@ -64,42 +64,42 @@ def against_words(one: Against) -> str:
         )
     if one.above_random is not None:
         words.append(f"{100 * one.above_random:+.1f} against random networks of the size")
-    return f"Found by search, {figure}: {'; '.join(words)}"
+    return f"Found by search, {metric}: {'; '.join(words)}"
 
 
-def rival_figures(report: StudyReport) -> tuple[str, ...]:
+def rival_metrics(report: StudyReport) -> tuple[str, ...]:
     """What is drawn against parameters: accuracy and macro F1; nothing without rivals."""
     return ("accuracy", "macro_f1") if any(row.chosen for row in report.members if row.seeds) else ()
 
 
-def draw_rivals(path: Path, run: StudyRun, report: StudyReport, figure: str) -> None:
-    """Parameters against a figure on test."""
+def draw_rivals(path: Path, run: StudyRun, report: StudyReport, metric: str) -> None:
+    """Parameters against a metric on test."""
     rows = [row for row in report.members if row.seeds]
     panels = {
         _way(way): Rivals(
             {
                 label: [
-                    (row.params, row.test[figure].mean or 0.0, row.test[figure].std)
+                    (row.params, row.test[metric].mean or 0.0, row.test[metric].std)
                     for row in sorted(rows, key=lambda row: row.params)
                     if row.chosen == kind and row.recipe.oversampling == way
                 ]
                 for kind, label in KINDS.items()
             },
-            _resnet18(way, figure) if len(run.facts.classes) == ORIGIN_CLASSES else None,
+            _resnet18(way, metric) if len(run.facts.classes) == ORIGIN_CLASSES else None,
         )
         for way in dict.fromkeys(row.recipe.oversampling for row in rows)
     }
-    rivals_plot(path, f"{run.config.study} on {run.facts.data_name}", figure, panels)
+    rivals_plot(path, f"{run.config.study} on {run.facts.data_name}", metric, panels)
 
 
 def _way(oversampling: str) -> str:
     return "custom cross-entropy" + ("" if oversampling == "none" else f" after {oversampling}")
 
 
-def _resnet18(oversampling: str, figure: str) -> tuple[str, float] | None:
+def _resnet18(oversampling: str, metric: str) -> tuple[str, float] | None:
     """What the origin study reports of its ResNet-18 by the same setting."""
     for member in STUDIES["resnet18-settings"].members:
         same = member.recipe.get("loss") == "custom-ce" and "regularizer" not in member.recipe
-        if same and member.recipe.get("oversampling", "none") == oversampling and figure in member.reported:
-            return "published ResNet-18, 9 times the images", member.reported[figure]
+        if same and member.recipe.get("oversampling", "none") == oversampling and metric in member.reported:
+            return "published ResNet-18, 9 times the images", member.reported[metric]
     return None

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from budgets import Budget, Cost, Costs, costs_of
-from budgets.draw import draw_fitting, pick
+from budgets.sampling import pick, sample_feasible
 from nas.config import SearchConfig
 from nas.engine.duration import search_seconds, trial_seconds
 from nas.engine.placement import placed
@@ -17,30 +17,30 @@ from nas.engine.plan import Plan, plan_search
 from nas.report.documents import Document
 from search_spaces import Sample, SearchSpace, Task, get_space, space_names
 
-DRAWS = 100_000
+SAMPLES = 100_000
 NUM_EXAMPLES = 5
-ENOUGH = 100  # samples of the uniform draw that fit: fewer say too little about what fits
+ENOUGH = 100  # uniform samples that fit: fewer say too little about what fits
 
 
 @dataclass(frozen=True)
 class Share:
-    """The share of a space that fits, from ``drawn`` uniform samples, with its standard error."""
+    """The share of a space that fits, from ``sampled`` uniform samples, with its standard error."""
 
-    drawn: int
+    sampled: int
     fitting: int
 
     @property
     def share(self) -> float:
-        return self.fitting / self.drawn
+        return self.fitting / self.sampled
 
     @property
     def error(self) -> float:
-        return math.sqrt(self.share * (1 - self.share) / self.drawn)
+        return math.sqrt(self.share * (1 - self.share) / self.sampled)
 
     def __str__(self) -> str:
         if self.fitting == 0:  # the rule of three: with 95 % confidence
-            return f"less than {300 / self.drawn:.3f} % (none of {self.drawn:,} drawn)"
-        return f"{100 * self.share:.3g} % ± {100 * self.error:.1g} (of {self.drawn:,} drawn)"
+            return f"less than {300 / self.sampled:.3f} % (none of {self.sampled:,} sampled)"
+        return f"{100 * self.share:.3g} % ± {100 * self.error:.1g} (of {self.sampled:,} sampled)"
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class SpaceReport:
     space: SearchSpace
     task: Task
     data_name: str  # empty for a task without data
-    budget: Budget  # as a search would settle it
-    note: str  # what was settled about it
+    budget: Budget  # as a search would resolve it
+    note: str  # what was resolved about it
     share: Share
     costs: Costs  # of samples that fit
     examples: tuple[Example, ...]  # the smallest first
@@ -80,8 +80,8 @@ class SpaceReport:
 
 
 def space_report(config: SearchConfig, *, timing: bool) -> SpaceReport:
-    """Draw samples of the space and count what they cost; ``timing``: also train some for a few steps, as the search
-    would, which takes seconds. UsageError with every fault of ``config``, of its data, and if nothing fits the budget.
+    """Sample the space and count the costs; ``timing``: also train some for a few steps, as the search
+    would, which takes seconds. UsageError with every error of ``config``, of its data, and if nothing fits the budget.
     """
     plan = plan_search(config)
     report = report_of(plan.space, plan.task, plan.budget, plan.note)
@@ -89,13 +89,13 @@ def space_report(config: SearchConfig, *, timing: bool) -> SpaceReport:
 
 
 def report_of(space: SearchSpace, task: Task, budget: Budget, note: str) -> SpaceReport:
-    """What of a space fits a settled budget, for a task without data; nothing is trained."""
+    """What of a space fits a resolved budget, for a task without data; nothing is trained."""
     rng = np.random.default_rng(0)
-    drawn = space.draw(rng, DRAWS)
-    costs = costs_of(space, drawn, task)
+    sampled = space.sample_uniform(rng, SAMPLES)
+    costs = costs_of(space, sampled, task)
     fits = budget.admits(costs)
-    share = Share(len(drawn), int(fits.sum()))
-    found, found_costs = draw_fitting(space, task, budget, rng)
+    share = Share(len(sampled), int(fits.sum()))
+    found, found_costs = sample_feasible(space, task, budget, rng)
     examples = _examples(space, found, found_costs, rng)
     shown = costs.take(fits) if share.fitting >= ENOUGH else found_costs
     return SpaceReport(space, task, "", budget, note, share, shown, examples, timing=None)
@@ -110,7 +110,7 @@ def spaces_document() -> list[Document]:
 def space_document(report: SpaceReport) -> Document:
     """A report as JSON: counts, bytes of ``peak_memory`` and ``size_bytes``, seconds."""
 
-    def spread(values: npt.NDArray[np.int64]) -> dict[str, int]:
+    def quantiles(values: npt.NDArray[np.int64]) -> dict[str, int]:
         return {"min": int(values.min()), "median": int(np.median(values)), "max": int(values.max())}
 
     space, share, costs = report.space, report.share, report.costs
@@ -120,10 +120,10 @@ def space_document(report: SpaceReport) -> Document:
         "restriction": {label: list(values) for label, values in space.restriction.items()},
         "samples": space.num_samples_for(report.task),
         "budget": report.budget.limits,
-        "share": {"value": share.share, "standard_error": share.error, "drawn": share.drawn},
-        "params": spread(costs.params),
-        "macs": spread(costs.macs),
-        "peak_memory": spread(costs.peak_memory),
+        "share": {"value": share.share, "standard_error": share.error, "drawn": share.sampled},
+        "params": quantiles(costs.params),
+        "macs": quantiles(costs.macs),
+        "peak_memory": quantiles(costs.peak_memory),
         "examples": [
             {"text": space.text(e.sample, report.task), "sample": e.sample, **asdict(e.cost)} for e in report.examples
         ],

@@ -10,7 +10,7 @@ from typing import Self
 from baselines import get_network
 from baselines.studies import get_study
 from nas.config import Recipe
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.config.run import MemberConfig, StudyConfig
 from nas.runs import StudyRun, TrialRecord
 from nas.runs.trial_record import seed_number
@@ -23,8 +23,8 @@ REPORTED = (
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A figure over seeds: mean and sample standard deviation, None where there are too few values."""
+class MeanStd:
+    """A metric over seeds: mean and sample standard deviation, None where there are too few values."""
 
     mean: float | None
     std: float | None
@@ -32,14 +32,14 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """The spread of ``values``, one for each seed; it may be empty."""
+        """Mean and standard deviation of ``values``, one for each seed; it may be empty."""
         mean = statistics.fmean(values) if values else None
         return cls(mean, statistics.stdev(values) if len(values) > 1 else None, tuple(values))
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemberRow:
-    """One member of a study: its network with its sizes, its recipe, and figures over its seeds."""
+    """One member of a study: its network with its sizes, its recipe, and metrics over its seeds."""
 
     name: str
     label: str
@@ -49,11 +49,11 @@ class MemberRow:
     macs: int
     recipe: Recipe
     seeds: int  # that finished
-    test: dict[str, Spread]  # by the names in ``REPORTED`` and the objective's, shares of 1 on the test split
-    validation: dict[str, Spread]  # the same on rank; empty where no images are held out
-    split_after_oversampling: bool  # so that figures on select and rank are not honest
+    test: dict[str, MeanStd]  # by the names in ``REPORTED`` and the objective's, shares of 1 on the test split
+    validation: dict[str, MeanStd]  # the same on rank; empty where no images are held out
+    split_after_oversampling: bool  # so that metrics on select and rank are not honest
     published_accuracy: float | None  # a share of 1
-    reported: dict[str, float]  # the origin study's figures on its own data, shares of 1; empty: it had none such
+    reported: dict[str, float]  # the origin study's metrics on its own data, shares of 1; empty: it had none such
     epochs: tuple[int, ...]  # by seed, as ``seconds``
     seconds: tuple[float, ...]
     failed: dict[str, str | None]  # the error, by id of the training
@@ -92,7 +92,7 @@ class StudyReport:
     seeds: int
     split: str = "test"
     scaled: list[str]  # in what the trainings differ from the published ones beside them
-    validation_note: str | None  # what is wrong with figures on select and rank, if anything is
+    validation_note: str | None  # what is wrong with metrics on select and rank, if anything is
     members: tuple[MemberRow, ...]
     agreement_with_published: Agreement | None
     notes: list[str]
@@ -122,7 +122,7 @@ def study_report(run: StudyRun) -> StudyReport:
 
 
 def scaled(run: StudyRun) -> list[str]:
-    """In what members with figures of the origin study are trained otherwise than they were there, the study's in
+    """In what members with metrics of the origin study are trained otherwise than they were there, the study's in
     brackets: "epochs 15 (10)"; where members differ, all of either."""
     members = [member for member in run.config.members if member.reported and member.network]
     if not members:
@@ -148,7 +148,7 @@ def _listed(values: Iterable[int | None]) -> str:
 
 
 def validation_note(config: StudyConfig) -> str | None:
-    """What is wrong with the validation figures of members that are oversampled before they are split; None: nothing
+    """What is wrong with the validation metrics of members that are oversampled before they are split; None: nothing
     is."""
     dishonest = [member.name for member in config.members if config.oversamples_first(member.name)]
     if not dishonest:
@@ -156,7 +156,7 @@ def validation_note(config: StudyConfig) -> str | None:
     return (
         f"--as-published: for {', '.join(dishonest)} images are oversampled before they are split, 85 % to train and "
         "15 % to validate (select, rank), as in the origin study. So images that were made from validation images are "
-        "trained on: validation figures are not honest. Test, which is split off first, is."
+        "trained on: validation metrics are not honest. Test, which is split off first, is."
     )
 
 
@@ -175,8 +175,8 @@ def member_row(run: StudyRun, name: str, objective: str | None = None) -> Member
         macs=facts.cost.macs,
         recipe=member.recipe,
         seeds=len(trials),
-        test=spreads([trial.metrics["test"] for trial in trials], objective),
-        validation=spreads(of_rank, objective) if run.config.data.hold_out else {},
+        test=over_seeds([trial.metrics["test"] for trial in trials], objective),
+        validation=over_seeds(of_rank, objective) if run.config.data.hold_out else {},
         split_after_oversampling=run.config.oversamples_first(name),
         published_accuracy=_published(member),
         reported=member.reported,
@@ -198,18 +198,18 @@ def finished(run: StudyRun, member: str) -> list[TrialRecord]:
     return sorted(trials, key=lambda trial: seed_number(trial.id))
 
 
-def scalar(figures: Figures, name: str) -> float:
-    """One of the figures that are a number."""
-    figure = figures[name]
-    assert isinstance(figure, (int, float)), name
-    return float(figure)
+def scalar(metrics: Metrics, name: str) -> float:
+    """One of the metrics that are a number."""
+    metric = metrics[name]
+    assert isinstance(metric, (int, float)), name
+    return float(metric)
 
 
-def spreads(figures: Sequence[Figures], objective: str) -> dict[str, Spread]:
-    """Every reported figure and the objective over seeds, from the figures of each on one split."""
-    # Runs begun before a figure was recorded, or ranked by another objective, have none.
+def over_seeds(metrics: Sequence[Metrics], objective: str) -> dict[str, MeanStd]:
+    """Every reported metric and the objective over seeds, from the metrics of each on one split."""
+    # Runs begun before a metric was recorded, or ranked by another objective, have none.
     names = dict.fromkeys((*REPORTED, objective))
-    return {name: Spread.of([scalar(one, name) for one in figures if name in one]) for name in names}
+    return {name: MeanStd.of([scalar(one, name) for one in metrics if name in one]) for name in names}
 
 
 def agreement(accuracies: Sequence[tuple[float | None, float | None]]) -> Agreement | None:

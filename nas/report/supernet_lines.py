@@ -21,7 +21,7 @@ def begin_line(run: SearchRun) -> str:
 
 def _left_out(run: SearchRun) -> str:
     assert run.supernet is not None
-    if run.plugin_faults:
+    if run.plugin_errors:
         return ""
     count = sum(len(c.values) - len(run.supernet.choices[c.label]) for c in run.space.choices)
     return f"; {counted(count, 'value')} of choices, too large for the budget, left out" if count else ""
@@ -42,7 +42,7 @@ def progress_line(run: SearchRun, event: SupernetProgress) -> str:
 
 
 def epoch_line(run: SearchRun, row: SupernetEpoch) -> str:
-    """One epoch with all its figures."""
+    """One epoch with all its metrics."""
     assert run.supernet is not None
     epochs = run.supernet.epochs
     place = f"epoch {row.epoch:>{len(str(epochs))}}/{epochs}"
@@ -85,12 +85,12 @@ def _judged(run: SearchRun, params: float) -> str:
 
 
 def candidates_line(run: SearchRun) -> str:
-    """How many were drawn, fit and were ranked, and what the best has against the supernet itself."""
+    """How many were sampled, fit and were ranked, and what the best has against the supernet itself."""
     found = run.candidates
     assert found is not None
     objective = run.config.objective.replace("_", " ")
     return (
-        f"candidates  {found.drawn:,} drawn, {found.fitting:,} fit the budget, {len(found.ranked)} ranked with the "
+        f"candidates  {found.drawn:,} sampled, {found.fitting:,} fit the budget, {len(found.ranked)} ranked with the "
         f"supernet's weights in {found.seconds:.1f} s; {objective} {found.ranked[0].score:.3f} for the best, "
         f"{found.supernet_score:.3f} for the supernet itself"
     )

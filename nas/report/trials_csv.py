@@ -12,7 +12,7 @@ from nas.runs import SearchRun, StudyRun, TrialRecord
 
 def write_trials(run: SearchRun | StudyRun, trials: Sequence[TrialRecord], output: TextIO) -> None:
     """A heading and a row a trial: what its JSON has, ``sample.CHOICE`` of each choice, ``SPLIT.FIGURE`` of each
-    figure; of figures by class ``SPLIT.FIGURE.CLASS``. Empty: not there."""
+    metric; of metrics by class ``SPLIT.FIGURE.CLASS``. Empty: not there."""
     headings = dict.fromkeys(name for trial in trials for name, _ in cells(run, trial))
     writer = csv.DictWriter(output, list(headings), lineterminator="\n")
     writer.writeheader()
@@ -26,9 +26,9 @@ def cells(run: SearchRun | StudyRun, trial: TrialRecord) -> Iterator[tuple[str, 
     sample, metrics = document.pop("sample"), document.pop("metrics")
     yield from document.items()
     yield from ((f"sample.{name}", value) for name, value in sample.items())
-    for split, figures in metrics.items():
-        for name, figure in figures.items():
-            if isinstance(figure, list):
-                yield from ((f"{split}.{name}.{c}", one) for c, one in zip(run.facts.classes, figure, strict=True))
+    for split, values in metrics.items():
+        for name, metric in values.items():
+            if isinstance(metric, list):
+                yield from ((f"{split}.{name}.{c}", one) for c, one in zip(run.facts.classes, metric, strict=True))
             else:
-                yield f"{split}.{name}", figure
+                yield f"{split}.{name}", metric

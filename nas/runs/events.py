@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from budgets import Budget, Cost
 from nas.autotune import Placement
 from nas.config import SearchConfig, StudyConfig
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.errors import RunError
 from nas.trials import TrialResult
 from search_spaces import Sample
@@ -58,10 +58,10 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchFacts(Facts):
-    """And about a search: its budget as it was settled, and what a resumed search may not change."""
+    """And about a search: its budget as it was resolved, and what a resumed search may not change."""
 
     budget: Budget
-    note: str  # what was settled about the budget
+    note: str  # what was resolved about the budget
     population: int  # of an evolution: a resumed search may get more trials, but no other population
     placement: Placement | None = None  # how trials run fastest here, if that was measured
     recipe_note: str = ""  # what the recipe was chosen by, or what does not suit the data
@@ -178,11 +178,11 @@ class SupernetEpoch(Event):
     epoch: int  # from 1
     train_loss: float
     select_loss: float | None  # None in the warm-up, and without alphas
-    penalty: float | None  # how far outside the budget architectures drawn from the alphas are; None without alphas
+    penalty: float | None  # how far outside the budget architectures sampled from the alphas are; None without alphas
     entropy: float  # mean over the choices: 1 is undecided, 0 decided
     expected_params: float
     likeliest_params: int
-    within_budget: float  # share of the architectures drawn from the alphas
+    within_budget: float  # share of the architectures sampled from the alphas
     skip_share: float | None  # mean probability of values without weights; None where none skips
     probabilities: dict[str, list[float]]  # by choice
     temperature: float | None  # of the Gumbel softmax
@@ -245,8 +245,8 @@ class FloorMeasured(Event):
 
     method: str  # "RBF SVM on pixels"
     settings: dict[str, float]
-    rank: dict[str, float]  # figures on the split that chose it
-    test: dict[str, float]  # its figures there, looked at once
+    rank: dict[str, float]  # metrics on the split that chose it
+    test: dict[str, float]  # its metrics there, looked at once
     images: int  # that it was trained on
     of_images: int  # that there are to train on
     components: int | None  # principal components; None: pixels as they are
@@ -254,17 +254,17 @@ class FloorMeasured(Event):
 
 @dataclass(frozen=True)
 class WinnerChosen(Event):
-    """The end of a search: the one time that the test split is read. ``test``: figures by id of a training."""
+    """The end of a search: the one time that the test split is read. ``test``: metrics by id of a training."""
 
     trial: str  # of the search
     weights: str  # the training whose weights are exported
-    test: dict[str, Figures]
+    test: dict[str, Metrics]
 
     def score(self, trial_id: str, objective: str) -> float:
         """The objective of one of its trainings on the test split."""
-        figure = self.test[trial_id][objective]
-        assert isinstance(figure, int | float), objective
-        return float(figure)
+        metric = self.test[trial_id][objective]
+        assert isinstance(metric, int | float), objective
+        return float(metric)
 
 
 @dataclass(frozen=True)
@@ -350,7 +350,7 @@ def encode(event: Event) -> tuple[str, str, str | None]:
 
 
 def decode(number: int, name: str, body: str, history: str | None) -> Event:
-    """The event that ``encode`` made these of. RunError names the event's number and its faults."""
+    """The event that ``encode`` made these of. RunError names the event's number and its errors."""
     _check_format(name, body)
     kind = KINDS.get(name)
     if kind is None:
@@ -362,8 +362,8 @@ def decode(number: int, name: str, body: str, history: str | None) -> Event:
             body = json.dumps(whole)
         return _adapter(kind).validate_json(body, strict=True)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()[:5])
-        raise RunError(f"event {number} ({name}) is not as this version records it: {faults}") from error
+        errors = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()[:5])
+        raise RunError(f"event {number} ({name}) is not as this version records it: {errors}") from error
     except (ValueError, TypeError, LookupError, RecursionError) as error:  # of a history, or of what it belongs to
         raise RunError(f"event {number} ({name}) is damaged in its history: {str(error)[:200]}") from error
 
@@ -376,7 +376,7 @@ def _check_format(name: str, body: str) -> None:
         first = json.loads(body)
         found, wrote = int(first["format"]), str(first["versions"]["nasctl"])[:40]
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return  # not a first event at all, which is a fault of its own
+        return  # not a first event at all, which is an error of its own
     if found != FORMAT:
         early = " before its first release" if found < FIRST_RELEASED else ""
         raise RunError(

@@ -35,11 +35,11 @@ def fold(folder: Path, entries: Iterable[LogEntry]) -> SearchRun | StudyRun:
         try:
             run.apply(entry)
         except KeyError as error:
-            fault = f"event {entry.number} is of trial {error}, which never started"
-            raise RunError(f"The log of run {folder.name!r} cannot be read: {fault}.") from error
+            message = f"event {entry.number} is of trial {error}, which never started"
+            raise RunError(f"The log of run {folder.name!r} cannot be read: {message}.") from error
         except _UNFIT as error:
-            fault = f"event {entry.number} ({type(entry.event).__name__}) does not fit those before it ({error})"
-            raise RunError(f"The log of run {folder.name!r} cannot be read: {fault}.") from error
+            message = f"event {entry.number} ({type(entry.event).__name__}) does not fit those before it ({error})"
+            raise RunError(f"The log of run {folder.name!r} cannot be read: {message}.") from error
     return run
 
 

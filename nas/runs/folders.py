@@ -117,7 +117,7 @@ def _is_empty_part(path: Path) -> bool:
     return path.name in (LOCK_NAME, LOG_NAME, *BESIDE) or path.name.startswith(f".tmp-{LOG_NAME}-")
 
 
-def name_faults(name: str | None, runs: Path) -> list[str]:
+def name_errors(name: str | None, runs: Path) -> list[str]:
     """What is wrong with a name for a new run; None, a name of our choice, never is."""
     if name is None:
         return []
@@ -147,15 +147,15 @@ def load_run(name: str | None, runs: Path = RUNS) -> SearchRun | StudyRun:
     """The run called ``name`` (or given as a folder), or the newest that can be read; RunError names the nearest."""
     if name is not None:
         return read_run(find_run(name, runs))
-    faults: list[str] = []
+    errors: list[str] = []
     for folder in run_folders(runs):
-        run = attempt(partial(read_run, folder), faults)
+        run = attempt(partial(read_run, folder), errors)
         if run is not None:
-            for fault in faults:
-                print(f"Unreadable: {fault}\nThe newest run that can be read is taken: {run.name}", file=sys.stderr)
+            for error in errors:
+                print(f"Unreadable: {error}\nThe newest run that can be read is taken: {run.name}", file=sys.stderr)
             return run
-    if faults:
-        raise RunError(*faults)
+    if errors:
+        raise RunError(*errors)
     return read_run(find_run(None, runs))
 
 

@@ -30,14 +30,14 @@ class Journal(Generic[KindOfRun]):
         """Record an event. RunError if the disk refuses; nothing has happened then."""
         with self.watch.span("recording"):
             self.run.apply(self.log.append(event))
-            faults = self._told(event)
-        for fault in faults:
-            self.note(fault)
+            errors = self._told(event)
+        for error in errors:
+            self.note(error)
 
     def tell(self, event: Event) -> None:
         """Let listeners know of something that is not recorded."""
-        for fault in self._told(event):
-            self.note(fault)
+        for error in self._told(event):
+            self.note(error)
 
     def note(self, text: str) -> None:
         """Record something that the user should know, once."""
@@ -46,7 +46,7 @@ class Journal(Generic[KindOfRun]):
 
     def _told(self, event: Event) -> list[str]:
         """Tell every listener; what was new in what went wrong with guests."""
-        faults: list[str | None] = []
+        errors: list[str | None] = []
         for listener in self.listeners:
             if not isinstance(listener, Guest):
                 listener(event, self.run)
@@ -54,5 +54,5 @@ class Journal(Generic[KindOfRun]):
             try:
                 listener(event, self.run)
             except Exception as error:
-                faults.append(listener.fault(error))
-        return [fault for fault in faults if fault is not None]
+                errors.append(listener.note_of(error))
+        return [message for message in errors if message is not None]

@@ -40,7 +40,7 @@ def register_listener(name: str) -> Callable[[Listener], Listener]:
 class Guest:
     """A listener by its name; what it raises becomes a note (``Journal``), where what our own raise ends the run.
 
-    ``author`` is the function that faults are traced to, if ``listener`` only calls it.
+    ``author`` is the function that errors are traced to, if ``listener`` only calls it.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Guest:
     def __call__(self, event: Event, run: Run) -> None:
         self.listener(event, run)
 
-    def fault(self, error: Exception) -> str | None:
+    def note_of(self, error: Exception) -> str | None:
         """What to note of what it raised; None if an error of its kind, from the same place, was noted."""
         words = told(error, self.author or self.listener)
         known = type(error).__name__, words.rpartition("(")[2]
@@ -60,7 +60,7 @@ class Guest:
         self._noted.add(known)
         return (
             f"The listener {self.name} failed: {words}. The run goes on, and the listener is told of what comes next; "
-            "the same fault is not noted again."
+            "the same error is not noted again."
         )
 
 

@@ -25,7 +25,7 @@ from nas.errors import RunError
 from nas.files import Lock, NoLocks, hold_folder, is_locked, remove_leftovers, take_lock, write_atomically
 from nas.runs.events import Event, TrialEnded, TrialSubmitted, decode, encode
 from nas.runs.hints import never_started, typed
-from nas.runs.schema import TABLE, refuse_foreign, row_fault
+from nas.runs.schema import TABLE, refuse_foreign, row_error
 from nas.runs.trusted import trusted
 from nas.text import shown
 from nas.trials import TrialResult
@@ -263,8 +263,8 @@ def _select(
             "WHERE number > ? ORDER BY number LIMIT ?",
             (after, most),
         ):
-            if fault := row_fault(kind, body, elapsed, when, history):
-                raise RunError(f"event {number}: {fault}")
+            if message := row_error(kind, body, elapsed, when, history):
+                raise RunError(f"event {number}: {message}")
             yield LogEntry(number, trusted(decode(number, kind, body, history), number), elapsed, when)
             last = number
     except RunError as error:

@@ -17,12 +17,12 @@ from typing import ClassVar
 from budgets import Budget
 from nas.config import Recipe, SearchConfig, StudyConfig
 from nas.config.data import FOREIGN
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.data.dataset import Dataset, Preprocessing, counts_by_split
 from nas.errors import RunError, nearest
 from nas.plugins.loading import Loaded, loaded
 from nas.plugins.record import Plugin
-from nas.plugins.recorded import faults, settled
+from nas.plugins.recorded import loading_errors, resolve_plugins
 from nas.runs.events import (
     Candidate,
     CandidatesRanked,
@@ -75,8 +75,8 @@ class Run(ABC):
     in_session: bool = False  # its last session ended with nothing recorded of it, or goes on
     last_event: int = 0  # its number
     _stages: dict[str, dict[str, TrialRecord]] = field(default_factory=dict)
-    _plugins_seen: tuple[Sequence[Plugin], Sequence[Loaded]] | None = None  # when ``plugin_faults`` were found
-    _plugin_faults: list[str] = field(default_factory=list)
+    _plugins_seen: tuple[Sequence[Plugin], Sequence[Loaded]] | None = None  # when ``plugin_errors`` were found
+    _plugin_errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.main_stage, self.config.objective)
@@ -102,18 +102,18 @@ class Run(ABC):
     def use_plugins(self) -> None:
         """Load the plug-ins that it was made with, which its networks and data may need. PluginError if the user does
         not trust them, or they are not what they were."""
-        settled(self.config.plugins, run=self.name)
+        resolve_plugins(self.config.plugins, run=self.name)
 
     @property
-    def plugin_faults(self) -> list[str]:
+    def plugin_errors(self) -> list[str]:
         """What keeps ``use_plugins`` from loading them; without them a run can be read, but not built.
 
         Looked for once, and again when other plug-ins were loaded: a table asks for every row.
         """
         if self._plugins_seen != (self.config.plugins, loaded()):
-            self._plugin_faults = faults(self.config.plugins, run=self.name)
+            self._plugin_errors = loading_errors(self.config.plugins, run=self.name)
             self._plugins_seen = self.config.plugins, loaded()
-        return self._plugin_faults
+        return self._plugin_errors
 
     @property
     @abstractmethod
@@ -127,11 +127,11 @@ class Run(ABC):
 
     @property
     def judged_on(self) -> str:
-        """The split whose figures are shown of a trial: rank, or test where it was trained on all others."""
+        """The split whose metrics are shown of a trial: rank, or test where it was trained on all others."""
         return "rank" if self.config.data.hold_out else "test"
 
-    def honest_figures(self, trial: TrialRecord) -> dict[str, Figures]:
-        """The figures of a trial by split, without those of images that it was trained on."""
+    def honest_metrics(self, trial: TrialRecord) -> dict[str, Metrics]:
+        """The metrics of a trial by split, without those of images that it was trained on."""
         metrics = trial.metrics
         return metrics if self.config.data.hold_out else {name: metrics[name] for name in metrics if name == "test"}
 
@@ -280,22 +280,22 @@ class SearchRun(Run):
 
     def line(self, sample: Sample) -> str:
         """An architecture in a few words: by its labels alone, where the plug-in of its space cannot be used."""
-        return in_words(sample) if self.plugin_faults else self.space.line_of(sample, self.task)
+        return in_words(sample) if self.plugin_errors else self.space.line_of(sample, self.task)
 
     def text(self, sample: Sample) -> str:
         """The same with the name of the space."""
-        return f"{self.config.space} {in_words(sample)}" if self.plugin_faults else self.space.text(sample, self.task)
+        return f"{self.config.space} {in_words(sample)}" if self.plugin_errors else self.space.text(sample, self.task)
 
     @property
     def within(self) -> str:
         """How the space is restricted, as ``--fix`` and ``--choices`` take it; "" for a whole one."""
-        if self.config.restrict and self.plugin_faults:
+        if self.config.restrict and self.plugin_errors:
             return "; ".join(f"{label}={','.join(map(str, left))}" for label, left in self.config.restrict.items())
         return restriction_words(self.space) if self.config.restrict else ""
 
     @property
     def budget(self) -> Budget:
-        """The limits on every architecture, as they were settled."""
+        """The limits on every architecture, as they were resolved."""
         return self.facts.budget
 
     @property
@@ -318,7 +318,7 @@ class SearchRun(Run):
         if self.supernet is None or self.config.strategy == "random-oneshot":
             return {}
         choices = self.supernet.choices
-        labels = choices if self.plugin_faults else self.space.labels
+        labels = choices if self.plugin_errors else self.space.labels
         return {label: choices[label] for label in labels if len(choices.get(label, ())) > 1}
 
     def recipe(self, trial_id: str) -> Recipe:

@@ -40,7 +40,7 @@ def refuse_foreign(database: sqlite3.Connection) -> None:
             raise RunError("its table of events has other columns than this version writes; do not use this run")
 
 
-def row_fault(kind: Any, body: Any, elapsed: Any, when: Any, history: Any) -> str | None:
+def row_error(kind: Any, body: Any, elapsed: Any, when: Any, history: Any) -> str | None:
     """What is wrong with the values of a row: SQLite keeps values of any type in any column."""
     texts = {"kind": kind, "body": body, "history": "" if history is None else history}
     for name, value in texts.items():

@@ -11,7 +11,7 @@ from nas.runs.run import SearchRun
 from nas.runs.trial_record import TrialRecord, seed_number
 
 RATIOS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # variance between networks by that between seeds: equally likely beforehand
-DRAWS = 8_000  # the probability is then within 0.01
+SAMPLES = 8_000  # the probability is then within 0.01
 WEIGHT = 0.25  # of the score that a network was found with, in seeds: it trained for less, and was chosen by that score
 CLEAR = 0.95  # a winner with this probability, and two seeds, needs no more rivals
 
@@ -21,7 +21,7 @@ class Standing:
     """Of one network among those compared."""
 
     seeds: int
-    mean: float  # expected of another seed: its own mean, drawn towards that of all, the more the fewer its seeds
+    mean: float  # expected of another seed: its own mean, shrunk towards that of all, the more the fewer its seeds
     probability: float  # that its mean over endless seeds is the highest
 
 
@@ -65,7 +65,7 @@ def standings(scores: Sequence[Sequence[float]], found_with: Sequence[float] | N
     mean of its network plus noise of one variance for all, and the means of networks are normal around a common one.
     That variance is estimated from all seeds together, which gives tails like those of Student's t. Beforehand, with
     the weight of one seed, it is that of all scores: seeds that are equal by chance are no certainty.
-    The posterior is drawn from with a fixed seed: the same scores give the same answer.
+    The posterior is sampled from with a fixed seed: the same scores give the same answer.
     """
     if len(scores) < 2:
         return [Standing(len(of_one), float(np.mean(of_one)), 1.0) for of_one in scores]
@@ -82,14 +82,14 @@ def standings(scores: Sequence[Sequence[float]], found_with: Sequence[float] | N
     log_R = -0.5 * (np.log1p(ratios_R * counts_N).sum(1) + np.log(total_R) + degrees * np.log(squares_R))
     share_R = np.exp(log_R - log_R.max())
     random = np.random.RandomState(0)
-    picked_D = random.choice(len(RATIOS), DRAWS, p=share_R / share_R.sum())
-    variance_D = squares_R[picked_D] / random.chisquare(degrees, DRAWS)
-    center_D = centers_R[picked_D] + np.sqrt(variance_D / total_R[picked_D]) * random.standard_normal(DRAWS)
+    picked_D = random.choice(len(RATIOS), SAMPLES, p=share_R / share_R.sum())
+    variance_D = squares_R[picked_D] / random.chisquare(degrees, SAMPLES)
+    center_D = centers_R[picked_D] + np.sqrt(variance_D / total_R[picked_D]) * random.standard_normal(SAMPLES)
     precision_DN = counts_N + 1 / ratios_R[picked_D]
     expected_DN = (counts_N * means_N + center_D[:, None] / ratios_R[picked_D]) / precision_DN
-    drawn_DN = expected_DN + np.sqrt(variance_D[:, None] / precision_DN) * random.standard_normal(precision_DN.shape)
-    won_N = np.bincount(drawn_DN.argmax(1), minlength=len(scores)) / DRAWS
-    # given the ratio, the center is its estimate on average: the mean needs no draws
+    sampled_DN = expected_DN + np.sqrt(variance_D[:, None] / precision_DN) * random.standard_normal(precision_DN.shape)
+    won_N = np.bincount(sampled_DN.argmax(1), minlength=len(scores)) / SAMPLES
+    # given the ratio, the center is its estimate on average: the mean needs no samples
     mean_N = (share_R / share_R.sum()) @ (
         (counts_N * means_N + centers_R[:, None] / ratios_R) / (counts_N + 1 / ratios_R)
     )

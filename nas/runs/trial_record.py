@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from budgets import Cost
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.runs.events import Stage, TrialEnded, TrialSubmitted
 from search_spaces import Sample
 
@@ -66,12 +66,12 @@ class TrialRecord:
         self.epochs, self.result_number, self.ended = event.epochs, number, elapsed
 
     @property
-    def metrics(self) -> dict[str, Figures]:
-        """Figures by split, a copy; empty unless it finished."""
+    def metrics(self) -> dict[str, Metrics]:
+        """Metrics by split, a copy; empty unless it finished."""
         return marshal.loads(self.packed)  # type: ignore[no-any-return]
 
     def score(self, objective: str, split: str = "rank") -> float | None:
-        """The figure that ranks it, or the same on another split; None unless it finished."""
+        """The metric that ranks it, or the same on another split; None unless it finished."""
         return self.score_so_far(objective, split) if self.status == "finished" else None
 
     def score_so_far(self, objective: str, split: str = "rank") -> float | None:

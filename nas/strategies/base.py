@@ -61,8 +61,8 @@ class AskTell(Protocol):
     """A strategy that is driven from outside, and resumes by itself.
 
     When a search is resumed, ``ask`` is called as it was before, and the recorded proposal replaces its answer;
-    ``tell`` gets the recorded trials. Draw what is random from the seed and the number of the
-    proposal, and the search goes on as if it had not been stopped.
+    ``tell`` gets the recorded trials. Take all that is random from the seed and the number of the
+    proposal, and the search resumes as if it had not been stopped.
     """
 
     def ask(self) -> Proposal | None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from budgets import Budget, Costs, costs_of
-from budgets.draw import distinct, draw_fitting, draw_near, fitting
+from budgets.sampling import distinct, fitting, sample_feasible, sample_near
 from nas.config.run import EXPLORED
 from nas.runs import TrialRecord
 from nas.strategies.predictor import Floats, Grid, Prediction, Predictor, expected_improvement, in_scores, normal_scores
@@ -154,11 +154,11 @@ class Guide:
         if block not in self._pools:
             rng = np.random.default_rng([self._seed, block, 1])
             space, task, budget = self.space, self.task, self.budget
-            rows, _ = draw_fitting(space, task, budget, rng)
+            rows, _ = sample_feasible(space, task, budget, rng)
             for _ in range(3):
                 if len(rows) < POOL // 2:
-                    rows = distinct(np.concatenate([rows, draw_near(space, task, budget, rows, rng)]))[0]
-            uniform = fitting(space, task, budget, space.draw(rng, 8 * POOL))[: POOL // 2]
+                    rows = distinct(np.concatenate([rows, sample_near(space, task, budget, rows, rng)]))[0]
+            uniform = fitting(space, task, budget, space.sample_uniform(rng, 8 * POOL))[: POOL // 2]
             leaning = rng.permutation(rows)[: POOL - len(uniform)]
             self._pools = {block: rng.permutation(distinct(np.concatenate([uniform, leaning]))[0])}
         return self._pools[block]
@@ -207,10 +207,10 @@ class Guide:
 
     def _whatever_is_left(self, pool: Rows, rng: np.random.Generator) -> Pick | None:
         """Anything that fits and is new: first of the pool, then of what lies around it and anywhere else."""
-        around = draw_near(self.space, self.task, self.budget, pool, rng)
-        anywhere, _ = draw_fitting(self.space, self.task, self.budget, rng)
+        around = sample_near(self.space, self.task, self.budget, pool, rng)
+        anywhere, _ = sample_feasible(self.space, self.task, self.budget, rng)
         rows = np.concatenate([pool, around, anywhere])
-        _, first = np.unique(rows, axis=0, return_index=True)  # a small space is drawn again and again
+        _, first = np.unique(rows, axis=0, return_index=True)  # a small space is sampled again and again
         samples = (self.space.decode(rows[place]) for place in np.sort(first))
         return next((Pick(sample) for sample in samples if self._is_new(sample)), None)
 

@@ -1,7 +1,7 @@
 """NNI's strategies drive the search from here; nothing else imports NNI.
 
 A space is shown to NNI as a dictionary of categorical mutables. NNI decides the course (when to submit, the
-population, the tournament, ageing); the draws themselves are made by ``nas.strategies.proposals`` under the budget,
+population, the tournament, ageing); the sampling is done by ``nas.strategies.proposals`` under the budget,
 from NNI's random state. The engine below answers NNI's questions by blocking in the strategy's own thread,
 so there is neither a lock nor polling.
 """
@@ -82,14 +82,14 @@ class _Space(ExecutableModelSpace):  # type: ignore[misc]
 
     def random(self, memo: Sample | None = None, random_state: np.random.RandomState | None = None) -> _Space:
         assert random_state is not None
-        frozen = self.freeze(_drawn(self.proposer.fresh(generator_of(random_state))))
+        frozen = self.freeze(_sampled(self.proposer.fresh(generator_of(random_state))))
         if memo is not None and frozen.sample is not None:
             memo.update(frozen.sample)
         return frozen
 
 
 class _Evolution(RegularizedEvolution):  # type: ignore[misc]
-    """NNI's regularized evolution (Real et al. 2019, algorithm 1) with mutations drawn under the budget."""
+    """NNI's regularized evolution (Real et al. 2019, algorithm 1) with mutations sampled under the budget."""
 
     def new_individual(self) -> _Space:
         if not self._population:  # more workers than individuals: none has ended yet
@@ -97,7 +97,7 @@ class _Evolution(RegularizedEvolution):  # type: ignore[misc]
         parent = self.best_parent()
         space: _Space = self.model_space
         self._individual_counter += 1
-        return space.freeze(_drawn(space.proposer.mutant(parent, generator_of(self._random_state))))
+        return space.freeze(_sampled(space.proposer.mutant(parent, generator_of(self._random_state))))
 
 
 class _Engine(ExecutionEngine):  # type: ignore[misc]
@@ -162,7 +162,7 @@ class NNIStrategy:
         return not found_all
 
 
-def _drawn(sample: Sample | None) -> Sample:
+def _sampled(sample: Sample | None) -> Sample:
     if sample is None:
         raise _Exhausted
     return sample

@@ -7,7 +7,7 @@ layers are not used, for three reasons that were measured or read in its code:
 
 * a DenseNet whose growth or stem varies is computed wrongly (channels shift against their weights);
 * every layer computes its widths by enumerating all combinations, which took most of a step;
-* with Gumbel noise, layers that share a choice draw it apart from each other, and so disagree on it.
+* with Gumbel noise, layers that share a choice sample it apart from each other, and so disagree on it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Choices(nn.Module):
         self._space = space
         self._temperature = LinearTemperatureScheduler(*TEMPERATURES) if strategy == "gumbel-darts" else None
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)  # NNI draws the first alphas
+            torch.manual_seed(seed)  # NNI initializes the alphas at random
             self.model_space = STRATEGIES[strategy]().mutate_model(_ModelSpace(space))
         modules: list[Any] = [self.model_space.get_submodule(choice.label) for choice in space.choices]
         self._modules_by_label = {choice.label: m for choice, m in zip(space.choices, modules, strict=True)}

@@ -28,7 +28,7 @@ Grid = tuple[tuple[float, float, float], ...]  # scale, noise, weight
 
 
 def normal_scores(values: Floats) -> Floats:
-    """What N values (more is better) would be if they were drawn from a standard normal: by rank, equal ones alike
+    """What N values (more is better) would be if they were sampled from a standard normal: by rank, equal ones alike
     (Blom 1958)."""
     from scipy.special import ndtri  # takes a fifth of a second, which tables of runs need not
 
@@ -101,8 +101,8 @@ class _Ridge:
         shrink_SD = SIGNALS[:, None] / (1 + np.outer(SIGNALS, np.maximum(values, 0)))
         residuals_S = targets_N @ targets_N - shrink_SD @ projected**2
         noise_S = np.maximum(residuals_S / count, 1e-6)
-        spread_S = np.log1p(np.outer(SIGNALS, np.maximum(values, 0))).sum(axis=1)
-        self._weights_S = _weights(-0.5 * (count * np.log(noise_S) + spread_S))
+        log_determinant_S = np.log1p(np.outer(SIGNALS, np.maximum(values, 0))).sum(axis=1)
+        self._weights_S = _weights(-0.5 * (count * np.log(noise_S) + log_determinant_S))
         self.noise = float(self._weights_S @ noise_S)
         self._solutions_SD, self._variances_SD = shrink_SD * projected, noise_S[:, None] * shrink_SD
 

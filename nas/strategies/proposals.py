@@ -1,6 +1,6 @@
-"""Which sample comes next: one that fits the budget and was not proposed before, spread over sizes.
+"""Which sample comes next: one that fits the budget and was not proposed before, distributed over sizes.
 
-Strategies decide how to search (which parent, when to mutate); this draws the sample itself. Every draw
+Strategies decide how to search (which parent, when to mutate); this samples it. Every random choice
 takes its generator from the strategy's own random state, so a strategy replayed with the same seed and the
 same results proposes the same samples.
 """
@@ -13,31 +13,31 @@ from collections.abc import Sequence
 import numpy as np
 
 from budgets import Budget, params_of
-from budgets.draw import ENOUGH, distinct, draw_fitting, draw_near, fitting, pick
+from budgets.sampling import ENOUGH, distinct, fitting, pick, sample_feasible, sample_near
 from nas.runs import TrialRecord
 from nas.strategies.base import Proposal
 from search_spaces import Sample, SearchSpace, Task
 from search_spaces.space import Rows
 
-REFILL = 64  # samples in store below which new ones are drawn
+REFILL = 64  # samples in store below which new ones are sampled
 MUTANTS = 256
 ROUNDS = 4  # of looking around samples that are rare
-MUTANT = "mutant"  # what is noted of a proposal that was drawn as one
+MUTANT = "mutant"  # what is noted of a proposal that is one
 FIRST = "first"  # of one that was asked for
 
 
 def generator_of(state: np.random.RandomState) -> np.random.Generator:
-    """What draws a strategy's next sample, from the random state that the strategy goes by."""
+    """Random generator of a strategy's next proposal, from the random state that the strategy goes by."""
     return np.random.default_rng(state.randint(2**31, size=4))
 
 
 class Proposer:
-    """Draws for one search. Stateful: remembers what it proposed, by architecture, not by sample.
+    """Sampler of one search. Stateful: remembers what it proposed, by architecture, not by sample.
 
-    A budget is rare if the first draw, a hundred thousand samples, finds fewer than ``REFILL`` that fit. Then
-    what was found is kept, and more is looked for around it, since such a draw for every proposal would take
-    longer than all else. ``first`` are proposed before all others. ``was_mutant``: whether the last proposal was drawn
-    as a mutant, without a fresh draw.
+    A budget is rare if the first batch, a hundred thousand samples, has fewer than ``REFILL`` that fit. Then
+    what was found is kept, and more is looked for around it, since such a batch for every proposal would take
+    longer than all else. ``first`` are proposed before all others. ``was_mutant``: whether the last proposal was a
+    mutant.
     """
 
     was_mutant = False
@@ -49,7 +49,7 @@ class Proposer:
         self._store: Rows = np.empty((0, len(space.choices)), np.int16)
         self._known = self._store  # all rows found under a rare budget
         self._least = REFILL
-        self._rare: bool | None = None  # None until the first draw
+        self._rare: bool | None = None  # None until the first batch
 
     def fresh(self, rng: np.random.Generator) -> Sample | None:
         """A sample from anywhere in the space; None when none is left that can be found."""
@@ -80,16 +80,16 @@ class Proposer:
         return next(itertools.islice(self._first.values(), number, None), None)
 
     def proposal(self, sample: Sample) -> Proposal:
-        """The last sample that was drawn, with what there is to say of it."""
+        """The last proposal, with what there is to say of it."""
         is_first = len(self._proposed) <= len(self._first)
         return Proposal(sample, FIRST if is_first else MUTANT if self.was_mutant else None)
 
     def tell(self, trial: TrialRecord) -> None:
-        """Results change nothing in what is drawn; to a subclass they may."""
+        """Results change nothing in what is sampled; to a subclass they may."""
 
     def _refill(self, rng: np.random.Generator, *, anywhere: bool) -> None:
         if anywhere or not self._rare:
-            found, _ = draw_fitting(self.space, self.task, self.budget, rng)
+            found, _ = sample_feasible(self.space, self.task, self.budget, rng)
             if self._rare is None:
                 self._rare = len(found) < REFILL
             if not self._rare:
@@ -98,7 +98,7 @@ class Proposer:
             self._keep(found)
         for _ in range(ROUNDS):
             if len(self._store) < ENOUGH and len(self._known):
-                self._keep(draw_near(self.space, self.task, self.budget, self._known, rng))
+                self._keep(sample_near(self.space, self.task, self.budget, self._known, rng))
         self._least = min(REFILL, len(self._store) // 2)  # of few that exist, more are not to be found by asking often
 
     def _keep(self, found: Rows) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from nas.config.options import base_name, bound, declare, option_faults
+from nas.config.options import base_name, bound, declare, option_errors
 from nas.config.run import ONE_SHOT
 from nas.errors import UsageError
 from nas.runs import Journal, SearchRun
@@ -61,8 +61,8 @@ def register_strategy(name: str, *, prepare: Prepare = _nothing) -> Callable[[Ma
 def get_strategy(name: str) -> StrategyKind:
     """The strategy called ``name``, its options bound; UsageError names the nearest one."""
     found = STRATEGIES.find(base_name(name))
-    if faults := option_faults("strategy", name):
-        raise UsageError(*faults)
+    if errors := option_errors("strategy", name):
+        raise UsageError(*errors)
     return replace(found, make=bound("strategy", name, found.make, 1))
 
 

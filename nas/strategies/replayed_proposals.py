@@ -1,9 +1,9 @@
-"""Proposing again what a recorded search proposed, without drawing all of it again.
+"""Proposing again what a recorded search proposed, without sampling all of it again.
 
-A mutant is drawn from a generator of its own, and leaves nothing behind but its architecture. So when a search is
-replayed, a mutant that the log holds can be taken from there, which is a hundred times as fast. What is drawn fresh is
-drawn again, since the samples in store depend on it; and every ``CHECKED``-th mutant is, so that a search that another
-version recorded is still noticed.
+A mutant is sampled from a generator of its own, and leaves nothing behind but its architecture. So when a search is
+replayed, a mutant that the log holds can be taken from there, which is a hundred times as fast. Fresh samples are
+sampled again, since the samples in store depend on it; and every ``CHECKED``-th mutant is, so that a search of another
+version is still noticed.
 """
 
 from __future__ import annotations

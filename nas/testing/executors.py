@@ -12,7 +12,7 @@ from nas.config import DataConfig, Recipe
 from nas.executors import EpochListener, EpochReport, Executor, RunTrial
 from nas.trials import TrialResult, TrialSpec
 
-LIMIT = 30.0  # seconds that nothing here comes near, so that a fault fails a test instead of hanging it
+LIMIT = 30.0  # seconds that nothing here comes near, so that an error fails a test instead of hanging it
 FAILING = 1  # the seed of a trial that raises
 
 

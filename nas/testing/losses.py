@@ -32,12 +32,12 @@ def check_loss(make: MakeLoss, *, recipe: Recipe = RECIPE) -> None:
 
 
 def long_tail(num_classes: int, *, empty: bool = False) -> ClassCounts:
-    """Counts that fall from 500 to 10; those drawn differ from the real ones. ``empty``: the last class has none."""
+    """Counts that fall from 500 to 10; those sampled differ from the real ones. ``empty``: the last class has none."""
     real = np.maximum(1, 500 * 0.02 ** np.linspace(0, 1, num_classes)).round()
-    drawn = np.sqrt(real).round() * 3
+    sampled = np.sqrt(real).round() * 3
     if empty:
-        real[-1] = drawn[-1] = 0
-    return ClassCounts(torch.tensor(real), torch.tensor(drawn))
+        real[-1] = sampled[-1] = 0
+    return ClassCounts(torch.tensor(real), torch.tensor(sampled))
 
 
 def random_batch(num_classes: int, scale: float, size: int = 16) -> tuple[Tensor, Tensor]:
@@ -49,7 +49,7 @@ def random_batch(num_classes: int, scale: float, size: int = 16) -> tuple[Tensor
 
 def training_loss(make: MakeLoss, recipe: Recipe, counts: ClassCounts) -> TrainingLoss:
     """The loss as a training has it, with deferred weights."""
-    return TrainingLoss(make(recipe, counts), class_balanced_weights(counts.drawn_C, recipe.beta))
+    return TrainingLoss(make(recipe, counts), class_balanced_weights(counts.sampled_C, recipe.beta))
 
 
 def check_images_count_alone(make: MakeLoss, recipe: Recipe, num_classes: int) -> None:
@@ -119,7 +119,7 @@ def check_autocast(make: MakeLoss, recipe: Recipe) -> None:
 def check_deferred_weights(make: MakeLoss, recipe: Recipe) -> None:
     """Deferred re-weighting is the mean of the losses of single images, weighted by class."""
     counts = long_tail(10)
-    weights_C = class_balanced_weights(counts.drawn_C, recipe.beta)
+    weights_C = class_balanced_weights(counts.sampled_C, recipe.beta)
     logits_NC, labels_N = random_batch(10, 1.0)
     loss = training_loss(make, recipe, counts)
     alone_N = torch.stack([loss(logits_NC[i : i + 1], labels_N[i : i + 1]) for i in range(len(labels_N))])

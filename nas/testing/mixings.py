@@ -32,7 +32,7 @@ def mixed(label_share: LabelShare, *, seed: int = 0, alpha: float = 1.0) -> tupl
 
 
 def check_shares(label_share: LabelShare) -> None:
-    """Shares of labels are float32, one a pair, from 0 to 1; nothing is drawn for them and no argument is changed."""
+    """Shares of labels are float32, one a pair, from 0 to 1; nothing is sampled for them and no argument is changed."""
     given = LABELS_N, LABELS_N.roll(1), torch.linspace(0, 1, SIZE)
     before = [tensor.clone() for tensor in given]
     state = torch.random.get_rng_state()
@@ -40,7 +40,9 @@ def check_shares(label_share: LabelShare) -> None:
     assert first.shape == (SIZE,), f"{SIZE} pairs have shares of shape {tuple(first.shape)}"
     assert first.dtype == torch.float32, f"shares of labels are {first.dtype}, not float32"
     assert ((first >= 0) & (first <= 1)).all(), "a share of a label is below 0 or above 1"
-    assert torch.equal(first, again) and torch.equal(state, torch.random.get_rng_state()), "shares of labels are drawn"
+    assert torch.equal(first, again) and torch.equal(state, torch.random.get_rng_state()), (
+        "shares of labels are sampled"
+    )
     assert all(map(torch.equal, given, before)), "the labels or the shares of the images were changed in place"
 
 

@@ -62,12 +62,12 @@ def check_direction(compute: Compute) -> None:
 
 
 def check_repetition(compute: Compute) -> None:
-    """Equal answers, equal numbers; nothing is drawn from the generators that training may use."""
+    """Equal answers, equal numbers; nothing is sampled from the generators that training may use."""
     before = torch.random.get_rng_state(), str(np.random.get_state())
     first, again = (number(compute, answered(LABELS, 0.5), "half right") for _ in range(2))
     assert first == again, f"equal answers gave {first:g}, then {again:g}"
     after = torch.random.get_rng_state(), str(np.random.get_state())
-    assert torch.equal(before[0], after[0]) and before[1] == after[1], "it draws from a global generator"
+    assert torch.equal(before[0], after[0]) and before[1] == after[1], "it samples from a global generator"
 
 
 def check_order(compute: Compute) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 
 from nas.training.regularizers import Penalty
 
-SETTLED = 100  # calls after which a penalty that goes on from its last call, by power iteration say, has settled
+CONVERGED = 100  # calls after which a penalty that goes on from its last call, by power iteration say, has converged
 STEP = 1e-6
 
 MakePenalty = Callable[[nn.Module], Penalty]
@@ -51,7 +51,7 @@ def check_gradient(make: MakePenalty) -> None:
     with torch.no_grad():
         _last(model).weight.zero_()
     penalty = make(model)
-    settled(penalty).backward()  # type: ignore[no-untyped-call]
+    converged(penalty).backward()  # type: ignore[no-untyped-call]
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     finite = gradients and all(torch.isfinite(gradient).all() for gradient in gradients)
     assert finite, "the gradient of the penalty is not finite where a layer's weights are all zero"
@@ -62,7 +62,7 @@ def check_gradient(make: MakePenalty) -> None:
     for sign in (1, -1):
         with torch.no_grad():
             weight += sign * STEP * direction
-        values.append(settled(penalty).item())
+        values.append(converged(penalty).item())
         with torch.no_grad():
             weight -= sign * STEP * direction
     slope, expected = (values[0] - values[1]) / (2 * STEP), direction.square().sum().item()
@@ -76,12 +76,12 @@ def check_descent(make: MakePenalty) -> None:
     model = awkward_network()
     penalty = make(model)
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    before = settled(penalty).item()
+    before = converged(penalty).item()
     for _ in range(50):
         optimizer.zero_grad()
         penalty().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    after = settled(penalty).item()
+    after = converged(penalty).item()
     assert after < 0.9 * before, f"fifty steps of descent led from a penalty of {before:.4g} to {after:.4g} only"
 
 
@@ -91,16 +91,16 @@ def check_frozen_weights(make: MakePenalty) -> None:
     first = _first(model)
     first.weight.requires_grad_(False)
     penalty = make(model)
-    before = settled(penalty).item()
+    before = converged(penalty).item()
     with torch.no_grad():
         first.weight *= 3
-    after = settled(penalty).item()
+    after = converged(penalty).item()
     assert abs(after - before) <= 1e-6 * abs(before), "the penalty counts weights that do not learn"
 
 
-def settled(penalty: Penalty) -> torch.Tensor:
+def converged(penalty: Penalty) -> torch.Tensor:
     """The penalty after as many calls as one needs that goes on from its last."""
-    for _ in range(SETTLED):
+    for _ in range(CONVERGED):
         value = penalty()
     return value
 

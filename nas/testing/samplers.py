@@ -1,6 +1,6 @@
 """What a sampler promises: as many positions as were asked for, by the generator alone.
 
-``make`` is what ``register_sampler`` decorates: the images of an epoch in, a function that draws positions out.
+``make`` is what ``register_sampler`` decorates: the images of an epoch in, a function that samples positions out.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ def check_sampler(make: MakeSampler) -> None:
     for images in (one, JoinedSplit(one, two)):
         sample = make(images)
         for count in (1, len(images)):
-            drawn, again, other = (sample(count, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
-            assert drawn.shape == (count,), f"{count} positions were asked for, and shape {tuple(drawn.shape)} came"
-            assert drawn.dtype == torch.int64, f"positions are {drawn.dtype}, not int64"
-            inside = (drawn >= 0) & (drawn < len(images))
+            sampled, again, other = (sample(count, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+            assert sampled.shape == (count,), f"{count} positions were asked for, and shape {tuple(sampled.shape)} came"
+            assert sampled.dtype == torch.int64, f"positions are {sampled.dtype}, not int64"
+            inside = (sampled >= 0) & (sampled < len(images))
             assert inside.all(), f"a position is not one of {len(images)} images"
-            assert torch.equal(drawn, again), "the same seed gave other positions"
-        assert not torch.equal(drawn, other), "another seed gave the same positions in the same order"
+            assert torch.equal(sampled, again), "the same seed gave other positions"
+        assert not torch.equal(sampled, other), "another seed gave the same positions in the same order"
 
 
 def _split(labels: list[int]) -> TensorSplit:

@@ -20,9 +20,9 @@ def check_source(make: MakeSource, argument: str = "") -> None:
     one, other = make(argument), make(argument)
     assert one.name and one.name.isprintable(), f"a source is called {one.name!r}"
     before = one.fingerprint()
-    assert before == other.fingerprint(), "the same argument gave another fingerprint: draw from a seed of your own"
+    assert before == other.fingerprint(), "the same argument gave another fingerprint: use a seed of your own"
     found, again = one.look(None), other.look(None)
-    assert found.digest == again.digest, "the same argument gave other images: draw from a seed of your own"
+    assert found.digest == again.digest, "the same argument gave other images: use a seed of your own"
     assert one.fingerprint() == before, "the fingerprint is another after a look"
     check_found(found)
     check_pixels(found)

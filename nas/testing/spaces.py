@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from budgets import cost_of, costs_of
-from budgets.draw import distinct
+from budgets.sampling import distinct
 from nas.export.check import count_by_thop
 from nas.testing.computed_form import computed_form
 from nas.testing.peak_memory import measured_peak
@@ -27,7 +27,7 @@ LONGEST = 200  # characters of a sample's line
 
 
 def check_space(space: SearchSpace, *, seeds: Iterable[int] = range(4), exact_peak: bool = True) -> None:
-    """Every promise of this module, on samples drawn with each seed. Seconds for a small space, minutes for a large.
+    """Every promise of this module, on samples taken with each seed. Seconds for a small space, minutes for a large.
 
     ``exact_peak`` False: the space's peak memory is an upper bound (see ``check_peak_memory``).
     """
@@ -38,7 +38,7 @@ def check_space(space: SearchSpace, *, seeds: Iterable[int] = range(4), exact_pe
     check_every_weight_learns(space, space.canonical)
     check_costs_of_many(space, TASKS[-1])
     for seed in seeds:
-        small_or_large = spread_sample(space, seed)
+        small_or_large = sample_over_sizes(space, seed)
         for task in TASKS:
             check_structure(space, small_or_large, task)
             check_built(space, small_or_large, task)
@@ -49,9 +49,9 @@ def check_space(space: SearchSpace, *, seeds: Iterable[int] = range(4), exact_pe
         check_ids(space, alike_samples(space, seed, SMALL), SMALL)
 
 
-def spread_sample(space: SearchSpace, seed: int) -> Sample:
+def sample_over_sizes(space: SearchSpace, seed: int) -> Sample:
     """A sample, small or large as likely as of any other size."""
-    return space.decode(space.draw_spread(np.random.default_rng(seed), 1)[0])
+    return space.decode(space.sample_over_sizes(np.random.default_rng(seed), 1)[0])
 
 
 def check_structure(space: SearchSpace, sample: Sample, task: Task) -> None:
@@ -64,14 +64,14 @@ def check_structure(space: SearchSpace, sample: Sample, task: Task) -> None:
 def check_built(space: SearchSpace, sample: Sample, task: Task) -> None:
     """The parameters and bytes of the cost reading are those of the built module; its MACs are those of thop."""
     cost = cost_of(space, sample, task)
-    with torch.device("meta"):  # the figures do not depend on the weights: drawing them would take most of the time
+    with torch.device("meta"):  # costs do not depend on the weights, which would take most of the time
         model = space.build(sample, task.input_shape, task.num_classes)
-    figures = {
+    costs = {
         "parameters": (sum(parameter.numel() for parameter in model.parameters()), cost.params),
         "bytes": (sum(tensor.nbytes for tensor in model.state_dict().values()), cost.size_bytes),
         "MACs by thop": (count_by_thop(model.to_empty(device="cpu"), task.input_shape)[1], cost.macs),
     }
-    for what, (found, said) in figures.items():
+    for what, (found, said) in costs.items():
         assert found == said, f"{space.text(sample)} has {found:,} {what} as built, but costs {said:,} ({task})"
 
 
@@ -124,7 +124,7 @@ def check_peak_memory(space: SearchSpace, sample: Sample, task: Task, *, exact: 
 def check_costs_of_many(space: SearchSpace, task: Task, *, count: int = 5000) -> None:
     """Costs that are read for many samples at once are those of each, in the same order."""
     rng = np.random.default_rng(1)
-    rows = space.draw(rng, count)
+    rows = space.sample_uniform(rng, count)
     costs = costs_of(space, rows, task)
     for index in rng.choice(count, 100):
         alone = costs_of(space, rows[index : index + 1], task)[0]
@@ -208,7 +208,7 @@ def alike_samples(space: SearchSpace, seed: int, task: Task) -> list[Sample]:
     samples = [space.sample(rng)]
     for _ in range(4):
         samples.append(space.mutate(samples[-1], rng))
-    rows, _ = distinct(space.draw_spread(rng, 20_000))
+    rows, _ = distinct(space.sample_over_sizes(rng, 20_000))
     params = costs_of(space, rows, task).params
     order = params.argsort(kind="stable")
     twins = np.flatnonzero(np.diff(params[order]) == 0)
@@ -219,7 +219,7 @@ def alike_samples(space: SearchSpace, seed: int, task: Task) -> list[Sample]:
 
 def check_text(space: SearchSpace) -> None:
     """The text of a sample is one line of at most 200 characters and tells it from every other."""
-    samples = [space.decode(row) for row in np.unique(space.draw(np.random.default_rng(0), 200), axis=0)]
+    samples = [space.decode(row) for row in np.unique(space.sample_uniform(np.random.default_rng(0), 200), axis=0)]
     by_text: dict[str, Sample] = {}
     for sample in samples:
         text = space.text(sample)
@@ -244,7 +244,7 @@ def check_leaves(space: SearchSpace) -> None:
 
 
 def check_mutation(space: SearchSpace) -> None:
-    """A mutation draws at most three choices anew, changes something in some of many, and stays inside the space."""
+    """A mutation resamples at most three choices, changes something in some of many, and stays inside the space."""
     rng = np.random.default_rng(0)
     parent = space.encode(space.canonical)
     changed = (space.mutants(parent, rng, 2000) != parent).sum(axis=1)

@@ -16,7 +16,7 @@ import numpy as np
 from budgets import Budget, cost_of
 from nas.closing import Closing
 from nas.config import DataConfig, Recipe, SearchConfig
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.engine.plan import Plan, start
 from nas.engine.search import run_search
 from nas.executors import WorkerSlot
@@ -61,16 +61,16 @@ class SimulatedExecutor(Closing):
             raise KeyboardInterrupt
         self.clock, spec = min(self.queue, key=lambda entry: entry[0])
         self.queue.remove((self.clock, spec))
-        figures: Figures = {"balanced_accuracy": score_of(spec)}
+        metrics: Metrics = {"balanced_accuracy": score_of(spec)}
         if spec.test:
             self.tested.append(spec.id)
-            return [TrialResult(spec.id, "finished", {"test": figures})]
+            return [TrialResult(spec.id, "finished", {"test": metrics})]
         self.trained.append(spec.id)
         if spec.id in self.fail or "all" in self.fail:
             return [TrialResult(spec.id, "failed", error="simulated")]
         Path(spec.weights_path or "").parent.mkdir(exist_ok=True)
         Path(spec.weights_path or "").write_text("weights")
-        return [TrialResult(spec.id, "finished", {"select": figures, "rank": figures}, seconds=1.0)]
+        return [TrialResult(spec.id, "finished", {"select": metrics, "rank": metrics}, seconds=1.0)]
 
     def close(self) -> None:
         self.queue.clear()
@@ -97,7 +97,7 @@ def check_proposals(make: MakeStrategy, *, space: str = "vgg") -> None:
         assert trials, "no trial was proposed"
         assert len({trial.architecture for trial in trials}) == len(trials), "an architecture was proposed twice"
         proposed = [[trial.sample for trial in run.stage("search")] for run in runs]
-        assert proposed[0] == proposed[1], "equal seeds propose different architectures: draw from the seed alone"
+        assert proposed[0] == proposed[1], "equal seeds propose different architectures: use the seed alone"
 
 
 def check_failures(make: MakeStrategy, *, space: str = "vgg") -> None:

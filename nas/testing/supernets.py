@@ -33,7 +33,7 @@ def check_faithful(
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(2, *task.input_shape, generator=generator, dtype=dtype)
     net = _supernet(space, task).to(dtype)
-    for row in space.draw_spread(np.random.default_rng(0), count):
+    for row in space.sample_over_sizes(np.random.default_rng(0), count):
         sample = space.decode(row)
         one_hot, indices = _one_hot(space, sample, dtype), _indices(space, sample)
         net.decide = partial(dict, one_hot)
@@ -79,7 +79,8 @@ def randomize_norms(net: Supernet, images: Tensor, generator: torch.Generator) -
         for norm in norms:
             assert norm.running_mean is not None and norm.running_var is not None
             uniform, normal = (
-                draw(norm.num_features, generator=generator, dtype=images.dtype) for draw in (torch.rand, torch.randn)
+                sample(norm.num_features, generator=generator, dtype=images.dtype)
+                for sample in (torch.rand, torch.randn)
             )
             norm.running_mean += 0.3 * normal * norm.running_var.sqrt()
             norm.running_var *= 0.5 + uniform

@@ -1,6 +1,6 @@
 """From pixels to what a network sees: normalization, and random crops, mirrors and holes.
 
-Everything works on a whole batch on its device, without a loop over images, and draws from a
+Everything works on a whole batch on its device, without a loop over images, and samples from a
 ``torch.Generator`` of that device, so that equal seeds give equal batches.
 """
 
@@ -30,7 +30,7 @@ def normalize(images_NCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
 def augment(
     images_NCHW: Tensor, recipe: Recipe, generator: torch.Generator, normal: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
-    """A random view of every image, drawn independently: (N, C, H, W) in any type, float32 out.
+    """A random view of every image, sampled independently: (N, C, H, W) in any type, float32 out.
 
     ``normal``, mean and standard deviation per channel, is what to normalize with. Crop and mirror are one gather
     of pixels, before that, where they are a byte each; TrivialAugment follows. Cutout, unless the recipe
@@ -104,23 +104,23 @@ def _cutout(x_NCHW: Tensor, side: int, generator: torch.Generator, fill_C: Tenso
 def _erased(x_NCHW: Tensor, probability: float, generator: torch.Generator) -> Tensor:
     """Random erasing (Zhong et al. 2017): with this probability a rectangle of an image becomes its mean colour.
 
-    As in torchvision its area is drawn evenly and its aspect evenly in its logarithm, ten times, of which the first
+    As in torchvision its area is sampled evenly and its aspect evenly in its logarithm, ten times, of which the first
     that is smaller than the image counts; if none is, the image stays whole.
     """
     n, _, height, width = x_NCHW.shape
 
-    def drawn(columns: int, low: float = 0, high: float = 1) -> Tensor:
+    def sampled(columns: int, low: float = 0, high: float = 1) -> Tensor:
         return low + (high - low) * torch.rand(n, columns, generator=generator, device=generator.device)
 
-    area_NT = height * width * drawn(TRIES, *ERASED_SHARE)
-    aspect_NT = drawn(TRIES, *map(math.log, ERASED_ASPECT)).exp()
+    area_NT = height * width * sampled(TRIES, *ERASED_SHARE)
+    aspect_NT = sampled(TRIES, *map(math.log, ERASED_ASPECT)).exp()
     tall_NT, wide_NT = (area_NT * aspect_NT).sqrt().round(), (area_NT / aspect_NT).sqrt().round()
     fits_NT = (tall_NT < height) & (wide_NT < width)
     first_N1 = fits_NT.int().argmax(1, keepdim=True)
-    is_erased_N1 = fits_NT.any(1, keepdim=True) & (drawn(1) < probability)
+    is_erased_N1 = fits_NT.any(1, keepdim=True) & (sampled(1) < probability)
 
     def covered(size: int, side_N1: Tensor) -> Tensor:
-        past_start = torch.arange(size, device=generator.device) - (drawn(1) * (size - side_N1 + 1)).floor()
+        past_start = torch.arange(size, device=generator.device) - (sampled(1) * (size - side_N1 + 1)).floor()
         return (past_start >= 0) & (past_start < side_N1)
 
     row_NH, column_NW = covered(height, tall_NT.gather(1, first_N1)), covered(width, wide_NT.gather(1, first_N1))

@@ -1,4 +1,4 @@
-"""How many images each class has, and how often training draws it: what losses and mixing for imbalanced data use."""
+"""How many images each class has, and how often training samples it: what losses and mixing for imbalanced data use."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ class ClassCounts:
     """Both counts are float64 (C,), on the device of the training.
 
     They differ after oversampling and under the class-balanced sampler. What corrects for frequency (class weights,
-    priors, class-aware mixing) follows what is drawn, or it would correct twice: an oversampled set is balanced
+    priors, class-aware mixing) follows what is sampled, or it would correct twice: an oversampled set is balanced
     already. What guards against few examples (LDAM's margins) follows the real images, which sampling does not
     add to.
     """
 
     real_C: Tensor  # images of the training split
-    drawn_C: Tensor  # in the proportion in which an epoch draws classes; sums to the images it draws from
+    sampled_C: Tensor  # in the proportion in which an epoch samples classes; sums to the images it samples from
 
     @classmethod
-    def of(cls, real_N: Tensor, drawn_N: Tensor, num_classes: int, *, balanced: bool = False) -> ClassCounts:
-        """From the labels of the training split, and of all images that an epoch draws from.
+    def of(cls, real_N: Tensor, sampled_N: Tensor, num_classes: int, *, balanced: bool = False) -> ClassCounts:
+        """From the labels of the training split, and of all images that an epoch samples from.
 
-        ``balanced``: every class that has images is drawn equally often.
+        ``balanced``: every class that has images is sampled equally often.
         """
         real_C = torch.bincount(real_N, minlength=num_classes).double()
-        drawn_C = torch.bincount(drawn_N, minlength=num_classes).double()
+        sampled_C = torch.bincount(sampled_N, minlength=num_classes).double()
         if balanced:
-            present_C = (drawn_C > 0).double()
-            drawn_C = present_C * (drawn_C.sum() / present_C.sum())
-        return cls(real_C, drawn_C)
+            present_C = (sampled_C > 0).double()
+            sampled_C = present_C * (sampled_C.sum() / present_C.sum())
+        return cls(real_C, sampled_C)
 
     @property
     def log_prior_C(self) -> Tensor:
-        """``log(n_j / N)`` of what is drawn; a class without images counts as one that has one."""
-        counts_C = self.drawn_C.clamp(min=1)
+        """``log(n_j / N)`` of what is sampled; a class without images counts as one that has one."""
+        counts_C = self.sampled_C.clamp(min=1)
         return (counts_C / counts_C.sum()).log()
 
 

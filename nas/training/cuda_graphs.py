@@ -79,7 +79,7 @@ class RecordedStep:
 
 
 class CudaRecorder:
-    """Records CUDA graphs of work that draws from ``generator``, a GPU's, and steps ``optimizer``."""
+    """Records CUDA graphs of work that samples from ``generator``, a GPU's, and steps ``optimizer``."""
 
     def __init__(self, generator: torch.Generator, optimizer: torch.optim.Optimizer) -> None:
         self.generator = generator
@@ -112,7 +112,7 @@ class CudaRecorder:
         except RuntimeError:
             torch.cuda.set_stream(current)
             for generator, state in zip(generators, states, strict=True):
-                generator.graphsafe_set_state(state)  # the state that was being recorded refuses to draw
+                generator.graphsafe_set_state(state)  # the state that was being recorded refuses to be used
             raise
 
         def replay() -> Tensor:

@@ -1,4 +1,4 @@
-"""Figures of a network on a split, and whether they are numbers at all."""
+"""Metrics of a network on a split, and whether they are numbers at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.config.objectives import DEFAULT
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.errors import TrialError
 from nas.training.metrics import evaluate
 from nas.training.tensor_split import JoinedSplit, TensorSplit
@@ -27,8 +27,8 @@ def evaluate_split(
     confusion: bool = False,
     objective: str = DEFAULT,
     test_flip: bool = False,
-) -> Figures:
-    """The figures of ``model`` on a split, which is read a batch at a time (see ``nas.training.metrics.evaluate``).
+) -> Metrics:
+    """The metrics of ``model`` on a split, which is read a batch at a time (see ``nas.training.metrics.evaluate``).
 
     With ``test_flip``, as of a recipe, by the mean of the logits of an image and its mirror image.
     """

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from baselines.figures import EQUAL_TO_ACCURACY
+from baselines.metrics import EQUAL_TO_ACCURACY
 from nas.config import Recipe
 from nas.config.objectives import DEFAULT
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.stopwatch import OFF, Watch
 from nas.training.classifier_head import Classifier
 from nas.training.cuda_graphs import Step
@@ -67,10 +67,10 @@ def train(
     ``recipe.oversampled_share`` of both together, while the normalization comes from ``train_split`` alone. What
     ``teachers`` answer is learned beside the labels.
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
-    learning_rate (the largest of the epoch), seconds, and select_<figure> for every scalar (see ``_on_select``). The
+    learning_rate (the largest of the epoch), seconds, and select_<metric> for every scalar (see ``_on_select``). The
     training stops early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below
     ``threshold`` (see ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights.
-    What is kept needs nothing of the recipe. TrialError if a figure is not finite. Equal seeds, equal bits.
+    What is kept needs nothing of the recipe. TrialError if a metric is not finite. Equal seeds, equal bits.
     """
     learning, sizes, (mean, std) = prepared(
         model, train_split, synthetic, recipe, num_classes=num_classes, device=torch.device(device), seed=seed,
@@ -87,11 +87,11 @@ def train(
             check_finite(record, "train_loss")
             watch.switch("evaluation")
             with learning.average.in_place() if learning.average else nullcontext():
-                figures = evaluate_split(
+                metrics = evaluate_split(
                     model, select_split, (mean, std), num_classes=num_classes, device=device, objective=objective,
                     test_flip=recipe.test_flip,
                 )  # fmt: skip
-                record |= _on_select(figures, objective)
+                record |= _on_select(metrics, objective)
                 check_finite(record, "select_loss")
                 watch.switch("rest")
                 kept.see(record, model, always=recipe.keep_epoch == "last")
@@ -121,7 +121,7 @@ def prepared(
     teachers: Teachers | None = None,
 ) -> tuple[Learning, list[int], tuple[tuple[float, ...], tuple[float, ...]]]:
     """What the steps of a training need, the sizes of an epoch's batches, and mean and standard deviation of pixels."""
-    torch.manual_seed(seed)  # for dropout; everything drawn here comes from the generator
+    torch.manual_seed(seed)  # for dropout; everything sampled here comes from the generator
     generator = torch.Generator(device).manual_seed(seed)
     mean, std = train_split.mean_and_std
     images, sizes = epoch_plan(train_split, synthetic, recipe)
@@ -135,12 +135,12 @@ def prepared(
     return learning, sizes, (mean, std)
 
 
-def _on_select(figures: Figures, objective: str) -> dict[str, float]:
-    """What a history has of an epoch's figures: of those that equal the accuracy the objective alone."""
+def _on_select(metrics: Metrics, objective: str) -> dict[str, float]:
+    """What a history has of an epoch's metrics: of those that equal the accuracy the objective alone."""
     return {
-        f"select_{name}": figure
-        for name, figure in figures.items()
-        if isinstance(figure, float) and (name == objective or name not in EQUAL_TO_ACCURACY)
+        f"select_{name}": metric
+        for name, metric in metrics.items()
+        if isinstance(metric, float) and (name == objective or name not in EQUAL_TO_ACCURACY)
     }
 
 

@@ -1,6 +1,6 @@
-"""The figures of a trained network on one split.
+"""The metrics of a trained network on one split.
 
-Computed from three counts a class (``baselines.figures``). torchmetrics does the same, but its import costs every
+Computed from three counts a class (``baselines.metrics``). torchmetrics does the same, but its import costs every
 worker 3 s and 240 MB, and its calls a tenth of a short trial. What else a search may maximize is computed from the
 logits, and from what enters the last layer: ``nas.config.objectives``.
 """
@@ -17,15 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.evaluation import Evaluation
-from baselines.figures import FIGURES, figures_in
+from baselines.metrics import METRICS, metrics_in
 from nas.config.objectives import DEFAULT, measure
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.errors import TrialError
 from nas.training.augmentation import normalize
 from nas.training.classifier_head import last_linear
 from nas.training.tensor_split import CHUNK, CPU_CHUNK
 
-__all__ = ["classification_figures", "evaluate"]
+__all__ = ["classification_metrics", "evaluate"]
 
 
 MOST_CLASSES = 200  # of a confusion matrix: 40,000 numbers
@@ -43,15 +43,15 @@ def evaluate(
     confusion: bool = False,
     objective: str = DEFAULT,
     test_flip: bool = False,
-) -> Figures:
+) -> Metrics:
     """Score ``model``, which lies on ``device``, on uint8 images (N, C, H, W) with int64 labels (N,).
 
-    Returns every name of ``baselines.figures.FIGURES`` (0 to 1, higher is better), ``objective`` (of
+    Returns every name of ``baselines.metrics.METRICS`` (0 to 1, higher is better), ``objective`` (of
     ``nas.config.objectives``) if it is none of these, ``recall_by_class`` (a list; 0 for a class without images) and
     ``loss``, the mean cross-entropy in nats. ``normalization`` is mean and standard deviation per channel, on a scale
     of 0 to 1. With ``confusion``, and up to 200 classes, "confusion" is
     the number of images of each true class (rows) by predicted class (columns). Runs in float32 without autocast, so
-    that the figures are those of the weights that are kept, and waits for the device only at the end. With
+    that the metrics are those of the weights that are kept, and waits for the device only at the end. With
     ``test_flip`` logits, and what enters the last layer, are the means of an image and its mirror image. The model's
     mode is restored.
     """
@@ -84,22 +84,22 @@ def evaluate(
 def _scored(
     answers: Callable[[int, int], Tensor], bounds: Sequence[tuple[int, int]], embeddings: Callable[[], np.ndarray],
     labels: Tensor, num_classes: int, *, confusion: bool, objective: str,
-) -> Figures:  # fmt: skip
-    """The figures of a network that ``answers`` images between two numbers with logits."""
+) -> Metrics:  # fmt: skip
+    """The metrics of a network that ``answers`` images between two numbers with logits."""
     losses, predicted, kept = [], [], list[Tensor]()
     for start, end in bounds:
         logits_NC = answers(start, end)
         labels_N = labels[start:end].to(logits_NC.device)
         losses.append(F.cross_entropy(logits_NC, labels_N, reduction="sum").double())
         predicted.append(logits_NC.argmax(dim=1))
-        kept += [] if objective in FIGURES else [logits_NC]
+        kept += [] if objective in METRICS else [logits_NC]
     predicted_N, labels_N = torch.cat(predicted), labels.to(predicted[0].device)
     evaluation = Evaluation(
         lambda: labels_N.cpu(), lambda: torch.cat(kept).cpu(), embeddings, predicted=lambda: predicted_N.cpu(),
         counts=_counts(predicted_N, labels_N, num_classes),
     )  # fmt: skip
-    found, loss = _figures(evaluation), float(sum(losses)) / len(labels)
-    if objective not in FIGURES:
+    found, loss = _metrics(evaluation), float(sum(losses)) / len(labels)
+    if objective not in METRICS:
         if not math.isfinite(loss):
             raise TrialError(f"the loss is {loss}, so that the objective {objective} cannot be computed")
         found[objective] = measure(objective, evaluation)
@@ -108,13 +108,13 @@ def _scored(
     return {**found, "loss": loss}
 
 
-def classification_figures(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> Figures:
-    """All figures but the loss, from predicted and true classes (N,), see ``baselines.figures``."""
-    return _figures(Evaluation((), num_classes=num_classes, counts=_counts(predicted_N, labels_N, num_classes)))
+def classification_metrics(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> Metrics:
+    """All metrics but the loss, from predicted and true classes (N,), see ``baselines.metrics``."""
+    return _metrics(Evaluation((), num_classes=num_classes, counts=_counts(predicted_N, labels_N, num_classes)))
 
 
-def _figures(evaluation: Evaluation) -> Figures:
-    return {**figures_in(evaluation), "recall_by_class": evaluation.recall_C.tolist()}
+def _metrics(evaluation: Evaluation) -> Metrics:
+    return {**metrics_in(evaluation), "recall_by_class": evaluation.recall_C.tolist()}
 
 
 def _counts(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Mixtures of training images by name: a batch of images and labels in, mixed images and two labels each out.
 
-Works on the device of the batch and draws from a generator of that device; any loss takes the result, as the
+Works on the device of the batch and samples from a generator of that device; any loss takes the result, as the
 mixture of its losses for both labels. A new mixing is one decorated function here; the contract tests run over
 every registered name.
 """
@@ -62,9 +62,9 @@ def remix(first_N: Tensor, second_N: Tensor, share_N: Tensor, counts: ClassCount
     """Remix (Chou et al. 2020, equation 8): images mix as in mixup, the label leans to the rarer class.
 
     The share of y_i is 0 if ``n_i / n_j >= kappa`` and ``l < tau``; 1 if ``n_i / n_j <= 1 / kappa`` and
-    ``1 - l < tau``; else l; with kappa = 3 and tau = 0.5. n counts the images that training draws.
+    ``1 - l < tau``; else l; with kappa = 3 and tau = 0.5. n counts the images that training samples.
     """
-    ratio_N = counts.drawn_C[first_N] / counts.drawn_C[second_N]
+    ratio_N = counts.sampled_C[first_N] / counts.sampled_C[second_N]
     to_second_N = (ratio_N >= REMIX_KAPPA) & (share_N < REMIX_TAU)
     to_first_N = (ratio_N <= 1 / REMIX_KAPPA) & (1 - share_N < REMIX_TAU)
     return share_N.masked_fill(to_second_N, 0.0).masked_fill(to_first_N, 1.0)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 200
 WORSE = 4.0  # times the lowest smoothed loss: nothing is learned from there on
 SMOOTHED = 0.06  # share of the steps over which a loss is averaged, half of them before it and half after
-SETTLED = 0.05  # share of the steps that are never judged: of the first batches
+UNJUDGED = 0.05  # share of the steps that are never judged: of the first batches
 A_TENTH = 0.1
 NORMAL_MEDIAN = 0.6745  # of the absolute value, in standard deviations, of a normal distribution
 
@@ -62,7 +62,7 @@ def range_test(step: Callable[[float], float], rates: Sequence[float], *, smooth
             break
         losses.append(loss)
         now = float(np.mean(losses[-recent:]))
-        if len(losses) > max(recent, SETTLED * len(rates)):
+        if len(losses) > max(recent, UNJUDGED * len(rates)):
             if now > WORSE * lowest:
                 break
             lowest = min(lowest, now)

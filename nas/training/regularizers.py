@@ -180,7 +180,7 @@ class SpectralIsometry:
 
     def __init__(self, layers: list[Layer], iterations: int) -> None:
         self.layers, self.iterations = layers, iterations
-        generator = torch.Generator().manual_seed(0)  # its own: no other draw depends on whether there is a penalty
+        generator = torch.Generator().manual_seed(0)  # its own: others do not depend on whether there is a penalty
         shapes = [layer().shape for layer in layers]
         self.vectors = [torch.randn(g, min(o, i), 1, generator=generator) for g, o, i in shapes]
 

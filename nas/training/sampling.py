@@ -1,4 +1,4 @@
-"""Which images an epoch draws, in which order, and how it divides into batches.
+"""Which images an epoch samples, in which order, and how it divides into batches.
 
 A new sampler is one decorated function here, and its name in ``nas.config.recipe_rules``.
 """
@@ -39,7 +39,7 @@ def register_sampler(name: str) -> Callable[[MakeSampler], MakeSampler]:
 
 
 def make_sampler(images: Images, recipe: Recipe) -> Sampler:
-    """The recipe's way to draw an epoch's images. UsageError if there is none of its name."""
+    """The recipe's way to sample an epoch's images. UsageError if there is none of its name."""
     return bound("sampler", recipe.sampler, SAMPLERS.find(base_name(recipe.sampler)), 1)(images)
 
 
@@ -58,7 +58,7 @@ def uniform_sampler(images: Images) -> Sampler:
 def class_balanced_sampler(images: Images) -> Sampler:
     """Each class that has images equally likely, then each of its images, with replacement (Kang et al. 2020, q = 0).
 
-    An epoch has as many draws as before: images of large classes are left out, those of small ones come again.
+    An epoch has as many samples as before: images of large classes are left out, those of small ones come again.
     """
     labels_N = images.labels
     by_class_N = labels_N.argsort(stable=True)
@@ -77,7 +77,7 @@ def class_balanced_sampler(images: Images) -> Sampler:
 
 
 def epoch_plan(train_split: TensorSplit, synthetic: TensorSplit | None, recipe: Recipe) -> tuple[Images, list[int]]:
-    """The images that an epoch draws from, and the sizes of its batches."""
+    """The images that an epoch samples from, and the sizes of its batches."""
     images: Images = train_split
     if synthetic is not None and len(synthetic):
         images = JoinedSplit(train_split, synthetic)

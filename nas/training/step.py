@@ -27,7 +27,7 @@ from nas.training.tensor_split import JoinedSplit, TensorSplit
 def class_counts(
     train_split: TensorSplit, images: TensorSplit | JoinedSplit, recipe: Recipe, num_classes: int
 ) -> ClassCounts:
-    """The counts of the training split and of ``images``, from which the recipe draws its epochs."""
+    """The counts of the training split and of ``images``, from which the recipe samples its epochs."""
     return ClassCounts.of(train_split.labels, images.labels, num_classes, balanced=recipe.sampler == "class-balanced")
 
 

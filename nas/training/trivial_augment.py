@@ -1,4 +1,4 @@
-"""TrivialAugment Wide (Müller and Hutter 2021): one operation an image, of a strength of its own, both drawn evenly.
+"""TrivialAugment Wide (Müller and Hutter 2021): one operation an image, of a strength of its own, both sampled evenly.
 
 The operations and their strengths are those of torchvision's ``TrivialAugmentWide``, on bytes, without a fill: what
 comes in from outside is black. They are ``OPERATIONS``, each on a batch with a strength for every image.
@@ -24,7 +24,7 @@ def trivial_augment(images_NCHW: Tensor, generator: torch.Generator) -> Tensor:
     """Each image changed by one of ``OPERATIONS``. Pixels from 0 to 255 of any type in, bytes out.
 
     Every operation gets an equal part of the batch, in random order, so that none is computed for images that do not
-    have it; the few images that are left over are changed by all, and one of the results is drawn.
+    have it; the few images that are left over are changed by all, and one of the results is sampled.
     """
     n, device = len(images_NCHW), generator.device
     order_N = torch.randperm(n, generator=generator, device=device)
@@ -38,8 +38,8 @@ def trivial_augment(images_NCHW: Tensor, generator: torch.Generator) -> Tensor:
         changed += [operation(*part) for operation, *part in parts]
     if left:
         results = torch.stack([operation(pixels[-left:], strength_N[-left:]) for operation in OPERATIONS.values()])
-        drawn_L = torch.randint(len(OPERATIONS), (left,), generator=generator, device=device)
-        changed.append(results[drawn_L, torch.arange(left, device=device)])
+        sampled_L = torch.randint(len(OPERATIONS), (left,), generator=generator, device=device)
+        changed.append(results[sampled_L, torch.arange(left, device=device)])
     return torch.empty_like(pixels).index_copy_(0, order_N, torch.cat(changed))
 
 

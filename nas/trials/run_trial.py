@@ -20,9 +20,9 @@ from torch import nn
 
 from baselines import FixedNetwork, build_network
 from baselines.imagenet import sha256
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.data.dataset import SplitName
-from nas.errors import NasctlError, TrialError, machine_fault, out_of_memory
+from nas.errors import NasctlError, TrialError, machine_error, out_of_memory
 from nas.plugins.loading import blamed
 from nas.stopwatch import OFF, Stopwatch, Watch
 from nas.training.evaluation import evaluate_split
@@ -49,7 +49,7 @@ OnEpoch = Callable[[dict[str, float]], None]
 def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> TrialResult:
     """Build, train and score one network on ``device``; what goes wrong with it is in the result, not raised.
 
-    A fault of the machine, such as a full disk, says nothing of the network: it is raised (``errors.machine_fault``).
+    An error of the machine, such as a full disk, says nothing of the network: it is raised (``errors.machine_error``).
 
     With ``spec.test`` nothing is trained: the weights at ``spec.weights_path`` are scored on the test split,
     which no other trial reads.
@@ -60,9 +60,9 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
     ``spec.log_path`` is appended to. ``on_epoch`` receives each record of the history (see ``nas.training.train``).
     """
     started = time.perf_counter()
-    watch = Stopwatch("rest", settle=_settle if device.startswith("cuda") else None) if spec.profile else OFF
+    watch = Stopwatch("rest", synchronize=_synchronize if device.startswith("cuda") else None) if spec.profile else OFF
     history: list[dict[str, float]] = []
-    metrics: dict[str, Figures] = {}
+    metrics: dict[str, Metrics] = {}
     reason = pruned = None
     try:
         if spec.test:
@@ -70,11 +70,11 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
         else:
             metrics, pruned = _train_and_score(spec, device, history, on_epoch, watch)
     except Exception as error:
-        fault = machine_fault(error)
-        reason = fault or _reason(error, device)
+        message = machine_error(error)
+        reason = message or _reason(error, device)
         with contextlib.suppress(OSError):  # the log may be what failed
-            _log(spec, traceback.format_exc().rstrip(), f"{'stopped' if fault else 'failed'}: {reason}")
-        if fault:
+            _log(spec, traceback.format_exc().rstrip(), f"{'stopped' if message else 'failed'}: {reason}")
+        if message:
             raise
     if reason is not None and reason.startswith("out of memory"):
         torch.cuda.empty_cache()  # here, where the traceback no longer holds the tensors; nothing on a CPU
@@ -91,8 +91,8 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
 
 def _train_and_score(
     spec: TrialSpec, device: str, history: list[dict[str, float]], on_epoch: OnEpoch | None, watch: Watch
-) -> tuple[dict[str, Figures], str | None]:
-    """The figures by split, and why the trial was pruned, if it was. Fills ``history`` as it goes, so that a failed
+) -> tuple[dict[str, Metrics], str | None]:
+    """The metrics by split, and why the trial was pruned, if it was. Fills ``history`` as it goes, so that a failed
     trial keeps its curve."""
     torch.manual_seed(spec.seed)  # before building: the first weights come from it
     model = build(spec)
@@ -104,7 +104,7 @@ def _train_and_score(
 
     def record_epoch(record: dict[str, float]) -> None:
         history.append(record)
-        _log(spec, "  ".join(f"{name} {figure:.5g}" for name, figure in record.items()))
+        _log(spec, "  ".join(f"{name} {value:.5g}" for name, value in record.items()))
         if on_epoch is not None:
             on_epoch(record)
 
@@ -128,7 +128,7 @@ def _train_and_score(
     normalization = Normalization(training.mean, training.std)
     scored: tuple[SplitName, ...] = (*SCORED, "test") if spec.test_after else SCORED
     watch.switch("evaluation")
-    metrics: dict[str, Figures] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
+    metrics: dict[str, Metrics] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
     watch.switch("rest")
     _log(spec, f"best epoch {training.best_epoch}", *training.notes)
     _log(spec, *(f"{name} {json.dumps(metrics[name])}" for name in scored))
@@ -140,16 +140,16 @@ def _train_and_score(
     return metrics, None
 
 
-def _test(spec: TrialSpec, device: str) -> dict[str, Figures]:
-    """The figures of trained weights on the test split."""
+def _test(spec: TrialSpec, device: str) -> dict[str, Metrics]:
+    """The metrics of trained weights on the test split."""
     assert spec.weights_path is not None
     check_data(spec)
     state, normalization = load_weights(Path(spec.weights_path))
     model = build(spec)
     model.load_state_dict(state)
-    figures = _score(model.to(device), spec, device, normalization, "test")
-    _log(spec, f"test {json.dumps(figures)}")
-    return {"test": figures}
+    metrics = _score(model.to(device), spec, device, normalization, "test")
+    _log(spec, f"test {json.dumps(metrics)}")
+    return {"test": metrics}
 
 
 def build(spec: TrialSpec) -> nn.Module:
@@ -181,7 +181,7 @@ def training_images(spec: TrialSpec, device: str) -> tuple[TensorSplit, TensorSp
     """The real images to train on, what an oversampler adds to them, and what it warns of."""
     if published := _published(spec, device):
         warning = "oversampled before splitting: images made from those of select and rank are trained on, so their "
-        return published.train, published.synthetic, (f"{warning}figures are not honest", *published.warnings)
+        return published.train, published.synthetic, (f"{warning}metrics are not honest", *published.warnings)
     synthetic, warnings = synthetic_on_device(
         spec.data, device, spec.recipe.oversampling, mirrored=spec.recipe.flip is not False
     )
@@ -202,20 +202,20 @@ def _published(spec: TrialSpec, device: str) -> PublishedSplits | None:
     return published_on_device(spec.data, device, recipe.oversampling, mirrored=recipe.flip is not False)
 
 
-def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Figures:
-    """TrialError if a figure is not a finite number: the log of a run is JSON, which has no others."""
+def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Metrics:
+    """TrialError if a metric is not a finite number: the log of a run is JSON, which has no others."""
     split = _scored_split(spec, device, name)
-    figures = evaluate_split(
+    metrics = evaluate_split(
         model, split, normalization, num_classes=spec.num_classes, device=device, confusion=spec.test_after,
         objective=spec.objective, test_flip=spec.recipe.test_flip,
     )  # fmt: skip
-    for figure, value in figures.items():
+    for metric, value in metrics.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise TrialError(f"{figure} is {value} on the {name} split")
-    return figures
+            raise TrialError(f"{metric} is {value} on the {name} split")
+    return metrics
 
 
-def _settle() -> None:
+def _synchronize() -> None:
     """Wait for the GPU, if anything was asked of it."""
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
@@ -272,6 +272,6 @@ def _reason(error: Exception, device: str) -> str:
         return message
     if out_of_memory(error):
         return f"out of memory on {device}: {message or 'no details'}"
-    if fault := blamed(error):
-        return fault
+    if problem := blamed(error):
+        return problem
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -9,7 +9,7 @@ from typing import Literal
 from baselines.registry import FixedNetwork
 from nas.config import DataConfig, Recipe
 from nas.config.objectives import DEFAULT
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.config.teaching import Teaching
 from nas.training.precision import Execution
 from search_spaces import Sample
@@ -57,13 +57,13 @@ class TrialResult:
     A pruned trial was stopped since others were clearly better by then: ``error`` says so, ``metrics`` are those
     of its best epoch.
 
-    ``metrics`` maps split name ("select", "rank", "test") to figures (see ``nas.training.metrics``), or "probe" to
+    ``metrics`` maps split name ("select", "rank", "test") to metrics (see ``nas.training.metrics``), or "probe" to
     those of ``nas.autotune.probe``; ``history`` holds one flat dictionary an epoch.
     """
 
     id: str
     status: Status
-    metrics: dict[str, Figures] = field(default_factory=dict)
+    metrics: dict[str, Metrics] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     error: str | None = None

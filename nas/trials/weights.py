@@ -44,8 +44,8 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Normalization]:
         normal = Normalization(tuple(record["mean"]), tuple(record["std"]))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise RunError(f"The weights {path} cannot be read ({error}).") from error
-    if fault := normalization_fault(*normal):
-        raise RunError(f"The weights {path} cannot be used: {fault}.")
+    if message := normalization_error(*normal):
+        raise RunError(f"The weights {path} cannot be used: {message}.")
     return state, normal
 
 
@@ -61,23 +61,23 @@ def load_into(module: nn.Module, state: dict[str, Tensor]) -> None:
     """Give a network its weights. ValueError, in one line, names the tensors that are missing, not its own, of another
     shape or not numbers of the same kind."""
     own = module.state_dict()
-    faults = [f"{name} is missing" for name in own if name not in state]
-    faults += [f"{name:.80} is none of this network" for name in state if name not in own]
+    errors = [f"{name} is missing" for name in own if name not in state]
+    errors += [f"{name:.80} is none of this network" for name in state if name not in own]
     for name, tensor in state.items():
         wanted = own.get(name)
         if wanted is not None and tensor.shape != wanted.shape:
-            faults.append(f"{name} is {tuple(tensor.shape)}, and should be {tuple(wanted.shape)}")
+            errors.append(f"{name} is {tuple(tensor.shape)}, and should be {tuple(wanted.shape)}")
         elif wanted is not None and tensor.is_floating_point() != wanted.is_floating_point():
-            faults.append(f"{name} is {tensor.dtype}, and should be {wanted.dtype}")
+            errors.append(f"{name} is {tensor.dtype}, and should be {wanted.dtype}")
         elif not bool(tensor.isfinite().all()):
-            faults.append(f"{name} holds NaN or infinity")
-    if faults:
-        more = f", and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        raise ValueError("; ".join(faults[:_SHOWN]) + more)
+            errors.append(f"{name} holds NaN or infinity")
+    if errors:
+        more = f", and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+        raise ValueError("; ".join(errors[:_SHOWN]) + more)
     module.load_state_dict(state)
 
 
-def normalization_fault(mean: Sequence[object], std: Sequence[object], channels: int | None = None) -> str | None:
+def normalization_error(mean: Sequence[object], std: Sequence[object], channels: int | None = None) -> str | None:
     """Why these cannot be a mean and a standard deviation for each channel; None if they can."""
     if not 0 < len(mean) == len(std) == (channels or len(mean)):
         return f"its normalization is of {len(mean)} and {len(std)} channels" + f", not of {channels}" * bool(channels)

@@ -61,7 +61,7 @@ def exported(place: Path) -> Path:
     return folder
 
 
-def test_figures_are_those_that_the_run_recorded(place: Path) -> None:
+def test_metrics_are_those_that_the_run_recorded(place: Path) -> None:
     run = nas.load_run("r", runs=place / "runs")
     found = analysis.kept_analysis(run.folder, run.best.id)
     assert found is not None and (found.run, found.trial, found.split) == ("r", "1", "rank")

@@ -130,7 +130,7 @@ def test_of_many_classes_the_worst_keep_their_curves() -> None:
     assert all(curve.area is not None for curve in found.classes)
 
 
-def test_figures_are_those_of_scikit_learn() -> None:
+def test_metrics_are_those_of_scikit_learn() -> None:
     logits, labels = some_answers()
     found = measured(Answers.of(logits, labels), list("abcd"))
     given = logits.argmax(1)

@@ -89,7 +89,7 @@ def calls(place: Path, searcher: nas.Searcher) -> dict[str, tuple[Callable[..., 
     runs = place / "runs"
     run, study = nas.load_run("vgg-digits-1", runs=runs), nas.load_run("hand-nets-digits-1", runs=runs)
     space = searcher.space
-    (sample,) = space.draw()
+    (sample,) = space.sample()
     nas.Searcher(space, trials=2, folder=runs / "asked").close()
     images, labels = numpy.zeros((20, 8, 8), numpy.uint8), numpy.arange(20) % 2
     export = {"out": place}  # taken
@@ -103,7 +103,7 @@ def calls(place: Path, searcher: nas.Searcher) -> dict[str, tuple[Callable[..., 
         "load_model": (nas.load_model, {"folder": place / "model"}),
         "load_plugin": (nas.load_plugin, {"source": "docs/examples/mse_loss.py"}),
         "space": (nas.space, {"name": "vgg"}),
-        "space.draw": (space.draw, {}),
+        "space.sample": (space.sample, {}),
         "space.cost": (space.cost, {"sample": sample}),
         "space.text": (space.text, {"sample": sample}),
         "space.build": (space.build, {"sample": sample}),

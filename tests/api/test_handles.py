@@ -162,4 +162,4 @@ def test_a_process_that_may_start_none_is_told_so(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match="a daemon of multiprocessing") as refused:
         nas.search("vgg", runs=tmp_path, **SHORT)
-    assert len(refused.value.faults) == 1 and not list(tmp_path.iterdir())
+    assert len(refused.value.messages) == 1 and not list(tmp_path.iterdir())

@@ -184,7 +184,7 @@ def test_names_paths_and_settings_pass_as_they_are(tmp_path: Path) -> None:
     assert data_config(tmp_path / ".." / tmp_path.name).source == str(tmp_path)
     with pytest.raises(UsageError, match=r"no data setting 'imagesize'\. Did you mean 'image_size'") as refused:
         data_config((GREY, PETS), imagesize=16, max_images=1)
-    assert len(refused.value.faults) == 2
+    assert len(refused.value.messages) == 2
 
 
 def test_a_run_on_arrays_goes_on_without_the_program_and_says_when_they_are_gone(tmp_path: Path) -> None:

@@ -66,10 +66,10 @@ def typed(line: str) -> dict[str, Any]:
     ],
 )
 def test_a_keyword_means_what_its_flag_means(keywords: dict[str, object], line: str) -> None:
-    faults: list[str] = []
-    mine = as_flags({"space": "vgg", **keywords}, SearchConfig, faults)
+    errors: list[str] = []
+    mine = as_flags({"space": "vgg", **keywords}, SearchConfig, errors)
     assert search_config(mine) == search_config(typed(f"--space vgg {line}"))
-    assert not faults
+    assert not errors
 
 
 def test_what_is_wrong_is_told_together_by_setting_and_leaves_nothing(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_errors_keep_their_kind_and_say_their_setting() -> None:
     with pytest.raises(DataError) as refused, in_python({"data": "x"}), in_python():  # the inner one speaks already
         raise DataError("Images differ in size: --image-size 32.", "There are none.", "There is no loss 'y'.")
     assert [name for name, _ in refused.value.errors] == ["image_size", "data", "data"]
-    assert refused.value.faults[0] == "Images differ in size: image_size=32."
+    assert refused.value.messages[0] == "Images differ in size: image_size=32."
     with pytest.raises(RunError) as refused, in_python({"name": "a-2"}):
         raise RunError("There is no run 'a-2'.", "There is no loss 'y'.", "There is nothing.")
     assert [name for name, _ in refused.value.errors] == ["name", "loss", ""]

@@ -52,7 +52,7 @@ def plan(*, trials: int = 2000, workers: int | None = 2, cache: Path | None = No
 def rates(*images_per_second: float) -> list[Measurement]:
     """Of the usual way, channels last, and that in bfloat16."""
     ways = (CONTIGUOUS, CHANNELS_LAST, BFLOAT16)
-    return [Measurement(2, 1, way, figure) for way, figure in zip(ways, images_per_second, strict=False)]
+    return [Measurement(2, 1, way, metric) for way, metric in zip(ways, images_per_second, strict=False)]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How many trials share a GPU: the choice from figures, and measuring them with real workers on the CPU."""
+"""How many trials share a GPU: the choice from metrics, and measuring them with real workers on the CPU."""
 
 from __future__ import annotations
 

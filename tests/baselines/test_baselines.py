@@ -126,7 +126,7 @@ def test_weights_of_another_shape_are_refused_in_one_message(tmp_path: Path, ima
     torch.save({**state, "conv1.weight": torch.zeros(64, 1, 7, 7)}, wide)
     with pytest.raises(UsageError, match=r"conv1\.weight is 64x1x7x7, not 64x3x7x7\. Give") as refused:
         check_weights(wide)
-    assert len(refused.value.faults) == 1
+    assert len(refused.value.messages) == 1
     del state["layer2.0.conv1.weight"]
     torch.save(state, wide)
     with pytest.raises(UsageError, match=r"layer2\.0\.conv1\.weight is missing"):

@@ -1,4 +1,4 @@
-"""Classical methods: known figures on the digits, what is chosen, what is read, and data hard to learn from."""
+"""Classical methods: known metrics on the digits, what is chosen, what is read, and data hard to learn from."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from baselines.classical import (
     classical_scores,
     sample_rows,
 )
-from baselines.figures import FIGURES, figures_of
+from baselines.metrics import METRICS, metrics_of
 from nas.data import DataConfig, open_data
-from nas.training.metrics import classification_figures
+from nas.training.metrics import classification_metrics
 
 pytestmark = [pytest.mark.usefixtures("one_blas_thread"), pytest.mark.filterwarnings("ignore:lbfgs failed to converge")]
 
@@ -53,7 +53,7 @@ def scored(counts: list[int], shape: tuple[int, ...] = (1, 6, 6), **options: Any
     return classical_scores(blobs(counts, shape), rank, test, len(counts), **options)
 
 
-def test_the_digits_have_their_known_figures() -> None:
+def test_the_digits_have_their_known_metrics() -> None:
     data = open_data(DataConfig())
     splits = [data.split(name) for name in ("train", "rank", "test")]
     train, rank, test = ((split.images, split.labels) for split in splits)
@@ -69,15 +69,15 @@ def test_the_digits_have_their_known_figures() -> None:
     assert classical_scores(*as_floats, 10).test == pytest.approx(scores.test, abs=0.01)
 
 
-def test_figures_are_those_of_a_network() -> None:
+def test_metrics_are_those_of_a_network() -> None:
     rng = np.random.default_rng(0)
     for num_classes, missing in ((2, 0), (7, 2), (7, 5)):
         labels = rng.integers(0, num_classes - missing, 40)
         predicted = rng.integers(0, num_classes, 40)
-        expected = classification_figures(torch.from_numpy(predicted), torch.from_numpy(labels), num_classes)
+        expected = classification_metrics(torch.from_numpy(predicted), torch.from_numpy(labels), num_classes)
         del expected["recall_by_class"]
-        assert figures_of(predicted, labels, num_classes) == pytest.approx(expected)
-        assert figures_of(predicted, labels, num_classes).keys() == set(FIGURES)
+        assert metrics_of(predicted, labels, num_classes) == pytest.approx(expected)
+        assert metrics_of(predicted, labels, num_classes).keys() == set(METRICS)
 
 
 class Watched:

@@ -30,13 +30,13 @@ def gpu_work() -> ModuleType:
     return module
 
 
-def test_the_figures_of_a_step(gpu_work: ModuleType) -> None:
+def test_the_metrics_of_a_step(gpu_work: ModuleType) -> None:
     with InlineExecutor(gpu_work.limits) as executor:
         executor.submit(SPEC)
         (result,) = executor.wait()
     assert result.status == "finished", result.error
-    figures = result.metrics["probe"]
-    assert all(isinstance(figure, float) for figure in figures.values())  # others would not reach the table
+    metrics = result.metrics["probe"]
+    assert all(isinstance(metric, float) for metric in metrics.values())  # others would not reach the table
     weights = 4 * sum(parameter.numel() for parameter in get_space("vgg").build(SAMPLE, (1, 8, 8), 10).parameters())
-    assert figures["kernels"] > 20 and figures["alone"] > 0
-    assert figures["bytes"] > 9 * weights  # Adam alone reads a weight, its gradient and two averages, and writes three
+    assert metrics["kernels"] > 20 and metrics["alone"] > 0
+    assert metrics["bytes"] > 9 * weights  # Adam alone reads a weight, its gradient and two averages, and writes three

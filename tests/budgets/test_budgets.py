@@ -1,4 +1,4 @@
-"""Budgets: sizes as typed, what is admitted, drawing what fits, and what is said when nothing does."""
+"""Budgets: sizes as typed, what is admitted, sampling what fits, and what is said when nothing does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgets import Budget, Cost, cost_of, costs_of, parse_size
-from budgets.draw import descend, distinct, draw_fitting, pick, settle, smallest
+from budgets.sampling import descend, distinct, pick, resolve_budget, sample_feasible, smallest
 from search_spaces import Task, get_space, space_names
 from search_spaces.errors import UsageError
 
@@ -64,7 +64,7 @@ def test_least_above_most_is_refused():
 @given(limits=st.lists(st.integers(1, 60), min_size=4, max_size=4), least=st.integers(0, 30))
 def test_whether_many_fit_agrees_with_whether_each_does(name, limits, least):
     space = get_space(name)
-    rows = space.draw_spread(np.random.default_rng(0), 40)
+    rows = space.sample_over_sizes(np.random.default_rng(0), 40)
     costs = costs_of(space, rows, TASK)
     budget = Budget(
         limits[0] * 20_000, limits[1] * 10**6, limits[2] * 80_000, limits[3] * 10_000, min(least, limits[0])
@@ -76,10 +76,10 @@ def test_whether_many_fit_agrees_with_whether_each_does(name, limits, least):
 
 @every_space
 @pytest.mark.parametrize("most", [10_000, 21_422, 149_566, 700_000])
-def test_what_is_drawn_fits_and_covers_the_sizes(name, most):
+def test_what_is_sampled_fits_and_covers_the_sizes(name, most):
     space = get_space(name)
     budget = Budget(max_params=most, min_params=most // 2)
-    rows, costs = draw_fitting(space, TASK, budget, np.random.default_rng(0))
+    rows, costs = sample_feasible(space, TASK, budget, np.random.default_rng(0))
     assert len(rows) >= 30
     assert budget.admits(costs).all()
     thirds = np.histogram(costs.params, bins=np.linspace(most / 2, most, 4))[0]
@@ -88,19 +88,19 @@ def test_what_is_drawn_fits_and_covers_the_sizes(name, most):
 
 @every_space
 def test_rare_budgets_are_reached_one_choice_at_a_time(name):
-    """A budget on all costs at once, each of which a known sample just meets, where no random draw does."""
+    """A budget on all costs at once, each of which a known sample just meets, where no random sample does."""
     space = get_space(name)
     known = cost_of(space, space.canonical, TASK)
     for tight in (
         Budget(*astuple(smallest(space, TASK, "macs")[1])),
         Budget(*astuple(known), min_params=known.params * 9 // 10),
     ):
-        rows, costs = draw_fitting(space, TASK, tight, np.random.default_rng(0), most_batches=0)
+        rows, costs = sample_feasible(space, TASK, tight, np.random.default_rng(0), most_batches=0)
         assert len(rows)
         assert tight.admits(costs).all()
 
 
-def test_picks_are_spread_over_sizes_though_most_samples_are_small():
+def test_picks_are_distributed_over_sizes_though_most_samples_are_small():
     rng = np.random.default_rng(0)
     params = np.concatenate([rng.integers(1000, 2000, 990), rng.integers(2000, 9000, 10)])
     picked = np.array([params[pick(params, rng)] for _ in range(400)])
@@ -110,7 +110,7 @@ def test_picks_are_spread_over_sizes_though_most_samples_are_small():
 @every_space
 def test_smallest_is_not_beaten_by_many_draws(name):
     space = get_space(name)
-    costs = costs_of(space, space.draw_spread(np.random.default_rng(5), 50_000), TASK)
+    costs = costs_of(space, space.sample_over_sizes(np.random.default_rng(5), 50_000), TASK)
     for cost_name in ("params", "macs", "peak_memory"):
         sample, cost = smallest(space, TASK, cost_name)
         assert getattr(cost, cost_name) <= getattr(costs, cost_name).min()
@@ -119,7 +119,7 @@ def test_smallest_is_not_beaten_by_many_draws(name):
 
 def test_descent_stops_where_no_single_choice_improves():
     space = get_space("resnet")
-    starts = np.stack([space.encode(space.canonical), *space.draw(np.random.default_rng(0), 3)])
+    starts = np.stack([space.encode(space.canonical), *space.sample_uniform(np.random.default_rng(0), 3)])
     rows, scores = descend(space, starts, lambda rows: rows.sum(axis=1).astype(float))
     assert not scores.any()
     assert not rows.any()
@@ -127,12 +127,12 @@ def test_descent_stops_where_no_single_choice_improves():
 
 def test_least_size_is_half_the_budget_unless_given():
     space = get_space("densenet")
-    budget, note = settle(space, TASK, Budget(max_params=150_000))
+    budget, note = resolve_budget(space, TASK, Budget(max_params=150_000))
     assert budget.min_params == 75_000
     assert "--min-params" in note
-    given_least, note = settle(space, TASK, Budget(max_params=150_000, min_params=1))
+    given_least, note = resolve_budget(space, TASK, Budget(max_params=150_000, min_params=1))
     assert (given_least.min_params, note) == (1, "")
-    roomy, note = settle(space, TASK, Budget(max_params=10**9))
+    roomy, note = resolve_budget(space, TASK, Budget(max_params=10**9))
     assert roomy.min_params is None
     assert "nothing that fits" in note
 
@@ -141,8 +141,8 @@ def test_least_size_is_half_the_budget_unless_given():
 def test_a_budget_nothing_fits_names_the_smallest_network(name):
     space = get_space(name)
     with pytest.raises(UsageError) as caught:
-        settle(space, TASK, Budget(max_params=200))
+        resolve_budget(space, TASK, Budget(max_params=200))
     least, cost = smallest(space, TASK, "params")
     assert f"--max-params {cost.params}" in str(caught.value)
     assert space.text(least) in str(caught.value)
-    settle(space, TASK, Budget(max_params=cost.params))  # what the message says to type works
+    resolve_budget(space, TASK, Budget(max_params=cost.params))  # what the message says to type works

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from budgets import Budget
-from budgets.draw import draw_fitting
+from budgets.sampling import sample_feasible
 from budgets.usable import Reach, usable
 from nas.testing.supernets import _indices, _one_hot, randomize_norms
 from search_spaces import SearchSpace, Task, get_space, space_names
@@ -50,7 +50,7 @@ def test_no_network_that_fits_is_lost_and_each_is_what_it_was(name: str, budget:
     probabilities of 0 and 1, it computes the same."""
     space = get_space(name)
     cut = usable(space, TASK, budget)
-    rows, _ = draw_fitting(space, TASK, budget, np.random.default_rng(1), most_batches=2)
+    rows, _ = sample_feasible(space, TASK, budget, np.random.default_rng(1), most_batches=2)
     largest = _largest(space, rows, TASK)
     torch.manual_seed(0)
     net = Supernet(cut, TASK, dict, Reach(cut, TASK, budget))

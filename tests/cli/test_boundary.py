@@ -110,7 +110,7 @@ def test_errors_of_the_system_are_one_message(error, code, says):
 
 
 def test_only_what_is_foreseen_is_a_message():
-    assert foreseen(KeyError("a fault of the program")) is None
+    assert foreseen(KeyError("an error of the program")) is None
 
 
 def test_a_device_is_written_and_not_replaced(tmp_path):

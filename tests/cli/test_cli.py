@@ -52,7 +52,7 @@ def test_every_command_explains_itself(tmp_path, command):
     assert len(done.stdout.splitlines()) > 5
 
 
-def test_every_fault_of_one_command_is_reported_together(tmp_path):
+def test_every_error_of_one_command_is_reported_together(tmp_path):
     message = fails(
         "search", "--space", "densnet", "--max-params", "150 kk", "--trials", 0, "--data", "/nowhere", "--imbalance",
         "0.5", "--strategy", "magic", "--time-limit", "soon", "--objective", "acuracy", "--workers", "x", cwd=tmp_path,

@@ -68,13 +68,13 @@ def test_a_setting_is_declared_once(capsys):
     command(["--wait", "1.5h", "--light", "--no-turn", "--size", "7"], standalone_mode=False)
     typed = dict(eval(capsys.readouterr().out))
     assert typed == {"light": True, "wait": "1.5h", "dark": False, "turn": False, "where": "", "size": "7"}
-    faults: list[str] = []
-    inner = Inner.model_validate(read_settings(Inner, typed, faults))
-    outer = Outer(inner=inner, **read_settings(Outer, typed, faults))
-    assert (outer.wait, outer.shade, outer.turn, outer.inner.size, faults) == (5400, "white", False, 7, [])
+    errors: list[str] = []
+    inner = Inner.model_validate(read_settings(Inner, typed, errors))
+    outer = Outer(inner=inner, **read_settings(Outer, typed, errors))
+    assert (outer.wait, outer.shade, outer.turn, outer.inner.size, errors) == (5400, "white", False, 7, [])
     again = {flag: written(given, outer) for flag, given in settings_of(Outer).items()}
     assert again == {"size": 7, "wait": "5400s", "dark": None, "light": True, "turn": False}
     assert {default_of(given, Outer) for given in settings_of(Outer).values()} == {3, None}
-    read_settings(Outer, {"wait": "soon", "dark": True, "light": True}, faults)
-    assert faults[0].startswith("--wait: 'soon' is not a time")
-    assert faults[1] == "--dark and --light exclude each other: give one of them."
+    read_settings(Outer, {"wait": "soon", "dark": True, "light": True}, errors)
+    assert errors[0].startswith("--wait: 'soon' is not a time")
+    assert errors[1] == "--dark and --light exclude each other: give one of them."

@@ -1,4 +1,4 @@
-"""Flags of one-shot strategies and of parts of spaces: what they become; every fault in one message with its cure."""
+"""Flags of one-shot strategies and of parts of spaces: what they become; every error in one message with its cure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from nas.strategies.registry import STRATEGIES
 FLAGS = {"supernet_epochs": "3", "penalty": "0.5", "alpha_learning_rate": "0.2", "candidates": "8"}
 
 
-def faults(**flags: str) -> tuple[str, ...]:
+def errors_of(**flags: str) -> tuple[str, ...]:
     with pytest.raises(UsageError) as caught:
         search_config({"space": "vgg", **flags})
-    return caught.value.faults
+    return caught.value.messages
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -62,7 +62,7 @@ def test_a_space_is_shown_as_it_is_restricted(tmp_path):
     assert told["examples"] and all(one["sample"]["edge13"] == "conv3" for one in told["examples"])
 
 
-def test_faults_of_a_restriction_come_with_all_others(tmp_path):
+def test_errors_of_a_restriction_come_with_all_others(tmp_path):
     told = fails(
         "search", "--space", "cell", "--fix", "edge*=conv5", "--choices", "widht=8", "--epochs", "x", cwd=tmp_path
     )
@@ -73,31 +73,31 @@ def test_faults_of_a_restriction_come_with_all_others(tmp_path):
 
 @pytest.mark.parametrize("strategy", [None, "evolution", "random"])
 @pytest.mark.parametrize("flag", FLAGS)
-def test_a_setting_that_would_be_ignored_is_a_fault(strategy, flag):
-    (fault,) = faults(**({"strategy": strategy} if strategy else {}), **{flag: FLAGS[flag]})
-    assert f"--{flag.replace('_', '-')} belongs to a supernet, and {strategy or 'evolution'} trains none" in fault
-    assert "--strategy darts, gumbel-darts or random-oneshot" in fault
+def test_a_setting_that_would_be_ignored_is_an_error(strategy, flag):
+    (error,) = errors_of(**({"strategy": strategy} if strategy else {}), **{flag: FLAGS[flag]})
+    assert f"--{flag.replace('_', '-')} belongs to a supernet, and {strategy or 'evolution'} trains none" in error
+    assert "--strategy darts, gumbel-darts or random-oneshot" in error
 
 
 @pytest.mark.parametrize("flag", ["penalty", "alpha_learning_rate"])
-def test_what_is_about_alphas_is_a_fault_without_alphas(flag):
-    (fault,) = faults(strategy="random-oneshot", **{flag: FLAGS[flag]})
-    assert "random-oneshot has none" in fault
+def test_what_is_about_alphas_is_an_error_without_alphas(flag):
+    (error,) = errors_of(strategy="random-oneshot", **{flag: FLAGS[flag]})
+    assert "random-oneshot has none" in error
     assert search_config({"space": "vgg", "strategy": "random-oneshot", "candidates": "8"}).supernet.candidates == 8
 
 
 def test_an_unknown_strategy_names_the_nearest_and_all():
-    (fault,) = faults(strategy="gumble-darts")
-    assert "Did you mean 'gumbel-darts'?" in fault
-    assert ", ".join(STRATEGIES) in fault
+    (error,) = errors_of(strategy="gumble-darts")
+    assert "Did you mean 'gumbel-darts'?" in error
+    assert ", ".join(STRATEGIES) in error
 
 
-def test_every_fault_is_told_at_once_under_the_name_of_its_flag():
-    found = faults(
+def test_every_error_is_told_at_once_under_the_name_of_its_flag():
+    found = errors_of(
         strategy="darts", supernet_epochs="0", penalty="-1", alpha_learning_rate="0", candidates="3", trials="9",
         epochs="x", workers="many",
     )  # fmt: skip
-    assert [fault.split()[0] for fault in found] == [
+    assert [error.split()[0] for error in found] == [
         "--epochs", "--supernet-epochs", "--alpha-learning-rate", "--penalty", "--workers", "--trials",
     ]  # fmt: skip
     assert "--candidates 9" in found[-1]

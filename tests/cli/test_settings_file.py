@@ -1,4 +1,4 @@
-"""Settings files: what they say becomes flags, faults name their keys, and the file of a run makes it again."""
+"""Settings files: what they say becomes flags, errors name their keys, and the file of a run makes it again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def flags_of(path: Path, *arguments: str, command: tuple[str, ...] = ("search",)
         found = found.commands[name]
     context = found.make_context(command[-1], list(arguments))
     file = settings_file(context, str(path))
-    assert not file.faults
+    assert not file.errors
     return {**context.params, **file.values}
 
 
@@ -85,7 +85,7 @@ def test_the_settings_of_a_study_make_the_same_study_again(tmp_path):
     ],
 )
 def test_what_is_written_of_a_study_is_planned_alike(tmp_path, flags):
-    (sample,) = nas.space("vgg", input_shape=(1, 8, 8)).draw(max_params="20k")
+    (sample,) = nas.space("vgg", input_shape=(1, 8, 8)).sample(max_params="20k")
     training = {"learning_rate": 0.003, "schedule": "cosine", "weight_decay": 1e-4}  # as a run's comes with it
     for name, more in (("ARCH", {}), ("TRAINED", {"training": training})):
         (tmp_path / name).write_text(json.dumps({"space": "vgg", "sample": sample, **more}))
@@ -162,7 +162,7 @@ def test_data_are_named_relative_to_the_file(tmp_path, monkeypatch):
     assert flags_of(written(tmp_path, 'data = "digits"'))["data"] == "digits"
 
 
-def test_every_fault_is_told_at_once_by_its_key(tmp_path):
+def test_every_error_is_told_at_once_by_its_key(tmp_path):
     lines = ['space = "dens"', "max-params = 0", "epoch = 3", "batch-size = 1", "batch_size = 8", "flip = 1"]
     lines += ["trials = true", "penalty = 2", "workers = 0", 'run = "a b"', "[data]", "source = 1"]
     message = fails("search", "--config", written(tmp_path, *lines), "--confirm", "x", cwd=tmp_path)

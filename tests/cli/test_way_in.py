@@ -138,7 +138,7 @@ def test_trials_of_a_stopped_run_are_interrupted_and_its_clock_stands(tmp_path):
     }  # fmt: skip
 
 
-def test_trials_as_comma_separated_values_have_every_figure(place):
+def test_trials_as_comma_separated_values_have_every_metric(place):
     rows = list(csv.DictReader(io.StringIO(told(place, "trials", "old", "--csv"))))
     trials = json.loads(told(place, "trials", "old", "--json"))
     assert [row["id"] for row in rows] == [trial["id"] for trial in trials]
@@ -205,7 +205,7 @@ def test_a_shell_is_offered_names(place, tmp_path):
     assert completion.members(context, "model4-setting2,model4-setting6") == [
         f"model4-setting2,model4-setting6{end}" for end in ("", "-found", "-random")
     ]
-    assert completion.figures("select.accuracy,macro_p") == ["select.accuracy,macro_precision"]
+    assert completion.metrics("select.accuracy,macro_p") == ["select.accuracy,macro_precision"]
     lines = {
         "search --space mob": "mobilenet", "baseline run res": "resnet18-settings", "search --objective wor":
         "worst_recall", "search --loss cb-f": "cb-focal", "baseline run --network mod": "model1",

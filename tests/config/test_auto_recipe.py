@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nas.config import Recipe
-from nas.config.auto_recipe import default_epochs, settled
+from nas.config.auto_recipe import default_epochs, resolve_recipe
 from nas.config.recipe import RECIPES
 
 EVEN, UNEVEN = [100] * 10, [100, 72, 51, 37, 26, 19, 14, 10, 7, 5]  # the second: the digits, long-tailed by 20
@@ -13,28 +13,28 @@ EVEN, UNEVEN = [100] * 10, [100, 72, 51, 37, 26, 19, 14, 10, 7, 5]  # the second
 
 @pytest.mark.parametrize("objective", ["balanced_accuracy", "macro_f1", "worst_recall"])
 def test_the_prior_is_added_where_classes_are_uneven_and_count_alike(objective):
-    recipe, note = settled(RECIPES["auto"], UNEVEN, objective)
+    recipe, note = resolve_recipe(RECIPES["auto"], UNEVEN, objective)
     assert (recipe.name, recipe.loss, recipe.prior_tau) == ("custom-ce+prior", "custom-ce", 1)
     assert note == "classes are uneven, 20 to 1: training adds their log prior to the logits"
     for counts, goal in ((EVEN, objective), (UNEVEN, "accuracy"), ([100, 99, 67], objective)):
-        recipe, note = settled(RECIPES["auto"], counts, goal)
+        recipe, note = resolve_recipe(RECIPES["auto"], counts, goal)
         assert (recipe.name, recipe.prior_tau, note) == ("custom-ce", 0, "")
 
 
 def test_named_recipes_stay_what_they_are():
     for name in RECIPES.keys() - {"auto"}:
-        recipe, _ = settled(RECIPES[name], UNEVEN, "balanced_accuracy")
+        recipe, _ = resolve_recipe(RECIPES[name], UNEVEN, "balanced_accuracy")
         changed = {key for key, value in recipe.model_dump().items() if value != getattr(RECIPES[name], key)}
         assert changed == {"epochs", "batch_size"}
 
 
 def test_what_is_given_is_kept():
-    recipe, _ = settled(Recipe(epochs=7, batch_size=9), EVEN, "accuracy")
+    recipe, _ = resolve_recipe(Recipe(epochs=7, batch_size=9), EVEN, "accuracy")
     assert (recipe.epochs, recipe.batch_size) == (7, 9)
-    recipe, _ = settled(Recipe(epochs=24), EVEN, "accuracy")  # the default, but it was asked for
+    recipe, _ = resolve_recipe(Recipe(epochs=24), EVEN, "accuracy")  # the default, but it was asked for
     assert recipe.epochs == 24
-    again, _ = settled(Recipe.model_validate_json(recipe.model_dump_json()), [9] * 3, "accuracy")
-    assert again == recipe  # what a log holds is settled
+    again, _ = resolve_recipe(Recipe.model_validate_json(recipe.model_dump_json()), [9] * 3, "accuracy")
+    assert again == recipe  # what a log holds is resolved
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_few_images_are_seen_more_often(num_images, epochs):
 
 @pytest.mark.parametrize(("counts", "batch"), [([1, 1], 2), ([20, 20], 40), (UNEVEN, 64), ([30_000, 9], 128)])
 def test_the_batch_fits_the_set(counts, batch):
-    assert settled(Recipe(), counts, "accuracy")[0].batch_size == batch
+    assert resolve_recipe(Recipe(), counts, "accuracy")[0].batch_size == batch
 
 
 def test_an_oversampled_epoch_is_longer():
-    recipe, _ = settled(Recipe(oversampling="smote"), UNEVEN, "balanced_accuracy")
+    recipe, _ = resolve_recipe(Recipe(oversampling="smote"), UNEVEN, "balanced_accuracy")
     assert recipe.epochs == default_epochs(500)  # half of ten times the largest class
 
 
@@ -65,12 +65,12 @@ def test_an_oversampled_epoch_is_longer():
     ],
 )  # fmt: skip
 def test_a_recipe_that_contradicts_the_objective_is_told(name, objective, words):
-    assert words in settled(RECIPES[name], UNEVEN, objective)[1]
-    assert settled(RECIPES[name], EVEN, objective)[1] == ""
+    assert words in resolve_recipe(RECIPES[name], UNEVEN, objective)[1]
+    assert resolve_recipe(RECIPES[name], EVEN, objective)[1] == ""
 
 
 @pytest.mark.parametrize(
     "name", ["balanced-softmax", "ldam-drw", "ce-drw", "custom-ce+borderline-smote", "custom-ce+prior"]
 )
 def test_a_recipe_that_meets_an_imbalance_is_not(name):
-    assert settled(RECIPES[name], UNEVEN, "balanced_accuracy")[1] == ""
+    assert resolve_recipe(RECIPES[name], UNEVEN, "balanced_accuracy")[1] == ""

@@ -155,7 +155,7 @@ def test_the_command_line_checks_them_with_everything_else() -> None:
         register_regularizer("scaled", weight=1)(lambda model, weight=1.0: lambda: torch.zeros(()))
         with pytest.raises(UsageError) as caught:
             search_config(flags)
-        told = caught.value.faults
+        told = caught.value.messages
         assert told == (
             "The loss focal has no options: write focal alone.",
             "The regularizer scaled has no option 'weigt'. Did you mean 'weight'? Options: weight=1.",

@@ -26,11 +26,11 @@ def recipe_of(**flags: str | bool) -> Recipe:
     return search_config({"space": "vgg", **flags}).recipe
 
 
-def fault_of(**flags: str) -> str:
+def error_of(**flags: str) -> str:
     with pytest.raises(UsageError) as caught:
         recipe_of(**flags)
-    assert len(caught.value.faults) == 1
-    return caught.value.faults[0]
+    assert len(caught.value.messages) == 1
+    return caught.value.messages[0]
 
 
 def test_tables_without_torch_are_those_of_the_registries() -> None:
@@ -137,7 +137,7 @@ def test_flags_change_a_recipe_and_its_name() -> None:
     ],
 )  # fmt: skip
 def test_settings_that_do_nothing_or_exclude_each_other_are_one_sentence(flags: dict[str, str], words: str) -> None:
-    assert words in fault_of(**flags)
+    assert words in error_of(**flags)
 
 
 def test_settings_that_count_are_told_and_others_are_not() -> None:

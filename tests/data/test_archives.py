@@ -47,10 +47,10 @@ def config(path: Path, **changes: Any) -> DataConfig:
     return DataConfig(source=str(path), cache_dir=str(path.parent / "cache"), **changes)
 
 
-def fault(path: Path, **changes: Any) -> str:
+def error_of(path: Path, **changes: Any) -> str:
     with pytest.raises(DataError) as caught:
         open_data(config(path, **changes))
-    (message,) = caught.value.faults
+    (message,) = caught.value.messages
     unpacked = path.parent / "cache" / "unpacked"
     assert not [left for left in unpacked.glob("*") if left.name not in ("known",) and left.name.startswith(".tmp")]
     return message
@@ -99,7 +99,7 @@ def test_nothing_is_written_outside(tmp_path: Path, name: str, kind: str) -> Non
     if "\\" in name and kind == "set.tar":
         return  # a name like any other there
     before = sorted(tmp_path.parent.glob("*"))
-    message = fault(pack(tmp_path / kind, {**FILES, name: b"x"}))
+    message = error_of(pack(tmp_path / kind, {**FILES, name: b"x"}))
     assert "leads outside the archive" in message
     assert not list(tmp_path.rglob("outside.png")) and sorted(tmp_path.parent.glob("*")) == before
 
@@ -111,7 +111,7 @@ def test_links_and_devices_in_a_tar(tmp_path: Path, kind: bytes) -> None:
         info = tarfile.TarInfo("a/link.png")
         info.type, info.linkname = kind, "/etc/passwd"
         packed.addfile(info)
-    message = fault(path)
+    message = error_of(path)
     assert "'a/link.png', which is a link or a device" in message and "--dereference" in message
 
 
@@ -121,16 +121,16 @@ def test_links_in_a_zip(tmp_path: Path) -> None:
         info = zipfile.ZipInfo("a/link.png")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         packed.writestr(info, "/etc/passwd")
-    assert "which is a link or a device" in fault(path)
+    assert "which is a link or a device" in error_of(path)
 
 
 @pytest.mark.parametrize("kind", ["set.zip", "set.tar.gz"])
 def test_bombs(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "_ALWAYS_FINE", 1 << 16)
-    message = fault(pack(tmp_path / kind, {"a/0.bmp": bytes(4_000_000), **FILES}))
+    message = error_of(pack(tmp_path / kind, {"a/0.bmp": bytes(4_000_000), **FILES}))
     assert "unpacks to at least 4,000,000 bytes" in message and "unpack it by hand" in message
     monkeypatch.setattr(archives, "_MOST_FILES", 5)
-    assert "in 6 files" in fault(pack(tmp_path / kind, FILES))
+    assert "in 6 files" in error_of(pack(tmp_path / kind, FILES))
 
 
 def test_a_member_larger_than_it_says(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_member_larger_than_it_says(tmp_path: Path) -> None:
     size = (10_240).to_bytes(4, "little")
     assert content.count(size) >= 1
     path.write_bytes(content.replace(size, (16).to_bytes(4, "little")))
-    message = fault(path)
+    message = error_of(path)
     assert "cannot be unpacked" in message or "larger than it says" in message
 
 
@@ -155,13 +155,13 @@ def test_damaged_archives(tmp_path: Path) -> None:
         whole = pack(tmp_path / name, FILES).read_bytes()
         for content in (b"", b"neither", whole[: len(whole) // 2]):
             (tmp_path / name).write_bytes(content)
-            assert f"{name} cannot be unpacked" in fault(tmp_path / name)
+            assert f"{name} cannot be unpacked" in error_of(tmp_path / name)
     path = pack(tmp_path / "clash.zip", {"a": b"x", "a/0.png": png(0)})
-    assert "cannot be unpacked" in fault(path)
+    assert "cannot be unpacked" in error_of(path)
 
 
 def test_what_is_said_of_the_content_names_the_archive(tmp_path: Path) -> None:
-    message = fault(pack(tmp_path / "set.zip", {"1.png": png(1), "2.png": png(2)}))
+    message = error_of(pack(tmp_path / "set.zip", {"1.png": png(1), "2.png": png(2)}))
     assert "unpacked" not in message.replace("unpack it", "") and str(tmp_path / "set.zip") in message
 
 
@@ -177,14 +177,14 @@ def test_what_is_said_of_the_content_names_the_archive(tmp_path: Path) -> None:
 )
 def test_what_is_no_archive_is_said_in_one_sentence(tmp_path: Path, name: str, content: bytes, what: str) -> None:
     (tmp_path / name).write_bytes(content)
-    message = fault(tmp_path / name)
+    message = error_of(tmp_path / name)
     assert f"{name} cannot be unpacked: {what}" in message and "\n" not in message
 
 
 def test_a_zip_that_is_cut_short(tmp_path: Path) -> None:
     path = pack(tmp_path / "set.zip", FILES)
     path.write_bytes(path.read_bytes()[:-100])
-    assert "it is cut short: the list of files at its end is missing. Get it again" in fault(path)
+    assert "it is cut short: the list of files at its end is missing. Get it again" in error_of(path)
 
 
 def test_a_zip_with_a_password(tmp_path: Path) -> None:
@@ -192,15 +192,15 @@ def test_a_zip_with_a_password(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(content)
-    assert "is locked by a password. Unpack it by hand" in fault(path)
+    assert "is locked by a password. Unpack it by hand" in error_of(path)
 
 
 def test_an_archive_of_archives_and_one_of_nothing(tmp_path: Path) -> None:
     inner = pack(tmp_path / "set.zip", FILES).read_bytes()
     outer = pack(tmp_path / "outer.zip", {"all/train.zip": inner, "all/test.tar.gz": inner, "all/readme.txt": b"x"})
-    message = fault(outer)
+    message = error_of(outer)
     assert "holds no images but 2 archives: all/train.zip, all/test.tar.gz. Unpack it by hand" in message
-    assert "holds no files" in fault(pack(tmp_path / "nothing.zip", {}))
+    assert "holds no files" in error_of(pack(tmp_path / "nothing.zip", {}))
 
 
 def test_a_zip_called_tar(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_hidden_images_in_an_archive_are_told(tmp_path: Path) -> None:
 def test_advice_about_what_is_in_an_archive(tmp_path: Path) -> None:
     files = {f"{folder}/{name[2:]}": content for name, content in FILES.items() for folder in ("train/x", "test/x")}
     files |= {f"test/y/{number}.png": png(number) for number in range(6)}
-    message = fault(pack(tmp_path / "set.zip", files))
+    message = error_of(pack(tmp_path / "set.zip", files))
     assert "set.zip/test. (Unpack the archive by hand for that.)" in message
 
 

@@ -154,7 +154,7 @@ def test_copies_in_the_programs_own_splits_stay_in_one_and_nothing_is_refused(tm
     assert not any("repeated" in note for note in other.remarks)
     report = describe_data(config(tmp_path, source))
     assert [pair.names for pair in report.duplicates.identical] == [(f"image {i}", f"image {40 + i}") for i in range(6)]
-    assert not report.faults and {pair.splits for pair in report.duplicates.identical} == {("train", "train")}
+    assert not report.errors and {pair.splits for pair in report.duplicates.identical} == {("train", "train")}
 
 
 def test_copies_in_the_sets_own_test_part_are_refused_unless_allowed(tmp_path: Path) -> None:
@@ -163,11 +163,11 @@ def test_copies_in_the_sets_own_test_part_are_refused_unless_allowed(tmp_path: P
     source = write(tmp_path / "a.npz", train, [i % 2 for i in range(24)], test, [i % 2 for i in range(8)])
     with pytest.raises(DataError) as caught:
         open_data(config(tmp_path, source))
-    (fault,) = caught.value.faults
-    assert fault.startswith("Identical images in train and test, 2 of them: image 4 = image 26, image 9 = image 29.")
-    assert "--allow-duplicates" in fault
+    (error,) = caught.value.messages
+    assert error.startswith("Identical images in train and test, 2 of them: image 4 = image 26, image 9 = image 29.")
+    assert "--allow-duplicates" in error
     report = describe_data(config(tmp_path, source))
-    assert report.faults == (fault,) and report.splits["test"] == [4, 4]
+    assert report.errors == (error,) and report.splits["test"] == [4, 4]
     assert {pair.parts for pair in report.duplicates.identical} == {("train", "test")}
     allowed = open_data(config(tmp_path, source, allow_duplicates=True))
     assert sum(allowed.counts["test"]) == 8
@@ -195,7 +195,7 @@ def test_too_few_different_images(tmp_path: Path) -> None:
 
 def test_the_bundled_digits_have_none(tmp_path: Path) -> None:
     report = describe_data(config(tmp_path, "digits"))
-    assert not report.faults and not report.duplicates.identical and not report.duplicates.similar
+    assert not report.errors and not report.duplicates.identical and not report.duplicates.similar
     assert not report.remarks
 
 

@@ -32,8 +32,8 @@ def described(path: Path, **changes: Any) -> DataReport:
     return replace(report, remarks=tuple(each for each in report.remarks if "are ranked on" not in each))
 
 
-def fault(path: Path, **changes: Any) -> str:
-    return image_folders.fault(path / "data", **changes)
+def error_of(path: Path, **changes: Any) -> str:
+    return image_folders.error_of(path / "data", **changes)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_names_of_splits(name: str, siblings: tuple[str, ...], part: int | None)
 def test_folders_of_splits_are_never_classes(tmp_path: Path, splits: tuple[str, ...], found: list[str]) -> None:
     write(tmp_path / "data", *(f"{split}/{name}" for split in splits for name in ("cat", "dog")), count=7)
     report = described(tmp_path)
-    assert list(report.found) == found and report.classes == ("cat", "dog") and not report.faults
+    assert list(report.found) == found and report.classes == ("cat", "dog") and not report.errors
     halved = [remark for remark in report.remarks if "val is halved" in remark]
     assert len(halved) == ("val" in found)
     assert all(("there is no test" in remark) == ("test" not in found) for remark in halved)
@@ -85,24 +85,24 @@ def test_what_lies_beside_splits_is_named(tmp_path: Path) -> None:
 def test_a_file_of_labels_is_named_where_classes_are_missing(tmp_path: Path) -> None:
     write(tmp_path / "data", "images")
     (tmp_path / "data" / "labels.csv").write_text("x,y\n")
-    assert "only one class, 'images'; it takes at least two. 1 file beside" in (message := fault(tmp_path))
+    assert "only one class, 'images'; it takes at least two. 1 file beside" in (message := error_of(tmp_path))
     assert f"name it: --data {tmp_path / 'data' / 'labels.csv'}" in message
     write(tmp_path, "flat")
     (tmp_path / "flat" / "truth.tsv").touch()
-    assert "has no class folders" in (message := fault(tmp_path, source=str(tmp_path / "flat")))
+    assert "has no class folders" in (message := error_of(tmp_path, source=str(tmp_path / "flat")))
     assert f"--data {tmp_path / 'flat' / 'truth.tsv'}" in message
 
 
 def test_two_folders_of_one_split_are_asked_about(tmp_path: Path) -> None:
     write(tmp_path / "data", "train/a", "train/b", "training_2/a", "training_2/b", "test/a", "test/b")
-    message = fault(tmp_path)
+    message = error_of(tmp_path)
     assert "train/, training_2/ all look like train images" in message and "--ignore training_2" in message
     assert open_data(config(tmp_path, ignore="training_2")).counts["test"] == [6, 6]
 
 
 def test_a_split_beside_classes_is_asked_about(tmp_path: Path) -> None:
     write(tmp_path / "data", "train/steam", "train/electric", "bus/red", "car/blue")
-    message = fault(tmp_path)
+    message = error_of(tmp_path)
     assert "--class-level 1" in message and "--ignore bus,car" in message
     assert open_data(config(tmp_path, class_level=1)).classes == ("bus", "car", "train")
     assert open_data(config(tmp_path, ignore="bus,car")).classes == ("electric", "steam")
@@ -129,7 +129,7 @@ def test_the_only_folder_is_entered(tmp_path: Path) -> None:
 
 def test_levels_are_asked_for_where_no_class_folder_holds_images(tmp_path: Path) -> None:
     write(tmp_path / "data", "Dataset/cat", "Dataset/dog", "Examples/cat", "Examples/dog")
-    message = fault(tmp_path)
+    message = error_of(tmp_path)
     assert "--class-level 1   2 classes: Dataset, Examples" in message
     assert "--class-level 2   2 classes of 4 folders: cat, dog" in message
     report = described(tmp_path, class_level=2)
@@ -170,7 +170,7 @@ def test_linked_folders_are_entered_and_circles_named(tmp_path: Path) -> None:
 def test_masks_are_asked_about(tmp_path: Path) -> None:
     write(tmp_path / "data", "a", "b", suffix="jpg")
     write(tmp_path / "data", "a", "b", suffix="png")
-    message = fault(tmp_path)
+    message = error_of(tmp_path)
     assert "12 images share their name" in message and "--match '*.jpg' or --match '*.png'" in message
     assert open_data(config(tmp_path, match="*.JPG")).counts["test"] == [1, 1]
     assert sum(map(sum, described(tmp_path, match="*").found.values())) == 24
@@ -184,7 +184,7 @@ def test_masks_by_a_word_in_their_name(tmp_path: Path) -> None:
         write(tmp_path / "masks", name)
         for path in (tmp_path / "masks" / name).iterdir():
             path.rename(tmp_path / "data" / name / f"{path.stem}_mask.png")
-    message = fault(tmp_path)
+    message = error_of(tmp_path)
     assert "12 images seem to be masks" in message and "--ignore '*_mask.*'" in message
     assert described(tmp_path, ignore="*_mask.*").found == {"all": [6, 6]}
 
@@ -207,7 +207,7 @@ def test_masks_by_their_pixels(tmp_path: Path) -> None:
 def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     write(tmp_path / "data", "a", "b", count=8)
     (tmp_path / "data" / "a" / "x.HEIC").write_bytes(b"ftypheic")
-    message = fault(tmp_path)
+    message = error_of(tmp_path)
     assert "a/x.HEIC: HEIC, which is not read here: convert it to PNG or JPEG" in message
     assert open_data(config(tmp_path, skip_broken=True)).classes == ("a", "b")
 
@@ -239,7 +239,7 @@ def test_small_classes_and_selections(tmp_path: Path) -> None:
     write(tmp_path / "data", "a", "b", count=12)
     write(tmp_path / "data", "c", count=4)
     write(tmp_path / "data", "d", count=5)
-    assert "c (4)" in fault(tmp_path) and "--drop-small-classes" in fault(tmp_path)
+    assert "c (4)" in error_of(tmp_path) and "--drop-small-classes" in error_of(tmp_path)
     opened = open_data(config(tmp_path, drop_small_classes=True))
     assert opened.classes == ("a", "b", "d")
     assert "1 class left out, with too few images for every split: c (4)" in opened.remarks
@@ -255,7 +255,7 @@ def test_small_classes_and_selections(tmp_path: Path) -> None:
     assert "17 images but for test, each class by its share (--max-images)" in part.remarks
     keys = {open_data(config(tmp_path, classes=names)).key for names in ("a,b", "a,d", "b,d")}
     assert len(keys) == 3
-    assert "no class 'e'" in fault(tmp_path, classes="a,e")
+    assert "no class 'e'" in error_of(tmp_path, classes="a,e")
 
 
 def test_labels_follow_the_classes_that_are_left(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_labels_follow_the_classes_that_are_left(tmp_path: Path) -> None:
 
 def test_validation_images_can_be_left_out(tmp_path: Path) -> None:
     write(tmp_path / "data", "train/a", "train/b", "val/a", count=8)
-    assert "Classes in train that val lacks: b" in fault(tmp_path) and "--ignore-val" in fault(tmp_path)
+    assert "Classes in train that val lacks: b" in error_of(tmp_path) and "--ignore-val" in error_of(tmp_path)
     opened = open_data(config(tmp_path, ignore_val=True))
     assert [sum(counts) for counts in zip(*opened.counts.values(), strict=True)] == [8, 8]
     assert opened.remarks[0] == "val left out: 8 images (--ignore-val)"
@@ -297,10 +297,10 @@ def test_a_size_is_proposed(tmp_path: Path, sizes: list[tuple[int, int]], flags:
             grey = number + (100 if name == "b" else 0)
             Image.new("L", sizes[number % len(sizes)], grey).save(tmp_path / "data" / name / f"{number}.png")
     report = described(tmp_path)
-    assert report.proposal == flags and not report.faults
+    assert report.proposal == flags and not report.errors
     assert report.splits and sum(map(sum, report.splits.values())) == 12
     if flags:
-        assert f"Add {flags}" in fault(tmp_path)
+        assert f"Add {flags}" in error_of(tmp_path)
 
 
 @pytest.mark.parametrize("names", [("0", "1"), ("猫", "狗"), ("3d", "2d")])
@@ -315,7 +315,7 @@ def test_copies_of_what_is_left_out_are_still_copies(tmp_path: Path) -> None:
     original = (tmp_path / "data" / "val" / "a" / "0.png").read_bytes()
     for part in ("train", "test"):
         (tmp_path / "data" / part / "a" / "copy.png").write_bytes(original)
-    message = fault(tmp_path, ignore_val=True)
+    message = error_of(tmp_path, ignore_val=True)
     assert "Identical images in train and test, 1 of them: test/a/copy.png = train/a/copy.png" in message
 
 
@@ -323,13 +323,13 @@ def test_no_readable_image(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "data" / name).mkdir(parents=True)
         (tmp_path / "data" / name / "0.png").write_bytes(b"no image")
-    assert "2 of 2 images are broken" in fault(tmp_path)
+    assert "2 of 2 images are broken" in error_of(tmp_path)
 
 
 def test_flags_about_folders_elsewhere(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", images=np.zeros((20, 8, 8), np.uint8), labels=np.arange(20) % 2)
     for change in ({"match": "*.jpg"}, {"ignore": "x"}, {"class_level": 2}):
-        assert "is no folder: leave it out" in fault(tmp_path, source=str(tmp_path / "set.npz"), **change)
+        assert "is no folder: leave it out" in error_of(tmp_path, source=str(tmp_path / "set.npz"), **change)
 
 
 def test_the_order_of_classes_does_not_matter(tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_the_order_of_classes_does_not_matter(tmp_path: Path) -> None:
 
 def test_a_folder_of_masks_is_no_class(tmp_path: Path) -> None:
     write(tmp_path / "data", "good", "bent", "ground_truth")
-    assert "--ignore ground_truth" in fault(tmp_path)
+    assert "--ignore ground_truth" in error_of(tmp_path)
     assert open_data(config(tmp_path, ignore="ground_truth")).classes == ("bent", "good")
     assert open_data(config(tmp_path, match="*")).classes == ("bent", "good", "ground_truth")
 
@@ -353,5 +353,5 @@ def test_a_lone_folder_below_a_split_is_entered(tmp_path: Path) -> None:
 
 def test_folders_called_as_splits_can_be_classes(tmp_path: Path) -> None:
     write(tmp_path / "data", "train", "test")
-    assert "--class-level 1" in fault(tmp_path)
+    assert "--class-level 1" in error_of(tmp_path)
     assert open_data(config(tmp_path, class_level=1)).classes == ("test", "train")

@@ -41,10 +41,10 @@ def config(path: Path, **changes: Any) -> DataConfig:
     return DataConfig(**{"source": str(path / "data"), "cache_dir": str(path / "cache"), **changes})
 
 
-def faults(path: Path, **changes: Any) -> tuple[str, ...]:
+def errors_of(path: Path, **changes: Any) -> tuple[str, ...]:
     with pytest.raises(DataError) as caught:
         open_data(config(path, **changes))
-    return caught.value.faults
+    return caught.value.messages
 
 
 WRONG_SIZE = "cannot be used: give one side, or width x height: 32 or 96x64, each from 8 to 224."
@@ -64,9 +64,9 @@ WRONG_SIZE = "cannot be used: give one side, or width x height: 32 or 96x64, eac
     ],
 )
 def test_settings_that_cannot_be(values: dict[str, Any], expected: str) -> None:
-    faults: list[str] = []
-    assert checked(DataConfig, values, faults) is None
-    assert faults == [expected]
+    errors: list[str] = []
+    assert checked(DataConfig, values, errors) is None
+    assert errors == [expected]
     assert DataConfig(fit="pad", image_size=8).fit == "pad"
 
 
@@ -101,7 +101,7 @@ def test_class_folders(tmp_path: Path) -> None:
     report = describe_data(config(tmp_path))
     assert report.num_ignored == 4  # notes.txt, README, and two hidden ones that are called as images are
     assert report.formats == {"PNG": 32, "BMP": 1} and report.modes == {"RGB": 33}
-    assert report.found == {"all": [11, 22]} and report.splits == opened.counts and not report.faults
+    assert report.found == {"all": [11, 22]} and report.splits == opened.counts and not report.errors
     assert report.image_sizes == {"8x8": 33}
 
 
@@ -143,11 +143,11 @@ def test_broken_images(tmp_path: Path) -> None:
         (data / "b" / f"{number:03}.png").write_bytes(b"text, not pixels")
     (data / "b" / "gone.png").symlink_to(data / "nowhere.png")
     for _ in range(2):  # the second time from the cache
-        (message,) = faults(tmp_path)
+        (message,) = errors_of(tmp_path)
         assert message.startswith("24 of 43 images are broken") and "--skip-broken" in message
         assert "a/000.png: " in message and "a/001.png: an empty file" in message and "... and 4 more" in message
     report = describe_data(config(tmp_path))
-    assert len(report.broken) == 24 and report.faults == (message,) and sum(map(sum, report.splits.values())) == 19
+    assert len(report.broken) == 24 and report.errors == (message,) and sum(map(sum, report.splits.values())) == 19
     assert report.broken[-1].name == "b/gone.png" and "No such file" in report.broken[-1].reason
     opened = open_data(config(tmp_path, skip_broken=True))
     assert sum(map(sum, opened.counts.values())) == 19
@@ -159,9 +159,9 @@ def test_broken_images(tmp_path: Path) -> None:
 def test_too_few_images_after_broken_ones_are_reported_together(tmp_path: Path) -> None:
     data = write_classes(tmp_path / "data", a=5, b=6, c=3)
     (data / "a" / "000.png").write_bytes(b"broken")
-    few, broken = faults(tmp_path)
+    few, broken = errors_of(tmp_path)
     assert "a (4), c (3)" in few and "at least 5" in few and "1 of 14 images are broken" in broken
-    (few,) = describe_data(config(tmp_path, skip_broken=True)).faults
+    (few,) = describe_data(config(tmp_path, skip_broken=True)).errors
     assert "a (4)" in few
 
 
@@ -191,24 +191,24 @@ def test_too_few_images_after_broken_ones_are_reported_together(tmp_path: Path) 
 )
 def test_unusable_folders(tmp_path: Path, make: Any, expected: list[str]) -> None:
     make(tmp_path / "data")
-    found = faults(tmp_path)
+    found = errors_of(tmp_path)
     assert len(found) == len(expected)
     for message, pattern in zip(found, expected, strict=True):
         assert re.search(pattern, message)
 
 
 def test_unknown_name_suggests_the_nearest(tmp_path: Path) -> None:
-    (message,) = faults(tmp_path, source="cifar-10")
+    (message,) = errors_of(tmp_path, source="cifar-10")
     assert "Did you mean 'cifar10'?" in message and "digits" in message
     for nonsense in ("", "x" * 5000):
-        assert len(faults(tmp_path, source=nonsense)) == 1
+        assert len(errors_of(tmp_path, source=nonsense)) == 1
 
 
 def test_file_names_that_are_no_text(tmp_path: Path) -> None:
     data = write_classes(tmp_path / "data", a=6, b=6)
     broken = os.fsdecode(os.fsencode(data / "a") + b"/\xff.png")
     Path(broken).write_bytes(b"broken")
-    (message,) = faults(tmp_path)
+    (message,) = errors_of(tmp_path)
     assert "a/\\xff.png" in message and message.encode()
     assert sum(map(sum, open_data(config(tmp_path, skip_broken=True)).counts.values())) == 12
 
@@ -225,7 +225,7 @@ def test_class_names_that_are_no_text(tmp_path: Path) -> None:
     write_classes(tmp_path / "data", **{"caf\\xe9": 6})
     for folder in tmp_path.glob("set*/*"):
         folder.rename(tmp_path / "data" / folder.name)
-    assert faults(tmp_path) == ("Two classes would both be called caf\\xe9. Rename one of them.",)
+    assert errors_of(tmp_path) == ("Two classes would both be called caf\\xe9. Rename one of them.",)
 
 
 def test_a_folder_whose_name_is_no_text() -> None:
@@ -306,10 +306,10 @@ def test_npz_floats_strings_and_numeric_order(tmp_path: Path) -> None:
         ({"synthetic": np.full(40, 2)}, ["must be 0 or 1 for each of the 40 training images, and is int64 (40,)"]),
     ],
 )
-def test_npz_faults(tmp_path: Path, change: dict[str, Any], expected: list[str]) -> None:
+def test_npz_errors(tmp_path: Path, change: dict[str, Any], expected: list[str]) -> None:
     content = {name: array for name, array in {**arrays(), **change}.items() if array is not None}
     np.savez(tmp_path / "set.npz", **content)
-    found = faults(tmp_path, source=str(tmp_path / "set.npz"))
+    found = errors_of(tmp_path, source=str(tmp_path / "set.npz"))
     assert len(found) == len(expected) and all(part in message for part, message in zip(expected, found, strict=True))
 
 
@@ -348,5 +348,5 @@ def test_npz_labels_of_every_type(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"neither"])
 def test_npz_that_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "set.npz").write_bytes(content)
-    (message,) = faults(tmp_path, source=str(tmp_path / "set.npz"))
+    (message,) = errors_of(tmp_path, source=str(tmp_path / "set.npz"))
     assert "cannot be read" in message and "numpy.savez" in message

@@ -33,10 +33,10 @@ def described(path: Path, **changes: Any) -> DataReport:
     return describe_data(config(path, **changes))
 
 
-def faults(path: Path, **changes: Any) -> tuple[str, ...]:
+def errors_of(path: Path, **changes: Any) -> tuple[str, ...]:
     with pytest.raises(DataError) as caught:
         open_data(config(path, **changes))
-    return caught.value.faults
+    return caught.value.messages
 
 
 @pytest.fixture
@@ -63,13 +63,13 @@ def test_images_of_classes_that_are_left_out_do_not_count(odd: Path, changes: di
     if looked:  # at all of it, beforehand
         assert described(odd).proposal == "--image-size 16"
     report = described(odd, **changes)
-    assert not report.faults and report.proposal is None and not report.broken and not report.notes
+    assert not report.errors and report.proposal is None and not report.broken and not report.notes
     assert report.image_sizes == {"8x8": 12} and report.modes == {"L": 12} and report.formats == {"PNG": 12}
     assert report.input_shape == (1, 8, 8) and open_data(config(odd, **changes)).classes == ("a", "b")
     whole = described(odd, image_size=8)
     assert [one.name for one in whole.broken] == ["odd/0.png", "small/0.png"] and whole.notes == {SEVERAL_PAGES: 1}
     assert whole.input_shape == (3, 8, 8) and whole.image_sizes["8x8"] == 13
-    assert "2 of 22 images are broken" in whole.faults[-1]
+    assert "2 of 22 images are broken" in whole.errors[-1]
 
 
 def test_parts_that_are_left_out_do_not_count(tmp_path: Path) -> None:
@@ -77,20 +77,20 @@ def test_parts_that_are_left_out_do_not_count(tmp_path: Path) -> None:
         for name in ("a", "b"):
             write(tmp_path / "data" / part / name, side=side)
     (tmp_path / "data" / "val" / "a" / "0.png").write_bytes(b"no image")
-    assert "several sizes" in faults(tmp_path)[-1]
+    assert "several sizes" in errors_of(tmp_path)[-1]
     report = described(tmp_path, ignore_val=True)
-    assert not report.faults and report.image_sizes == {"8x8": 12} and not report.broken
+    assert not report.errors and report.image_sizes == {"8x8": 12} and not report.broken
 
 
 def test_broken_images_beyond_the_most_of_a_class_do_not_count(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / "data" / name, 8)
     (tmp_path / "data" / "a" / "7.png").write_bytes(b"no image")
-    assert len(faults(tmp_path)) == 1
+    assert len(errors_of(tmp_path)) == 1
     report = described(tmp_path, max_per_class=6)
-    assert not report.faults and report.found == {"all": [6, 6]} and report.image_sizes == {"8x8": 12}
-    (fault,) = faults(tmp_path, max_per_class=8)  # there it would have been used
-    assert "1 of 16 images are broken" in fault
+    assert not report.errors and report.found == {"all": [6, 6]} and report.image_sizes == {"8x8": 12}
+    (error,) = errors_of(tmp_path, max_per_class=8)  # there it would have been used
+    assert "1 of 16 images are broken" in error
 
 
 def test_levels_are_those_of_the_images_in_use(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_masks_are_asked_about_whatever_was_answered_before(tmp_path: Path) -> N
         write(tmp_path / "data" / name, suffix="bmp", prefix="")
     every = {"match": "*", "allow_duplicates": True}
     assert sum(described(tmp_path, **every).found["all"]) == 24
-    assert "share their name" in faults(tmp_path)[0]
+    assert "share their name" in errors_of(tmp_path)[0]
 
 
 def test_a_class_of_copies_can_be_dropped(tmp_path: Path) -> None:
@@ -147,9 +147,9 @@ def test_a_class_of_copies_can_be_dropped(tmp_path: Path) -> None:
         write(tmp_path / "data" / name, 8)
     for number in range(1, 8):
         (tmp_path / "data" / "same" / f"{number}.png").write_bytes((tmp_path / "data" / "same" / "0.png").read_bytes())
-    (fault,) = faults(tmp_path)
-    assert "Too few different images of: same (1)" in fault and "--drop-small-classes" in fault
-    assert "--allow-duplicates" in fault
+    (error,) = errors_of(tmp_path)
+    assert "Too few different images of: same (1)" in error and "--drop-small-classes" in error
+    assert "--allow-duplicates" in error
     data = open_data(config(tmp_path, drop_small_classes=True))
     assert data.classes == ("a", "b") and [sum(counts) for counts in zip(*data.counts.values(), strict=True)] == [8, 8]
     assert "1 class left out, with too few different images for every split: same (1)" in data.remarks
@@ -162,8 +162,8 @@ def test_a_class_of_few_groups_can_be_dropped(tmp_path: Path) -> None:
         for group in range(groups):
             write(tmp_path / "data" / name, 16 // groups, prefix=f"{name}{group}_")
     pattern = r"^(\w+?)_"
-    (fault,) = faults(tmp_path, group=pattern)
-    assert "Too few groups" in fault and "few (2)" in fault and "--drop-small-classes" in fault
+    (error,) = errors_of(tmp_path, group=pattern)
+    assert "Too few groups" in error and "few (2)" in error and "--drop-small-classes" in error
     data = open_data(config(tmp_path, group=pattern, drop_small_classes=True))
     assert data.classes == ("a", "b") and sum(map(sum, data.counts.values())) == 32
     assert any("few (2)" in remark and "groups" in remark for remark in data.remarks)
@@ -175,8 +175,8 @@ def test_where_too_few_classes_are_left_it_is_told_why(tmp_path: Path) -> None:
     write(tmp_path / "data" / "same", 8)
     for number in range(8):
         Image.new("L", (8, 8), 7).save(tmp_path / "data" / "same" / f"{number}.png")
-    (fault,) = faults(tmp_path, drop_small_classes=True)
-    assert "There is only one class, 'a'" in fault and "few (3)" in fault and "same (1)" in fault
+    (error,) = errors_of(tmp_path, drop_small_classes=True)
+    assert "There is only one class, 'a'" in error and "few (3)" in error and "same (1)" in error
 
 
 def test_results_of_another_method_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

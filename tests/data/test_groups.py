@@ -135,10 +135,10 @@ def patients(opened: Dataset) -> dict[str, set[int]]:
     return {name: set(opened.split(name).images[:, 0, 0, 0].tolist()) for name in SPLIT_NAMES}
 
 
-def faults(config: DataConfig) -> tuple[str, ...]:
+def errors_of(config: DataConfig) -> tuple[str, ...]:
     with pytest.raises(DataError) as caught:
         open_data(config)
-    return caught.value.faults
+    return caught.value.messages
 
 
 def test_a_pattern_on_file_names(tmp_path: Path) -> None:
@@ -158,19 +158,19 @@ def test_a_pattern_on_file_names(tmp_path: Path) -> None:
 
 def test_patterns_that_do_not_fit(tmp_path: Path) -> None:
     write_patients(tmp_path / "data")
-    (message,) = faults(config(tmp_path, group=r"patient[0-5]"))
+    (message,) = errors_of(config(tmp_path, group=r"patient[0-5]"))
     assert "no group in the file names of 8 of 32 images: a/patient6_0.png" in message and "and 3 more" in message
-    (message,) = faults(config(tmp_path, group="(oops"))
+    (message,) = errors_of(config(tmp_path, group="(oops"))
     assert "--group '(oops' is no regular expression" in message
-    (message,) = faults(config(tmp_path, group="patient[0-9]").model_copy(update={"source": "digits"}))
+    (message,) = errors_of(config(tmp_path, group="patient[0-9]").model_copy(update={"source": "digits"}))
     assert "the images of digits have none" in message
 
 
 def test_groups_that_cannot_be_split(tmp_path: Path) -> None:
     write_patients(tmp_path / "data", patients=6)
-    (message,) = faults(config(tmp_path, group=r"patient\d"))
+    (message,) = errors_of(config(tmp_path, group=r"patient\d"))
     assert "of: a (3), b (3)." in message and "at least 4 groups" in message and "leave --group out" in message
-    assert describe_data(config(tmp_path, group=r"patient\d")).faults == (message,)
+    assert describe_data(config(tmp_path, group=r"patient\d")).errors == (message,)
 
 
 def test_a_column_of_groups(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_column_of_groups(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("\n".join(["path,label,who", *lines]))
     opened = open_data(config(tmp_path, "labels.csv", group="who"))
     assert sum(map(len, patients(opened).values())) == 8 and "by column 'who'" in opened.remarks[0]
-    (message,) = faults(config(tmp_path, "labels.csv", group="hwo"))
+    (message,) = errors_of(config(tmp_path, "labels.csv", group="hwo"))
     assert "there is no column 'hwo', which is to hold the group. Did you mean 'who'?" in message
     by_name = open_data(config(tmp_path, "labels.csv", group=r"(patient\d)"))
     assert patients(by_name) == patients(opened)
@@ -190,7 +190,7 @@ def test_a_column_of_groups(tmp_path: Path) -> None:
     assert not any("groups" in remark for remark in without)
     parts = [f"{line},{'test' if number % 4 == 0 else 'train'}" for number, line in enumerate(lines)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label,patient_id,split", *parts]))
-    (message,) = faults(config(tmp_path, "labels.csv"))
+    (message,) = errors_of(config(tmp_path, "labels.csv"))
     assert "8 of 8 groups by column 'patient_id' stand in more than one of train, test" in message
     assert "--columns split=" in message and "--columns group=" in message
 

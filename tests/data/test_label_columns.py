@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from label_tables import EXPECTED, PETS, config, faults, labels, write_set, write_table
+from label_tables import EXPECTED, PETS, config, errors_of, labels, write_set, write_table
 
 from nas.data import DataReport, describe_data, open_data
 
@@ -23,7 +23,7 @@ def test_of_two_columns_of_labels_the_user_chooses(tmp_path: Path) -> None:
     write_set(tmp_path, ("path", "label"), *PETS)
     lines = [(name, "xyz"[n // 2 % 3], label, n % 2) for n, (name, label) in enumerate(PETS)]
     write_table(tmp_path / "labels.csv", ("path", "label", "class", "type"), *lines)
-    (message,) = faults(tmp_path)
+    (message,) = errors_of(tmp_path)
     assert "labels.csv: several columns may hold the labels: 'label' (3 classes), 'class' (2 classes)" in message
     assert message.endswith("Say which: --columns label=label or --columns label=class.")
     assert open_data(config(tmp_path, columns="label=label")).classes == ("x", "y", "z")
@@ -53,9 +53,9 @@ def test_columns_called_alike(tmp_path: Path) -> None:
     write_set(tmp_path, ("path", "label"), *PETS)
     lines = [(name, label, "xy"[n % 2]) for n, (name, label) in enumerate(PETS)]
     write_table(tmp_path / "labels.csv", ("path", "label", "label"), *lines)
-    assert "2 columns are called 'label'. Give them different names" in faults(tmp_path)[0]
+    assert "2 columns are called 'label'. Give them different names" in errors_of(tmp_path)[0]
     write_table(tmp_path / "labels.csv", ("path", "label", "Label"), *lines)
-    assert "'label' (2 classes), 'Label' (2 classes)" in faults(tmp_path)[0]
+    assert "'label' (2 classes), 'Label' (2 classes)" in errors_of(tmp_path)[0]
 
 
 def test_the_column_that_names_images(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_column_that_names_images(tmp_path: Path) -> None:
     assert labels(open_data(config(tmp_path))) == EXPECTED  # the same names
     lines[3] = ("im04.png", *lines[3][1:])
     write_table(tmp_path / "labels.csv", ("path", "image", "label"), *lines)
-    (message,) = faults(tmp_path)
+    (message,) = errors_of(tmp_path)
     assert "line 5: the columns 'path' and 'image' name different files" in message and "path=image" in message
 
 
@@ -126,7 +126,7 @@ def test_flags_that_contradict_each_other(tmp_path: Path) -> None:
     def said(header: tuple[str, ...], *cells: tuple[object, ...]) -> str:
         lines = [(*line, *own) for line, own in zip(PETS[:4], cells, strict=True)]
         write_table(tmp_path / "labels.csv", ("path", "label", *header), *lines)
-        return faults(tmp_path)[0]
+        return errors_of(tmp_path)[0]
 
     message = said(("train", "test"), (1, 0), (1, 1), (0, 1), (0, 0))
     assert "lines 3, 5: 2 of the columns train, test say yes" in message and "--columns split=" in message
@@ -149,10 +149,10 @@ def test_classes_that_programs_take_for_missing(tmp_path: Path) -> None:
     assert found.remarks[0].startswith("'NA', 'nan' in column 'label' counts as a class (12 lines)")
     lines = [(name, "nan" if n in (4, 7) else f"{n % 2}.0") for n, (name, _) in enumerate(PETS)]
     write_table(tmp_path / "labels.csv", ("path", "label"), *lines)
-    assert "lines 6, 9: 'nan' beside numbers in column 'label' is no label" in faults(tmp_path)[0]
+    assert "lines 6, 9: 'nan' beside numbers in column 'label' is no label" in errors_of(tmp_path)[0]
     lines = [(name, "" if n in (4, 7) else label) for n, (name, label) in enumerate(PETS)]
     write_table(tmp_path / "labels.csv", ("path", "label"), *lines)
-    assert "labels.csv, lines 6, 9: no label in column 'label'. Fill it in" in faults(tmp_path)[0]
+    assert "labels.csv, lines 6, 9: no label in column 'label'. Fill it in" in errors_of(tmp_path)[0]
 
 
 @pytest.mark.parametrize("form", ["{}.0", "{}.", "{}.000e+00", " {}\t"])
@@ -185,6 +185,6 @@ def test_advice_keeps_what_columns_says_already(tmp_path: Path) -> None:
     write_set(tmp_path, ("path", "label", "class", "split"), *lines)
     told = "group="
     for _ in range(2):
-        told = re.findall(r"--columns (\S+)", faults(tmp_path, columns=told)[0])[0]
+        told = re.findall(r"--columns (\S+)", errors_of(tmp_path, columns=told)[0])[0]
     assert told == "group=,label=label,split="
     assert open_data(config(tmp_path, columns=told)).classes == ("cat", "dog")

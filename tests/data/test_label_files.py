@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from label_tables import EXPECTED, PETS, Line, config, faults, labels, write_set, write_table
+from label_tables import EXPECTED, PETS, Line, config, errors_of, labels, write_set, write_table
 
 from nas.config.validation import checked
 from nas.data import DataConfig, describe_data, open_data
@@ -57,9 +57,11 @@ def test_one_hot_columns(tmp_path: Path) -> None:
     assert labels(opened) == {n: ["MEL", "NV", "BCC"][n % 3] for n in range(18)}
     lines[4] = ("i4", 30, 1, 1, 0, 0)
     write_table(tmp_path / "labels.csv", ("image", "age", "MEL", "NV", "BCC", "UNK"), *lines)
-    (message,) = faults(tmp_path)
+    (message,) = errors_of(tmp_path)
     assert "labels.csv, line 6: 2 of the columns MEL, NV, BCC" in message and "--columns label=" in message
-    assert faults(tmp_path, columns="label=MEL+age")[0].endswith("age hold other things than 0 and 1. Leave them out.")
+    assert errors_of(tmp_path, columns="label=MEL+age")[0].endswith(
+        "age hold other things than 0 and 1. Leave them out."
+    )
 
 
 def test_own_splits(tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ def test_own_splits(tmp_path: Path) -> None:
     assert sum(open_data(config(tmp_path, columns="split=")).counts["train"]) != 9
     lines[3] = ("3", "b", "fold 1")
     write_table(tmp_path / "labels.csv", ("file", "label", "split"), *lines)
-    (message,) = faults(tmp_path)
+    (message,) = errors_of(tmp_path)
     assert "labels.csv, line 5: the split 'fold 1'" in message and "--columns split=" in message
 
 
@@ -81,10 +83,10 @@ def test_the_right_one_of_equal_names(tmp_path: Path) -> None:
         write_set(tmp_path / folder, ("x",), *((f"{n}",) for n in range(2)))
         (tmp_path / folder / "labels.csv").unlink()
     write_table(tmp_path / "labels.csv", ("id", "label", "split"), *lines[4:6], *lines[-2:])
-    few = faults(tmp_path)  # both are found, each in its part
+    few = errors_of(tmp_path)  # both are found, each in its part
     assert len(few) == 1 and "Too few readable images in train of: a (1), b (1)" in few[0]
     write_table(tmp_path / "labels.csv", ("id", "label"), *(line[:2] for line in lines[:2]))
-    (message,) = faults(tmp_path)
+    (message,) = errors_of(tmp_path)
     assert "labels.csv, lines 2, 3: '0' may be test/0.png or train/0.png. Move the table" in message
     assert message.endswith("relative to labels.csv, in column 'id': test/0.png.")
     write_table(tmp_path / "testLabels.csv", ("id", "label"), ("0", "a"), ("1", "b"))
@@ -101,7 +103,7 @@ def test_two_files_beside_the_folder_of_a_table(tmp_path: Path) -> None:
     write_table(tmp_path / "lists" / "labels.csv", ("path", "label"), *((f"{name}.png", label) for name, label in PETS))
     assert labels(open_data(config(tmp_path / "lists"))) == EXPECTED
     write_set(tmp_path, ("x",), ("im01.png",), suffix="", below="pics")
-    (message,) = faults(tmp_path / "lists")
+    (message,) = errors_of(tmp_path / "lists")
     assert "labels.csv, line 3: 'im01.png' may be ../img/im01.png or ../pics/im01.png" in message
 
 
@@ -118,7 +120,7 @@ def test_paths_of_another_machine(tmp_path: Path, start: str, inner: str) -> Non
     shown = start.replace("\\", "/")
     assert f"paths begin with {shown}, which is not here; without it they are found: {inner}im00.png" in opened.remarks
     write_table(tmp_path / "labels.csv", ("path", "label"), *lines, (f"{start}{inner}none.png", "cat"))
-    (message,) = faults(tmp_path)
+    (message,) = errors_of(tmp_path)
     assert "1 of 19 images are broken" in message and f"{inner}none.png: there is no such file" in message
 
 
@@ -127,24 +129,24 @@ def test_ends_of_paths_that_fit_several_files_or_none(tmp_path: Path) -> None:
     write_set(tmp_path, ("path", "label"), *PETS, below="b")
     for below, expected in (("b/", "without it they are found: b/im00.png"), ("", "'im00' may be a/im00.png or b/im")):
         write_table(tmp_path / "labels.csv", ("path", "label"), *((f"/other/{below}{n}", label) for n, label in PETS))
-        found = [*describe_data(config(tmp_path)).remarks] if below else faults(tmp_path)
+        found = [*describe_data(config(tmp_path)).remarks] if below else errors_of(tmp_path)
         assert any(expected in words for words in found)
     mixed = [(f"/other/{'cd'[number % 2]}/{name}", label) for number, (name, label) in enumerate(PETS)]
     write_table(tmp_path / "labels.csv", ("path", "label"), *mixed)
-    (message,) = faults(tmp_path)
+    (message,) = errors_of(tmp_path)
     assert "none of the 18 files is there; the first is '/other/c/im00' (there is a/im00.png), looked for" in message
     write_table(tmp_path / "labels.csv", ("path", "label"), *((f"{name.upper()}.JPG", label) for name, label in PETS))
-    assert "the first is 'IM00.JPG' (there is a/im00.png)" in faults(tmp_path)[0]
+    assert "the first is 'IM00.JPG' (there is a/im00.png)" in errors_of(tmp_path)[0]
 
 
 def test_other_names_of_columns(tmp_path: Path) -> None:
     write_set(tmp_path, ("what", "who, it is"), *PETS)
-    (message,) = faults(tmp_path)
+    (message,) = errors_of(tmp_path)
     assert "labels.csv: no column is known to hold the files and labels; there are: what, who, it is" in message
     assert "--columns path=FILE,label=KIND" in message
     opened = open_data(config(tmp_path, columns='path=what, "label=who, it is"'))
     assert labels(opened) == EXPECTED
-    (message,) = faults(tmp_path, columns="path=waht,label=what")
+    (message,) = errors_of(tmp_path, columns="path=waht,label=what")
     assert "no column 'waht', which is to hold the path. Did you mean 'what'?" in message
     for wrong in ("path", "file=a", "path=a,path=b"):
         found: list[str] = []
@@ -157,7 +159,7 @@ def test_missing_files_are_named_and_counted(tmp_path: Path) -> None:
     (tmp_path / "im03.png").unlink()
     (tmp_path / "im04.png").write_bytes(b"no image")
     for _ in range(2):  # the second time from the cache
-        (message,) = faults(tmp_path)
+        (message,) = errors_of(tmp_path)
         assert message.startswith("2 of 18 images are broken:") and "--skip-broken" in message
         assert "im03: there is no such file (labels.csv, line 5)" in message and "im04.png: not an image" in message
     opened = open_data(config(tmp_path, skip_broken=True))
@@ -166,7 +168,7 @@ def test_missing_files_are_named_and_counted(tmp_path: Path) -> None:
     assert labels(open_data(config(tmp_path))) == EXPECTED  # back again, and noticed
     for file in tmp_path.glob("*.png"):
         file.unlink()
-    (message,) = faults(tmp_path, skip_broken=True)
+    (message,) = errors_of(tmp_path, skip_broken=True)
     assert "none of the 18 files is there; the first is 'im00'" in message
 
 
@@ -191,7 +193,7 @@ def test_missing_files_are_named_and_counted(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_table(tmp_path: Path, lines: list[Line], expected: list[str]) -> None:
     write_set(tmp_path, ("path",), ("a",), ("b",), ("c",))
     write_table(tmp_path / "labels.csv", *lines)
-    found = faults(tmp_path)
+    found = errors_of(tmp_path)
     assert len(found) == len(expected) and all("labels.csv" in message for message in found)
     assert all(part in message for part, message in zip(expected, found, strict=True))
 
@@ -199,9 +201,9 @@ def test_what_is_wrong_with_a_table(tmp_path: Path, lines: list[Line], expected:
 def test_what_is_no_table(tmp_path: Path) -> None:
     for content, expected in ((b"path,label\n\0", "is no text"), (b'path,label\na,"x\nb,y\n', "line 2: .*mark")):
         (tmp_path / "labels.csv").write_bytes(content)
-        assert re.search(expected, faults(tmp_path)[0])
+        assert re.search(expected, errors_of(tmp_path)[0])
     (tmp_path / "data.npz").write_bytes(b"")
-    (message,) = faults(tmp_path, source=str(tmp_path / "data.npz"), columns="path=a")
+    (message,) = errors_of(tmp_path, source=str(tmp_path / "data.npz"), columns="path=a")
     assert "--columns names the columns of a label file" in message
 
 
@@ -209,7 +211,7 @@ def test_a_line_twice_counts_once(tmp_path: Path) -> None:
     write_set(tmp_path, ("path", "label"), *PETS)
     write_table(tmp_path / "labels.csv", ("path", "label"), *PETS, ("./im00.png", "dog"))
     report = describe_data(config(tmp_path))
-    assert sum(report.found["all"]) == 18 and not report.faults
+    assert sum(report.found["all"]) == 18 and not report.errors
     assert "1 line names a file that an earlier one does, with the same label, and count once: 20" in report.remarks
     write_table(tmp_path / "labels.csv", ("path", "label"), *PETS)  # the same images: nothing of it is remembered
     assert not any("count once" in words for words in [*describe_data(config(tmp_path)).remarks])
@@ -217,7 +219,7 @@ def test_a_line_twice_counts_once(tmp_path: Path) -> None:
     for line, blank in ((5, b""), (6, b"\n")):  # and where lines stand is not
         content = (tmp_path / "labels.csv").read_bytes()
         (tmp_path / "labels.csv").write_bytes(blank + content)
-        assert f"im03: there is no such file (labels.csv, line {line})" in faults(tmp_path)[0]
+        assert f"im03: there is no such file (labels.csv, line {line})" in errors_of(tmp_path)[0]
 
 
 def test_another_table_is_noticed(tmp_path: Path) -> None:
@@ -238,7 +240,7 @@ def test_parquet(tmp_path: Path) -> None:
         assert labels(open_data(config(tmp_path, path.name))) == EXPECTED
     else:
         path.write_bytes(b"PAR1")
-        assert "pip install pandas pyarrow" in faults(tmp_path, source=str(path))[0]
+        assert "pip install pandas pyarrow" in errors_of(tmp_path, source=str(path))[0]
 
 
 def test_pictures_that_cannot_be_read_are_found_and_said_to_be_that(tmp_path: Path) -> None:
@@ -251,6 +253,6 @@ def test_pictures_that_cannot_be_read_are_found_and_said_to_be_that(tmp_path: Pa
 
 def test_a_table_of_test_images_alone(tmp_path: Path) -> None:
     write_set(tmp_path, ("path", "label", "split"), *((*line, "test") for line in PETS))
-    (message,) = faults(tmp_path)
+    (message,) = errors_of(tmp_path)
     assert "images of test but none of train" in message and "--columns split=)" in message
     assert open_data(config(tmp_path, columns="split=")).classes == ("cat", "dog")

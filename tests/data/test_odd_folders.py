@@ -11,7 +11,7 @@ from typing import Any
 
 import image_folders
 import pytest
-from image_folders import config, fault, write
+from image_folders import config, error_of, write
 from PIL import Image
 
 from nas.data import DataReport, describe_data, open_data
@@ -50,7 +50,7 @@ def test_images_without_a_class_are_left_out_and_named(tmp_path: Path) -> None:
     flat = write(tmp_path / "flat", "cat", "unlabeled", "unknown")
     assert described(flat).classes == ("cat", "unknown")
     assert described(flat, match="*").classes == ("cat", "unknown", "unlabeled")
-    message = fault(write(tmp_path / "two", "labeled", "unlabeled"))
+    message = error_of(write(tmp_path / "two", "labeled", "unlabeled"))
     assert "only one class, 'labeled'" in message and "--match '*' takes them as classes." in message
 
 
@@ -58,7 +58,7 @@ def test_images_without_a_class_are_left_out_and_named(tmp_path: Path) -> None:
                                   ("cafe\u0301", "caf\u00e9")])  # fmt: skip
 def test_classes_that_are_called_alike(tmp_path: Path, pair: tuple[str, str]) -> None:
     data = write(tmp_path / "data", *pair, "dog")
-    assert "differ only in capitals" in (message := fault(data)) and " and ".join(map(repr, sorted(pair))) in message
+    assert "differ only in capitals" in (message := error_of(data)) and " and ".join(map(repr, sorted(pair))) in message
     assert len(described(data, match="*").classes) == 3
 
 
@@ -67,7 +67,7 @@ def test_letters_are_classes_in_both_cases(tmp_path: Path) -> None:
 
 
 def test_other_capitals_in_another_split(tmp_path: Path) -> None:
-    message = fault(write(tmp_path / "data", "train/Cat", "train/dog", "test/cat", "test/dog"))
+    message = error_of(write(tmp_path / "data", "train/Cat", "train/dog", "test/cat", "test/dog"))
     assert "called alike: 'Cat' in train and 'cat' in test. They differ only in capitals" in message
     assert "dog" not in message
 
@@ -83,21 +83,21 @@ def test_other_capitals_in_another_split(tmp_path: Path) -> None:
 def test_folders_of_masks_beside_those_of_images(tmp_path: Path, word: str, layout: str) -> None:
     names = [name.format(kind) for name in layout.split() for kind in ("images", word)]
     data = write(tmp_path / "data", *names, *(["test/images"] if "train" in layout else []), count=1)
-    assert f"The folder {word} seems to hold masks" in (message := fault(data)) and f"--ignore {word};" in message
+    assert f"The folder {word} seems to hold masks" in (message := error_of(data)) and f"--ignore {word};" in message
     if " " in layout:
         assert describe_data(config(data, ignore=word)).found == {"all": [1, 1]}
 
 
 def test_masks_by_the_names_of_folders_and_files(tmp_path: Path) -> None:
     pairs = write(tmp_path / "pairs", "cat", "cat_masks", "dog", "dog_masks")
-    assert "The folders cat_masks, dog_masks seem" in fault(pairs)
+    assert "The folders cat_masks, dog_masks seem" in error_of(pairs)
     voc = write(tmp_path / "voc", "JPEGImages", "SegmentationClass", count=1)
-    assert "--ignore SegmentationClass" in fault(voc)
+    assert "--ignore SegmentationClass" in error_of(voc)
     same = write(tmp_path / "same", "good", "bad")
     (same / "my mask").mkdir()
     for path in (same / "good").iterdir():
         (same / "my mask" / f"{path.stem}_mask.png").write_bytes(path.read_bytes())
-    assert "--ignore 'my mask'" in fault(same)
+    assert "--ignore 'my mask'" in error_of(same)
 
 
 @pytest.mark.parametrize(
@@ -144,19 +144,19 @@ def test_folders_whose_names_say_split_and_class(tmp_path: Path, name: str) -> N
 
 def test_folders_whose_names_may_say_split_and_class(tmp_path: Path) -> None:
     data = write(tmp_path / "data", "train_station", "train_track", "test_tube")
-    assert "may say split and class" in fault(data)
+    assert "may say split and class" in error_of(data)
     assert len(described(data, class_level=1).classes) == 3
 
 
 def test_a_set_for_finding_anomalies(tmp_path: Path) -> None:
     data = write(tmp_path / "data", *(f"bottle/{name}" for name in ("train/good", "test/good", "test/bent")))
     write(data, "bottle/ground_truth/bent")
-    message = fault(data)
+    message = error_of(data)
     assert "images of one class alone, 'good'" in message and "(MVTec AD)" in message
     assert f"--data {data}/bottle/test." in message
     assert described(data / "bottle" / "test").classes == ("bent", "good")
     write(data, "nut/train/good", "nut/test/good", "nut/test/cut", "nut/ground_truth/cut")
-    message = fault(data)
+    message = error_of(data)
     assert "holds several sets, each with splits: bottle/, nut/" in message and f"--data {data}/bottle." in message
     assert described(data, class_level=1, ignore="ground_truth").classes == ("bottle", "nut")
 
@@ -166,22 +166,22 @@ def test_a_folder_that_holds_archives_or_arrays(tmp_path: Path) -> None:
     data.mkdir()
     (data / "set.zip").write_bytes(b"x")
     (data / "README").write_text("x")
-    assert f"holds no images but set.zip. Give that: --data '{data}/set.zip'." in fault(data)
+    assert f"holds no images but set.zip. Give that: --data '{data}/set.zip'." in error_of(data)
     (data / "more.tar.gz").write_bytes(b"x")
-    assert "holds no images but more.tar.gz, set.zip. Unpack each into a folder of its name" in fault(data)
+    assert "holds no images but more.tar.gz, set.zip. Unpack each into a folder of its name" in error_of(data)
     arrays = tmp_path / "arrays"
     arrays.mkdir()
     (arrays / "set.npz").touch()
-    assert f"Give that: --data {arrays}/set.npz" in fault(arrays)
+    assert f"Give that: --data {arrays}/set.npz" in error_of(arrays)
 
 
 def test_patterns_that_leave_nothing(tmp_path: Path) -> None:
     data = write(tmp_path / "data", "cat", "dog")
     (data / "notes.txt").touch()
     for changes in ({"match": "*.jpg"}, {"match": "cat"}, {"ignore": "*.png,*.txt"}):
-        message = fault(data, **changes)
+        message = error_of(data, **changes)
         assert "leave none of the 13 files" in message and "of the kinds .png (12), .txt (1)" in message
-    assert "--ignore leaves nothing" in fault(write(tmp_path / "bare", "cat", "dog"), ignore="*")
+    assert "--ignore leaves nothing" in error_of(write(tmp_path / "bare", "cat", "dog"), ignore="*")
 
 
 def test_a_pattern_that_leaves_nothing_out(tmp_path: Path) -> None:
@@ -213,22 +213,22 @@ def test_files_beside_the_only_folder_do_not_hide_it(tmp_path: Path) -> None:
 
 def test_levels_that_are_proposed_have_classes(tmp_path: Path) -> None:
     data = write(tmp_path / "data", "a/all/cat", "a/all/dog", "b/all/cat", "b/all/cow")
-    message = fault(data)
+    message = error_of(data)
     assert "--class-level 1   2 classes: a, b" in message and "--class-level 3   3 classes" in message
     assert "--class-level 2" not in message
     assert described(write(tmp_path / "twice", "cat/cat", "dog/dog")).classes == ("cat", "dog")
 
 
 def test_images_of_one_split_without_class_folders(tmp_path: Path) -> None:
-    message = fault(write(tmp_path / "one", "train"))
+    message = error_of(write(tmp_path / "one", "train"))
     assert "has no class folders" in message and "--ignore" not in message and "--class-level" not in message
     data = write(tmp_path / "data", "train/cat", "train/dog", "test")
-    assert "leave it out: --ignore test." in fault(data) and described(data, ignore="test").classes == ("cat", "dog")
+    assert "leave it out: --ignore test." in error_of(data) and described(data, ignore="test").classes == ("cat", "dog")
 
 
 def test_splits_without_a_training_part(tmp_path: Path) -> None:
     data = write(tmp_path / "data", "val/cat", "val/dog")
-    message = fault(data)
+    message = error_of(data)
     assert "has images of val but none of train. Put the training images in train/" in message
     assert f"or give one of them alone: --data {data}/val." in message
     assert described(data / "val").classes == ("cat", "dog")
@@ -251,7 +251,7 @@ def test_splits_in_splits_are_not_said_to_be_left_out(tmp_path: Path) -> None:
 
 def test_some_classes_with_splits_and_one_without(tmp_path: Path) -> None:
     data = write(tmp_path / "data", "cat/train", "cat/test", "dog/train", "dog/test", "cow", count=8)
-    assert "folders of splits in cat/, dog/, and images in cow/" in fault(data)
+    assert "folders of splits in cat/, dog/, and images in cow/" in error_of(data)
     assert described(data, class_level=1).found == {"all": [16, 8, 16]}
     assert described(data, ignore="cow").found == {"train": [8, 8], "test": [8, 8]}
 
@@ -279,7 +279,7 @@ def test_links_to_themselves_and_pipes(tmp_path: Path) -> None:
 
 def test_the_whole_set_once_more_beside_its_classes(tmp_path: Path) -> None:
     data = write(tmp_path / "data", "yes", "no", "tumors/yes", "tumors/no")
-    assert "tumors/ holds folders called as those beside it: no, yes" in fault(data)
+    assert "tumors/ holds folders called as those beside it: no, yes" in error_of(data)
     assert described(data, ignore="tumors").classes == ("no", "yes")
     assert described(data, class_level=1).classes == ("no", "tumors", "yes")
 
@@ -287,13 +287,13 @@ def test_the_whole_set_once_more_beside_its_classes(tmp_path: Path) -> None:
 def test_a_test_folder_beside_the_folder_of_the_set(tmp_path: Path) -> None:
     data = write(tmp_path / "data", *(f"set/{part}/{name}" for part in ("train", "valid") for name in ("a1", "b1")))
     write(data, "test/test")
-    assert "if not, leave out those: --ignore test." in fault(data)
+    assert "if not, leave out those: --ignore test." in error_of(data)
     assert described(data, ignore="test").found == {"train": [6, 6], "val": [6, 6]}
 
 
 def test_a_flat_test_folder_in_a_folder_of_its_name(tmp_path: Path) -> None:
     data = write(tmp_path / "data", *(f"signs_train/signs_train/{name}" for name in "AB"), "signs_test/signs_test")
-    assert "signs_test has no class folders" in (message := fault(data)) and "--ignore signs_test." in message
+    assert "signs_test has no class folders" in (message := error_of(data)) and "--ignore signs_test." in message
     assert described(data, ignore="signs_test").classes == ("A", "B")
 
 
@@ -309,7 +309,7 @@ def test_files_called_by_their_class_in_the_only_folder(tmp_path: Path) -> None:
     report = described(data)
     assert report.classes == ("cat", "pets") and report.remarks[1] == "The data lie in pets/, the only folder"
     (data / "cat_9.png").touch()
-    assert "only one class, 'pets'" in fault(data)
+    assert "only one class, 'pets'" in error_of(data)
 
 
 def test_every_suffix_that_is_read_is_known_as_a_picture(tmp_path: Path) -> None:
@@ -327,6 +327,6 @@ def test_advice_keeps_what_is_ignored_already(tmp_path: Path) -> None:
     (data / "train" / "cow").mkdir()
     ignored = "notes,empty"
     for _ in range(3):
-        _, ignored = shlex.split(re.search(r"--ignore [^;. ]+", fault(data, ignore=ignored))[0])
+        _, ignored = shlex.split(re.search(r"--ignore [^;. ]+", error_of(data, ignore=ignored))[0])
     assert described(data, ignore=ignored).classes == ("cat", "dog")
     assert ignored == "notes,empty,train_2,masks,cow"

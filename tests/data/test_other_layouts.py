@@ -26,19 +26,19 @@ def config(folder: Path, **changes: Any) -> DataConfig:
 
 def report(folder: Path) -> DataReport:
     found = describe_data(config(folder))
-    if not found.faults:
+    if not found.errors:
         assert open_data(config(folder)).remarks == found.remarks
     return found
 
 
-def faults(folder: Path) -> tuple[str, ...]:
+def errors_of(folder: Path) -> tuple[str, ...]:
     with pytest.raises(DataError) as caught:
         open_data(config(folder))
-    return caught.value.faults
+    return caught.value.messages
 
 
-def fault(folder: Path) -> str:
-    (message,) = faults(folder)
+def error_of(folder: Path) -> str:
+    (message,) = errors_of(folder)
     return message
 
 
@@ -55,7 +55,7 @@ def test_tiny_imagenet(tmp_path: Path) -> None:
     folder = tiny_imagenet(tmp_path / "data")
     found = report(folder)
     assert found.classes == ("n01", "n02", "n03") and found.found == {"train": [5, 5, 5], "val": [2, 2, 2]}
-    assert "Tiny ImageNet" in found.remarks[0] and not found.faults
+    assert "Tiny ImageNet" in found.remarks[0] and not found.errors
     assert found.notes == {
         "Images of val without a line in val_annotations.txt, left out": 1,
         "Images of test without labels, left out": 1,
@@ -73,7 +73,7 @@ def test_a_folder_for_each_class_and_then_for_each_split(tmp_path: Path) -> None
     assert found.classes == ("cat", "dog") and found.found == {"train": [8, 8], "test": [3, 3]}
     assert found.remarks[0] == "read as a folder for each class, and in each one for each split"
     write(folder, "cat/more/0.png")  # a folder that is no split
-    assert "--class-level 1" in fault(folder)
+    assert "--class-level 1" in error_of(folder)
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ def test_classes_in_file_names_below_split_folders(tmp_path: Path) -> None:
 )
 def test_file_names_that_are_no_classes(tmp_path: Path, names: list[str]) -> None:
     folder = write(tmp_path / "data", *(f"{name}.png" for name in names))
-    assert "has no class folders" in fault(folder)
+    assert "has no class folders" in error_of(folder)
 
 
 def test_a_table_beside_folders_that_are_no_classes(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", *(f"images_1/{n}.png" for n in range(12)), *(f"images_2/x{n}.png" for n in "12"))
     (folder / "labels.csv").write_text("id,label\n" + "".join(f"{n},{'ab'[n % 2]}\n" for n in range(12)))
-    message = fault(folder)
+    message = error_of(folder)
     assert "(images_1, images_2) do not look like classes, and labels.csv gives labels to their images: a, b" in message
     assert f"--data {folder}/labels.csv. Or add --class-level 1" in message
     assert open_data(config(folder / "labels.csv", cache_dir=str(tmp_path / "cache"))).classes == ("a", "b")
@@ -139,17 +139,17 @@ def competition(folder: Path, train: str, test: str) -> Path:
 @pytest.mark.parametrize(("train", "test"), [("train", "test"), ("train_images", "test_images"), ("Train", "testset")])
 def test_the_tables_of_a_competition(tmp_path: Path, train: str, test: str) -> None:
     folder = competition(tmp_path / "data", train, test)
-    message = fault(folder)
+    message = error_of(folder)
     assert (
         f"train.csv gives labels to their images: a, b. Give it: --data {folder}/train.csv. test.csv has no" in message
     )
     assert open_data(config(folder / "train.csv", cache_dir=str(tmp_path / "cache"))).classes == ("a", "b")
     write(folder, *(f"{test}/{n}.png" for n in range(12)))
     (folder / "test.csv").write_text("ID\n" + "".join(f"{n}\n" for n in range(12)))  # names that train has too
-    assert "test.csv has no labels" in fault(folder)
+    assert "test.csv has no labels" in error_of(folder)
     assert open_data(config(folder / "train.csv", cache_dir=str(tmp_path / "cache"))).classes == ("a", "b")
     (folder / "test.csv").write_text((folder / "train.csv").read_text())
-    assert "So does test.csv; to use all, put their lines in one table, with a column 'split'" in fault(folder)
+    assert "So does test.csv; to use all, put their lines in one table, with a column 'split'" in error_of(folder)
     with pytest.raises(DataError) as caught:  # other advice names the likely table too
         open_data(config(folder, ignore=test))
     assert f"if train.csv holds labels, name it: --data {folder}/train.csv" in str(caught.value)
@@ -163,11 +163,11 @@ def test_the_tables_of_a_competition(tmp_path: Path, train: str, test: str) -> N
         ("part_1/", "4,b", "lines 6, 7: '4' is given labels 'a' and 'b'"),
     ],
 )
-def test_a_table_with_a_fault_beside_its_images(tmp_path: Path, below: str, wrong: str, expected: str) -> None:
+def test_a_table_with_an_error_beside_its_images(tmp_path: Path, below: str, wrong: str, expected: str) -> None:
     folder = write(tmp_path / "data", *(f"{below}{n}.png" for n in range(12)))
     lines = [f"{n},{'ab'[n % 2]}" for n in range(12)]
     (folder / "labels.csv").write_text("\n".join(["id,label", *lines[:5], wrong, *lines[6:]]))
-    advice, own = faults(folder)
+    advice, own = errors_of(folder)
     assert "labels.csv seems to give labels to" in advice and f"give it: --data {folder}/labels.csv" in advice
     assert f"{folder}/labels.csv, {expected}" in own
 

@@ -81,7 +81,7 @@ def test_a_class_far_from_all_others_is_copied_with_a_warning() -> None:
     assert {image.tobytes() for image in made.images[made.labels == 2]} <= originals
 
 
-def test_random_copies_are_spread_evenly_and_take_no_memory() -> None:
+def test_random_copies_are_distributed_evenly_and_take_no_memory() -> None:
     images, labels = digits([30, 12])
     split = split_of(images, labels)
     made = OVERSAMPLERS["random"](split)

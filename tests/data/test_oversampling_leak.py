@@ -1,7 +1,7 @@
 """No image outside the training split, nor a neighbour made from one, reaches a network while it trains.
 
 Training images are grey, all others coloured. Mixing, turning, blurring and scaling grey images gives grey ones,
-and so does normalization if its figures come from grey images alone; a trace of a coloured one shows.
+and so does normalization if its metrics come from grey images alone; a trace of a coloured one shows.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def test_training_sees_nothing_made_from_other_splits(name: str, config: DataCon
 
 @pytest.mark.parametrize("name", ADDING)
 def test_oversampling_before_splitting_is_seen(name: str, config: DataConfig) -> None:
-    """The fault of the study, committed."""
+    """The error of the study, committed."""
     training, _ = seen_in_training(config, name, split_after_oversampling=True)
     assert not all(map(is_grey, training))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_folders import config, fault
+from image_folders import config, error_of
 
 from nas.data import open_data
 
@@ -64,7 +64,7 @@ def test_every_emnist_stands_upright_and_its_classes_are_characters(split: str, 
 
 
 def test_emnist_alone_is_answered_with_its_six_sets(tmp_path: Path) -> None:
-    message = fault(tmp_path / "data", source="EMNIST")
+    message = error_of(tmp_path / "data", source="EMNIST")
     assert all(f"--data emnist-{split} " in message for split in EMNIST) and "62 classes" in message
 
 
@@ -76,7 +76,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("mnist").symlink_to(".")
     for name in ("mnist", "cifar10", "emnist-letters"):
-        message = fault(tmp_path / "data", source=name)
+        message = error_of(tmp_path / "data", source=name)
         assert "could not be downloaded" in message and "refused" in message
         assert str(tmp_path / "cache" / "torchvision") in message and "--data digits" in message
         assert ("--data ./mnist" in message) == (name == "mnist")
@@ -90,5 +90,5 @@ def test_damaged_download(tmp_path: Path) -> None:
         write_idx(raw / f"{part}-images-idx3-ubyte", np.zeros((4, 28, 28)))
         write_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(4))
     (raw / "t10k-labels-idx1-ubyte").write_bytes(gzip.compress(b"damaged"))
-    message = fault(tmp_path / "data", source="kmnist")
+    message = error_of(tmp_path / "data", source="kmnist")
     assert "remove damaged ones" in message and str(raw.parent.parent) in message

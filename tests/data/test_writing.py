@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import fails, nasctl
-from image_folders import config, fault, write
+from image_folders import config, error_of, write
 
 from nas.data import DataConfig, Dataset, describe_data, open_data
 from nas.data.oversampling import oversample
@@ -145,12 +145,12 @@ def test_a_folder_that_was_changed_by_hand(tmp_path: Path) -> None:
     assert "1 file not in images.csv left out: train/a/other.png" in report.remarks
     lines = said.table.read_text().splitlines()
     said.table.write_text("\n".join([*lines, lines[5], "train/a/0002.png,a,training,0", "short"]))
-    message = fault(said.path)
+    message = error_of(said.path)
     assert f"in line 6, {len(lines) + 1}. Write the set again" in message
     assert f"and 0 or 1, in line {len(lines) + 2}, {len(lines) + 3}." in message
     said.table.write_text(lines[0])
-    assert "no line follows the names" in fault(said.path)
-    assert "--match chooses files by name" in fault(said.path, match="*.png")
+    assert "no line follows the names" in error_of(said.path)
+    assert "--match chooses files by name" in error_of(said.path, match="*.png")
 
 
 # ---- the command

@@ -141,7 +141,7 @@ def test_trials_train_half_as_long_as_what_follows(
 def test_noise_is_the_standard_error_of_a_mean_recall() -> None:
     rng, counts = np.random.default_rng(0), np.array([40.0, 10.0, 25.0])
     truth = np.array([0.9, 0.6, 0.75])
-    drawn = [(rng.binomial(counts.astype(int), truth) / counts).mean() for _ in range(4000)]
-    assert standard_error(truth, counts) == pytest.approx(np.std(drawn), rel=0.1)
+    sampled = [(rng.binomial(counts.astype(int), truth) / counts).mean() for _ in range(4000)]
+    assert standard_error(truth, counts) == pytest.approx(np.std(sampled), rel=0.1)
     assert standard_error(np.array([1.0, 1.0]), np.array([9.0, 9.0])) > 0  # all right is not certain
     assert standard_error(np.array([0.5, np.nan]), np.array([9.0, 0.0])) == pytest.approx(0.5 / 3, rel=0.1)

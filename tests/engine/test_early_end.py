@@ -9,7 +9,7 @@ from simulated_search import events_of, go_on, run_all, story, timeless
 
 import nas
 from nas.api.settings import search_config
-from nas.config.run_rules import stop_when_faults
+from nas.config.run_rules import stop_when_errors
 from nas.errors import UsageError
 from nas.runs import EventLog, SearchRun
 from nas.runs.events import SettingsChanged, TrialSubmitted
@@ -76,7 +76,7 @@ def test_a_resumed_search_stays_ended_until_told_otherwise(workers: int, tmp_pat
             {"stop_when": "97"},
             "balanced accuracy is above 0 and at most 1; 97 per cent is 0.97",
         ),
-        ({"stop_when": "97", "search_patience": "0"}, "--stop-when 97 cannot be used"),  # all faults at once
+        ({"stop_when": "97", "search_patience": "0"}, "--stop-when 97 cannot be used"),  # all errors at once
         ({"stop_when": "0"}, "--stop-when 0 cannot be used"),
         ({"stop_when": "-0.5"}, "--stop-when -0.5 cannot be used"),
         ({"stop_when": "nan"}, "--stop-when 'nan' cannot be used"),
@@ -90,8 +90,8 @@ def test_nonsense_is_refused(flags: dict[str, str], words: str) -> None:
     assert words in str(refused.value)
 
 
-def test_an_own_objective_may_stop_at_any_figure() -> None:
-    assert stop_when_faults(-3.5, "minus_seconds") == [] and stop_when_faults(1.0, "accuracy") == []
+def test_an_own_objective_may_stop_at_any_metric() -> None:
+    assert stop_when_errors(-3.5, "minus_seconds") == [] and stop_when_errors(1.0, "accuracy") == []
 
 
 def test_a_searcher_asks_no_more(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from nas.config.objectives import OBJECTIVES, register_objective
 from nas.data import DataConfig, Dataset, open_data
 from nas.engine import floor
 from nas.engine.floor import NONE, Floor, classical_floor, floor_beside, recall
-from nas.errors import MachineFault, SearchStopped, UsageError
+from nas.errors import MachineError, SearchStopped, UsageError
 from nas.report import run_document
 from nas.report.screen import Screen
 from nas.report.tables.search import print_outcome
@@ -32,9 +32,9 @@ SEARCH = {"space": "vgg", "trials": 8}
 
 
 def reaching(test: float) -> FloorMeasured:
-    figures = {"balanced_accuracy": test}
+    metrics = {"balanced_accuracy": test}
     return FloorMeasured(
-        method="RBF SVM on pixels", settings={"C": 2.0}, rank=figures, test=figures, images=90, of_images=90,
+        method="RBF SVM on pixels", settings={"C": 2.0}, rank=metrics, test=metrics, images=90, of_images=90,
         components=None,
     )  # fmt: skip
 
@@ -133,24 +133,24 @@ def test_a_floor_that_cannot_be_is_a_note_and_the_search_goes_on(tmp_path: Path)
     assert run_document(run)["floor"] is None
 
 
-def test_what_the_machine_was_at_fault_for_is_asked_for_again(tmp_path: Path) -> None:
-    answers: list[MachineFault | FloorMeasured] = [MachineFault("No space left on device"), reaching(0.5)]
+def test_what_the_machine_was_at_error_for_is_asked_for_again(tmp_path: Path) -> None:
+    answers: list[MachineError | FloorMeasured] = [MachineError("No space left on device"), reaching(0.5)]
 
     def floor() -> FloorMeasured:
         answer = answers.pop(0)
-        if isinstance(answer, MachineFault):
+        if isinstance(answer, MachineError):
             raise answer
         return answer
 
     run = run_all(tmp_path / "run", floor=floor, **SEARCH)
     assert (run.floor, run.notes, place(tmp_path / "run")) == (reaching(0.5), [], "winner")
 
-    answers = [MachineFault("No space left on device")] * 2 + [reaching(0.5)]
+    answers = [MachineError("No space left on device")] * 2 + [reaching(0.5)]
     with pytest.raises(KeyboardInterrupt):  # after both, when the run can still be resumed
         run_all(tmp_path / "stopped", Untested(), floor=floor, **SEARCH)
     run = go_on(tmp_path / "stopped", Simulated(), floor=floor)
     assert run.notes == [
-        "There is no floor: No space left on device. It is no fault of the data, and the next search tries again."
+        "There is no floor: No space left on device. The data are not the cause, and the next search tries again."
     ]
     assert (run.floor, run.is_done) == (reaching(0.5), True)
 
@@ -228,7 +228,7 @@ def test_it_is_computed_in_a_process_and_read_from_the_cache_afterwards(
     with floor_beside(run) as waited:
         assert waited is not None
         started[0][0].kill()
-        with pytest.raises(MachineFault, match="was killed"):
+        with pytest.raises(MachineError, match="was killed"):
             waited()
         first = waited()
     assert len(started) == 2 and not any(process.is_alive() for process, _ in started)
@@ -277,14 +277,14 @@ def test_a_search_does_not_wait_for_ever_and_none_is_left(
     with floor_beside(hurried) as waited:
         assert waited is not None
         for _ in range(2):
-            with pytest.raises(MachineFault, match="took too long"):
+            with pytest.raises(MachineError, match="took too long"):
                 waited()
         ((process, _),) = started  # it goes on
         os.kill(process.pid, 0)
     assert not process.is_alive()
 
 
-def test_a_full_disk_is_no_fault_of_the_data(tmp_path: Path, empty_cache: DataConfig, started: list[Any]) -> None:
+def test_a_full_disk_is_no_error_of_the_data(tmp_path: Path, empty_cache: DataConfig, started: list[Any]) -> None:
     """A limit on the size of files stands for it; processes inherit it."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     run = search_on(tmp_path / "run", "key", data=empty_cache)
@@ -292,7 +292,7 @@ def test_a_full_disk_is_no_fault_of_the_data(tmp_path: Path, empty_cache: DataCo
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
         with floor_beside(run) as waited:
             assert waited is not None
-            with pytest.raises(MachineFault, match=r"cache folder .* is full"):
+            with pytest.raises(MachineError, match=r"cache folder .* is full"):
                 waited()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

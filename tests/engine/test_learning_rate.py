@@ -25,7 +25,7 @@ def test_a_network_on_the_digits_gets_a_rate_that_trains(network: dict[str, str]
     steps: list[tuple[int, int]] = []
     found = find_rate(RateRequest(**network, device="cpu"), on_step=lambda *taken: steps.append(taken))
 
-    assert found.recipe.prior_tau == 1 and found.images == 341  # settled as a search settles it
+    assert found.recipe.prior_tau == 1 and found.images == 341  # resolved as a search resolves it
     assert found.test.steepest is not None and found.test.tenth is not None
     assert 1e-4 < found.test.steepest < 0.1 and 1e-4 < found.test.tenth < 0.1
     assert steps[:2] == [(1, 200), (2, 200)] and len(steps) >= len(found.test.losses)

@@ -43,7 +43,7 @@ def test_the_parts_of_a_stopwatch_make_the_whole() -> None:
 
 def test_work_that_goes_on_elsewhere_is_waited_for_at_each_switch() -> None:
     waits: list[int] = []
-    watch = Stopwatch("first", settle=lambda: waits.append(1))
+    watch = Stopwatch("first", synchronize=lambda: waits.append(1))
     watch.switch("second")
     with watch.span("third"):
         pass

@@ -78,7 +78,7 @@ def test_what_failed_is_passed_over() -> None:
     ],
 )
 def test_the_probability_is_that_of_the_model(scores: list[list[float]]) -> None:
-    """Against importance sampling: parameters drawn from far wider ranges, weighted by likelihood and prior."""
+    """Against importance sampling: parameters sampled from far wider ranges, weighted by likelihood and prior."""
     random, number = np.random.default_rng(3), 1_000_000
     every = np.concatenate([np.array(of_one) for of_one in scores])
     prior = max(float(every.var(ddof=1)), 1e-12)
@@ -86,18 +86,18 @@ def test_the_probability_is_that_of_the_model(scores: list[list[float]]) -> None
         assert [each.probability for each in standings(scores)] == pytest.approx([1 / 3] * 3, abs=0.02)
         return
     ratio = random.choice(RATIOS, number)
-    spread = np.exp(random.uniform(np.log(prior) - 3, np.log(prior) + 4, number))
+    variance = np.exp(random.uniform(np.log(prior) - 3, np.log(prior) + 4, number))
     width = 1.5 * (every.max() - every.min())
     center = random.uniform(every.mean() - width, every.mean() + width, number)
     # the prior: uniform in the logarithm, and one seed that is as far from its mean as all seeds are
-    log_weight = -0.5 * np.log(spread) - prior / (2 * spread)
-    means = center[:, None] + np.sqrt(ratio * spread)[:, None] * random.standard_normal((number, len(scores)))
+    log_weight = -0.5 * np.log(variance) - prior / (2 * variance)
+    means = center[:, None] + np.sqrt(ratio * variance)[:, None] * random.standard_normal((number, len(scores)))
     for place, of_one in enumerate(scores):
         for score in of_one:
-            log_weight += -0.5 * np.log(spread) - (score - means[:, place]) ** 2 / (2 * spread)
+            log_weight += -0.5 * np.log(variance) - (score - means[:, place]) ** 2 / (2 * variance)
     weight = np.exp(log_weight - log_weight.max())
     expected = [float(weight[means.argmax(1) == place].sum() / weight.sum()) for place in range(len(scores))]
-    assert weight.sum() ** 2 / (weight**2).sum() > 1_000  # as many draws as count
+    assert weight.sum() ** 2 / (weight**2).sum() > 1_000  # as many samples as count
     assert [each.probability for each in standings(scores)] == pytest.approx(expected, abs=0.03)
     best = leader(standings(scores))
     assert standings(scores)[best].mean == pytest.approx((weight @ means[:, best]) / weight.sum(), abs=0.004)

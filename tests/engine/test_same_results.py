@@ -92,12 +92,12 @@ class Reference:
     def seen(self, images: Tensor) -> Tensor:
         return (images.double() / 255 - self.mean) / self.std
 
-    def drawn(self, count: int, end: int) -> list[int]:
+    def sampled(self, count: int, end: int) -> list[int]:
         return torch.randint(end, (count, 1), generator=self.generator).flatten().tolist()
 
     def views(self, images: Tensor) -> Iterator[Tensor]:
         """A crop of each image (C, 8, 8), one pixel off at most."""
-        down, right = self.drawn(len(images), 3), self.drawn(len(images), 3)
+        down, right = self.sampled(len(images), 3), self.sampled(len(images), 3)
         for image, y, x in zip(F.pad(images, (1, 1, 1, 1), mode="replicate"), down, right, strict=True):
             yield image[:, y : y + 8, x : x + 8]
 
@@ -120,8 +120,8 @@ class ReferenceOfPictures(Reference):
     """With what images in colour may get: mirrors, holes, mixtures; and SGD with momentum."""
 
     def views(self, images: Tensor) -> Iterator[Tensor]:
-        down, right, mirrored = (self.drawn(len(images), end) for end in (3, 3, 2))
-        top, left = self.drawn(len(images), 7), self.drawn(len(images), 7)
+        down, right, mirrored = (self.sampled(len(images), end) for end in (3, 3, 2))
+        top, left = self.sampled(len(images), 7), self.sampled(len(images), 7)
         for n, image in enumerate(F.pad(images, (1, 1, 1, 1), mode="replicate")):
             # What is mirrored is the choice of columns.
             view = image[:, down[n] : down[n] + 8, right[n] : right[n] + 8].clone()

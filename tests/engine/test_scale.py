@@ -16,7 +16,7 @@ from simulated_search import Simulated, begin, config, events_of, go_on, recorde
 
 from budgets import Budget, Cost
 from nas.cli.commands.runs import MOST_ROWS, trials_command
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.engine.search import run_search
 from nas.errors import ReplayError
 from nas.executors import WorkerSlot
@@ -44,7 +44,7 @@ def submitted(trial_id: str, stage: Stage, params: int) -> TrialSubmitted:
 
 
 def ended(trial_id: str, status: Status = "finished", score: float = 0.5, seconds: float = 1.0) -> TrialEnded:
-    metrics: dict[str, Figures] = {"rank": {"balanced_accuracy": score}} if status == "finished" else {}
+    metrics: dict[str, Metrics] = {"rank": {"balanced_accuracy": score}} if status == "finished" else {}
     error = None if status == "finished" else "why"
     profile = {"train": 0.9} if status == "finished" else {}
     return TrialEnded.of(TrialResult(trial_id, status, metrics, HISTORY, seconds, error, profile), "search")
@@ -147,28 +147,28 @@ def test_a_replay_takes_mutants_from_the_log_and_goes_on_the_same(tmp_path, monk
     run_all(tmp_path / "whole", Simulated(), **changes)
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "stopped", Simulated(stop_after=25), **changes)
-    drawn = counted(monkeypatch)
+    sampled = counted(monkeypatch)
     go_on(tmp_path / "stopped", Simulated())
     assert story(tmp_path / "stopped") == story(tmp_path / "whole")
     notes = [event.note for event in events_of(tmp_path / "whole") if isinstance(event, TrialSubmitted)]
     assert notes == [None] * 10 + [MUTANT] * 20
-    assert len(drawn) == 4  # the last of 30; one more was submitted when it was stopped
+    assert len(sampled) == 4  # the last of 30; one more was submitted when it was stopped
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
-    """A list that fills with the parents whose mutants are drawn."""
-    drawn: list[Sample] = []
-    draw = Proposer.mutant
+    """A list that fills with the parents whose mutants are sampled."""
+    sampled: list[Sample] = []
+    mutant = Proposer.mutant
 
     def watched(proposer: Proposer, parent: Sample, rng: np.random.Generator) -> Sample | None:
-        drawn.append(parent)
-        return draw(proposer, parent, rng)
+        sampled.append(parent)
+        return mutant(proposer, parent, rng)
 
     monkeypatch.setattr(Proposer, "mutant", watched)
-    return drawn
+    return sampled
 
 
-def test_where_mutants_run_out_fresh_draws_are_recalled_too(monkeypatch):
+def test_where_mutants_run_out_fresh_samples_are_recalled_too(monkeypatch):
     """Two values of five choices: all that differ from one parent in up to three choices are soon proposed."""
     space, task = get_space("vgg"), Task((1, 8, 8), 10)
     few = tuple(replace(choice, values=choice.values[: 2 if n < 5 else 1]) for n, choice in enumerate(space.choices))
@@ -196,14 +196,14 @@ def test_where_mutants_run_out_fresh_draws_are_recalled_too(monkeypatch):
         for n, (sample, mutant) in enumerate(whole)
     ]
     for known in (COUNT // 2, COUNT - 2):
-        drawn = counted(monkeypatch)
+        sampled = counted(monkeypatch)
         assert propose(trials[:known]) == whole
         checked = sum(mutant and number % CHECKED > 0 for number, (_, mutant) in enumerate(whole[:known]))
-        assert len(drawn) == COUNT - checked
+        assert len(sampled) == COUNT - checked
         monkeypatch.undo()
 
 
-def test_a_recorded_mutant_that_is_none_is_drawn_and_noticed(tmp_path):
+def test_a_recorded_mutant_that_is_none_is_sampled_and_noticed(tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         run_all(folder, Simulated(stop_after=28))

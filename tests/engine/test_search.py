@@ -22,7 +22,7 @@ from nas.config import SearchConfig
 from nas.engine.advice import duration
 from nas.engine.plan import Plan, start
 from nas.engine.search import run_search
-from nas.errors import MachineFault, ReplayError, RunError, SearchStopped, TrialError
+from nas.errors import MachineError, ReplayError, RunError, SearchStopped, TrialError
 from nas.executors import WorkerSlot
 from nas.executors.base import TOO_LONG
 from nas.executors.local import describe_exit
@@ -39,7 +39,7 @@ STRATEGIES = {
     "evolution": {"strategy": "evolution"}, "random": {"strategy": "random"},
     "guided": {"strategy": "evolution", "guide": "on"},
 }  # fmt: skip
-COUNT = 18  # trials, enough to go on after the first, which are drawn at random
+COUNT = 18  # trials, enough to go on after the first, which are sampled at random
 every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES.values()), ids=list(STRATEGIES))
 
 
@@ -175,10 +175,10 @@ class FullDisk(Simulated):
         try:
             return super().wait(timeout)
         except KeyboardInterrupt:
-            raise MachineFault("No space left on device (weights/3.safetensors)") from None
+            raise MachineError("No space left on device (weights/3.safetensors)") from None
 
 
-def test_a_fault_of_the_machine_stops_it_and_trials_are_trained_again(tmp_path):
+def test_an_error_of_the_machine_stops_it_and_trials_are_trained_again(tmp_path):
     run_all(tmp_path / "whole", trials=20)
     folder = tmp_path / "stopped"
     with pytest.raises(SearchStopped, match=r"^Stopped: No space left.*3\.safetensors.*nasctl resume stopped"):
@@ -264,7 +264,7 @@ def test_more_seeds_count_more_than_a_lucky_one(tmp_path):
     assert run.winner.trial != winner
 
 
-def test_figures_that_json_cannot_hold_fail_their_trial(tmp_path):
+def test_metrics_that_json_cannot_hold_fail_their_trial(tmp_path):
     class Infinite(Simulated):
         def wait(self, timeout: float | None = None) -> list[TrialResult]:
             (result,) = super().wait(timeout)

@@ -46,7 +46,7 @@ from nas.report.rivals import against
 from nas.report.screen import Screen
 from nas.report.study import REPORTED, agreement, study_report
 from nas.report.tables.comparison import print_comparison
-from nas.report.tables.search import figure_columns, print_run, runs_table, trials_table
+from nas.report.tables.search import metric_columns, print_run, runs_table, trials_table
 from nas.report.tables.study import print_study, print_study_plan
 from nas.report.tensorboard.columns import columns, settings, totals
 from nas.report.tensorboard.listener import keep_files
@@ -166,7 +166,7 @@ def test_the_six_settings_are_the_studys() -> None:
     assert "FROM SCRATCH" in plan.facts.members["3-focal"].text
 
 
-def test_every_fault_is_reported_together(tmp_path: Path) -> None:
+def test_every_error_is_reported_together(tmp_path: Path) -> None:
     wrong = flags(
         "losses", members="focul", network="resnet33", arch="nothing:1", weights="x", data="/nowhere",
     )  # fmt: skip
@@ -253,22 +253,22 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> StudyRun:
 
 
 def test_a_network_stands_beside_what_a_search_finds_and_a_random_one_of_its_size(beside: StudyRun) -> None:
-    fixed, found, drawn = beside.config.members
+    fixed, found, sampled = beside.config.members
     most = beside.facts.members[fixed.name].cost.params
     (search,) = beside.config.searches
     assert (search.space, search.max_params, search.name) == ("vgg", most, "model1")
     winner = load_search("model1", beside.folder / SEARCHES)
-    assert winner.winner and found.sample == winner.trials[winner.winner.trial].sample != drawn.sample
-    sizes = [beside.facts.members[member.name].cost.params for member in (found, drawn)]
+    assert winner.winner and found.sample == winner.trials[winner.winner.trial].sample != sampled.sample
+    sizes = [beside.facts.members[member.name].cost.params for member in (found, sampled)]
     assert max(sizes) <= most and sizes[1] >= NEAR * most
-    assert found.recipe == drawn.recipe == fixed.recipe  # but for how they came about nothing differs
+    assert found.recipe == sampled.recipe == fixed.recipe  # but for how they came about nothing differs
     assert beside.state == "done" and beside.planned_trials == len(beside.ranked()) == 3
     settings = search_of(beside.config, search)
     assert (settings.trials, settings.data.max_images, settings.recipe.name) == (2, 8_000, "auto")
     means = {row.name: row.test["macro_f1"].mean or 0.0 for row in study_report(beside).members}
-    (one,) = [one for one in against(study_report(beside).members) if one.figure == "macro_f1"]
+    (one,) = [one for one in against(study_report(beside).members) if one.metric == "macro_f1"]
     assert one.above_fixed == pytest.approx(means[found.name] - means[fixed.name])
-    assert one.above_random == pytest.approx(means[found.name] - means[drawn.name])
+    assert one.above_random == pytest.approx(means[found.name] - means[sampled.name])
     assert (one.pairs, one.at_least_as_good) == (1, int(means[found.name] >= means[fixed.name]))
     console = Screen(file=StringIO(), width=250)
     print_study_plan(console, beside, SLOTS)
@@ -285,7 +285,7 @@ def test_a_network_stands_beside_what_a_search_finds_and_a_random_one_of_its_siz
     )
 
 
-def test_the_fault_of_the_origin_study_is_shown_when_asked_for(done: Run, tmp_path: Path) -> None:
+def test_the_error_of_the_origin_study_is_shown_when_asked_for(done: Run, tmp_path: Path) -> None:
     """Members that oversample are split afterwards, also by a session that goes on; others train as ever."""
     store = begin(tmp_path / "published", seeds="1", as_published=True)
     with pytest.raises(KeyboardInterrupt):
@@ -383,7 +383,7 @@ def test_failed_trainings_are_said_and_start_again(tmp_path: Path) -> None:
     assert trained == ["model1-setting2.1", "model2-setting2.1", "model1-setting2.1"]
 
 
-def test_the_report_has_the_studys_figures(done: Run) -> None:
+def test_the_report_has_the_studys_metrics(done: Run) -> None:
     report = study_report(done)
     first = report.members[0]
     values = [done.trials[f"model1-setting2.{n}"].metrics["test"]["macro_f1"] for n in (1, 2)]
@@ -395,7 +395,7 @@ def test_the_report_has_the_studys_figures(done: Run) -> None:
     assert first.params == first.trainable <= 52_822
 
 
-def test_the_origin_studys_figures_stand_below_ours(done: Run) -> None:
+def test_the_origin_studys_metrics_stand_below_ours(done: Run) -> None:
     """Of the network and recipe that it published, and of no other."""
     console = Screen(width=200, record=True, file=StringIO())
     print_study(console, as_study(done), Pictures())
@@ -410,7 +410,7 @@ def test_the_origin_studys_figures_stand_below_ours(done: Run) -> None:
     assert not any(member.reported for member in other.config.members)
 
 
-def test_agreement_with_published_figures_is_spearmans() -> None:
+def test_agreement_with_published_metrics_is_spearmans() -> None:
     pairs = [(0.7, 0.1), (0.8, 0.3), (0.9, 0.2), (None, 0.9), (0.6, None)]
     found = agreement(pairs)
     assert found is not None and found.members == 3 and found.spearman == pytest.approx(0.5)
@@ -435,7 +435,7 @@ def test_a_found_architecture_is_trained_with_its_runs_data_and_training(best: R
     assert plan.facts.members["smote"].architecture == trial.architecture
     with pytest.raises(UsageError, match=r"no trial '77'.*") as refused:
         plan_study(request("losses", arch="best:77"), runs=Path(runs))
-    assert len(refused.value.faults) == 1  # nothing was downloaded
+    assert len(refused.value.messages) == 1  # nothing was downloaded
 
 
 def test_an_architecture_of_a_file_is_trained_as_long_as_suits_the_data(best: Run, tmp_path: Path) -> None:
@@ -468,7 +468,7 @@ def test_a_file_without_an_architecture_is_refused(content: str | None, wanted: 
     with pytest.raises(UsageError) as refused:
         load_architecture(str(path), tmp_path)
     assert wanted in str(refused.value)
-    assert all(fault.startswith(f"--arch {path}") for fault in refused.value.faults)
+    assert all(error.startswith(f"--arch {path}") for error in refused.value.messages)
 
 
 def test_a_winner_is_compared_with_baselines_on_the_same_images(done: Run, best: Run, tmp_path: Path) -> None:
@@ -504,15 +504,15 @@ def test_a_winner_is_compared_with_baselines_on_the_same_images(done: Run, best:
 
 
 def test_the_floor_stands_in_the_comparison(best: Run, done: Run, tmp_path: Path) -> None:
-    figures = dict.fromkeys(REPORTED, 0.875)
+    metrics = dict.fromkeys(REPORTED, 0.875)
     floor = FloorMeasured(
-        method="RBF SVM on pixels", settings={}, rank=figures, test=figures, images=1, of_images=1, components=None
+        method="RBF SVM on pixels", settings={}, rank=metrics, test=metrics, images=1, of_images=1, components=None
     )
     assert comparison_document(compare([Named(best), Named(done)]))["floor"] is None
     with_floor = copy.copy(as_search(best))
     with_floor.floor = floor
     comparison = compare([Named(with_floor), Named(done)])
-    assert comparison_document(comparison)["floor"]["test"] == figures
+    assert comparison_document(comparison)["floor"]["test"] == metrics
     console = Screen(width=200, record=True, file=StringIO())
     print_comparison(console, comparison, None)
     (row,) = (line for line in console.export_text().splitlines() if line.startswith("floor: "))
@@ -537,7 +537,7 @@ def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> No
         as_study(best)
     console = Screen(width=200, record=True, file=StringIO())
     console.print(runs_table([done, best]))
-    console.print(trials_table(done, done.ranked(), figure_columns("macro_f1, test.micro_recall", "balanced_accuracy")))
+    console.print(trials_table(done, done.ranked(), metric_columns("macro_f1, test.micro_recall", "balanced_accuracy")))
     print_run(console, done)
     text = console.export_text()
     for words in (

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from trial_functions import spec
 
-from nas.errors import MachineFault, UsageError
+from nas.errors import MachineError, UsageError
 from nas.executors import (
     EpochListener,
     Executor,
@@ -141,7 +141,7 @@ class TestServer:
             kill_server()
             assert one(executor, spec()).status == "finished"
 
-    def test_one_that_dies_again_and_again_is_a_fault_of_the_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_that_dies_again_and_again_is_an_error_of_the_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Before it has forked the worker, as where memory is short."""
 
         def start_and_kill(slots: list[WorkerSlot], run: str) -> None:
@@ -152,7 +152,7 @@ class TestServer:
             monkeypatch.setattr(local, "start_server", start_and_kill)
             monkeypatch.setattr(forkserver._forkserver, "ensure_running", lambda: None)
             with pytest.raises(
-                MachineFault, match=r"forked from was killed by signal 9 .*ran out of memory.* 3 times$"
+                MachineError, match=r"forked from was killed by signal 9 .*ran out of memory.* 3 times$"
             ):
                 LocalExecutor([CPU], run="trial_functions:nothing")
             monkeypatch.undo()
@@ -224,7 +224,7 @@ class TestDeaths:
             executor.submit(spec("a", seed=1))
             executor.submit(spec("b"))
             ended: list[str] = []
-            with pytest.raises(MachineFault, match=r"^No space left on device \(weights\)$"):
+            with pytest.raises(MachineError, match=r"^No space left on device \(weights\)$"):
                 while True:
                     ended += [result.id for result in executor.wait(LIMIT)]
             assert ended in (["b"], [])  # the second: it had not ended by then
@@ -256,7 +256,7 @@ class TestDeaths:
                 wait_until(lambda: not dying._is_alive())
             wait_until(lambda: done._channel.poll())  # type: ignore[union-attr]
             ended: list[str] = []
-            with pytest.raises(MachineFault, match="could not be started: Too many open files"):
+            with pytest.raises(MachineError, match="could not be started: Too many open files"):
                 while True:
                     ended += [result.id for result in executor.wait(LIMIT)]
             assert ended == ["done"]
@@ -441,10 +441,10 @@ class TestDevices:
         code = "import sys, nas.executors as e; e.plan_slots('cpu', 1, None); assert 'torch' not in sys.modules"
         subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], capture_output=True)
 
-    def test_every_fault_is_reported_together(self) -> None:
+    def test_every_error_is_reported_together(self) -> None:
         with pytest.raises(UsageError) as caught:
             plan_slots("gpu", 0, -1)
-        assert [fault.split()[0] for fault in caught.value.faults] == [
+        assert [error.split()[0] for error in caught.value.messages] == [
             "--workers",
             "--trials-per-gpu",
             "There",

@@ -20,7 +20,7 @@ INSIDE = 'echo $$ > "$0" && exec "$@"'
 PROGRAM = """
 import sys
 sys.path.insert(0, {tests!r})
-from nas.errors import MachineFault
+from nas.errors import MachineError
 from nas.executors import LocalExecutor, WorkerSlot
 from trial_functions import spec
 
@@ -34,8 +34,8 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except MachineFault as fault:
-        print("fault:", fault)
+    except MachineError as error:
+        print("error:", error)
 """
 
 
@@ -95,11 +95,11 @@ def test_a_worker_fails_its_trial_and_says_memory(group: Path, tmp_path: Path) -
     ]
 
 
-def test_the_process_that_workers_are_forked_from_is_a_fault_of_the_machine_that_says_memory(
+def test_the_process_that_workers_are_forked_from_is_an_error_of_the_machine_that_says_memory(
     group: Path, tmp_path: Path
 ) -> None:
     """It imports torch, for which there is not enough."""
     assert said(group, tmp_path, TRAINING) == [
-        "fault: the process that workers are forked from was killed by the system, which ran out of memory: free some, "
+        "error: the process that workers are forked from was killed by the system, which ran out of memory: free some, "
         "or use fewer --workers; it was tried 3 times"
     ]

@@ -1,4 +1,4 @@
-"""Figures of a network on labelled images: classes by name, intervals, and what was trained on."""
+"""Metrics of a network on labelled images: classes by name, intervals, and what was trained on."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_classes_are_matched_by_name_whatever_else_is_there(classifier: Classifi
     assert len(other.broken) == 1 and "00.png" in other.broken[0]
     assert other.confusion[1] == found.confusion[1] and sum(map(sum, other.confusion)) == other.images == 23
     assert [one.images for one in other.by_class] == [0, 12, 11, 0]
-    assert other.figures["balanced_accuracy"] == pytest.approx(
+    assert other.metrics["balanced_accuracy"] == pytest.approx(
         np.mean([one.recall for one in other.by_class if one.images])
     )
 
@@ -205,19 +205,19 @@ def test_images_that_were_trained_on_are_known_again_by_their_pixels(tmp_path: P
     assert len(pixels) == 48 and np.isin(fingerprints(pixels), known).sum() == num_train
 
 
-def test_intervals_are_those_of_drawing_images_again() -> None:
+def test_intervals_are_those_of_sampling_images_again() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], [80, 15, 5])
     answers = np.where(rng.random(100) < 0.7, labels, rng.integers(0, 3, 100))
     confusion = np.zeros((3, 3), np.int64)
     np.add.at(confusion, (labels, answers), 1)
     found = intervals(confusion)
-    drawn = rng.integers(0, 100, (2000, 100))
-    right = labels[drawn] == answers[drawn]
+    sampled = rng.integers(0, 100, (2000, 100))
+    right = labels[sampled] == answers[sampled]
     accuracy = right.mean(axis=1)
     recalls = [
-        np.where((labels[drawn] == c).any(axis=1), (right & (labels[drawn] == c)).sum(axis=1), np.nan)
-        / np.maximum((labels[drawn] == c).sum(axis=1), 1)
+        np.where((labels[sampled] == c).any(axis=1), (right & (labels[sampled] == c)).sum(axis=1), np.nan)
+        / np.maximum((labels[sampled] == c).sum(axis=1), 1)
         for c in range(3)
     ]
     assert found["accuracy"] == pytest.approx(np.percentile(accuracy, (2.5, 97.5)), abs=0.021)
@@ -285,9 +285,9 @@ def test_an_own_objective_is_scored_with_the_prior_or_said_to_be_missing(exporte
         assert "needs embeddings" in str(scored("embedded").unscored)
         for prior in (None, "train"):
             found = scored("right", prior)
-            assert found.figures["right"] == pytest.approx(found.figures["accuracy"]) and found.unscored is None
+            assert found.metrics["right"] == pytest.approx(found.metrics["accuracy"]) and found.unscored is None
         found = scored("top_k:k=4")
-    assert found.figures["top_k:k=4"] == 1.0
+    assert found.metrics["top_k:k=4"] == 1.0
     console = Screen(width=100, record=True, file=io.StringIO())
     print_evaluation(console, found)
     assert "top k:k=4" in console.export_text()

@@ -69,10 +69,10 @@ def test_a_winner_on_photos_runs_in_onnxruntime_and_in_plain_torch(tmp_path):
     for arguments in (["model", "--data", photos], [run]):
         done = nasctl("evaluate", *arguments, "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        figures = json.loads(done.stdout)
-        assert figures["figures"]["balanced_accuracy"] == pytest.approx(table["balanced_accuracy"], abs=1e-9)
-        assert [one["recall"] for one in figures["by_class"]] == pytest.approx(table["recall_by_class"], abs=1e-9)
-        assert figures["trained_on"] == 0
+        metrics = json.loads(done.stdout)
+        assert metrics["figures"]["balanced_accuracy"] == pytest.approx(table["balanced_accuracy"], abs=1e-9)
+        assert [one["recall"] for one in metrics["by_class"]] == pytest.approx(table["recall_by_class"], abs=1e-9)
+        assert metrics["trained_on"] == 0
     # ... and what nasctl predict says by the one and by the other.
     one, trial = files[0][0], card["provenance"]["trial"]
     answers = [nasctl("predict", name, one, cwd=tmp_path) for name in (f"{run}:{trial}", "model")]

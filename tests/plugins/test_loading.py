@@ -18,7 +18,7 @@ from nas.errors import PluginError
 from nas.plugins import installed, loading, trust
 from nas.plugins.loading import added_names, load_plugin
 from nas.plugins.record import Plugin
-from nas.plugins.recorded import obey, settled
+from nas.plugins.recorded import obey, resolve_plugins
 from nas.testing import check_plugin
 from search_spaces import get_space, space_names
 
@@ -86,10 +86,10 @@ def test_what_cannot_be_executed_is_one_message_and_registers_nothing(
     path.write_text(before + text)
     with pytest.raises(PluginError) as caught:
         load_plugin(path)
-    (fault,) = caught.value.faults
-    assert fault.startswith(f"The plug-in {path} cannot be loaded: {said}") and "\n" not in fault
-    assert f"({path}:{before.count(chr(10)) + line})." in fault
-    assert ("A plug-in is one file, or an installed module" in fault) == ("beside" in text)
+    (error,) = caught.value.messages
+    assert error.startswith(f"The plug-in {path} cannot be loaded: {said}") and "\n" not in error
+    assert f"({path}:{before.count(chr(10)) + line})." in error
+    assert ("A plug-in is one file, or an installed module" in error) == ("beside" in text)
     assert "half" not in space_names() and not loading.loaded() and not trust.trust_file().exists()
 
 
@@ -167,17 +167,17 @@ def test_the_list_of_trusted_files_is_the_users_alone(tmp_path: Path) -> None:
 def test_a_run_executes_only_what_the_user_vouched_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin = load_plugin(space_file(tmp_path)).plugin
     loading.forget()
-    assert settled([plugin], run="r") == (plugin,) and "one" in space_names()
+    assert resolve_plugins([plugin], run="r") == (plugin,) and "one" in space_names()
     loading.forget()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
     with pytest.raises(PluginError, match=r"which you never gave by --plugin, so it is not executed.*--trust-plugin"):
-        settled([plugin], run="r")
+        resolve_plugins([plugin], run="r")
     assert "one" not in space_names()
     obey(trusting=True)
-    assert settled([plugin], run="r") == (plugin,)
+    assert resolve_plugins([plugin], run="r") == (plugin,)
     loading.forget()
     obey()
-    assert settled([plugin], run="r") == (plugin,), "it was vouched for"
+    assert resolve_plugins([plugin], run="r") == (plugin,), "it was vouched for"
 
 
 def test_what_raises_is_not_vouched_for(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_what_raises_is_not_vouched_for(tmp_path: Path) -> None:
     obey(trusting=True)
     for _ in range(2):
         with pytest.raises(PluginError, match="cannot be loaded: ZeroDivisionError"):
-            settled([plugin], run="r")
+            resolve_plugins([plugin], run="r")
         assert not trust.is_trusted(str(plugin.sha256)) and not trust.trust_file().exists()
 
 
@@ -197,21 +197,21 @@ def test_changed_and_missing_files_are_named_with_the_way_to_go_on(tmp_path: Pat
     loading.forget()
     other = space_file(tmp_path, widths="(4, 8, 16)")
     with pytest.raises(PluginError, match=f"{path} is not what it was when run 'r' recorded it.*--plugin {path}"):
-        settled([plugin], run="r")
-    assert settled([plugin], run="r") if load_plugin(other) else None  # given again, it stands for what it was
-    assert settled([plugin], run="r")[0].sha256 != plugin.sha256
+        resolve_plugins([plugin], run="r")
+    assert resolve_plugins([plugin], run="r") if load_plugin(other) else None  # given again, it stands for what it was
+    assert resolve_plugins([plugin], run="r")[0].sha256 != plugin.sha256
     loading.forget()
     path.unlink()
     with pytest.raises(PluginError, match=f"Run 'r' uses the plug-in {path}, which is not there.*--plugin PATH"):
-        settled([plugin], run="r")
+        resolve_plugins([plugin], run="r")
     renamed = load_plugin(space_file(tmp_path, file="renamed.py", widths="(4, 8, 12)")).plugin
     with pytest.raises(PluginError, match="is not there"):
-        settled([plugin], run="r")  # nobody said that it is the one
+        resolve_plugins([plugin], run="r")  # nobody said that it is the one
     obey([renamed])
-    assert settled([plugin], run="r") == (renamed,)
+    assert resolve_plugins([plugin], run="r") == (renamed,)
     extra = load_plugin(space_file(tmp_path, "two", "two.py")).plugin
     obey([extra])
-    assert settled([renamed], run="r") == (renamed, extra)
+    assert resolve_plugins([renamed], run="r") == (renamed, extra)
 
 
 def test_installed_plugins_are_found_and_a_broken_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from nas.errors import PluginError, RunError
 from nas.export.from_run import request_of
 from nas.export.model_source import model_source
 from nas.plugins import loading
-from nas.plugins.recorded import faults, obey
+from nas.plugins.recorded import loading_errors, obey
 from nas.runs import as_search
 from nas.runs import run as runs
 from nas.runs.folders import read_run
@@ -152,7 +152,7 @@ def test_a_space_and_a_loss_of_a_file_go_through_a_kill_and_every_command(
     assert not nasctl("trials", "killed", cwd=tmp_path).stderr
 
 
-def test_a_setting_of_a_file_and_faults_of_plugins_on_the_command_line(tmp_path: Path) -> None:
+def test_a_setting_of_a_file_and_errors_of_plugins_on_the_command_line(tmp_path: Path) -> None:
     space_file(tmp_path / "settings", "one", "mine.py")
     settings = tmp_path / "settings" / "run.toml"
     settings.write_text('plugin = ["mine.py"]\nspace = "one"\nmax_params = "none"\ntrials = 1\n')
@@ -269,7 +269,9 @@ def test_in_python_what_was_loaded_is_recorded_and_found_again(tmp_path: Path, m
     with pytest.raises(PluginError, match="not executed"):
         _ = nas.load_run("s", runs=tmp_path).record.space
     record, looked = as_search(read_run(tmp_path / "s")), list[str]()
-    monkeypatch.setattr(runs, "faults", lambda plugins, run: looked.append(run) or faults(plugins, run=run))
+    monkeypatch.setattr(
+        runs, "loading_errors", lambda plugins, run: looked.append(run) or loading_errors(plugins, run=run)
+    )
     assert {record.line({"width": 4}) for _ in range(9)} == {"width 4"} and looked == ["s"]
     obey()
     nas.load_plugin(tmp_path / "my_space.py")

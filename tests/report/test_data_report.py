@@ -30,7 +30,7 @@ def test_names_are_no_markup() -> None:
         formats={"PNG": 11},
         broken=(Broken("[/x]/a.png", "not [/good]"),),
         num_ignored=1,
-        faults=(),
+        errors=(),
         cache_path=Path("/cache"),
     )
     output = io.StringIO()
@@ -48,7 +48,7 @@ def test_copies_are_counted_by_where_they_stand() -> None:
     similar = [pair(90, splits="test select")]
     report = DataReport(
         name="set", classes=("a", "b"), input_shape=(3, 8, 8), found={"all": [5, 6]}, splits={}, image_sizes={},
-        modes={}, formats={}, broken=(), num_ignored=0, faults=(), cache_path=None,
+        modes={}, formats={}, broken=(), num_ignored=0, errors=(), cache_path=None,
         duplicates=Duplicates(tuple(identical), tuple(similar)), remarks=("few images",),
     )  # fmt: skip
     output = io.StringIO()

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from nas.report.comparison import DRAWS, MOST_EXACT, PairedTest, paired
+from nas.report.comparison import MOST_EXACT, RESAMPLES, PairedTest, paired
 
 
 def counted(differences: list[Fraction]) -> float:
@@ -20,11 +20,11 @@ def counted(differences: list[Fraction]) -> float:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 10])
 def test_p_is_the_share_of_assignments_as_far_from_zero(count: int) -> None:
-    drawn = np.random.default_rng(count).integers(-200, 400, count).tolist()
-    found = paired([0.5 + one / 1000 for one in drawn], [0.5] * count)
-    assert found.p == pytest.approx(counted([Fraction(one, 1000) for one in drawn]), abs=1e-12)
+    sampled = np.random.default_rng(count).integers(-200, 400, count).tolist()
+    found = paired([0.5 + one / 1000 for one in sampled], [0.5] * count)
+    assert found.p == pytest.approx(counted([Fraction(one, 1000) for one in sampled]), abs=1e-12)
     assert found.p >= found.least_p == 2 / 2**count
-    assert found.pairs == count and found.difference == pytest.approx(np.mean(drawn) / 1000)
+    assert found.pairs == count and found.difference == pytest.approx(np.mean(sampled) / 1000)
 
 
 @pytest.mark.parametrize("values", [[0.3, -0.2, -0.1], [0.1, 0.2, -0.3, 0.0], [0.1] * 7, [0.7, 0.1, 0.2, 0.1, -0.1]])
@@ -38,17 +38,17 @@ def test_the_largest_exact_test_is_exact() -> None:
     assert found.p == found.least_p == 2 / 2**MOST_EXACT
 
 
-def test_many_pairs_are_drawn_not_counted() -> None:
+def test_many_pairs_are_sampled_not_counted() -> None:
     winner = [0.9 + 0.001 * n for n in range(20)]
     found = paired(winner, [0.5] * 20)
-    assert found.p == found.least_p == 1 / DRAWS
+    assert found.p == found.least_p == 1 / RESAMPLES
     rng = np.random.default_rng(0)
     noise = list(rng.normal(0.02, 0.1, 18))
-    drawn = paired(noise, [0.0] * 18)
+    sampled = paired(noise, [0.0] * 18)
     signs = np.array(list(itertools.product((1, -1), repeat=18)), np.int8)
     p = (np.abs(signs @ np.array(noise)) >= abs(sum(noise)) - 1e-12).mean()
-    assert drawn.p == pytest.approx(p, abs=5 * (p * (1 - p) / DRAWS) ** 0.5)
-    assert paired(noise, [0.0] * 18) == drawn
+    assert sampled.p == pytest.approx(p, abs=5 * (p * (1 - p) / RESAMPLES) ** 0.5)
+    assert paired(noise, [0.0] * 18) == sampled
 
 
 def test_pairs_that_are_missing() -> None:

@@ -1,4 +1,4 @@
-"""The pictures of a baseline run, beside its weights and the figures in its log; a real training."""
+"""The pictures of a baseline run, beside its weights and the metrics in its log; a real training."""
 
 from __future__ import annotations
 

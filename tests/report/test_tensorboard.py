@@ -19,7 +19,7 @@ from tensorboard.plugins.hparams.backend_context import Context
 from nas.engine.search import run_search
 from nas.executors import WorkerSlot
 from nas.report.documents import trial_document
-from nas.report.tables.search import figure_columns
+from nas.report.tables.search import metric_columns
 from nas.report.tensorboard.listener import bring_up_to_date, keep_files
 from nas.report.tensorboard.trial import PARTIAL, write_trial
 from nas.runs import EventLog, SearchRun
@@ -75,7 +75,7 @@ def tab(folder: Path) -> tuple[api_pb2.Experiment, dict[str, api_pb2.SessionGrou
     return columns, rows
 
 
-def figures(columns: api_pb2.Experiment, row: api_pb2.SessionGroup) -> dict[str, float]:
+def metrics(columns: api_pb2.Experiment, row: api_pb2.SessionGroup) -> dict[str, float]:
     titles = {metric.name.tag: metric.display_name for metric in columns.metric_infos}
     return {titles[value.name.tag]: value.value for value in row.metric_values}
 
@@ -125,7 +125,7 @@ def test_the_hparams_tab_is_that_of_one_run_under_the_names_of_the_tables(tmp_pa
     assert [value.string_value for value in infos["stage"].domain_discrete.values] == ["search", "confirm"]
     titles = [metric.display_name for metric in columns.metric_infos]
     assert titles[:4] == ["score", "parameters", "MACs", "bytes"]
-    assert titles[6:] == list(figure_columns(
+    assert titles[6:] == list(metric_columns(
         "balanced_accuracy,accuracy,macro_f1,worst_recall,test.balanced_accuracy,test.accuracy,test.macro_f1,"
         "test.worst_recall", "accuracy"))  # fmt: skip
 
@@ -143,7 +143,7 @@ def test_the_hparams_tab_is_that_of_one_run_under_the_names_of_the_tables(tmp_pa
             "peak memory": told["peak_memory"], "seconds": told["seconds"], "balanced accuracy": told["score"],
             "test.balanced accuracy": run.winner.test.get(trial.id, {}).get("balanced_accuracy"),
         }  # fmt: skip
-        assert figures(columns, row) == pytest.approx({name: v for name, v in wanted.items() if v is not None})
+        assert metrics(columns, row) == pytest.approx({name: v for name, v in wanted.items() if v is not None})
         status = api_pb2.STATUS_FAILURE if trial.id == "3" else api_pb2.STATUS_SUCCESS
         assert row.sessions[0].status == status
 
@@ -154,7 +154,7 @@ def test_several_runs_share_columns_and_a_choice_is_of_one_space_alone(tmp_path:
     columns, rows = tab(tmp_path)
     assert len(rows) == 9
     assert {row.hparams["space"].string_value for row in rows.values()} == {"resnet", "vgg"}
-    assert all({"score", "parameters", "MACs"} <= figures(columns, row).keys() for row in rows.values())
+    assert all({"score", "parameters", "MACs"} <= metrics(columns, row).keys() for row in rows.values())
     common, own = {"run", "space", "recipe", "stage", "epochs"}, []
     for name, space in (("a", "resnet"), ("b", "vgg")):
         keys = set(rows[f"{name}:1"].hparams)

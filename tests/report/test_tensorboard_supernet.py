@@ -22,7 +22,7 @@ from nas.errors import RunError
 from nas.report.tensorboard.listener import bring_up_to_date, keep_files
 from nas.report.tensorboard.trial import PARTIAL
 
-FIGURES = {
+METRICS = {
     "train_loss", "select_loss", "penalty", "entropy", "expected_params", "likeliest_params", "within_budget",
     "skip_share", "learning_rate", "score",
 }  # fmt: skip
@@ -64,12 +64,12 @@ def context(folder: Path) -> TBContext:
     )
 
 
-def test_every_figure_is_a_curve_and_every_value_of_a_choice_a_line(log):
+def test_every_metric_is_a_curve_and_every_value_of_a_choice_a_line(log):
     train(log)
     events = read(log)
     tags = set(events.Tags()["scalars"])
     values = {f"alphas/{c.label}/{value}" for c in log.space.choices for value in c.values}
-    assert tags == {f"supernet/{name}" for name in FIGURES} | values | {"budget/max_params", "budget/min_params"}
+    assert tags == {f"supernet/{name}" for name in METRICS} | values | {"budget/max_params", "budget/min_params"}
     assert [point.step for point in events.Scalars("supernet/train_loss")] == list(range(1, EPOCHS + 1))
     assert [point.step for point in events.Scalars("supernet/select_loss")] == list(range(4, EPOCHS + 1))
     last = log.run.supernet_epochs[-1].probabilities["edge01"]

@@ -15,7 +15,7 @@ from nas.config import DataConfig, Recipe, SearchConfig
 from nas.errors import RunError
 from nas.runs import EventLog, load_run, log
 from nas.runs.events import Noted, SearchFacts, SearchStarted, TrialEnded, TrialSubmitted, WinnerChosen
-from nas.runs.folders import name_faults, run_folders, start_search
+from nas.runs.folders import name_errors, run_folders, start_search
 from nas.runs.log import LOCK_NAME, LOG_NAME, is_running, read_log
 from nas.trials import TrialResult
 
@@ -56,7 +56,7 @@ def test_a_run_that_was_ended_before_it_began_leaves_its_name_free(tmp_path, lea
     with pytest.raises(RunError, match=r"'r' never started.*nasctl search --run r --runs") as told:
         load_run("r", tmp_path)
     assert "table" not in str(told.value)
-    assert name_faults("r", tmp_path) == []
+    assert name_errors("r", tmp_path) == []
     start_search(folder, CONFIG, FACTS).close()
     assert load_run("r", tmp_path).config == CONFIG
     assert sorted(path.name for path in folder.iterdir()) == [LOCK_NAME, LOG_NAME, "logs", "tensorboard", "weights"]
@@ -70,7 +70,7 @@ def test_a_folder_with_work_in_it_is_not_taken(tmp_path, name):
     nothing(folder)
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("no log, and somebody's work" * 200)
-    assert "exists already" in name_faults("r", tmp_path)[0]
+    assert "exists already" in name_errors("r", tmp_path)[0]
     with pytest.raises(RunError, match="exists already"):
         start_search(folder, CONFIG, FACTS)
 

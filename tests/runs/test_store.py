@@ -193,7 +193,7 @@ def written(folder: Path, kind: str, body: dict) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "fault"),
+    ("kind", "body", "error"),
     [
         ("note", {"text": 7}, r"event 2 \(note\).*text.*string"),
         ("note", {}, r"event 2 \(note\).*text.*required"),
@@ -202,11 +202,11 @@ def written(folder: Path, kind: str, body: dict) -> None:
         ("wedding", {}, "event 2 is of a kind that this version does not know: 'wedding'"),
     ],
 )
-def test_an_event_that_is_not_as_it_should_be_is_named_with_its_number(tmp_path, kind, body, fault):
+def test_an_event_that_is_not_as_it_should_be_is_named_with_its_number(tmp_path, kind, body, error):
     with EventLog(tmp_path) as store:
         store.append(Noted("first"))
     written(tmp_path, kind, body)
-    with pytest.raises(RunError, match=fault):
+    with pytest.raises(RunError, match=error):
         read_entries(tmp_path)
 
 
@@ -221,8 +221,8 @@ def test_every_kind_of_event_comes_back_as_it_was(tmp_path):
         "data_key": "k",
     }
     study = StudyConfig(data=DataConfig(), study="s", sentence="t", members=(), seeds=2)
-    figures = {"accuracy": 0.5, "by_class": [0.5, 1.0], "confusion": [[1, 0], [0, 2]]}
-    result = TrialResult("1", "finished", {"rank": figures}, [{"epoch": 1, "train_loss": 0.3}], 2.5)
+    metrics = {"accuracy": 0.5, "by_class": [0.5, 1.0], "confusion": [[1, 0], [0, 2]]}
+    result = TrialResult("1", "finished", {"rank": metrics}, [{"epoch": 1, "train_loss": 0.3}], 2.5)
     placement = Placement("cpu", 2, 1, Execution(), 10.5, None, (Measurement(2, 1, None, 10.5),))
     searched = SearchFacts(**facts, budget=Budget(max_params=100), note="n", population=4, placement=placement)
     events = [

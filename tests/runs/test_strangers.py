@@ -59,23 +59,23 @@ def edit(folder: Path, statements: str) -> None:
         database.executescript(statements)
 
 
-@pytest.mark.parametrize(("statements", "fault"), FOREIGN.items(), ids=FOREIGN.values())
+@pytest.mark.parametrize(("statements", "error"), FOREIGN.items(), ids=FOREIGN.values())
 def test_a_database_that_is_no_log_of_ours_is_refused_before_it_computes(
-    runs: Path, statements: str, fault: str
+    runs: Path, statements: str, error: str
 ) -> None:
     edit(runs / "bad", statements)
-    with pytest.raises(RunError, match=f"'bad' cannot be read: .*{fault}"):
+    with pytest.raises(RunError, match=f"'bad' cannot be read: .*{error}"):
         list(read_log(runs / "bad"))
-    with pytest.raises(RunError, match=fault):
+    with pytest.raises(RunError, match=error):
         EventLog(runs / "bad")
 
 
-@pytest.mark.parametrize(("statement", "fault"), DAMAGED.items(), ids=range(len(DAMAGED)))
-def test_a_damaged_row_is_named_by_its_number_and_field(runs: Path, statement: str, fault: str) -> None:
+@pytest.mark.parametrize(("statement", "error"), DAMAGED.items(), ids=range(len(DAMAGED)))
+def test_a_damaged_row_is_named_by_its_number_and_field(runs: Path, statement: str, error: str) -> None:
     edit(runs / "bad", statement)
     with pytest.raises(RunError) as caught:
         list(read_log(runs / "bad", histories=True))
-    assert f"run 'bad' cannot be read: {fault}" in str(caught.value)
+    assert f"run 'bad' cannot be read: {error}" in str(caught.value)
 
 
 @pytest.mark.parametrize("harm", ["row", "folder", "pipe", "loop"])
@@ -121,7 +121,7 @@ def test_a_lock_that_is_a_pipe_is_not_waited_for(runs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("normal", "fault"),
+    ("normal", "error"),
     [
         (((float("nan"),), (1.0,)), "nan, which is no mean"),
         (((0.5,), (0.0,)), "divides by 0.0"),
@@ -131,16 +131,16 @@ def test_a_lock_that_is_a_pipe_is_not_waited_for(runs: Path) -> None:
         (((0.5,), (1e300,)), "1e+300, which is no mean"),
     ],
 )
-def test_an_absurd_normalization_is_refused(tmp_path: Path, normal: tuple[tuple[float, ...], ...], fault: str) -> None:
+def test_an_absurd_normalization_is_refused(tmp_path: Path, normal: tuple[tuple[float, ...], ...], error: str) -> None:
     path = tmp_path / "1.safetensors"
     save_weights(nn.Linear(2, 3).state_dict(), Normalization(*normal), path)
     with pytest.raises(RunError) as caught:
         load_weights(path)
-    assert str(path) in str(caught.value) and fault in str(caught.value)
+    assert str(path) in str(caught.value) and error in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("change", "fault"),
+    ("change", "error"),
     [
         ({"weight": None}, "weight is missing"),
         ({"more": torch.zeros(1)}, "more is none of this network"),
@@ -149,8 +149,8 @@ def test_an_absurd_normalization_is_refused(tmp_path: Path, normal: tuple[tuple[
         ({"bias": torch.tensor(np.array([0, np.inf, 0], np.float32))}, "bias holds NaN or infinity"),
     ],
 )
-def test_tensors_of_another_network_are_named(change: dict[str, torch.Tensor | None], fault: str) -> None:
+def test_tensors_of_another_network_are_named(change: dict[str, torch.Tensor | None], error: str) -> None:
     state = {name: tensor for name, tensor in (nn.Linear(2, 3).state_dict() | change).items() if tensor is not None}
     with pytest.raises(ValueError) as caught:
         load_into(nn.Linear(2, 3), state)
-    assert str(caught.value) == fault
+    assert str(caught.value) == error

@@ -30,7 +30,7 @@ def test_entries_are_found_by_name_in_the_order_of_adding() -> None:
 def test_an_unknown_name_is_told_the_nearest_and_all(name: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         colours().find(name)
-    assert caught.value.faults == (f"There is no colour {name!r}.{hint} Colours: red, green.",)
+    assert caught.value.messages == (f"There is no colour {name!r}.{hint} Colours: red, green.",)
     with pytest.raises(KeyError):
         colours()[name]
 

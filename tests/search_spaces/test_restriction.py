@@ -1,4 +1,4 @@
-"""Parts of spaces: what is drawn, mutated and proposed obeys them, and costs and is what it is in the whole space."""
+"""Parts of spaces: what is sampled, mutated and proposed obeys them, and costs and is what it is in the whole space."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgets import Budget, costs_of
-from budgets.draw import draw_fitting, settle
+from budgets.sampling import resolve_budget, sample_feasible
 from nas.strategies.proposals import Proposer
 from search_spaces import SearchSpace, Task, get_space
 from search_spaces.errors import UsageError
@@ -35,7 +35,7 @@ def parts(draw: st.DrawFn) -> SearchSpace:
 @given(parts(), st.integers(0, 2**31))
 def test_samples_of_a_part_obey_it_and_are_what_they_are_in_the_whole(part: SearchSpace, seed: int) -> None:
     whole, rng = get_space(part.name), np.random.default_rng(seed)
-    rows = np.concatenate([part.draw(rng, 20), part.draw_spread(rng, 20)])
+    rows = np.concatenate([part.sample_uniform(rng, 20), part.sample_over_sizes(rng, 20)])
     rows = np.concatenate([rows, part.mutants(rows, rng, len(rows))])
     samples = [part.decode(row) for row in rows]
     for sample in samples:
@@ -81,7 +81,7 @@ def test_a_pattern_leaves_what_each_choice_has_and_a_label_counts_before_it() ->
     assert "repeats2" in read and list(read) == [label for label in MOBILENET.labels if label in read]
 
 
-def test_every_fault_is_told_at_once_with_the_nearest() -> None:
+def test_every_error_is_told_at_once_with_the_nearest() -> None:
     with pytest.raises(UsageError) as refused:
         read_restriction(
             MOBILENET,
@@ -97,19 +97,19 @@ def test_every_fault_is_told_at_once_with_the_nearest() -> None:
         "--choices 'repeats*=4' leaves nothing of repeats2, which takes 1, 2.",
         "--choices width1=12 and --choices width1=8 are both about width1: give one of them.",
     ]
-    told = {fault for fault in refused.value.faults for start in wanted if fault.startswith(start)}
-    assert len(told) == len(wanted), refused.value.faults
+    told = {error for error in refused.value.messages for start in wanted if error.startswith(start)}
+    assert len(told) == len(wanted), refused.value.messages
 
 
 @pytest.mark.parametrize(("most", "some_fit"), [(3_000, True), (10, False)])
 def test_a_part_with_nothing_in_the_budget_is_named(most: int, some_fit: bool) -> None:
     part = restricted(get_space("vgg"), {"stages": (5,), "width1": (64,)})
     with pytest.raises(UsageError) as refused:
-        settle(part, TASK, Budget(max_params=most))
+        resolve_budget(part, TASK, Budget(max_params=most))
     assert "No vgg network with stages=5; width1=64 for 1x8x8" in str(refused.value)
     assert ("Some fit without the restriction" in str(refused.value)) == some_fit
     assert (
-        bool(len(draw_fitting(get_space("vgg"), TASK, Budget(max_params=most), np.random.default_rng(0))[0]))
+        bool(len(sample_feasible(get_space("vgg"), TASK, Budget(max_params=most), np.random.default_rng(0))[0]))
         == some_fit
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from exported_files import lint
 
-from nas.testing.spaces import check_source, spread_sample
+from nas.testing.spaces import check_source, sample_over_sizes
 from search_spaces import SearchSpace, Task, get_space, modules, source, space_names
 from search_spaces.source import network_source
 from search_spaces.space import Choices
@@ -39,16 +39,16 @@ every_space = pytest.mark.parametrize("name", space_names())
 @every_space
 def test_it_is_the_built_module(name: str) -> None:
     space = get_space(name)
-    for sample in (space.canonical, *(spread_sample(space, seed) for seed in (0, 1, 4))):
+    for sample in (space.canonical, *(sample_over_sizes(space, seed) for seed in (0, 1, 4))):
         check_source(space, sample, GREY)
     for seed in (0, 5):  # large networks would take seconds: 2 and 3 have millions of weights
-        check_source(space, spread_sample(space, seed), COLOUR)
+        check_source(space, sample_over_sizes(space, seed), COLOUR)
 
 
 def test_it_is_as_the_formatter_leaves_it(tmp_path: Path) -> None:
     for name in space_names():
         space = get_space(name)
-        for at, sample in enumerate((space.canonical, *(spread_sample(space, seed) for seed in range(8)))):
+        for at, sample in enumerate((space.canonical, *(sample_over_sizes(space, seed) for seed in range(8)))):
             task = (GREY, COLOUR)[at % 2]
             text = IMPORTS + network_source(space.structure(sample, task))
             (tmp_path / f"{name}{at}.py").write_text(text)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from budgets import Budget, costs_of
-from budgets.draw import draw_fitting
+from budgets.sampling import sample_feasible
 from nas.testing.spaces import (
     SMALL,
     alike_samples,
@@ -30,7 +30,7 @@ from nas.testing.spaces import (
     check_runs,
     check_structure,
     check_text,
-    spread_sample,
+    sample_over_sizes,
 )
 from search_spaces import Task, get_space, register, space_names
 from search_spaces.errors import UsageError
@@ -62,7 +62,7 @@ def test_parameters_and_macs_of_the_structure_are_those_of_the_cost_reading(name
 @given(seed=seeds, shape=st.sampled_from(SHAPES[:2]), classes=st.sampled_from([2, 10, 62]))
 @settings(max_examples=10)
 def test_cost_is_that_of_the_built_module_and_of_thop(name, seed, shape, classes):
-    check_built(get_space(name), spread_sample(get_space(name), seed), Task(shape, classes))
+    check_built(get_space(name), sample_over_sizes(get_space(name), seed), Task(shape, classes))
 
 
 @every_space
@@ -81,7 +81,7 @@ def test_what_is_built_takes_batches_of_every_size_of_image(name, seed, shape):
 def test_peak_memory_is_that_of_the_traced_module(name, seed, shape):
     space = get_space(name)
     exact = name != "cell"  # an upper bound there: see budgets.cost
-    check_peak_memory(space, spread_sample(space, seed), Task(shape, 10), exact=exact)
+    check_peak_memory(space, sample_over_sizes(space, seed), Task(shape, 10), exact=exact)
 
 
 @every_space
@@ -94,7 +94,7 @@ def test_every_size_of_the_origin_study_has_a_network_within_two_percent_below(n
     space, task = get_space(name), Task((1, 28, 28), 62)
     for size in ALL_SIZES:
         near = Budget(max_params=size, min_params=int(size * 0.98) + 1)
-        rows, costs = draw_fitting(space, task, near, np.random.default_rng(0))
+        rows, costs = sample_feasible(space, task, near, np.random.default_rng(0))
         assert len(rows), f"{name} has nothing within 2 % below {size:,}"
         model = space.build(space.decode(rows[0]), task.input_shape, 62)
         params = sum(parameter.numel() for parameter in model.parameters())
@@ -107,7 +107,7 @@ def test_every_size_of_the_origin_study_has_a_network_within_two_percent_below(n
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (3, 224, 224)])
 def test_sizes_reach_from_ten_to_seven_hundred_thousand(name, classes, shape):
     space, task = get_space(name), Task(shape, classes)
-    params = costs_of(space, space.draw_spread(np.random.default_rng(0), 20_000), task).params
+    params = costs_of(space, space.sample_over_sizes(np.random.default_rng(0), 20_000), task).params
     assert params.min() <= 10_000
     assert params.max() >= 700_000
     between = np.histogram(params, bins=np.geomspace(10_000, 700_000, 13))[0]
@@ -118,7 +118,7 @@ def test_sizes_reach_from_ten_to_seven_hundred_thousand(name, classes, shape):
 @pytest.mark.parametrize(("shape", "classes"), [((1, 8, 8), 2), ((3, 8, 224), 10), ((3, 224, 224), 10_000)])
 def test_extreme_tasks_build_and_run(name, shape, classes):
     space = get_space(name)
-    rows = space.draw(np.random.default_rng(0), 64)
+    rows = space.sample_uniform(np.random.default_rng(0), 64)
     smallest = rows[costs_of(space, rows, Task(shape, classes)).macs.argmin()]
     for sample in (space.decode(smallest), space.canonical):
         assert space.build(sample, shape, classes).eval()(torch.zeros(1, *shape)).shape == (1, classes)
@@ -134,7 +134,7 @@ def test_every_weight_learns(name):
 @given(seed=seeds, side=st.sampled_from([8, 12, 28]))
 @settings(max_examples=2, phases=[Phase.generate])  # a smaller seed would explain nothing
 def test_no_entry_of_a_weight_is_idle(name, seed, side):
-    check_no_weight_is_idle(get_space(name), spread_sample(get_space(name), seed), Task((1, side, side), 10))
+    check_no_weight_is_idle(get_space(name), sample_over_sizes(get_space(name), seed), Task((1, side, side), 10))
 
 
 @pytest.mark.parametrize(("stride", "kernel"), [(1, 1), (1, 3), (1, 5), (1, 7), (2, 1), (2, 3), (2, 5)])
@@ -301,7 +301,7 @@ def test_vgg_has_as_many_stages_as_the_image_can_be_halved_and_widths_that_do_no
     for side, stages in ((8, 3), (12, 3), (28, 4), (32, 5), (64, 5), (224, 5)):
         layer = space.structure(space.canonical, Task((1, side, side), 10))
         assert sum(child.name.startswith("stage") for child in layer.children) == stages
-    for row in space.draw(np.random.default_rng(0), 50):
+    for row in space.sample_uniform(np.random.default_rng(0), 50):
         layer = space.structure(space.decode(row), Task((3, 32, 32), 10))
         widths = [leaf.out_shape[0] for _, leaf in leaves(layer) if leaf.kind == "conv"]
         assert widths == sorted(widths)
@@ -363,7 +363,7 @@ def test_wrong_samples_and_names_are_named_with_a_cure():
     space = get_space("resnet")
     with pytest.raises(UsageError) as caught:
         space.build({**space.canonical, "width1": 5, "widht2": 8}, (1, 8, 8), 10)
-    assert len(caught.value.faults) == 2
+    assert len(caught.value.messages) == 2
     assert "'width2'" in str(caught.value)
     with pytest.raises(UsageError, match="Did you mean 'densenet'"):
         get_space("densnet")

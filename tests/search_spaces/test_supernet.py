@@ -66,7 +66,7 @@ def test_one_hot_choices_give_the_network_of_the_torch_reading_on_larger_colour_
 def test_sure_choices_of_every_strategy_are_one_hot_or_indices(name, strategy):
     space = get_space(name)
     choices = Choices(strategy, space, seed=0).train()  # with noise, if it has any
-    for row in space.draw(np.random.default_rng(0), 8):
+    for row in space.sample_uniform(np.random.default_rng(0), 8):
         choose(choices, space.decode(row))
         decided = choices.decide()
         assert list(decided) == [choice.label for choice in space.choices]
@@ -166,8 +166,8 @@ def test_the_chance_of_a_channel_is_that_of_all_widths_above_it():
     net.decided.begin(shares)
     tail = number.tail(net.decided)
     rng = np.random.default_rng(0)
-    drawn = {n: rng.choice(len(c[n].values), 200_000, p=(p := shares[n].double().numpy()) / p.sum()) for n in names}
-    widths = of(drawn)
+    sampled = {n: rng.choice(len(c[n].values), 200_000, p=(p := shares[n].double().numpy()) / p.sum()) for n in names}
+    widths = of(sampled)
     assert len(tail) == number.most == (64 + 32 * 6)
     for channel in (0, 5, 20, 60, 150):
         assert float(tail[channel]) == pytest.approx((widths > channel).mean(), abs=5e-3)
@@ -210,7 +210,7 @@ def test_a_width_that_hangs_on_too_much_is_refused():
         Supernet(make_space({label: range(1, 10) for label in labels}, define), TASK, dict)
 
 
-def test_choices_are_drawn_once_a_pass_and_cooled_as_nni_does():
+def test_choices_are_sampled_once_a_pass_and_cooled_as_nni_does():
     space = get_space("vgg")
     choices = Choices("gumbel-darts", space, seed=3).train()
     assert choices.cool(0.0) == 1.0 and choices.cool(1.0) == pytest.approx(0.33)

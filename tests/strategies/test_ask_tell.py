@@ -68,13 +68,13 @@ def test_registered_strategies_keep_their_promises(name):
     check_strategy(get_strategy(name).make)
 
 
-def test_an_own_strategy_keeps_them_too_and_one_that_draws_from_nowhere_does_not():
+def test_an_own_strategy_keeps_them_too_and_one_that_samples_from_nowhere_does_not():
     def own(run: SearchRun, seed: int = 0) -> Driven:
         return Driven(HillClimber(run.space, run.budget, run.config.objective, seed))
 
     check_strategy(own)
     seeds = itertools.count()
-    with pytest.raises(AssertionError, match="draw from the seed alone"):
+    with pytest.raises(AssertionError, match="use the seed alone"):
         check_strategy(lambda run: own(run, next(seeds)))
 
 

@@ -13,7 +13,7 @@ from small_spaces import trimmed
 from torch import Tensor
 
 from budgets import Budget, costs_of
-from nas.strategies.oneshot.alphas import Probabilities, as_arrays, draw, entropy, likeliest, log_likelihood
+from nas.strategies.oneshot.alphas import Probabilities, as_arrays, entropy, likeliest, log_likelihood, sample
 from nas.strategies.oneshot.penalty import ENUMERABLE, BudgetPenalty
 from search_spaces import SearchSpace, Task, get_space, space_names
 
@@ -41,12 +41,12 @@ def probabilities() -> Probabilities:
     return [np.array([0.2, 0.0, 0.8]), np.array([1.0]), np.array([0.0, 1.0, 0.0])]
 
 
-def test_draws_have_the_given_frequencies(probabilities: Probabilities) -> None:
-    rows = draw(probabilities, np.random.default_rng(0), 20_000)
+def test_samples_have_the_given_frequencies(probabilities: Probabilities) -> None:
+    rows = sample(probabilities, np.random.default_rng(0), 20_000)
     assert rows.dtype == np.int16
     assert np.bincount(rows[:, 0], minlength=3) / 20_000 == pytest.approx([0.2, 0.0, 0.8], abs=0.01)
     assert (rows[:, 1] == 0).all() and (rows[:, 2] == 1).all()
-    assert np.array_equal(rows, draw(probabilities, np.random.default_rng(0), 20_000))
+    assert np.array_equal(rows, sample(probabilities, np.random.default_rng(0), 20_000))
 
 
 def test_a_value_of_probability_zero_never_comes_even_at_the_ends() -> None:
@@ -54,7 +54,7 @@ def test_a_value_of_probability_zero_never_comes_even_at_the_ends() -> None:
         def random(self, count: int) -> np.ndarray:  # type: ignore[override]
             return np.resize([0.0, np.nextafter(1.0, 0.0)], count)
 
-    rows = draw([np.array([0.0, 0.1, 0.2, 0.7 - 1e-16, 0.0])], Ends(np.random.PCG64(0)), 2)
+    rows = sample([np.array([0.0, 0.1, 0.2, 0.7 - 1e-16, 0.0])], Ends(np.random.PCG64(0)), 2)
     assert rows.ravel().tolist() == [1, 3]
 
 
@@ -132,8 +132,8 @@ def test_the_estimated_gradient_is_the_exact_one_within_its_noise() -> None:
         values.append(estimated.item())
         gradients.append(gradient(alphas, estimated))
     assert np.mean(values) == pytest.approx(value.item(), abs=4 * np.std(values) / 10)
-    spread = torch.stack(gradients).std(0) / 10
-    assert ((torch.stack(gradients).mean(0) - truth).abs() <= 4.5 * spread + 1e-9).all()
+    error = torch.stack(gradients).std(0) / 10
+    assert ((torch.stack(gradients).mean(0) - truth).abs() <= 4.5 * error + 1e-9).all()
     assert torch.nn.functional.cosine_similarity(gradients[0], truth, dim=0) > 0.9  # one estimate is good enough
 
 
@@ -159,7 +159,7 @@ def test_alphas_that_rule_a_value_out_get_finite_gradients() -> None:
 
 
 def expected_params(space: SearchSpace, alphas: Mapping[str, Tensor]) -> float:
-    rows = draw(as_arrays(space, softmax(alphas)), np.random.default_rng(7), 4096)
+    rows = sample(as_arrays(space, softmax(alphas)), np.random.default_rng(7), 4096)
     return float(costs_of(space, rows, TASK).params.mean())
 
 

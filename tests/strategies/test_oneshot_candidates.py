@@ -18,11 +18,11 @@ from nas.strategies.oneshot.alphas import Probabilities, likeliest, log_likeliho
 from nas.strategies.oneshot.batches import calibrate
 from nas.strategies.oneshot.candidate_pool import Pool
 from nas.strategies.oneshot.candidates import (
+    fitting_over_sizes,
     is_far_under,
     likeliest_fitting,
     note_on_collapse,
     ranked_candidates,
-    spread_fitting,
 )
 from nas.training.metrics import evaluate
 from search_spaces import SearchSpace, get_space, space_names
@@ -57,13 +57,13 @@ def test_the_likeliest_that_fits_is_found() -> None:
     fitting = every[budget.admits(costs_of(space, every, TASK))]
     for seed in range(5):
         probabilities = sharp(space, seed)
-        rows, drawn = likeliest_fitting(space, TASK, budget, probabilities, np.random.default_rng(seed))
+        rows, sampled = likeliest_fitting(space, TASK, budget, probabilities, np.random.default_rng(seed))
         best = log_likelihood(probabilities, fitting).max()
         assert log_likelihood(probabilities, rows[:1])[0] == pytest.approx(best)
-        assert 0 <= drawn <= candidates.DRAWS
+        assert 0 <= sampled <= candidates.SAMPLES
 
 
-def test_the_climb_finds_likelier_ones_than_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_climb_finds_likelier_ones_than_samples_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     space, budget = get_space("mobilenet"), Budget(max_params=25_000, min_params=12_500)
     probabilities = sharp(space)
     best = []
@@ -106,16 +106,16 @@ def test_a_score_is_that_of_the_inherited_network_with_statistics_of_its_own() -
     seed = training._seed("calibration")
     calibrate(model, training.images.calibration(torch.Generator().manual_seed(seed)))
     rank = training.images.rank
-    figures = evaluate(
+    metrics = evaluate(
         model, rank[0:10_000], rank.labels, training.images.normalization, num_classes=10, device="cpu"
     )  # fmt: skip
-    assert figures["balanced_accuracy"] == found.score
+    assert metrics["balanced_accuracy"] == found.score
 
 
-def test_candidates_without_alphas_are_spread_over_sizes() -> None:
+def test_candidates_without_alphas_are_distributed_over_sizes() -> None:
     space = trimmed("vgg", 4)
     pool = Pool(space, TASK, BUDGET, seed=0)
-    rows = spread_fitting(space, TASK, pool, np.random.default_rng(0), 32)
+    rows = fitting_over_sizes(space, TASK, pool, np.random.default_rng(0), 32)
     params = costs_of(space, rows, TASK).params
     assert len(rows) == 32
     assert np.histogram(params, bins=4, range=(2_000, 4_000))[0].min() >= 3
@@ -129,7 +129,7 @@ def test_fewer_architectures_than_asked_for_are_all_there_are() -> None:
     fitting = every[budget.admits(costs_of(space, every, TASK))]
     different = {space.architecture_id(space.decode(row), TASK) for row in fitting}
     assert 0 < len(different) < 500
-    rows = spread_fitting(space, TASK, pool, np.random.default_rng(0), 500)
+    rows = fitting_over_sizes(space, TASK, pool, np.random.default_rng(0), 500)
     assert {space.architecture_id(space.decode(row), TASK) for row in rows} == different
 
 
@@ -138,7 +138,7 @@ def found(scores: list[float], supernet: float = 0.9) -> CandidatesRanked:
     return CandidatesRanked(supernet, drawn=6, fitting=6, seconds=1.0, ranked=ranked)
 
 
-def test_collapse_is_told_with_figures() -> None:
+def test_collapse_is_told_with_metrics() -> None:
     assert note_on_collapse(found([0.8, 0.51])) is None
     note = note_on_collapse(found([0.8, 0.4, 0.3, 0.25, 0.2, 0.1]))
     assert note is not None

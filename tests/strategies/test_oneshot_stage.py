@@ -265,8 +265,8 @@ def test_half_of_a_time_limit_is_for_the_supernet(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_stops_the_search_with_a_cure(tmp_path: Path) -> None:
     recipe = RECIPE.model_copy(update={"optimizer": "sgd", "learning_rate": 1e30})
-    fault = r"train_loss is (nan|inf) in epoch 1.*lower --learning-rate"
-    with begin(tmp_path / "run", recipe=recipe) as store, pytest.raises(SearchStopped, match=fault):
+    error = r"train_loss is (nan|inf) in epoch 1.*lower --learning-rate"
+    with begin(tmp_path / "run", recipe=recipe) as store, pytest.raises(SearchStopped, match=error):
         find(store)
 
 
@@ -382,13 +382,13 @@ def test_a_killed_supernet_ends_with_the_alphas_of_one_that_was_not(whole: Path,
 
 
 def test_a_supernet_is_scored_by_an_objective_of_ones_own(tmp_path: Path) -> None:
-    def spread(evaluation: Evaluation) -> float:
+    def lopsided(evaluation: Evaluation) -> float:
         return -float(evaluation.embeddings.std() / len(evaluation.logits))
 
     with registering():
-        register_objective("spread")(spread)
+        register_objective("lopsided")(lopsided)
         register_objective("broken")(lambda evaluation: [][0])
-        with begin(tmp_path / "run", objective="spread", supernet={"epochs": 1}) as store:
+        with begin(tmp_path / "run", objective="lopsided", supernet={"epochs": 1}) as store:
             run = find(store)
         assert all(record.score < 0 for record in run.supernet_epochs) and run.candidates is not None
         scores = [candidate.score for candidate in run.ranked_candidates]

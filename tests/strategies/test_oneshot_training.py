@@ -58,7 +58,7 @@ def test_equal_seeds_give_equal_weights_alphas_and_records(strategy: str) -> Non
         training = made(strategy=strategy, seed=seed)
         records = []
         for epoch in (1, 2):
-            torch.rand(disturbance)  # what others draw from torch's own generator does not matter
+            torch.rand(disturbance)  # what others sample from torch's own generator does not matter
             records.append(timeless(training.run_epoch(epoch)))
         state = {name: tensor.clone() for name, tensor in training.supernet.state_dict().items()}
         runs.append((records, alphas(training), state))
@@ -120,11 +120,11 @@ def test_random_one_shot_trains_only_what_fits() -> None:
     assert all(2_000 <= count <= 4_000 for count in params)
 
 
-def test_a_pool_is_spread_over_sizes() -> None:
+def test_a_pool_is_distributed_over_sizes() -> None:
     pool = Pool(trimmed("vgg", 4), TASK, BUDGET, seed=0)
     assert len(pool.rows) > 100
     assert ((pool.params >= 2_000) & (pool.params <= 4_000)).all()
-    picked = pool.rows_spread(np.random.default_rng(0), 400)
+    picked = pool.sample_over_sizes(np.random.default_rng(0), 400)
     sizes = np.histogram(pool_params(pool, picked), bins=4, range=(2_000, 4_000))[0]
     assert sizes.min() > 60
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from budgets import Budget, costs_of, params_of
 from budgets.cost import CHUNK
-from budgets.draw import BATCH, ENOUGH, MOST_BATCHES, descend, fitting, pick
+from budgets.sampling import BATCH, ENOUGH, MOST_BATCHES, descend, fitting, pick
 from nas.strategies.proposals import MUTANTS, REFILL, Proposer
 from search_spaces import Sample, SearchSpace, Task, get_space, space_names
 from search_spaces.space import Rows
@@ -25,7 +25,7 @@ BUDGETS = (
 
 
 class Plain:
-    """What ``Proposer`` proposes, written down as it was first: everything is drawn anew and costed in full."""
+    """What ``Proposer`` proposes, written down as it was first: everything is sampled anew and costed in full."""
 
     def __init__(self, space: SearchSpace, budget: Budget) -> None:
         self.space, self.budget = space, budget
@@ -37,7 +37,7 @@ class Plain:
             if refill or len(self.store) < REFILL:
                 found: list[Rows] = []
                 while len(found) < MOST_BATCHES and sum(map(len, found)) < ENOUGH:
-                    found.append(self.that_fit(self.space.draw_spread(rng, BATCH)))
+                    found.append(self.that_fit(self.space.sample_over_sizes(rng, BATCH)))
                 self.store = np.unique(np.concatenate(found), axis=0)
             if sample := self.take(rng):
                 return sample
@@ -83,15 +83,15 @@ def test_proposals_are_those_of_full_costs(name, budget):
 
 
 def rare_budget(space: SearchSpace) -> tuple[Budget, np.ndarray]:
-    """Limits on parameters, from both sides, and MACs that about one draw in 10,000 meets; sizes that do."""
-    costs = costs_of(space, space.draw_spread(np.random.default_rng(5), 100_000), TASK)
+    """Limits on parameters, from both sides, and MACs that about one sample in 10,000 meets; sizes that do."""
+    costs = costs_of(space, space.sample_over_sizes(np.random.default_rng(5), 100_000), TASK)
     max_macs = int(np.quantile(costs.macs[abs(costs.params - 100_000) < 10_000], 0.1))
     inside = np.sort(costs.params[(costs.params <= 100_000) & (costs.macs <= max_macs)])
     return Budget(max_params=100_000, min_params=int(inside[-10]), max_macs=max_macs), inside[-10:]
 
 
 @every_space
-def test_rare_samples_fit_are_not_repeated_and_spread_over_sizes(name):
+def test_rare_samples_fit_are_not_repeated_and_distributed_over_sizes(name):
     space = get_space(name)
     budget, sizes = rare_budget(space)
     samples = proposals(Proposer(space, TASK, budget), 60)
@@ -109,14 +109,14 @@ def test_rare_samples_fit_are_not_repeated_and_spread_over_sizes(name):
 def test_parameters_alone_are_those_of_the_full_reading(name, seed, side, classes):
     space, task = get_space(name), Task((1 + 2 * (seed % 2), side, side), classes)
     rng = np.random.default_rng(seed)
-    rows = np.concatenate([space.draw(rng, 60), space.draw_spread(rng, 60)])
+    rows = np.concatenate([space.sample_uniform(rng, 60), space.sample_over_sizes(rng, 60)])
     assert (params_of(space, rows, task) == costs_of(space, rows, task).params).all()
 
 
 @every_space
 def test_rows_read_in_pieces_cost_what_each_costs_alone(name):
     space = get_space(name)
-    rows = space.draw(np.random.default_rng(0), CHUNK + 7)
+    rows = space.sample_uniform(np.random.default_rng(0), CHUNK + 7)
     whole, last = costs_of(space, rows, TASK), costs_of(space, rows[-7:], TASK)
     assert list(whole)[-7:] == list(last)
     assert (params_of(space, rows, TASK) == whole.params).all()
@@ -130,14 +130,14 @@ def test_what_fits_is_what_full_costs_admit(name, limits, least):
     units = (20_000, 10**6, 80_000, 10_000)
     most = [limit and limit * unit for limit, unit in zip(limits, units, strict=True)]
     budget = Budget(*most, min_params=least if least is None or most[0] is None else min(least * 20_000, most[0]))
-    rows = space.draw_spread(np.random.default_rng(0), 60)
+    rows = space.sample_over_sizes(np.random.default_rng(0), 60)
     expected = rows[budget.admits(costs_of(space, rows, TASK))]
     assert (fitting(space, TASK, budget, rows) == expected).all()
 
 
 def test_starts_that_descend_together_end_where_each_does_alone():
     space = get_space("densenet")
-    starts = space.draw(np.random.default_rng(0), 4)
+    starts = space.sample_uniform(np.random.default_rng(0), 4)
     budget = Budget(max_macs=3_000_000, min_params=60_000)
 
     def score(rows: Rows) -> np.ndarray:

@@ -143,8 +143,8 @@ class Learning(Simulated):
             history.append({"epoch": epoch, "select_balanced_accuracy": score_of(spec) * epoch / spec.recipe.epochs})
             if reason := why_pruned(history, spec.objective, spec.threshold):
                 Path(spec.weights_path or "").unlink()
-                figures = {"balanced_accuracy": history[-1]["select_balanced_accuracy"]}
-                return [TrialResult(spec.id, "pruned", {"rank": figures}, history, 0.1, reason)]
+                metrics = {"balanced_accuracy": history[-1]["select_balanced_accuracy"]}
+                return [TrialResult(spec.id, "pruned", {"rank": metrics}, history, 0.1, reason)]
         return [replace(result, history=history)]
 
 

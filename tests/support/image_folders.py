@@ -31,14 +31,14 @@ def config(data: Path, **changes: Any) -> DataConfig:
 
 
 def described(data: Path, **changes: Any) -> DataReport:
-    """The report of data without a fault."""
+    """The report of data without an error."""
     report = describe_data(config(data, **changes))
-    assert not report.faults
+    assert not report.errors
     return report
 
 
-def fault(data: Path, **changes: Any) -> str:
+def error_of(data: Path, **changes: Any) -> str:
     """Everything that is wrong with the data, a line each."""
     with pytest.raises(DataError) as caught:
         open_data(config(data, **changes))
-    return "\n".join(caught.value.faults)
+    return "\n".join(caught.value.messages)

@@ -48,10 +48,10 @@ def labels(opened: Dataset) -> dict[int, str]:
     return found
 
 
-def faults(folder: Path, **changes: Any) -> tuple[str, ...]:
+def errors_of(folder: Path, **changes: Any) -> tuple[str, ...]:
     with pytest.raises(DataError) as caught:
         open_data(config(folder, **changes))
-    return caught.value.faults
+    return caught.value.messages
 
 
 # Eighteen images, a third of them dogs, and what ``labels`` gives of them

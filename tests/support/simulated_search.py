@@ -87,6 +87,6 @@ def timeless(event: Event) -> Event:
         case SupernetEpoch() | CandidatesRanked():
             return replace(event, seconds=0.0)
         case TrialEnded(result):
-            history = [{name: figure for name, figure in row.items() if name != "seconds"} for row in result.history]
+            history = [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
             return replace(event, result=replace(result, seconds=0.0, history=history))
     return event

@@ -84,7 +84,7 @@ class Log:
         return self.run.config.strategy != "random-oneshot"
 
     def samples(self, count: int) -> list[Sample]:
-        rows = self.space.draw(np.random.default_rng(0), 5_000)
+        rows = self.space.sample_uniform(np.random.default_rng(0), 5_000)
         fit = self.run.budget.admits(costs_of(self.space, rows, TASK))
         return [self.space.decode(row) for row in rows[fit][:count]]
 

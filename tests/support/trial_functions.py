@@ -19,8 +19,8 @@ from nas.executors import EpochReport
 from nas.trials.spec import TrialResult, TrialSpec
 
 
-def finished(spec: TrialSpec, **figures: object) -> TrialResult:
-    return TrialResult(id=spec.id, status="finished", metrics={"rank": dict(figures)})
+def finished(spec: TrialSpec, **metrics: object) -> TrialResult:
+    return TrialResult(id=spec.id, status="finished", metrics={"rank": dict(metrics)})
 
 
 def nothing(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:

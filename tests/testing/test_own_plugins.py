@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import nas.testing
 from baselines.evaluation import Evaluation
-from baselines.figures import FIGURES, accuracy
+from baselines.metrics import METRICS, accuracy
 from nas.config.recipe import Recipe
 from nas.data import Split
 from nas.data.oversampling import Synthetic
@@ -196,7 +196,7 @@ def test_mixings() -> None:
     check_mixing(lambda first, second, share, counts: share.square())
     with pytest.raises(AssertionError, match="below 0 or above 1"):
         check_mixing(lambda first, second, share, counts: 2 * share)
-    with pytest.raises(AssertionError, match="are drawn"):
+    with pytest.raises(AssertionError, match="are sampled"):
         check_mixing(lambda first, second, share, counts: torch.rand(len(share)))
     with pytest.raises(AssertionError, match="in place"):
         check_mixing(lambda first, second, share, counts: share.clamp_(max=0.5))
@@ -211,13 +211,13 @@ def verification(evaluation: Evaluation) -> float:
 
 def test_objectives() -> None:
     check_objective(verification)
-    for figure in FIGURES.values():
-        check_objective(figure)
+    for metric in METRICS.values():
+        check_objective(metric)
     for broken, message in (
         (lambda e: -verification(e), "more must be better: -"),
         (lambda e: np.log(accuracy(e)), "gave|is -inf"),
         (lambda e: verification(e) + np.random.default_rng().random() / 9, "equal answers gave"),
-        (lambda e: accuracy(e) + 0 * np.random.random(), "draws from a global generator"),
+        (lambda e: accuracy(e) + 0 * np.random.random(), "samples from a global generator"),
         (lambda e: accuracy(e) + 1e-3 * (e.labels[0] == 0), "the order of images"),
         (lambda e: e.recall_C, "not one number"),
         (lambda e: (e.right_C / e.true_C).mean(), "where a class has no images it is nan"),
@@ -251,7 +251,7 @@ def in_pieces(split: Split) -> Iterator[Synthetic]:
         yield Synthetic(whole.images[start : start + 7], whole.labels[start : start + 7])
 
 
-def drawing(split: Split) -> Synthetic:
+def sampling(split: Split) -> Synthetic:
     made = copies_of_the_first(split)
     return replace(made, images=made.images ^ np.random.default_rng().integers(0, 255, made.images.shape, np.uint8))
 
@@ -266,7 +266,7 @@ def test_oversamplers() -> None:
     check_oversampler(in_pieces)
     for broken, message in (
         (lambda split: copies_of_the_first(split, lacking=1), r"became .* not \[100"),
-        (drawing, "a second call made other images"),
+        (sampling, "a second call made other images"),
         (darkening, "changed in place"),
     ):
         with pytest.raises(AssertionError, match=message):

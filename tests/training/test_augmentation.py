@@ -1,4 +1,4 @@
-"""Augmentation against its definition: what a view may contain, and how views are drawn."""
+"""Augmentation against its definition: what a view may contain, and how views are sampled."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_every_crop_is_a_window_of_the_padded_image(height: int, width: int, pad
         (y, x): padded[:, y : y + height, x : x + width] for y in range(2 * up + 1) for x in range(2 * across + 1)
     }
     seen = [next(place for place, window in windows.items() if torch.equal(view, window)) for view in views]
-    assert len(set(seen)) > min(len(windows), 200) // 2  # drawn for each image on its own
+    assert len(set(seen)) > min(len(windows), 200) // 2  # sampled for each image on its own
     assert {y for y, _ in seen} == set(range(2 * up + 1))
 
 
@@ -91,8 +91,8 @@ def test_a_black_border_is_the_padding_of_torchvision() -> None:
     images = torch.randint(1, 256, (200, 3, 12, 16), dtype=torch.uint8, generator=generator())
     normal = torch.tensor([0.2, 0.5, 0.6]), torch.tensor([0.2, 0.3, 0.4])
     recipe = PLAIN.model_copy(update={"crop_padding": 1, "crop_border": "black"})
-    drawing, again = generator(3), generator(3)
-    views = augment(images, recipe, drawing, normal)
+    sampling, again = generator(3), generator(3)
+    views = augment(images, recipe, sampling, normal)
     padded = pad(images, [2, 2, 2, 2])
     ys, xs = (torch.randint(5, (200, 1), generator=again).flatten().tolist() for _ in range(2))
     shifted = [image[:, y : y + 12, x : x + 16] for image, y, x in zip(padded, ys, xs, strict=True)]
@@ -115,7 +115,7 @@ def test_a_hole_has_the_shade_that_was_asked_for_in_every_channel() -> None:
 
 @pytest.mark.parametrize("shape", [(32, 32), (12, 20)])
 def test_random_erasing_is_that_of_torchvision(shape: tuple[int, int]) -> None:
-    """Single rectangles, as often as asked for; their sizes and places are distributed as torchvision draws them."""
+    """Single rectangles, as often as asked for; their sizes and places are distributed as torchvision samples them."""
     n, probability = 3000, 0.4
     views = augment(torch.ones(n, 2, *shape), PLAIN.model_copy(update={"erasing": probability}), generator(1))
     assert torch.equal(views[:, 0], views[:, 1]) and set(views.unique().tolist()) == {0, 1}
@@ -149,21 +149,21 @@ def test_equal_seeds_give_equal_views_and_inputs_stay_as_they_are() -> None:
 
 
 def plain_view(
-    images: torch.Tensor, recipe: Recipe, drawing: torch.Generator, normal: tuple[torch.Tensor, torch.Tensor]
+    images: torch.Tensor, recipe: Recipe, sampling: torch.Generator, normal: tuple[torch.Tensor, torch.Tensor]
 ) -> torch.Tensor:
     """What ``augment`` does, an image at a time in float64 and in the order in which it is said: normalize, pad,
-    crop, mirror, erase. Draws the same numbers."""
+    crop, mirror, erase. Samples the same numbers."""
     n, channels, height, width = images.shape
-    mean, std = (figure.double().view(-1, 1, 1) for figure in normal)
+    mean, std = (value.double().view(-1, 1, 1) for value in normal)
     up, across = (min(round(recipe.crop_padding * side / 8), side - 1) for side in (height, width))
     hole = round(recipe.cutout * min(height, width))
 
-    def draw(end: int) -> list[int]:
-        return torch.randint(end, (n, 1), generator=drawing).flatten().tolist()
+    def sample(end: int) -> list[int]:
+        return torch.randint(end, (n, 1), generator=sampling).flatten().tolist()
 
-    ys, xs = draw(2 * up + 1), draw(2 * across + 1)
-    flips = draw(2) if channels == 3 else [0] * n
-    tops, lefts = (draw(height - hole + 1), draw(width - hole + 1)) if hole else ([0] * n, [0] * n)
+    ys, xs = sample(2 * up + 1), sample(2 * across + 1)
+    flips = sample(2) if channels == 3 else [0] * n
+    tops, lefts = (sample(height - hole + 1), sample(width - hole + 1)) if hole else ([0] * n, [0] * n)
     views = []
     for image, y, x, flip, top, left in zip(images.double() / 255, ys, xs, flips, tops, lefts, strict=True):
         padded = torch.nn.functional.pad(((image - mean) / std)[None], (across, across, up, up), mode="replicate")[0]
@@ -179,11 +179,11 @@ def plain_view(
 def test_a_batch_is_what_the_plain_form_gives_image_by_image(shape: tuple[int, ...], cutout: float) -> None:
     images = torch.randint(256, shape, dtype=torch.uint8, generator=generator())
     normal = torch.linspace(0.3, 0.6, shape[1]), torch.linspace(0.2, 0.3, shape[1])
-    recipe, drawing, again = Recipe(cutout=cutout), generator(3), generator(3)
-    view = augment(images, recipe, drawing, normal)
+    recipe, sampling, again = Recipe(cutout=cutout), generator(3), generator(3)
+    view = augment(images, recipe, sampling, normal)
     assert view.dtype == torch.float32 and view.is_contiguous()
     torch.testing.assert_close(view, plain_view(images, recipe, again, normal).float(), rtol=1e-5, atol=1e-6)
-    assert torch.equal(drawing.get_state(), again.get_state())  # as many draws, so what follows is the same too
+    assert torch.equal(sampling.get_state(), again.get_state())  # as many samples, so what follows is the same too
 
 
 @pytest.mark.gpu

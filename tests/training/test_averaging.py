@@ -70,8 +70,8 @@ def test_select_is_scored_with_the_average_and_training_does_not_notice() -> Non
     assert [each["train_loss"] for each in averaged.history] == [each["train_loss"] for each in without.history]
     assert all(torch.equal(one, two) for one, two in zip(model.parameters(), plain.parameters(), strict=True))
     model.load_state_dict(averaged.best_state)
-    figures = evaluate(model, select.images, select.labels, (averaged.mean, averaged.std), num_classes=4, device="cpu")
-    assert figures["loss"] == averaged.history[-1]["select_loss"] != without.history[-1]["select_loss"]
+    metrics = evaluate(model, select.images, select.labels, (averaged.mean, averaged.std), num_classes=4, device="cpu")
+    assert metrics["loss"] == averaged.history[-1]["select_loss"] != without.history[-1]["select_loss"]
 
 
 def test_weights_that_do_not_learn_stay_exactly_as_they_are() -> None:

@@ -125,10 +125,10 @@ def test_the_weights_that_training_leaves_score_what_its_history_says(name: str,
     save_weights(training.best_state, Normalization(training.mean, training.std), tmp_path / "w" / "w.safetensors")
     model = get_space("resnet").build(get_space("resnet").canonical, (1, 8, 8), 10)
     model.load_state_dict(load_file(tmp_path / "w" / "w.safetensors"))
-    figures = evaluate(model, select.images, select.labels, (training.mean, training.std), num_classes=10, device="cpu")
+    metrics = evaluate(model, select.images, select.labels, (training.mean, training.std), num_classes=10, device="cpu")
     best = training.history[training.best_epoch - 1]
-    assert figures["balanced_accuracy"] == best["select_balanced_accuracy"] > 0.3
-    assert figures["worst_recall"] == best["select_worst_recall"]
+    assert metrics["balanced_accuracy"] == best["select_balanced_accuracy"] > 0.3
+    assert metrics["worst_recall"] == best["select_worst_recall"]
     if name == "ldam-drw":
         head = last_linear(model, 10)[1]
         assert torch.allclose(head.weight.norm(dim=1), torch.ones(10)) and head.bias.abs().max() == 0

@@ -51,7 +51,7 @@ def dropping() -> nn.Module:
 def learning_of(recipe: Recipe, model: nn.Module, images: TensorSplit | JoinedSplit) -> Learning:
     torch.manual_seed(1)
     device = images.labels.device
-    normal = tuple(torch.tensor(figure, device=device) for figure in split().mean_and_std)
+    normal = tuple(torch.tensor(value, device=device) for value in split().mean_and_std)
     counts = class_counts(split(str(device)), images, recipe, 4)
     return Learning.of(model.to(device), images, recipe, counts, normal, torch.Generator(device).manual_seed(1))
 

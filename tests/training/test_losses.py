@@ -28,13 +28,13 @@ def log_softmax(row: Row) -> Row:
     return shifted - math.log(np.exp(shifted).sum())
 
 
-def ce(z: Row, y: int, s: dict[str, float], real: Row, drawn: Row) -> float:
+def ce(z: Row, y: int, s: dict[str, float], real: Row, sampled: Row) -> float:
     log_p = log_softmax(z)
     smooth = s["label_smoothing"]
     return float(-(1 - smooth) * log_p[y] - smooth * log_p.mean())
 
 
-def custom_ce(z: Row, y: int, s: dict[str, float], real: Row, drawn: Row) -> float:
+def custom_ce(z: Row, y: int, s: dict[str, float], real: Row, sampled: Row) -> float:
     """The mean over what the label may be, when it is another one with the probability of smoothing."""
     p, smooth = np.exp(log_softmax(z)), s["label_smoothing"]
 
@@ -45,17 +45,17 @@ def custom_ce(z: Row, y: int, s: dict[str, float], real: Row, drawn: Row) -> flo
     return (1 - smooth) * of(y) + (smooth * float(np.mean([of(j) for j in range(len(z))])) if smooth else 0)
 
 
-def focal(z: Row, y: int, s: dict[str, float], real: Row, drawn: Row) -> float:
+def focal(z: Row, y: int, s: dict[str, float], real: Row, sampled: Row) -> float:
     p = np.exp(log_softmax(z))
     return float(-((1 - p[y]) ** s["gamma"]) * math.log(p[y]))
 
 
-def cb_weight(y: int, s: dict[str, float], drawn: Row) -> float:
-    weights = [(1 - s["beta"]) / (1 - s["beta"] ** n) for n in drawn]
-    return weights[y] * len(drawn) / sum(weights)
+def cb_weight(y: int, s: dict[str, float], sampled: Row) -> float:
+    weights = [(1 - s["beta"]) / (1 - s["beta"] ** n) for n in sampled]
+    return weights[y] * len(sampled) / sum(weights)
 
 
-def ldam(z: Row, y: int, s: dict[str, float], real: Row, drawn: Row) -> float:
+def ldam(z: Row, y: int, s: dict[str, float], real: Row, sampled: Row) -> float:
     margins = real**-0.25
     margins = margins * s["margin"] / margins.max()
     cosines = z / s["scale"]
@@ -63,17 +63,19 @@ def ldam(z: Row, y: int, s: dict[str, float], real: Row, drawn: Row) -> float:
     return float(-log_softmax(s["scale"] * cosines)[y])
 
 
-def prior(z: Row, y: int, s: dict[str, float], real: Row, drawn: Row, tau: float) -> float:
-    return float(-log_softmax(z + tau * np.log(drawn / drawn.sum()))[y])
+def prior(z: Row, y: int, s: dict[str, float], real: Row, sampled: Row, tau: float) -> float:
+    return float(-log_softmax(z + tau * np.log(sampled / sampled.sum()))[y])
 
 
 REFERENCES: dict[str, Callable[..., float]] = {
     "ce": ce,
-    "weighted-ce": lambda z, y, s, real, drawn: ce(z, y, s, real, drawn) * drawn.sum() / (len(drawn) * drawn[y]),
+    "weighted-ce": lambda z, y, s, real, sampled: (
+        ce(z, y, s, real, sampled) * sampled.sum() / (len(sampled) * sampled[y])
+    ),
     "custom-ce": custom_ce,
     "focal": focal,
-    "cb-ce": lambda z, y, s, real, drawn: cb_weight(y, s, drawn) * ce(z, y, s, real, drawn),
-    "cb-focal": lambda z, y, s, real, drawn: cb_weight(y, s, drawn) * focal(z, y, s, real, drawn),
+    "cb-ce": lambda z, y, s, real, sampled: cb_weight(y, s, sampled) * ce(z, y, s, real, sampled),
+    "cb-focal": lambda z, y, s, real, sampled: cb_weight(y, s, sampled) * focal(z, y, s, real, sampled),
     "ldam": ldam,
     "balanced-softmax": lambda *arguments: prior(*arguments, tau=1.0),
     "logit-adjustment": lambda *arguments: prior(*arguments, tau=arguments[2]["tau"]),
@@ -99,10 +101,10 @@ def test_a_prior_in_training_is_the_logit_adjusted_loss_for_any_loss() -> None:
 @pytest.mark.parametrize("loss", ["ce", "custom-ce"])
 @pytest.mark.parametrize("tau", [1.0, 0.6])
 def test_smoothing_under_a_prior_is_towards_the_prior(loss: str, tau: float) -> None:
-    """The mean over labels that are the image's, or else drawn from the prior to the power of tau."""
+    """The mean over labels that are the image's, or else sampled from the prior to the power of tau."""
     logits, labels = random_batch(5, 1.5)
     counts = long_tail(5)
-    prior = (counts.drawn_C / counts.drawn_C.sum()).numpy() ** tau
+    prior = (counts.sampled_C / counts.sampled_C.sum()).numpy() ** tau
     shifted = logits.numpy() + np.log(prior)
     plain = {"label_smoothing": 0.0, "wrong_class_weight": 0.1}
     of = [[REFERENCES[loss](row.copy(), y, plain, None, None) for y in range(5)] for row in shifted]
@@ -138,7 +140,7 @@ PRIOR = np.array([10_000, 1_000, 100]) / 11_100
 def test_what_is_learned_under_a_prior_says_how_likely_classes_are_if_they_come_equally_often() -> None:
     chances = np.array(
         [0.97, 0.02, 0.01]
-    )  # of a frequent class, and 1.2 times as likely of a rare one when evenly drawn
+    )  # of a frequent class, and 1.2 times as likely of a rare one when evenly sampled
     for recipe in (Recipe(loss="ce", prior_tau=1), Recipe(loss="ce", prior_tau=1, label_smoothing=0.1)):
         learned = learned_answers(recipe, chances)
         smooth = np.log((1 - recipe.label_smoothing) * chances / PRIOR + recipe.label_smoothing)
@@ -175,7 +177,7 @@ def test_agrees_with_the_formula(name: str, num_classes: int, scale: float, sett
     logits, labels = random_batch(num_classes, scale)
     known = long_tail(num_classes)
     recipe = Recipe(loss=name, **settings)  # type: ignore[arg-type]
-    arrays = recipe.model_dump(), known.real_C.numpy(), known.drawn_C.numpy()
+    arrays = recipe.model_dump(), known.real_C.numpy(), known.sampled_C.numpy()
     rows = zip(logits.numpy(), labels.tolist(), strict=True)
     expected = float(np.mean([REFERENCES[name](row.copy(), y, *arrays) for row, y in rows]))
     assert make_loss(recipe, known)(logits, labels).item() == pytest.approx(expected, rel=1e-9)
@@ -207,7 +209,7 @@ def test_deferred_weights_of_cross_entropy_are_those_of_torch() -> None:
     """Which the code of LDAM-DRW uses."""
     logits, labels = random_batch(10, 1.0)
     recipe, known = Recipe(loss="ce", deferred_reweighting=0.8, beta=0.99), long_tail(10)
-    loss, weights = make_loss(recipe, known), class_balanced_weights(known.drawn_C, 0.99)
+    loss, weights = make_loss(recipe, known), class_balanced_weights(known.sampled_C, 0.99)
     expected = F.cross_entropy(logits, labels, weight=weights).item()
     assert loss(logits, labels, reweighted=True).item() == pytest.approx(expected)
     assert loss(logits, labels).item() == made("ce", 10)(logits, labels).item()
@@ -220,11 +222,11 @@ def test_deferred_weights_begin_after_their_share_of_the_epochs() -> None:
     assert not any(is_reweighted(Recipe(), epoch, 10) for epoch in range(1, 11))
 
 
-def test_what_is_drawn_decides_priors_and_weights_and_what_is_real_decides_margins() -> None:
+def test_what_is_sampled_decides_priors_and_weights_and_what_is_real_decides_margins() -> None:
     logits, labels = random_batch(10, 1.0)
     real = torch.repeat_interleave(torch.arange(10), torch.arange(5, 55, 5))
     flat = ClassCounts.of(real, real, 10, balanced=True)
-    assert flat.drawn_C.tolist() == [27.5] * 10 and flat.real_C.tolist() == list(range(5, 55, 5))
+    assert flat.sampled_C.tolist() == [27.5] * 10 and flat.real_C.tolist() == list(range(5, 55, 5))
     plain = {name: make_loss(Recipe(loss=name), flat)(logits, labels).item() for name in LOSSES}
     for name in ("weighted-ce", "cb-ce", "balanced-softmax", "logit-adjustment"):
         assert plain[name] == pytest.approx(plain["ce"])

@@ -51,7 +51,7 @@ def test_class_aware_labels_lean_to_the_rarer_class() -> None:
     """Remix with kappa 3 and tau 0.5: 900 beside 350 is no majority, 900 beside 300 is one."""
     plain, aware = (torch.cat([mixed(label_share(name), seed=seed)[1].share_N for seed in range(9)]) for name in NAMES)
     pairs = [mixed(label_share("mixup"), seed=seed)[1] for seed in range(9)]
-    counts = COUNTS.drawn_C
+    counts = COUNTS.sampled_C
     ratio = torch.cat([counts[pair.first_N] / counts[pair.second_N] for pair in pairs])
     expected = [
         0.0 if r >= 3 and share < 0.5 else 1.0 if r <= 1 / 3 and 1 - share < 0.5 else share
@@ -61,7 +61,7 @@ def test_class_aware_labels_lean_to_the_rarer_class() -> None:
     assert 0.1 < (aware != plain).float().mean() < 0.9
 
 
-def test_without_mixing_nothing_is_drawn_or_copied() -> None:
+def test_without_mixing_nothing_is_sampled_or_copied() -> None:
     generator = torch.Generator().manual_seed(0)
     before, images = generator.get_state(), torch.ones(2, 1, 1, 1)
     same, labels = mix(images, LABELS_N[:2], Recipe(), COUNTS, generator)

@@ -19,9 +19,9 @@ from torch import nn
 
 import nas.api
 from baselines.evaluation import Evaluation, NotGiven
-from baselines.figures import FIGURES
-from nas.config.auto_recipe import settled
-from nas.config.objectives import lacking, lengthens_by, measure, register_objective, settled_objective
+from baselines.metrics import METRICS
+from nas.config.auto_recipe import resolve_recipe
+from nas.config.objectives import lacking, lengthens_by, measure, register_objective, resolve_objective
 from nas.config.recipe import RECIPES
 from nas.data import DataConfig
 from nas.errors import ObjectiveError
@@ -68,10 +68,10 @@ def test_a_function_gets_the_arrays_of_the_split() -> None:
     arrays = ("labels", "logits", "predicted", "confusion", "embeddings")
     for array in arrays:
         del passes[:]
-        text = settled_objective(f"spy:of={array}")
-        figures = evaluate(model, images, labels, NORMAL, num_classes=10, device="cpu", batch_size=32, objective=text)
+        text = resolve_objective(f"spy:of={array}")
+        metrics = evaluate(model, images, labels, NORMAL, num_classes=10, device="cpu", batch_size=32, objective=text)
         assert passes == [32, 32, 6] * (2 if array == "embeddings" else 1)
-        assert figures[text] == float(len(seen[array]))
+        assert metrics[text] == float(len(seen[array]))
         assert model.training
     with torch.inference_mode():
         logits = model.eval()(normalize(images, torch.tensor([0.3]), torch.tensor([0.2])))
@@ -81,15 +81,15 @@ def test_a_function_gets_the_arrays_of_the_split() -> None:
     assert seen["predicted"].tolist() == logits.argmax(1).tolist() and seen["labels"].tolist() == labels.tolist()
     assert seen["confusion"].trace() == (logits.argmax(1) == labels).sum() and seen["confusion"].sum() == 70
     plain = evaluate(model, images, labels, NORMAL, num_classes=10, device="cpu", batch_size=32)
-    assert plain.keys() == {*FIGURES, "recall_by_class", "loss"} == figures.keys() - {"spy:of=embeddings"}
-    assert plain.items() <= figures.items()
+    assert plain.keys() == {*METRICS, "recall_by_class", "loss"} == metrics.keys() - {"spy:of=embeddings"}
+    assert plain.items() <= metrics.items()
 
 
-def test_counts_and_arrays_give_the_same_figures() -> None:
+def test_counts_and_arrays_give_the_same_metrics() -> None:
     rng = np.random.default_rng(0)
     given = Evaluation(rng.integers(0, 4, 50), rng.normal(size=(50, 4)))
     counted = Evaluation((), num_classes=4, counts=(given.right_C, given.true_C, given.predicted_C))
-    for name in FIGURES:
+    for name in METRICS:
         assert measure(name, given) == measure(name, counted)
     with pytest.raises(NotGiven, match="needs logits"):
         _ = counted.logits
@@ -157,9 +157,9 @@ def test_a_network_that_diverged_is_not_blamed_on_the_objective(tmp_path: Path) 
 def test_the_auto_recipe_knows_what_counts_classes_alike() -> None:
     register_objective("alike", balanced=True)(lambda evaluation, x=1: 0.0)
     uneven = [100, 10]
-    assert settled(RECIPES["auto"], uneven, "alike:x=2")[0].prior_tau == 1
-    assert settled(RECIPES["auto"], uneven, "top_k")[0].prior_tau == 0
-    assert "alike counts all alike" in settled(RECIPES["ce"], uneven, "alike")[1]
+    assert resolve_recipe(RECIPES["auto"], uneven, "alike:x=2")[0].prior_tau == 1
+    assert resolve_recipe(RECIPES["auto"], uneven, "top_k")[0].prior_tau == 0
+    assert "alike counts all alike" in resolve_recipe(RECIPES["ce"], uneven, "alike")[1]
     assert lengthens_by("alike") == "balanced_accuracy" and lengthens_by("macro_f1") == "macro_f1"
 
 
@@ -199,10 +199,10 @@ def test_a_search_and_a_study_by_it(tmp_path: Path) -> None:
     study = "baseline run losses --members ce --seeds 1 --epochs 1 --workers 1 --device cpu --run two --arch one"
     report = told(tmp_path, *study.split(), "--objective", "top_k:k=3")
     assert "top k:k=3" in report
-    figures = json.loads(told(tmp_path, "report", "two", "--json"))["members"][0]["test"]
+    metrics = json.loads(told(tmp_path, "report", "two", "--json"))["members"][0]["test"]
     compared = json.loads(told(tmp_path, "compare", "one", "two", "--json"))
     assert compared["objective"] == "top_k:k=3"
-    assert compared["others"][0]["test"]["top_k:k=3"] == figures["top_k:k=3"]
+    assert compared["others"][0]["test"]["top_k:k=3"] == metrics["top_k:k=3"]
     assert compared["others"][0]["against_first"]["pairs"] == 1
     assert "top k:k=3" in told(tmp_path, "compare", "one", "two")
 

@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from baselines.figures import EQUAL_TO_ACCURACY, FIGURES
+from baselines.metrics import EQUAL_TO_ACCURACY, METRICS
 from nas.config.recipe import Recipe, default_batch_size
 from nas.config.recipe_rules import check_together
 from nas.errors import TrialError
@@ -32,7 +32,7 @@ IMAGES = np.rint(BUNCH.images[ROWS] / 16 * 255).astype(np.uint8)[:, None]
 LABELS = BUNCH.target[ROWS].astype(np.int64)
 TRAIN, SELECT = (TensorSplit.of(IMAGES[rows], LABELS[rows], "cpu") for rows in (slice(0, 400), slice(400, 700)))
 SHORT = Recipe(epochs=3)
-DISTINCT = [name for name in FIGURES if name not in EQUAL_TO_ACCURACY]  # what a history has
+DISTINCT = [name for name in METRICS if name not in EQUAL_TO_ACCURACY]  # what a history has
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -128,10 +128,10 @@ def test_keeps_the_weights_of_the_best_epoch() -> None:
     assert training.best_epoch == 1 + max(range(6), key=scores.__getitem__)
     model = network(seed=1)
     model.load_state_dict(training.best_state)
-    figures = evaluate(model, SELECT.images, SELECT.labels, (training.mean, training.std), num_classes=10, device="cpu")
+    metrics = evaluate(model, SELECT.images, SELECT.labels, (training.mean, training.std), num_classes=10, device="cpu")
     best = seen[training.best_epoch - 1]
     recorded = {name.removeprefix("select_"): value for name, value in best.items() if name.startswith("select_")}
-    assert recorded == {name: figures[name] for name in (*DISTINCT, "loss")}
+    assert recorded == {name: metrics[name] for name in (*DISTINCT, "loss")}
 
 
 def test_an_objective_that_equals_the_accuracy_is_in_the_history() -> None:
@@ -139,7 +139,7 @@ def test_an_objective_that_equals_the_accuracy_is_in_the_history() -> None:
     assert history[0]["select_micro_f1"] == history[0]["select_accuracy"] and "select_micro_recall" not in history[0]
 
 
-def test_records_are_flat_numbers_with_every_figure() -> None:
+def test_records_are_flat_numbers_with_every_metric() -> None:
     history = run().history
     names = {"epoch", "train_loss", "learning_rate", "seconds", "select_loss"}
     for number, record in enumerate(history, 1):
@@ -288,8 +288,8 @@ def test_scores_with_mirror_images_where_it_is_asked_for() -> None:
     assert training.history[-1]["select_loss"] == pytest.approx(expected, rel=1e-5)
     assert plain.history[-1]["select_loss"] != pytest.approx(expected, rel=1e-3)
     right = (logits.argmax(1) == SELECT.labels).double().mean().item()
-    figures = evaluate_split(model.float(), SELECT, normal, num_classes=10, device="cpu", test_flip=True)
-    assert figures["accuracy"] == pytest.approx(right) and figures["loss"] == pytest.approx(expected, rel=1e-5)
+    metrics = evaluate_split(model.float(), SELECT, normal, num_classes=10, device="cpu", test_flip=True)
+    assert metrics["accuracy"] == pytest.approx(right) and metrics["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -320,16 +320,16 @@ def test_every_sampler_keeps_its_promises(name: str) -> None:
     check_sampler(SAMPLERS[name])
 
 
-def test_the_class_balanced_sampler_draws_every_class_and_every_image_of_it_equally_often() -> None:
+def test_the_class_balanced_sampler_samples_every_class_and_every_image_of_it_equally_often() -> None:
     labels = torch.tensor([2] * 90 + [0] * 9 + [4] * 1)[torch.randperm(100)]
     sample = class_balanced_sampler(TensorSplit(torch.zeros(100, 1, 1, 1, dtype=torch.uint8), labels))
-    drawn = sample(30_000, torch.Generator().manual_seed(0))
-    assert torch.bincount(labels[drawn]).tolist() == pytest.approx([10_000, 0, 10_000, 0, 10_000], abs=300)
-    images = torch.bincount(drawn, minlength=100)
+    sampled = sample(30_000, torch.Generator().manual_seed(0))
+    assert torch.bincount(labels[sampled]).tolist() == pytest.approx([10_000, 0, 10_000, 0, 10_000], abs=300)
+    images = torch.bincount(sampled, minlength=100)
     assert images[labels == 0].tolist() == pytest.approx([1111] * 9, abs=130)
     assert images[labels == 2].min() > 60 and images[labels == 2].max() < 160
     again = sample(30_000, torch.Generator().manual_seed(0))
-    assert torch.equal(drawn, again)
+    assert torch.equal(sampled, again)
 
 
 def test_the_class_balanced_sampler_reads_an_oversampled_set_as_one() -> None:

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from small_samples import SHORT, SMALL
 from torch import nn
 
-from baselines.figures import FIGURES
-from nas.config.auto_recipe import settled
+from baselines.metrics import METRICS
+from nas.config.auto_recipe import resolve_recipe
 from nas.config.recipe import RECIPES, Recipe
 from nas.data import DataConfig, open_data
 from nas.data.dataset import SPLIT_NAMES
@@ -68,9 +68,9 @@ def test_a_trial_from_specification_to_files(spec: TrialSpec) -> None:
     assert result.history == seen and len(seen) == 2
     assert result.seconds > sum(record["seconds"] for record in seen)
     assert set(result.metrics) == {"select", "rank"}
-    for figures in result.metrics.values():
-        assert set(figures) == {*FIGURES, "recall_by_class", "loss"}
-        assert len(figures["recall_by_class"]) == 10
+    for metrics in result.metrics.values():
+        assert set(metrics) == {*METRICS, "recall_by_class", "loss"}
+        assert len(metrics["recall_by_class"]) == 10
     json.dumps(asdict(result))  # plain data: it goes into a log
 
     log = log_of(spec)
@@ -83,7 +83,7 @@ def test_a_trial_from_specification_to_files(spec: TrialSpec) -> None:
     rank = dataset.split("rank")
     model = get_space("resnet").build(spec.sample, (1, 8, 8), 10)
     model.load_state_dict(load_file(weights_of(spec)))
-    figures = evaluate(
+    metrics = evaluate(
         model,
         torch.from_numpy(rank.images),
         torch.from_numpy(rank.labels),
@@ -91,7 +91,7 @@ def test_a_trial_from_specification_to_files(spec: TrialSpec) -> None:
         num_classes=10,
         device="cpu",
     )
-    assert figures == result.metrics["rank"]
+    assert metrics == result.metrics["rank"]
     assert [path.name for path in weights_of(spec).parent.iterdir()] == ["t0001.safetensors"]
 
 
@@ -195,15 +195,15 @@ def test_data_that_changed_since_the_search_began_fail(tmp_path: Path, spec: Tri
 
 
 @pytest.mark.parametrize("name", ["select", "rank", "test"])
-def test_figures_that_are_not_finite_fail(spec: TrialSpec, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_metrics_that_are_not_finite_fail(spec: TrialSpec, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     if name == "test":
         assert run_trial(spec, "cpu").status == "finished"
         spec = replace(spec, test=True)
     original = worker.evaluate_split
 
     def overflowing(model: nn.Module, split: Any, *rest: Any, **options: Any) -> Any:
-        figures = original(model, split, *rest, **options)
-        return figures | {"loss": math.inf} if split is worker.split_on_device(spec.data, "cpu", name) else figures
+        metrics = original(model, split, *rest, **options)
+        return metrics | {"loss": math.inf} if split is worker.split_on_device(spec.data, "cpu", name) else metrics
 
     monkeypatch.setattr(worker, "evaluate_split", overflowing)
     result = run_trial(spec, "cpu")
@@ -299,7 +299,7 @@ def test_a_log_that_cannot_be_written_fails_the_trial(spec: TrialSpec, tmp_path:
     failed(replace(spec, log_path=str(tmp_path / "file" / "t.log")), "Error: ")
 
 
-def test_a_full_disk_is_no_fault_of_the_trial(spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_no_error_of_the_trial(spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OSError, match="No space left on device"):
         run_trial(replace(spec, log_path="/dev/full"), "cpu")
     monkeypatch.setattr(worker, "save_weights", full_disk)
@@ -325,9 +325,9 @@ def test_weights_that_cannot_be_written_fail_the_trial(spec: TrialSpec, tmp_path
 def test_default_recipe_learns_the_long_tailed_digits(spec: TrialSpec) -> None:
     """About as an RBF SVM on pixels (0.94) or better; the bound leaves room for other processors."""
     data = DataConfig(imbalance=20)
-    recipe, _ = settled(RECIPES["auto"], list(map(int, open_data(data).counts["train"])), "balanced_accuracy")
+    recipe, _ = resolve_recipe(RECIPES["auto"], list(map(int, open_data(data).counts["train"])), "balanced_accuracy")
     hand_made = replace(spec, space="vgg", sample=get_space("vgg").canonical, data=data, recipe=recipe, test_after=True)
     result = run_trial(hand_made, "cpu")
     assert result.status == "finished"
-    figures = result.metrics["test"]
-    assert math.isfinite(figures["loss"]) and figures["balanced_accuracy"] > 0.92
+    metrics = result.metrics["test"]
+    assert math.isfinite(metrics["loss"]) and metrics["balanced_accuracy"] > 0.92

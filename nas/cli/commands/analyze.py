@@ -26,13 +26,13 @@ def analyze_command(flags: Flags) -> int:
             "Say which network: nasctl analyze MODEL, where MODEL is a run ('nasctl status' lists them), RUN:TRIAL, "
             "STUDY:MEMBER, or an exported folder."
         )
-    faults: list[str] = []
-    data = attempt(lambda: other_images(flags), faults)
+    errors: list[str] = []
+    data = attempt(lambda: other_images(flags), errors)
     if split is not None and flags["data"] is not None:
-        faults.append("--split names a split of the run's own data: leave out --data, or --split.")
+        errors.append("--split names a split of the run's own data: leave out --data, or --split.")
     elif split not in (None, *OWN):
-        faults.append(f"--split {split!r} judges no network.{nearest(split, OWN)} Give rank or test.")
-    raise_all(faults)
+        errors.append(f"--split {split!r} judges no network.{nearest(split, OWN)} Give rank or test.")
+    raise_all(errors)
     subject = subject_of(model, Path(flags["runs"]))
     layers = [name for typed in (flags["layers"] or "").split(",") if (name := typed.strip())]
     with decoding(console, flags["json"], "images") as progress:

@@ -10,7 +10,7 @@ from baselines import classical
 from baselines.registry import network_names
 from baselines.studies import STUDIES
 from nas import api
-from nas.api.settings import Flags, classical_request, settled_study
+from nas.api.settings import Flags, classical_request, resolve_study
 from nas.cli.commands.output import console, print_json
 from nas.cli.commands.search import study_command
 from nas.cli.plugin_flags import use_plugins
@@ -52,9 +52,9 @@ def run_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
         use_plugins(flags["plugin"], trusting=flags["trust_plugin"])
     if flags["study"] == classical.NAME:
         with file.naming_keys():
-            _score_classical(flags, file.faults)
+            _score_classical(flags, file.errors)
         return
-    study_command(flags, file, lambda: settled_study(flags, file.faults), api.new_baseline, api.preview_baseline)
+    study_command(flags, file, lambda: resolve_study(flags, file.errors), api.new_baseline, api.preview_baseline)
 
 
 def _score_classical(flags: Flags, in_file: Sequence[str]) -> None:
@@ -65,9 +65,9 @@ def _score_classical(flags: Flags, in_file: Sequence[str]) -> None:
     from nas.api.classical import scored
     from nas.report.tables.classical import classical_document, print_classical
 
-    faults = list(in_file)
-    request = attempt(lambda: classical_request(flags), faults)
-    raise_all(faults)
+    errors = list(in_file)
+    request = attempt(lambda: classical_request(flags), errors)
+    raise_all(errors)
     assert request is not None
     with decoding(console, flags["quiet"] or flags["json"]) as progress:
         dataset, scores = scored(request, progress)
@@ -90,9 +90,9 @@ def compare_command(
         words = [run, *words]
     if len(words) < 2:
         raise UsageError("Say with what: nasctl compare RUN OTHER... ('nasctl status' lists the runs).")
-    faults: list[str] = []
-    loaded = [attempt(partial(load_named, n, Path(runs)), faults) for n in words]
-    raise_all(faults)
+    errors: list[str] = []
+    loaded = [attempt(partial(load_named, n, Path(runs)), errors) for n in words]
+    raise_all(errors)
     comparison = compare([named for named in loaded if named is not None])
     picture = None if plot is None else draw(comparison, Path(plot))
     if as_json:

@@ -24,12 +24,12 @@ def data_command(flags: Flags) -> None:
     from nas.report.documents import document
     from nas.report.tables.data import print_data, print_written
 
-    faults: list[str] = []
+    errors: list[str] = []
     if flags["plot"] is not None:
-        attempt(lambda: check_picture(Path(flags["plot"])), faults)
-    _check_writing(flags, faults)
-    config = data_config(flags, faults)
-    raise_all(faults)
+        attempt(lambda: check_picture(Path(flags["plot"])), errors)
+    _check_writing(flags, errors)
+    config = data_config(flags, errors)
+    raise_all(errors)
     assert config is not None
     with decoding(console, flags["json"]) as progress:
         report = describe_data(config, progress=progress)
@@ -40,28 +40,28 @@ def data_command(flags: Flags) -> None:
         print_data(console, report)
         if drawn:
             console.print(f"Picture: {flags['plot']}", highlight=False, soft_wrap=True)
-    written = _write(config, flags) if flags["write"] is not None and not report.faults else None
+    written = _write(config, flags) if flags["write"] is not None and not report.errors else None
     if flags["json"]:
         more = {"plot": flags["plot"]} if drawn else {}
-        print_json(document(report) | more | ({"written": document(written)} if written else {}))
+        print_json(document(report, errors="faults") | more | ({"written": document(written)} if written else {}))
     elif written:
         print_written(console, written, config)
-    raise_all(list(report.faults))
+    raise_all(list(report.errors))
 
 
-def _check_writing(flags: Flags, faults: list[str]) -> None:
-    """What cannot be written, or not so, goes into ``faults``."""
+def _check_writing(flags: Flags, errors: list[str]) -> None:
+    """What cannot be written, or not so, goes into ``errors``."""
     from nas.data.writing import check_target
 
     if name := flags["oversample"]:
-        faults += check_name("oversampling", name)
+        errors += check_name("oversampling", name)
         if flags["write"] is None:
-            faults.append(
+            errors.append(
                 "--oversample says what --write adds: give --write FOLDER or --write FILE.npz too. A search "
                 f"oversamples by itself: nasctl search --oversample {name}."
             )
     if flags["write"] is not None:
-        attempt(lambda: check_target(Path(flags["write"]), flags["data"]), faults)
+        attempt(lambda: check_target(Path(flags["write"]), flags["data"]), errors)
 
 
 def _write(config: DataConfig, flags: Flags) -> WrittenSet:

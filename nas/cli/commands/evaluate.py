@@ -56,7 +56,7 @@ def evaluate_command(flags: Flags) -> int:
             labelled = other_data(data, classifier.classes, preprocessing_of(classifier), progress)
         found = evaluate(classifier, labelled, known)
     if flags["json"]:
-        print_json(document(found))
+        print_json(document(found, metrics="figures"))
     else:
         print_evaluation(console, found)
     if picture is not None:
@@ -65,14 +65,14 @@ def evaluate_command(flags: Flags) -> int:
 
 
 def other_images(flags: Flags) -> DataConfig | None:
-    """Other data to score the network on; None: the run's own. UsageError with every fault found in the flags."""
-    faults = [
+    """Other data to score the network on; None: the run's own. UsageError with every error found in the flags."""
+    errors = [
         f"--{name.replace('_', '-')} is about other data than the run's own: add --data, or leave it out."
         for name in of_labels()
         if flags["data"] is None and flags[name] is not None
     ]
-    config = data_config(flags, faults)
-    raise_all(faults)
+    config = data_config(flags, errors)
+    raise_all(errors)
     return None if flags["data"] is None else config
 
 

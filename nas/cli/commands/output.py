@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nas.cli.terminal import Terminal
@@ -27,7 +26,7 @@ def outcome_document(run: SearchRun | StudyRun, filters: FilterChoice | None = N
 
     report = study_report(run)
     pictures = write_pictures(run, filters or ALL, report)
-    found = [asdict(one) for one in against(report.members)]
+    found = [document(one, metric="figure") for one in against(report.members)]
     files = {"pictures": [str(path) for path in pictures.files], "picture_remarks": pictures.remarks}
     return document(report) | {"found": found} | files
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def rm_command(names: list[str], runs: str, *, as_json: bool) -> None:
-    """Remove runs: all that were named, or with a fault in one of them none."""
+    """Remove runs: all that were named, or with an error in one of them none."""
     from nas.runs.removal import removable, remove
 
     if not names:
         raise UsageError("Say which runs: nasctl rm RUN... ('nasctl status' lists them).")
-    faults: list[str] = []
-    folders = [attempt(partial(removable, name, Path(runs)), faults) for name in dict.fromkeys(names)]
-    raise_all(faults)
+    errors: list[str] = []
+    folders = [attempt(partial(removable, name, Path(runs)), errors) for name in dict.fromkeys(names)]
+    raise_all(errors)
     removed = [remove(folder) for folder in dict.fromkeys(folders) if folder is not None]
     if as_json:
         print_json([document(one) for one in removed])

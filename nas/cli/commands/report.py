@@ -21,28 +21,28 @@ EVERY = 15.0  # seconds between two reports of a run that goes on
 def report_command(flags: Flags) -> None:
     """The report of a run, also of one that is not finished, or one of several runs on the same images. Of a study the
     table is printed, and pictures whose trainings changed are drawn anew."""
-    faults: list[str] = []
+    errors: list[str] = []
     names = flags["names"] or []
     if flags["run"] is not None and names[:1] != [flags["run"]]:
         names = [flags["run"], *names]
     runs = Path(flags["runs"])
     wanted = names or [one_name(None, None)]
-    found = [run for name in wanted if (run := attempt(partial(load_whole, name, "report", runs), faults))]
-    count = attempt(lambda: positive("filters", flags["filters"]), faults)
+    found = [run for name in wanted if (run := attempt(partial(load_whole, name, "report", runs), errors))]
+    count = attempt(lambda: positive("filters", flags["filters"]), errors)
     layers = tuple(name for typed in (flags["layers"] or "").split(",") if (name := typed.strip()))
     filters = FilterChoice(count or FilterChoice.count, layers)
     out = Path(flags["out"]) if flags["out"] else None
     if out is not None:
-        attempt(partial(check_target, out), faults)
+        attempt(partial(check_target, out), errors)
     if len(wanted) > 1:
-        faults += _faults_of_several(flags, out)
+        errors += _errors_of_several(flags, out)
     elif found and (layers or count):
         if isinstance(found[0], SearchRun):
-            faults.append("--filters and --layers belong to the report of a baseline run: leave them out, or draw the "
+            errors.append("--filters and --layers belong to the report of a baseline run: leave them out, or draw the "
                           f"filters of a trial with 'nasctl analyze {found[0].name}'.")  # fmt: skip
         else:
-            attempt(partial(layers_of, found[0], filters), faults)
-    raise_all(faults)
+            attempt(partial(layers_of, found[0], filters), errors)
+    raise_all(errors)
     if len(found) > 1:
         assert out is not None
         _tell_path(write_comparison(found, out), as_json=flags["json"])
@@ -52,15 +52,15 @@ def report_command(flags: Flags) -> None:
         _report(found[0], out, filters, as_json=flags["json"])
 
 
-def _faults_of_several(flags: Flags, out: Path | None) -> list[str]:
-    faults = []
+def _errors_of_several(flags: Flags, out: Path | None) -> list[str]:
+    errors = []
     if out is None:
-        faults.append("The report of several runs lies in none of them: say where, --out report.html.")
+        errors.append("The report of several runs lies in none of them: say where, --out report.html.")
     if flags["watch"]:
-        faults.append("--watch follows one run: name one.")
+        errors.append("--watch follows one run: name one.")
     if flags["filters"] or flags["layers"]:
-        faults.append("--filters and --layers belong to the report of one baseline run: leave them out.")
-    return faults
+        errors.append("--filters and --layers belong to the report of one baseline run: leave them out.")
+    return errors
 
 
 def _report(run: SearchRun | StudyRun, out: Path | None, filters: FilterChoice, *, as_json: bool) -> None:

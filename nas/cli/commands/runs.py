@@ -11,7 +11,7 @@ from typing import Any
 
 from nas.api.settings import positive
 from nas.cli.commands.output import console, print_json, show_outcome
-from nas.cli.plugin_flags import tell_plugin_faults
+from nas.cli.plugin_flags import tell_plugin_errors
 from nas.cli.streams import complain, data_out
 from nas.config import raise_all
 from nas.config.objectives import DEFAULT
@@ -35,20 +35,20 @@ def trials_command(
     as_json: bool,
 ) -> None:
     """The trials of a run, all in their order or the best N; of many, the newest in the table."""
-    from nas.report.tables.search import figure_columns, trials_table
+    from nas.report.tables.search import metric_columns, trials_table
 
-    faults: list[str] = []
-    most = attempt(lambda: positive("top", top), faults)
+    errors: list[str] = []
+    most = attempt(lambda: positive("top", top), errors)
     if as_csv and as_json:
-        faults.append("--csv and --json are two ways to print the same: give one of them.")
+        errors.append("--csv and --json are two ways to print the same: give one of them.")
     if columns and (as_csv or as_json):
-        faults.append("--columns says what the table shows; --csv and --json have every figure: leave it out.")
-    run = attempt(lambda: load_whole(name, "trials", Path(runs)), faults)
+        errors.append("--columns says what the table shows; --csv and --json have every metric: leave it out.")
+    run = attempt(lambda: load_whole(name, "trials", Path(runs)), errors)
     objective = run.config.objective if run else DEFAULT
-    figures = attempt(lambda: figure_columns(columns, objective), faults) or {}
-    raise_all(faults)
+    metrics = attempt(lambda: metric_columns(columns, objective), errors) or {}
+    raise_all(errors)
     assert run is not None
-    tell_plugin_faults(run)
+    tell_plugin_errors(run)
     chosen = run.best(most) if most else list(run.trials.values())
     if as_json:
         print_json_list(trial_document(run, trial) for trial in chosen)
@@ -58,7 +58,7 @@ def trials_command(
             write_trials(run, chosen, sys.stdout)
         return
     earlier = 0 if top else max(0, len(chosen) - MOST_ROWS)
-    console.print(trials_table(run, chosen[earlier:], figures, console.width))
+    console.print(trials_table(run, chosen[earlier:], metrics, console.width))
     if earlier:
         console.print(
             f"{earlier:,} earlier trials are not shown. The N best of all: --top N. All: --json.",
@@ -85,7 +85,7 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
         _all_runs(Path(runs), as_json=as_json)
         return
     run = load_whole(name, "status", Path(runs))
-    tell_plugin_faults(run)
+    tell_plugin_errors(run)
     if as_json:
         print_json(run_document(run))
         return
@@ -110,24 +110,24 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
     """Every run in a table, and those that cannot be read by name."""
     from nas.report.tables.search import runs_table
 
-    faults: list[str] = []
+    errors: list[str] = []
     folders = run_folders(runs)
-    loaded = [run for f in folders if (run := attempt(partial(read_run, f), faults)) is not None]
+    loaded = [run for f in folders if (run := attempt(partial(read_run, f), errors)) is not None]
     if as_json:
         print_json([run_document(run) for run in loaded])
     elif loaded:
         console.print(runs_table(loaded, console.width))
         console.print(
-            "score: what ranks trials, on rank; with ± the winner's mean and spread over seeds, else of the best trial",
+            "score: ranks trials, on rank; with ± the winner's mean and standard deviation over seeds, else the best trial's",
             style="dim", highlight=False,
         )  # fmt: skip
     elif not folders:
         console.print(f"There is no run in {runs}/ yet. Start one: nasctl search --space densenet --max-params 150k")
-    complain(*(f"Unreadable: {fault}" for fault in faults))
+    complain(*(f"Unreadable: {error}" for error in errors))
 
 
 def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool) -> None:
-    """One trial's network, layer by layer; or a member of a baseline run, or one training of it, with its figures."""
+    """One trial's network, layer by layer; or a member of a baseline run, or one training of it, with its metrics."""
     from nas.report.documents import document
     from nas.report.guide import proposal_words
     from nas.report.member import member_report, shown_document
@@ -137,7 +137,7 @@ def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool
     named = load_part(part, name, Path(runs))
     run = named.run
     if as_json or isinstance(run, StudyRun):  # the layers of a search's trial cannot be shown without them
-        tell_plugin_faults(run)
+        tell_plugin_errors(run)
     if isinstance(run, SearchRun):
         trial = best_trial(run) if named.part is None else run.trial(named.part)
         if as_json:

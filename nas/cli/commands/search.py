@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from nas import api
-from nas.api.settings import Flags, settled_changes, settled_search
+from nas.api.settings import Flags, resolve_changes, resolve_search
 from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.commands.report import settings_of
-from nas.cli.plugin_flags import tell_plugin_faults, use_plugins
+from nas.cli.plugin_flags import tell_plugin_errors, use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.cli.streams import complain
 from nas.report.documents import plan_document
@@ -41,7 +41,7 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
     quiet = flags["quiet"] or flags["json"]
     with file.naming_keys():
         use_plugins(flags["plugin"])
-        config = settled_search(flags, file.faults)
+        config = resolve_search(flags, file.errors)
         with decoding(console, quiet) as progress:
             begin = api.preview_search if flags["dry_run"] else api.new_search
             opened = begin(config, name=flags["run"], runs=Path(flags["runs"]), progress=progress)
@@ -58,10 +58,10 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
 def resume_command(flags: Flags) -> None:
     """Go on with a run; what was recorded is replayed, not trained again."""
     run = load_whole(one_name(flags.get("name"), flags["run"]), "resume", Path(flags["runs"]))
-    changes = settled_changes(run, flags)
+    changes = resolve_changes(run, flags)
     quiet = flags["quiet"] or flags["json"]
     if api.stays_as_it_is(run, changes):
-        tell_plugin_faults(run)
+        tell_plugin_errors(run)
         if not quiet:
             console.print(f"{run.name} is done already.")
         _tell_all(run, quiet=quiet, as_json=flags["json"])
@@ -91,15 +91,15 @@ def _tell_all(run: SearchRun | StudyRun, *, quiet: bool, as_json: bool) -> None:
 
 
 def study_command(
-    flags: Flags, file: SettingsFile, settle: Callable[[], Request], begin: Begin[Request], preview: Begin[Request]
+    flags: Flags, file: SettingsFile, resolve: Callable[[], Request], begin: Begin[Request], preview: Begin[Request]
 ) -> None:
     """Check everything, create the run of a study or of one network's training, carry it out, report; of a dry run
-    the plan alone. ``settle`` gives what is asked for."""
+    the plan alone. ``resolve`` gives what is asked for."""
     from nas.report.tables.study import print_study_plan
 
     quiet = flags["quiet"] or flags["json"]
     with file.naming_keys():
-        request = settle()
+        request = resolve()
         with decoding(console, quiet) as progress:
             make = preview if flags["dry_run"] else begin
             opened = make(request, name=flags["run"], runs=Path(flags["runs"]), progress=progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.api.settings import Flags, budget_of, data_config, other_faults, search_config
+from nas.api.settings import Flags, budget_of, data_config, other_errors, search_config
 from nas.cli.commands.output import console, print_json
 from nas.cli.declared import of_a_space
 from nas.config import raise_all
@@ -26,10 +26,10 @@ def space_command(flags: Flags) -> None:
         else:
             print_spaces(console)
         return
-    faults: list[str] = []
-    config = attempt(lambda: search_config({**flags, "space": flags["name"]}), faults)
-    if faults:
-        raise_all(faults + other_faults(flags))
+    errors: list[str] = []
+    config = attempt(lambda: search_config({**flags, "space": flags["name"]}), errors)
+    if errors:
+        raise_all(errors + other_errors(flags))
     assert config is not None
     report = space_report(config, timing=not flags["no_timing"])
     if flags["json"]:
@@ -48,20 +48,20 @@ def _architecture(flags: Flags) -> None:
     from search_spaces import Task, get_space
 
     text = flags["arch"]
-    faults = [
+    errors = [
         f"--{name.replace('_', '-')} is about a whole space or its trainings, and --arch names one architecture: leave "
         "out one of them."
         for name, given in of_a_space().items()
         if given.path[0] not in ("budget", "data") and flags[name]
     ]
-    found = attempt(lambda: load_architecture(text, Path(flags["runs"])), faults)
+    found = attempt(lambda: load_architecture(text, Path(flags["runs"])), errors)
     if found and flags["name"] not in (None, found.space):
-        faults.append(f"--arch {text} is of the space {found.space}: leave out {flags['name']}.")
+        errors.append(f"--arch {text} is of the space {found.space}: leave out {flags['name']}.")
     if found and found.data and found.data.source == FOREIGN and not flags["data"]:
-        faults.append(NO_IMAGES)
-    budget = budget_of(flags, faults)
-    config = data_config({**flags, "data": flags["data"] or (found and found.data)}, faults)
-    raise_all(faults)
+        errors.append(NO_IMAGES)
+    budget = budget_of(flags, errors)
+    config = data_config({**flags, "data": flags["data"] or (found and found.data)}, errors)
+    raise_all(errors)
     assert found is not None and config is not None
     with decoding(console, flags["json"]) as progress:
         data = open_data(config, progress=progress)

@@ -1,7 +1,7 @@
 """SMOTE and Borderline-SMOTE on pixels: images between two neighbours of a class.
 
 Small splits go through imbalanced-learn. It wants the whole split as float32 and keeps several copies, so larger
-ones are made class by class here, from the same draws: up to ``neighbors.EXACT_IMAGES`` the images are
+ones are made class by class here, from the same random numbers: up to ``neighbors.EXACT_IMAGES`` the images are
 imbalanced-learn's to the bit, but for neighbours at equal distances; beyond, Borderline-SMOTE's decision what is
 at the border rests on an approximate search, SMOTE remains exact.
 """
@@ -105,12 +105,12 @@ def _class_by_class(split: Split, name: str, members: list[int], num_neighbors: 
         if not len(starts):
             continue  # copies fill it
         num_made = max(counts.values()) - counts[label]
-        draws = np.random.RandomState(SEED)  # imbalanced-learn's, and in its order
-        drawn = draws.randint(0, len(starts) * num_neighbors, num_made)
-        steps = draws.uniform(size=num_made)
-        used, place = np.unique(drawn // num_neighbors, return_inverse=True)  # only their neighbours matter
+        random = np.random.RandomState(SEED)  # imbalanced-learn's, and in its order
+        sampled = random.randint(0, len(starts) * num_neighbors, num_made)
+        steps = random.uniform(size=num_made)
+        used, place = np.unique(sampled // num_neighbors, return_inverse=True)  # only their neighbours matter
         neighbors = nearest(split, starts[used], own, num_neighbors + 1)[:, 1:]
-        ends = neighbors[place, drawn % num_neighbors]
+        ends = neighbors[place, sampled % num_neighbors]
         yield from _between(split, starts[used][place], ends, steps)
 
 

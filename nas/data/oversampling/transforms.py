@@ -1,6 +1,6 @@
 """Random transformations of images, for copies that are more than copies.
 
-Each works on a whole batch with a draw of its own for every image, which torchvision's transforms cannot.
+Each works on a whole batch with random parameters of its own for every image, which torchvision's transforms cannot.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GREY_KINDS, COLOUR_KINDS = 4, 6  # rotation, translation, jitter, blur; colour i
 
 
 def transformed(images_NCHW: Tensor, generator: Generator, *, mirrored: bool = True) -> Tensor:
-    """A random subset of the transformations of every image, uint8 in and out, drawn independently; flips only where
+    """A random subset of the transformations of every image, uint8 in and out, sampled independently; flips only where
     colour images may be ``mirrored``."""
     n, channels = images_NCHW.shape[:2]
     num_kinds = COLOUR_KINDS if channels == 3 and mirrored else GREY_KINDS

@@ -38,7 +38,7 @@ _DAMAGED = (  # RuntimeError and NotImplementedError: a password, a compression 
     NotImplementedError, ValueError,
 )  # fmt: skip
 
-_CLASHES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)  # the fault of names in the archive
+_CLASHES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)  # the error of names in the archive
 
 Member = tuple[str, int, Callable[[], IO[bytes]]]  # name, bytes, how to open it
 
@@ -74,7 +74,7 @@ class Archive:
             self._inner = self._find(_entrance(self._folder))
             return f"archive:{self._inner.fingerprint()}"
         except DataError as error:  # of what people know, not of where it was unpacked
-            raise DataError(*map(self._of_archive, error.faults)) from error
+            raise DataError(*map(self._of_archive, error.messages)) from error
 
     def _of_archive(self, text: str) -> str:
         """What is said of the folder, said of the archive; what is in an archive cannot be given as data."""

@@ -47,18 +47,18 @@ class Npz:
     def look(self, progress: Progress | None) -> Found:
         """Load and check the arrays. DataError with everything that is wrong with them."""
         arrays, more, others = _load(self.path)
-        faults: list[str] = []
+        errors: list[str] = []
         own = [part for part in (TRAIN, VAL, TEST) if any((part, kind) in arrays for kind in _KINDS)] or [TRAIN]
-        pairs = [_pair(arrays, others, part, faults) for part in own]
-        _raise(self.path, faults)
+        pairs = [_pair(arrays, others, part, errors) for part in own]
+        _raise(self.path, errors)
         first = pairs[0]
         for pair in pairs[1:]:
-            faults += _disagreements(first, pair)
-        _raise(self.path, faults)
+            errors += _disagreements(first, pair)
+        _raise(self.path, errors)
         counts = [len(pair.labels) for pair in pairs]
-        labels, classes = _named(np.concatenate([pair.labels for pair in pairs]), more.get(CLASS_NAMES), faults)
-        synthetic = _marked(more.get(SYNTHETIC), counts[0] if own[0] == TRAIN else 0, sum(counts), faults)
-        _raise(self.path, faults)
+        labels, classes = _named(np.concatenate([pair.labels for pair in pairs]), more.get(CLASS_NAMES), errors)
+        synthetic = _marked(more.get(SYNTHETIC), counts[0] if own[0] == TRAIN else 0, sum(counts), errors)
+        _raise(self.path, errors)
         found = found_in_arrays(
             np.concatenate([pair.images for pair in pairs]),
             labels,
@@ -77,9 +77,9 @@ class _Pair(NamedTuple):
     labels: Array
 
 
-def _raise(path: Path, faults: list[str]) -> None:
-    if faults:
-        raise DataError(*(f"{path}: {fault}." for fault in faults))
+def _raise(path: Path, errors: list[str]) -> None:
+    if errors:
+        raise DataError(*(f"{path}: {error}." for error in errors))
 
 
 def _meaning(name: str) -> tuple[int, str] | None:
@@ -145,28 +145,28 @@ def _plain(archive: Any, name: str) -> Array | None:
         return None
 
 
-def _named(labels: Array, given: Array | None, faults: list[str]) -> tuple[npt.NDArray[np.int64], Sequence[str]]:
+def _named(labels: Array, given: Array | None, errors: list[str]) -> tuple[npt.NDArray[np.int64], Sequence[str]]:
     """Labels (N,) as indices, and what the classes are called: as the labels are, or by the names ``given`` of the
     numbers from 0 on."""
     names, indices = np.unique(labels, return_inverse=True)
     if given is None or labels.dtype.kind == "U" or not len(labels):
         return indices.astype(np.int64), [str(name) for name in names]
     if given.ndim != 1 or given.dtype.kind != "U" or len(set(given.tolist())) < len(given):
-        faults.append(f"{CLASS_NAMES} must be different strings, one a class, and is {given.dtype} {given.shape}")
+        errors.append(f"{CLASS_NAMES} must be different strings, one a class, and is {given.dtype} {given.shape}")
     elif names[0] < 0 or names[-1] >= len(given):
-        faults.append(
+        errors.append(
             f"{CLASS_NAMES} has {len(given)} names, for labels from 0 to {len(given) - 1}, and labels go from "
             f"{names[0]} to {names[-1]}"
         )
     return labels, [str(name) for name in given.ravel()]
 
 
-def _marked(given: Array | None, num_train: int, count: int, faults: list[str]) -> npt.NDArray[np.bool_] | None:
+def _marked(given: Array | None, num_train: int, count: int, errors: list[str]) -> npt.NDArray[np.bool_] | None:
     """Which of all images an oversampler made, if that was said of those to train on, which come first."""
     if given is None:
         return None
     if given.shape != (num_train,) or given.dtype.kind not in "biu" or not np.isin(given, (0, 1)).all():
-        faults.append(
+        errors.append(
             f"{SYNTHETIC} must be 0 or 1 for each of the {num_train} training images, and is {given.dtype} "
             f"{given.shape}"
         )
@@ -183,12 +183,12 @@ def _described(archive: Any, name: str) -> str:
         return f"{name} of objects"
 
 
-def _pair(arrays: dict[tuple[int, str], tuple[str, Array]], others: str, part: int, faults: list[str]) -> _Pair:
-    """Checked images and labels of a part; what is wrong with them goes to ``faults``."""
+def _pair(arrays: dict[tuple[int, str], tuple[str, Array]], others: str, part: int, errors: list[str]) -> _Pair:
+    """Checked images and labels of a part; what is wrong with them goes to ``errors``."""
     prefix = "" if part == TRAIN else f"{PARTS[part]}_"
     missing = [prefix + kind for kind in _KINDS if (part, kind) not in arrays]
     there = f" (there are: {others})" if others else ""
-    faults.extend(
+    errors.extend(
         f"the array {name!r} is missing{there}. Write it under that name, as in numpy.savez('set.npz', images=..., "
         "labels=..., test_images=..., test_labels=...); x_train, y_train, train_images, val_labels and the like are "
         "read too"
@@ -197,10 +197,10 @@ def _pair(arrays: dict[tuple[int, str], tuple[str, Array]], others: str, part: i
     if missing:
         return _Pair(("", ""), np.empty(0), np.empty(0))
     (image_name, images), (label_name, labels) = arrays[part, "images"], arrays[part, "labels"]
-    images = _images(images, image_name, faults)
-    labels = _labels(labels, label_name, faults)
+    images = _images(images, image_name, errors)
+    labels = _labels(labels, label_name, errors)
     if labels.ndim == 1 and len(labels) != len(images):
-        faults.append(f"there are {len(images)} {image_name} and {len(labels)} {label_name}")
+        errors.append(f"there are {len(images)} {image_name} and {len(labels)} {label_name}")
     return _Pair((image_name, label_name), images, labels)
 
 
@@ -214,34 +214,34 @@ def _disagreements(first: _Pair, other: _Pair) -> Iterator[str]:
         yield f"{first.names[1]} and {other.names[1]} must both be whole numbers or both be strings"
 
 
-def _labels(labels: Array, name: str, faults: list[str]) -> Array:
+def _labels(labels: Array, name: str, errors: list[str]) -> Array:
     """Labels (N,) as int64 or as strings: whole numbers of any type, or one-hot rows, by their column."""
     given = f"{labels.dtype} of shape {labels.shape}"
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in "iubf":
         if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
-            faults.append(f"{name} is {given}, which would be one-hot, but not every row holds exactly one 1 beside 0s")
+            errors.append(f"{name} is {given}, which would be one-hot, but not every row holds exactly one 1 beside 0s")
         return np.asarray(labels.argmax(axis=1), dtype=np.int64)
     if labels.ndim != 1 or labels.dtype.kind not in "iubfUS":
-        faults.append(f"{name} must be whole numbers or strings of shape (N,), or one-hot (N, C), and is {given}")
+        errors.append(f"{name} must be whole numbers or strings of shape (N,), or one-hot (N, C), and is {given}")
         return labels
     if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.floor(labels))).all():
-        faults.append(f"{name} must be whole numbers or strings, and is {given} with fractions or NaN")
+        errors.append(f"{name} must be whole numbers or strings, and is {given} with fractions or NaN")
         return labels
     if labels.dtype.kind == "S":
         return np.char.decode(labels, "utf-8", "surrogateescape")
     return labels if labels.dtype.kind == "U" else labels.astype(np.int64)
 
 
-def _images(images: Array, name: str, faults: list[str]) -> Array:
+def _images(images: Array, name: str, errors: list[str]) -> Array:
     if images.ndim == 4 and images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
         images = images.transpose(0, 2, 3, 1)
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
-        faults.append(f"{name} must be {_LAYOUTS}, and is {images.shape}")
+        errors.append(f"{name} must be {_LAYOUTS}, and is {images.shape}")
         return images
     if images.ndim == 4 and images.shape[3] == 1:
         images = images[..., 0]
     if images.dtype.kind not in "iuf":
-        faults.append(f"{name} must be whole numbers or floats, and is {images.dtype}")
+        errors.append(f"{name} must be whole numbers or floats, and is {images.dtype}")
     return images

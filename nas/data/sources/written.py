@@ -107,17 +107,17 @@ def _read(table: Path, content: bytes) -> list[_Row]:
                 wrong.append(reader.line_num)
     except csv.Error as error:  # a quote that nothing closes
         raise DataError(f"{table}, line {reader.line_num}: {error}. {instead}") from error
-    faults = []
+    errors = []
     if wrong:
-        faults.append(
+        errors.append(
             f"{table}: not a path, a label, a split of {', '.join(PARTS)}, and 0 or 1, in line "
             f"{listed(map(str, wrong), _SHOWN)}. {instead}"
         )
     count = Counter(row.name for row in rows)
     if twice := [str(row.line) for row in rows if count[row.name] > 1]:
-        faults.append(f"{table}: a file that another line names too in line {listed(twice, _SHOWN)}. {instead}")
+        errors.append(f"{table}: a file that another line names too in line {listed(twice, _SHOWN)}. {instead}")
     if not rows and not wrong:
-        faults.append(f"{table}: no line follows the names of the columns. {instead}")
-    if faults:
-        raise DataError(*faults)
+        errors.append(f"{table}: no line follows the names of the columns. {instead}")
+    if errors:
+        raise DataError(*errors)
     return rows

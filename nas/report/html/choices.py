@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nas.report.figures import NONE, decimal
 from nas.report.html.markup import Cell, Markup, Row, folded, joined, number, table, tag
 from nas.report.html.svg import canvas, compact_count, figure, key
 from nas.report.html.trials import score_label, tip
 from nas.report.importance import Importances, decisive_samples, importances
+from nas.report.metric_text import NONE, decimal
 from nas.runs import SearchRun, TrialRecord
 from search_spaces import Sample
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from nas.analysis.record import Analysis, Calibration, Curves, Embedding, Shown, analysis_folder, kept_analysis
 from nas.errors import RunError
-from nas.report.figures import decimal
 from nas.report.html.markup import Cell, Markup, Part, Row, joined, name_of, number, table, tag
 from nas.report.html.provenance import MOST_CLASSES, name_of_cell
 from nas.report.html.svg import Axis, Plot, canvas, figure, key, linear
+from nas.report.metric_text import decimal
 from nas.report.recalls import Recalls, few_images_words, recalls_of
 from nas.runs import SearchRun
 from nas.units import counted

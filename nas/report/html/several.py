@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from nas.errors import NasctlError, UsageError
 from nas.report.comparison import BaselineRow, Comparison, WinnerRow, compare, other_data, paired
-from nas.report.figures import decimal
 from nas.report.html import provenance
 from nas.report.html.markup import Cell, Markup, Part, Row, commands, joined, number, table, tag
 from nas.report.html.page import Section, page, side_by_side
@@ -17,7 +16,8 @@ from nas.report.html.smaller import front_of
 from nas.report.html.svg import Plot, figure, key, linear, logarithmic
 from nas.report.html.trials import best_so_far, bulk, tip
 from nas.report.intervals import of_difference, over_seeds
-from nas.report.study import Spread
+from nas.report.metric_text import decimal
+from nas.report.study import MeanStd
 from nas.runs import SearchRun, StudyRun
 from nas.runs.hints import typed
 from nas.runs.named import Named
@@ -44,9 +44,9 @@ class Group:
 def several_page(runs: Sequence[SearchRun | StudyRun]) -> str:
     """The whole page. UsageError if they were not trained on the same images."""
     first = runs[0]
-    faults = [other_data(first, run) for run in runs[1:] if run.facts.data_key != first.facts.data_key]
-    if faults:
-        raise UsageError(*faults)
+    errors = [other_data(first, run) for run in runs[1:] if run.facts.data_key != first.facts.data_key]
+    if errors:
+        raise UsageError(*errors)
     searches = [run for run in runs if isinstance(run, SearchRun)]
     comparison, remark = _compared(runs)
     sections = [
@@ -68,7 +68,7 @@ def _compared(runs: Sequence[SearchRun | StudyRun]) -> tuple[Comparison | None, 
     ready = [run for run in runs if isinstance(run, StudyRun) or run.winner]
     ready.sort(key=lambda run: isinstance(run, StudyRun))  # a search that others are held against
     if len(ready) < 2 or isinstance(ready[0], StudyRun):
-        return None, "Fewer than two of them have a winner, so their figures on test are not compared yet."
+        return None, "Fewer than two of them have a winner, so their metrics on test are not compared yet."
     try:
         return compare([Named(run) for run in ready]), None
     except NasctlError as error:
@@ -83,14 +83,14 @@ def _answer(runs: Sequence[SearchRun | StudyRun], comparison: Comparison | None)
     ranked = sorted(rows, key=lambda row: -(row.test[objective].mean or 0.0))
     best, second = ranked[0], ranked[1] if len(ranked) > 1 else None
     parts: list[Part] = [
-        tag("p", "Best on test: ", tag("strong", f"{best.run}: {best.name}"), f", {_spread(best.test[objective])} "
+        tag("p", "Best on test: ", tag("strong", f"{best.run}: {best.name}"), f", {_mean_std(best.test[objective])} "
             f"{objective.replace('_', ' ')} with {best.params:,} parameters and {best.macs:,} MACs.", class_="answer")
     ]  # fmt: skip
     if second is not None:
         parts.append(tag("p", _verdict(best, second, objective)))
     least = min(rows, key=lambda row: row.params)
     if least is not best:
-        parts.append(tag("p", f"Smallest: {least.run}: {least.name}, {_spread(least.test[objective])} with "
+        parts.append(tag("p", f"Smallest: {least.run}: {least.name}, {_mean_std(least.test[objective])} with "
                          f"{least.params:,} parameters{_below(comparison, least, objective)}."))  # fmt: skip
     return joined(parts)
 
@@ -114,9 +114,9 @@ def _below(comparison: Comparison | None, row: WinnerRow | BaselineRow, objectiv
     return f", below the classical baseline ({floor.method}, {decimal(floor.test[objective])})"
 
 
-def _spread(figure: Spread) -> str:
+def _mean_std(found: MeanStd) -> str:
     """Mean and standard deviation as decimals."""
-    return decimal(figure.mean) + ("" if figure.std is None else f" ± {decimal(figure.std)}")
+    return decimal(found.mean) + ("" if found.std is None else f" ± {decimal(found.std)}")
 
 
 def _winners(comparison: Comparison, runs: Sequence[SearchRun | StudyRun]) -> Markup:
@@ -132,7 +132,7 @@ def _winners(comparison: Comparison, runs: Sequence[SearchRun | StudyRun]) -> Ma
             told = f"{p:.3f} (at least {test.least_p:.3f}, {counted(test.pairs, 'pair')})"
         rows.append(Row([
             f"{row.run}: {row.name}", f"{row.kind}, {row.network.partition(' ')[0]}", number(row.params),
-            number(row.macs), number(row.seeds), number(found.mean, _spread(found)),
+            number(row.macs), number(row.seeds), number(found.mean, _mean_std(found)),
             number(apart, "-" if apart is None else f"{apart:+.3f}"),
             f"{decimal(means.low)} to {decimal(means.high)}" if means and held else "-", number(p, told),
             number(work[row.run], clock(work[row.run])),

@@ -6,9 +6,9 @@ import math
 import statistics
 from collections.abc import Iterable
 
-from nas.report.figures import decimal
 from nas.report.html.markup import Markup, Row, folded, number, table, tag
 from nas.report.intervals import of_ranking
+from nas.report.metric_text import decimal
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.standings import confirmed, seed_scores
 from nas.units import counted

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from nas.analysis.record import analysis_folder, kept_analysis
 from nas.errors import RunError
-from nas.report import figures
-from nas.report.figures import decimal
+from nas.report import metric_text
 from nas.report.html import provenance
 from nas.report.html.architecture import drawn
 from nas.report.html.classes import analysis_parts, filters, recall_figure, thumbs
 from nas.report.html.markup import Cell, Markup, Part, Row, commands, facts, folded, joined, name_of, number, table, tag
 from nas.report.html.page import Section, page, side_by_side
 from nas.report.html.svg import Plot, figure, key, linear, logarithmic
+from nas.report.metric_text import decimal
 from nas.report.recalls import averaged
-from nas.report.study import MemberRow, Spread, StudyReport, finished, study_report
+from nas.report.study import MeanStd, MemberRow, StudyReport, finished, study_report
 from nas.runs import StudyRun
 from nas.runs.hints import typed
 from nas.units import clock, counted
@@ -96,9 +96,9 @@ def _answer(run: StudyRun, report: StudyReport, settings: str | None) -> Markup:
                   parts[-1:] if settings else None)  # fmt: skip
 
 
-def percent(name: str, figure: Spread) -> str:
+def percent(name: str, found: MeanStd) -> str:
     """Mean and standard deviation with their unit, in a sentence."""
-    return figures.spread(name, figure) + (" %" if figures.mark(name) else "")
+    return metric_text.mean_std(name, found) + (" %" if metric_text.mark(name) else "")
 
 
 def _members(report: StudyReport, objective: str) -> Markup:
@@ -109,14 +109,16 @@ def _members(report: StudyReport, objective: str) -> Markup:
                 *(["published accuracy"] if published else [])]  # fmt: skip
     rows = []
     for row in report.members:
-        cells = [number(row.test[name].mean, figures.spread(name, row.test[name])) if name in row.test else Cell("-")
-                 for name in shown]  # fmt: skip
+        cells = [
+            number(row.test[name].mean, metric_text.mean_std(name, row.test[name])) if name in row.test else Cell("-")
+            for name in shown
+        ]
         if published:
             known = row.published_accuracy
-            cells.append(number(known, figures.value("accuracy", known)))
+            cells.append(number(known, metric_text.value("accuracy", known)))
         rows.append(Row([row.label, number(row.params), number(row.trainable), number(row.macs), number(row.seeds),
                          *cells], trial=row.name))  # fmt: skip
-    unit = figures.unit(shown)
+    unit = metric_text.unit(shown)
     return table(headings, rows, caption=f"Members on the test split, {unit}, mean ± standard deviation over seeds",
                  sortable=True, id="members")  # fmt: skip
 
@@ -139,7 +141,7 @@ def _sizes(run: StudyRun, report: StudyReport) -> Markup | None:
             row.params,
             found.mean,
             kind,
-            f"{row.label}: {figures.spread(objective, found)}\n{row.params:,} parameters",
+            f"{row.label}: {metric_text.mean_std(objective, found)}\n{row.params:,} parameters",
             trial=row.name,
         )
     words = f"{len(points)} members by parameters and {objective.replace('_', ' ')} on test."
@@ -226,7 +228,7 @@ def _architectures(run: StudyRun) -> Markup | None:
     """Of members whose networks are of a space; the layers of fixed ones are told by 'nasctl show'."""
     parts = []
     for member in run.config.members:
-        if member.space is not None and not run.plugin_faults:
+        if member.space is not None and not run.plugin_errors:
             tree = get_space(member.space).structure(member.sample, run.task)
             words = "x".join(map(str, run.facts.input_shape)) + " image"
             parts.append(drawn(tree, f"{member.label}: {run.facts.members[member.name].text}", words))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nas.report.figures import decimal
 from nas.report.html.markup import Cell, Markup, Row, joined, number, table, tag
 from nas.report.html.svg import Plot, figure, key, linear
+from nas.report.metric_text import decimal
 from nas.report.supernet_lines import candidates_line
 from nas.report.tables.supernet import learned
 from nas.runs import SearchRun

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 
-from nas.report.figures import decimal
 from nas.report.guide import proposal_words
 from nas.report.html.beside import Baseline, baselines_beside
 from nas.report.html.markup import Cell, Markup, Part, Row, joined, number, table, tag
 from nas.report.html.smaller import front
 from nas.report.html.svg import Axis, Plot, figure, key, linear, logarithmic
 from nas.report.intervals import of_ranking
+from nas.report.metric_text import decimal
 from nas.report.tables.format import compact
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.standings import confirmed, seed_scores

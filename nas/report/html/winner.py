@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from budgets.budget import COST_OF_LIMIT, UNITS
-from nas.report.figures import decimal
 from nas.report.floor import advice, floor_words
 from nas.report.guide import foresight_words
 from nas.report.html.markup import Markup, Part, commands, facts, folded, joined, name_of, tag
@@ -15,13 +14,14 @@ from nas.report.html.provenance import in_words
 from nas.report.html.smaller import smaller
 from nas.report.html.svg import canvas
 from nas.report.intervals import Interval, by_images, over_seeds
+from nas.report.metric_text import decimal
 from nas.report.recalls import recalls_of
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.hints import typed
 from nas.runs.standings import confirmed, seed_scores
 from nas.units import counted
 
-AVERAGED = ("balanced_accuracy", "macro_recall", "accuracy")  # figures whose chance by the images is known
+AVERAGED = ("balanced_accuracy", "macro_recall", "accuracy")  # metrics whose chance by the images is known
 TOSS = 0.6  # probability of being the best, below which that is hardly known
 BAR = (520, 14)  # of a budget, in units
 

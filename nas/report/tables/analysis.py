@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.analysis.record import Analysis
-from nas.report.figures import decimal
+from nas.report.metric_text import decimal
 from nas.report.screen import Screen
 from nas.report.tables.format import in_lines, make_table
 from nas.units import counted
@@ -59,7 +59,7 @@ def print_analysis(console: Screen, found: Analysis, folder: Path) -> None:
         console.print("No layer of the network has a map larger than 1x1: there is no Grad-CAM.", style="yellow")
     for remark in found.remarks:
         console.print(remark, style="yellow", highlight=False)
-    console.print(f"Figures: {folder / 'analysis.json'}", highlight=False, soft_wrap=True)
+    console.print(f"Metrics: {folder / 'analysis.json'}", highlight=False, soft_wrap=True)
 
 
 def _worst(found: Analysis) -> object:

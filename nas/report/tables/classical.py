@@ -7,14 +7,14 @@ from dataclasses import asdict
 from baselines.classical import NAME, ClassicalScores
 from nas.data import Dataset
 from nas.report.documents import Document
-from nas.report.figures import decimal
+from nas.report.metric_text import decimal
 from nas.report.screen import Screen
 from nas.report.study import REPORTED
 from nas.report.tables.format import make_table
 
 
 def print_classical(console: Screen, dataset: Dataset, scores: ClassicalScores, objective: str) -> None:
-    """A row a method; under the table all test figures of the one that was chosen, and on what all were trained."""
+    """A row a method; under the table all test metrics of the one that was chosen, and on what all were trained."""
     title = f"Classical methods on {dataset.name}: {objective.replace('_', ' ')}"
     table = make_table(title, ("method", "settings"), ("rank", "test"))
     for method in scores.methods:
@@ -23,10 +23,10 @@ def print_classical(console: Screen, dataset: Dataset, scores: ClassicalScores, 
         test = decimal(scores.test[objective]) if chosen else ""
         table.add_row(f"{'* ' if chosen else ''}{method.label}", settings, decimal(method.rank[objective]), test)
     console.print(table)
-    figures = ", ".join(f"{name.replace('_', ' ')} {scores.test[name]:.3f}" for name in REPORTED)
+    metrics = ", ".join(f"{name.replace('_', ' ')} {scores.test[name]:.3f}" for name in REPORTED)
     lines = [
         "*: the best on rank, which alone is scored on test, once.",
-        f"Its test figures: {figures}",
+        f"Its test metrics: {metrics}",
         f"Trained on {_trained_on(scores)}",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from baselines.figures import FIGURES
-from nas.report import figures
+from baselines.metrics import METRICS
+from nas.report import metric_text
 from nas.report.comparison import Compared, Comparison
 from nas.report.screen import Screen
 from nas.report.tables.format import compact, fitting, make_table
@@ -17,16 +17,16 @@ SHOWN = {"balanced_accuracy": "balanced", "accuracy": "accuracy", "macro_f1": "m
 
 
 def print_comparison(console: Screen, comparison: Comparison, plot: Path | None) -> None:
-    """One table for sizes, figures and differences, what the p of so few seeds can say, and where the plot is."""
+    """One table for sizes, metrics and differences, what the p of so few seeds can say, and where the plot is."""
     shown = _shown(comparison.objective)
     where = f"{comparison.title} on {comparison.data.name}: test split"
-    title = f"{where}, {figures.unit(shown)}, mean ± spread over seeds"
+    title = f"{where}, {metric_text.unit(shown)}, mean ± std over seeds"
     headings = ("parameters", "MACs", *shown.values(), "better by", "95 %", "p")
     rows: list[list[str]] = []
     against = [None, *comparison.others]
     for row, test in zip(comparison.rows, against, strict=True):
         name = f"{'* ' if test is None else ''}{row.run}: {row.name}"
-        cells = [figures.spread(figure, row.test[figure]) for figure in shown]
+        cells = [metric_text.mean_std(metric, row.test[metric]) for metric in shown]
         rows.append([name, f"{row.params:,}", compact(row.macs), *cells, *_difference(comparison, test)])
     if comparison.floor is not None:
         rows.append(_floor_cells(comparison, comparison.floor))
@@ -55,13 +55,13 @@ def print_comparison(console: Screen, comparison: Comparison, plot: Path | None)
 
 
 def _shown(objective: str) -> dict[str, str]:
-    """The figures of the table by name, with their headings: the objective among them if it is an author's own."""
-    return SHOWN if objective in FIGURES else {objective: objective.replace("_", " "), **SHOWN}
+    """The metrics of the table by name, with their headings: the objective among them if it is an author's own."""
+    return SHOWN if objective in METRICS else {objective: objective.replace("_", " "), **SHOWN}
 
 
 def _expendable(comparison: Comparison) -> list[str]:
     """The columns that a narrow terminal goes without, in this order: not those of the difference that is tested."""
-    others = [heading for figure, heading in SHOWN.items() if figure != comparison.objective]
+    others = [heading for metric, heading in SHOWN.items() if metric != comparison.objective]
     return ["MACs", *reversed(others), "parameters"]
 
 
@@ -69,8 +69,8 @@ def _floor_cells(comparison: Comparison, floor: FloorMeasured) -> list[str]:
     """The row of the classical method that was chosen on rank: no parameters, no seeds to pair."""
     objective = comparison.objective
     mean = comparison.first.test[objective].mean
-    better = "" if mean is None else figures.difference(objective, mean - floor.test[objective])
-    cells = [figures.value(figure, floor.test[figure]) for figure in _shown(objective)]
+    better = "" if mean is None else metric_text.difference(objective, mean - floor.test[objective])
+    cells = [metric_text.value(metric, floor.test[metric]) for metric in _shown(objective)]
     return [f"floor: {floor.method}", "-", "-", *cells, better, "", ""]
 
 
@@ -81,9 +81,9 @@ def _difference(comparison: Comparison, other: Compared | None) -> tuple[str, st
     means, test, objective = other.means, other.against_first, comparison.objective
     interval = "-"
     if means.low is not None and means.high is not None:
-        interval = f"{figures.difference(objective, means.low)} to {figures.difference(objective, means.high)}"
+        interval = f"{metric_text.difference(objective, means.low)} to {metric_text.difference(objective, means.high)}"
     p = "-" if test.p is None or test.pairs < 2 else f"{test.p:.3g} (n={test.pairs})"
-    return figures.difference(objective, means.difference), interval, p
+    return metric_text.difference(objective, means.difference), interval, p
 
 
 def _least_p(comparison: Comparison) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from nas.export.evaluate import AVERAGES, Evaluation
-from nas.report.figures import decimal
+from nas.report.metric_text import decimal
 from nas.report.screen import Screen
 from nas.report.tables.format import make_table
 from nas.units import counted
@@ -15,9 +15,9 @@ MOST_FILES = 20  # that are named
 
 
 def print_evaluation(console: Screen, found: Evaluation) -> None:
-    """Figures with their intervals, classes, who is taken for whom, and what to know of the data."""
+    """Metrics with their intervals, classes, who is taken for whom, and what to know of the data."""
     console.print(f"{found.data}, {found.part}: {found.images:,} images", highlight=False)
-    console.print(_figures(found))
+    console.print(_metrics(found))
     console.print(_averages(found))
     console.print(_classes(found))
     if len(found.by_class) <= MOST_CLASSES:
@@ -32,7 +32,7 @@ def print_evaluation(console: Screen, found: Evaluation) -> None:
 
 
 def remarks(found: Evaluation) -> list[str]:
-    """What makes the figures say less than they seem to."""
+    """What makes the metrics say less than they seem to."""
     said = []
     if found.trained_on:
         said.append(
@@ -57,28 +57,28 @@ def remarks(found: Evaluation) -> list[str]:
     return said
 
 
-def _figures(found: Evaluation) -> Table:
-    table = make_table("", ["figure"], ["value", "95 % interval"])
-    first = [found.objective] if found.objective in found.figures else []
+def _metrics(found: Evaluation) -> Table:
+    table = make_table("", ["metric"], ["value", "95 % interval"])
+    first = [found.objective] if found.objective in found.metrics else []
     for name in dict.fromkeys([*first, *found.intervals]):
         low, high = found.intervals.get(name, (None, None))
         interval = "" if low is None else f"{decimal(low)} to {decimal(high)}"
-        table.add_row(name.replace("_", " "), decimal(found.figures[name]), interval)
+        table.add_row(name.replace("_", " "), decimal(found.metrics[name]), interval)
     return table
 
 
 def _averages(found: Evaluation) -> Table:
     table = make_table("", ["average"], ["precision", "recall", "F1"])
     for average in AVERAGES:
-        table.add_row(average, *(decimal(found.figures[f"{average}_{name}"]) for name in ("precision", "recall", "f1")))
+        table.add_row(average, *(decimal(found.metrics[f"{average}_{name}"]) for name in ("precision", "recall", "f1")))
     return table
 
 
 def _classes(found: Evaluation) -> Table:
     table = make_table("", ["class"], ["images", "precision", "recall", "F1"])
     for one in found.by_class:
-        figures = (one.precision, one.recall, one.f1)
-        table.add_row(one.name, f"{one.images:,}", *(decimal(figure) if one.images else "-" for figure in figures))
+        metrics = (one.precision, one.recall, one.f1)
+        table.add_row(one.name, f"{one.images:,}", *(decimal(metric) if one.images else "-" for metric in metrics))
     return table
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from rich.table import Table
 
-from baselines.figures import FIGURES
+from baselines.metrics import METRICS
 from nas.config.recipe_rules import active_settings
 from nas.config.views import views_in_words
-from nas.report import figures
+from nas.report import metric_text
 from nas.report.member import MemberReport, Training
 from nas.report.screen import Screen
 from nas.report.study import study_report, validation_note
@@ -23,7 +23,7 @@ SPLITS = ("select", "rank", "test")
 
 
 def print_member(console: Screen, run: StudyRun, member: MemberReport) -> None:
-    """Its network and recipe, a row a training, test figures over seeds beside published ones, what failed."""
+    """Its network and recipe, a row a training, test metrics over seeds beside published ones, what failed."""
     _print_head(console, run, member)
     console.print(_trainings_table(member))
     console.print(study_table(replace(study_report(run), members=(member,)), console.width))
@@ -34,18 +34,18 @@ def print_member(console: Screen, run: StudyRun, member: MemberReport) -> None:
 
 
 def print_training(console: Screen, run: StudyRun, member: MemberReport, training: Training) -> None:
-    """One training of a member: network and recipe, and its figures on every split."""
+    """One training of a member: network and recipe, and its metrics on every split."""
     _print_head(console, run, member)
     kept = f"{training.weights_bytes:,} bytes of weights are kept" if training.weights else "no weights are kept"
     _print_line(console, f"Training {training.id}: {training.status}, {counted(training.epochs, 'epoch')}, "
                 f"{training.seconds:.1f} s, seed {training.seed}; {kept}")  # fmt: skip
     if training.metrics:
-        own = {} if member.objective in FIGURES else {member.objective: member.objective.replace("_", " ")}
+        own = {} if member.objective in METRICS else {member.objective: member.objective.replace("_", " ")}
         columns = COLUMNS | own
-        table = make_table(f"Figures of {training.id}, {figures.unit(own)}", ("split",), tuple(columns.values()))
+        table = make_table(f"Metrics of {training.id}, {metric_text.unit(own)}", ("split",), tuple(columns.values()))
         for split in SPLITS:
             found = training.metrics.get(split, {})
-            table.add_row(split, *(figures.value(name, _number(found.get(name))) for name in columns))
+            table.add_row(split, *(metric_text.value(name, _number(found.get(name))) for name in columns))
         console.print(table)
     _print_end(console, run, (training,), training.id)
 
@@ -73,7 +73,7 @@ def _trainings_table(member: MemberReport) -> Table:
     title = f"Trainings, {len(member.epochs)} of {member.planned_seeds} finished; {words} by split, weights in bytes"
     table = make_table(title, ("training", "status"), ("epochs", "seconds", *SPLITS, "weights"))
     for one in member.trainings:
-        scores = [figures.decimal(_number(one.metrics.get(split, {}).get(member.objective))) for split in SPLITS]
+        scores = [metric_text.decimal(_number(one.metrics.get(split, {}).get(member.objective))) for split in SPLITS]
         kept = (
             f"{one.weights_bytes:,}" if one.weights else "-" if one.status in ("running", "interrupted") else "not kept"
         )
@@ -95,5 +95,5 @@ def _print_line(console: Screen, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def _number(figure: object) -> float | None:
-    return float(figure) if isinstance(figure, int | float) else None
+def _number(metric: object) -> float | None:
+    return float(metric) if isinstance(metric, int | float) else None

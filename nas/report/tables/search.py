@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from baselines.figures import FIGURES
+from baselines.metrics import METRICS
 from budgets import cost_of
 from nas.autotune import Placement
 from nas.config import SearchConfig
@@ -19,9 +19,9 @@ from nas.errors import UsageError, nearest
 from nas.executors import WorkerSlot
 from nas.report.architecture import layer_words, shape_words
 from nas.report.cautions import cautions
-from nas.report.figures import decimal
 from nas.report.floor import advice, floor_words
 from nas.report.guide import foresight_words, plan_words
+from nas.report.metric_text import decimal
 from nas.report.screen import Screen
 from nas.report.study import validation_note
 from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table
@@ -127,24 +127,24 @@ def _epochs(config: SearchConfig) -> str:
     return counted(config.recipe.epochs, "epoch") + (f", {config.final_epochs} to confirm," if longer else "")
 
 
-def figure_columns(text: str | None, objective: str) -> dict[str, tuple[str, str]]:
-    """Split and figure by heading, from names with commas between them, each of ``rank`` unless it names its split.
-    ``objective``, the run's, is a figure too, with commas between its options.
+def metric_columns(text: str | None, objective: str) -> dict[str, tuple[str, str]]:
+    """Split and metric by heading, from names with commas between them, each of ``rank`` unless it names its split.
+    ``objective``, the run's, is a metric too, with commas between its options.
 
     UsageError for each that there is not, with the nearest.
     """
-    found, faults = dict[str, tuple[str, str]](), list[str]()
-    known = list(dict.fromkeys((*FIGURES, objective)))
+    found, errors = dict[str, tuple[str, str]](), list[str]()
+    known = list(dict.fromkeys((*METRICS, objective)))
     for name in [part.strip() for part in re.split(r",(?![^:,.]+=)", text or "") if part.strip()]:
         first, dot, rest = name.partition(".")
-        split, figure = (first, rest) if dot and ":" not in first else ("", name)
-        if figure not in known:
-            faults.append(f"--columns: there is no figure {figure!r}.{nearest(figure, known)}")
+        split, metric = (first, rest) if dot and ":" not in first else ("", name)
+        if metric not in known:
+            errors.append(f"--columns: there is no metric {metric!r}.{nearest(metric, known)}")
         if split not in ("", *SPLITS):
-            faults.append(f"--columns {name}: there is no split {split!r}.{nearest(split, SPLITS)}")
-        found[name.replace("_", " ")] = split or "rank", figure
-    if faults:
-        raise UsageError(*faults, f"Figures: {', '.join(known)}, of {', '.join(SPLITS)}.")
+            errors.append(f"--columns {name}: there is no split {split!r}.{nearest(split, SPLITS)}")
+        found[name.replace("_", " ")] = split or "rank", metric
+    if errors:
+        raise UsageError(*errors, f"Metrics: {', '.join(known)}, of {', '.join(SPLITS)}.")
     return found
 
 
@@ -154,15 +154,15 @@ def trials_table(
     columns: Mapping[str, tuple[str, str]] = NO_COLUMNS,
     width: int = WIDE,
 ) -> Table:
-    """A row a trial: identity, size, figures, time, or why it failed; in a narrow terminal without MACs and time.
-    ``columns``: of ``figure_columns``."""
+    """A row a trial: identity, size, metrics, time, or why it failed; in a narrow terminal without MACs and time.
+    ``columns``: of ``metric_columns``."""
     objective = run.config.objective
     what = f"{run.config.space} architecture" if isinstance(run, SearchRun) else "what is trained"
     cells: dict[str, list[str]] = {
         "trial": [trial.id for trial in trials],
         "status": [run.status(trial) for trial in trials],
         "score": [decimal(trial.score_so_far(objective, run.judged_on)) for trial in trials],
-        **{name: [decimal(_figure(run, trial, *figure)) for trial in trials] for name, figure in columns.items()},
+        **{name: [decimal(_metric(run, trial, *metric)) for trial in trials] for name, metric in columns.items()},
         "parameters": [f"{trial.cost.params:,}" for trial in trials],
         "MACs": [compact(trial.cost.macs) for trial in trials],
         "seconds": [f"{trial.seconds:.1f}" for trial in trials],
@@ -176,11 +176,11 @@ def trials_table(
     return table
 
 
-def _figure(run: SearchRun | StudyRun, trial: TrialRecord, split: str, name: str) -> float | None:
-    """None where it was not scored on the split, or before the figure was recorded."""
+def _metric(run: SearchRun | StudyRun, trial: TrialRecord, split: str, name: str) -> float | None:
+    """None where it was not scored on the split, or before the metric was recorded."""
     tested = run.winner.test if isinstance(run, SearchRun) and run.winner else {}
-    figure = {"test": tested.get(trial.id, {}), **trial.metrics}.get(split, {}).get(name)
-    return figure if isinstance(figure, float) else None
+    metric = {"test": tested.get(trial.id, {}), **trial.metrics}.get(split, {}).get(name)
+    return metric if isinstance(metric, float) else None
 
 
 def _text(run: SearchRun | StudyRun, trial: TrialRecord) -> str:
@@ -191,20 +191,20 @@ def _text(run: SearchRun | StudyRun, trial: TrialRecord) -> str:
 
 
 def confirmed_table(run: SearchRun) -> Table:
-    """The confirmed architectures: mean and spread over seeds, the probability that it is the best of them, size."""
+    """The confirmed architectures: mean and std over seeds, the probability that each is the best of them, size."""
     objective = run.config.objective
     epochs = counted(run.confirm_epochs, "epoch")
     title = f"Confirmed over seeds, {epochs} each; score: {objective.replace('_', ' ')} on rank; * the winner"
     ranked = confirmed(run)
     chance = ("best?",) if len(ranked) > 1 else ()
-    numbers = ("seeds", "mean", "spread", *chance, "parameters", "MACs")
+    numbers = ("seeds", "mean", "std", *chance, "parameters", "MACs")
     table = make_table(title, ("trial",), numbers, f"{run.config.space} architecture")
     for trial_id in sorted(ranked, key=lambda of: -ranked[of].mean):
         trial, scores = run.trials[trial_id], seed_scores(run, trial_id)
         mark = "* " if run.winner and run.winner.trial == trial.id else ""
-        spread = statistics.stdev(scores) if len(scores) > 1 else None
+        std = statistics.stdev(scores) if len(scores) > 1 else None
         table.add_row(
-            mark + trial.id, str(len(scores)), decimal(statistics.fmean(scores)), decimal(spread),
+            mark + trial.id, str(len(scores)), decimal(statistics.fmean(scores)), decimal(std),
             *([f"{ranked[trial_id].probability:.2f}"] * len(chance)), f"{trial.cost.params:,}",
             compact(trial.cost.macs), run.line(trial.sample),
         )  # fmt: skip
@@ -236,7 +236,7 @@ def print_outcome(console: Screen, run: SearchRun) -> None:
             f"the weights that export takes (best seed on rank): {exported:.3f}"
         )
     else:
-        console.print(f"Test {words}: {exported:.3f} (one training; its spread over seeds is not known)")
+        console.print(f"Test {words}: {exported:.3f} (one training; its standard deviation over seeds is not known)")
     print_floor(console, run)
     if words_of_guide := foresight_words(run):
         console.print(words_of_guide, highlight=False, soft_wrap=True)
@@ -308,7 +308,7 @@ def _run_row(run: SearchRun | StudyRun) -> dict[str, str]:
 
 
 def confirmed_score(run: SearchRun) -> str | None:
-    """Mean and spread over the winner's seeds, None without a winner that was confirmed."""
+    """Mean and standard deviation over the winner's seeds, None without a winner that was confirmed."""
     if run.winner is None:
         return None
     scores = [s for t in run.confirmations(run.winner.trial) if (s := t.score(run.config.objective)) is not None]

@@ -57,7 +57,7 @@ def _unused(number: int) -> str:
 def _timing(timing: Timing) -> str:
     return (
         f"A trial of {counted(timing.epochs, 'epoch')} takes about {timing.seconds:.1f} s here (the mean of several "
-        f"drawn); {counted(timing.trials, 'trial')} and {counted(timing.confirmations, 'confirmation')} of "
+        f"samples); {counted(timing.trials, 'trial')} and {counted(timing.confirmations, 'confirmation')} of "
         f"{counted(timing.confirm_epochs, 'epoch')}, "
         f"{timing.num_slots} at once: about {clock(timing.total)}."
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 from rich.table import Table
 
 from baselines import classical
-from baselines.figures import FIGURES
+from baselines.metrics import METRICS
 from baselines.registry import get_network, network_names
 from baselines.studies import STUDIES
 from nas.config import Recipe
 from nas.config.views import views_in_words
 from nas.executors import WorkerSlot
-from nas.report import figures
+from nas.report import metric_text
 from nas.report.cautions import cautions
 from nas.report.pictures import Pictures
 from nas.report.rivals import against, against_words
@@ -26,7 +26,7 @@ from nas.runs import StudyRun
 from nas.runs.hints import typed
 from nas.units import clock, counted
 
-COLUMNS = {  # of the table, by figure
+COLUMNS = {  # of the table, by metric
     "accuracy": "accuracy", "weighted_precision": "w. precision", "weighted_f1": "w. F1",
     "macro_precision": "m. precision", "macro_recall": "m. recall", "macro_f1": "m. F1", "worst_recall": "worst class",
 }  # fmt: skip
@@ -109,7 +109,7 @@ def _training_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
         if strange := [t.name for t in member.teaching.teachers if t.data_key not in ("", facts.data_key)]:
             lines.append(
                 f"        {', '.join(strange)} learned from other images or splits, perhaps from some that are "
-                "scored here: figures may flatter"
+                "scored here: metrics may flatter"
             )
     lines += [f"Caution {words}" for words in cautions(recipe, sum(facts.counts["train"]))]
     return [*lines, "Test    scored once a training, at its end: nothing is chosen between seeds or epochs by it"]
@@ -161,24 +161,24 @@ def _searches(run: StudyRun) -> str:
 
 
 def study_table(report: StudyReport, width: int = WIDE) -> Table:
-    """A row a member: test figures, mean and spread over seeds; in ``width`` characters without some."""
+    """A row a member: test metrics, mean and standard deviation over seeds; in ``width`` characters without some."""
     rows = report.members
     one_network = len({row.network for row in rows}) == 1
     published = any(row.published_accuracy is not None and not row.reported for row in rows)
     sizes = [] if one_network else ["parameters", "MACs"]
-    columns = COLUMNS | {name: name.replace("_", " ") for row in rows for name in row.test if name not in FIGURES}
+    columns = COLUMNS | {name: name.replace("_", " ") for row in rows for name in row.test if name not in METRICS}
     numbers = [*columns.values(), *(["published acc."] if published else []), *sizes]
-    title = f"{report.study} on {report.data.name}: test split, {figures.unit(columns)}, mean ± spread over seeds"
+    title = f"{report.study} on {report.data.name}: test split, {metric_text.unit(columns)}, mean ± std over seeds"
     cells: dict[str, list[str]] = {heading: [] for heading in ("member", "seeds", *numbers)}
     dim: list[bool] = []
     for row in rows:
-        shown = [figures.spread(figure, row.test[figure]) for figure in columns]
+        shown = [metric_text.mean_std(metric, row.test[metric]) for metric in columns]
         if published:
             share = None if row.reported else row.published_accuracy
             shown.append("-" if share is None else f"{100 * share:.2f}")
         lines = [[row.name, f"{row.seeds}", *shown, *([] if one_network else [f"{row.params:,}", compact(row.macs)])]]
         if row.reported:
-            said = [figures.value(name, row.reported.get(name)) for name in columns]
+            said = [metric_text.value(name, row.reported.get(name)) for name in columns]
             lines.append(["  published", "", *said])
         for line in lines:
             dim.append(line is not lines[0])
@@ -192,15 +192,15 @@ def study_table(report: StudyReport, width: int = WIDE) -> Table:
 
 
 def validation_table(rows: Sequence[MemberRow], objective: str) -> Table:
-    """Figures on the validation images that choose nothing beside those on test; marked: where they are not honest."""
-    title = f"Validation (rank) beside test: {figures.label(objective)}, mean ± spread over seeds"
+    """Metrics on the validation images that choose nothing beside those on test; marked: where they are not honest."""
+    title = f"Validation (rank) beside test: {metric_text.label(objective)}, mean ± std over seeds"
     table = make_table(title, ("member",), ("validation", "test", "validation - test"))
     for row in rows:
         validation, test = row.validation[objective], row.test[objective]
         mark = "* " if row.split_after_oversampling else "  "
         above = None if validation.mean is None or test.mean is None else validation.mean - test.mean
-        shown = [figures.spread(objective, validation), figures.spread(objective, test)]
-        table.add_row(mark + row.name, *shown, figures.difference(objective, above))
+        shown = [metric_text.mean_std(objective, validation), metric_text.mean_std(objective, test)]
+        table.add_row(mark + row.name, *shown, metric_text.difference(objective, above))
     return table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from nas.report.figures import decimal
+from nas.report.metric_text import decimal
 from nas.report.screen import Screen
 from nas.report.supernet_lines import candidates_line
 from nas.report.tables.format import make_table

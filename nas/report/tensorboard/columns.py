@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from nas.runs import Run, SearchRun, StudyRun, TrialRecord, as_study
 
-COMPARED = ("balanced_accuracy", "accuracy", "macro_f1", "worst_recall")  # figures besides the objective
+COMPARED = ("balanced_accuracy", "accuracy", "macro_f1", "worst_recall")  # metrics besides the objective
 COSTS = {
     "parameters": "size/parameters", "MACs": "size/macs", "bytes": "size/bytes", "seconds": "trial/seconds",
     "peak memory": "size/peak_memory",
@@ -41,7 +41,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that trials are compared by."""
+    """A metric that trials are compared by."""
 
     tag: str
     title: str
@@ -81,36 +81,36 @@ def metrics(run: Run) -> list[Metric]:
         *(
             Metric(f"{split}/{name}", heading(split, name), f"On the {split} split")
             for split in (("rank", "test") if run.config.data.hold_out else ("test",))
-            for name in _figures(run)
+            for name in _metrics(run)
         ),
     ]
 
 
-def heading(split: str, figure: str) -> str:
-    """As ``nasctl trials --columns`` heads a figure."""
-    return (figure if split == "rank" else f"{split}.{figure}").replace("_", " ")
+def heading(split: str, metric: str) -> str:
+    """As ``nasctl trials --columns`` heads a metric."""
+    return (metric if split == "rank" else f"{split}.{metric}").replace("_", " ")
 
 
 def totals(run: Run, trial: TrialRecord) -> dict[str, float]:
     """What is known of a trial when it ended, by the tags of ``metrics``."""
-    cost, figures = trial.cost, run.honest_figures(trial)
+    cost, metrics = trial.cost, run.honest_metrics(trial)
     sizes = (cost.params, cost.macs, cost.size_bytes, trial.seconds, cost.peak_memory)
     score = trial.score_so_far(run.config.objective, run.judged_on)
     found: dict[str, float] = {} if score is None else {SCORE: score}
     found |= zip(COSTS.values(), sizes, strict=True)
     for split in ("rank", "test"):
-        found |= of_split(run, split, figures.get(split, {}))
+        found |= of_split(run, split, metrics.get(split, {}))
     return found
 
 
-def of_split(run: Run, split: str, figures: Mapping[str, object]) -> dict[str, float]:
-    """The figures of a split that are compared, by the tags of ``metrics``."""
+def of_split(run: Run, split: str, metrics: Mapping[str, object]) -> dict[str, float]:
+    """The metrics of a split that are compared, by the tags of ``metrics``."""
     return {
-        f"{split}/{name}": float(value) for name in _figures(run) if isinstance(value := figures.get(name), int | float)
+        f"{split}/{name}": float(value) for name in _metrics(run) if isinstance(value := metrics.get(name), int | float)
     }
 
 
-def _figures(run: Run) -> list[str]:
+def _metrics(run: Run) -> list[str]:
     return list(dict.fromkeys((run.config.objective, *COMPARED)))
 
 

@@ -36,7 +36,7 @@ def keep_files(event: Event, run: Run) -> None:
             case ArchitectureFound():
                 declare_columns(run)
             case WinnerChosen():
-                write_test_figures(as_search(run))
+                write_test_metrics(as_search(run))
             case SupernetStarted() | SupernetEpoch():
                 write_supernet_curves(as_search(run))
         if isinstance(event, TrialEnded | WinnerChosen | StudyEnded):
@@ -52,7 +52,7 @@ def bring_up_to_date(run: Run) -> None:
         if run.trials:
             declare_columns(run)
         if isinstance(run, SearchRun):
-            write_test_figures(run)
+            write_test_metrics(run)
             if run.supernet:
                 write_supernet_curves(run)
         drop_weights(run)
@@ -118,13 +118,13 @@ def declare_columns(run: Run) -> None:
     write_columns(run.folder / "tensorboard", columns(run), metrics(run), started=run.started)
 
 
-def write_test_figures(run: SearchRun) -> None:
+def write_test_metrics(run: SearchRun) -> None:
     """What the winner's trainings are on the test split, which is read once, at the end."""
     from nas.report.tensorboard.trial import write_later
 
-    for trial_id, figures in (run.winner.test if run.winner else {}).items():
+    for trial_id, values in (run.winner.test if run.winner else {}).items():
         folder, trial = run.folder / "tensorboard" / trial_id, run.trials[trial_id]
-        write_later(folder, of_split(run, "test", figures), step=trial.epochs, now=run.started + run.elapsed)
+        write_later(folder, of_split(run, "test", values), step=trial.epochs, now=run.started + run.elapsed)
 
 
 def write_member_pictures(run: StudyRun, member: str, pictures: Mapping[str, Path]) -> None:

@@ -25,14 +25,14 @@ from nas.runs.events import SupernetEpoch
 
 Choices = Mapping[str, Sequence[int | str]]
 
-FIGURES = {  # of a row, with what TensorBoard says about them
+METRICS = {  # of a row, with what TensorBoard says about them
     "train_loss": "Mean loss of the steps that train the weights.",
     "select_loss": "Mean loss of the steps that train the alphas, on the select split; none in the warm-up.",
-    "penalty": "How far outside the budget architectures drawn from the alphas are: mean of log(1 + excess).",
+    "penalty": "How far outside the budget architectures sampled from the alphas are: mean of log(1 + excess).",
     "entropy": "Mean over the choices of the entropy of their probabilities: 1 is undecided, 0 decided.",
-    "expected_params": "Parameters of architectures drawn from the alphas, on average.",
+    "expected_params": "Parameters of architectures sampled from the alphas, on average.",
     "likeliest_params": "Parameters of the architecture of the likeliest values.",
-    "within_budget": "Share of the architectures drawn from the alphas that fit the budget.",
+    "within_budget": "Share of the architectures sampled from the alphas that fit the budget.",
     "skip_share": "Mean probability of the values without weights (a skip, pooling), over the choices that can skip.",
     "temperature": "Temperature of the Gumbel softmax.",
     "learning_rate": "Learning rate of the weights, the largest of the epoch.",
@@ -119,20 +119,20 @@ def _epoch(
     started: float,
 ) -> bytes:  # fmt: skip
     """The record of the last of ``epochs``."""
-    values = [*_figures(epochs[-1], objective), *_alphas(choices, epochs[-1])]
+    values = [*_metrics(epochs[-1], objective), *_alphas(choices, epochs[-1])]
     values += [Summary.Value(tag=f"budget/{name}", simple_value=limit) for name, limit in limits.items()]
     now = started + sum(row.seconds for row in epochs)
     return records(Event(wall_time=now, step=epochs[-1].epoch, summary=Summary(value=values)))
 
 
-def _figures(row: SupernetEpoch, objective: str) -> Iterator[Summary.Value]:
+def _metrics(row: SupernetEpoch, objective: str) -> Iterator[Summary.Value]:
     score = {"score": f"{objective.replace('_', ' ').capitalize()} of the supernet itself, on the select split."}
-    for name, text in (FIGURES | score).items():
-        figure = getattr(row, name)
-        if figure is not None:
+    for name, text in (METRICS | score).items():
+        metric = getattr(row, name)
+        if metric is not None:
             plugin = SummaryMetadata.PluginData(plugin_name="scalars")
             described = SummaryMetadata(summary_description=text, plugin_data=plugin)
-            yield Summary.Value(tag=f"supernet/{name}", simple_value=figure, metadata=described)
+            yield Summary.Value(tag=f"supernet/{name}", simple_value=metric, metadata=described)
 
 
 def _alphas(choices: Choices, row: SupernetEpoch) -> Iterator[Summary.Value]:

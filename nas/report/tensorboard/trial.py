@@ -142,7 +142,7 @@ def records(*events: Event) -> bytes:
 
 
 def _curves(history: list[dict[str, float]], start: float) -> Iterator[Event]:
-    """A point per epoch and figure: train_loss as train/loss, select_accuracy as select/accuracy, ..."""
+    """A point per epoch and metric: train_loss as train/loss, select_accuracy as select/accuracy, ..."""
     now = start
     for position, row in enumerate(history, start=1):
         now += row.get("seconds", 0.0)
@@ -152,8 +152,8 @@ def _curves(history: list[dict[str, float]], start: float) -> Iterator[Event]:
             step=step,
             summary=Summary(
                 value=[
-                    Summary.Value(tag=PLACES.get(key, key.replace("select_", "select/", 1)), simple_value=figure)
-                    for key, figure in row.items()
+                    Summary.Value(tag=PLACES.get(key, key.replace("select_", "select/", 1)), simple_value=metric)
+                    for key, metric in row.items()
                     if key != "epoch"
                 ]
             ),
@@ -162,7 +162,7 @@ def _curves(history: list[dict[str, float]], start: float) -> Iterator[Event]:
 
 def _points(totals: Mapping[str, float], step: int, now: float) -> Event:
     """What trials are compared by: one point each, as single floats, which is all that TensorBoard's server reads."""
-    values = [Summary.Value(tag=tag, simple_value=figure) for tag, figure in totals.items()]
+    values = [Summary.Value(tag=tag, simple_value=metric) for tag, metric in totals.items()]
     return Event(wall_time=now, step=step, summary=Summary(value=values))
 
 

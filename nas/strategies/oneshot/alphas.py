@@ -26,7 +26,7 @@ def as_arrays(space: SearchSpace, probabilities: Mapping[str, Tensor]) -> Probab
     return [array / array.sum() for array in arrays]
 
 
-def draw(probabilities: Probabilities, rng: np.random.Generator, count: int) -> Rows:
+def sample(probabilities: Probabilities, rng: np.random.Generator, count: int) -> Rows:
     """``count`` rows; a value with probability 0 never comes."""
     rows = np.empty((count, len(probabilities)), np.int16)
     for column, values in enumerate(probabilities):

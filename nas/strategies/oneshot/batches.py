@@ -1,4 +1,4 @@
-"""The splits as a supernet reads them: its batches, and the figures of networks on whole splits."""
+"""The splits as a supernet reads them: its batches, and the metrics of networks on whole splits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nas.config import Recipe, SearchConfig
 from nas.config.objectives import DEFAULT
-from nas.config.recipe import Figures
+from nas.config.recipe import Metrics
 from nas.training.augmentation import augment, normalize
 from nas.training.class_counts import ClassCounts
 from nas.training.evaluation import evaluate_split
@@ -64,7 +64,7 @@ class Images:
         return torch.tensor(mean, device=self.device), torch.tensor(std, device=self.device)
 
     def training_batches(self, generator: torch.Generator) -> Iterator[Batch]:
-        """An epoch's batches for the weights: drawn, augmented and mixed by the recipe, as in a trial."""
+        """An epoch's batches for the weights: sampled, augmented and mixed by the recipe, as in a trial."""
         order = make_sampler(self.train, self.recipe)(sum(self.sizes), generator)
         for index in torch.split(order, self.sizes):
             images, labels = self._augmented(self.train, index, generator)
@@ -96,8 +96,8 @@ class Images:
     def _order(self, count: int, generator: torch.Generator) -> Tensor:
         return torch.randperm(count, generator=generator, device=self.device)
 
-    def figures(self, model: nn.Module, split: TensorSplit, objective: str = DEFAULT) -> Figures:
-        """The figures of ``model`` on ``split``, ``objective`` among them; its mode is restored."""
+    def metrics(self, model: nn.Module, split: TensorSplit, objective: str = DEFAULT) -> Metrics:
+        """The metrics of ``model`` on ``split``, ``objective`` among them; its mode is restored."""
         batch_size = SCORED_AT_ONCE * max(self.sizes)  # of a supernet 1024 images would take more than training does
         return evaluate_split(
             model, split, self.normalization,

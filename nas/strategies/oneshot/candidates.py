@@ -11,18 +11,18 @@ import time
 import numpy as np
 import torch
 
-from baselines.figures import FIGURES
+from baselines.metrics import METRICS
 from budgets import Budget, costs_of
-from budgets.draw import distinct, fitting, pick
+from budgets.sampling import distinct, fitting, pick
 from nas.runs.events import Candidate, CandidatesRanked
-from nas.strategies.oneshot.alphas import Probabilities, as_arrays, draw, log_likelihood
+from nas.strategies.oneshot.alphas import Probabilities, as_arrays, log_likelihood, sample
 from nas.strategies.oneshot.candidate_pool import Pool
 from nas.strategies.oneshot.training import SupernetTraining
 from nas.trials.spec import derived_seed
 from search_spaces import SearchSpace, Task
 from search_spaces.space import Rows
 
-DRAWS = 20_000
+SAMPLES = 20_000
 KEPT = 512  # of the likeliest, between the rounds of a climb
 CLIMBERS, MUTANTS, ROUNDS = 64, 64, 8
 FAR_UNDER = 0.5  # share of what the supernet scores above guessing, below which a candidate is called far under it
@@ -38,37 +38,37 @@ def ranked_candidates(training: SupernetTraining) -> CandidatesRanked:
         rows, fitting = likeliest_fitting(space, task, training.budget, arrays, rng)
         rows = _different(space, task, rows, config.supernet.candidates)
         likelihoods: list[float | None] = log_likelihood(arrays, rows).tolist()
-        drawn = DRAWS
+        sampled = SAMPLES
     else:
-        rows = spread_fitting(space, task, training.pool, rng, config.supernet.candidates)
-        likelihoods, drawn, fitting = [None] * len(rows), len(training.pool.rows), len(training.pool.rows)
+        rows = fitting_over_sizes(space, task, training.pool, rng, config.supernet.candidates)
+        likelihoods, sampled, fitting = [None] * len(rows), len(training.pool.rows), len(training.pool.rows)
     supernet_score = training.score("rank")
     candidates = _ranked(training, rows, likelihoods, supernet_score)
-    return CandidatesRanked(supernet_score, drawn, fitting, time.perf_counter() - started, candidates)
+    return CandidatesRanked(supernet_score, sampled, fitting, time.perf_counter() - started, candidates)
 
 
 def likeliest_fitting(
     space: SearchSpace, task: Task, budget: Budget, probabilities: Probabilities, rng: np.random.Generator
 ) -> tuple[Rows, int]:
-    """Rows that fit, the likeliest first, and how many of ``DRAWS`` draws fitted. Never empty for a settled budget.
+    """Rows that fit, the likeliest first, and how many of ``SAMPLES`` fitted. Never empty for a resolved budget.
 
-    Draws from the distribution and rows that fit for sure, then a climb: mutants that fit and are likelier.
+    Samples from the distribution and rows that fit for sure, then a climb: mutants that fit and are likelier.
     """
-    drawn = draw(probabilities, rng, DRAWS)
-    drawn = fitting(space, task, budget, drawn)
+    sampled = sample(probabilities, rng, SAMPLES)
+    sampled = fitting(space, task, budget, sampled)
     pool = Pool(space, task, budget, seed=int(rng.integers(2**31)))
-    rows = _best(probabilities, np.concatenate([drawn, pool.rows]))
+    rows = _best(probabilities, np.concatenate([sampled, pool.rows]))
     for _ in range(ROUNDS):
         mutants, _ = distinct(np.concatenate([space.mutants(row, rng, MUTANTS) for row in rows[:CLIMBERS]]))
         worst = log_likelihood(probabilities, rows[-1:])[0]
         mutants = mutants[log_likelihood(probabilities, mutants) > worst]
         mutants = fitting(space, task, budget, mutants)
         rows = _best(probabilities, np.concatenate([rows, mutants]))
-    return rows, len(drawn)
+    return rows, len(sampled)
 
 
-def spread_fitting(space: SearchSpace, task: Task, pool: Pool, rng: np.random.Generator, count: int) -> Rows:
-    """``count`` rows of the pool spread over sizes, of different architectures; fewer if it has not as many."""
+def fitting_over_sizes(space: SearchSpace, task: Task, pool: Pool, rng: np.random.Generator, count: int) -> Rows:
+    """``count`` rows of the pool distributed over sizes, of different architectures; fewer if it has not as many."""
     rows, params = pool.rows, pool.params
     left, order = np.arange(len(rows)), list[int]()
     while len(left) and len(order) < 4 * count:  # some are the same network
@@ -125,7 +125,7 @@ def _ranked(
     for row, params, likelihood in zip(rows, costs.params, likelihoods, strict=True):
         sample = training.space.decode(row)
         score = training.score_of(training.supernet.inherit(sample), batches, "rank")
-        known = training.config.objective in FIGURES  # what guessing scores
+        known = training.config.objective in METRICS  # what guessing scores
         far_under = known and is_far_under(score, supernet_score, training.task.num_classes)
         candidates.append(Candidate(sample, int(params), likelihood, score, far_under))
     return sorted(candidates, key=lambda candidate: (-candidate.score, -(candidate.log_likelihood or 0.0)))

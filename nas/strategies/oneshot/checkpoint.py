@@ -70,7 +70,7 @@ class Checkpoint:
             raise RunError(f"The checkpoint {self.path} cannot be read ({_line(error)}). {again}") from error
 
     def remove(self) -> None:
-        """Nothing needs it any more. Not being able to remove it is no fault."""
+        """Nothing needs it any more. Not being able to remove it is no error."""
         shutil.rmtree(self.path.parent, ignore_errors=True)
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from budgets import Budget
-from budgets.draw import draw_fitting
+from budgets.sampling import sample_feasible
 from budgets.usable import Reach
 from nas.config import SearchConfig
 from nas.errors import UsageError
@@ -155,7 +155,7 @@ def _passes(strategy: str, space: SearchSpace, task: Task, budget: Budget) -> li
     if strategy != "random-oneshot":
         uniform = {c.label: torch.full((len(c.values),), 1 / len(c.values), device="meta") for c in space.choices}
         return [(uniform, "weights"), (uniform, "alphas")]
-    rows, costs = draw_fitting(space, task, budget, np.random.default_rng(0))
+    rows, costs = sample_feasible(space, task, budget, np.random.default_rng(0))
     heaviest = {int(np.argmax(values)) for values in (costs.params, costs.macs, costs.peak_memory)}
     labels = [choice.label for choice in space.choices]
     return [(dict(zip(labels, map(int, rows[index]), strict=True)), "weights") for index in sorted(heaviest)]

@@ -1,4 +1,4 @@
-"""The budget in the alphas' loss: how far, on average, an architecture drawn from the alphas is outside."""
+"""The budget in the alphas' loss: how far, on average, an architecture sampled from the alphas is outside."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from budgets import Budget, costs_of
-from nas.strategies.oneshot.alphas import draw
+from nas.strategies.oneshot.alphas import sample
 from search_spaces import SearchSpace, Task
 from search_spaces.space import Rows
 
@@ -33,8 +33,8 @@ class BudgetPenalty:
         """The penalty as a scalar on the CPU, with a gradient to ``probabilities`` (by label).
 
         In a space of at most ``ENUMERABLE`` samples both are exact. Elsewhere the value is the mean over
-        ``SAMPLES`` draws, and the gradient the score function's estimate (Williams 1992, "Simple statistical
-        gradient-following algorithms"): unbiased, since the baseline of each draw is the mean of the others.
+        ``SAMPLES`` architectures, and the gradient the score function's estimate (Williams 1992, "Simple statistical
+        gradient-following algorithms"): unbiased, since the baseline of each sample is the mean of the others.
         """
         parts = [probabilities[choice.label] for choice in self._space.choices]
         flat = torch.cat(parts).cpu()  # one transfer from the device for all choices
@@ -42,10 +42,10 @@ class BudgetPenalty:
             rows, values = self._all
             return (_likelihood(flat, parts, rows) * values.to(flat.dtype)).sum()
         detached = [part.double().numpy() for part in torch.split(flat.detach(), [len(part) for part in parts])]
-        rows = draw([part / part.sum() for part in detached], rng, SAMPLES)
+        rows = sample([part / part.sum() for part in detached], rng, SAMPLES)
         values = self._values(rows)
         gain = ((values - values.mean()) * len(rows) / (len(rows) - 1)).to(flat.dtype)
-        # Probabilities of 0 are never drawn; without the bound their infinite derivative would spoil the rest.
+        # Probabilities of 0 are never sampled; without the bound their infinite derivative would spoil the rest.
         log_flat = flat.clamp_min(torch.finfo(flat.dtype).tiny).log()
         surrogate = (gain * log_flat[_places(parts, rows)].sum(1)).mean()
         return values.mean().to(flat.dtype) + surrogate - surrogate.detach()

@@ -151,7 +151,7 @@ def _cut_short(training: SupernetTraining, epochs: int) -> str:
     )
     if training.alphas and epochs <= training.warm_up:
         text += (
-            " Its alphas had not begun to learn: the candidates are as good as drawn at random. Give more time, or "
+            " Its alphas had not begun to learn: the candidates are no better than a random sample. Give more time, or "
             "fewer --supernet-epochs."
         )
     return text

@@ -28,7 +28,7 @@ from budgets.usable import Reach
 from nas.config import SearchConfig
 from nas.runs.events import SupernetEpoch
 from nas.strategies.nni_one_shot import Choices
-from nas.strategies.oneshot.alphas import as_arrays, draw, entropy, likeliest
+from nas.strategies.oneshot.alphas import as_arrays, entropy, likeliest, sample
 from nas.strategies.oneshot.batches import Batch, Images, calibrate
 from nas.strategies.oneshot.candidate_pool import Pool
 from nas.strategies.oneshot.penalty import BudgetPenalty
@@ -45,7 +45,7 @@ from search_spaces.supernet import Supernet
 ALPHA_BETAS, ALPHA_DECAY = (0.5, 0.999), 1e-3  # of Adam for the alphas, as in the paper
 STRONG_PENALTY = 100.0  # the loss itself begins at a few units
 STEPS_PER_ALPHA_STEP = 2  # of the weights
-DRAWS = 4096  # architectures for an epoch's figures about what the alphas prefer
+SAMPLES = 4096  # architectures for an epoch's statistics on what the alphas prefer
 PATHS_COUNTED = 512  # and without alphas: of the paths that are trained
 PATHS_SCORED = 4  # architectures whose mean is the score of a supernet without alphas
 
@@ -135,7 +135,7 @@ class SupernetTraining:
         with self._with_classifier(network):
             calibrate(network, batches)
             images = self.images.select if split == "select" else self.images.rank
-            score = self.images.figures(network, images, self.config.objective)[self.config.objective]
+            score = self.images.metrics(network, images, self.config.objective)[self.config.objective]
         assert isinstance(score, float)
         return score
 
@@ -213,7 +213,7 @@ class SupernetTraining:
         """What the alphas prefer, against the budget; without alphas: what the trained paths are."""
         probabilities = self.choices.probabilities()
         arrays = as_arrays(self.space, probabilities)
-        rows = draw(arrays, rng, DRAWS) if self.pool is None else self.pool.rows_spread(rng, PATHS_COUNTED)
+        rows = sample(arrays, rng, SAMPLES) if self.pool is None else self.pool.sample_over_sizes(rng, PATHS_COUNTED)
         costs = costs_of(self.space, rows, self.task)
         top = likeliest(arrays)[None] if self.pool is None else rows[[np.argsort(costs.params)[len(rows) // 2]]]
         skips = [

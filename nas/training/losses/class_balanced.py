@@ -15,10 +15,10 @@ def class_balanced_cross_entropy(recipe: Recipe, counts: ClassCounts | None) -> 
 
     As in the paper the mean is over images: under a strong imbalance most have a weight far below one.
     """
-    return weighted(cross_entropy(recipe, counts), class_balanced_weights(needed(counts).drawn_C, recipe.beta))
+    return weighted(cross_entropy(recipe, counts), class_balanced_weights(needed(counts).sampled_C, recipe.beta))
 
 
 @register_loss("cb-focal")
 def class_balanced_focal(recipe: Recipe, counts: ClassCounts | None) -> PerImage:
     """``-w_y (1 - p_y)^gamma log p_y``, with the weights of "cb-ce"."""
-    return weighted(focal(recipe, counts), class_balanced_weights(needed(counts).drawn_C, recipe.beta))
+    return weighted(focal(recipe, counts), class_balanced_weights(needed(counts).sampled_C, recipe.beta))

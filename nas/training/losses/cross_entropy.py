@@ -36,9 +36,9 @@ def cross_entropy(recipe: Recipe, counts: ClassCounts | None) -> PerImage:
 @register_loss("weighted-ce")
 def weighted_cross_entropy(recipe: Recipe, counts: ClassCounts | None) -> PerImage:
     """Cross-entropy times ``N / (K n_y)``, for K classes that have images: one on average over an epoch's images."""
-    drawn_C = needed(counts).drawn_C
-    present_C = drawn_C > 0
-    weights_C = (drawn_C.sum() / (present_C.sum() * drawn_C.clamp(min=1))).where(present_C, 0.0)
+    sampled_C = needed(counts).sampled_C
+    present_C = sampled_C > 0
+    weights_C = (sampled_C.sum() / (present_C.sum() * sampled_C.clamp(min=1))).where(present_C, 0.0)
     return weighted(cross_entropy(recipe, counts), weights_C)
 
 

@@ -19,7 +19,7 @@ def custom_cross_entropy(recipe: Recipe, counts: ClassCounts | None) -> PerImage
     Cross-entropy plus the unlikelihood objective of Welleck et al. 2020 ("Neural Text Generation with
     Unlikelihood Training", equation 4) with every wrong class as a candidate. Needs two classes or more;
     value and gradient stay finite for logits of +-1e4. With ``label_smoothing`` e the mean loss of a label that is
-    the image's with 1 - e and one drawn from ``smooth_target`` else, as of cross-entropy.
+    the image's with 1 - e and one sampled from ``smooth_target`` else, as of cross-entropy.
     """
     if recipe.label_smoothing:
         return _smoothed(recipe, counts)

@@ -89,7 +89,7 @@ def make_loss(recipe: Recipe, counts: ClassCounts | None = None) -> TrainingLoss
         per_image = with_prior(per_image, recipe.prior_tau * needed(counts).log_prior_C)
     if recipe.deferred_reweighting is None:
         return TrainingLoss(per_image)
-    return TrainingLoss(per_image, class_balanced_weights(needed(counts).drawn_C, recipe.beta))
+    return TrainingLoss(per_image, class_balanced_weights(needed(counts).sampled_C, recipe.beta))
 
 
 def with_prior(per_image: PerImage, shift_C: Tensor) -> PerImage:

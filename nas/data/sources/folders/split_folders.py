@@ -75,10 +75,10 @@ def _check(reading: Reading, base: Node, named: list[tuple[int, Node]]) -> None:
             f"below them. Put the images of each class in a folder such as {named[0][1].name}/CLASS/ or train/CLASS/."
             f"{otherwise}"
         )
-    faults = []
+    errors = []
     for part in sorted(several):
         same = [f for other, f in named if other == part]
-        faults.append(
+        errors.append(
             f"{shortened(f'{f.name}/' for f in same)} all look like {PARTS[part]} images. Put them together, or leave "
             f"all but one out: {reading.ignoring(same[1:])}."
         )
@@ -86,12 +86,12 @@ def _check(reading: Reading, base: Node, named: list[tuple[int, Node]]) -> None:
     to_leave = [f for part, f in flat if part != TRAIN]
     for part, folder in flat:
         leave = f", or leave {'it' if len(to_leave) == 1 else 'such folders'} out: {reading.ignoring(to_leave)}"
-        faults.append(
+        errors.append(
             f"{folder.path} has no class folders. Put the images of each class in a folder below it"
             f"{reading.label_hint(folder)}{leave if part != TRAIN else ''}.{otherwise}"
         )
-    if faults:
-        raise DataError(*faults)
+    if errors:
+        raise DataError(*errors)
 
 
 def _is_flat_twice(folder: Node) -> bool:

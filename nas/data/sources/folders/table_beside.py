@@ -35,8 +35,8 @@ def refuse_table_beside(base: Node) -> None:
     names = sorted((n for n in files if Path(n).suffix.lower() in TEXT_SUFFIXES[:-1]), key=how_unlikely)
     told = {name: _told_by(path / name) for name in names}
     good = [name for name in names if len(told[name].labels) > 1 and not told[name].labels <= set(folders)]
-    faulty = [name for name in names if told[name].fault]
-    if not good and not faulty:
+    wrong = [name for name in names if told[name].error]
+    if not good and not wrong:
         return
     if folders:
         what, whose = f"The folders in {path} ({shortened(folders)}) do not look like classes", "their"
@@ -45,9 +45,9 @@ def refuse_table_beside(base: Node) -> None:
         what, whose, way = f"{path} has no class folders", "its", ""
     if not good:
         raise DataError(
-            f"{what}, and {faulty[0]} seems to give labels to {whose} images, but has a fault. Correct it, then give "
-            f"it: --data {shlex.quote(str(path / faulty[0]))}.{way}",
-            told[faulty[0]].fault,
+            f"{what}, and {wrong[0]} seems to give labels to {whose} images, but has an error. Correct it, then give "
+            f"it: --data {shlex.quote(str(path / wrong[0]))}.{way}",
+            told[wrong[0]].error,
         )
     beside = "".join(f" {name} has no labels." for name in names if told[name].lacks_labels)
     if more := [name for name in good[1:] if "submission" not in name.lower()]:
@@ -72,7 +72,7 @@ class _Told:
 
     labels: frozenset[str] = frozenset()
     lacks_labels: bool = False
-    fault: str = ""
+    error: str = ""
 
 
 def _told_by(table: Path) -> _Told:
@@ -86,8 +86,8 @@ def _told_by(table: Path) -> _Told:
     try:
         source.fingerprint()
     except DataError as error:
-        fault = error.faults[0] if names_images and has_labels else ""
-        return _Told(lacks_labels=names_images and not has_labels, fault=fault)
+        message = error.messages[0] if names_images and has_labels else ""
+        return _Told(lacks_labels=names_images and not has_labels, error=message)
     return _Told(frozenset(source.labels))
 
 

@@ -60,10 +60,10 @@ def chosen_columns(table: Table, told: Mapping[str, str], remarks: list[str]) ->
     if missing:
         if "files" in missing and (pixels := _columns_of_pixels(table)):
             what = f"it holds pixels ({listed(pixels, 3)}) and no names of files, which is not read. Write each line as"
-            _raise([table.fault(f"{what} an image, or put all into an .npz file with the arrays images and labels.")])
+            _raise([table.error(f"{what} an image, or put all into an .npz file with the arrays images and labels.")])
         what = f"no column is known to hold the {' and '.join(missing)}; there are: {listed(table.columns, _COLUMNS)}."
         how = "Call the columns 'path' and 'label' in a first line"
-        _raise([table.fault(f"{what} {how}, {CURE}.")])
+        _raise([table.error(f"{what} {how}, {CURE}.")])
     used = [part for name in chosen.values() for part in _parts_of_name(table, name)]
     _raise(_called_alike(table, used))
     if same:
@@ -136,7 +136,7 @@ def _path_column(table: Table, known: Sequence[str]) -> str:
         rows = [row for row, (one, two) in enumerate(zip(files, others, strict=True)) if one != two]
         if rows:
             what = f"the columns {named[0]!r} and {other!r} name different files. Say which are the images:"
-            raise DataError(table.fault(f"{what} {table.flag('path', named[0], other)}.", rows))
+            raise DataError(table.error(f"{what} {table.flag('path', named[0], other)}.", rows))
     return named[0]
 
 
@@ -155,7 +155,7 @@ def _label_column(table: Table, known: Sequence[str], same: list[str]) -> str:
         classes = {name: len(set(table.column(name)) - {""}) for name in rivals}
         shown = ", ".join(f"{name!r} ({counted(number, 'class', 'classes')})" for name, number in classes.items())
         raise DataError(
-            table.fault(f"several columns may hold the labels: {shown}. Say which: {table.flag('label', *rivals)}.")
+            table.error(f"several columns may hold the labels: {shown}. Say which: {table.flag('label', *rivals)}.")
         )
     chosen = next((name for name in alike if not all(map(_is_number, table.column(name)))), alike[0])
     same += [name for name in alike if name != chosen]
@@ -175,7 +175,7 @@ def _bit_columns(table: Table, free: Sequence[str]) -> str:
 def _called_alike(table: Table, used: Sequence[str]) -> Iterator[str]:
     for name in dict.fromkeys(used):
         if table.columns.count(name) > 1:
-            yield table.fault(f"{table.columns.count(name)} columns are called {name!r}. Give them different names.")
+            yield table.error(f"{table.columns.count(name)} columns are called {name!r}. Give them different names.")
 
 
 def _unknown_columns(table: Table, told: Mapping[str, str]) -> Iterator[str]:
@@ -183,45 +183,45 @@ def _unknown_columns(table: Table, told: Mapping[str, str]) -> Iterator[str]:
         names = name.split("+") if role in ("label", "split") and name not in table.columns else [name]
         for one in names:
             if one and one not in table.columns:
-                yield table.fault(
+                yield table.error(
                     f"there is no column {one!r}, which is to hold the {role}.{nearest(one, table.columns)} "
                     f"The columns are: {listed(table.columns, _COLUMNS)}."
                 )
 
 
-def _raise(faults: Iterable[str]) -> None:
-    if found := list(faults):
+def _raise(errors: Iterable[str]) -> None:
+    if found := list(errors):
         raise DataError(*found)
 
 
-def labels_of(table: Table, chosen: Mapping[str, str], faults: list[str], remarks: list[str]) -> list[str]:
-    """The label of every row; what is wrong with them goes into ``faults``, what should be known into ``remarks``."""
+def labels_of(table: Table, chosen: Mapping[str, str], errors: list[str], remarks: list[str]) -> list[str]:
+    """The label of every row; what is wrong with them goes into ``errors``, what should be known into ``remarks``."""
     name = chosen["label"]
     if name not in table.columns:
-        return _one_hot(table, name.split("+"), faults)
+        return _one_hot(table, name.split("+"), errors)
     labels = [unicodedata.normalize("NFC", label) for label in table.column(name)]  # one text, one class
     distinct = set(labels) - {""}
     none = {label for label in distinct if label.lower() in _NO_VALUE}
     if none and distinct > none and all(map(_is_number, distinct - none)):
         what = f"{min(none)!r} beside numbers in column {name!r} is no label. Write one, or remove such lines."
-        faults.append(table.fault(what, [row for row, label in enumerate(labels) if label in none]))
+        errors.append(table.error(what, [row for row, label in enumerate(labels) if label in none]))
     elif none:
         remarks.append(
             f"{listed(map(repr, sorted(none)), _SHOWN)} in column {name!r} counts as a class "
             f"({counted(sum(label in none for label in labels), 'line')}); where it means that there is no label, "
             "remove such lines"
         )
-    refuse_empty(table, labels, f"no label in column {name!r}. Fill it in, or remove such lines.", faults)
+    refuse_empty(table, labels, f"no label in column {name!r}. Fill it in, or remove such lines.", errors)
     if all(map(_is_whole, distinct - none)):  # as programs write whole numbers beside gaps
         labels = [_whole(label) if _is_whole(label) else label for label in labels]
         distinct = set(labels) - {""}
     if joined := _joined(distinct):
         rows = [row for row, label in enumerate(labels) if label in joined]
         what = f"several labels, {labels[rows[0]]!r}. An image has one: keep one, or remove such lines."
-        faults.append(table.fault(what, rows))
+        errors.append(table.error(what, rows))
     if words := sorted(label for label in distinct if len(parts := label.split()) > 1 and distinct.issuperset(parts)):
         remarks.append(f"{listed(map(repr, words), _SHOWN)} in column {name!r} counts as a class of its own")
-    _refuse_alike(table, labels, faults)
+    _refuse_alike(table, labels, errors)
     return labels
 
 
@@ -236,8 +236,8 @@ def _joined(distinct: set[str]) -> set[str]:
     return found
 
 
-def _refuse_alike(table: Table, labels: Sequence[str], faults: list[str]) -> None:
-    """Faults where classes are surely one, written in two ways; letters are classes of their own."""
+def _refuse_alike(table: Table, labels: Sequence[str], errors: list[str]) -> None:
+    """Errors where classes are surely one, written in two ways; letters are classes of their own."""
     spellings: dict[str, list[str]] = {}
     for label in sorted(set(labels) - {""}):
         key = str(float(label)) if _is_number(label) else likeness(label)
@@ -247,8 +247,8 @@ def _refuse_alike(table: Table, labels: Sequence[str], faults: list[str]) -> Non
             rows = [row for row, label in enumerate(labels) if label in alike[1:]]
             what = "capitals" if len({label.casefold() for label in alike}) == 1 else "how they are written"
             shown = ", ".join(alike if what == "capitals" else map(repr, alike))
-            faults.append(
-                table.fault(
+            errors.append(
+                table.error(
                     f"the labels {shown} differ in {what} alone. Write those of one class "
                     "alike, and name others otherwise.",
                     rows,
@@ -256,17 +256,17 @@ def _refuse_alike(table: Table, labels: Sequence[str], faults: list[str]) -> Non
             )
 
 
-def _one_hot(table: Table, names: Sequence[str], faults: list[str]) -> list[str]:
+def _one_hot(table: Table, names: Sequence[str], errors: list[str]) -> list[str]:
     columns = [table.column(name) for name in names]
     wrong = [name for name, cells in zip(names, columns, strict=True) if not _holds_bits(cells)]
     if wrong:
-        faults.append(table.fault(f"the columns {', '.join(wrong)} hold other things than 0 and 1. Leave them out."))
+        errors.append(table.error(f"the columns {', '.join(wrong)} hold other things than 0 and 1. Leave them out."))
         return [""] * len(table.rows)
     bits = [[_BITS.get(cell.lower(), 0) for cell in cells] for cells in zip(*columns, strict=True)]
     uneven = [row for row, own in enumerate(bits) if sum(own) != 1]
     if uneven:
-        faults.append(
-            table.fault(
+        errors.append(
+            table.error(
                 f"{sum(bits[uneven[0]])} of the columns {', '.join(names)} are 1. An image has one label: correct or "
                 "remove such lines, or say which columns are the labels: --columns label=A+B+C.",
                 uneven,
@@ -275,7 +275,7 @@ def _one_hot(table: Table, names: Sequence[str], faults: list[str]) -> list[str]
     return [names[own.index(1)] if 1 in own else "" for own in bits]
 
 
-def groups_of(table: Table, chosen: Mapping[str, str], faults: list[str]) -> list[str]:
+def groups_of(table: Table, chosen: Mapping[str, str], errors: list[str]) -> list[str]:
     """The group of every row; empty where no column says it."""
     if "group" not in chosen:
         return [""] * len(table.rows)
@@ -283,7 +283,7 @@ def groups_of(table: Table, chosen: Mapping[str, str], faults: list[str]) -> lis
     if all(_is_whole(group) for group in set(groups) - {""}):
         groups = [_whole(group) for group in groups]  # however one is written: what is parted would leak
     cure = f"Fill it in, remove such lines, or {table.flag('group', '')} to do without groups."
-    refuse_empty(table, groups, f"no group in column {chosen['group']!r}. {cure}", faults)
+    refuse_empty(table, groups, f"no group in column {chosen['group']!r}. {cure}", errors)
     return groups
 
 

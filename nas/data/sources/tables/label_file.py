@@ -103,20 +103,20 @@ class LabelFile:
     def _read(self, table: Table) -> None:
         """The rows and their files. DataError with everything that is wrong with the table."""
         if not table.rows:
-            raise DataError(table.fault("no line follows the names of the columns. Write a line for each image."))
+            raise DataError(table.error("no line follows the names of the columns. Write a line for each image."))
         table = replace(table, told=self.columns)
         told = self.columns | ({"group": self.group} if self.group and not _is_pattern(self.group, table) else {})
         remarks: list[str] = []
         self.remarks = remarks
         chosen = chosen_columns(table, told, remarks)
-        faults: list[str] = []
-        labels = labels_of(table, chosen, faults, remarks)
-        parts = split_of(table, chosen, faults)
-        groups = groups_of(table, chosen, faults)
+        errors: list[str] = []
+        labels = labels_of(table, chosen, errors, remarks)
+        parts = split_of(table, chosen, errors)
+        groups = groups_of(table, chosen, errors)
         paths = table.column(chosen["path"])
-        refuse_empty(table, paths, f"no file in column {chosen['path']!r}. Write one, or remove such lines.", faults)
-        if faults:
-            raise DataError(*faults)
+        refuse_empty(table, paths, f"no file in column {chosen['path']!r}. Write one, or remove such lines.", errors)
+        if errors:
+            raise DataError(*errors)
         self._grouped_by = f"column {chosen['group']!r}" if "group" in chosen else ""
         if self.group and _is_pattern(self.group, table):
             groups = groups_by_name([path.replace("\\", "/") for path in paths], self.group)
@@ -140,7 +140,7 @@ class LabelFile:
         elif is_missing:
             like = f" (there is {found})" if (found := files.like(names[0])) else ""
             raise DataError(
-                table.fault(
+                table.error(
                     f"none of the {len(set(names)):,} files is there; the first is {_cut(names[0])!r}{like}, looked "
                     f"for in {home} and the folders below it, also by the ends of the paths and with the usual "
                     f"suffixes. Put the images there, write paths relative to {self.path.name}, {CURE}."
@@ -153,7 +153,7 @@ class LabelFile:
             also = f" or {counted(len(more), 'other')}" if more else ""
             what = f"{name!r} may be {one} or {other}{also}. Move the table into the folder that it is about, or write"
             how = f"which is meant, as a path relative to {self.path.name}, in column {chosen['path']!r}: {one}."
-            raise DataError(table.fault(f"{what} {how}", lines))
+            raise DataError(table.error(f"{what} {how}", lines))
         if files.preferred:
             taken, other, *_ = next(iter(files.preferred.values()))
             count = counted(len(files.preferred), "file name")
@@ -163,23 +163,23 @@ class LabelFile:
     def _take(self, table: Table, rows: Sequence[_Row], located: Sequence[Located]) -> None:
         """Entries of all rows; a file that several rows name counts once."""
         seen: dict[str, int] = {}
-        faults: list[str] = []
+        errors: list[str] = []
         repeated: list[int] = []
         self._rows, self._entries, self._missing = [], [], {}
         for number, (row, (name, *status)) in enumerate(zip(rows, located, strict=True)):
             first = seen.setdefault(os.path.normpath(name), number)
             if first != number:
                 if rows[first] != replace(row, name=rows[first].name):
-                    faults.append(_contradiction(table, first, number, rows))
+                    errors.append(_contradiction(table, first, number, rows))
                 repeated.append(number)
                 continue
             self._rows.append(row)
             self._entries.append(Entry(name, row.part, row.label, *status))
             if status[0] < 0:
                 self._missing[name] = f"there is no such file ({self.path.name}, line {table.lines[number]})"
-        if faults:
-            more = [f"{len(faults) - _SHOWN:,} more such lines in {self.path}."] if len(faults) > _SHOWN else []
-            raise DataError(*faults[:_SHOWN], *more)
+        if errors:
+            more = [f"{len(errors) - _SHOWN:,} more such lines in {self.path}."] if len(errors) > _SHOWN else []
+            raise DataError(*errors[:_SHOWN], *more)
         if repeated:
             lines = listed((str(table.lines[row]) for row in repeated), _SHOWN)
             what = counted(len(repeated), "line names a file", "lines name files")
@@ -205,4 +205,4 @@ def _contradiction(table: Table, first: int, second: int, rows: Sequence[_Row]) 
         if one.part != other.part
         else f"groups {one.group!r} and {other.group!r}"
     )
-    return table.fault(f"{other.name!r} is given {what}. An image has one of each: remove a line.", [first, second])
+    return table.error(f"{other.name!r} is given {what}. An image has one of each: remove a line.", [first, second])

@@ -27,26 +27,26 @@ def split_column(table: Table, free: Sequence[str]) -> str:
     found = [*named, *worded, *([flags] if flags else [])]
     if not found:
         return ""
-    faults: list[str] = []
-    parts = parts_of(table, found[0], faults)
-    for other in [] if faults else found[1:]:
-        others = parts_of(table, other, faults)
+    errors: list[str] = []
+    parts = parts_of(table, found[0], errors)
+    for other in [] if errors else found[1:]:
+        others = parts_of(table, other, errors)
         rows = [row for row, (one, two) in enumerate(zip(parts, others, strict=True)) if one != two]
-        if rows and not faults:
+        if rows and not errors:
             one, two = PARTS[parts[rows[0]]], PARTS[others[rows[0]]]
             what = f"{found[0]!r} says {one}, and {other!r} says {two}. Say which column holds the splits:"
-            raise DataError(table.fault(f"{what} {table.flag('split', found[0], other)}.", rows))
+            raise DataError(table.error(f"{what} {table.flag('split', found[0], other)}.", rows))
     return found[0]
 
 
-def parts_of(table: Table, name: str, faults: list[str]) -> list[int]:
-    """The part of every row by the column ``name``, or by several joined by '+'; what is wrong goes into ``faults``."""
+def parts_of(table: Table, name: str, errors: list[str]) -> list[int]:
+    """The part of every row by the column ``name``, or by several joined by '+'; what is wrong goes into ``errors``."""
     names = [name] if name in table.columns else name.split("+")
     if all(flagged_part(each) is not None and _holds_flags(table, each) for each in names):
-        return _by_flags(table, names, faults)
+        return _by_flags(table, names, errors)
     if name not in table.columns:
-        faults.append(
-            table.fault(
+        errors.append(
+            table.error(
                 f"the columns {', '.join(names)} are not one of 0 and 1 for each split, called is_train, is_val and "
                 f"is_test. Name one column, or {table.flag('split', '')} to let nasctl split."
             )
@@ -56,8 +56,8 @@ def parts_of(table: Table, name: str, faults: list[str]) -> list[int]:
     part = {cell: _part(cell) for cell in set(cells)}
     unknown = [row for row, cell in enumerate(cells) if part[cell] is None]
     if unknown:
-        faults.append(
-            table.fault(
+        errors.append(
+            table.error(
                 f"the split {cells[unknown[0]]!r} in column {name!r} is none of train, val and test. Write one of "
                 f"these, or {table.flag('split', '')} to let nasctl split.",
                 unknown,
@@ -80,21 +80,21 @@ def flagged_part(name: str) -> int | None:
     return PART_OF.get(plain(name).removeprefix("is"), part_of(bare))
 
 
-def _by_flags(table: Table, names: Sequence[str], faults: list[str]) -> list[int]:
+def _by_flags(table: Table, names: Sequence[str], errors: list[str]) -> list[int]:
     told: list[set[int]] = [set() for _ in table.rows]
     own = {name: flagged_part(name) for name in names}
     for name, part in own.items():
         cells = [cell.lower() for cell in table.column(name)]
         if not {"0", "0.0"}.isdisjoint(cells):  # else nothing in a cell is how people say no
-            refuse_empty(table, cells, f"neither 0 nor 1 in column {name!r}. Write one of them.", faults)
+            refuse_empty(table, cells, f"neither 0 nor 1 in column {name!r}. Write one of them.", errors)
         for row, cell in enumerate(cells):
             if _FLAGS.get(cell) and part is not None:
                 told[row].add(part)
     rest = _rest({part for part in own.values() if part is not None})
     wrong = [row for row, parts in enumerate(told) if len(parts) > 1 or (not parts and rest is None)]
     if wrong:
-        faults.append(
-            table.fault(
+        errors.append(
+            table.error(
                 f"{len(told[wrong[0]]) or 'none'} of the columns {', '.join(names)} say yes. An image is in one split: "
                 f"correct such lines, or {table.flag('split', '')} to let nasctl split.",
                 wrong,
@@ -127,6 +127,6 @@ def _holds_flags(table: Table, name: str) -> bool:
     return 0 < number < (len(cells) / 2 if is_order else len(cells))
 
 
-def split_of(table: Table, chosen: Mapping[str, str], faults: list[str]) -> list[int]:
+def split_of(table: Table, chosen: Mapping[str, str], errors: list[str]) -> list[int]:
     """The part of every row; all is train where no column says it."""
-    return parts_of(table, chosen["split"], faults) if "split" in chosen else [TRAIN] * len(table.rows)
+    return parts_of(table, chosen["split"], errors) if "split" in chosen else [TRAIN] * len(table.rows)

@@ -46,7 +46,7 @@ class Table:
         )
         return " or ".join(f"--columns {shlex.quote(way)}" for way in ways)
 
-    def fault(self, what: str, rows: Sequence[int] = ()) -> str:
+    def error(self, what: str, rows: Sequence[int] = ()) -> str:
         """A sentence about this file and some of its rows; of a frame of pandas, kept in it, which count from 0."""
         is_frame = is_kept(self.path)
         name = "The frame" if is_frame else str(self.path)
@@ -106,7 +106,7 @@ def _checked(path: Path, rows: list[list[str]], lines: list[int]) -> Table:
     if wrong:
         count = len(rows[wrong[0]])
         raise DataError(
-            table.fault(
+            table.error(
                 f"{count} cell{'s' if count != 1 else ''}, and the first line names {width} columns. Write as many, "
                 "and put cells that hold the separator in quotation marks.",
                 wrong,
@@ -166,11 +166,11 @@ def _cell(value: object) -> str:
     return "" if is_missing else str(value).strip()
 
 
-def refuse_empty(table: Table, cells: Sequence[str], what: str, faults: list[str]) -> None:
-    """A fault if some cells are empty."""
+def refuse_empty(table: Table, cells: Sequence[str], what: str, errors: list[str]) -> None:
+    """An error if some cells are empty."""
     empty = [row for row, cell in enumerate(cells) if not cell]
     if empty:
-        faults.append(table.fault(what, empty))
+        errors.append(table.error(what, empty))
 
 
 def plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Figures of a classifier by name, each a function of an ``Evaluation``. Definitions are scikit-learn's, which tests
+"""Metrics of a classifier by name, each a function of an ``Evaluation``. Definitions are scikit-learn's, which tests
 compare with; all need three counts a class, the diagonal and the sums of rows and columns of the confusion matrix."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from baselines.evaluation import Evaluation
 
 Counts = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
-Figure = Callable[[Evaluation], float]
+Metric = Callable[[Evaluation], float]
 
 
 def balanced_accuracy(evaluation: Evaluation) -> float:
@@ -61,7 +61,7 @@ def _seen(evaluation: Evaluation) -> npt.NDArray[np.bool_]:
 
 
 EQUAL_TO_ACCURACY = ("micro_precision", "micro_recall", "micro_f1", "weighted_recall")
-FIGURES: dict[str, Figure] = {
+METRICS: dict[str, Metric] = {
     "balanced_accuracy": balanced_accuracy,
     "accuracy": accuracy,
     "worst_recall": worst_recall,
@@ -74,17 +74,17 @@ FIGURES: dict[str, Figure] = {
 }
 
 
-def figures(right_C: Counts, true_C: Counts, predicted_C: Counts) -> dict[str, float]:
+def metrics(right_C: Counts, true_C: Counts, predicted_C: Counts) -> dict[str, float]:
     """By name, 0 to 1, higher is better; counts (C,) of images that were right, that are of a class, and that were
     taken for it. There is at least one image. A precision or recall that divides by zero is 0."""
-    return figures_in(Evaluation((), num_classes=len(true_C), counts=(right_C, true_C, predicted_C)))
+    return metrics_in(Evaluation((), num_classes=len(true_C), counts=(right_C, true_C, predicted_C)))
 
 
-def figures_of(predicted_N: Labels, labels_N: Labels, num_classes: int) -> dict[str, float]:
-    """``figures`` from predicted and true classes (N,)."""
-    return figures_in(Evaluation(labels_N, predicted=predicted_N, num_classes=num_classes))
+def metrics_of(predicted_N: Labels, labels_N: Labels, num_classes: int) -> dict[str, float]:
+    """``metrics`` from predicted and true classes (N,)."""
+    return metrics_in(Evaluation(labels_N, predicted=predicted_N, num_classes=num_classes))
 
 
-def figures_in(evaluation: Evaluation) -> dict[str, float]:
-    """Every one of ``FIGURES``."""
-    return {name: figure(evaluation) for name, figure in FIGURES.items()}
+def metrics_in(evaluation: Evaluation) -> dict[str, float]:
+    """Every one of ``METRICS``."""
+    return {name: metric(evaluation) for name, metric in METRICS.items()}

@@ -1,6 +1,6 @@
-"""Drawing samples that fit a budget, spread over sizes; and what to say when none fits.
+"""Sampling what fits a budget, over all sizes; and what to say when none fits.
 
-Counting is so cheap (hundreds of thousands a second) that everything here draws by the thousand, costs in
+Counting is so cheap (hundreds of thousands a second) that everything here samples by the thousand, costs in
 one call, and keeps what fits. A search that takes the first that fits drifts to small and shallow networks,
 since most of them are; picking a bin of size first (as whittle does, Sukthankar et al. 2024) prevents it.
 """
@@ -27,7 +27,7 @@ MOST_BATCHES = 24
 Floats = npt.NDArray[np.float64]
 
 
-def draw_fitting(
+def sample_feasible(
     space: SearchSpace,
     task: Task,
     budget: Budget,
@@ -37,12 +37,12 @@ def draw_fitting(
 ) -> tuple[Rows, Costs]:
     """Samples that fit ``budget`` and their costs: about ``ENOUGH`` of them, fewer if they are rare.
 
-    Where random draws find none, samples are led into the budget one choice at a time. Empty only if that
+    Where random samples find none, samples are led into the budget one choice at a time. Empty only if that
     fails from every start.
     """
     found = hopeful = np.empty((0, len(space.choices)), np.int16)
     for _ in range(most_batches):
-        hopeful = np.concatenate([hopeful, _hopeful(space, task, budget, space.draw_spread(rng, BATCH))])
+        hopeful = np.concatenate([hopeful, _hopeful(space, task, budget, space.sample_over_sizes(rng, BATCH))])
         if len(found) + len(hopeful) >= ENOUGH:  # else it is too early to look closer
             found, hopeful = np.concatenate([found, _admitted(space, task, budget, hopeful)]), hopeful[:0]
         if len(found) >= ENOUGH:
@@ -80,16 +80,16 @@ def _admitted(space: SearchSpace, task: Task, budget: Budget, hopeful: Rows) -> 
     return hopeful if budget.needs_params_only else hopeful[budget.admits(costs_of(space, hopeful, task))]
 
 
-def draw_near(space: SearchSpace, task: Task, budget: Budget, known: Rows, rng: np.random.Generator) -> Rows:
-    """Samples that fit, of a batch that differ from ``known`` ones in one to three choices and a batch drawn
+def sample_near(space: SearchSpace, task: Task, budget: Budget, known: Rows, rng: np.random.Generator) -> Rows:
+    """Samples that fit, of a batch that differ from ``known`` ones in one to three choices and a batch sampled
     anywhere; some more than once, and known ones among them."""
     parents = known[rng.integers(len(known), size=BATCH)]
-    rows = np.concatenate([space.mutants(parents, rng, BATCH), space.draw_spread(rng, BATCH)])
+    rows = np.concatenate([space.mutants(parents, rng, BATCH), space.sample_over_sizes(rng, BATCH)])
     return fitting(space, task, budget, rows)
 
 
 def _led_inside(space: SearchSpace, task: Task, budget: Budget, rng: np.random.Generator) -> Rows:
-    starts = np.concatenate([np.zeros((1, len(space.choices)), np.int16), space.draw_spread(rng, 12)])
+    starts = np.concatenate([np.zeros((1, len(space.choices)), np.int16), space.sample_over_sizes(rng, 12)])
     ends, excess = descend(space, starts, lambda rows: budget.excess(costs_of(space, rows, task)))
     inside = ends[excess == 0]
     neighbours = [space.mutants(row, rng, 512) for row in inside]
@@ -126,7 +126,7 @@ def descend(space: SearchSpace, starts: Rows, score: Callable[[Rows], Floats]) -
 def smallest(space: SearchSpace, task: Task, cost_name: str) -> tuple[Sample, Cost]:
     """The sample with the least of one cost, found by descent from several starts."""
     rng = np.random.default_rng(0)
-    starts = np.concatenate([np.zeros((1, len(space.choices)), np.int16), space.draw(rng, 4)])
+    starts = np.concatenate([np.zeros((1, len(space.choices)), np.int16), space.sample_uniform(rng, 4)])
 
     def score(rows: Rows) -> Floats:
         return np.asarray(getattr(costs_of(space, rows, task), cost_name), np.float64)
@@ -136,20 +136,20 @@ def smallest(space: SearchSpace, task: Task, cost_name: str) -> tuple[Sample, Co
     return space.decode(row), costs_of(space, row[None], task)[0]
 
 
-def settle(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budget, str]:
-    """The budget a search uses, and a sentence on what was settled: where no least size is given, it becomes
+def resolve_budget(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budget, str]:
+    """The budget a search uses, and a sentence on what was resolved: where no least size is given, it becomes
     half of what ``max_params`` and ``max_bytes`` allow, if anything is that large. UsageError if nothing fits."""
     rng = np.random.default_rng(0)
     note = ""
     if budget.min_params is None:
         allowed = [most for most in (budget.max_params, budget.max_bytes and budget.max_bytes // 4) if most]
         near = replace(budget, min_params=max(1, min(allowed) // 2)) if allowed else None
-        if near and len(draw_fitting(space, task, near, rng)[0]):
+        if near and len(sample_feasible(space, task, near, rng)[0]):
             return near, "the least is half the most, to stay near the budget (change: --min-params)"
         note = "no least size: " + (
             "nothing that fits is half as large as the budget allows" if near else "--min-params sets one"
         )
-    if not len(draw_fitting(space, task, budget, rng)[0]):
+    if not len(sample_feasible(space, task, budget, rng)[0]):
         raise UsageError(nothing_fits(space, task, budget))
     return budget, note
 
@@ -180,11 +180,11 @@ def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
             )
     if budget.min_params and list(budget.limits) == ["min_params"]:
         rng = np.random.default_rng(0)
-        ends_above, _ = descend(space, space.draw(rng, 4), lambda rows: 1e12 / params_of(space, rows, task))
+        ends_above, _ = descend(space, space.sample_uniform(rng, 4), lambda rows: 1e12 / params_of(space, rows, task))
         most = int(params_of(space, ends_above, task).max())
         lines.append(f"The largest possible has {most:,} (--min-params {most} admits it).")
     if len(lines) == 1:
         lines.append("Each limit can be met alone, but not all of them together: raise one, or lower --min-params.")
-    if space.whole is not None and len(draw_fitting(space.whole, task, budget, np.random.default_rng(0))[0]):
+    if space.whole is not None and len(sample_feasible(space.whole, task, budget, np.random.default_rng(0))[0]):
         lines.append("Some fit without the restriction: take back some of --fix and --choices.")
     return " ".join(lines)
