@@ -118,7 +118,8 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
     elif loaded:
         console.print(runs_table(loaded, console.width))
         console.print(
-            "score: ranks trials, on rank; with ± the winner's mean and standard deviation over seeds, else the best trial's",
+            "score: ranks trials, on rank; with ± mean and standard deviation of the winner over seeds, else the best "
+            "trial's",
             style="dim", highlight=False,
         )  # fmt: skip
     elif not folders:
