@@ -141,7 +141,7 @@ def resume(
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """Go on with a search that was stopped, killed or failed. Finished trials are kept as they are."""
+    """Resume a search that was stopped, killed or failed. Finished trials are kept as they are."""
     flags = all_flags(locals())
     from nas.cli.commands.search import resume_command
 
@@ -187,7 +187,7 @@ def space(
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """What a space holds and what fits a budget, before anything is spent."""
+    """Show a space and its feasible architectures under a budget, before anything is spent."""
     flags = all_flags(locals())
     from nas.cli.commands.space import space_command
 

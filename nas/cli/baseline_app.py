@@ -56,7 +56,7 @@ def run_study(
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """Train every member of a study with every seed, and report. 'nasctl resume' goes on with one that stopped.
+    """Train every member of a study with every seed, and report. 'nasctl resume' resumes one that stopped.
 
     The study 'classical' trains no network: it scores classical methods on pixels, in seconds to a minute.
     """

@@ -62,10 +62,8 @@ class DataConfig(BaseModel):
         Setting("Bring images to one channel. [default: if all are grey]", flag="grey", means="grey"),
         Setting("Bring images to three channels. [default: unless all are grey]", flag="colour", means="rgb"),
     ] = None
-    skip_broken: Annotated[bool, Setting("Go on without images that cannot be read.")] = False
-    allow_duplicates: Annotated[bool, Setting("Go on with identical images in train and test, or in two classes.")] = (
-        False
-    )
+    skip_broken: Annotated[bool, Setting("Continue without images that cannot be read.")] = False
+    allow_duplicates: Annotated[bool, Setting("Allow identical images in train and test, or in two classes.")] = False
     match: Annotated[  # of files and their paths below a folder
         str | None,
         Setting(

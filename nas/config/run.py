@@ -21,10 +21,10 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 Workers = Annotated[
     int | None,
-    Setting("Trials at once. [default: 4 a GPU, one a CPU core; measured before a long search]", "N"),
+    Setting("Trials in parallel. [default: 4 a GPU, one a CPU core; measured before a long search]", "N"),
 ]
 TrialsPerGpu = Annotated[
-    int | None, Setting("Trials at once on each GPU. [default: 4; measured before a long search]", "N")
+    int | None, Setting("Trials in parallel on each GPU. [default: 4; measured before a long search]", "N")
 ]
 Device = Annotated[str | None, Setting("cpu, cuda or cuda:N. [default: every GPU, else cpu]", "NAME")]
 Threads = Annotated[  # None: see ``nas.executors.devices.distribute``

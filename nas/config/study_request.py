@@ -48,10 +48,10 @@ class TrainingsRequest(BaseModel):
     seed: Annotated[int, Setting("That the others are derived from. [default: 0]", "N")] = Field(
         default=0, ge=0, lt=2**32
     )
-    workers: Annotated[int | None, Setting("Trainings at once. [default: 4 a GPU, or one a CPU core]", "N")] = Field(
+    workers: Annotated[int | None, Setting("Trainings in parallel. [default: 4 a GPU, one a CPU core]", "N")] = Field(
         default=None, ge=1
     )
-    trials_per_gpu: Annotated[int | None, Setting("Trainings at once on each GPU. [default: 4]", "N")] = Field(
+    trials_per_gpu: Annotated[int | None, Setting("Trainings in parallel on each GPU. [default: 4]", "N")] = Field(
         default=None, ge=1
     )
     device: Device = None
