@@ -1,4 +1,4 @@
-"""Recording on the CPU as CUDA records: every operation again on the same memory, and nothing of Python."""
+"""Capture on the CPU as CUDA captures: every operation again on the same memory, and nothing of Python."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-# What a GPU cannot answer without waiting for it, and so cannot record.
+# What a GPU cannot answer without waiting for it, and so cannot be captured.
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "_unique2", "item"}
 
 
 class OperationCapture:
     """A ``nas.training.cuda_graphs.GraphCapture`` for tests.
 
-    Recording leaves every tensor that was there, and ``generators``, as they were, as capture a CUDA graph does.
+    Capturing leaves every tensor that was there, and ``generators``, as they were, as capturing a CUDA graph does.
     """
 
     def __init__(self, *generators: torch.Generator) -> None:
