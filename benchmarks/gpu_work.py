@@ -16,12 +16,12 @@ from nas.autotune.probe import forget, probe, work_of
 from nas.executors import EpochReport
 from nas.executors.devices import count_cores
 from nas.training import step as training
-from nas.training.cuda_graphs import CudaRecorder
+from nas.training.cuda_graphs import CudaGraphCapture
 from nas.training.precision import use_bfloat16
 from nas.trials.spec import TrialResult, TrialSpec
 from search_spaces import get_space
 
-NEVER = 10**12  # steps: a training shorter than that is not recorded
+NEVER = 10**12  # steps: a training shorter than that is not captured
 TIMES = 50  # that a step is repeated to be timed
 
 
@@ -141,7 +141,7 @@ def peak_values(device: str) -> dict[str, float]:
         "flops": 2 * side**3 / seconds_of(lambda: left @ right, device),
         "bytes": 2 * source.nbytes / seconds_of(lambda: target.copy_(source), device),
         "launch": seconds_of(tiny, device, 5) / 500,
-        "in_graph": seconds_of(recorded(tiny, device), device, 5) / 500,
+        "in_graph": seconds_of(captured(tiny, device), device, 5) / 500,
     }
 
 
@@ -170,18 +170,18 @@ def step_values(spec: TrialSpec, device: str) -> dict[str, float]:
     times = TIMES if device.startswith("cuda") else 3
     alone = seconds_of(step, device, times)
     kernels = count_kernels(step) or traffic.operations
-    in_graph = seconds_of(recorded(step, device, learning.optimizer), device, times)
+    in_graph = seconds_of(captured(step, device, learning.optimizer), device, times)
     return {"alone": alone, "in_graph": in_graph, "kernels": float(kernels), "bytes": float(traffic.bytes)}
 
 
-def recorded(work: Callable[[], Tensor], device: str, optimizer: torch.optim.Optimizer | None = None) -> Any:
+def captured(work: Callable[[], Tensor], device: str, optimizer: torch.optim.Optimizer | None = None) -> Any:
     """``work``, which may step ``optimizer``, from a CUDA graph; on a CPU as it is."""
     if not device.startswith("cuda"):
         return work
-    recorder = CudaRecorder(torch.Generator(device), optimizer or torch.optim.SGD([torch.zeros(1, device=device)]))
+    graphs = CudaGraphCapture(torch.Generator(device), optimizer or torch.optim.SGD([torch.zeros(1, device=device)]))
     for _ in range(3):
-        recorder.run(work)
-    return recorder.record(work)
+        graphs.run(work)
+    return graphs.capture(work)
 
 
 def seconds_of(work: Callable[[], Any], device: str, times: int = 10) -> float:

@@ -1,8 +1,8 @@
 """Is any work lost when a search is killed, or its disk is full? About 200 situations, each ended by resuming.
 
-A small search is disturbed, and gone on with (or begun again, if nothing was recorded) until it ends. Its log must then
+A small search is disturbed, and resumed (or begun again, if nothing was recorded) until it ends. Its log must then
 be that of a search that nothing disturbed, its weights too; what had been recorded before must still stand in it; no
-part of a file may be left; and no message may be a traceback or say nothing of how to go on.
+part of a file may be left; and no message may be a traceback or say nothing of how to resume.
 
     main        SIGKILL to the search at random instants
     calls       SIGKILL at system calls of the search that write files: each in turn, or so many evenly distributed
@@ -17,7 +17,7 @@ Calls are counted and disturbed with strace; without it those kinds are left out
     python benchmarks/kills.py                     # all: an hour on 2 idle cores
     python benchmarks/kills.py --quick             # one of each kind
     python benchmarks/kills.py --only calls EIO --minutes 10
-    python benchmarks/kills.py --kept kills.jsonl --minutes 10  # again and again: goes on, the table is of all
+    python benchmarks/kills.py --kept kills.jsonl --minutes 10  # again and again: resumes, the table is of all
     python benchmarks/kills.py --seed 0 --situation "calls 3/50" --keep  # one again, its folder kept
 """
 
@@ -57,14 +57,14 @@ NUMBERS = {  # how many of each kind
 }  # fmt: skip
 WRITING = ("write", "pwrite64", "ftruncate", "fallocate", "fsync", "fdatasync", "rename", "mkdir", "unlink")
 LONGEST = 300.0  # seconds of one command
-ATTEMPTS = 4  # to resume: one, and more where the disturbance goes on
+ATTEMPTS = 4  # to resume: one, and more where the disturbance continues
 PACKAGES = ("nas", "baselines", "budgets", "search_spaces")  # whose code is tried
 WAYS_ON = ("resume", "the same command", "give the command again")
 
 
 @dataclass(frozen=True)
 class Program:
-    """What is disturbed: the commands that begin and go on with the run ``folder / runs / r``."""
+    """What is disturbed: the commands that begin and resume the run ``folder / runs / r``."""
 
     begin: list[str]
     resume: list[str]
@@ -127,12 +127,12 @@ def check_words(folder: Path, code: int | None = None) -> None:
 
 
 def finish(program: Program, folder: Path) -> None:
-    """Go on, or begin again, until the run is done."""
+    """Resume, or begin again, until the run is done."""
     for _ in range(ATTEMPTS):
         command = program.resume if has_begun(folder / "runs" / "r") else program.begin
         if (code := program.run(command, folder)) == 0:
             return
-    raise Lost(f"exit {code} when it was gone on with: {(folder / 'output.txt').read_text()[-300:]!r}")
+    raise Lost(f"exit {code} when it was resumed: {(folder / 'output.txt').read_text()[-300:]!r}")
 
 
 def check_equal(folder: Path, reference: Path, kept: list[Event]) -> None:
@@ -151,7 +151,7 @@ def check_equal(folder: Path, reference: Path, kept: list[Event]) -> None:
 
 
 def disturbed(program: Program, folder: Path, reference: Path, process: subprocess.Popen[bytes]) -> None:
-    """What follows a disturbance: ``process`` ends, is gone on with, and compared."""
+    """What follows a disturbance: ``process`` ends, is resumed, and compared."""
     code = ended(process)
     check_words(folder, code if code > 0 else None)
     kept = story(folder)
@@ -462,7 +462,7 @@ class Outcomes:
 
 
 def tried(situation: Situation, bench: Bench, code: str) -> Outcome:
-    """Do it, in a folder that stays if it fails. Whatever it raises, the others go on."""
+    """Do it, in a folder that stays if it fails. Whatever it raises, the others continue."""
     folder, started = bench.home / situation.name.replace(" ", "-").replace("/", "-of-"), time.monotonic()
     message = None
     try:
@@ -520,7 +520,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one of each kind")
     parser.add_argument("--only", nargs="+", choices=list(NUMBERS), default=list(NUMBERS), help="these kinds")
     parser.add_argument("--minutes", type=float, help="begin no situation after so many")
-    parser.add_argument("--jobs", type=int, default=1, help="situations at once")
+    parser.add_argument("--jobs", type=int, default=1, help="situations in parallel")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kept", type=Path, metavar="FILE", help="outcomes, one a line: added to, and not tried again")
     parser.add_argument(

@@ -12,7 +12,7 @@ What follows ``--`` goes to every search. Compared are, with equal recipe, budge
   known on the rank split alone, since test is read once, by the winner.
 
 A strategy's score is its confirmed winner's mean over three trainings. Searches run one after the other, each
-finished one is a line of --out, and an interrupted benchmark goes on where it was when it is started again.
+finished one is a line of --out, and an interrupted benchmark continues where it was when it is started again.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def search_flags(strategy: str, extra: Sequence[str], darts_seconds: float | Non
 
 
 def run_search(name: str, runs: Path, flags: Sequence[str]) -> SearchRun | None:
-    """Search to the end under a name, going on if an earlier start was interrupted; None if it fails."""
+    """Search to the end under a name, continuing if an earlier start was interrupted; None if it fails."""
     try:
         load_search(name, runs)
         words = ["resume", name]

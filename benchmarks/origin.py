@@ -4,7 +4,7 @@
 .venv/bin/python benchmarks/origin.py mark --data PATH --space vgg                one within 119,318 parameters
 .venv/bin/python benchmarks/origin.py settings --data PATH                        ResNet-18 by the six settings
 
-Each is what `nasctl` does, typed: its runs lie in --kept, and what is there is read or gone on with. `nets` makes a run
+Each is what `nasctl` does, typed: its runs lie in --kept, and what is there is read or resumed. `nets` makes a run
 a network, so that it can be done in pieces; the table is of all that have finished. A network of more than 150,000
 parameters has one seed, others three. What was found is exported to --kept/exported, to be scored on other images:
 `nasctl evaluate FOLDER --data MORE`. Hours on a CPU: `nets` says how long each will take.
@@ -40,7 +40,7 @@ def nasctl(*words: str, told: bool = True) -> str:
 
 
 def done(kept: Path, run: str, *command: str) -> dict[str, Any]:
-    """The report of a run, which is begun or gone on with if it is not done."""
+    """The report of a run, which is begun or resumed if it is not done."""
     where = ("--runs", str(kept))
     if not (kept / run / "log.sqlite").exists():
         nasctl(*command, "--run", run, *where)

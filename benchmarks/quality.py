@@ -16,7 +16,7 @@ they stand for small folders of photos, which they are not.
 
 The table of searches has a row a space: the winner over the seeds of its confirmation (without one, its only training),
 mean and standard deviation over the seeds of the search, beside the floor. Flags after -- go to `nasctl search`; a
-search that is in --kept is read, or goes on. --program starts another version of nasctl, to compare.
+search that is in --kept is read, or resumed. --program starts another version of nasctl, to compare.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def copied(folder: Path, recorded: int, count: int) -> None:
 
 
 class Instant:
-    """An executor whose trials end at once."""
+    """An executor whose trials end immediately."""
 
     num_slots = SLOTS
 

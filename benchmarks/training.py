@@ -8,7 +8,7 @@
 A row of `parts` and `teachers` is the same network, the same data and the same seeds with one part put in (or another
 in its place): balanced accuracy on rank and on test, mean and standard deviation over seeds, and the difference to the
 first row, paired by seed, with its standard error. Parts are chosen by rank; test stands beside it. What was trained
-once is kept in --kept, goes on after a kill, and is not trained again. Every training is a run of `nasctl train`.
+once is kept in --kept, continues after a kill, and is not trained again. Every training is a run of `nasctl train`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ TEACHERS: Mapping[str, Mapping[str, Any]] = {
 
 
 def trained(asked: argparse.Namespace, name: str, **settings: Any) -> Study:
-    """The training called ``name``: read, gone on with, or begun."""
+    """The training called ``name``: read, resumed, or begun."""
     if (asked.kept / name).exists():
         found = nas.load_run(name, runs=asked.kept)
         assert isinstance(found, Study)

@@ -145,7 +145,7 @@ def resolve_budget(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budg
         allowed = [most for most in (budget.max_params, budget.max_bytes and budget.max_bytes // 4) if most]
         near = replace(budget, min_params=max(1, min(allowed) // 2)) if allowed else None
         if near and len(sample_feasible(space, task, near, rng)[0]):
-            return near, "the least is half the most, to stay near the budget (change: --min-params)"
+            return near, "min_params defaults to half of max_params (change: --min-params)"
         note = "no least size: " + (
             "nothing that fits is half as large as the budget allows" if near else "--min-params sets one"
         )

@@ -53,7 +53,7 @@ def raise_misfits(call: Callable[..., Any], given: Mapping[str, object]) -> None
 
 
 def misfits(call: Callable[..., Any], given: Mapping[str, object]) -> dict[str, str]:
-    """By name what is wrong with those of ``given`` that are of another kind than ``call`` says; the sentence goes on
+    """By name what is wrong with those of ``given`` that are of another kind than ``call`` says; the sentence continues
     from the name."""
     hints = _hints(inspect.unwrap(call))
     return {

@@ -14,7 +14,7 @@ class AwakeClock:
     """Called, tells the seconds since its first call, less suspensions: more than ``longest`` between two looks at the
     time count as one ``tick``.
 
-    Linux's monotonic clock stands still while the machine sleeps, but goes on while a process is stopped. A thread
+    Linux's monotonic clock stands still while the machine sleeps, but continues while a process is stopped. A thread
     looks at the time every ``tick`` seconds from the first call on, whatever the others wait for. Where a process gets
     no turn for longer than ``longest``, that counts as a suspension too: limits only grow by it.
     """

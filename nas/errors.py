@@ -66,7 +66,7 @@ class ReplayError(RunError):
 
 
 class TrialError(NasctlError):
-    """A training that cannot go on (the loss is not finite, say); fails its own trial only."""
+    """A training that cannot continue (the loss is not finite, say); fails its own trial only."""
 
 
 class ObjectiveError(TrialError):

@@ -162,7 +162,7 @@ def remove_leftovers(
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds the lock ``path``, after waiting for it; makes missing folders. Where there are no locks, it goes on
+    """Holds the lock ``path``, after waiting for it; makes missing folders. Where there are no locks, it continues
     without: for work that is wasted, but not wrong, if two do it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -35,7 +35,7 @@ OFF = Watch()
 class Stopwatch(Watch):
     """Measures from ``since``, a reading of ``time.perf_counter``, or from now; ``name`` is what comes first.
 
-    ``synchronize`` is called before each switch and waits for work that was begun and goes on elsewhere, on a GPU.
+    ``synchronize`` is called before each switch and waits for work that was begun and continues elsewhere, on a GPU.
     """
 
     def __init__(self, name: str, *, since: float | None = None, synchronize: Callable[[], None] | None = None) -> None:

@@ -55,7 +55,7 @@ def resume(folder: Path, display: Display) -> SearchRun | StudyRun:
     return carry_out(reopen(read_run(folder)), display)
 
 
-def test_a_search_is_carried_out_stopped_and_gone_on_with(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_search_is_carried_out_stopped_and_resumed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     watching = Watching(stop_after=1)
     with pytest.raises(KeyboardInterrupt):
         search(config(), name="first", runs=tmp_path, display=watching)
@@ -142,7 +142,7 @@ def test_a_study_and_what_resume_may_not_change(tmp_path: Path) -> None:
         reopen(done)
 
 
-def test_a_search_within_a_study_goes_on_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_within_a_study_resumes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     budgets = list[int]()
 
     def short(study: StudyConfig, search: StudySearch) -> SearchConfig:

@@ -14,7 +14,7 @@ def test_what_a_process_was_stopped_for_is_left_out() -> None:
     assert [clock() for _ in range(5)] == [0, 50, 240, 300, 310]
 
 
-def test_it_goes_on_while_nobody_asks() -> None:
+def test_it_continues_while_nobody_asks() -> None:
     clock = AwakeClock(tick=0.01, longest=0.1)
     clock()
     time.sleep(0.3)

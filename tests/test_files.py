@@ -441,7 +441,7 @@ class TestLock:
             os.umask(before)
         assert stat.S_IMODE((tmp_path / ".lock").stat().st_mode) == 0o664
 
-    def test_without_locks_work_goes_on_and_a_run_says_so(
+    def test_without_locks_work_resumes_and_a_run_says_so(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(descriptor: int, operation: int) -> None:

@@ -1,4 +1,4 @@
-"""Spaces and searchers in Python: own training loops propose as the command line does, and go on after anything."""
+"""Spaces and searchers in Python: own training loops propose as the command line does, and continue after anything."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_it_asks_for_what_the_engine_trains(tmp_path: Path, strategy: str) -> No
         assert mine.ask() is None  # as often as it is asked
 
 
-def test_it_goes_on_after_a_kill(tmp_path: Path) -> None:
+def test_it_resumes_after_a_kill(tmp_path: Path) -> None:
     scores = known_scores(tmp_path, "evolution")
     program = (
         "import os, sys\nsys.path[:0] = sys.argv[2:]\n"
@@ -79,7 +79,7 @@ def test_it_goes_on_after_a_kill(tmp_path: Path) -> None:
             asked.append(key(trial))
             mine.tell(trial, scores[key(trial)])
     assert asked == list(scores)[11:]  # what was asked for and not told came again, first
-    with pytest.raises(UsageError, match=r"To go on there: nas\.Searcher\.load"):
+    with pytest.raises(UsageError, match=r"To resume it there: nas\.Searcher\.load"):
         reopen(load_run("mine", tmp_path))
 
 
@@ -88,14 +88,14 @@ def test_its_run_is_shown_like_others(tmp_path: Path) -> None:
         mine.tell(mine.ask(), 0.5)
     status = told(tmp_path, "status", "mine", "--runs", ".")
     assert "evolution over" in status and "a program of your own" in status and "best 0.500" in status
-    assert "its program closed it. To go on: in Python, nas.Searcher.load('mine')" in status
+    assert "its program closed it. To resume: in Python, nas.Searcher.load('mine')" in status
 
 
 def test_commands_about_its_run_say_what_does_instead_or_take_images(tmp_path: Path) -> None:
     with searcher(tmp_path / "runs" / "mine", trials=1) as mine:
         mine.tell(mine.ask(), 0.5)
     for command, words in (
-        ("resume mine", "To go on there: nas.Searcher.load('runs/mine')"),
+        ("resume mine", "To resume it there: nas.Searcher.load('runs/mine')"),
         ("config mine", "no flags make it again"),
         ("export --best --run mine --out m", "To train one here: nasctl train mine:1 --data IMAGES"),
         ("train mine --dry-run", "--data is missing"),
@@ -110,7 +110,7 @@ def test_commands_about_its_run_say_what_does_instead_or_take_images(tmp_path: P
     assert (member.space, member.recipe.prior_tau) == ("resnet", 1), "the data decide how it is trained"
 
 
-def test_what_goes_on_after_an_error_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_resumes_after_an_error_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = searcher(tmp_path / "mine")
     trial = mine.ask()
     monkeypatch.setattr(EventLog, "append", _full)

@@ -19,7 +19,7 @@ class FrozenResNet18(nn.Module):
     The origin study froze weights alone, so that the running statistics of frozen stages drifted with its batches.
     Here the batch norm of frozen stages stays in evaluation mode: with ImageNet weights a frozen stage is a
     fixed function. Weights ``from_scratch`` are random and have no statistics yet (0 and 1, which would let
-    activations grow from block to block), so there batch norm goes on learning its statistics, weights frozen.
+    activations grow from block to block), so there batch norm continues learning its statistics, weights frozen.
     """
 
     def __init__(self, num_classes: int, *, input_size: int, from_scratch: bool) -> None:

@@ -149,7 +149,7 @@ def preview_training(
 
 
 def training_of_winner(search: SearchRun, *, progress: Progress | None = None) -> OpenRun | None:
-    """The long training that a search asked for, begun or to be gone on with; None if it asked for none, or that is
+    """The long training that a search asked for, begun or to be resumed; None if it asked for none, or that is
     done, or the search has no winner."""
     name, runs = training_name(search.name), search.folder.parent
     if not (search.config.train and search.winner):
@@ -175,7 +175,7 @@ def _previewed(plan: StudyPlan, *, name: str | None, runs: Path) -> Preview:
 
 
 def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress: Progress | None = None) -> OpenRun:
-    """Open a run that is not done, to go on with it: what was recorded is replayed, not trained again.
+    """Open a run that is not done, to resume it: what was recorded is replayed, not trained again.
 
     UsageError with every error: other data, impossible settings, a run that is done or that another process works on.
     """
@@ -235,7 +235,7 @@ def trials_errors(run: SearchRun | StudyRun, trials: int) -> list[str]:
 
 
 def stays_as_it_is(run: SearchRun | StudyRun, changes: Changes) -> bool:
-    """Whether there is nothing to go on with: the run is done, and nothing is asked for that it could not do then."""
+    """Whether there is nothing to resume: the run is done, and nothing is asked for that it could not do then."""
     changed = isinstance(run, SearchRun) and changes.of(run.config).keys() - {"profile"}
     return run.is_done and not changed and not (changes.trials and trials_errors(run, changes.trials))
 
@@ -255,7 +255,7 @@ def carry_out(
     note, and not recorded.
 
     A KeyboardInterrupt passes through after workers are ended. SearchStopped, RunError: see ``engine``. Whatever ends
-    it, what was recorded is kept, and ``reopen`` goes on from there.
+    it, what was recorded is kept, and ``reopen`` continues from there.
     """
     with display or Silent() as shown:
         try:
@@ -315,7 +315,7 @@ def _carried_out(opened: OpenRun, listeners: Sequence[Listener]) -> SearchRun | 
 def _search_of(
     study: StudyRun, search: StudySearch, seconds_left: float | None, *, listeners: Sequence[Listener]
 ) -> SearchRun:
-    """One of a study's searches, carried out in the study's folder, gone on with, or as it is if it is done."""
+    """One of a study's searches, carried out in the study's folder, resumed, or as it is if it is done."""
     runs = study.folder / SEARCHES
     folder = runs / search.name
     known = read_run(folder) if folder.exists() and not is_unborn(folder) else None

@@ -56,13 +56,13 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
     ``max_params`` and the other limits are those of ``nasctl search``, numbers or "150k", and so are ``trials``,
     ``strategy``, ``recipe``, ``epochs``, ``objective``, ``confirm``, ``image_size``, ``device`` and ``time_limit``
     (seconds). There is no ``sample_weight``: uneven classes are the matter of ``recipe``.
-    ``workers`` is how many processes train at once, by default one on each core; 0: none, trials run in this
+    ``workers`` is how many processes train in parallel, by default one on each core; 0: none, trials run in this
     process, which suits small data and searches within other programs' processes. ``random_state``: equal numbers give
     equal networks with ``workers`` 0 or 1.
 
     ``runs`` is the folder where the run is kept, under the name ``run``, so that it can be looked at, resumed and
     exported; None: it is removed after ``fit``, which keeps the weights in memory. Where there is a run of this name,
-    with the same parameters and images, ``fit`` goes on with it, and has nothing left to do if it is done.
+    with the same parameters and images, ``fit`` resumes it, and has nothing left to do if it is done.
 
     ``fit`` divides X by itself: most is for training, 15 % (10 % from 10,000 images on) choose the epoch, as many rank
     networks. One image of each class is kept for the test that ends every run, which says next to nothing: keep images
@@ -213,7 +213,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         return images
 
     def _searched(self, config: SearchConfig, runs: Path) -> SearchRun:
-        """The run, carried out; gone on with where there is one of this name, of the same search on the same images."""
+        """The run, carried out; resumed where there is one of this name, of the same search on the same images."""
         here, known = self.workers == 0, _known(config, runs / self.run) if self.run else None
         if known is not None and known.is_done:
             return known

@@ -1,4 +1,4 @@
-"""Handles on runs: what a run found, going on with it, handing its networks over. ``nas.runs`` has the record below.
+"""Handles on runs: what a run found, resuming it, handing its networks over. ``nas.runs`` has the record below.
 
 A handle reads a run as it was when it was made, or as far as it went through this handle; ``refresh`` reads it anew.
 """
@@ -105,7 +105,7 @@ class Run(ABC):
     def resume(
         self, *, callbacks: Callback | Sequence[Callback] = (), progress: bool = False, **changes: Setting
     ) -> Self:
-        """Go on with the run if it is not done; the handle itself, as the run then stands.
+        """Resume the run if it is not done; the handle itself, as the run then stands.
 
         ``changes`` are the flags of ``nasctl resume``: trials, time_limit, trial_timeout, workers, trials_per_gpu,
         device, threads, profile. ``callbacks`` and ``progress``: see ``nas.search``. What was recorded is not trained

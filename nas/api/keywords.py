@@ -39,7 +39,7 @@ _OF_THE_COMMAND_LINE = {
     "config": "a settings file is given as nas.search(**tomllib.loads(text))",
     "quiet": "nothing is printed unless progress=True is given",
     "json": "what comes back is the run itself",
-    "dry_run": "nas.space(...).report(...) says what fits",
+    "dry_run": "nas.space(...).report(...) shows feasible architectures",
     "name": "a new run is named by run",
 }
 _ELSEWHERE = {  # what it is called in Optuna and scikit-learn

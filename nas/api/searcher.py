@@ -62,7 +62,7 @@ class Searcher(Closing):
     ``strategy`` and ``guide`` are those of the command line: evolution, guided by a predictor, unless you name one.
     ``trials`` is how many are meant to be trained, which evolution divides into generations. Several may be asked for
     before the first is told. ``objective`` is what scores are called in the log and in tables, any name: nothing is
-    computed here. ``folder``, a new one, keeps the log, and ``Searcher.load(folder)`` goes on with it after anything;
+    computed here. ``folder``, a new one, keeps the log, and ``Searcher.load(folder)`` resumes it after anything;
     without one it is gone when the program ends. ``ask`` gives None once a score reaches ``stop_when``, or after
     ``search_patience`` trials in a row that were no better than the best.
     ``limits`` are max_params, max_macs, max_bytes, max_peak_memory and min_params; without any the whole space is
@@ -131,7 +131,7 @@ class Searcher(Closing):
     @in_python()
     @checked_types
     def load(cls, folder: str | Path, *, trials: int | None = None) -> Self:
-        """Go on with the searcher that ``folder`` is of. What was asked for and not told comes again first.
+        """Resume the searcher that ``folder`` is of. What was asked for and not told comes again first.
 
         ``trials``, if told, is their new number, to search on. RunError if there is none, or another process works
         on it.
@@ -146,7 +146,7 @@ class Searcher(Closing):
     def _begin(self, folder: Path, trials: int | None = None) -> None:
         run = as_search(read_run(folder))
         if not run.is_foreign:
-            raise RunError(f"Run {run.name!r} trains its trials itself: go on with it by {typed('resume', folder)}")
+            raise RunError(f"Run {run.name!r} trains its trials itself: resume it by {typed('resume', folder)}")
         self.folder = folder
         if trials is not None and trials != run.config.trials:
             errors: list[str] = []
@@ -196,7 +196,7 @@ class Searcher(Closing):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise RunError("The searcher is closed: nas.Searcher.load(folder) goes on with one that has a folder.")
+            raise RunError("The searcher is closed: nas.Searcher.load(folder) resumes one that has a folder.")
 
     @property
     def trials(self) -> list[Trial]:
@@ -239,14 +239,14 @@ class Searcher(Closing):
                     kind.strategy(run).run(TrialLoop(journal, self._turns))
                 log.append(SessionStopped("its program closed it"))
         except (RunError, SearchStopped) as error:
-            ended = type(error)(_with_what_goes_on(str(error), self.folder)).with_traceback(error.__traceback__)
+            ended = type(error)(_with_resuming_call(str(error), self.folder)).with_traceback(error.__traceback__)
         except BaseException as error:  # for whoever asks or tells next
             ended = error
         self._turns.end(ended)
 
 
-def _with_what_goes_on(text: str, folder: Path) -> str:
-    """A message that ends with the command that goes on with a run, with what goes on with this one."""
+def _with_resuming_call(text: str, folder: Path) -> str:
+    """A message that ends with the command that resumes a run, with what resumes this one."""
     command, here = typed("resume", folder), loaded(folder)
     return text.replace(f"{command} --plugin FILE", f"nas.load_plugin(FILE), then {here}").replace(command, here)
 
@@ -264,5 +264,5 @@ def _errors(space: object, limits: Mapping[str, object]) -> list[str]:
 
 def _taken(folder: str | Path | None) -> list[str]:
     if folder is not None and (Path(folder) / LOG_NAME).exists() and not is_unborn(Path(folder)):
-        return [f"{folder} holds a search already: nas.Searcher.load({str(folder)!r}) goes on with it."]
+        return [f"{folder} holds a search already: nas.Searcher.load({str(folder)!r}) resumes it."]
     return []

@@ -68,7 +68,7 @@ def search_config(flags: Flags) -> SearchConfig:
     if recipe is not None and recipe.regularizer != "none" and strategy in ONE_SHOT:
         errors.append(
             f"--strategy {strategy} cannot use the regularizer {recipe.regularizer}: the supernet's weights belong to "
-            "many networks at once. Choose --regularizer none, or --strategy evolution or random."
+            "many networks together. Choose --regularizer none, or --strategy evolution or random."
         )
     values = read_settings(SearchConfig, flags, errors)
     values["objective"] = _objective(flags, errors)
@@ -130,7 +130,7 @@ def resolve_training(flags: Flags, told: Iterable[str] = ()) -> TrainingRequest:
 
 
 def resolve_changes(run: SearchRun | StudyRun, flags: Flags, told: Iterable[str] = ()) -> Changes:
-    """What ``run`` is to be gone on with. UsageError with every error; where there is one, the data's among them."""
+    """What is to change in ``run`` when it is resumed. UsageError with every error, the data's too if there is one."""
     errors = list(told)
     changes = run_changes(flags, errors)
     if changes is None or errors:

@@ -77,7 +77,7 @@ class Space:
         return self.family.build(sample, self.task.input_shape, self.task.num_classes)
 
     def report(self, **limits: Size) -> SpaceReport:
-        """What fits the limits: the share of the space, costs, examples from small to large. Trains nothing.
+        """Feasible architectures: their share of the space, costs, examples from small to large. Trains nothing.
 
         UsageError if nothing fits.
         """

@@ -19,8 +19,8 @@ class Closed(Exception):
 class Turns(Closing):
     """An ``Executor`` that has as many slots as trials are under way and questions open.
 
-    The strategy's thread submits and waits. Another thread takes turns with it: it asks or tells, and goes on when that
-    is answered, which for a result is when it is recorded.
+    The strategy's thread submits and waits. Another thread takes turns with it: it asks or tells, and continues when
+    that is answered, which for a result is when it is recorded.
     """
 
     def __init__(self) -> None:

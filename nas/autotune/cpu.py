@@ -1,6 +1,6 @@
 """How trials run fastest on a CPU: what is tried in a few seconds, and what is chosen of it.
 
-Trials at once and their threads, order in memory and precision: which is fastest depends on the machine, the family
+Trials in parallel and their threads, order in memory and precision: which is fastest depends on the machine, the family
 of networks, the size of images and batches. None of it changes what is computed, only how: ``nas.training.precision``.
 """
 
@@ -96,7 +96,7 @@ def measure_one(
     execution: Execution,
     until: float | None = None,
 ) -> list[Measurement]:
-    """Of all slots at once, since they slow one another down. Empty past ``until``, and if a worker fails."""
+    """Of all slots in parallel, since they slow one another down. Empty past ``until``, and if a worker fails."""
     if until is not None and time.monotonic() >= until:
         return []
     try:

@@ -27,7 +27,7 @@ class Measurement:
 class Placement:
     """How trials run fastest on this machine, of what was measured.
 
-    ``workers`` are the trials at once on each GPU, or on the CPU.
+    ``workers`` are the trials in parallel on each GPU, or on the CPU.
     """
 
     device: Literal["cpu", "cuda"]  # the kind that was measured
@@ -45,8 +45,8 @@ class Workload:
 
     spec: TrialSpec  # a typical trial, whose batch size is given
     slots: tuple[WorkerSlot, ...]  # where trials run if nothing is measured
-    trials: int  # that there will be: no more can run at once
-    workers: int | None  # trials at once, as the user said
+    trials: int  # that there will be: no more can run in parallel
+    workers: int | None  # trials in parallel, as the user said
     precision: Precision
     threads: int | None = None  # of each, as the user said
 

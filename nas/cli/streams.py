@@ -47,7 +47,7 @@ class Lasting:
             raise error
         self.lost = error.strerror or str(error)
         silence_output()
-        complain(f"nasctl: Nothing more can be written to standard output ({self.lost}). The command goes on.")
+        complain(f"nasctl: Nothing more can be written to standard output ({self.lost}). The command continues.")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

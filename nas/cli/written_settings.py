@@ -165,7 +165,7 @@ def _remarks(run: SearchRun, *, lengthened: bool) -> Iterator[str]:
     elif config.lengthen:
         yield "Confirmations were lengthened while that gained; with epochs that are told they are not."
     if placement is not None:
-        yield f"Measured to be fastest where it ran: {placement.workers} trials at once of {placement.threads} threads."
+        yield f"Measured to be fastest there: {placement.workers} trials in parallel of {placement.threads} threads."
     if config.strategy == "evolution" and run.facts.population != config.population:
         yield (
             f"It began with fewer or more trials and a population of {run.facts.population}; a new search of "

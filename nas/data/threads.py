@@ -17,7 +17,7 @@ def map_chunks(work: Callable[[range], T], count: int, report: Callable[[int], N
     """``work`` over ranges that cover 0 to ``count``, results in order.
 
     ``report(done)`` is called in the calling thread. Only a few chunks wait at a time, so memory stays
-    bounded and an interruption is answered at once. The first exception of ``work`` ends it all.
+    bounded and an interruption is answered immediately. The first exception of ``work`` ends it all.
     """
     num_threads = min(16, os.cpu_count() or 1)
     chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]

@@ -179,12 +179,12 @@ def duplicate_errors(identical: Sequence[Pair]) -> list[str]:
         pairs = [pair for pair in across if set(pair.parts) == set(parts)]
         errors.append(
             f"Identical images in {parts[0]} and {parts[1]}, {len(pairs):,} of them: {_pairs(pairs)}. Metrics on "
-            f"{parts[1]} would be too good: remove them from {parts[0]}, or go on with them by --allow-duplicates."
+            f"{parts[1]} would be too good: remove them from {parts[0]}, or continue with them by --allow-duplicates."
         )
     if pairs := [pair for pair in identical if pair.classes[0] != pair.classes[1]]:
         errors.append(
             f"Identical images in two classes, {len(pairs):,} of them: {_pairs(pairs)}. Remove what is labelled "
-            "wrongly, or go on with them by --allow-duplicates."
+            "wrongly, or continue with them by --allow-duplicates."
         )
     return errors
 
@@ -242,7 +242,7 @@ def broken_errors(selection: Selection) -> list[str]:
         return []
     shown = "".join(f"\n  {one.name}: {one.reason}" for one in broken[:_SHOWN])
     more = f"\n  ... and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
-    skip = "remove them, or go on without them by --skip-broken" if len(broken) < total else "convert them"
+    skip = "remove them, or continue without them by --skip-broken" if len(broken) < total else "convert them"
     return [f"{len(broken)} of {total} images are broken:{shown}{more}\nRepair or {skip}."]
 
 

@@ -16,8 +16,8 @@ LEAST_SECONDS = 60  # of a limit that is proposed
 NOT_FINITE = re.compile(r" is (nan|-?inf)\b")  # as said of a loss, and of a metric
 
 
-def to_go_on(run: Run, failed: Sequence[str], *, out_of_time: bool) -> str:
-    """The command that goes on with ``run``, with longer limits where the reasons of ``failed`` or the time ask so."""
+def resume_command_after(run: Run, failed: Sequence[str], *, out_of_time: bool) -> str:
+    """The command that resumes ``run``, with longer limits where the reasons of ``failed`` or the time ask so."""
     if run.is_foreign:
         told = run.num_ended(run.main_stage) >= run.planned_trials
         return f"in Python, {loaded(run.folder, 2 * run.planned_trials if told else None)}"
@@ -29,13 +29,13 @@ def to_go_on(run: Run, failed: Sequence[str], *, out_of_time: bool) -> str:
     return command
 
 
-def to_go_on_at_all(run: Run) -> str:
+def resume_command(run: Run) -> str:
     """The same for a run that stopped: longer limits where nothing was reached with those that it has."""
     if run.num_ranked:
-        return to_go_on(run, [], out_of_time=False)
+        return resume_command_after(run, [], out_of_time=False)
     limit, trials = run.config.time_limit, run.stage(run.main_stage)
     failed = [str(trial.error) for trial in trials if trial.status == "failed"]
-    return to_go_on(run, failed, out_of_time=limit is not None and run.elapsed >= limit)
+    return resume_command_after(run, failed, out_of_time=limit is not None and run.elapsed >= limit)
 
 
 def without_a_trial(run: SearchRun) -> str:
@@ -47,17 +47,17 @@ def without_a_trial(run: SearchRun) -> str:
     out_of_time = limit is not None and len(trials) < run.planned_trials
     text = _listed(failed) if failed else " (none was started in the time). "
     if out_of_time or any(map(was_too_long, reasons)):
-        return f"{text}To give more time: {to_go_on(run, reasons, out_of_time=out_of_time)}"
+        return f"{text}To give more time: {resume_command_after(run, reasons, out_of_time=out_of_time)}"
     more = f"{typed('resume', run.folder)} --trials {2 * run.config.trials}"
     return text + _cure(run, reasons, "try others", more)
 
 
 def after_failures(run: Run, reasons: Sequence[str]) -> str:
     """What helps where trial after trial failed, before more of the others are tried."""
-    go_on = to_go_on(run, reasons, out_of_time=False)
+    command = resume_command_after(run, reasons, out_of_time=False)
     if all(map(was_too_long, reasons)):
-        return f"Their logs are in {run.folder / 'logs'}. To give them more time: {go_on}"
-    return _cure(run, reasons, "go on", go_on)
+        return f"Their logs are in {run.folder / 'logs'}. To give them more time: {command}"
+    return _cure(run, reasons, "resume", command)
 
 
 def _cure(run: Run, reasons: Sequence[str], what: str, command: str) -> str:
@@ -74,7 +74,7 @@ def without_a_confirmation(run: SearchRun, *, out_of_time: bool) -> str:
     """Why no confirmation of a search finished, and what helps: those that failed are trained again."""
     failed = [trial for trial in run.stage("confirm") if trial.status == "failed"]
     text = _listed(failed) if failed else " (none ended in the time). "
-    return f"{text}To try again: {to_go_on(run, [str(t.error) for t in failed], out_of_time=out_of_time)}"
+    return f"{text}To try again: {resume_command_after(run, [str(t.error) for t in failed], out_of_time=out_of_time)}"
 
 
 def duration(seconds: float) -> str:

@@ -94,7 +94,7 @@ class ClassicalRequest(BaseModel):
 @contextmanager
 def floor_beside(run: SearchRun) -> Iterator[Floor | None]:
     """What gives the floor of ``run``, which is computed from now on if no search did so before; None if ``run`` wants
-    none any more. At the end of the block nothing goes on."""
+    none any more. At the end of the block nothing runs."""
     config = run.config
     if not config.floor or not _is_due(run):
         yield None
@@ -219,7 +219,7 @@ class _Beside:
         assert self._channel is not None
         began = time.monotonic()
         try:
-            if not self._channel.poll(max(0.0, self._left)):  # it goes on
+            if not self._channel.poll(max(0.0, self._left)):  # it still runs
                 return Hindered(f"it took too long, {self._seconds:.0f} s after the last trial")
             found = self._channel.recv()
         except (EOFError, OSError):
@@ -240,7 +240,7 @@ class _Beside:
         return None
 
     def end(self) -> None:
-        """Nothing goes on after this."""
+        """Nothing runs after this."""
         if self._channel is not None:
             self._process.kill()
             self._process.join()
@@ -275,7 +275,7 @@ def _compute(
         dataset = open_data(data)
         changed = "the data changed since the search began"
         channel.send(classical_floor(dataset, data, objective) if dataset.key == data_key else changed)
-    except Exception as error:  # whatever it is, the search goes on without a floor
+    except Exception as error:  # whatever it is, the search continues without a floor
         message = "its process ran out of memory" if out_of_memory(error) else machine_error(error)
         why = str(error) if isinstance(error, ObjectiveError) else f"{type(error).__name__}: {error}"
         channel.send(Hindered(message) if message else why.rstrip("."))

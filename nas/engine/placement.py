@@ -30,9 +30,10 @@ WORTH_IMAGES = 10_000_000  # that a search trains on, a minute or more of a fast
 def placed(plan: Plan) -> Plan:
     """``plan`` with the fastest placement found on this machine, from memory if it was measured before.
 
-    As it is for a search too short to pay for measuring, on GPUs if the user said how many trials run at once, and if
-    nothing could be measured. On a CPU --workers, --threads and --precision are kept; what they leave open is measured.
-    But not for --workers 1 on a CPU, whose logs are equal whatever machine they come from: measurements are not.
+    As it is for a search too short to pay for measuring, on GPUs if the user said how many trials run in parallel, and
+    if nothing could be measured. On a CPU --workers, --threads and --precision are kept; what they leave open is
+    measured. But not for --workers 1 on a CPU, whose logs are equal whatever machine they come from: measurements are
+    not.
     """
     if not is_worth_measuring(plan) or (plan.config.workers == 1 and _kind(plan.slots) == "cpu"):
         return plan
@@ -48,7 +49,7 @@ def slots_of(planned: Sequence[WorkerSlot], config: RunConfig, placement: Placem
     """As many slots on each GPU, or on the CPU, as ``placement`` says, there with its threads; those ``planned`` if
     ``config`` tells it.
 
-    Those ``planned`` too where nothing was measured, or another kind of device: a run may go on elsewhere.
+    Those ``planned`` too where nothing was measured, or another kind of device: a run may continue elsewhere.
     """
     devices = list(dict.fromkeys(slot.device for slot in planned))
     on_cpu = _kind(planned) == "cpu"
@@ -58,7 +59,7 @@ def slots_of(planned: Sequence[WorkerSlot], config: RunConfig, placement: Placem
 
 
 def is_told(config: RunConfig) -> bool:
-    """Whether the user said how many trials run at once."""
+    """Whether the user said how many trials run in parallel."""
     return config.workers is not None or config.trials_per_gpu is not None
 
 

@@ -1,7 +1,7 @@
 """Which of the best trials are trained again, with how many seeds each: a race.
 
 Seeds go to those that may still win, as in sequential halving (Karnin, Koren and Somekh, Almost Optimal Exploration in
-Multi-Armed Bandits, ICML 2013): all begin with one, and the better half goes on (benchmarks/race.py compares others).
+Multi-Armed Bandits, ICML 2013): all begin with one, and the better half continues (benchmarks/race.py compares others).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ScoresOf = Callable[[str, int], Sequence[float]]
 
 def widths(networks: int, seeds: int, candidates: int) -> tuple[int, ...]:
     """How many of the ``candidates`` get their first, second, ... seed: as many trainings as ``networks`` with
-    ``seeds`` each. Half of those that begin go on; where candidates are too few for that, more of them do."""
+    ``seeds`` each. Half of those that begin continue; where candidates are too few for that, more of them do."""
     networks = min(networks, candidates)
     if networks < 2 or seeds < 2:
         return (networks,) * seeds
@@ -35,7 +35,8 @@ def widths(networks: int, seeds: int, candidates: int) -> tuple[int, ...]:
 
 
 def num_waves(config: SearchConfig, num_slots: int) -> int:
-    """Trainings one after another that confirm the best, where ``num_slots`` train at once: a round awaits the last."""
+    """Number of trainings one after another that confirm the best, ``num_slots`` in parallel: a round awaits the
+    last."""
     groups = itertools.groupby(widths(config.confirm, config.confirm_seeds, config.trials))
     return sum(math.ceil(width * len(list(seeds)) / num_slots) for width, seeds in groups)
 

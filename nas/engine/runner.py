@@ -10,7 +10,7 @@ from dataclasses import replace
 from baselines import FixedNetwork
 from nas.autotune import execution_of
 from nas.config.recipe import Metrics
-from nas.engine.advice import after_failures, to_go_on
+from nas.engine.advice import after_failures, resume_command_after
 from nas.engine.session import wait
 from nas.errors import SearchStopped
 from nas.executors import Executor, LocalExecutor, WorkerSlot
@@ -118,7 +118,7 @@ class TrialRunner:
                 if result.status != "finished":
                     raise SearchStopped(
                         f"Scoring trial {result.id} on the test split failed: {result.error}. "
-                        f"To try again: {to_go_on(self.run, [str(result.error)], out_of_time=False)}"
+                        f"To try again: {resume_command_after(self.run, [str(result.error)], out_of_time=False)}"
                     )
                 metrics[result.id] = result.metrics["test"]
         return metrics

@@ -30,7 +30,7 @@ def run_search(
     floor: Floor | None = None,
     watch: Watch = OFF,
 ) -> SearchRun:
-    """Carry out, or go on with, the search in ``log`` to its end; ``run``, which is what it says, as it then stands.
+    """Carry out, or resume, the search in ``log`` to its end; ``run``, which is what it says, as it then stands.
 
     ``strategy`` proposes instead of the one that the settings name. ``floor`` is waited for before the confirmation; it
     decides nothing. Raises SearchStopped after too many failures in a row. A KeyboardInterrupt passes through after

@@ -1,11 +1,11 @@
-"""Carrying out a study: its trainings are listed beforehand, so going on after a kill is training what is missing."""
+"""Carrying out a study: its trainings are listed beforehand, so continuing after a kill is training what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
 from nas.config.run import StudySearch
-from nas.engine.advice import to_go_on
+from nas.engine.advice import resume_command_after
 from nas.engine.runner import OpenExecutor, TrialRunner
 from nas.engine.session import session
 from nas.errors import SearchStopped
@@ -29,9 +29,9 @@ def run_study(
     find: Callable[[StudySearch, float | None], SearchRun] | None = None,
     watch: Watch = OFF,
 ) -> StudyRun:
-    """Carry out, or go on with, the study in ``log``; ``run``, which is what it says, as it then stands.
+    """Carry out, or resume, the study in ``log``; ``run``, which is what it says, as it then stands.
 
-    ``find`` carries out one of its searches, or goes on with it, in the seconds that are left if time is limited; it is
+    ``find`` carries out one of its searches, or resumes it, in the seconds that are left if time is limited; it is
     needed where there are any. What these find is trained with the other members.
     Every training is a finished fixed recipe of its own and nothing is chosen between them, so each is scored on
     the test split once, at its end. Raises SearchStopped if some failed, after the others were trained, or after
@@ -118,5 +118,5 @@ def _end(journal: Journal[StudyRun], *, out_of_time: bool) -> None:
     text = "\n".join([f"{len(missing)} of {counted(run.planned_trials, 'training')} are missing", *failed[:10]])
     raise SearchStopped(
         f"{text}\nWhat was trained is kept: {typed('report', run.folder)}. "
-        f"To train the rest: {to_go_on(run, [*reasons.values()], out_of_time=out_of_time)}"
+        f"To train the rest: {resume_command_after(run, [*reasons.values()], out_of_time=out_of_time)}"
     )

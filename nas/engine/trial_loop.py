@@ -2,7 +2,7 @@
 
 A new strategy with the same seed is driven through the recorded events: recorded submissions are compared
 with what it proposes, recorded results are delivered where they were delivered then. When the record ends,
-trials without a result start again, and the search goes on.
+trials without a result start again, and the search resumes.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ class TrialLoop:
             _, recorded = self._replay.popleft()
             if recorded.sample != proposal.sample and not as_recorded:
                 raise ReplayError(
-                    f"Run {self.run.name!r} cannot go on: at trial {recorded.id} its strategy now proposes another "
-                    "architecture than the log holds. It was recorded by another version of nasctl, NNI or numpy "
-                    "('nasctl status' shows which): resume it with those, or start a new run."
+                    f"Run {self.run.name!r} cannot be resumed: at trial {recorded.id} its strategy now proposes "
+                    "another architecture than the log holds. It was recorded by another version of nasctl, NNI or "
+                    "numpy ('nasctl status' shows which): resume it with those, or start a new run."
                 )
             self.runner.start_again(recorded)
             return recorded.id

@@ -29,7 +29,7 @@ class WorkerSlot:
 
 
 class Executor(Protocol):
-    """Runs up to ``num_slots`` trials at once. Used by one thread, which owns it and closes it.
+    """Runs up to ``num_slots`` trials in parallel. Used by one thread, which owns it and closes it.
 
     Every submitted trial comes back exactly once from ``wait``, whatever happens to it, unless the executor
     is closed first. A failed trial is a result with its reason, never an exception. What is the machine's error and
@@ -38,23 +38,23 @@ class Executor(Protocol):
 
     @property
     def num_slots(self) -> int:
-        """Trials that it can run at once."""
+        """Trials that it can run in parallel."""
 
     @property
     def num_running(self) -> int:
         """Trials submitted and not yet returned."""
 
     def submit(self, spec: TrialSpec) -> None:
-        """Start a trial. Only while ``num_running < num_slots``; returns at once."""
+        """Start a trial. Only while ``num_running < num_slots``; returns immediately."""
 
     def wait(self, timeout: float | None = None) -> list[TrialResult]:
         """Block until a trial ends; the trials that ended.
 
-        Empty after ``timeout`` seconds without one, and at once when none is running.
+        Empty after ``timeout`` seconds without one, and immediately when none is running.
         """
 
     def close(self) -> None:
-        """End every worker at once, its trial included. May be called again."""
+        """End every worker immediately, its trial included. May be called again."""
 
     def __enter__(self) -> Self: ...
 

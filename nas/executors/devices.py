@@ -31,7 +31,7 @@ def plan_slots(
     """One slot per concurrent trial, CPU threads divided evenly among them (see ``distribute``).
 
     ``device``: None for every GPU that torch sees, else the CPU; "cpu"; "cuda" for all; "cuda:N" for one.
-    ``workers``: trials at once, in all; by default ``trials_per_gpu`` (4) on every GPU, or one per core.
+    ``workers``: trials in parallel, in all; by default ``trials_per_gpu`` (4) on every GPU, or one per core.
     ``threads``: of each trial; None: as ``distribute`` divides them.
     Raises UsageError with every error of the three together. Does not import torch for "cpu".
     """

@@ -51,7 +51,7 @@ def check_may_start() -> None:
 def start_server(slots: Sequence[WorkerSlot], run: str = TRAINING) -> None:
     """Let the server import in the background what ``run`` needs, if workers in ``slots`` will be forked from it.
 
-    Returns at once. A server that runs already is left as it is. OSError if it cannot be started.
+    Returns immediately. A server that runs already is left as it is. OSError if it cannot be started.
     """
     global _kills_before
     slot = next((slot for slot in slots if slot.device == "cpu"), None)

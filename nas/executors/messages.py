@@ -9,7 +9,7 @@ from nas.trials import TrialResult
 
 @dataclass(frozen=True)
 class Ready:
-    """Everything is imported; the next specification runs at once."""
+    """Everything is imported; the next specification runs immediately."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""NVIDIA's Multi-Process Service for a run's own workers, where it is installed: kernels of several processes at once.
+"""NVIDIA's Multi-Process Service for a run's own workers, where it is installed: their kernels run in parallel.
 
 Without it a GPU gives its processes turns, and a small network's kernels leave most of it idle in theirs. A daemon of
 ours serves one GPU and one run. An error of one worker on the device fails the trials beside it, as every MPS does.
@@ -58,7 +58,7 @@ def shared_gpus(
 ) -> Iterator[Mapping[str, Variables]]:
     """For each GPU with several slots the variables, beside ``worker_environment``'s, that let workers share it.
 
-    None where MPS is not installed, is there already, or does not start; a run then goes on without. The daemons end
+    None where MPS is not installed, is there already, or does not start; a run then continues without. The daemons end
     with the block, or with this process.
     """
     variables: dict[str, Variables] = {}

@@ -115,4 +115,4 @@ def _exit_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
-    os._exit(ORPHANED)  # at once: no trial, no exit handler, nothing may outlive the search
+    os._exit(ORPHANED)  # immediately: no trial, no exit handler, nothing may outlive the search

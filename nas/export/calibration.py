@@ -1,8 +1,8 @@
 """How far the scores of a network can be believed, and the one number that mends most of it.
 
-Arrays in, metrics out. A score of 0.9 should be right nine times in ten. Networks trained to the end are surer than
-that; dividing their logits by a temperature, fitted on images that they were not trained on, leaves every label as it
-is and corrects the scores (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+Arrays in, metrics out. A score of 0.9 should be right nine times in ten. Networks trained to the end are more confident
+than that; dividing their logits by a temperature, fitted on images that they were not trained on, leaves every label as
+it is and corrects the scores (Guo et al., "On Calibration of Modern Neural Networks", 2017).
 """
 
 from __future__ import annotations

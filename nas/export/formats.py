@@ -2,7 +2,7 @@
 
 A new format is one decorated function here. If it can answer images, its name goes into ``nas.export.check.FILES`` and
 its answer into ``nas.export.loader_script``, so that it is checked in a fresh process as the others are. One that is
-written only when it is asked for returns at once when it is not.
+written only when it is asked for returns immediately when it is not.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _looked = False
 def load_installed() -> None:
     """Import what installed packages offer, once in a process, before names are looked up or a run is opened.
 
-    One that cannot be imported becomes a warning, and no reason not to go on: what it would have registered is missing.
+    One that cannot be imported becomes a warning and stops nothing: what it would have registered is missing.
     """
     with LOADING:
         _load_installed()

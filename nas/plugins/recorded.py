@@ -84,8 +84,8 @@ def _load(plugin: Plugin, run: str) -> None:
         ) from error
     if loading.sha256_of(content) != plugin.sha256:
         raise PluginError(
-            f"The plug-in {path} is not what it was when run {run!r} recorded it. Put it back, or go on with it as it "
-            f"is: add --plugin {path}"
+            f"The plug-in {path} is not what it was when run {run!r} recorded it. Put it back, or continue with it as "
+            f"it is: add --plugin {path}"
         )
     if not (trust.is_trusted(plugin.sha256) or _trusting):
         raise PluginError(

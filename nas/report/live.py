@@ -194,7 +194,7 @@ def rare_lines(event: Event, run: Run) -> list[str]:
 
 
 def search_line(run: StudyRun, name: str) -> str:
-    """Which of a study's searches goes on now."""
+    """Which of a study's searches runs now."""
     searches = run.config.searches
     place, search = next((n, s) for n, s in enumerate(searches, start=1) if s.name == name)
     words = f"{search.space} within the {search.max_params:,} parameters of {name}"
@@ -232,7 +232,7 @@ def planned_confirmations(run: Run) -> int:
 
 
 def eta(run: Run, num_slots: int) -> str:
-    """How long the rest will take, confirmations included, if trials go on as they did."""
+    """How long the rest will take, confirmations included, if trials take as long as before."""
     whole = run.tally.mean_seconds(stage=run.main_stage)
     if whole is None:
         return "time left unknown"

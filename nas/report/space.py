@@ -60,7 +60,7 @@ class Timing:
     trials: int
     confirmations: int
     confirm_epochs: int
-    num_slots: int  # trainings at once
+    num_slots: int  # trainings in parallel
     total: float  # seconds of the whole search
 
 

@@ -28,7 +28,8 @@ def _left_out(run: SearchRun) -> str:
 
 
 def progress_line(run: SearchRun, event: SupernetProgress) -> str:
-    """How far an epoch is, and how long it will take if its steps go on as they did; in the first, all of them too."""
+    """Progress of an epoch and its remaining time if steps take as long as before; in the first, that of all epochs
+    too."""
     if not event.epoch:
         return "supernet  is being built"
     assert run.supernet is not None

@@ -246,7 +246,7 @@ class FloorMeasured(Event):
     method: str  # "RBF SVM on pixels"
     settings: dict[str, float]
     rank: dict[str, float]  # metrics on the split that chose it
-    test: dict[str, float]  # its metrics there, looked at once
+    test: dict[str, float]  # its metrics there, read once
     images: int  # that it was trained on
     of_images: int  # that there are to train on
     components: int | None  # principal components; None: pixels as they are
@@ -269,7 +269,7 @@ class WinnerChosen(Event):
 
 @dataclass(frozen=True)
 class StudySearchBegins(Event):
-    """A study makes a search, or goes on with it. Told to listeners, and never recorded."""
+    """A study makes a search, or resumes it. Told to listeners, and never recorded."""
 
     search: str  # its name
 

@@ -53,7 +53,7 @@ def _begin(folder: Path, event: SearchStarted | StudyStarted) -> EventLog:
         made = False
         if not is_unborn(folder):
             raise RunError(
-                f"Run {folder.name!r} exists already. To go on with it: {typed('resume', folder)}. "
+                f"Run {folder.name!r} exists already. To resume it: {typed('resume', folder)}. "
                 "To start another: choose a new name with --run."
             ) from None
     except OSError as error:
@@ -128,7 +128,7 @@ def name_errors(name: str | None, runs: Path) -> list[str]:
     if (runs / name).exists() and not is_unborn(runs / name):
         if not (runs / name / LOG_NAME).exists():
             return [f"Run {name!r} exists already, as a folder of other files: {runs / name}. Choose another --run."]
-        return [f"Run {name!r} exists already. To go on: {typed('resume', runs / name)}. Or choose another --run."]
+        return [f"Run {name!r} exists already. To resume: {typed('resume', runs / name)}. Or choose another --run."]
     return []
 
 

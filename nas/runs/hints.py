@@ -11,13 +11,13 @@ RUNS = Path("runs")  # where runs lie unless told otherwise
 def never_started(folder: Path) -> str:
     """What to say of a run that was ended before it recorded anything."""
     return (
-        f"Run {folder.name!r} never started: it was ended before anything was recorded, and there is nothing to go on "
+        f"Run {folder.name!r} never started: it was ended before anything was recorded, and there is nothing to resume "
         f"with. Give the command that began it again: its name is free ({typed('search --run', folder)} ...)."
     )
 
 
 def loaded(folder: Path, trials: int | None = None) -> str:
-    """What goes on in Python with a run whose trials a program of the user's own trains; with more ``trials``."""
+    """What resumes in Python a run whose trials a program of the user's own trains; with more ``trials``."""
     return f"nas.Searcher.load({str(folder)!r}{f', trials={trials}' if trials else ''})"
 
 

@@ -18,7 +18,7 @@ class Journal(Generic[KindOfRun]):
     """The events of one run from now on. Owns nothing: the log belongs to the caller.
 
     What our own listeners raise passes through: a full disk, say, ends the run. What a ``Guest`` raises, unless it is
-    KeyboardInterrupt, is noted once for each place that it comes from, and the run goes on.
+    KeyboardInterrupt, is noted once for each place that it comes from, and the run continues.
     """
 
     def __init__(

@@ -59,8 +59,8 @@ class Guest:
             return None
         self._noted.add(known)
         return (
-            f"The listener {self.name} failed: {words}. The run goes on, and the listener is told of what comes next; "
-            "the same error is not noted again."
+            f"The listener {self.name} failed: {words}. The run continues, and the listener is told of what comes "
+            "next; the same error is not noted again."
         )
 
 

@@ -290,7 +290,7 @@ def _has_no_table(error: BaseException | None) -> bool:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # nobody reads it: the search goes on
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it: the search continues
         print(shown(text), file=sys.stderr, flush=True)
 
 

@@ -72,7 +72,7 @@ class Run(ABC):
     stopped: str | None = None  # why the last session ended early, if it could say
     elapsed: float = 0.0  # seconds until its last event
     last_time: float = 0.0  # of its last event, Unix time
-    in_session: bool = False  # its last session ended with nothing recorded of it, or goes on
+    in_session: bool = False  # its last session ended with nothing recorded of it, or still runs
     last_event: int = 0  # its number
     _stages: dict[str, dict[str, TrialRecord]] = field(default_factory=dict)
     _plugins_seen: tuple[Sequence[Plugin], Sequence[Loaded]] | None = None  # when ``plugin_errors`` were found
@@ -144,7 +144,7 @@ class Run(ABC):
 
     @property
     def seconds_so_far(self) -> float:
-        """Seconds of work on it; while it goes on, also those since its last event: an epoch of a supernet, or the
+        """Seconds of work on it; while it runs, also those since its last event: an epoch of a supernet, or the
         search that a study makes, takes long."""
         at_work = self.in_session and self.state == "running"
         return self.elapsed + (max(0.0, time.time() - self.last_time) if at_work else 0.0)

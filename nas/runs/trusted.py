@@ -28,7 +28,7 @@ LONGEST = 200  # characters of a name that has to fit, with its ending, into the
 def trusted(event: Event, number: int) -> Event:
     """Event ``number`` of a log, with nothing in it that leads elsewhere. RunError names an id that does.
 
-    A cache folder that is none, or is not there, is left out: the run goes on with the cache of this machine, and its
+    A cache folder that is none, or is not there, is left out: the run uses the cache of this machine, and its
     results are the same.
     """
     for name in _names(event):

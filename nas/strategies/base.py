@@ -17,7 +17,7 @@ Tell = Callable[[TrialRecord], None]
 """Told of a trial of the search that ended: finished, pruned or failed."""
 
 StopRule = tuple[float, ...]
-"""What a trial must have reached of its objective on the select split after each epoch, to go on; empty: nothing."""
+"""What a trial must have reached of its objective on the select split after each epoch, to continue; empty: nothing."""
 
 
 @dataclass(frozen=True)

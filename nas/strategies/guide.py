@@ -3,7 +3,7 @@
 The first trials explore: the canonical network of the space, and large ones by multiply-accumulates. From then on a
 predictor (``nas.strategies.predictor``) rates mutants of the best and fresh samples by expected improvement. Everything
 random comes from the seed and the number of the proposal, and what is learned from the trials in the order in which
-they ended, so a search that was stopped goes on as it would have gone on.
+they ended, so a search that was stopped continues as it would have continued.
 """
 
 from __future__ import annotations

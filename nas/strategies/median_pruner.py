@@ -29,10 +29,10 @@ CLEAR = 0.05  # what a trial lacks of that to be stopped: on small splits less i
 Curve = Sequence[float]  # the best so far after each epoch; never falls
 
 
-def floor(curves: Sequence[Curve], epochs: int) -> tuple[float, ...]:
+def pruning_thresholds(curves: Sequence[Curve], epochs: int) -> tuple[float, ...]:
     """What a trial must have reached after each of its ``epochs``, given the curves of the trials before it; 0, or -inf
-    of an objective that may be below 0, where it goes on with anything, as after the last epoch. Empty if they are too
-    few.
+    of an objective that may be below 0, where nothing is pruned, as after the last epoch. Empty if there are too few
+    curves.
 
     A curve that ends early counts with its last value from there on. So the median stays what it was with all
     trials trained to the end, as long as those that were stopped had stayed below it; the median of the others
@@ -79,7 +79,9 @@ class MedianPruner:
                 self._ended.append(trial)
         self._seen = len(self._course)
         before = self._before[trial_id]
-        return floor([self._curve(judge) for judge in self._ended[max(0, before - MOST_TRIALS) : before]], self._epochs)
+        return pruning_thresholds(
+            [self._curve(judge) for judge in self._ended[max(0, before - MOST_TRIALS) : before]], self._epochs
+        )
 
     def _curve(self, trial: TrialRecord) -> Curve:
         """Of a trial that ended; the last ones asked for stay in memory."""

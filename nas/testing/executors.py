@@ -31,7 +31,7 @@ def check_executor(make: MakeExecutor) -> None:
 
 
 def finish_or_fail(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
-    """A trial that finishes at once; with the seed FAILING it raises."""
+    """A trial that finishes immediately; with the seed FAILING it raises."""
     if spec.seed == FAILING:
         raise ValueError("the loss is made of cheese")
     return TrialResult(id=spec.id, status="finished", metrics={"rank": {}})
@@ -53,8 +53,8 @@ def small_trial(name: str, *, seed: int = 0) -> TrialSpec:
 
 
 def check_results_come_once(make: MakeExecutor) -> None:
-    """As many trials as there are slots run at once; each comes back from ``wait`` once. One trial more than there
-    are slots is refused with an AssertionError, and with nothing running ``wait`` is empty at once."""
+    """As many trials as there are slots run in parallel; each comes back from ``wait`` once. One trial more than there
+    are slots is refused with an AssertionError, and with nothing running ``wait`` is empty immediately."""
     with make(finish_or_fail) as executor:
         assert executor.num_running == 0, "trials run before any was submitted"
         assert executor.wait() == [], "there are results before any trial was submitted"

@@ -12,7 +12,7 @@ from torch import nn
 
 from nas.training.regularizers import Penalty
 
-CONVERGED = 100  # calls after which a penalty that goes on from its last call, by power iteration say, has converged
+CONVERGED = 100  # calls after which a penalty that continues from its last call, by power iteration say, has converged
 STEP = 1e-6
 
 MakePenalty = Callable[[nn.Module], Penalty]
@@ -99,7 +99,7 @@ def check_frozen_weights(make: MakePenalty) -> None:
 
 
 def converged(penalty: Penalty) -> torch.Tensor:
-    """The penalty after as many calls as one needs that goes on from its last."""
+    """The penalty after as many calls as one needs that continues from its last."""
     for _ in range(CONVERGED):
         value = penalty()
     return value

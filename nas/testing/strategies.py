@@ -101,7 +101,7 @@ def check_proposals(make: MakeStrategy, *, space: str = "vgg") -> None:
 
 
 def check_failures(make: MakeStrategy, *, space: str = "vgg") -> None:
-    """It goes on after trials that failed, also several at once, and is told of each trial that ended."""
+    """It continues after trials that failed, also several in parallel, and is told of each trial that ended."""
     with tempfile.TemporaryDirectory() as folder:
         run = _searched(Path(folder) / "run", make, SimulatedExecutor(3, fail=["2", "3", "7"]), space)
         finished = [trial.id for trial in run.stage("search") if trial.status == "finished"]
@@ -109,7 +109,7 @@ def check_failures(make: MakeStrategy, *, space: str = "vgg") -> None:
 
 
 def check_resume(make: MakeStrategy, *, space: str = "vgg", stops: Sequence[int] = (0, 1, 7, TRIALS - 1)) -> None:
-    """Stopped after any number of results and resumed, it goes on as if it had not been: with one worker the same
+    """Stopped after any number of results and resumed, it continues as if it had not been: with one worker the same
     log, with several no trial is trained twice."""
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole"
@@ -137,7 +137,7 @@ def story(folder: Path) -> list[Event]:
 
 
 def _searched(folder: Path, make: MakeStrategy, executor: SimulatedExecutor, space: str) -> SearchRun:
-    """A search begun in ``folder``, or gone on with, to its end."""
+    """A search begun in ``folder``, or resumed, to its end."""
     with EventLog(folder) if folder.exists() else _begun(folder, space) as log:
         run = as_search(fold(folder, log.entries()))
         slots = [WorkerSlot("cpu", 1)] * executor.num_slots

@@ -19,7 +19,7 @@ class WeightAverage:
 
     The statistics are averaged with the weights, as in timm's ModelEma, and not computed anew: that would read training
     images again before every evaluation, and those of a step are an average over steps already.
-    All that differs from step to step lies on the weights' device, so that a step can be recorded with its update.
+    All that differs from step to step lies on the weights' device, so that a step can be captured with its update.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -41,8 +41,8 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside the block the model has the averaged weights. They are written where its own lie, since recorded steps
-        know that place alone, and its own come back."""
+        """Inside the block the model has the averaged weights. They are written where its own lie, since captured CUDA
+        graphs know that place alone, and its own come back."""
         with torch.no_grad():
             own = [tensor.detach().clone() for tensor in self.current]
             torch._foreach_copy_(self.current, self.average)

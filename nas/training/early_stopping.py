@@ -22,7 +22,7 @@ def why_stopped(
     history: History, objective: str, threshold: Sequence[float], *, patience: int | None, waited: int
 ) -> Stop | None:
     """Why to stop after the last epoch of ``history``: a pruner's ``threshold``, or the recipe's ``patience`` after
-    ``waited`` epochs without a lower select_loss. None: go on."""
+    ``waited`` epochs without a lower select_loss. None: continue."""
     if reason := why_pruned(history, objective, threshold):
         return Stop("pruned", reason)
     if patience is not None and waited >= patience:

@@ -158,7 +158,7 @@ class Kept:
     def see(self, record: dict[str, float], model: nn.Module, *, always: bool) -> None:
         """Copy the weights of ``model`` if they are the best so far, or ``always``."""
         loss = record["select_loss"]
-        score = (record[f"select_{self.objective}"], -loss)  # small splits tie: then the surer
+        score = (record[f"select_{self.objective}"], -loss)  # small splits tie: then the more confident
         if score > self._best or always:
             self._best, self.epoch = score, int(record["epoch"])
             self.state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
@@ -172,7 +172,7 @@ def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]], ste
     loss_sum = torch.zeros((), device=learning.generator.device)  # there: reading it at every step would stall a GPU
     learning.watch.switch("data")
     order = learning.sample(sum(sizes), learning.generator)
-    learning.watch.switch("forward/backward")  # with its data, where a step is replayed whole from a recording
+    learning.watch.switch("forward/backward")  # with its data, where a step is replayed whole as a CUDA graph
     learning.model.train()
     for (rate, _), index_N in zip(plan, torch.split(order, sizes), strict=True):
         loss_sum += step(phase, index_N, rate)

@@ -17,7 +17,7 @@ from nas.config import Recipe
 from nas.config.options import base_name, bound, declare
 from search_spaces.registry import Registry
 
-POWER_ITERATIONS = 2  # a step, going on from the last step's vector
+POWER_ITERATIONS = 2  # a step, continuing from the last step's vector
 TINY = 1e-12  # a norm below it is none
 # Of SRIP's weight, from a share of the training on: after 20, 50, 70 and 120 of 200 epochs in its authors' code.
 SRIP_DECAY = ((0.0, 1.0), (0.1, 1e-3), (0.25, 1e-4), (0.35, 1e-6), (0.6, 0.0))
@@ -197,7 +197,7 @@ class SpectralIsometry:
                     image = _off_identity(weight_GOI, vector)
                     norm = torch.linalg.vector_norm(image, dim=1, keepdim=True)
                     vector = torch.where(norm > TINY, image / norm.clamp(min=TINY), vector)
-                self.vectors[index].copy_(vector)  # where it is, for a recorded step
+                self.vectors[index].copy_(vector)  # where it is, for a captured CUDA graph
             # Of a block-diagonal matrix, which a grouped convolution is, the norm is the largest of its blocks'.
             norms.append(torch.linalg.vector_norm(_off_identity(weight_GOI, vector), dim=1).max())
         return torch.stack(norms).sum()

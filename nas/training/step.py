@@ -14,7 +14,7 @@ from nas.stopwatch import OFF, Watch
 from nas.training.augmentation import augment
 from nas.training.averaging import WeightAverage
 from nas.training.class_counts import ClassCounts
-from nas.training.cuda_graphs import LEAST_STEPS, CudaRecorder, RecordedStep, Step
+from nas.training.cuda_graphs import LEAST_STEPS, CapturedStep, CudaGraphCapture, Step
 from nas.training.losses import TrainingLoss, is_reweighted, make_loss
 from nas.training.mixing import mix
 from nas.training.precision import Execution, usual_execution
@@ -90,19 +90,20 @@ class Phase:
 
 
 def make_step(learning: Learning, sizes: Sequence[int]) -> Step:
-    """``take_step``, on a GPU from a recording where that pays within the epochs, whose batches are of ``sizes``."""
+    """``take_step``, on a GPU from a captured CUDA graph where that pays within the epochs, whose batches are of
+    ``sizes``."""
     device = learning.generator.device
     if device.type != "cuda" or learning.recipe.epochs * len(sizes) < LEAST_STEPS:
         return functools.partial(take_step, learning)
-    step = functools.partial(take_step, replace(learning, watch=OFF))  # a watch would wait for what is recorded
-    return RecordedStep(step, CudaRecorder(learning.generator, learning.optimizer), size=sizes[0], device=device)
+    step = functools.partial(take_step, replace(learning, watch=OFF))  # a watch would wait for what is captured
+    return CapturedStep(step, CudaGraphCapture(learning.generator, learning.optimizer), size=sizes[0], device=device)
 
 
 def notes_on(step: Step) -> tuple[str, ...]:
     """What the log of a trial should say of its steps."""
-    if not isinstance(step, RecordedStep) or step.failure is None:
+    if not isinstance(step, CapturedStep) or step.failure is None:
         return ()
-    return (f"the steps ran one kernel at a time, since they could not be recorded as a CUDA graph: {step.failure}",)
+    return (f"the steps ran one kernel at a time, since they could not be captured as a CUDA graph: {step.failure}",)
 
 
 def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | Tensor) -> Tensor:

@@ -160,7 +160,7 @@ def test_a_run_that_is_kept_is_like_any_other_and_equal_to_that_of_a_worker(tmp_
     assert calibration is not None and calibration.temperature == clf._network.temperature
 
 
-def test_fit_goes_on_with_a_run_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fit_resumes_a_run_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = list[str]()
 
     def training(spec: TrialSpec, *rest: object) -> TrialResult:

@@ -1,4 +1,4 @@
-"""Runs and trials from Python: what they tell, models, going on, callbacks, threads. Real trainings."""
+"""Runs and trials from Python: what they tell, models, continuing, callbacks, threads. Real trainings."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_callbacks_are_told_of_everything_and_may_stop_a_search(runs: Path) -> N
     again = stopped.resume(trials=3, callbacks=[lambda event, run: rest.append(event)])
     assert again is stopped and again.state == "done" and len(again.trials) == 3 and again.config.trials == 3
     assert isinstance(rest[-1], WinnerChosen) and not any(isinstance(event, SupernetProgress) for event in rest)
-    with pytest.raises(UsageError, match=r'exists already\. To go on: nas\.load_run\("stopped", runs=".*"\)\.resume'):
+    with pytest.raises(UsageError, match=r'exists already\. To resume: nas\.load_run\("stopped", runs=".*"\)\.resume'):
         nas.search("vgg", run="stopped", runs=runs, **SHORT)
 
 

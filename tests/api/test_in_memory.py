@@ -187,7 +187,7 @@ def test_names_paths_and_settings_pass_as_they_are(tmp_path: Path) -> None:
     assert len(refused.value.messages) == 2
 
 
-def test_a_run_on_arrays_goes_on_without_the_program_and_says_when_they_are_gone(tmp_path: Path) -> None:
+def test_a_run_on_arrays_resumesout_the_program_and_says_when_they_are_gone(tmp_path: Path) -> None:
     data = data_config((GREY, PETS), name="pets", cache_dir=str(tmp_path / "cache"))
     config = SearchConfig(
         space="vgg", strategy="random", budget=Budget(max_params=20_000), data=data, recipe=Recipe(epochs=1), trials=1,

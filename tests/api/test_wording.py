@@ -26,7 +26,7 @@ from nas.errors import DataError, RunError, SearchStopped
         ("--data ./cifar, or --data labels.csv.", 'data="./cifar", or data="labels.csv".'),
         ("a table: --columns split=)", 'a table: columns="split=")'),
         ("'nasctl status --run x' lists them.", "'nasctl status --run x' lists them."),
-        ("To go on: nasctl resume x. Or another --run.", 'To go on: nas.load_run("x").resume(). Or another run.'),
+        ("To resume: nasctl resume x. Or another --run.", 'To resume: nas.load_run("x").resume(). Or another run.'),
         (
             "nasctl resume x --runs '/my runs' --time-limit 30m --trials 9",
             'nas.load_run("x", runs="/my runs").resume(time_limit="30m", trials=9)',
@@ -37,7 +37,7 @@ from nas.errors import DataError, RunError, SearchStopped
         ),
         ("nasctl baseline run losses --arch x:1", 'nas.baseline("losses", arch="x:1")'),
         ("see nasctl baseline run classical", "see nas.classical()"),
-        ("go on by nasctl resume.", "go on by nasctl resume."),
+        ("continue by nasctl resume.", "continue by nasctl resume."),
     ],
 )
 def test_flags_become_keywords_and_commands_calls(typed: str, said: str) -> None:
@@ -54,4 +54,4 @@ def test_errors_keep_their_kind_and_say_their_setting() -> None:
         raise RunError("There is no run 'a-2'.", "There is no loss 'y'.", "There is nothing.")
     assert [name for name, _ in refused.value.errors] == ["name", "loss", ""]
     with pytest.raises(SearchStopped, match=r'nas\.load_run\("a"\)\.resume\(\)'), in_python():
-        raise SearchStopped("Stopped. To go on: nasctl resume a")
+        raise SearchStopped("Stopped. To resume: nasctl resume a")

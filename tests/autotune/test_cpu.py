@@ -84,7 +84,7 @@ def test_a_search_is_measured_once_and_keeps_the_workers_that_were_typed(tmp_pat
     assert placement.placed(asked).placement == chosen  # the second time from memory
     assert (len(found.slots), chosen.workers, chosen.threads) == (2, 2, 1)
     assert chosen.execution.precision == "float32"
-    assert "2 at once, 1 thread each" in described(chosen, chosen.execution)
+    assert "2 in parallel, 1 thread each" in described(chosen, chosen.execution)
     with start(found, tmp_path / "run") as store:
         recorded = as_search(fold(store.folder, store.entries())).facts.placement
     assert recorded == chosen  # what a resumed run goes by

@@ -1,4 +1,4 @@
-"""The one-shot benchmark's own arithmetic and its going on after an interruption; no search runs here."""
+"""The one-shot benchmark's own arithmetic and its continuing after an interruption; no search runs here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPACES = ["--spaces", "vgg", "cell", "--seeds", "0", "1"]
 
 @pytest.fixture
 def oneshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script as a module, whose searches return made-up results at once and are listed in ``asked``."""
+    """The script as a module, whose searches return made-up results immediately and are listed in ``asked``."""
     path = Path(__file__).parents[2] / "benchmarks" / "oneshot.py"
     spec = importlib.util.spec_from_file_location("oneshot_benchmark", path)
     assert spec is not None and spec.loader is not None

@@ -254,7 +254,7 @@ def test_a_search_without_a_finished_trial_fails_with_the_reasons(tmp_path):
     assert done.stderr.endswith("To give more time: nasctl resume r --trial-timeout 60s\n")
     for log in (tmp_path / "runs" / "r" / "logs").iterdir():
         assert "failed: stopped after" in log.read_text()
-    assert "To go on: nasctl resume r --trial-timeout 60s\n" in nasctl("status", "--run", "r", cwd=tmp_path).stdout
+    assert "To resume: nasctl resume r --trial-timeout 60s\n" in nasctl("status", "--run", "r", cwd=tmp_path).stdout
     assert nasctl("resume", "r", "--trial-timeout", "60s", cwd=tmp_path).returncode == 0
 
 
@@ -299,7 +299,7 @@ def test_a_reader_that_goes_away_ends_the_output_and_not_the_search(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_cleanly_and_says_how_to_go_on(tmp_path, number):
+def test_a_signal_stops_cleanly_and_says_how_to_resume(tmp_path, number):
     process = subprocess.Popen(
         [NASCTL, "search", *QUICK, "--trials", "400", "--run", "long", "--profile"], cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,

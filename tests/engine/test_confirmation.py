@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from simulated_search import events_of, go_on, run_all
+from simulated_search import events_of, resume, run_all
 
 from budgets import Budget
 from nas.config import DataConfig, SearchConfig
@@ -92,14 +92,14 @@ def test_why_they_are_longer_is_recorded_and_told(tmp_path: Path) -> None:
     ]
 
 
-def test_a_search_stopped_while_it_confirms_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_a_search_stopped_while_it_confirms_resumes_as_if_it_had_not_been(tmp_path: Path) -> None:
     curve = GAINS["twice"][0]
     whole = search(tmp_path / "whole", Learner(curve))
     for stop in range(5, 5 + len(whole.stage("confirm"))):
         with pytest.raises(KeyboardInterrupt):
             search(tmp_path / str(stop), Learner(curve, stop_after=stop))
         again = Learner(curve)
-        run = go_on(tmp_path / str(stop), again)
+        run = resume(tmp_path / str(stop), again)
         assert run.lengthened == whole.lengthened and run.winner == whole.winner
         assert len(again.trained) == len(whole.trials) - stop  # nothing is trained twice
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from simulated_search import events_of, go_on, run_all, story, timeless
+from simulated_search import events_of, resume, run_all, story, timeless
 
 import nas
 from nas.api.settings import search_config
@@ -59,12 +59,12 @@ def test_a_resumed_search_stays_ended_until_told_otherwise(workers: int, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         run_all(folder, SimulatedExecutor(num_slots=workers, stop_after=trials + 1), **settings)
     if workers == 1:
-        go_on(folder, SimulatedExecutor())
+        resume(folder, SimulatedExecutor())
         assert [timeless(event) for event in story(folder)] == [timeless(e) for e in story(tmp_path / "whole")]
         return
     with EventLog(folder) as log:
         log.append(SettingsChanged(whole.config.model_copy(update={"search_patience": 5})))
-    go_on(folder, SimulatedExecutor(num_slots=workers))
+    resume(folder, SimulatedExecutor(num_slots=workers))
     searched = [e for e in events_of(folder) if isinstance(e, TrialSubmitted) and e.stage == "search"]
     assert len(searched) > trials
 

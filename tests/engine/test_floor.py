@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from command_line import fails, nasctl
 from registered import registering
-from simulated_search import Simulated, begin, events_of, go_on, recorded, run_all, story
+from simulated_search import Simulated, begin, events_of, recorded, resume, run_all, story
 
 from nas.config.objectives import OBJECTIVES, register_objective
 from nas.data import DataConfig, Dataset, open_data
@@ -98,25 +98,25 @@ def test_a_search_stopped_anywhere_has_it_as_if_it_had_not_been(tmp_path: Path, 
     folder = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         run_all(folder, Simulated(stop_after=stop_after), floor=reached(0.5), **SEARCH)
-    go_on(folder, Simulated(), floor=never if stop_after >= 8 else reached(0.5))
+    resume(folder, Simulated(), floor=never if stop_after >= 8 else reached(0.5))
     assert story(folder) == story(tmp_path / "whole")
 
 
-def test_interrupted_while_it_is_waited_for_it_comes_when_the_search_goes_on(tmp_path: Path) -> None:
+def test_interrupted_while_it_is_waited_for_it_comes_when_the_search_resumes(tmp_path: Path) -> None:
     def interrupted() -> FloorMeasured:
         raise KeyboardInterrupt
 
     run_all(tmp_path / "whole", floor=reached(0.5), **SEARCH)
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "run", floor=interrupted, **SEARCH)
-    go_on(tmp_path / "run", Simulated(), floor=reached(0.5))
+    resume(tmp_path / "run", Simulated(), floor=reached(0.5))
     assert story(tmp_path / "run") == story(tmp_path / "whole")
 
 
 def test_a_confirmation_that_began_without_is_not_held_up_for_it(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "run", Simulated(stop_after=9), **SEARCH)
-    assert go_on(tmp_path / "run", Simulated(), floor=reached(0.5)).floor == reaching(0.5)
+    assert resume(tmp_path / "run", Simulated(), floor=reached(0.5)).floor == reaching(0.5)
     assert place(tmp_path / "run") == "winner"
 
 
@@ -125,7 +125,7 @@ def test_where_no_trial_finished_nobody_waits_for_it(tmp_path: Path) -> None:
         run_all(tmp_path / "run", Simulated(fail=["all"]), floor=never, space="vgg", trials=3)
 
 
-def test_a_floor_that_cannot_be_is_a_note_and_the_search_goes_on(tmp_path: Path) -> None:
+def test_a_floor_that_cannot_be_is_a_note_and_the_search_resumes(tmp_path: Path) -> None:
     run = run_all(tmp_path / "run", floor=lambda: Noted("The floor was not measured: why."), **SEARCH)
     assert run.is_done and run.floor is None
     assert run.notes == ["The floor was not measured: why."]
@@ -148,7 +148,7 @@ def test_what_the_machine_was_at_error_for_is_asked_for_again(tmp_path: Path) ->
     answers = [MachineError("No space left on device")] * 2 + [reaching(0.5)]
     with pytest.raises(KeyboardInterrupt):  # after both, when the run can still be resumed
         run_all(tmp_path / "stopped", Untested(), floor=floor, **SEARCH)
-    run = go_on(tmp_path / "stopped", Simulated(), floor=floor)
+    run = resume(tmp_path / "stopped", Simulated(), floor=floor)
     assert run.notes == [
         "There is no floor: No space left on device. The data are not the cause, and the next search tries again."
     ]
@@ -156,7 +156,7 @@ def test_what_the_machine_was_at_error_for_is_asked_for_again(tmp_path: Path) ->
 
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "data", Untested(), floor=lambda: Noted(f"{NONE}why."), **SEARCH)
-    assert go_on(tmp_path / "data", Simulated(), floor=never).notes == [f"{NONE}why."]
+    assert resume(tmp_path / "data", Simulated(), floor=never).notes == [f"{NONE}why."]
 
 
 @pytest.mark.parametrize(("test", "below"), [(0.9999, True), (0.0001, False)])
@@ -279,7 +279,7 @@ def test_a_search_does_not_wait_for_ever_and_none_is_left(
         for _ in range(2):
             with pytest.raises(MachineError, match="took too long"):
                 waited()
-        ((process, _),) = started  # it goes on
+        ((process, _),) = started  # it continues
         os.kill(process.pid, 0)
     assert not process.is_alive()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import nasctl, refused
-from simulated_search import Simulated, go_on, run_all, story
+from simulated_search import Simulated, resume, run_all, story
 
 from nas.engine.known import samples_of
 from nas.errors import UsageError
@@ -37,7 +37,7 @@ def test_what_is_to_be_first_is_trained_first_also_after_a_stop(known: Path, tmp
     assert len({trial.architecture for trial in trials}) == 7
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "stopped", Simulated(stop_after=1), **asked)
-    go_on(tmp_path / "stopped", Simulated())
+    resume(tmp_path / "stopped", Simulated())
     assert story(tmp_path / "stopped") == story(tmp_path / "whole")
 
 

@@ -38,10 +38,10 @@ def test_the_parts_of_a_stopwatch_make_the_whole() -> None:
     after = time.perf_counter()
     assert list(parts) == ["first", "second", "third", "fourth"]
     assert before - started - 1e-5 <= sum(parts.values()) <= after - started + 1e-5
-    assert watch.read().keys() == parts.keys() and watch.read()["first"] > parts["first"]  # it goes on as before
+    assert watch.read().keys() == parts.keys() and watch.read()["first"] > parts["first"]  # it continues as before
 
 
-def test_work_that_goes_on_elsewhere_is_waited_for_at_each_switch() -> None:
+def test_work_that_continues_elsewhere_is_waited_for_at_each_switch() -> None:
     waits: list[int] = []
     watch = Stopwatch("first", synchronize=lambda: waits.append(1))
     watch.switch("second")
@@ -76,7 +76,7 @@ def test_a_trial_says_what_its_seconds_went_to(tmp_path: Path, monkeypatch: pyte
     assert failed.status == "failed" and failed.profile["forward/backward"] > 0
 
 
-def go_on(folder: Path, store: EventLog, executor: Simulated, watch: Watch) -> SearchRun:
+def resume(folder: Path, store: EventLog, executor: Simulated, watch: Watch) -> SearchRun:
     with store:
         return run_search(recorded(store), store, SLOTS[: executor.num_slots], [], lambda slots: executor, watch=watch)
 
@@ -84,13 +84,13 @@ def go_on(folder: Path, store: EventLog, executor: Simulated, watch: Watch) -> S
 def test_sessions_are_summed_and_one_that_was_stopped_counts(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        go_on(folder, begin(folder, trials=6), Simulated(2, stop_after=3), Stopwatch("starting"))
+        resume(folder, begin(folder, trials=6), Simulated(2, stop_after=3), Stopwatch("starting"))
     assert [type(event) for event in events_of(folder)[-2:]] == [SessionProfiled, SessionStopped]
     first = load_run("run", tmp_path).profile
     assert set(first.search) <= set(SEARCH_PARTS) and first.search.keys() >= {"starting", "proposing", "waiting"}
     assert first.busy_seconds == 3.0  # a second each, says the simulation
 
-    run = go_on(folder, EventLog(folder), Simulated(1), Stopwatch("starting"))
+    run = resume(folder, EventLog(folder), Simulated(1), Stopwatch("starting"))
     sessions = [event for event in events_of(folder) if isinstance(event, SessionProfiled)]
     wall = [sum(session.seconds.values()) for session in sessions]
     assert run.winner and run.profile == load_run("run", tmp_path).profile
@@ -110,7 +110,7 @@ def test_the_seconds_of_workers_do_not_depend_on_the_order_of_names() -> None:
 
 
 def test_a_run_without_profile_says_nothing(tmp_path: Path) -> None:
-    run = go_on(tmp_path / "run", begin(tmp_path / "run", trials=4), Simulated(1), OFF)
+    run = resume(tmp_path / "run", begin(tmp_path / "run", trials=4), Simulated(1), OFF)
     assert run.profile.document() is None
     assert not any(isinstance(event, SessionProfiled) for event in events_of(run.folder))
     console = Screen(record=True)
@@ -128,7 +128,7 @@ def test_the_table_says_what_the_log_says(tmp_path: Path) -> None:
     document = profile.document()
     assert document is not None and document["workers_busy"] == 30 / 32
     assert document["trials"] == {"trials": 2, "seconds": {name: 2 * value for name, value in trial.items()}}
-    run = go_on(tmp_path / "run", begin(tmp_path / "run", trials=4), Simulated(1), OFF)
+    run = resume(tmp_path / "run", begin(tmp_path / "run", trials=4), Simulated(1), OFF)
     run.profile = profile
     console = Screen(record=True, width=100)
     print_profile(console, run)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulated_search import begin, go_on, recorded, run_all, story, timeless
+from simulated_search import begin, recorded, resume, run_all, story, timeless
 
 from nas.engine.race import num_waves, rounds, widths
 from nas.report.documents import run_document
@@ -117,7 +117,7 @@ def test_a_race_stopped_at_any_training_ends_with_the_same_log(tmp_path: Path) -
         with pytest.raises(KeyboardInterrupt):
             run_all(tmp_path / str(stop), SimulatedExecutor(stop_after=stop), trials=8, confirm=3)
         again = SimulatedExecutor()
-        go_on(tmp_path / str(stop), again)
+        resume(tmp_path / str(stop), again)
         assert [timeless(e) for e in story(tmp_path / str(stop))] == [timeless(e) for e in story(tmp_path / "whole")]
         assert len(again.trained) == len(whole.trials) - stop
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_search import Simulated, begin, config, events_of, go_on, recorded, run_all, story
+from simulated_search import Simulated, begin, config, events_of, recorded, resume, run_all, story
 
 from budgets import Budget, Cost
 from nas.cli.commands.runs import MOST_ROWS, trials_command
@@ -142,13 +142,13 @@ def test_tensorboard_files_that_a_kill_left_out_are_found_by_one_listing(tmp_pat
     assert [len(list(file.parent.iterdir())) for file in files] == [1] * 5
 
 
-def test_a_replay_takes_mutants_from_the_log_and_goes_on_the_same(tmp_path, monkeypatch):
+def test_a_replay_takes_mutants_from_the_log_and_resumes_the_same(tmp_path, monkeypatch):
     changes = {"trials": 30, "confirm": 0}
     run_all(tmp_path / "whole", Simulated(), **changes)
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "stopped", Simulated(stop_after=25), **changes)
     sampled = counted(monkeypatch)
-    go_on(tmp_path / "stopped", Simulated())
+    resume(tmp_path / "stopped", Simulated())
     assert story(tmp_path / "stopped") == story(tmp_path / "whole")
     notes = [event.note for event in events_of(tmp_path / "whole") if isinstance(event, TrialSubmitted)]
     assert notes == [None] * 10 + [MUTANT] * 20
@@ -216,7 +216,7 @@ def test_a_recorded_mutant_that_is_none_is_sampled_and_noticed(tmp_path):
     database.commit()
     database.close()
     with pytest.raises(ReplayError, match=f"at trial {event.id} "):
-        go_on(folder, Simulated())
+        resume(folder, Simulated())
 
 
 def differences(one: Sample, other: Sample) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulated_search import MOST, TASK, Simulated, begin, config, events_of, go_on, recorded, run_all, story
+from simulated_search import MOST, TASK, Simulated, begin, config, events_of, recorded, resume, run_all, story
 
 from budgets import Budget, cost_of, costs_of
 from nas.awake import awake
@@ -39,7 +39,7 @@ STRATEGIES = {
     "evolution": {"strategy": "evolution"}, "random": {"strategy": "random"},
     "guided": {"strategy": "evolution", "guide": "on"},
 }  # fmt: skip
-COUNT = 18  # trials, enough to go on after the first, which are sampled at random
+COUNT = 18  # trials, enough to continue after the first, which are sampled at random
 every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES.values()), ids=list(STRATEGIES))
 
 
@@ -76,7 +76,7 @@ def test_equal_seeds_give_equal_logs_and_others_do_not(tmp_path, strategy):
 
 @pytest.mark.parametrize("workers", [1, 7])
 @every_strategy
-def test_a_search_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strategy, workers):
+def test_a_search_stopped_anywhere_resumes_as_if_it_had_not_been(tmp_path, strategy, workers):
     """With one worker the whole log is equal; with several, everything that was recorded stays, and every
     trial that had ended is not trained again."""
     options = {"space": "vgg", "trials": 20, **strategy}  # the space whose costs are read fastest
@@ -94,7 +94,7 @@ def test_a_search_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strat
             run_all(folder, first, **options)
         before = story(folder)
         second = Simulated(workers)
-        run = go_on(folder, second)
+        run = resume(folder, second)
         assert story(folder)[: len(before)] == before
         assert not set(first.trained) & set(second.trained)
         assert len(run.stage("search")) == 20
@@ -111,7 +111,7 @@ def test_a_search_of_a_part_of_a_space_stays_in_it_also_after_a_stop(tmp_path, s
     run_all(tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "stopped", Simulated(stop_after=5), **options)
-    run = go_on(tmp_path / "stopped", Simulated())
+    run = resume(tmp_path / "stopped", Simulated())
     assert story(tmp_path / "stopped") == story(tmp_path / "whole")
     assert len(run.trials) > 12  # and confirmations
     for trial in run.trials.values():
@@ -139,15 +139,15 @@ def test_replay_is_exact_however_often_it_is_stopped(tmp_path):
         run_all(folder, Simulated(stop_after=2), trials=20)
     for _ in range(11):
         with pytest.raises(KeyboardInterrupt):
-            go_on(folder, Simulated(stop_after=2))
-    go_on(folder, Simulated())
+            resume(folder, Simulated(stop_after=2))
+    resume(folder, Simulated())
     assert story(folder) == story(tmp_path / "whole")
 
 
-def test_a_run_may_go_on_with_another_number_of_workers(tmp_path):
+def test_a_run_may_resume_with_another_number_of_workers(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "run", Simulated(6, stop_after=9))
-    run = go_on(tmp_path / "run", Simulated(2))
+    run = resume(tmp_path / "run", Simulated(2))
     assert len(run.stage("search")) == 30
     assert len({trial.architecture for trial in run.stage("search")}) == 30
 
@@ -164,7 +164,7 @@ def test_a_log_that_replay_does_not_reproduce_is_a_named_error(tmp_path):
             store.append(event)
     before = story(forged)
     with pytest.raises(ReplayError, match="recorded by another version"):
-        go_on(forged, Simulated())
+        resume(forged, Simulated())
     assert story(forged) == before
 
 
@@ -186,11 +186,11 @@ def test_an_error_of_the_machine_stops_it_and_trials_are_trained_again(tmp_path)
     run = load_search(str(folder))
     assert (run.state, run.stopped) == ("stopped", "No space left on device (weights/3.safetensors)")
     assert run.tally.count("failed") == 0 and run.tally.count("running") > 0
-    go_on(folder, Simulated())
+    resume(folder, Simulated())
     assert story(folder) == story(tmp_path / "whole")
 
 
-def test_failures_are_recorded_and_the_search_goes_on(tmp_path):
+def test_failures_are_recorded_and_the_search_resumes(tmp_path):
     run = run_all(tmp_path / "run", Simulated(2, fail=["2", "3", "7"]))
     assert [t.id for t in run.stage("search") if t.status == "failed"] == ["2", "3", "7"]
     assert run.trials["2"].error == "simulated"
@@ -204,7 +204,7 @@ def test_ten_failures_in_a_row_stop_it_with_the_reasons(tmp_path):
     assert "nasctl resume run" in str(caught.value)
     stopped = load_run("run", tmp_path)
     assert (stopped.state, stopped.stopped) == ("stopped", "Stopped: 10 trials in a row failed:")
-    run = go_on(tmp_path / "run", Simulated())  # the cause is gone
+    run = resume(tmp_path / "run", Simulated())  # the cause is gone
     assert run.state == "done"
     assert sum(t.status == "failed" for t in run.stage("search")) == 10
 
@@ -232,7 +232,7 @@ def test_winner_has_the_best_mean_and_alone_is_scored_on_the_test_split_once(tmp
     assert run.winner.trial == max(means, key=means.__getitem__)
     assert sorted(executor.tested) == [f"{run.winner.trial}.{n}" for n in (1, 2, 3)]
     assert len({t.seed for t in run.stage("confirm")}) == 9
-    go_on(tmp_path / "run", executor)  # nothing is left to do
+    resume(tmp_path / "run", executor)  # nothing is left to do
     assert len(executor.tested) == 3
 
 
@@ -251,7 +251,7 @@ def test_confirmations_that_all_fail_do_not_make_a_winner_and_run_again(tmp_path
         run_all(folder, Simulated(fail=failing))
     assert load_search("run", tmp_path).winner is None
     second = Simulated()
-    run = go_on(folder, second)
+    run = resume(folder, second)
     assert run.winner is not None
     assert len(second.trained) == 6  # the confirmations alone
 
@@ -312,13 +312,13 @@ def test_trials_that_all_took_too_long_are_given_more_time_and_trained_again(tmp
         "To give them more time: nasctl resume run --runs " + f"{tmp_path} --trial-timeout 60s"
     )
     with pytest.raises(SearchStopped, match="No trial finished") as caught:
-        go_on(folder, Slow(folder))  # the rest, with the same limit
+        resume(folder, Slow(folder))  # the rest, with the same limit
     assert str(caught.value).endswith("--trial-timeout 60s") and "--trials" not in str(caught.value)
     give(folder, trial_timeout=60.0)
     with pytest.raises(KeyboardInterrupt):
-        go_on(folder, Slow(folder, stop_after=5))
+        resume(folder, Slow(folder, stop_after=5))
     last = Slow(folder)
-    run = go_on(folder, last)
+    run = resume(folder, last)
     assert len(last.trained) == 7  # what was trained before the interruption is kept
     assert [trial.status for trial in run.stage("search")] == ["finished"] * 12
     assert [trial.id for what, trial in run.course if what == "submitted"] == [str(n) for n in range(1, 13)]
@@ -332,7 +332,7 @@ def test_more_time_helps_one_slow_trial_and_changes_no_proposal(tmp_path):
         run_all(folder, Slow(folder, slow=["3"], stop_after=14), **options)
     before = story(folder)
     give(folder, trial_timeout=40.0)
-    run = go_on(folder, again := Slow(folder, slow=["3"]))
+    run = resume(folder, again := Slow(folder, slow=["3"]))
     assert story(folder)[: len(before)] == before
     assert again.trained == ["15", "16", "3"] and run.trials["3"].status == "finished"
     untouched = run_all(tmp_path / "other", Simulated(fail=["3"]), **options)
@@ -346,7 +346,7 @@ def test_confirmations_that_took_too_long_ask_for_more_time(tmp_path):
     with pytest.raises(SearchStopped, match=r"(?s)No confirmation finished.*--trial-timeout 60s$"):
         run_all(folder, Slow(folder, slow=slow), trial_timeout=20.0)
     give(folder, trial_timeout=60.0)
-    assert go_on(folder, Slow(folder, slow=slow)).state == "done"
+    assert resume(folder, Slow(folder, slow=slow)).state == "done"
 
 
 def not_finite() -> str:
@@ -375,7 +375,7 @@ def test_advice_is_by_the_cause(tmp_path, error, advice, trials):
 
     with pytest.raises(SearchStopped) as caught:
         run_all(tmp_path / "run", Failing(), trials=trials)
-    what, more = ("try others", " --trials 6") if trials == 3 else ("go on", "")
+    what, more = ("try others", " --trials 6") if trials == 3 else ("resume", "")
     assert advice.format(runs=tmp_path, what=what, more=more) in str(caught.value)
     assert "--time-limit" not in str(caught.value) and "--trial-timeout" not in str(caught.value)
 
@@ -431,7 +431,7 @@ def test_a_time_limit_starts_no_further_trial(tmp_path):
         run_all(tmp_path / "run", time_limit=1e-9)
     assert str(caught.value).endswith("--time-limit 60s") and "--trials" not in str(caught.value)
     give(tmp_path / "run", time_limit=60.0)
-    assert go_on(tmp_path / "run", Simulated()).state == "done"
+    assert resume(tmp_path / "run", Simulated()).state == "done"
 
 
 def test_a_time_limit_that_starting_alone_took_is_made_much_longer(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Studies: what is planned, trained, gone on with after an interruption, reported and compared; real trainings."""
+"""Studies: what is planned, trained, resumed after an interruption, reported and compared; real trainings."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_a_training_is_named_by_its_member(done: Run) -> None:
         request_of(done, "model1-setting6", Path("model"))
 
 
-def test_an_interrupted_study_goes_on_and_ends_as_if_it_had_not_been(done: Run, tmp_path: Path) -> None:
+def test_an_interrupted_study_resumes_and_ends_as_if_it_had_not_been(done: Run, tmp_path: Path) -> None:
     store, trained = begin(tmp_path / "hand"), list[str]()
     with pytest.raises(KeyboardInterrupt):
         train(store, trained, stop_after=2)
@@ -286,7 +286,7 @@ def test_a_network_stands_beside_what_a_search_finds_and_a_random_one_of_its_siz
 
 
 def test_the_error_of_the_origin_study_is_shown_when_asked_for(done: Run, tmp_path: Path) -> None:
-    """Members that oversample are split afterwards, also by a session that goes on; others train as ever."""
+    """Members that oversample are split afterwards, also by a session that continues; others train as ever."""
     store = begin(tmp_path / "published", seeds="1", as_published=True)
     with pytest.raises(KeyboardInterrupt):
         train(store, stop_after=1)

@@ -1,4 +1,4 @@
-"""``nasctl train``: what is planned, trained, taught, gone on with after a kill, and handed over; real trainings."""
+"""``nasctl train``: what is planned, trained, taught, resumed after a kill, and handed over; real trainings."""
 
 from __future__ import annotations
 
@@ -209,9 +209,7 @@ def test_its_settings_make_it_again(place: Path, taught: StudyRun) -> None:
     assert tomllib.loads(text)["teacher"] == "teaches:trained.1"
 
 
-def test_a_search_trains_its_winner_when_asked_and_goes_on_with_that(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_trains_its_winner_when_asked_and_resumes_that(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nas.engine.training_plan.default_epochs", lambda images: 1)
     search = ["search", "--space", "vgg", "--max-params", "20k", "--trials", 1, "--confirm", 0, "--no-floor", "--train"]
     whole = json.loads(told(place, *search, "--run", "st", *SHORT[:-1], "--json"))

@@ -135,7 +135,7 @@ class TestServer:
             assert result.metrics["rank"]["pid"] == second
             wait_until(lambda: is_gone(first))
 
-    def test_an_idle_worker_goes_on_with_another_server(self) -> None:
+    def test_an_idle_worker_resumes_another_server(self) -> None:
         with workers("nothing") as executor:
             assert one(executor, spec()).status == "finished"
             kill_server()
@@ -272,7 +272,7 @@ class TestDeaths:
                 assert "no_such" in (result.error or "")
 
     def test_close_ends_workers_in_the_middle_of_a_trial(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """At once: they obey, and need not be killed after a while."""
+        """Immediately: they obey, and need not be killed after a while."""
         monkeypatch.setattr(local, "END_LIMIT", LIMIT)
         monkeypatch.setattr(BaseProcess, "kill", lambda process: pytest.fail("it had to be killed"))
         executor = workers("as_told")

@@ -111,7 +111,7 @@ def test_folders_of_killed_runs_go_with_their_daemons(journal: Path, monkeypatch
     assert not folder.exists()
 
 
-def test_a_run_goes_on_without(journal: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_run_resumesout(journal: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for slots in (SHARED[:1], [WorkerSlot("cpu", 1)] * 2):
         with mps.shared_gpus(slots, works=lambda variables: True) as shared:
             assert shared == {}

@@ -191,7 +191,7 @@ def test_what_raises_is_not_vouched_for(tmp_path: Path) -> None:
         assert not trust.is_trusted(str(plugin.sha256)) and not trust.trust_file().exists()
 
 
-def test_changed_and_missing_files_are_named_with_the_way_to_go_on(tmp_path: Path) -> None:
+def test_changed_and_missing_files_are_named_with_the_way_to_resume(tmp_path: Path) -> None:
     path = space_file(tmp_path)
     plugin = load_plugin(path).plugin
     loading.forget()

@@ -167,7 +167,7 @@ def test_a_setting_of_a_file_and_errors_of_plugins_on_the_command_line(tmp_path:
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_plugin_that_raises_stops_a_search_which_goes_on_when_it_is_repaired(tmp_path: Path) -> None:
+def test_a_plugin_that_raises_stops_a_search_which_resumes_when_it_is_repaired(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     good = (EXAMPLES / "hill_climb.py").read_text() + (EXAMPLES / "mse_loss.py").read_text()
     bad = good.replace("self.asked += 1", "self.asked += 1\n        assert self.asked < 2, 'not twice'")
@@ -279,7 +279,7 @@ def test_in_python_what_was_loaded_is_recorded_and_found_again(tmp_path: Path, m
     assert nas.load_run("s", runs=tmp_path).record.space.name == "mine"
 
 
-def test_a_searcher_asks_the_strategy_of_a_plugin_and_goes_on_with_it(tmp_path: Path) -> None:
+def test_a_searcher_asks_the_strategy_of_a_plugin_and_resumes_it(tmp_path: Path) -> None:
     nas.load_plugin(EXAMPLES / "hill_climb.py")
     space = nas.space("vgg", input_shape=(1, 8, 8), fix={"kernel*": 3})
 

@@ -87,7 +87,7 @@ def test_plain_lines_tell_every_epoch(log):
     assert "8 ranked" in lines[-3]
     assert "0.900 for the supernet itself" in lines[-3]
     assert "best 0.900" in lines[-1]
-    assert "0:10 left" in lines[-1]  # 2 of 4 trials and 3 confirmations, 4 s each, 2 at once
+    assert "0:10 left" in lines[-1]  # 2 of 4 trials and 3 confirmations, 4 s each, 2 in parallel
 
 
 def test_plain_lines_tell_soon_that_a_supernet_is_built_and_how_far_its_epochs_are(log):

@@ -1,4 +1,4 @@
-"""Listeners that are not ours: what goes wrong in them is noted, and the search goes on."""
+"""Listeners that are not ours: what goes wrong in them is noted, and the search continues."""
 
 from __future__ import annotations
 

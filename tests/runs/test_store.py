@@ -95,7 +95,7 @@ def test_events_come_back_in_order_with_growing_time(tmp_path):
     assert all(a.elapsed <= b.elapsed for a, b in itertools.pairwise(written))
 
 
-def test_elapsed_goes_on_where_the_last_session_ended(tmp_path, monkeypatch):
+def test_elapsed_resumes_where_the_last_session_ended(tmp_path, monkeypatch):
     clock = iter([100.0, 101.5, 900.0, 902.0])  # opened, appended; opened much later, appended
     monkeypatch.setattr("nas.runs.log.awake", lambda: next(clock))
     with EventLog(tmp_path) as store:
@@ -156,7 +156,7 @@ def test_a_full_disk_is_named_and_the_log_stays_whole(tmp_path):
     assert "nasctl resume" in messages[-1]
     events = read_entries(tmp_path)
     assert [int(event.event.text.split()[0]) for event in events] == messages[:-1]
-    with EventLog(tmp_path) as store:  # with room again, it goes on
+    with EventLog(tmp_path) as store:  # with room again, it continues
         assert store.append(Noted("")).number == len(events) + 1
 
 

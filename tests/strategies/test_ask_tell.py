@@ -80,7 +80,7 @@ def test_an_own_strategy_keeps_them_too_and_one_that_samples_from_nowhere_does_n
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("stop", [0, 1, 7, 24, 26])
-def test_killed_anywhere_it_goes_on_as_if_it_had_not_been(tmp_path, workers, stop):
+def test_killed_anywhere_it_resumes_as_if_it_had_not_been(tmp_path, workers, stop):
     climb(tmp_path / "whole", Simulated(workers))
     with pytest.raises(KeyboardInterrupt):
         climb(tmp_path / "run", Simulated(workers, stop_after=stop))

@@ -124,7 +124,7 @@ def test_an_interrupted_stage_ends_like_one_that_was_not(whole: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("strategy", ["darts", "random-oneshot"])
-def test_the_other_strategies_and_sgd_go_on_exactly(tmp_path: Path, strategy: str) -> None:
+def test_the_other_strategies_and_sgd_resume_exactly(tmp_path: Path, strategy: str) -> None:
     stories = []
     for name in ("whole", "stopped"):
         recipe = RECIPE.model_copy(update={"optimizer": "sgd"})

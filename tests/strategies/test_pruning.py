@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_search import Simulated, begin, events_of, go_on, recorded, run_all, story
+from simulated_search import Simulated, begin, events_of, recorded, resume, run_all, story
 
 from budgets import Budget, Cost
 from nas.api.settings import search_config
@@ -28,7 +28,7 @@ from nas.report.tables.search import trials_table
 from nas.report.tensorboard.listener import keep_files
 from nas.runs import TrialRecord
 from nas.runs.events import TrialEnded
-from nas.strategies.median_pruner import CLEAR, LEAST_TRIALS, MOST_TRIALS, MedianPruner, floor
+from nas.strategies.median_pruner import CLEAR, LEAST_TRIALS, MOST_TRIALS, MedianPruner, pruning_thresholds
 from nas.testing.strategies import score_of
 from nas.training.early_stopping import curve, why_pruned
 from nas.trials.run_trial import run_trial
@@ -48,7 +48,7 @@ def rows(values: list[float]) -> list[dict[str, float]]:
 
 @given(CURVES)
 def test_nobody_is_stopped_early_late_or_close_to_the_best(curves):
-    least = floor(curves, EPOCHS)
+    least = pruning_thresholds(curves, EPOCHS)
     assert least[: EPOCHS // 3 - 1] == (0.0,) * (EPOCHS // 3 - 1)
     assert least[-1] == 0.0
     for epoch, needed in enumerate(least, start=1):
@@ -59,18 +59,18 @@ def test_nobody_is_stopped_early_late_or_close_to_the_best(curves):
 
 @given(CURVES, st.randoms(use_true_random=False))
 def test_the_order_of_the_trials_before_does_not_matter(curves, random):
-    assert floor(random.sample(curves, len(curves)), EPOCHS) == floor(curves, EPOCHS)
+    assert pruning_thresholds(random.sample(curves, len(curves)), EPOCHS) == pruning_thresholds(curves, EPOCHS)
 
 
 @given(st.lists(st.lists(SHARE, min_size=1, max_size=EPOCHS), max_size=LEAST_TRIALS - 1))
 def test_too_few_trials_judge_nobody(curves):
-    assert floor(curves, EPOCHS) == ()
-    assert floor([*curves, [], []], EPOCHS) == ()
+    assert pruning_thresholds(curves, EPOCHS) == ()
+    assert pruning_thresholds([*curves, [], []], EPOCHS) == ()
 
 
 def test_a_margin_below_the_worst_quarter_at_a_third_and_below_the_median_from_half_on():
     curves = [[level] * 24 for level in (0.1, 0.3, 0.5, 0.7, 0.9)]
-    least = floor(curves, 24)
+    least = pruning_thresholds(curves, 24)
     assert least[:7] == (0.0,) * 7
     assert least[7] == pytest.approx(0.3 - CLEAR)
     assert least[7:12] == tuple(sorted(least[7:12]))
@@ -80,19 +80,19 @@ def test_a_margin_below_the_worst_quarter_at_a_third_and_below_the_median_from_h
 def test_a_trial_that_was_stopped_weighs_as_if_it_had_stayed_below():
     curves = [[level] * 24 for level in (0.1, 0.3, 0.5, 0.7, 0.9)]
     stopped = [curve[:8] if curve[0] < 0.5 else curve for curve in curves]
-    assert floor(stopped, 24) == floor(curves, 24)
+    assert pruning_thresholds(stopped, 24) == pruning_thresholds(curves, 24)
 
 
 def test_very_short_trainings_are_never_stopped():
     curves = [[level] * 3 for level in (0.1, 0.3, 0.5, 0.7, 0.9)]
     for epochs in (1, 2, 3):
-        assert set(floor(curves, epochs)) == {0.0}
+        assert set(pruning_thresholds(curves, epochs)) == {0.0}
 
 
 def test_an_objective_below_zero_is_judged_by_the_same_distances() -> None:
     curves = [[number / 100] * 24 for number in range(50)]
     lower = [[score - 1 for score in curve] for curve in curves]
-    for plain, below in zip(floor(curves, 24), floor(lower, 24), strict=True):
+    for plain, below in zip(pruning_thresholds(curves, 24), pruning_thresholds(lower, 24), strict=True):
         assert below == (pytest.approx(plain - 1) if plain else -math.inf)
 
 
@@ -125,7 +125,7 @@ def test_the_newest_that_had_ended_judge_and_each_is_read_once():
     assert reads == ["1", "2"]
     newest = [number for number in range(299) if number % 10][-MOST_TRIALS:]
     for _ in range(2):
-        assert pruner.threshold("299") == floor([[number / 1000] * 24 for number in newest], 24)
+        assert pruner.threshold("299") == pruning_thresholds([[number / 1000] * 24 for number in newest], 24)
     assert reads == ["1", "2", *map(str, newest)]
 
 
@@ -149,7 +149,7 @@ class Learning(Simulated):
 
 
 @pytest.mark.parametrize(("strategy", "workers"), [("evolution", 1), ("evolution", 3), ("random", 1)])
-def test_a_search_with_pruned_trials_goes_on_as_if_it_had_not_been_stopped(tmp_path, strategy, workers):
+def test_a_search_with_pruned_trials_resumes_as_if_it_had_not_been_stopped(tmp_path, strategy, workers):
     options = {"space": "vgg", "strategy": strategy, "seed": 5, "trials": 16, "confirm": 1, "prune": True}
     whole = run_all(tmp_path / "whole", Learning(workers), **options)
     assert any(trial.status == "pruned" for trial in whole.stage("search"))
@@ -159,7 +159,7 @@ def test_a_search_with_pruned_trials_goes_on_as_if_it_had_not_been_stopped(tmp_p
         with pytest.raises(KeyboardInterrupt):
             run_all(folder, first, **options)
         before = story(folder)
-        go_on(folder, second)
+        resume(folder, second)
         assert story(folder)[: len(before)] == before
         assert not set(first.trained) & set(second.trained)
         if workers == 1:
@@ -168,17 +168,17 @@ def test_a_search_with_pruned_trials_goes_on_as_if_it_had_not_been_stopped(tmp_p
 
 def test_an_interrupted_trial_is_judged_by_those_that_judged_it_before(tmp_path):
     """With several workers others ended between its submission and the kill; it must not matter to it."""
-    floors: dict[str, list[tuple[float, ...]]] = {}
+    thresholds: dict[str, list[tuple[float, ...]]] = {}
 
     class Watched(Learning):
         def submit(self, spec: TrialSpec) -> None:
-            floors.setdefault(spec.id, []).append(spec.threshold)
+            thresholds.setdefault(spec.id, []).append(spec.threshold)
             super().submit(spec)
 
     with pytest.raises(KeyboardInterrupt):
         run_all(tmp_path / "run", Watched(5, stop_after=14), trials=20, confirm=0, prune=True)
-    go_on(tmp_path / "run", Watched(5))
-    again = [given for name, given in floors.items() if len(given) == 2 and name.isdecimal()]
+    resume(tmp_path / "run", Watched(5))
+    again = [given for name, given in thresholds.items() if len(given) == 2 and name.isdecimal()]
     assert any(first for first, _ in again)
     assert all(first == second for first, second in again)
 

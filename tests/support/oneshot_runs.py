@@ -48,7 +48,7 @@ def begin(folder: Path, **changes: Any) -> EventLog:
 
 
 def find(store: EventLog, listeners: Sequence[Listener] = ()) -> SearchRun:
-    """Train the supernet of the run, or go on; the run afterwards."""
+    """Train the supernet of the run, or continue; the run afterwards."""
     run = as_search(fold(store.folder, store.entries()))
     stage.find_candidates(Journal(run, store, listeners), "cpu")
     return run

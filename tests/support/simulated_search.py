@@ -66,7 +66,7 @@ def run_all(
         return _to_the_end(log, executor or Simulated(), floor)
 
 
-def go_on(folder: Path, executor: Simulated, *, floor: Floor | None = None) -> SearchRun:
+def resume(folder: Path, executor: Simulated, *, floor: Floor | None = None) -> SearchRun:
     with EventLog(folder) as log:
         return _to_the_end(log, executor, floor)
 

@@ -59,7 +59,7 @@ def test_what_is_kept_is_the_average_over_all_steps(decay: float, monkeypatch: p
     assert {"1.running_mean", "1.running_var", "4.bias"} < expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(kept[name].double().numpy(), values, rtol=1e-5, atol=1e-6, err_msg=name)
-    assert not torch.equal(kept["4.weight"], model[4].weight)  # the network goes on with its own
+    assert not torch.equal(kept["4.weight"], model[4].weight)  # the network trains on with its own
 
 
 def test_select_is_scored_with_the_average_and_training_does_not_notice() -> None:

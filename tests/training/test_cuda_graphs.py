@@ -1,4 +1,4 @@
-"""Recorded training steps against plain ones: on the CPU by a recorder that does again what was done, and on a GPU."""
+"""Captured training steps against plain ones: on the CPU by a capture that does again what was done, and on a GPU."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from recorded_work import OperationRecorder
+from captured_work import OperationCapture
 from torch import Tensor, nn
 
 from nas.config.recipe import Recipe
 from nas.training import step as training
-from nas.training.cuda_graphs import RecordedStep, Step
+from nas.training.cuda_graphs import CapturedStep, Step
 from nas.training.loop import run_epoch, train
 from nas.training.mixing import MIXINGS
 from nas.training.regularizers import REGULARIZERS
@@ -65,7 +65,7 @@ def trained(
     """The losses of the epochs and all that is left, with the step that ``of`` makes of the plain one."""
     learning = learning_of(recipe, model, images or split())
     step = of(functools.partial(take_step, learning), learning)
-    rates = np.linspace(0.01, 0.001, recipe.epochs * len(SIZES), dtype=np.float32)  # what a recorded step is told
+    rates = np.linspace(0.01, 0.001, recipe.epochs * len(SIZES), dtype=np.float32)  # what a captured step is told
     plans = [list(zip(map(float, part), SIZES, strict=True)) for part in np.split(rates, recipe.epochs)]
     losses = [run_epoch(learning, epoch, plan, step) for epoch, plan in enumerate(plans, 1)]
     state = {f"weight {name}": tensor for name, tensor in model.state_dict().items()}
@@ -76,29 +76,29 @@ def trained(
     return losses, state | {"generator": learning.generator.get_state(), "default": torch.get_rng_state()}
 
 
-def compare(recipe: Recipe, make: Callable[[], nn.Module], recordings: int) -> None:
-    """Training from recordings gives the bits of plain training, and needs so many."""
-    recorders: list[OperationRecorder] = []
+def compare(recipe: Recipe, make: Callable[[], nn.Module], num_captures: int) -> None:
+    """Training from captured graphs gives the bits of plain training, and needs so many."""
+    captures: list[OperationCapture] = []
 
-    def recorded(step: Step, learning: Learning) -> Step:
-        recorders.append(OperationRecorder(learning.generator))
-        return RecordedStep(step, recorders[0], size=SIZES[0], device=torch.device("cpu"))
+    def captured(step: Step, learning: Learning) -> Step:
+        captures.append(OperationCapture(learning.generator))
+        return CapturedStep(step, captures[0], size=SIZES[0], device=torch.device("cpu"))
 
     losses, state = trained(recipe, make(), lambda step, _: step)
-    again, other = trained(recipe, make(), recorded)
+    again, other = trained(recipe, make(), captured)
     assert again == losses and len(set(losses)) == len(losses)
     assert state.keys() == other.keys()
     assert [name for name, tensor in state.items() if not torch.equal(tensor, other[name])] == []
-    assert recorders[0].recordings == recordings
+    assert captures[0].num_captures == num_captures
 
 
 @pytest.mark.parametrize("name", space_names())
-def test_a_recorded_step_trains_every_space_as_the_plain_one(name: str) -> None:
+def test_a_captured_step_trains_every_space_as_the_plain_one(name: str) -> None:
     compare(Recipe(epochs=3), functools.partial(small, name), 1)
 
 
 @pytest.mark.parametrize(
-    ("changes", "recordings"),
+    ("changes", "num_captures"),
     [
         ({}, 1),
         ({"optimizer": "sgd", "weight_decay": 0.01, "cutout": 0.3}, 1),
@@ -111,31 +111,31 @@ def test_a_recorded_step_trains_every_space_as_the_plain_one(name: str) -> None:
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
-def test_a_recorded_step_follows_every_recipe(changes: dict[str, Any], recordings: int) -> None:
-    """With dropout. A new recording where what an epoch's steps share changes, if that lasts longer than a warm-up."""
-    compare(Recipe(**({"epochs": 10} | changes)), dropping, recordings)
+def test_a_captured_step_follows_every_recipe(changes: dict[str, Any], num_captures: int) -> None:
+    """With dropout. A new capture where what an epoch's steps share changes, if that lasts longer than a warm-up."""
+    compare(Recipe(**({"epochs": 10} | changes)), dropping, num_captures)
 
 
 def test_after_a_failed_recording_steps_run_as_they_are() -> None:
-    """On a CPU two splits are read as one by waiting for positions, which no recording can hold."""
+    """On a CPU two splits are read as one by waiting for positions, which no capture can hold."""
     recipe, images = Recipe(epochs=3), JoinedSplit(split(), split(num_images=7))
-    made: list[RecordedStep] = []
+    made: list[CapturedStep] = []
 
-    def recorded(step: Step, learning: Learning) -> Step:
-        made.append(RecordedStep(step, OperationRecorder(learning.generator), size=16, device=torch.device("cpu")))
+    def captured(step: Step, learning: Learning) -> Step:
+        made.append(CapturedStep(step, OperationCapture(learning.generator), size=16, device=torch.device("cpu")))
         return made[0]
 
     losses, state = trained(recipe, dropping(), lambda step, _: step, images)
-    again, other = trained(recipe, dropping(), recorded, images)
+    again, other = trained(recipe, dropping(), captured, images)
     assert again == losses and all(torch.equal(tensor, other[name]) for name, tensor in state.items())
     (note,) = notes_on(made[0])
-    assert "could not be recorded as a CUDA graph: aten.nonzero.default waits for the device" in note
+    assert "could not be captured as a CUDA graph: aten.nonzero.default waits for the device" in note
 
 
-def test_nothing_is_recorded_on_a_cpu() -> None:
+def test_nothing_is_captured_on_a_cpu() -> None:
     learning = learning_of(Recipe(epochs=500), dropping(), split())
     step = make_step(learning, SIZES)
-    assert not isinstance(step, RecordedStep) and notes_on(step) == ()
+    assert not isinstance(step, CapturedStep) and notes_on(step) == ()
 
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

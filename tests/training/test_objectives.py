@@ -208,7 +208,7 @@ def test_a_search_and_a_study_by_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_a_search_whose_objective_is_gone_cannot_go_on(tmp_path: Path) -> None:
+def test_a_search_whose_objective_is_gone_cannot_resume(tmp_path: Path) -> None:
     """But it can be looked at."""
     from command_line import nasctl, refused
 

@@ -110,7 +110,7 @@ def test_agrees_with_the_formula(name: str) -> None:
     model = awkward_network()
     regularizer = make_regularizer(Recipe(regularizer=name, regularizer_weight=0.7), model)
     assert regularizer is not None
-    for _ in range(100):  # power iteration goes on from its last vector; the others are what they were
+    for _ in range(100):  # power iteration continues from its last vector; the others are what they were
         value = regularizer(0.0)
     assert value is not None
     assert value.item() == pytest.approx(0.7 * REFERENCES[name](model), rel=1e-6)

@@ -15,7 +15,7 @@ from nas.report.html.write import check_target, write_comparison, write_report
 from nas.runs import SearchRun, StudyRun
 from nas.runs.named import load_whole, one_name
 
-EVERY = 15.0  # seconds between two reports of a run that goes on
+EVERY = 15.0  # seconds between two reports of a run that is not done
 
 
 def report_command(flags: Flags) -> None:
@@ -98,14 +98,14 @@ def _watch(run: SearchRun | StudyRun, out: Path | None) -> None:
     told = False
     try:
         while True:
-            goes_on = run.state == "running"
+            running = run.state == "running"
             path = write_report(run, out, settings=settings_of(run), watched=True)
             if not told:
                 _tell_path(path, as_json=False)
-                if goes_on:
+                if running:
                     console.print(f"Written anew every {EVERY:.0f} seconds until the run ends; Ctrl-C to leave.")
                 told = True
-            if not goes_on:
+            if not running:
                 return
             time.sleep(EVERY)
             run = load_run(str(run.folder), run.folder.parent)

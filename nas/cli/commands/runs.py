@@ -77,7 +77,7 @@ def print_json_list(documents: Iterable[Any]) -> None:
 
 def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     """All runs in a table, or one run."""
-    from nas.engine.advice import to_go_on_at_all
+    from nas.engine.advice import resume_command
     from nas.report.live import standing
     from nas.report.tables.search import print_run
 
@@ -93,7 +93,7 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     active = run.state == "running"
     console.print(f"State   {run.state}: {standing(run, active=active)}", highlight=False, soft_wrap=True)
     if run.state == "stopped":
-        why = f"Stopped: {run.stopped or 'killed, it seems'}. To go on: {to_go_on_at_all(run)}"
+        why = f"Stopped: {run.stopped or 'killed, it seems'}. To resume: {resume_command(run)}"
         console.print(why, highlight=False, soft_wrap=True)
     if isinstance(run, StudyRun):
         from nas.report.study import study_report

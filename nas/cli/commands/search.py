@@ -56,7 +56,7 @@ def search_command(flags: Flags, file: SettingsFile = NO_FILE) -> None:
 
 
 def resume_command(flags: Flags) -> None:
-    """Go on with a run; what was recorded is replayed, not trained again."""
+    """Resume a run; what was recorded is replayed, not trained again."""
     run = load_whole(one_name(flags.get("name"), flags["run"]), "resume", Path(flags["runs"]))
     changes = resolve_changes(run, flags)
     quiet = flags["quiet"] or flags["json"]
@@ -131,7 +131,7 @@ def tell_preview(preview: api.Preview, flags: Flags) -> None:
 
 @contextmanager
 def stoppable(folder: Path) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end what is inside with a line that says how to go on, and exit code 130."""
+    """Ctrl-C and SIGTERM end what is inside with a line that says how to resume, and exit code 130."""
 
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -141,7 +141,7 @@ def stoppable(folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not garble the message
-        complain(f"\nStopped. Every finished trial is kept. To go on: {typed('resume', folder)}")
+        complain(f"\nStopped. Every finished trial is kept. To resume: {typed('resume', folder)}")
         sys.exit(130)
 
 

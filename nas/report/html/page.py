@@ -25,7 +25,7 @@ class Section:
 
 
 def page(title: str, heading: Markup, sections: Iterable[Section], *, again_in: int | None = None) -> str:
-    """The whole document. ``again_in``: seconds after which a browser reads it again, for a run that goes on."""
+    """The whole document. ``again_in``: seconds after which a browser reads it again, for a run that is not done."""
     present = [section for section in sections if section.body]
     style, script = _asset("style.css"), _asset("script.js")
     policy = (

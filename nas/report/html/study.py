@@ -81,7 +81,7 @@ def _answer(run: StudyRun, report: StudyReport, settings: str | None) -> Markup:
                      f"(Spearman, {report.agreement_with_published.members} members).")  # fmt: skip
     notes += [report.validation_note] if report.validation_note else []
     parts += [tag("p", note, class_="note") for note in notes]
-    lines = [("Go on with it", typed("resume", run.folder))] if report.state == "stopped" else []
+    lines = [("Resume it", typed("resume", run.folder))] if report.state == "stopped" else []
     lines.append(("Hand over a network", typed("export --out model/ --run", run.folder)))
     command = "train" if run.trains_one else "baseline run"
     if settings is None:
@@ -92,7 +92,7 @@ def _answer(run: StudyRun, report: StudyReport, settings: str | None) -> Markup:
             ("Make it again, with the settings below in a file run.toml", f"nasctl {command} --config run.toml")
         )
         parts.append(folded("run.toml", tag("pre", tag("code", settings), tabindex="0")))
-    return joined(parts[:-1] if settings else parts, tag("h3", "To repeat it, and to go on"), commands(lines),
+    return joined(parts[:-1] if settings else parts, tag("h3", "To repeat it, and to resume it"), commands(lines),
                   parts[-1:] if settings else None)  # fmt: skip
 
 

@@ -191,7 +191,7 @@ def _failed(run: SearchRun) -> Markup | None:
 def _again(run: SearchRun, settings: str | None) -> Markup:
     lines = []
     if run.winner is None and run.state != "running":
-        lines.append(("Go on with it", typed("resume", run.folder)))
+        lines.append(("Resume it", typed("resume", run.folder)))
     if run.winner is not None:
         lines.append(
             (
@@ -203,10 +203,10 @@ def _again(run: SearchRun, settings: str | None) -> Markup:
     if settings is None:
         lines.append(("Make it again: the settings as a file, then a search by them",
                       f"{typed('config', run.folder)} > run.toml && nasctl search --config run.toml"))  # fmt: skip
-        return tag("div", tag("h3", "To repeat it, and to go on"), commands(lines))
+        return tag("div", tag("h3", "To repeat it, and to resume it"), commands(lines))
     lines.append(("Make it again, with the settings below in a file run.toml", "nasctl search --config run.toml"))
     file = folded("run.toml", tag("pre", tag("code", settings), tabindex="0"))
-    return tag("div", tag("h3", "To repeat it, and to go on"), commands(lines), file)
+    return tag("div", tag("h3", "To repeat it, and to resume it"), commands(lines), file)
 
 
 def heading(run: SearchRun) -> Markup:

@@ -22,7 +22,7 @@ SettingsOf = Callable[[SearchRun | StudyRun], str | None]
 
 def report_page(run: SearchRun | StudyRun, *, settings: str | None = None, watched: bool = False) -> str:
     """The report of one run as HTML. ``settings``: the file that makes it again; ``watched``: it is written anew as the
-    run goes on, and a browser reads it again."""
+    run is not done, and a browser reads it again."""
     if isinstance(run, SearchRun):
         return search_page(run, settings=settings, watched=watched)
     return study_page(as_study(run), settings=settings, watched=watched)

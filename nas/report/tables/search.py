@@ -43,7 +43,7 @@ def print_plan(console: Screen, run: SearchRun, slots: Sequence[WorkerSlot]) -> 
     """What is about to happen, before the first trial."""
     devices = ", ".join(sorted({slot.device for slot in slots}))
     threads = f", {slots[0].num_threads} threads each" if run.facts.threads and slots[0].num_threads > 1 else ""
-    lines = [_settings(run, f", {len(slots)} at once on {devices}{threads}")]
+    lines = [_settings(run, f", {len(slots)} in parallel on {devices}{threads}")]
     if run.facts.trial_seconds is not None:
         lines.append(f"Takes   {_duration(run, run.facts.trial_seconds, len(slots))}")
     console.print(in_lines(console, lines), title=run.name, highlight=False, soft_wrap=True)
@@ -322,4 +322,4 @@ def described(placement: Placement, execution: Execution) -> str:
     threads = f"{placement.threads} thread{'s' * (placement.threads > 1)} each"
     gain = f", {placement.times_default:g} times as fast as torch's defaults" if placement.times_default else ""
     how = f"{execution.memory_format.replace('_', ' ')}, {execution.precision}"
-    return f"{placement.workers} at once, {threads}, {how}: measured{gain}"
+    return f"{placement.workers} in parallel, {threads}, {how}: measured{gain}"

@@ -59,7 +59,7 @@ def _timing(timing: Timing) -> str:
         f"A trial of {counted(timing.epochs, 'epoch')} takes about {timing.seconds:.1f} s here (the mean of several "
         f"samples); {counted(timing.trials, 'trial')} and {counted(timing.confirmations, 'confirmation')} of "
         f"{counted(timing.confirm_epochs, 'epoch')}, "
-        f"{timing.num_slots} at once: about {clock(timing.total)}."
+        f"{timing.num_slots} in parallel: about {clock(timing.total)}."
     )
 
 
@@ -91,7 +91,7 @@ def _choices_table(space: SearchSpace) -> Table:
 
 
 def _costs_table(costs: Costs) -> Table:
-    table = make_table("What fits", ("",), ("min", "median", "max"))
+    table = make_table("Feasible architectures", ("",), ("min", "median", "max"))
     for title, values in (
         ("parameters", costs.params),
         ("MACs", costs.macs),
@@ -112,7 +112,7 @@ def _examples_table(report: SpaceReport) -> Table:
 def _print_histogram(console: Screen, params: npt.NDArray[np.int64], num_bins: int = 12, width: int = 36) -> None:
     """Bars of how many samples have about how many parameters."""
     counts, edges = np.histogram(params, bins=num_bins)
-    console.print("Parameters of what fits")
+    console.print("Parameters of feasible architectures")
     for count, low, high in zip(counts, edges, edges[1:], strict=False):
         bar = "█" * round(width * count / counts.max()) or ("▏" if count else "")
         console.print(

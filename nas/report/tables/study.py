@@ -117,7 +117,7 @@ def _training_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
 
 def _seeds(run: StudyRun, slots: Sequence[WorkerSlot]) -> str:
     devices = ", ".join(sorted({slot.device for slot in slots}))
-    return f"{counted(run.config.seeds, 'seed')}, {len(slots)} at once on {devices}"
+    return f"{counted(run.config.seeds, 'seed')}, {len(slots)} in parallel on {devices}"
 
 
 def _time_and_data(run: StudyRun) -> list[str]:
@@ -250,7 +250,7 @@ def _print_networks(console: Screen, rows: Sequence[MemberRow]) -> None:
 
 
 def _print_state(console: Screen, run: StudyRun, pictures: Pictures) -> None:
-    """How far it is, where its pictures are, how to go on."""
+    """How far it is, where its pictures are, how to resume it."""
     console.print(
         f"State   {run.state}: {len(run.ranked())} of {counted(run.planned_trials, 'training')} finished",
         highlight=False,

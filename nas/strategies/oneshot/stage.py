@@ -1,4 +1,4 @@
-"""The first stage of a one-shot search: a supernet is trained, or goes on, and its candidates are recorded."""
+"""The first stage of a one-shot search: a supernet is trained, or continues, and its candidates are recorded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TIME_SHARE = 0.5  # of a time limit, for the supernet; the rest is for trials an
 
 
 def find_candidates(journal: Journal[SearchRun], device: str, *, threads: int | None = None) -> None:
-    """Train the supernet of a run on ``device``, or go on with it, and record the candidates; nothing if they are
+    """Train the supernet of a run on ``device``, or resume it, and record the candidates; nothing if they are
     recorded already. Memory and data are let go of at the end. ``threads``: of the CPU; None: as many as torch takes.
 
     A KeyboardInterrupt passes through; what it, or a kill, costs is the epoch that it falls in. RunError for a
@@ -87,7 +87,7 @@ def _train_and_choose(journal: Journal[SearchRun], checkpoint: Checkpoint, devic
     if lack := shortage(need, space, task, device=device, batch_size=max(images.sizes)):
         # It fitted when the search began, and how it trains cannot change any more.
         raise SearchStopped(
-            f"{lack} Free some, then: {typed('resume', run.folder)}. Or go on elsewhere with --device NAME."
+            f"{lack} Free some, then: {typed('resume', run.folder)}. Or continue elsewhere with --device NAME."
         )
     training = SupernetTraining(run.config, space, task, budget, images)
     if run.supernet is None:

@@ -241,10 +241,10 @@ def warm_up_epochs(config: SearchConfig) -> int:
 def without_scale(logits_NC: Tensor) -> Tensor:
     """The logits as they are, with a gradient that leaves each image's size of them alone.
 
-    A supernet is sure of its training images, so on others it is wrong with great certainty, and the quickest way
-    to a lower loss there is to make the logits smaller: few channels in the last stage do that best, whatever they
-    are worth in a network of their own. With ``z`` the logits less their mean and ``r`` their root mean square,
-    the result is ``z / r`` times ``r`` as a constant: equal up to a shift, which no loss here sees.
+    A supernet is overconfident on its training images, so on others it is wrong with great certainty, and the quickest
+    way to a lower loss there is to make the logits smaller: few channels in the last stage do that best, whatever they
+    are worth in a network of their own. With ``z`` the logits less their mean and ``r`` their root mean square, the
+    result is ``z / r`` times ``r`` as a constant: equal up to a shift, which no loss here sees.
     """
     centred_NC = logits_NC.float() - logits_NC.float().mean(dim=1, keepdim=True)
     size_N1 = centred_NC.square().mean(dim=1, keepdim=True).add(1e-12).sqrt()

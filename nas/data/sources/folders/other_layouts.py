@@ -1,4 +1,4 @@
-"""Folders laid out otherwise than one folder a class: recognised where nothing else can be meant, and said so."""
+"""Layouts of folders other than one subdirectory per class, recognised where nothing else can be meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recording on the CPU as CUDA records: every operation again on the same memory, and nothing of Python."""
+"""Capture on the CPU as CUDA captures: every operation again on the same memory, and nothing of Python."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-# What a GPU cannot answer without waiting for it, and so cannot record.
+# What a GPU cannot answer without waiting for it, and so cannot be captured.
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "_unique2", "item"}
 
 
-class OperationRecorder:
-    """A ``nas.training.cuda_graphs.Recorder`` for tests.
+class OperationCapture:
+    """A ``nas.training.cuda_graphs.GraphCapture`` for tests.
 
-    Recording leaves every tensor that was there, and ``generators``, as they were, as recording a CUDA graph does.
+    Capturing leaves every tensor that was there, and ``generators``, as they were, as capturing a CUDA graph does.
     """
 
     def __init__(self, *generators: torch.Generator) -> None:
         self.generators = [torch.default_generator, *generators]
-        self.recordings = 0
+        self.num_captures = 0
 
     def run(self, work: Callable[[], Tensor]) -> Tensor:
         return work()
 
-    def record(self, work: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    def capture(self, work: Callable[[], Tensor]) -> Callable[[], Tensor]:
         states = [generator.get_state() for generator in self.generators]
         operations = _Operations()
         try:
@@ -39,7 +39,7 @@ class OperationRecorder:
                     tensor.copy_(content)
             for generator, state in zip(self.generators, states, strict=True):
                 generator.set_state(state)
-        self.recordings += 1
+        self.num_captures += 1
 
         def replay() -> Tensor:
             operations.replay()
