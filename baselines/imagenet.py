@@ -40,10 +40,10 @@ def downloaded_weights(address: str = ADDRESS, digest: str = DIGEST) -> Path:
         with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
             partial.write_bytes(answer.read())
         if not sha256(partial).startswith(digest):
-            raise UsageError(f"What {address} sent is not the file of weights (another SHA-256). {ELSE}")
+            raise UsageError(f"What {address} sent is not the file of weights (its SHA-256 differs). {ELSE}")
         partial.replace(path)
     except OSError as error:
-        raise UsageError(f"ImageNet weights could not be had from {address}: {error}. {ELSE}") from error
+        raise UsageError(f"ImageNet weights could not be downloaded from {address}: {error}. {ELSE}") from error
     finally:
         partial.unlink(missing_ok=True)
     return path

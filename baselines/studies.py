@@ -260,7 +260,9 @@ def get_study(name: str) -> Study:
     if name not in STUDIES:
         names = [*STUDIES, classical.NAME]  # which trains no networks and is no ``Study``, but is asked for like one
         if name == "train":
-            raise UsageError("A long training of one network is no study, but a command of its own: nasctl train RUN.")
+            raise UsageError(
+                "A long training of one network is not a study, but a command of its own: nasctl train RUN."
+            )
         raise UsageError(f"There is no study {name!r}.{nearest(name, names)} Studies: {', '.join(names)}.")
     return STUDIES[name]
 

@@ -99,7 +99,7 @@ def summary(reports: list[dict[str, Any]]) -> None:
         print(f"found at least as good as by hand, {metric}: {good} of {sum(one['pairs'] for one in mine)}")
         above = [one["above_random"] for one in mine if one["above_random"] is not None]
         if above:
-            print(f"found above the random one, {metric}: {100 * sum(above) / len(above):+.2f} points in the mean")
+            print(f"found above the random one, {metric}: {100 * sum(above) / len(above):+.2f} points on average")
 
 
 def mark(asked: argparse.Namespace) -> None:

@@ -99,7 +99,7 @@ class Budget:
             if value > limit and name.startswith("max"):
                 found.append(f"{value:,} {UNITS[unit]} are over the budget of {limit:,}")
             elif value < limit and name.startswith("min"):
-                found.append(f"{value:,} {UNITS[unit]} are under the least of {limit:,}")
+                found.append(f"{value:,} {UNITS[unit]} are under the minimum of {limit:,}")
         return found
 
     def excess(self, costs: Costs) -> npt.NDArray[np.float64]:

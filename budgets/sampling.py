@@ -147,7 +147,7 @@ def resolve_budget(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budg
         if near and len(sample_feasible(space, task, near, rng)[0]):
             return near, "min_params defaults to half of max_params (change: --min-params)"
         note = "no least size: " + (
-            "nothing that fits is half as large as the budget allows" if near else "--min-params sets one"
+            "no feasible architecture is half as large as the budget allows" if near else "--min-params sets one"
         )
     if not len(sample_feasible(space, task, budget, rng)[0]):
         raise UsageError(nothing_fits(space, task, budget))

@@ -132,7 +132,7 @@ def test_several_are_asked_for_at_once_and_some_fail(tmp_path: Path) -> None:
             nas.Searcher.load(tmp_path / "mine")
         with pytest.raises(UsageError, match=r"holds a search already: nas\.Searcher\.load"):
             searcher(tmp_path / "mine")
-        with pytest.raises(UsageError, match="'good' is no score of trial 3"):
+        with pytest.raises(UsageError, match="'good' is not a score of trial 3"):
             mine.tell(first[2], "good")
         mine.tell(first[2], 0.5)
         mine.tell(first[0].id, None)

@@ -143,7 +143,9 @@ def layer_errors(found: Mapping[str, NetworkLayers], typed: Sequence[str]) -> li
         frozen = [member for member, layers in found.items() if name.removesuffix(".weight") in layers.frozen]
         known = list(dict.fromkeys(layer.name for layers in found.values() for layer in layers.trained))
         why = (
-            f"is frozen in {frozen[0]}, not trained." if frozen else f"is no trained convolution.{nearest(name, known)}"
+            f"is frozen in {frozen[0]}, not trained."
+            if frozen
+            else f"is not a trained convolution.{nearest(name, known)}"
         )
         errors.append(f"--layers {name!r} {why}")
     if errors:

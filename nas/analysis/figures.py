@@ -120,7 +120,7 @@ def pairs_figure(title: str, pairs: Sequence[tuple[str, str, int]]) -> Figure:
     axes = figure.add_subplot()
     counts = [count for _, _, count in pairs]
     axes.barh(range(len(pairs)), counts, color=color(0))
-    names = [f"{shown_name(true, 24)} taken for {shown_name(given, 24)}" for true, given, _ in pairs]
+    names = [f"{shown_name(true, 24)} predicted as {shown_name(given, 24)}" for true, given, _ in pairs]
     axes.set_yticks(range(len(pairs)), names, fontsize=8, parse_math=False)
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 Own = Literal["rank", "test"]
 OWN: tuple[Own, ...] = ("rank", "test")
-AS_GIVEN = "Left as they are, right as the network was given them in an epoch."
+AS_GIVEN = "Left: original; right: augmented, as in an epoch of training."
 IMAGES = "images"  # folder of the small pictures
 _OURS = re.compile(  # what an analysis wrote, also where its file is damaged
     r"analysis\.json|(misclassified|examples|augmented|filters|confusion|recall|bars|roc|precision_recall|calibration|"
@@ -187,7 +187,7 @@ def check_folder(folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder; give --out another name.")
+        raise UsageError(f"{folder} is not a folder; give --out another name.")
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
     if others := [name for name in files if FILE not in files or not _OURS.fullmatch(name)]:
         raise UsageError(f"{folder} holds other files ({', '.join(others[:3])}); give --out an empty or new folder.")
@@ -248,12 +248,16 @@ def _drawn(
 
     title = views.title_of(found)
     beside = views.BESIDE if found.layer else "The network has no map larger than 1x1, so there is no Grad-CAM."
-    said = f"Of each the class, what it was taken for, and how sure the network was. {beside}"
+    said = f"Of each image: its class, the prediction and its confidence. {beside}"
     trained = f"Images that {views.name_of(found)} was trained on"
     drawn: dict[str, Callable[[], Figure | None]] = {
-        "misclassified": _sheet(f"Mistakes, the surest first: {title}", said, sheets["misclassified"]),
+        "misclassified": _sheet(
+            f"Misclassified images, the most confident first: {title}", said, sheets["misclassified"]
+        ),
         "examples": _sheet(
-            f"Right answers: {title}", f"Of each the class, and how sure the network was. {beside}", sheets["examples"]
+            f"Right answers: {title}",
+            f"Of each image: its class and the confidence of the prediction. {beside}",
+            sheets["examples"],
         ),
         "augmented": _sheet(trained, AS_GIVEN, sheets["augmented"]),
         "filters": lambda: views.filters(subject.network.module, layers, title=f"Filters of {views.name_of(found)}"),

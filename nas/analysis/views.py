@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FILTERS = 16  # of a layer that are drawn
-BESIDE = "The lighter, the more this place speaks for the class (Grad-CAM; each image by itself)."
+BESIDE = "The brighter a region, the more it contributes to the class (Grad-CAM; each image has its own scale)."
 
 
 def title_of(found: Analysis) -> str:
@@ -45,7 +45,7 @@ def order_of(found: Analysis) -> list[int]:
 
 def confusion(found: Analysis) -> Figure:
     """The confusion matrix; above 200 classes the pairs that are confused most."""
-    title = f"Who is taken for whom: {title_of(found)}"
+    title = f"Confusion matrix: {title_of(found)}"
     if found.confusion is not None:
         return figures.confusion_figure(title, found.classes, np.array(found.confusion))
     pairs = [(found.classes[true], found.classes[given], count) for true, given, count in found.worst_pairs]
@@ -116,7 +116,7 @@ def embedding(found: Analysis, method: Literal["pca", "tsne"] = "pca") -> Figure
     )
     sample = f", {len(points):,} of them" if len(points) < found.num_images else ""
     return figures.embedding_figure(
-        f"What enters the last layer ({here.num_features} features): {title_of(found)}{sample}",
+        f"Embeddings, the input of the last layer ({here.num_features} features): {title_of(found)}{sample}",
         {shown_name(found.classes[at]): some for at, some in groups.items() if some},
         [point for point, right in zip(points, here.right, strict=True) if not right],
         x=x, y=y, others=others, note=f"the {len(order) - len(drawn):,} classes between",

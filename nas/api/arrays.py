@@ -82,7 +82,7 @@ def in_bytes(images: Array, what: str = "X") -> npt.NDArray[np.uint8]:
     if images.dtype.kind != "f" or low < 0 or high > 1:
         raise UsageError(
             f"{what} must be uint8 from 0 to 255 or floats from 0 to 1, and is {images.dtype} from {low:g} to "
-            f"{high:g}: bring it to one of these, for example by {_how(images.dtype, float(low), float(high))}."
+            f"{high:g}: convert it, for example by {_how(images.dtype, float(low), float(high))}."
         )
     rounded: npt.NDArray[np.uint8] = np.rint(images * 255).astype(np.uint8)
     return rounded

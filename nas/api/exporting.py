@@ -20,7 +20,7 @@ def extras_of(*, static: bool, with_preprocessing: bool, int8: bool, int8_max_dr
     except ValueError:
         drop = -1.0
     if not 0 <= drop <= 1:
-        raise UsageError(f"--int8-max-drop {int8_max_drop} is no share: give a number from 0 to 1, such as 0.02.")
+        raise UsageError(f"--int8-max-drop {int8_max_drop} is not a share: give a number from 0 to 1, such as 0.02.")
     return Extras(static, with_preprocessing, int8, drop)
 
 

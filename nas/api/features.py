@@ -112,8 +112,9 @@ def _shape_of_rows(number: int, image_shape: Sequence[int] | str | None) -> Shap
     third = math.isqrt(number // 3)
     like = f"({third}, {third}, 3)" if 3 * third * third == number else "(28, 28) or (32, 32, 3)"
     raise ValueError(
-        f"X has {number:,} values an image, which is no square: say image_shape=(height, width) or (height, width, 3), "
-        f"such as {like}; or image_shape={SQUARE!r} if they are no images."
+        f"X has {number:,} values an image, which is not a square: say image_shape=(height, width) or (height, "
+        "width, 3), "
+        f"such as {like}; or image_shape={SQUARE!r} if they are not images."
     )
 
 
@@ -133,6 +134,6 @@ def _checked_shape(image_shape: Sequence[int] | str) -> Shape:
     ):
         raise ValueError(
             f"image_shape={image_shape!r} cannot be used: give (height, width), (height, width, 3), or {SQUARE!r} for "
-            "rows that are no images."
+            "rows that are not images."
         )
     return sides[:2] if sides[2:] == (1,) else sides  # type: ignore[return-value]

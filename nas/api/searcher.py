@@ -182,14 +182,16 @@ class Searcher(Closing):
         trial_id = trial if isinstance(trial, str) else trial.id
         known = self._run.trials.get(trial_id)
         if known is None or known.status != "running":
-            raise UsageError(f"Trial {trial_id!r} waits for no score: it was not asked for, or was told before.")
+            raise UsageError(
+                f"Trial {trial_id!r} is not waiting for a score: it was not asked for, or was told before."
+            )
         if score is None:
             self._turns.take(TrialResult(trial_id, "failed", seconds=seconds, error="told as failed"))
             return
         try:
             number = float(score)
         except (TypeError, ValueError):
-            what = f"{score!r} is no score of trial {trial_id}: give a number, or None if its training failed."
+            what = f"{score!r} is not a score of trial {trial_id}: give a number, or None if its training failed."
             raise UsageError(what, errors=(("score", what),)) from None
         metrics: Metrics = {self._run.config.objective: number}
         self._turns.take(TrialResult(trial_id, "finished", {"select": metrics, "rank": metrics}, seconds=seconds))

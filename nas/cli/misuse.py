@@ -30,7 +30,7 @@ def in_our_words(error: Any, typed: list[str]) -> UsageError:
         wanted = f"{options[0]} {name}" if options else name
         return UsageError(f"{wanted} is missing: {path} {wanted}. {more}")
     if kind == "BadOptionUsage":
-        return UsageError(f"{error.option_name} needs a value, and none stands behind it. {more}")
+        return UsageError(f"{error.option_name} needs a value. {more}")
     if found := re.search(r"No such command '(?P<word>[^']*)'", error.message):
         word, names = found["word"], list(context.command.commands)
         return UsageError(f"There is no command {path} {word}.{nearest(word, names)} Commands: {', '.join(names)}.")
@@ -43,7 +43,7 @@ def _stray(path: str, command: Any, words: list[str], typed: list[str]) -> str:
     meant = list(typed)
     for word in words:
         if word not in meant:  # with spaces in it
-            return f"{path} takes fewer words than it was given: {' '.join(words)}. '{path} --help' says which."
+            return f"{path} was given too many arguments: {' '.join(words)}. '{path} --help' says which."
         place = len(meant) - 1 - meant[::-1].index(word)
         if place == 2 and meant[0] in _OF_PARTS and not meant[1].startswith("-") and ":" not in meant[1] + word:
             run, part = (word, meant[1]) if meant[1].isdigit() else (meant[1], word)
@@ -52,9 +52,9 @@ def _stray(path: str, command: Any, words: list[str], typed: list[str]) -> str:
         flag = _PLACES.get(_kind(word), "")
         meant[place : place + 1] = [flag, word] if flag in known and flag not in meant else []
     taken = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]
-    takes = f"takes no more words than {' '.join(taken)}" if taken else "takes no words without a flag before them"
+    takes = f"takes no more arguments than {' '.join(taken)}" if taken else "takes no positional arguments"
     listed = ", ".join(map(repr, words))
-    return f"{path} {takes}: {listed} cannot be used so. Meant, perhaps: nasctl {' '.join(meant)}"
+    return f"{path} {takes}: {listed} cannot be used so. Did you mean: nasctl {' '.join(meant)}"
 
 
 def _kind(word: str) -> str:
@@ -77,17 +77,17 @@ def foreseen(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, NasctlError):
         return str(error), error.exit_code
     if (message := machine_error(error)) is not None:
-        return f"{message}. When the cause is gone, give the command again.", 1
+        return f"{message}. Fix the cause, and run the command again.", 1
     if (message := blamed(error)) is not None:
-        return f"Stopped by {message}. Put it right, and give the command again.", 1
+        return f"Stopped by {message}. Fix it, and run the command again.", 1
     if (message := file_error(error)) is not None:
         return message, 2
     if isinstance(error, OSError):
-        return f"The system refused: {reason(error)}. When the cause is gone, give the command again.", 1
+        return f"The operating system refused: {reason(error)}. Fix the cause, and run the command again.", 1
     if out_of_memory(error):
-        return "Memory ran out. Give other programs less to do, or ask for less: fewer --workers, a smaller network.", 1
+        return "Out of memory. Close other programs, or ask for less: fewer --workers, a smaller network.", 1
     if isinstance(error, RecursionError):
-        return "Something given is nested too deeply to be read: a settings file, a JSON file or folders.", 2
+        return "The input is nested too deeply to be read: a settings file, a JSON file or folders.", 2
     if "integer string conversion" in str(error):
         return "A number has thousands of digits: give a smaller one.", 2
     if isinstance(error, OverflowError):

@@ -23,9 +23,9 @@ EXCLUSIVE = ({"grey", "colour"}, {"network", "arch"}, {"weights", "from_scratch"
 MANY = ("NAMES", "PATTERN", "PAIRS")  # placeholders of flags that take several, with commas between them
 _FLAG = re.compile(r"--([a-z][a-z0-9-]*)")
 _CURES = {
-    "dict": "settings stand in no table, so write it as KEY = VALUE before any line in brackets",
+    "dict": "settings belong to no table: write it as KEY = VALUE before any line in brackets",
     "list": "give one value",
-    "bool": "it is no switch, so give a value",
+    "bool": "it is not a switch, so give a value",
 }
 
 
@@ -114,7 +114,7 @@ def _parsed(path: str) -> dict[str, object]:
     except OSError as error:
         raise UsageError(f"--config {path} cannot be read: {error.strerror}. Give a TOML file.") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"--config {path} cannot be read: it is no text in UTF-8. Give a TOML file.") from error
+        raise UsageError(f"--config {path} cannot be read: it is not UTF-8 text. Give a TOML file.") from error
     except RecursionError as error:
         raise UsageError(f"--config {path} is not TOML of settings: its brackets are nested too deeply.") from error
     except ValueError as error:

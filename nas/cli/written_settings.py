@@ -40,7 +40,7 @@ def settings_text(run: SearchRun) -> str:
     _check(run, settings, lengthened=lengthened)
     head = (
         f"The settings of the search {run.name}, by nasctl {run.versions.get('nasctl', __version__)}.",
-        "What is not here is at its default. Again: nasctl search --config FILE",
+        "Settings that are not here have their defaults. To repeat the run: nasctl search --config FILE",
     )
     return as_file(head, settings, _remarks(run, lengthened=lengthened))
 
@@ -177,7 +177,7 @@ def _remarks(run: SearchRun, *, lengthened: bool) -> Iterator[str]:
 def remark_on_repeating(config: RunConfig) -> Iterator[str]:
     """That not every run is the same number for number when it is made again."""
     if config.workers != 1 or math.isfinite(config.time_limit or math.inf):
-        yield "Exactly the same again, number for number: only with workers = 1 on a CPU, and no time limit."
+        yield "Bit-identical results need workers = 1 on a CPU, and no time limit."
 
 
 def _toml(value: Value) -> str:

@@ -38,7 +38,7 @@ def study_text(run: StudyRun) -> str:
     _check(run, settings)
     head = (
         f"The settings of the baseline run {run.name}, by nasctl {run.versions.get('nasctl', __version__)}.",
-        "What is not here is as in the study. Again: nasctl baseline run --config FILE",
+        "Settings that are not here are those of the study. To repeat the run: nasctl baseline run --config FILE",
     )
     return as_file(head, settings, remark_on_repeating(run.config))
 

@@ -49,7 +49,7 @@ def training_text(run: StudyRun) -> str:
     ordered = {flag: settings[flag] for flag in in_order(parts, ORDER_OF_TRAINING.split())}
     head = (
         f"The settings of the training {run.name}, by nasctl {run.versions.get('nasctl', __version__)}.",
-        "What is not here is at its default. Again: nasctl train --config FILE",
+        "Settings that are not here have their defaults. To repeat the run: nasctl train --config FILE",
     )
     return as_file(head, plugins_of(run.config) | ordered, remark_on_repeating(run.config))
 

@@ -36,7 +36,7 @@ def resolve_recipe(recipe: Recipe, counts: Sequence[int], objective: str) -> tup
     if recipe.name == AUTO:
         if is_imbalanced(counts) and is_balanced(objective):
             changes["prior_tau"] = 1.0
-            sentence = f"classes are uneven, {_ratio(counts)}: training adds their log prior to the logits"
+            sentence = f"classes are imbalanced, {_ratio(counts)}: training adds their log prior to the logits"
         changes["name"] = described_name(recipe.model_copy(update=changes))
     elif is_imbalanced(counts):
         sentence = contradiction(recipe, counts, objective)

@@ -18,9 +18,9 @@ from nas.files import is_locked, read_file, remove_leftovers
 
 GRACE = 3600.0  # seconds since a set was last asked for, in which a process may be about to open it
 OTHERS = {  # folders of the cache, and what they hold
-    FOLDER: "what Python programs gave",
-    "torchvision": "downloaded sets", "unpacked": "unpacked archives", "index": "what was found in sources",
-    "floors": "classical methods' scores", "autotune": "how trials run fastest here",
+    FOLDER: "data given by Python programs",
+    "torchvision": "downloaded sets", "unpacked": "unpacked archives", "index": "indexes of data sources",
+    "floors": "classical methods' scores", "autotune": "CPU and GPU auto-tuning",
 }  # fmt: skip
 
 

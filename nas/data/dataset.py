@@ -161,11 +161,12 @@ class Preprocessing:
             "orientation": "upright by EXIF",
             "transparency": "laid over white",
             "levels": list(self.levels) if self.levels else None,
-            "levels mean": "of pictures deeper than 8 bits: what becomes 0 and 255, the rest is cut off; null: none",
+            "levels mean": "for images deeper than 8 bits: the values that become 0 and 255, others are "
+            "clipped; null: none",
             "fit": self.fit,
-            "fit means": "padded with black to the input's shape, sides in proportion"
+            "fit means": "padded with black to the input's shape, aspect ratio kept"
             if self.fit == "pad"
-            else "resized to the input's shape, whatever the sides",
+            else "resized to the input's shape, aspect ratio not kept",
             "filter": "bicubic of Pillow, antialiased",
         }
 

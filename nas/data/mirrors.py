@@ -30,7 +30,7 @@ def mirroring(data: Dataset, source: str) -> tuple[bool, str]:
     if data.input_shape[0] == 1:
         return False, "grey images"
     if source.startswith(_CHARACTERS) or _are_characters(data.classes, source):
-        return False, "digits and letters have a hand"
+        return False, "digits and letters change when mirrored"
     rows, labels = _sample(data)
     images = data.split("train").stored
     if all((images[row] == images[row][:1]).all() for row in rows[:200]):
@@ -41,7 +41,7 @@ def mirroring(data: Dataset, source: str) -> tuple[bool, str]:
         more = f", and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
         return False, f"these look like each other's mirror image: {named}{more}"
     if kept < _KEPT:
-        return False, f"mirror images are hardly taken for their class: {max(kept, 0):.0%} of what others are"
+        return False, f"mirror images are hardly predicted as their class: {max(kept, 0):.0%} of what others are"
     return True, "colour images"
 
 

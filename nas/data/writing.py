@@ -86,7 +86,7 @@ def check_target(path: Path, source: str) -> None:
     if not is_folder:
         errors.append(f"--write {path}: there is no folder {path.parent}. Make it first, or choose another.")
     elif not os.access(path.absolute().parent, os.W_OK):
-        errors.append(f"--write {path}: the folder {path.parent} is not yours to write. Choose another.")
+        errors.append(f"--write {path}: the folder {path.parent} is not writable. Choose another.")
     elif Path(source).is_dir() and path.resolve().is_relative_to(Path(source).resolve()):
         errors.append(f"--write {path} lies in the data folder {source} itself. Give a place outside of it.")
     if errors:
@@ -120,7 +120,7 @@ def write_set(
     except OSError as error:
         why = error.strerror or str(error)
         raise UsageError(
-            f"--write {path} cannot be written: {why}. Nothing is left of it; make room, or choose another place."
+            f"--write {path} cannot be written: {why}. No partial output is left; make room, or choose another place."
         ) from error
     number = len(data.classes)
     return WrittenSet(

@@ -72,7 +72,8 @@ def _member(text: str, run: StudyRun, part: str | None) -> Architecture:
     member, _ = find_member(run, part)
     if member.space is None:
         raise UsageError(
-            f"--arch {text}: {member.name} trains the fixed network {member.network}, which is no architecture of a "
+            f"--arch {text}: {member.name} trains the fixed network {member.network}, which is not an "
+            "architecture of a "
             f"space: give --network {member.network} instead."
         )
     return _of_run(run, member.space, member.sample, member.recipe)

@@ -138,7 +138,8 @@ def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) 
     """RunError if the data of a recorded run are not what they were, DataError if they cannot be read."""
     if run.is_foreign:
         raise RunError(
-            f"A program of its own trains the trials of run {run.name!r}. To resume it there: {loaded(run.folder)}"
+            f"A Python program (nas.Searcher) trains the trials of run {run.name!r}. To resume it there: "
+            f"{loaded(run.folder)}"
         )
     run.use_plugins()
     data = open_data(run.config.data, progress=progress)

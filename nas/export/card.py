@@ -68,7 +68,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{folder} is damaged, or not an exported network: {error}. Export it again.") from error
     if is_older:
         raise UsageError(
-            f"{folder} was written by an older nasctl and does not say how pictures are prepared: export it again."
+            f"{folder} was written by an older nasctl and does not say how images are prepared: export it again."
         )
     try:
         known = _Card.model_validate_json(content)

@@ -111,11 +111,11 @@ def _dataset(run: Run) -> tuple[Dataset | None, str]:
         run.use_plugins()
         dataset = open_data(run.config.data)
     except NasctlError as error:
-        return None, f"The data of run {run.name} cannot be had: {str(error).splitlines()[0].rstrip('.')}"
+        return None, f"The data of run {run.name} are not available: {str(error).splitlines()[0].rstrip('.')}"
     if not run.was_made_with(dataset):
         return None, f"The data of run {run.name}, or how nasctl prepares them, have changed since it began"
     if not run.config.data.hold_out:
-        return None, f"Run {run.name} held no image out of training, so nothing of its own can judge its networks"
+        return None, f"Run {run.name} held no images out of training, so it has none to evaluate its networks on"
     return dataset, ""
 
 

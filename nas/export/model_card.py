@@ -123,8 +123,8 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
         "## Origin",
         _table(["what", "value"], _origin_rows(request)),
         "## Limits and intended use",
-        "Meant for images like those it was trained on, prepared in the same way; on others its answers mean "
-        "nothing, and it cannot say that it does not know. Classes with few images have recalls with wide errors. It "
+        "Meant for images like those it was trained on, prepared in the same way; on others its predictions are "
+        "meaningless, and it has no way to say so. Classes with few images have recalls with wide errors. It "
         "was not tested for robustness or fairness, nor for any use in which a wrong answer harms somebody.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"

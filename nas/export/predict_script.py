@@ -55,7 +55,7 @@ def _file(picture: Any) -> Any:
     """It, if that can be opened; ValueError if it cannot."""
     if isinstance(picture, str | os.PathLike) or hasattr(picture, "read"):
         return picture
-    raise ValueError(f"a picture is a path, an array or one of Pillow, and not of type {type(picture).__name__}")
+    raise ValueError(f"an image is a path, an array or one of Pillow, and not of type {type(picture).__name__}")
 
 
 class Classifier:
@@ -145,7 +145,7 @@ class Classifier:
     def predict_proba(self, pictures: Iterable[Picture]) -> npt.NDArray[np.float64]:
         """(N, classes), in the order of ``classes``: what the network makes of each picture, from 0 to 1."""
         if isinstance(pictures, str | Path | Image.Image) or not isinstance(pictures, Iterable):
-            raise ValueError(f"pictures must be a list of them, and not one {type(pictures).__name__}: give [picture]")
+            raise ValueError(f"images must be a list of them, and not one {type(pictures).__name__}: give [image]")
         pictures, found = iter(pictures), [np.zeros((0, len(self.classes)))]
         while batch := list(itertools.islice(pictures, BATCH)):
             found.append(self.scores(self.logits(np.stack([self.read(picture) for picture in batch]))))
@@ -200,7 +200,7 @@ def pictures_of(paths: Sequence[str]) -> list[str]:
     """What ``pictures_in`` finds; FileNotFoundError too if that is nothing."""
     if found := list(pictures_in(paths)):
         return found
-    raise FileNotFoundError(f"there is no picture in {', '.join(paths)}")
+    raise FileNotFoundError(f"there is no image in {', '.join(paths)}")
 
 
 def predictions(
@@ -263,29 +263,29 @@ def write_predictions(
     for number, (path, scores) in enumerate(predictions(classifier, paths, broken, clipped), start=1):
         writer.writerow(layout.row(path, scores))
         if shown and number % BATCH == 0:
-            print(f"\r{number:,} of {len(paths):,} pictures", end="", file=sys.stderr)
+            print(f"\r{number:,} of {len(paths):,} images", end="", file=sys.stderr)
     if shown:
-        print(f"\r{len(paths):,} of {len(paths):,} pictures", file=sys.stderr)
+        print(f"\r{len(paths):,} of {len(paths):,} images", file=sys.stderr)
     if clipped and classifier.levels:
         black, white = classifier.levels
         print(
-            f"{len(clipped)} of {len(paths)} pictures have values outside {black:g} to {white:g}, which were clipped",
+            f"{len(clipped)} of {len(paths)} images have values outside {black:g} to {white:g}, which were clipped",
             file=sys.stderr,
         )
     if broken:
-        print(*broken, f"{len(broken)} of {len(paths)} pictures could not be read", sep="\n", file=sys.stderr)
+        print(*broken, f"{len(broken)} of {len(paths)} images could not be read", sep="\n", file=sys.stderr)
     return 1 if broken else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 if some pictures could not be read, 2 if what was typed is wrong."""
-    parser = argparse.ArgumentParser(description="Name the class of pictures.")
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="pictures, folders of them, or patterns")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write path,label,score, a row a picture")
+    parser = argparse.ArgumentParser(description="Predict the class of images.")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="images, folders of them, or patterns")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write path,label,score, a row an image")
     parser.add_argument("--csv-format", choices=["full", "id-label"], default="full", help="id-label: id,label")
     parser.add_argument("--top", type=int, default=1, metavar="N", help="the N best classes [default: 1]")
-    parser.add_argument("--prior", metavar="HOW", help="how often classes come: train, uniform, or a JSON file")
-    parser.add_argument("--int8", action="store_true", help="answer by model.int8.onnx")
+    parser.add_argument("--prior", metavar="HOW", help="class prior in deployment: train, uniform, or a JSON file")
+    parser.add_argument("--int8", action="store_true", help="use model.int8.onnx")
     asked = parser.parse_args(arguments)
     try:
         paths = pictures_of(asked.paths)

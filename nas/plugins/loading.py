@@ -214,7 +214,7 @@ def load_module(name: str, *, installed: bool = False) -> Loaded:
     if known is not None:  # now it is asked for
         _loaded.remove(known)
     elif not MODULE.fullmatch(name):
-        raise PluginError(f"{name}: that is no name of a module, and no file: FILE.py.")
+        raise PluginError(f"{name}: that is neither the name of a module nor a file: FILE.py.")
     added = _registered_by(plugin, lambda: importlib.import_module(name))
     _loaded.append(Loaded(plugin, name, known.added if known else added, installed=installed))
     return _loaded[-1]

@@ -56,7 +56,7 @@ def labels_of(report: DataReport, classes: Sequence[ClassExamples]) -> list[Labe
     title = f"{report.name}: {len(report.classes)} classes" + (f", {hidden} of them not shown" if hidden else "")
     labels = [
         Label(_GAP, 4, title, 10),
-        Label(_GAP, 26, f"Left as it is, right as the network sees it:\n{report.preprocessing.words}", 7),
+        Label(_GAP, 26, f"Left: original; right: preprocessed:\n{report.preprocessing.words}", 7),
     ]
     for number, ((left, top), one) in enumerate(zip(_places(len(classes)), classes, strict=True)):
         if hidden and number == len(classes) // 2:

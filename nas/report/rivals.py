@@ -60,7 +60,7 @@ def against_words(one: Against) -> str:
     if one.above_fixed is not None:
         words.append(
             f"at least as good as by hand in {one.at_least_as_good} of {one.pairs}, "
-            f"{100 * one.above_fixed:+.1f} points in the mean"
+            f"{100 * one.above_fixed:+.1f} points on average"
         )
     if one.above_random is not None:
         words.append(f"{100 * one.above_random:+.1f} against random networks of the size")

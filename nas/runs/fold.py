@@ -49,7 +49,7 @@ def as_search(run: Run) -> SearchRun:
         return run
     assert isinstance(run, StudyRun)
     raise RunError(
-        f"Run {run.name!r} is no search: it trained the baseline study {run.config.study}. See what it "
+        f"Run {run.name!r} is not a search: it trained the baseline study {run.config.study}. See what it "
         f"found: {typed('report', run.folder)}"
     )
 
@@ -59,5 +59,5 @@ def as_study(run: Run) -> StudyRun:
     if isinstance(run, StudyRun):
         return run
     raise RunError(
-        f"Run {run.name!r} is no baseline run but a search. See what it found: {typed('status --run', run.folder)}"
+        f"Run {run.name!r} is not a baseline run but a search. See what it found: {typed('status --run', run.folder)}"
     )

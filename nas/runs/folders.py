@@ -58,8 +58,8 @@ def _begin(folder: Path, event: SearchStarted | StudyStarted) -> EventLog:
             ) from None
     except OSError as error:
         raise RunError(
-            f"The run's folder {folder} cannot be made: {error.strerror}. Choose another --runs, or put that right and "
-            "give the same command again."
+            f"The run's folder {folder} cannot be created: {error.strerror}. Choose another --runs, or "
+            "fix that and run the same command again."
         ) from error
     try:
         for name in PARTS:  # workers do not make them: a deleted run stays deleted
@@ -68,7 +68,7 @@ def _begin(folder: Path, event: SearchStarted | StudyStarted) -> EventLog:
     except OSError as error:
         raise RunError(
             f"The log of run {folder.name!r} could not be written ({error.strerror}), and nothing was begun. Make room "
-            f"on the disk of {folder}, then give the same command again, or choose another --runs."
+            f"on the disk of {folder}, then run the same command again, or choose another --runs."
         ) from error
     except RunError as error:
         if made and isinstance(error.__cause__, NoLocks):

@@ -176,7 +176,7 @@ def read_result(folder: Path, number: int) -> TrialResult:
         for entry in _select(database, folder, after=number - 1, most=1, histories=True):
             if isinstance(entry.event, TrialEnded):
                 return entry.event.result
-    raise RunError(f"Event {number} of run {folder.name!r} is no result.")
+    raise RunError(f"Event {number} of run {folder.name!r} is not a result.")
 
 
 @contextmanager
@@ -206,10 +206,10 @@ def _check_it_is_a_file(path: Path) -> None:
         is_there = path.is_symlink() or path.exists()
     except OSError as error:
         raise RunError(
-            f"The log {path} cannot be read: {error.strerror}. Make it readable, or take the folder out."
+            f"The log {path} cannot be read: {error.strerror}. Make it readable, or remove the folder."
         ) from error
     if is_there:
-        raise RunError(f"The log {path} cannot be read: it is no file. Get the run again, or take its folder out.")
+        raise RunError(f"The log {path} cannot be read: it is not a file. Copy the run again, or remove its folder.")
     raise RunError(f"{path.parent} is not a run: it holds no {LOG_NAME}. 'nasctl status' lists the runs.")
 
 
@@ -298,7 +298,7 @@ def _unreadable(folder: Path, error: Exception, after: int = 0) -> RunError:
     if _code(error) in _DISK:  # to read what was not folded into the file yet, SQLite writes beside it
         return RunError(
             f"The log {folder / LOG_NAME} cannot be read ({error}): make room on the disk of {folder}, or make it "
-            "writable, and give the same command again."
+            "writable, and run the same command again."
         )
     return RunError(
         f"The log {folder / LOG_NAME} cannot be read {f'behind event {after} ' * (after > 0)}({error}). If it is a "
@@ -332,7 +332,7 @@ def _take_locks(folder: Path) -> contextlib.ExitStack:
         locks.close()
         raise RunError(
             f"The run's folder {folder} cannot be written: {error.strerror}. Make room there, or make it writable, "
-            "then give the same command again."
+            "then run the same command again."
         ) from error
 
 

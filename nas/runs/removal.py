@@ -34,7 +34,7 @@ def removable(name: str, runs: Path = RUNS) -> Path:
     if name[:1] not in ("", ".", "/") and (runs / name / LOCK_NAME).is_file() and is_unborn(runs / name):
         return runs / name
     if (runs / name).is_dir() and not (runs / name / LOG_NAME).is_file():
-        raise RunError(f"{runs / name} is no run: it stays as it is. 'nasctl status' lists the runs.")
+        raise RunError(f"{runs / name} is not a run: it stays as it is. 'nasctl status' lists the runs.")
     folder = find_run(name, runs)
     if folder.is_symlink():
         raise RunError(f"{folder} is a link: remove the run where it lies, {folder.resolve()}, or the link by hand.")

@@ -34,7 +34,7 @@ def refuse_foreign(database: sqlite3.Connection) -> None:
         if (kind, name) != ("table", "events"):
             raise RunError(
                 f"it holds the {kind} {str(name)!r:.80}, which no log of ours has. It was made by another program, or "
-                "to do harm; do not use this run"
+                "with malicious intent; do not use this run"
             )
         if text != _AS_STORED:
             raise RunError("its table of events has other columns than this version writes; do not use this run")
@@ -48,5 +48,5 @@ def row_error(kind: Any, body: Any, elapsed: Any, when: Any, history: Any) -> st
             return f"{name} is {type(value).__name__}, and should be text"
     for name, value, most in (("elapsed", elapsed, math.inf), ("time", when, _LATEST)):
         if not isinstance(value, float) or not 0 <= value < most:
-            return f"{name} is {value!r:.40}, which is no number of seconds"
+            return f"{name} is {value!r:.40}, which is not a number of seconds"
     return None

@@ -34,11 +34,11 @@ def trusted(event: Event, number: int) -> Event:
     for name in _names(event):
         if not is_name(name):
             raise RunError(
-                f"event {number} names {name!r:.80}, which is no name of a trial: it would lead outside the run. "
-                "The log was damaged, or made to do harm; do not use this run"
+                f"event {number} names {name!r:.80}, which is not the name of a trial: it would lead outside the run. "
+                "The log was damaged, or made with malicious intent; do not use this run"
             )
     if isinstance(event, TrialSubmitted) and event.stage == "confirm" and not event.id.rpartition(".")[2].isdecimal():
-        raise RunError(f"event {number} names {event.id!r}, which is no name of a confirmation")
+        raise RunError(f"event {number} names {event.id!r}, which is not the name of a confirmation")
     match event:
         case SearchStarted() | SettingsChanged() | StudyStarted() if not _is_cache(event.config.data.cache_dir):
             data = event.config.data.model_copy(update={"cache_dir": None})

@@ -53,7 +53,7 @@ def check_mixtures(label_share: LabelShare) -> None:
     right = torch.equal(labels.first_N, LABELS_N) and torch.equal(labels.second_N, LABELS_N[other])
     assert right, "mixed images do not have the labels of the two that they are made of"
     share = shares_of_images(images)
-    assert ((share > -1e-4) & (share < 1 + 1e-4)).all(), "an image is no mixture of two: a share is outside 0 to 1"
+    assert ((share > -1e-4) & (share < 1 + 1e-4)).all(), "an image is not a mixture of two: a share is outside 0 to 1"
     first, second = torch.arange(float(SIZE)), other.float()
     expected = share * first**2 + (1 - share) * second**2
     assert torch.allclose(images[:, 0, 0, 1], expected, rtol=1e-3, atol=0.5), "the pixels of an image mix unequally"

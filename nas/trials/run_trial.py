@@ -168,7 +168,7 @@ def _teachers(spec: TrialSpec) -> Teachers | None:
     for teacher in spec.teaching.teachers:
         path = Path(teacher.weights)
         if teacher.sha256 and path.is_file() and sha256(path) != teacher.sha256:
-            raise TrialError(f"the weights of the teacher {teacher.name}, {path}, are others than when it was named")
+            raise TrialError(f"the weights of the teacher {teacher.name}, {path}, have changed since it was named")
         state, (mean, std) = load_weights(path)
         network = FixedNetwork(teacher.network, teacher.settings) if teacher.network else None
         model = build(replace(spec, space=teacher.space or "", sample=teacher.sample, network=network))

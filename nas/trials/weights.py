@@ -83,7 +83,7 @@ def normalization_error(mean: Sequence[object], std: Sequence[object], channels:
         return f"its normalization is of {len(mean)} and {len(std)} channels" + f", not of {channels}" * bool(channels)
     for value in (*mean, *std):
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
-            return f"its normalization has {value!r:.40}, which is no mean or standard deviation of pixels"
+            return f"its normalization has {value!r:.40}, which is not a mean or standard deviation of pixels"
     if not all(isinstance(value, int | float) and value >= _LEAST for value in std):
         return f"its normalization divides by {min(std, key=str)!r:.40}"  # NaN was refused above
     return None

@@ -155,7 +155,7 @@ def test_an_exported_folder_is_asked_by_its_weights(place: Path, photos: Path, e
         ("r:7", "7"),
         ("r --split tests", "Did you mean 'test'?"),
         ("r --split rank --data photos", "leave out --data, or --split"),
-        ("r --layers 99", "--layers '99' is no trained convolution"),
+        ("r --layers 99", "--layers '99' is not a trained convolution"),
         ("r --match x", "--match is about other data"),
         ("r --out photos", "photos holds other files"),
         ("r --data nowhere", "nowhere"),

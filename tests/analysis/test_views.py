@@ -185,6 +185,6 @@ def test_pictures_of_any_torch_module(tmp_path: Path) -> None:
     whole = analysis.filters(model)
     assert whole is not None
     figures.save(whole, tmp_path / "filters.png")
-    with pytest.raises(UsageError, match="--layers '5' is no trained convolution"):
+    with pytest.raises(UsageError, match="--layers '5' is not a trained convolution"):
         analysis.filters(model, ["5"])
     assert analysis.filters(nn.Linear(2, 2)) is None

@@ -114,7 +114,12 @@ def test_images_of_every_layout_give_the_same_network(fitted: nas.NASClassifier)
 @pytest.mark.parametrize(
     ("images", "labels", "changes", "message"),
     [
-        (X[:, :48], Y, {}, r"48 values an image, which is no square: .*such as \(4, 4, 3\); or image_shape='square'"),
+        (
+            X[:, :48],
+            Y,
+            {},
+            r"48 values an image, which is not a square: .*such as \(4, 4, 3\); or image_shape='square'",
+        ),
         (X, Y, {"image_shape": (8, 9)}, r"64 values an image and image_shape=\(8, 9\) says 72"),
         (X, Y, {"image_shape": "round"}, "image_shape='round' cannot be used: give"),
         (IMAGES, Y, {"image_shape": (4, 16)}, r"Images in X are \(8, 8\) and image_shape=\(4, 16\)"),

@@ -126,7 +126,7 @@ def test_images_of_several_sizes_are_brought_to_the_one_that_is_said_as_files_ar
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ((GREY / 16, PETS), r"float64 from 0 to 15.9375: bring it to one of these, for example by X / 15.9375"),
+        ((GREY / 16, PETS), r"float64 from 0 to 15.9375: convert it, for example by X / 15.9375"),
         ((GREY.astype(int), PETS), r'int64 from 0 to 255: .*X.astype\("uint8"\)'),
         ((GREY - 3.5, PETS), r"by \(X \+ 3.5\) / 255"),
         ((np.where(GREY > 250, np.nan, 0.5), PETS), "holds NaN or infinity in .* of 60 images"),

@@ -14,7 +14,7 @@ from nas.errors import DataError, RunError, SearchStopped
         ("--min-params 10,000 is more than --max-params 5k:", 'min_params=10000 is more than max_params="5k":'),
         ("--trials 'x' cannot be used: give a number.", "trials='x' cannot be used: give a number."),
         ("--epochs '0' cannot be used", "epochs=0 cannot be used"),
-        ("--max-params: 'many' is no size", "max_params: 'many' is no size"),
+        ("--max-params: 'many' is not a size", "max_params: 'many' is not a size"),
         ("rank more in a new search: --candidates 5.", "rank more in a new search: candidates=5."),
         ("Choose --regularizer none, or --strategy evolution.", 'Choose regularizer="none", or strategy="evolution".'),
         ("--confirm-epochs is how long; --confirm 0 leaves", "confirm_epochs is how long; confirm=0 leaves"),

@@ -101,7 +101,7 @@ def test_without_a_home_the_cure_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize("error, code, says", [
     (FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/proc/.tmp-x.png-0123456789ab"), 2, "/proc/x.png: No"),
     (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out"), 1, "No space left"),
-    (OSError("odd"), 1, "The system refused: odd"), (MemoryError(), 1, "Memory ran out"),
+    (OSError("odd"), 1, "The operating system refused: odd"), (MemoryError(), 1, "Memory ran out"),
     (RecursionError("deep"), 2, "nested too deeply"), (OverflowError("int too large"), 2, "too large"),
 ])  # fmt: skip
 def test_errors_of_the_system_are_one_message(error, code, says):

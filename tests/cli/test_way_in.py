@@ -158,7 +158,7 @@ def test_only_runs_are_removed_and_none_that_somebody_works_on(place, tmp_path):
     at = ["--runs", tmp_path]
     assert "no run 'aa'. Did you mean 'a'?" in refused(tmp_path, "rm", "aa", "b", *at)
     for name in ("mine", "empty", "..", ".", ""):
-        assert "is no run" in refused(tmp_path, "rm", name, *at)
+        assert "is not a run" in refused(tmp_path, "rm", name, *at)
     with EventLog(tmp_path / "a"):
         assert "being worked on" in refused(tmp_path, "rm", "a", "b", *at)
     assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "mine", "empty"}

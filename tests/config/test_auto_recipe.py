@@ -15,7 +15,7 @@ EVEN, UNEVEN = [100] * 10, [100, 72, 51, 37, 26, 19, 14, 10, 7, 5]  # the second
 def test_the_prior_is_added_where_classes_are_uneven_and_count_alike(objective):
     recipe, note = resolve_recipe(RECIPES["auto"], UNEVEN, objective)
     assert (recipe.name, recipe.loss, recipe.prior_tau) == ("custom-ce+prior", "custom-ce", 1)
-    assert note == "classes are uneven, 20 to 1: training adds their log prior to the logits"
+    assert note == "classes are imbalanced, 20 to 1: training adds their log prior to the logits"
     for counts, goal in ((EVEN, objective), (UNEVEN, "accuracy"), ([100, 99, 67], objective)):
         recipe, note = resolve_recipe(RECIPES["auto"], counts, goal)
         assert (recipe.name, recipe.prior_tau, note) == ("custom-ce", 0, "")

@@ -329,7 +329,7 @@ def test_no_readable_image(tmp_path: Path) -> None:
 def test_flags_about_folders_elsewhere(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", images=np.zeros((20, 8, 8), np.uint8), labels=np.arange(20) % 2)
     for change in ({"match": "*.jpg"}, {"ignore": "x"}, {"class_level": 2}):
-        assert "is no folder: leave it out" in error_of(tmp_path, source=str(tmp_path / "set.npz"), **change)
+        assert "is not a folder: leave it out" in error_of(tmp_path, source=str(tmp_path / "set.npz"), **change)
 
 
 def test_the_order_of_classes_does_not_matter(tmp_path: Path) -> None:

@@ -54,10 +54,12 @@ def test_digits_in_colour_are_not_mirrored_whatever_their_labels_are(tmp_path: P
     flip, why = decision(tmp_path, images, digits.target)
     assert not flip and ("mirror image" in why)
     flip, why = decision(tmp_path, images, np.array(list("ABCDEFGHIJ"))[digits.target], "letters.npz")
-    assert (flip, why) == (False, "digits and letters have a hand")
+    assert (flip, why) == (False, "digits and letters change when mirrored")
 
 
-@pytest.mark.parametrize(("colours", "why"), [("rgb", "digits and letters have a hand"), (None, "grey images")])
+@pytest.mark.parametrize(
+    ("colours", "why"), [("rgb", "digits and letters change when mirrored"), (None, "grey images")]
+)
 def test_the_bundled_digits_are_never_mirrored(tmp_path: Path, colours: str | None, why: str) -> None:
     config = DataConfig.model_validate({"cache_dir": str(tmp_path), "colours": colours})
     assert mirroring(open_data(config), config.source) == (False, why)
@@ -73,7 +75,7 @@ def test_sets_of_characters_are_known_by_name(tmp_path: Path, name: str) -> None
     images, labels = arrows(40, ways="up down")
     np.savez(tmp_path / "a.npz", images=images, labels=labels)
     data = open_data(DataConfig(source=str(tmp_path / "a.npz"), cache_dir=str(tmp_path / "cache")))
-    assert mirroring(data, name) == (False, "digits and letters have a hand")
+    assert mirroring(data, name) == (False, "digits and letters change when mirrored")
     assert mirroring(data, "cifar10")[0]
 
 

@@ -161,7 +161,7 @@ def test_patterns_that_do_not_fit(tmp_path: Path) -> None:
     (message,) = errors_of(config(tmp_path, group=r"patient[0-5]"))
     assert "no group in the file names of 8 of 32 images: a/patient6_0.png" in message and "and 3 more" in message
     (message,) = errors_of(config(tmp_path, group="(oops"))
-    assert "--group '(oops' is no regular expression" in message
+    assert "--group '(oops' is not a regular expression" in message
     (message,) = errors_of(config(tmp_path, group="patient[0-9]").model_copy(update={"source": "digits"}))
     assert "the images of digits have none" in message
 

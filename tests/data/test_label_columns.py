@@ -149,7 +149,7 @@ def test_classes_that_programs_take_for_missing(tmp_path: Path) -> None:
     assert found.remarks[0].startswith("'NA', 'nan' in column 'label' counts as a class (12 lines)")
     lines = [(name, "nan" if n in (4, 7) else f"{n % 2}.0") for n, (name, _) in enumerate(PETS)]
     write_table(tmp_path / "labels.csv", ("path", "label"), *lines)
-    assert "lines 6, 9: 'nan' beside numbers in column 'label' is no label" in errors_of(tmp_path)[0]
+    assert "lines 6, 9: 'nan' beside numbers in column 'label' is not a label" in errors_of(tmp_path)[0]
     lines = [(name, "" if n in (4, 7) else label) for n, (name, label) in enumerate(PETS)]
     write_table(tmp_path / "labels.csv", ("path", "label"), *lines)
     assert "labels.csv, lines 6, 9: no label in column 'label'. Fill it in" in errors_of(tmp_path)[0]

@@ -199,7 +199,10 @@ def test_what_is_wrong_with_a_table(tmp_path: Path, lines: list[Line], expected:
 
 
 def test_what_is_no_table(tmp_path: Path) -> None:
-    for content, expected in ((b"path,label\n\0", "is no text"), (b'path,label\na,"x\nb,y\n', "line 2: .*mark")):
+    for content, expected in (
+        (b"path,label\n\0", "is not a text file"),
+        (b'path,label\na,"x\nb,y\n', "line 2: .*mark"),
+    ):
         (tmp_path / "labels.csv").write_bytes(content)
         assert re.search(expected, errors_of(tmp_path)[0])
     (tmp_path / "data.npz").write_bytes(b"")

@@ -348,7 +348,9 @@ def test_a_plan_alone_fetches_no_weights(tmp_path: Path, monkeypatch: pytest.Mon
     study = ["resnet18-settings", "--members", "2-custom-ce", "--input-size", 32]
     text = told(tmp_path, "baseline", "run", *study, "--dry-run")
     assert re.search(
-        r"^Weights not here yet: fetched to \S+/torch/hub/\S+f37072fd.pth when the run begins$", text, re.M
+        r"^Weights are not here yet: they will be downloaded to \S+/torch/hub/\S+f37072fd.pth when the run begins$",
+        text,
+        re.M,
     )
     assert not list(tmp_path.iterdir())
 
@@ -531,9 +533,9 @@ def test_runs_on_other_data_are_not_compared(done: Run, best: Run, tmp_path: Pat
 
 
 def test_commands_about_searches_know_a_baseline_run(done: Run, best: Run) -> None:
-    with pytest.raises(RunError, match=r"'hand' is no search.*nasctl report hand"):
+    with pytest.raises(RunError, match=r"'hand' is not a search.*nasctl report hand"):
         as_search(done)
-    with pytest.raises(RunError, match=r"'best' is no baseline run"):
+    with pytest.raises(RunError, match=r"'best' is not a baseline run"):
         as_study(best)
     console = Screen(width=200, record=True, file=StringIO())
     console.print(runs_table([done, best]))

@@ -122,12 +122,12 @@ def test_it_names_pictures_and_folders_of_them_and_what_is_broken(exported: Path
     for number, kind in enumerate(["RGB", "wide", "large"]):
         (tmp_path / "photos" / f"{number}.png").write_bytes(KINDS[kind]())
     (tmp_path / "photos" / "more" / 'b,"q".JPG').write_bytes(KINDS["jpeg turned 6"]())
-    (tmp_path / "photos" / "notes.txt").write_text("no picture")
-    (tmp_path / "photos" / "broken.png").write_bytes(b"not a picture")
+    (tmp_path / "photos" / "notes.txt").write_text("no image")
+    (tmp_path / "photos" / "broken.png").write_bytes(b"not an image")
     done = predict_alone(exported, "photos", "photos/0.png", "--csv", "out.csv", "--top", "3", cwd=tmp_path)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.splitlines()[0].startswith("photos/broken.png: ")
-    assert done.stderr.splitlines()[1:] == ["1 of 6 pictures could not be read"]
+    assert done.stderr.splitlines()[1:] == ["1 of 6 images could not be read"]
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows] == [
@@ -149,14 +149,14 @@ def test_values_outside_the_levels_are_counted(exported: Path, tmp_path: Path) -
     (tmp_path / "8 bits.png").write_bytes(KINDS["RGB"]())
     done = predict_alone(exported, ".", cwd=tmp_path)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
-    assert done.stderr.splitlines() == ["2 of 4 pictures have values outside 0 to 50000, which were clipped"]
+    assert done.stderr.splitlines() == ["2 of 4 images have values outside 0 to 50000, which were clipped"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["nowhere.png"], "nowhere.png: there is no such file or folder"),
-        (["."], "there is no picture in ."),
+        (["."], "there is no image in ."),
         (["a.png", "--csv", "no/folder/out.csv"], "No such file or directory: 'no/folder/out.csv'"),
         ([], "PATH"),
     ],

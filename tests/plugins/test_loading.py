@@ -99,7 +99,7 @@ def test_what_cannot_be_executed_is_one_message_and_registers_nothing(
         ("nowhere.py", "nowhere.py: there is no such file. Give a Python file"),
         ("no_such_module", "no_such_module: there is no such module. Give an installed one"),
         ("my_space", "there is no such module. Did you mean the file my_space.py?"),
-        ("not a name", "that is no name of a module, and no file"),
+        ("not a name", "that is neither the name of a module nor a file"),
     ],
 )
 def test_what_is_not_there_is_told(source: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

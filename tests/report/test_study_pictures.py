@@ -126,7 +126,11 @@ def test_layers_that_there_are_not_are_refused_together(done: StudyRun, tmp_path
     few = ("report", "hand", "--filters", "0", "--layers", "1.bodi.5, 2,20")
     refused = nasctl(*few, cwd=tmp_path)
     assert refused.returncode == 2 and not (tmp_path / "runs" / "hand" / "report").exists()
-    for words in ("--filters '0'", "'1.bodi.5' is no trained convolution. Did you mean '1.body.5'?", "--layers '20'"):
+    for words in (
+        "--filters '0'",
+        "'1.bodi.5' is not a trained convolution. Did you mean '1.body.5'?",
+        "--layers '20'",
+    ):
         assert words in refused.stderr
     assert "model1-setting2: 1 0.weight, 2 2.weight, 3 5.weight, 4 7.weight; model3-setting2: 1 " in refused.stderr
     assert "--layers '2'" not in refused.stderr

@@ -123,12 +123,12 @@ def test_a_lock_that_is_a_pipe_is_not_waited_for(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("normal", "error"),
     [
-        (((float("nan"),), (1.0,)), "nan, which is no mean"),
+        (((float("nan"),), (1.0,)), "nan, which is not a mean"),
         (((0.5,), (0.0,)), "divides by 0.0"),
         (((0.5,), (-1.0,)), "divides by -1.0"),
         (((0.5, 0.5), (1.0,)), "2 and 1 channels"),
         (((), ()), "0 and 0 channels"),
-        (((0.5,), (1e300,)), "1e+300, which is no mean"),
+        (((0.5,), (1e300,)), "1e+300, which is not a mean"),
     ],
 )
 def test_an_absurd_normalization_is_refused(tmp_path: Path, normal: tuple[tuple[float, ...], ...], error: str) -> None:

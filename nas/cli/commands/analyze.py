@@ -23,7 +23,7 @@ def analyze_command(flags: Flags) -> int:
     model, out, split = one_name(flags["model"], flags["run"]), flags["out"], flags["split"]
     if model is None:
         raise UsageError(
-            "Say which network: nasctl analyze MODEL, where MODEL is a run ('nasctl status' lists them), RUN:TRIAL, "
+            "Name a network: nasctl analyze MODEL, where MODEL is a run ('nasctl status' lists them), RUN:TRIAL, "
             "STUDY:MEMBER, or an exported folder."
         )
     errors: list[str] = []

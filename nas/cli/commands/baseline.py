@@ -89,7 +89,7 @@ def compare_command(
     if run is not None and words[:1] != [run]:
         words = [run, *words]
     if len(words) < 2:
-        raise UsageError("Say with what: nasctl compare RUN OTHER... ('nasctl status' lists the runs).")
+        raise UsageError("Name the runs to compare with: nasctl compare RUN OTHER... ('nasctl status' lists the runs).")
     errors: list[str] = []
     loaded = [attempt(partial(load_named, n, Path(runs)), errors) for n in words]
     raise_all(errors)

@@ -31,7 +31,7 @@ def evaluate_command(flags: Flags) -> int:
     model, picture, int8 = one_name(flags["model"], flags["run"]), flags["picture"], flags["int8"]
     if model is None:
         raise UsageError(
-            "Say which network: nasctl evaluate MODEL, where MODEL is an exported folder, or a run ('nasctl status' "
+            "Name a network: nasctl evaluate MODEL, where MODEL is an exported folder, or a run ('nasctl status' "
             "lists them)."
         )
     data, chosen = other_images(flags), _split(flags["split"], flags["data"])

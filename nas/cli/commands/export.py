@@ -32,7 +32,7 @@ def export_command(
             raise UsageError(f"{name} names a trial, and --trial {trial} another: leave out one of them.")
         name, trial = None, name
     if best == (trial is not None):
-        raise UsageError("Say which network: either --best, or RUN:TRIAL or --trial ID ('nasctl trials' lists them).")
+        raise UsageError("Name a network: either --best, or RUN:TRIAL or --trial ID ('nasctl trials' lists them).")
     named = Named(load_run(name, Path(runs))) if trial is None else load_part(trial, name, Path(runs))
     files, request, milliseconds = export_trial(named.run, named.part, Path(out), extras)
     if as_json:

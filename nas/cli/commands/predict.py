@@ -67,7 +67,7 @@ def model_and_paths(model: str | None, paths: list[str], run: str | None) -> tup
         words = [run, *words]
     if len(words) < 2:
         raise UsageError(
-            "Say which network and which pictures: nasctl predict MODEL PATH..., where MODEL is an exported folder, "
+            "Name a network and images: nasctl predict MODEL PATH..., where MODEL is an exported folder, "
             "or a run ('nasctl status' lists them)."
         )
     return words[0], words[1:]
@@ -93,7 +93,7 @@ def _require_writable(path: Path) -> None:
     """UsageError before any work if a file cannot be written."""
     place = path if path.exists() else path.absolute().parent
     if path.is_dir() or not os.access(place, os.W_OK):
-        reason = "it is a folder" if path.is_dir() else f"{place} is not there, or not yours to write"
+        reason = "it is a folder" if path.is_dir() else f"{place} does not exist, or is not writable"
         raise UsageError(f"{path} cannot be written: {reason}. Give --csv another file.")
 
 

@@ -22,7 +22,7 @@ def rm_command(names: list[str], runs: str, *, as_json: bool) -> None:
     from nas.runs.removal import removable, remove
 
     if not names:
-        raise UsageError("Say which runs: nasctl rm RUN... ('nasctl status' lists them).")
+        raise UsageError("Name the runs to remove: nasctl rm RUN... ('nasctl status' lists them).")
     errors: list[str] = []
     folders = [attempt(partial(removable, name, Path(runs)), errors) for name in dict.fromkeys(names)]
     raise_all(errors)

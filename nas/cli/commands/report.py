@@ -103,14 +103,14 @@ def _watch(run: SearchRun | StudyRun, out: Path | None) -> None:
             if not told:
                 _tell_path(path, as_json=False)
                 if running:
-                    console.print(f"Written anew every {EVERY:.0f} seconds until the run ends; Ctrl-C to leave.")
+                    console.print(f"Rewritten every {EVERY:.0f} seconds until the run ends; Ctrl-C stops that.")
                 told = True
             if not running:
                 return
             time.sleep(EVERY)
             run = load_run(str(run.folder), run.folder.parent)
     except KeyboardInterrupt:
-        raise UsageError("Left: the report stays as it was last written.") from None
+        raise UsageError("Stopped: the report stays as it was last written.") from None
 
 
 def _tell_path(path: Path, *, as_json: bool) -> None:

@@ -126,7 +126,7 @@ def tell_preview(preview: api.Preview, flags: Flags) -> None:
     if flags["json"]:
         print_json(plan_document(preview.run, preview.slots))
     elif not flags["quiet"]:
-        console.print("Dry run: nothing was begun. To begin, give the same command without --dry-run.")
+        console.print("Dry run: nothing was started. To start, run the same command without --dry-run.")
 
 
 @contextmanager

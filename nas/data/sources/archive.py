@@ -139,7 +139,7 @@ class Archive:
         except (*_DAMAGED, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None and error.errno not in _CLASHES:
                 raise
-            what = "it is no archive of a known kind" if "\n" in str(error) else error or type(error).__name__
+            what = "it is not an archive of a known kind" if "\n" in str(error) else error or type(error).__name__
             raise DataError(
                 f"{self.path} cannot be unpacked: {what_else(self.path) or what}. Get it again, or unpack it by hand "
                 "and give the folder."

@@ -38,7 +38,7 @@ def find_source(config: DataConfig, cache_root: Path) -> Source:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in told)
         if isinstance(source, WrittenFolder):
             raise DataError(f"{flags} chooses files by name, and {config.source} is read by its {TABLE}: leave it out.")
-        raise DataError(f"{flags} is about files in folders, and {config.source} is no folder: leave it out.")
+        raise DataError(f"{flags} is about files in folders, and {config.source} is not a folder: leave it out.")
     if isinstance(source, LabelFile):
         return source
     if config.columns:

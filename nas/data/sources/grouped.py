@@ -69,5 +69,5 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern)
     except re.error as error:
         raise DataError(
-            f"--group {pattern!r} is no regular expression: {error}. Give one such as " r"'(patient\d+)_'."
+            f"--group {pattern!r} is not a regular expression: {error}. Give one such as " r"'(patient\d+)_'."
         ) from error

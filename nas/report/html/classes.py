@@ -88,7 +88,7 @@ def _taken_for(place: int, analysis: Analysis | None) -> Part:
     other = max((j for j in range(len(row)) if j != place), key=lambda j: row[j], default=None)
     if other is None or not row[other]:
         return None
-    return ["; on ", analysis.split, " most often taken for ", name_of(analysis.classes[other]),
+    return ["; on ", analysis.split, " most often predicted as ", name_of(analysis.classes[other]),
             f" ({row[other]} of {sum(row)} there)"]  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def recall_figure(found: Recalls, whose: str = "") -> Markup:
     mean = statistics.fmean(recall for recall in found.recalls if recall is not None)
     return figure(
         f"{whose}Recall of each class, {found.words}",
-        plot.drawn(f"Recall of {len(shown)} classes, {decimal(mean)} in the mean."),
+        plot.drawn(f"Recall of {len(shown)} classes, {decimal(mean)} on average."),
         behind,
         note,
     )
@@ -173,7 +173,7 @@ def _confusion(analysis: Analysis) -> Markup:
                 parts.append(tag(
                     "rect", x=round(room + j * side, 1), y=round(4 + i * side, 1), width=round(side, 1),
                     height=round(side, 1), class_=f"heat {kind}", fill_opacity=round(max(0.12, count / total), 2),
-                    data_tip=f"{analysis.classes[i]} taken for {analysis.classes[j]}: {count} of {total}",
+                    data_tip=f"{analysis.classes[i]} predicted as {analysis.classes[j]}: {count} of {total}",
                 ))  # fmt: skip
                 if size <= 12:
                     parts.append(tag("text", str(count), x=round(room + (j + 0.5) * side, 1),
@@ -187,9 +187,9 @@ def _confusion(analysis: Analysis) -> Markup:
 
 
 def _calibration(found: Calibration, analysis: Analysis) -> Markup:
-    axes = linear("confidence", [], include=(0, 1)), linear("share that is right", [], include=(0, 1))
+    axes = linear("confidence", [], include=(0, 1)), linear("accuracy", [], include=(0, 1))
     plot = Plot(*axes)
-    plot.line([(0, 0), (1, 1)], "floor", "confidence as it should be")
+    plot.line([(0, 0), (1, 1)], "floor", "ideal confidence")
     bins = [one for one in found.bins if one.count and one.confidence is not None and one.accuracy is not None]
     points = [(one.confidence or 0.0, one.accuracy or 0.0) for one in bins]
     for one, (x, y) in zip(bins, points, strict=True):
@@ -198,7 +198,7 @@ def _calibration(found: Calibration, analysis: Analysis) -> Markup:
     rows = [Row([f"{one.low:.2f} to {one.high:.2f}", number(one.count), number(one.confidence, decimal(one.confidence)),
                  number(one.accuracy, decimal(one.accuracy))]) for one in found.bins]  # fmt: skip
     behind = table(("confidence", "images", "mean confidence", "right"), rows, caption="Bins of confidence")
-    legend = key(("c0", "images of like confidence (larger: more)"), ("line floor", "as it should be"))
+    legend = key(("c0", "bins of confidence (larger: more images)"), ("line floor", "ideal"))
     return figure(f"Calibration on {analysis.split}: expected calibration error {decimal(found.ece)}",
                   plot.drawn(f"Reliability diagram; expected calibration error {decimal(found.ece)}."), behind,
                   "Below the line the network is overconfident, above it underconfident.", legend)  # fmt: skip
@@ -250,7 +250,7 @@ def _scatter(
             plot.square(x, y, "c1", f"{analysis.classes[label]}, not recognised")
     words = f"{len(places)} images of {analysis.split} in two dimensions, {found.right.count(False)} of them wrong."
     legend = key(("c0 faint", "recognised"), ("c1 square", "not recognised"))
-    note = f"What enters the last layer ({counted(found.num_features, 'number')} an image), {how}."
+    note = f"Embeddings, the input of the last layer ({counted(found.num_features, 'number')} an image), {how}."
     return figure(f"Images as the network sees them, {analysis.split}, {how}", plot.drawn(words), None, note, legend)
 
 
@@ -272,7 +272,7 @@ def as_given(analysis: Analysis, folder: Path) -> Markup | None:
             items.append(tag("li", tag("div", pair, class_="pair"), tag("span", name_of(name))))
     if not items:
         return None
-    title = "Training images, and as the network is given them in an epoch"
+    title = "Training images, original and augmented"
     return joined(tag("h3", title), tag("ul", items, class_="thumbs"))
 
 
@@ -289,21 +289,21 @@ def thumbs(analysis: Analysis, folder: Path) -> Markup | None:
     if not parts:
         return None
     where = f"; {analysis.layer}" if analysis.layer else ""
-    note = tag("p", f"Right of each image: Grad-CAM (Selvaraju et al. 2017{where}), where the network looked for the "
-               "class that it answered.", class_="note")  # fmt: skip
+    note = tag("p", f"Right of each image: Grad-CAM (Selvaraju et al. 2017{where}), the regions that contribute to "
+               "the predicted class.", class_="note")  # fmt: skip
     return joined(parts[:1], note, parts[1:])
 
 
 def _thumb(one: Shown, analysis: Analysis, folder: Path, *, wrong: bool) -> Markup | None:
     true, answer = analysis.classes[one.true], analysis.classes[one.predicted]
-    words = f"{true}, taken for {answer}" if wrong else true
+    words = f"{true}, predicted as {answer}" if wrong else true
     images = [made for name, alt in ((one.picture, words), (one.heat, f"Grad-CAM of {words}"))
               if name and (made := _image(folder / name, alt))]  # fmt: skip
     if not images:
         return None
     said: list[Part] = [name_of(true)]
     if wrong:
-        said += [", taken for ", name_of(answer)]
+        said += [", predicted as ", name_of(answer)]
     return tag("li", tag("div", images, class_="pair"),
                tag("span", said, f" ({100 * one.confidence:.0f} %)", f", {one.file}" if one.file else ""))  # fmt: skip
 

@@ -67,7 +67,7 @@ def recipe(run: SearchRun) -> Markup:
             views_in_words(used, run.facts.input_shape, run.facts.mirroring) if run.facts.counts else None,
         ),
         ("ranked by", f"{config.objective.replace('_', ' ')} on {run.judged_on}"),
-        ("stopping", "weak trials stop early" if config.prune else None),
+        ("stopping", "weak trials are pruned" if config.prune else None),
         ("note", run.facts.recipe_note or None),
     ]
     return facts(pairs)

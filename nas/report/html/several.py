@@ -79,7 +79,7 @@ def _answer(runs: Sequence[SearchRun | StudyRun], comparison: Comparison | None)
     objective = runs[0].config.objective
     rows = [row for row in comparison.rows if row.test[objective].mean is not None] if comparison else []
     if not rows:
-        return tag("p", f"{len(runs)} runs, of which none can be held against another on test yet.", class_="answer")
+        return tag("p", f"{len(runs)} runs, none of which can be compared with another on test yet.", class_="answer")
     ranked = sorted(rows, key=lambda row: -(row.test[objective].mean or 0.0))
     best, second = ranked[0], ranked[1] if len(ranked) > 1 else None
     parts: list[Part] = [
@@ -102,8 +102,12 @@ def _verdict(best: WinnerRow | BaselineRow, second: WinnerRow | BaselineRow, obj
     interval = of_difference(ours.values, theirs.values)
     words = f"It is {decimal(difference)} above {second.run}: {second.name}"
     if interval is None:
-        return f"{words}; with one training of either, chance cannot be told."
-    told = "more than seeds differ by" if interval.low > 0 else "not distinguishable from chance with so few seeds"
+        return f"{words}; with a single training of either, chance cannot be ruled out."
+    told = (
+        "more than the variation over seeds"
+        if interval.low > 0
+        else "not distinguishable from chance with so few seeds"
+    )
     return f"{words}: {told} (95 % confidence interval of the difference {interval.words}, Welch)."
 
 

@@ -74,8 +74,8 @@ def smaller(run: SearchRun, winner: TrialRecord) -> Markup:
     expected = " Expected: by the predictor, from all trials on select and rank." if run.expected else ""
     note = tag(
         "p",
-        f"Differences are to the winner.{chance} Of many single trainings the best is a lucky one: trust the "
-        f"seeds, where there are any.{expected}",
+        f"Differences are to the winner.{chance} The best of many single trainings is partly luck: trust "
+        f"means over seeds, where there are any.{expected}",
         class_="note",
     )
     return folded("What a smaller network costs in accuracy", none, table(headings, rows, caption=caption), note,

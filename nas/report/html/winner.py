@@ -94,8 +94,8 @@ def _chosen_by(run: SearchRun) -> str:
     if not run.expected:
         return ""
     return (
-        " Finalists are those of which all trials, on select and rank, lead to expect most: of single scores the best "
-        "is a lucky one."
+        " Finalists have the highest expected score, estimated from all trials on select and rank: the best single "
+        "score is partly luck."
     )
 
 
@@ -122,7 +122,9 @@ def _splits(run: SearchRun) -> Part:
     others = [f"{name} ({sum(known.counts[name]):,}) {words}" for name, words in does.items() if name in known.counts]
     used = "; ".join([f"train ({sum(train):,}, {uneven}) trains", *others])
     thinned = run.config.data.imbalance_factor
-    on_purpose = f" Training images were thinned on purpose, to {thinned:g} to 1 (--imbalance)." if thinned > 1 else ""
+    on_purpose = (
+        f" Training images were subsampled on purpose, to {thinned:g} to 1 (--imbalance)." if thinned > 1 else ""
+    )
     return [name_of(known.data_name), f", {len(known.classes)} classes.{on_purpose} Splits, in images: {used}.",
             [f" {remark.rstrip('.')}." for remark in known.data_remarks[:3]]]  # fmt: skip
 

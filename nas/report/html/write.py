@@ -54,7 +54,9 @@ def check_target(path: Path) -> None:
         if path.exists():
             with path.open(encoding="utf-8", errors="replace") as file:
                 if f'content="{GENERATOR} ' not in file.read(HEAD):
-                    raise UsageError(f"--out {path} is there already, and is no report of nasctl: name another file.")
+                    raise UsageError(
+                        f"--out {path} is there already, and is not a report of nasctl: name another file."
+                    )
     except OSError as error:
         raise UsageError(f"--out {path} cannot be used: {error.strerror}. Name another file.") from error
 

@@ -17,17 +17,17 @@ SPLITS = {
     "given": "other images than the run's own",
 }
 PICTURES = {  # what the names of the files do not say
-    "misclassified": "mistakes, the surest first, with Grad-CAM",
-    "examples": "right answers, with Grad-CAM",
-    "augmented": "training images, and as the network is given them",
+    "misclassified": "misclassified images, the most confident first, with Grad-CAM",
+    "examples": "correctly classified images, with Grad-CAM",
+    "augmented": "training images, original and augmented",
     "filters": "filters, bright is a large weight",
-    "confusion": "who is taken for whom",
+    "confusion": "confusion matrix",
     "recall": "recall by class against its training images",
     "bars": "all images of a class beside those recognised",
     "roc": "ROC curves",
     "precision_recall": "precision-recall curves",
     "calibration": "confidence against accuracy",
-    "embedding_pca": "what enters the last layer, by PCA",
+    "embedding_pca": "embeddings (the input of the last layer), by PCA",
     "embedding_tsne": "the same by t-SNE",
 }
 
@@ -39,16 +39,16 @@ def print_analysis(console: Screen, found: Analysis, folder: Path) -> None:
         f"Network {what}: {found.network}",
         f"Images  {counted(found.num_images, 'image')} of {counted(found.num_classes, 'class', 'classes')} of "
         f"{found.data}: {SPLITS[found.split]}",
-        f"Right   accuracy {decimal(found.accuracy)}, balanced accuracy {decimal(found.balanced_accuracy)}, macro F1 "
+        f"Scores  accuracy {decimal(found.accuracy)}, balanced accuracy {decimal(found.balanced_accuracy)}, macro F1 "
         f"{decimal(found.macro_f1)}",
-        f"Sure    expected calibration error {decimal(found.calibration.ece)}; mean over classes: AUC "
+        f"Also    expected calibration error {decimal(found.calibration.ece)}; mean over classes: AUC "
         f"{decimal(found.roc.macro.area)}, average precision {decimal(found.pr.macro.area)}",
     ]
     if found.worst_pairs:
         pairs = [
             f"{found.classes[true]} for {found.classes[given]} ({n:,})" for true, given, n in found.worst_pairs[:3]
         ]
-        lines.append(f"Taken   most often: {', '.join(pairs)}")
+        lines.append(f"Errors  most often: {', '.join(pairs)}")
     console.print(in_lines(console, lines), highlight=False, soft_wrap=True)
     console.print(_worst(found))
     files = make_table(f"Pictures in {folder}", ("file",), (), "shows")

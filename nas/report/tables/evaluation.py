@@ -42,7 +42,7 @@ def remarks(found: Evaluation) -> list[str]:
     if found.missing:
         said.append(
             f"Without images here: {', '.join(found.missing)}. Balanced accuracy leaves them out; in the macro average "
-            "one counts as 0 if it was answered."
+            "one counts as 0 if it was predicted."
         )
     if found.surplus:
         said.append(f"Not known to the network, and left out: {', '.join(found.surplus)}.")
@@ -88,7 +88,7 @@ def _confusion(found: Evaluation) -> Table:
     is_narrow = max(map(len, names)) <= 3
     heads = [name for name in names] if is_narrow else [str(number) for number in range(1, len(names) + 1)]
     rows = names if is_narrow else [f"{number} {name}" for number, name in zip(heads, names, strict=True)]
-    table = make_table("Images of each class (rows) by the class that they were given", ["class"], heads)
+    table = make_table("Confusion matrix: true classes (rows) by predicted classes (columns)", ["class"], heads)
     for name, counts in zip(rows, found.confusion, strict=True):
         table.add_row(name, *(f"{count:,}" if count else "·" for count in counts))
     return table

@@ -71,13 +71,14 @@ def _print_head(console: Screen, run: StudyRun, member: MemberReport) -> None:
 def _trainings_table(member: MemberReport) -> Table:
     words = member.objective.replace("_", " ")
     title = f"Trainings, {len(member.epochs)} of {member.planned_seeds} finished; {words} by split, weights in bytes"
-    table = make_table(title, ("training", "status"), ("epochs", "seconds", *SPLITS, "weights"))
+    table = make_table(title, ("training", "status"), ("epochs", "seconds", "s/epoch", *SPLITS, "weights"))
     for one in member.trainings:
         scores = [metric_text.decimal(_number(one.metrics.get(split, {}).get(member.objective))) for split in SPLITS]
         kept = (
             f"{one.weights_bytes:,}" if one.weights else "-" if one.status in ("running", "interrupted") else "not kept"
         )
-        table.add_row(one.id, one.status, str(one.epochs), f"{one.seconds:.1f}", *scores, kept)
+        each = f"{one.seconds / one.epochs:.2f}" if one.epochs else "-"
+        table.add_row(one.id, one.status, str(one.epochs), f"{one.seconds:.1f}", each, *scores, kept)
     return table
 
 

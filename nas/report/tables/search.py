@@ -109,7 +109,7 @@ def _training_lines(run: SearchRun) -> list[str]:
         *(f"        {remark}" for remark in facts.data_remarks),
         f"Recipe  {config.recipe.name}, {_epochs(config)} in batches of {config.recipe.batch_size}; ranked by "
         + config.objective.replace("_", " ")
-        + ("; weak trials stop early" if config.prune else ""),
+        + ("; weak trials are pruned" if config.prune else ""),
         f"        {views_in_words(config.recipe, facts.input_shape, facts.mirroring)}",
         *([f"        {facts.recipe_note}"] if facts.recipe_note else []),
         *(f"Caution {words}" for words in cautions(config.recipe, sum(train))),
@@ -243,7 +243,7 @@ def print_outcome(console: Screen, run: SearchRun) -> None:
     console.print(f"\nTo get the network:  {typed('export --best --out model/ --run', run.folder)}", soft_wrap=True)
     page = run.folder / "report.html"
     if page.is_file():
-        console.print(f"To look at it all:   {page}", highlight=False, soft_wrap=True)
+        console.print(f"To see the report:   {page}", highlight=False, soft_wrap=True)
     more = "   (and the supernet: tab Custom Scalars)" if run.supernet else ""
     console.print(f"To compare trials:   tensorboard --logdir {run.folder.parent}{more}", soft_wrap=True)
 
@@ -265,7 +265,7 @@ def layers_table(space: SearchSpace, sample: Sample, task: Task, what: str = "")
         table.add_row(name, layer_words(layer), shape_words(layer.out_shape), f"{layer.params:,}", f"{layer.macs:,}")
     table.add_section()
     table.add_row("total", "", "", f"{cost.params:,}", f"{cost.macs:,}")
-    table.add_row("peak", f"{cost.peak_memory:,} bytes of activations at once, for one image")
+    table.add_row("peak", f"{cost.peak_memory:,} bytes of activations alive at one time, for one image")
     return table
 
 

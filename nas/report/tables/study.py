@@ -56,7 +56,10 @@ def print_study_plan(console: Screen, run: StudyRun, slots: Sequence[WorkerSlot]
     """What is about to be trained, by a study or by ``nasctl train``."""
     config = run.config
     lines = _training_lines(run, slots) if run.trains_one else _study_lines(run, slots)
-    lines += [f"Weights not here yet: fetched to {path} when the run begins" for path in _missing_weights(run)]
+    lines += [
+        f"Weights are not here yet: they will be downloaded to {path} when the run begins"
+        for path in _missing_weights(run)
+    ]
     if config.keep is not None:
         which = "best on rank" if config.data.hold_out else "first"
         of_seeds = f"the weights of {counted(config.keep, 'seed')} of each member, the {which}"

@@ -199,7 +199,7 @@ def _refuse_copies(reading: Reading, tops: Sequence[Node]) -> None:
     if copies:
         raise DataError(
             f"{reading.shown(copies[0])} holds folders called as those beside it: "
-            f"{shortened(f.name for f in copies[0].full)}. If it is no class, leave it out: "
+            f"{shortened(f.name for f in copies[0].full)}. If it is not a class, leave it out: "
             f"{reading.ignoring(copies)}; if it is: --class-level 1."
         )
 

@@ -203,7 +203,7 @@ def labels_of(table: Table, chosen: Mapping[str, str], errors: list[str], remark
     distinct = set(labels) - {""}
     none = {label for label in distinct if label.lower() in _NO_VALUE}
     if none and distinct > none and all(map(_is_number, distinct - none)):
-        what = f"{min(none)!r} beside numbers in column {name!r} is no label. Write one, or remove such lines."
+        what = f"{min(none)!r} beside numbers in column {name!r} is not a label. Write one, or remove such lines."
         errors.append(table.error(what, [row for row, label in enumerate(labels) if label in none]))
     elif none:
         remarks.append(

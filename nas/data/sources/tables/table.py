@@ -124,7 +124,7 @@ def _text(path: Path, content: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
     if b"\0" in content:
-        raise DataError(f"{path} is no text. Give a file with columns 'path' and 'label', separated by commas.")
+        raise DataError(f"{path} is not a text file. Give a file with columns 'path' and 'label', separated by commas.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
