@@ -1,4 +1,4 @@
-"""What a classifier answered on one split, as metrics and objectives read it. Knows numpy alone."""
+"""``Evaluation``: a classifier's answers on one split, as metrics and objectives read them. Knows numpy alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which values of a space's choices some network within a budget uses: what else a supernet would hold is of no use.
+"""Values of a space's choices that some network within a budget uses; a supernet needs no others.
 
 Costs rise with every number of a definition, and the operations of a cell add up. So the cheapest network with some
 value of a choice is the cheapest of all with that value, and with one other choice where the choice counts only then: a

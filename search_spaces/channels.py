@@ -1,4 +1,4 @@
-"""How many channels a tensor of the supernet has, when that depends on choices that are not made yet.
+"""Channels of a supernet's tensors that depend on choices not made yet.
 
 Every tensor of the supernet has room for the most channels it can have. Under weighted choices, channel c
 carries the probability that it exists (as in FBNetV2, Wan et al. 2020, where a prefix of the channels is

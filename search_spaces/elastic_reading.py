@@ -1,4 +1,4 @@
-"""How the supernet reads a definition: nodes become elastic layers, with what arrives at each known on the way."""
+"""Supernet reading of a definition: nodes become elastic layers, with their inputs known on the way."""
 
 from __future__ import annotations
 

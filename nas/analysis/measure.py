@@ -1,4 +1,4 @@
-"""From answers to metrics: confusion, calibration, curves. Arrays in, records out; numpy alone.
+"""Confusion, calibration and curves, computed from a network's answers. Arrays in, records out; numpy alone.
 
 scikit-learn gives the same curves (``tests/analysis/test_measure.py``), but its import takes longer than the rest."""
 

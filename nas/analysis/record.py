@@ -1,4 +1,4 @@
-"""What was found of a network, as it lies on the disk: ``analysis.json`` with the pictures beside it.
+"""Records of an analysis, stored as ``analysis.json`` with the pictures beside it.
 
 Classes are named once, in ``Analysis.classes``; everywhere else a class is an index into them. All shares are of 1.
 Names of pictures are those of PNG files, relative to the folder. Imports neither torch nor matplotlib.

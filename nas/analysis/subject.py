@@ -1,4 +1,4 @@
-"""What is analysed: a trained network, of a run or of an exported folder, and what is known of its images."""
+"""Subject of an analysis: a trained network, of a run or of an exported folder, and its images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From rows or images as scikit-learn has them to the pixels that a network takes, at fit and at predict alike."""
+"""Conversion of scikit-learn's rows or images into a network's pixels, the same at fit and at predict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Python program has as its data (arrays, tensors, data sets, tables), as settings that all else reads."""
+"""Data of a Python program (arrays, tensors, data sets, tables) as the data settings that all else reads."""
 
 from __future__ import annotations
 

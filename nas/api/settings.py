@@ -1,4 +1,4 @@
-"""From settings by name to checked ones. What is typed arrives as text, so that one message can name every error.
+"""Validated settings from settings by name. Typed values arrive as text, so that one message can name every error.
 
 Names are those of flags with underscores, as Python and settings files write them; messages name the flags.
 ``nas.api.keywords`` says which a call takes, and ``nas.api.wording`` how messages read there.

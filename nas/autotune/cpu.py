@@ -1,4 +1,4 @@
-"""How trials run fastest on a CPU: what is tried in a few seconds, and what is chosen of it.
+"""CPU auto-tuning: trials in parallel, threads, memory format and precision, measured in a few seconds.
 
 Trials in parallel and their threads, order in memory and precision: which is fastest depends on the machine, the family
 of networks, the size of images and batches. None of it changes what is computed, only how: ``nas.training.precision``.

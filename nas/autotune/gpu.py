@@ -1,4 +1,4 @@
-"""How many trials share a GPU, measured: workers are added until they train no faster together, or memory is short.
+"""GPU auto-tuning: workers are added until they train no faster together, or memory is short.
 
 Taken for a search that is much longer than the measurement and was not told a number. Remembered on this machine for
 searches of the same space, image shape and batch size.

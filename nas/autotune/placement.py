@@ -1,4 +1,4 @@
-"""How trials run on a machine, and what was measured to find it: plain data, as a run's log holds it."""
+"""Placement of trials on a machine and its measurements: plain data, as a run's log holds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shell offers where names are typed; each finds them when it is asked, so that --help imports nothing heavy."""
+"""Shell completion of names; each finds them when it is asked, so that --help imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the reader of the command line cannot make sense of, said as every other error is: with what to type instead."""
+"""Messages for command lines that cannot be parsed and for exceptions, each with what to type instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recipe leaves open, chosen from the data: epochs, the batch, and what meets an imbalance."""
+"""Recipe values chosen from the data: epochs, batch size, and the correction of an imbalance."""
 
 from __future__ import annotations
 

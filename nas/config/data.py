@@ -1,4 +1,4 @@
-"""Which data, and how it is split: one frozen record that crosses processes."""
+"""Data settings and splits: one frozen record that crosses processes."""
 
 from __future__ import annotations
 

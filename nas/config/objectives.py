@@ -1,4 +1,5 @@
-"""What a search may maximize, by name: functions of an ``Evaluation``. Loads no torch, so that plans can check names.
+"""Objectives that a search can maximize, by name: functions of an ``Evaluation``. Loads no torch, so that plans can
+check names.
 
 The metrics of every evaluation (``baselines.metrics``) are all objectives; one that is registered besides them is
 computed where a run is ranked by it, under the text that chose it: ``fbeta:beta=2``.

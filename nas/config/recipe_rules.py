@@ -1,4 +1,4 @@
-"""What the parts of a recipe have to do with one another: which settings count, which exclude others, its name.
+"""Rules between the settings of a recipe: which are used, which exclude others; and the recipe's name.
 
 Here and not in the registries of losses and regularizers, so that checking a command needs no torch; tests hold both
 together. What plug-ins registered is known beside it: of their losses, not which of a recipe's settings they read.

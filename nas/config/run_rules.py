@@ -1,4 +1,4 @@
-"""What does not go together in a search's settings, beyond what each field says for itself."""
+"""Rules between the settings of a search, beyond the validation of each field."""
 
 from __future__ import annotations
 

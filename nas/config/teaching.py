@@ -1,4 +1,4 @@
-"""Which trained networks another one learns from (distillation, Hinton et al. 2015), and how."""
+"""Settings of distillation (Hinton et al. 2015): the teachers, and the weight and temperature of their answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How training changes the images that it sees: what a recipe means for images of one shape.
+"""Augmentation that a recipe means for images of one shape.
 
 ``nas.training`` carries it out, and plans say it.
 """

@@ -1,4 +1,4 @@
-"""How copies of an image come to lie in one split."""
+"""Grouping of identical images, so that all copies of one lie in one split."""
 
 from __future__ import annotations
 

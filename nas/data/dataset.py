@@ -1,4 +1,4 @@
-"""What the rest of the program sees of a data set: plain frozen records."""
+"""``Dataset`` and its splits: plain frozen records for the rest of the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Python program gave from its memory, in files that stay when it is gone: each content once.
+"""Files that keep the data of a Python program after it ends: each content once.
 
 given/<hash of the content>/NAME.npz or NAME.csv   complete since it has its name
 

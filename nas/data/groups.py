@@ -1,4 +1,4 @@
-"""What is said of groups of images that stay in one split: how far the splits are as wished, and what is wrong."""
+"""Messages about groups of images that stay in one split: shares of the splits, and errors."""
 
 from __future__ import annotations
 

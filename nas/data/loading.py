@@ -1,4 +1,4 @@
-"""From a configuration to a data set: find the source, look, check, decode once, split."""
+"""Loading of a data set from its settings: find the source, inspect, check, decode once, split."""
 
 from __future__ import annotations
 

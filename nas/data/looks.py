@@ -1,4 +1,4 @@
-"""What a look at a source found, as text that the cache keeps: the next start looks at no image."""
+"""Cached inspection of a source, as text, so that the next start reads no image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the mirror image of an image still shows its class: what decides, unless told, if training mirrors images."""
+"""Decision whether training mirrors images, from whether a mirror image still shows its class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an image file to the pixels that a network is trained on: upright, opaque, 8 bits deep, of one size.
+"""Conversion of an image file to the pixels that a network is trained on: upright, opaque, 8 bits deep, of one size.
 
 Needs Pillow and numpy alone: the text of this module goes into every exported folder, so that pictures are prepared in
 use as they were in training.

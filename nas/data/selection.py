@@ -1,4 +1,4 @@
-"""Which of a set's classes and images are used: what ``DataConfig`` leaves out, and why."""
+"""Selection of a set's classes and images: what ``DataConfig`` leaves out, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which image serves which purpose: stratified, seeded, disjoint, and every class in every split."""
+"""Splits: stratified, seeded, disjoint, with every class in every split."""
 
 from __future__ import annotations
 

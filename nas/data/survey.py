@@ -1,4 +1,4 @@
-"""What the images of a set that are used are like, from their headers alone."""
+"""Survey of the images in use: sizes, modes and grey levels, from their headers alone."""
 
 from __future__ import annotations
 

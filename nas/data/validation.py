@@ -1,4 +1,4 @@
-"""What can be wrong with a data set, each error a sentence with its cure."""
+"""Checks of a data set, each error a sentence with its cure."""
 
 from __future__ import annotations
 

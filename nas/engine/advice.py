@@ -1,4 +1,4 @@
-"""What to type when a run ends without what it was for, by the causes: what cures one is of no use against another."""
+"""Commands that cure the end of an unsuccessful run, by its cause."""
 
 from __future__ import annotations
 

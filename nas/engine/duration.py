@@ -1,4 +1,4 @@
-"""How long a search will take, measured: some networks of the kind that it will sample are trained for a few steps."""
+"""Estimate of a search's duration: sampled networks are trained for a few steps."""
 
 from __future__ import annotations
 

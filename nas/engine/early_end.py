@@ -1,4 +1,4 @@
-"""When a search starts no more trials though it may: a score is reached, or nothing better is found any more."""
+"""Early end of a search: a score is reached, or nothing better has been found for long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the trials of a plan are placed on this machine's devices: as told, as recorded, or as measured."""
+"""Placement of a plan's trials on this machine's devices: as told, as recorded, or as measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the best trials are trained again, with how many seeds each: a race.
+"""Race of the best trials: which are trained again, with how many seeds each.
 
 Seeds go to those that may still win, as in sequential halving (Karnin, Koren and Somekh, Almost Optimal Exploration in
 Multi-Armed Bandits, ICML 2013): all begin with one, and the better half continues (benchmarks/race.py compares others).

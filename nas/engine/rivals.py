@@ -1,5 +1,5 @@
-"""What a study sets beside a fixed network: a random architecture of about its size, and the best that a search finds
-within its parameters."""
+"""Rivals of a study's fixed network: a random architecture of about its size, and the best that a search finds within
+its parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a study as data and what was typed to a plan: data opened, every network resolved, counted and checked."""
+"""Plan of a study: data opened, every network resolved, counted and checked."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""From ``nasctl train`` as it was asked for to a plan: a study of one network, and of its teacher where that is trained
-for it."""
+"""Plan of ``nasctl train``: a study of one network, and of its teacher where that is trained for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs trials: the contract between the engine and the processes that train."""
+"""``Executor``: the contract between the engine and the processes that train."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which worker slots this machine has room for, and how a process is tied to one."""
+"""Worker slots of this machine, and binding of a process to one."""
 
 from __future__ import annotations
 

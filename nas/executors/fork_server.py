@@ -1,4 +1,4 @@
-"""How worker processes begin: forked, in milliseconds, from a server process that imported torch once.
+"""Start of worker processes: forked, in milliseconds, from a server process that imported torch once.
 
 Workers on a CPU share what the server imported, in time and in memory. It trains nothing, starts no thread, and ends
 with this process. Workers on a GPU are spawned instead and import for themselves: whether CUDA works in a process that

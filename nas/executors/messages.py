@@ -1,4 +1,4 @@
-"""What a worker process tells its executor. The other way travel ``TrialSpec`` objects, and nothing else."""
+"""Messages of a worker process to its executor. The other way travel ``TrialSpec`` objects, and nothing else."""
 
 from __future__ import annotations
 

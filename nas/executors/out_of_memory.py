@@ -1,4 +1,4 @@
-"""How often the system ended a process of this container or session since it ran out of memory."""
+"""Count of processes of this container or session that the system ended for lack of memory."""
 
 from __future__ import annotations
 

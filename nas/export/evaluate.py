@@ -1,4 +1,4 @@
-"""How an exported network does on labelled images: of its own test split, or of any folder. Needs no torch.
+"""Evaluation of an exported network on its own test split or on any labelled folder. Needs no torch.
 
 Images go the way of training's: they are read by the source that they lie in, with the size, fit and levels that the
 network was trained with. Classes are matched by name, never by their order.

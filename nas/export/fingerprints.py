@@ -1,4 +1,4 @@
-"""Which images a network was trained on, as a number for each: enough to know one again, not to see it."""
+"""Fingerprints of the images that a network was trained on: a number each, enough to recognise one, not to see it."""
 
 from __future__ import annotations
 

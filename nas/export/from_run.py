@@ -1,4 +1,4 @@
-"""From a run to an exported network: which trial, which weights, and everything known of them."""
+"""Export request from a run: which trial, which weights, and everything known of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exported model says about itself: ``model.json`` for programs, ``README.md`` for people."""
+"""Model card of an exported network: ``model.json`` for programs, ``README.md`` for people."""
 
 from __future__ import annotations
 

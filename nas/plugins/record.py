@@ -1,4 +1,4 @@
-"""How a run names a plug-in that it uses."""
+"""Record of a plug-in in a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which plug-in files this user has vouched for: the SHA-256 of each, a line each, in a file of the user's own.
+"""Trusted plug-in files of this user: the SHA-256 of each, a line each, in a file of the user's own.
 
 A run's folder may have come from anywhere, and names files that are executed. Only what the user gave by ``--plugin``,
 ``--trust-plugin`` or ``load_plugin`` is in this list; it is never in the data cache, which may be shared.

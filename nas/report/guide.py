@@ -1,4 +1,4 @@
-"""What a guided search says of its guide: what it will do, why a trial was proposed, how well trials were predicted."""
+"""Report on the guide of a search: its plan, its reason for a trial, and the accuracy of its predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which choices decide how good a network is, as far as so few trials can tell."""
+"""Importance of choices for the score, as far as so few trials can tell."""
 
 from __future__ import annotations
 

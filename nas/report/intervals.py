@@ -1,4 +1,4 @@
-"""How far a metric on test may be from what it is for endless seeds, or for endless images."""
+"""Confidence intervals of test scores, over seeds and over images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is seen while a search runs: a live line in a terminal, plain lines elsewhere, or nothing."""
+"""Display of a running search: a live line in a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How metrics are shown beside one another: those that are built in, shares of 1, in per cent; an author's own
-objective as it is, for only the author knows what it is a number of."""
+"""Text of metrics: built-in ones, shares of 1, in per cent; an author's own objective as it is, for only the author
+knows what it is a number of."""
 
 from __future__ import annotations
 

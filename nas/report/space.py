@@ -1,4 +1,4 @@
-"""What a space holds under a budget: the share that fits, examples over all sizes, and what a trial takes here."""
+"""Report on a space under a budget: the feasible share, examples over all sizes, and the time of a trial here."""
 
 from __future__ import annotations
 

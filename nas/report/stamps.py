@@ -1,4 +1,4 @@
-"""What the pictures in a folder were drawn from, so that none is drawn again from the same."""
+"""Stamps of a folder's pictures: what each was drawn from, so that none is drawn twice from the same."""
 
 from __future__ import annotations
 

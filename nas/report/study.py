@@ -1,4 +1,4 @@
-"""What a baseline run found: its report, derived from its log."""
+"""Report on a baseline run, derived from its log."""
 
 from __future__ import annotations
 

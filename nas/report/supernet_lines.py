@@ -1,4 +1,4 @@
-"""What is told of a supernet while it trains, line by line; its tables are in ``nas.report.tables.supernet``."""
+"""Lines printed while a supernet trains; its tables are in ``nas.report.tables.supernet``."""
 
 from __future__ import annotations
 

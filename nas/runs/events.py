@@ -1,4 +1,4 @@
-"""What a run's log records: one frozen dataclass an event, checked when it is written and when it is read.
+"""Events of a run's log: one frozen dataclass each, checked when it is written and when it is read.
 
 A new fact about a run is a field here; what follows from events is derived in ``nas.runs.run``.
 """

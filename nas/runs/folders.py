@@ -1,4 +1,4 @@
-"""Where runs lie: their folders and names, how one begins, and how one is found and read."""
+"""Folders and names of runs: how one begins, is found and is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to type next about a run."""
+"""Next commands to type about a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time of a run went, as its log tells it."""
+"""Time of a run by part, from its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's log says: its trials, the best of them, how far it is. All derived, nothing stored twice.
+"""State of a run, from its log: trials, the best of them, progress. All derived, nothing stored twice.
 
 A run in memory grows by about 2 KB a trial; histories stay in the log.
 """

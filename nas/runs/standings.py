@@ -1,4 +1,4 @@
-"""How sure it is that one network is better than others, each trained with a few seeds."""
+"""Posterior probability that one network is the best of several, each trained with a few seeds."""
 
 from __future__ import annotations
 

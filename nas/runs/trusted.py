@@ -1,4 +1,4 @@
-"""What may be believed of a log that others may have written: nothing in it leads outside its run and the cache.
+"""Checks of logs from strangers: nothing in one leads outside its run and the cache.
 
 Ids of trials and names of members become names of files. A run's folder may have come from anywhere.
 """

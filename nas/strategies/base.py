@@ -1,4 +1,4 @@
-"""What a search and a strategy know of each other.
+"""Interfaces between a search and its strategy.
 
 A strategy of your own is an ``AskTell``: it is asked for the next proposal, and told of every trial that ended.
 ``drive`` is the whole loop. NNI's strategies keep loops of their own, so the engine only knows ``Strategy``.

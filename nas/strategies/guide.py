@@ -1,4 +1,4 @@
-"""Which architecture is worth training next: of many that fit, the one with the best prospect by a predictor.
+"""Guide of evolution: proposes, of many feasible samples, the one with the best expected improvement by a predictor.
 
 The first trials explore: the canonical network of the space, and large ones by multiply-accumulates. From then on a
 predictor (``nas.strategies.predictor``) rates mutants of the best and fresh samples by expected improvement. Everything

@@ -1,4 +1,4 @@
-"""When a trial is stopped early: what it must have reached after each epoch, judged by the trials before it.
+"""Median pruning: a trial is stopped at a threshold by epoch, from the curves of the trials before it.
 
 A median rule (Golovin et al. 2017, "Google Vizier", section 3.2.2) that begins gently, since early epochs say little,
 and leaves a margin, since some of the best are late: from a third of the epochs on a trial must not be clearly below

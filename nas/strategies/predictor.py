@@ -1,4 +1,4 @@
-"""What the score of an architecture that was not trained is likely to be, learned from those that were.
+"""Predictor of an architecture's score: Bayesian ridge regression and a Gaussian process on the trials so far.
 
 The mean of two models of different kinds: a Bayesian ridge regression (MacKay 1992, "Bayesian interpolation"), which
 says most after few trials, and a Gaussian process with a squared-exponential kernel (Rasmussen and Williams 2006),

@@ -1,4 +1,4 @@
-"""What an executor promises: every trial comes back once, and a trial that fails is a result.
+"""Contract tests of executors: every trial comes back once, and a trial that fails is a result.
 
 An executor under test is made by a function that gets a trial function and a listener. Trial functions lie at the top
 of this module, so that a worker process can import one as ``f"{run.__module__}:{run.__name__}"``.

@@ -1,4 +1,4 @@
-"""What an objective promises: one finite number for whatever a network answers, more for better answers.
+"""Contract tests of objectives: one finite number for whatever a network answers, more for better answers.
 
 ``compute`` is what ``register_objective`` decorates: an ``Evaluation`` in, a number out. Its options have their
 defaults; for others, give ``functools.partial(compute, k=3)``.

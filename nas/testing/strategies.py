@@ -1,4 +1,4 @@
-"""What a strategy promises, in searches whose trials are simulated: a second for a hundred of them.
+"""Contract tests of strategies, in searches whose trials are simulated: a second for a hundred of them.
 
 A strategy under test is made by a function of the search, as the registry has it; an ``AskTell`` of one's own becomes
 one by ``strategies.base.Driven``.

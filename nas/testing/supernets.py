@@ -1,4 +1,4 @@
-"""What a space's supernet promises: with every choice made, it computes what the chosen network computes."""
+"""Contract tests of supernets: with every choice made, one computes what the chosen network computes."""
 
 from __future__ import annotations
 

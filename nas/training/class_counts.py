@@ -1,4 +1,4 @@
-"""How many images each class has, and how often training samples it: what losses and mixing for imbalanced data use."""
+"""Class counts, real and as sampled, for losses and mixing on imbalanced data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What some recipes make of a network's last layer in training, and how the finished network does without it.
+"""Classifier heads that some recipes train with, and their conversion to a linear layer.
 
 Two things: the normalized classifier of LDAM, and logit adjustment after training. Both are a hook on the last
 linear layer while the network is trained and evaluated; at the end they are folded into its weight and bias, so

@@ -1,4 +1,4 @@
-"""When a training stops before its last epoch, and why it did."""
+"""Early stopping of a training, and its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the arithmetic of a training is carried out; what is computed is the recipe's. Imports no torch by itself."""
+"""Execution of a training: precision and memory format, which the recipe leaves open. Imports no torch by itself."""
 
 from __future__ import annotations
 

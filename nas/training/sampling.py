@@ -1,4 +1,4 @@
-"""Which images an epoch samples, in which order, and how it divides into batches.
+"""Samplers of an epoch's images: their order, and the division into batches.
 
 A new sampler is one decorated function here, and its name in ``nas.config.recipe_rules``.
 """

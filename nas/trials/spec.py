@@ -1,4 +1,4 @@
-"""What crosses a process: a trial's specification in, its result out. Plain frozen data, nothing else."""
+"""``TrialSpec`` and ``TrialResult``, which cross processes: plain frozen data, nothing else."""
 
 from __future__ import annotations
 

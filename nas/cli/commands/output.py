@@ -1,4 +1,4 @@
-"""What several commands share: where they print, and how a run's outcome is shown."""
+"""Console, JSON output and the display of a run's outcome, shared by commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an oversampler is, the register of them, and how they read and divide a split."""
+"""Registry of oversamplers, their contract, and the reading and dividing of a split for them."""
 
 from __future__ import annotations
 

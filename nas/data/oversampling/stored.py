@@ -1,4 +1,4 @@
-"""What an oversampler made, kept on disk: made once by one process, mapped into memory by all."""
+"""Disk store of oversampled images: made once by one process, memory-mapped by all."""
 
 from __future__ import annotations
 

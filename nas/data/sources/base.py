@@ -1,4 +1,4 @@
-"""What a source of images is. Each kind of source has a file of its own."""
+"""Interface of a source of images. Each kind of source has a file of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sources whose images are files have in common: one look at each file, and what it gives."""
+"""Base of sources whose images are files: one inspection of each file, and its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which source of images a name or a path means."""
+"""Resolution of a name or a path to a source of images."""
 
 from __future__ import annotations
 

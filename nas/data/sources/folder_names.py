@@ -1,4 +1,4 @@
-"""What names say, of folders and in tables: of which split they are, of which class too, or of none."""
+"""Names of splits and classes, as folders and tables write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies below a folder, scanned once: files, folders, and what is passed over and why."""
+"""Tree of files and folders below a folder, scanned once, with what is skipped and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the choices of a space did: how much each decides, and every trial as a line through its values."""
+"""Importance of a space's choices, and all trials as lines through their values."""
 
 from __future__ import annotations
 

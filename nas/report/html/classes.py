@@ -1,4 +1,4 @@
-"""Which classes a network knows and which it takes for others, how sure it is, and what it looks at."""
+"""Recall and confusion by class, calibration, curves, and the images of an analysis."""
 
 from __future__ import annotations
 

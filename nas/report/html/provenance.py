@@ -1,4 +1,4 @@
-"""What stands behind a run: data, recipe, versions, where time went, what failed."""
+"""Provenance of a run: data, recipe, versions, time by part, failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a smaller network costs in accuracy."""
+"""Pareto front over score and parameters, and the loss of accuracy of smaller networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What classical methods reach, as people read it in a terminal and as JSON."""
+"""Scores of classical methods, as a table and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the HParams tab shows of a run: which columns, and a trial's values in them. Knows nothing of TensorBoard.
+"""Columns of TensorBoard's HParams tab, and a trial's values in them. Knows nothing of TensorBoard.
 
 TensorBoard reads all files below the folder that it is given as one experiment, and takes the columns of one run that
 it finds there. So all runs have some columns in common, and a choice carries the name of its space in the files, not

@@ -1,5 +1,5 @@
-"""What a run keeps besides its log: TensorBoard files, and the weights of the best. Derived, never needed
-to continue: what a kill left out is written when the run is resumed."""
+"""Listeners that keep TensorBoard files and the weights of the best. Derived, never needed to resume: what a kill left
+out is written when the run is resumed."""
 
 from __future__ import annotations
 

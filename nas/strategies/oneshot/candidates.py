@@ -1,4 +1,4 @@
-"""From a trained supernet to architectures that obey the budget, ranked: the answer of a one-shot search.
+"""Candidates of a one-shot search: feasible architectures, ranked with the supernet's weights.
 
 Whatever the alphas prefer, every candidate fits: the likeliest of those that the budget admits are kept, and
 ranked by what they score with the weights that they inherit.

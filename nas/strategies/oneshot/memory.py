@@ -1,4 +1,4 @@
-"""How much memory a supernet's training takes, known before it starts.
+"""Estimate of the memory that a supernet's training takes.
 
 A supernet on torch's meta device, which computes shapes alone, goes through a forward pass; what autograd keeps
 for the backward pass is added up, each storage once. To it come the weights, their gradients and the optimizer's

@@ -1,4 +1,4 @@
-"""What a loss is, the table of them, and the one place where the losses of a batch become one number."""
+"""Registry of losses, and ``TrainingLoss``, which reduces the losses of a batch to one number."""
 
 from __future__ import annotations
 

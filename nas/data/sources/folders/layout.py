@@ -1,4 +1,4 @@
-"""Which folders hold which class of which split, found out from their names and from where images lie.
+"""Detection of the class and split of each folder, from names and from where images lie.
 
 What cannot be told for sure is asked: DataError with the ways to answer. What is passed over is named in remarks.
 """

@@ -1,4 +1,4 @@
-"""What is understood of a folder while it is read: its classes, what is passed over, and how both are told."""
+"""Reading of a folder: its classes, what is skipped, and the remarks on both."""
 
 from __future__ import annotations
 

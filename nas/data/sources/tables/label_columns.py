@@ -1,4 +1,4 @@
-"""What the columns of a label file hold: files, labels, splits, groups."""
+"""Columns of a label file: files, labels, splits, groups."""
 
 from __future__ import annotations
 
