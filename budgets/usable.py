@@ -69,7 +69,7 @@ def _over(space: SearchSpace, task: Task, cost_name: str, limit: int) -> dict[st
 
 
 class Reach:
-    """What combinations of some choices' values a budget allows: called, a ``search_spaces.channels.Possible``."""
+    """Combinations of some choices' values that a budget allows: called, a ``search_spaces.channels.Possible``."""
 
     def __init__(self, space: SearchSpace, task: Task, budget: Budget) -> None:
         self._space, self._task = space, task

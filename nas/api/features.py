@@ -19,7 +19,8 @@ SQUARE = "square"
 
 @dataclass(frozen=True)
 class Form:
-    """How X becomes pixels. ``shape`` is (H, W) or (H, W, 3) of an image of X; ``levels`` are what becomes 0 and 255.
+    """Conversion of X to pixels. ``shape`` is (H, W) or (H, W, 3) of an image of X; ``levels`` are what becomes 0 and
+    255.
 
     ``size``, width and height, is what images are brought to; None: they have it. With ``repeats`` a row is no image:
     it is laid on a square, filled up with black, each value as a block of so many pixels a side.

@@ -121,7 +121,7 @@ def _precision(measurement: Measurement) -> str:
 
 
 def is_complete(workload: Workload, measurements: Sequence[Measurement]) -> bool:
-    """Whether all that matter were in time."""
+    """True if all that matter were in time."""
     enough = len(measurements) >= (3 if workload.precision == "auto" else 2)
     return enough and len({one.workers for one in measurements}) == len(layouts(workload))
 

@@ -27,7 +27,7 @@ class Kind(Protocol):
         """The ways to train that ``workload`` leaves open; fewer if time ends or workers fail."""
 
     def is_complete(self, workload: Workload, measurements: Sequence[Measurement]) -> bool:
-        """Whether they are worth remembering."""
+        """True if they are worth remembering."""
 
     def place(self, workload: Workload, measurements: Sequence[Measurement]) -> Placement | None:
         """The choice; None if there are too few for one."""

@@ -94,7 +94,7 @@ def choose(measurements: Sequence[Measurement]) -> Measurement:
 
 
 def is_complete(workload: Workload, measurements: Sequence[Measurement]) -> bool:
-    """Whether there is any: what failed or took too long with more workers would again."""
+    """True if there is any: what failed or took too long with more workers would again."""
     return bool(measurements)
 
 

@@ -215,7 +215,7 @@ def data(
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """What is in a data set: classes, counts, image sizes, splits, and files that cannot be read."""
+    """Describe a data set: classes, counts, image sizes, splits, and files that cannot be read."""
     flags = {**all_flags(locals()), "data": path}
     from nas.cli.commands.data import data_command
 

@@ -53,7 +53,7 @@ def studies(incomplete: str) -> list[str]:
 
 
 def objectives(incomplete: str) -> list[str]:
-    """What ranks trials."""
+    """Names of objectives."""
     from nas.config.objectives import OBJECTIVES
 
     return _begun(incomplete, OBJECTIVES)

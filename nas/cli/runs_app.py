@@ -120,7 +120,7 @@ def cache(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Where decoded images, downloads and measurements are kept, and how much of them there is."""
+    """Show where decoded images, downloads and measurements are kept, and their sizes."""
     from nas.cli.commands.removal import cache_command
 
     cache_command(clean=clean, as_json=json)

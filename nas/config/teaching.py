@@ -26,7 +26,7 @@ class TeacherConfig(BaseModel):
 
 
 class Teaching(BaseModel):
-    """What a network learns beside its labels: the mean of what its ``teachers`` answer to the same pixels."""
+    """Teaching of a network beside its labels: the mean of what its ``teachers`` answer to the same pixels."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -130,7 +130,7 @@ def seal(folder: Path) -> dict[str, list[int]]:
 
 
 def is_intact(folder: Path) -> bool:
-    """Whether every array of a set is there as it was written. Reads them: a second for 3 GB."""
+    """True if every array of a set is there as it was written. Reads them: a second for 3 GB."""
     try:
         files = json.loads(read_file(folder / SEAL))["files"]
         return bool(files) and all(_is_sealed(folder / name, seal) for name, seal in files.items())

@@ -45,7 +45,7 @@ def near_duplicates(folder: Path, images: Images, groups: Rows) -> Rows:
 
 
 def _are_rows(shape: tuple[int | None, ...], count: int, found: npt.NDArray[Any]) -> bool:
-    """Whether an array has this shape (None: any length) and holds rows of ``count`` images."""
+    """True if an array has this shape (None: any length) and holds rows of ``count`` images."""
     has_shape = found.ndim == len(shape) and all(
         have in (None, of) for have, of in zip(shape, found.shape, strict=True)
     )

@@ -40,7 +40,7 @@ def keep_text(text: str, file_name: str, root: Path) -> Path:
 
 
 def is_kept(path: Path) -> bool:
-    """Whether a file is one that was kept here, by its path."""
+    """True if a file is one that was kept here, by its path."""
     return re.fullmatch(rf".*/{FOLDER}/[0-9a-f]{{32}}/[^/]+\.(npz|csv)", str(path)) is not None
 
 

@@ -23,7 +23,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 def mirroring(data: Dataset, source: str) -> tuple[bool, str]:
-    """Whether to mirror the images of ``data`` in training, and why; ``source`` is how the user named the set.
+    """True if to mirror the images of ``data`` in training, and why; ``source`` is how the user named the set.
 
     Digits and letters have a hand, and so have signs that point; of photos the mirror image is as good as they are.
     """
@@ -49,7 +49,7 @@ _NUMBERED = {".npz", ".csv", ".tsv", ".txt", ".parquet"}  # where labels are oft
 
 
 def _are_characters(classes: tuple[str, ...], source: str) -> bool:
-    """Whether the classes are named by one character each. Labels that are numbers say nothing."""
+    """True if the classes are named by one character each. Labels that are numbers say nothing."""
     numbers = all(name.isdecimal() for name in classes) and Path(source).suffix.lower() in _NUMBERED
     return not numbers and all(len(name) == 1 and name.isalnum() for name in classes)
 

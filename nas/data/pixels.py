@@ -57,7 +57,7 @@ def decoding_bytes(image: Image.Image) -> int:
 
 
 def has_alpha(image: Image.Image) -> bool:
-    """Whether some of a picture may be transparent."""
+    """True if some of a picture may be transparent."""
     return image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info
 
 
@@ -102,7 +102,7 @@ def extent_of(values: npt.NDArray[Any]) -> Levels | None:
 
 
 def is_clipped(extent: Levels | None, levels: Levels) -> bool:
-    """Whether an image of this extent has values outside ``levels``; None: it is not deep."""
+    """True if an image of this extent has values outside ``levels``; None: it is not deep."""
     return extent is not None and (extent[0] < levels[0] or extent[1] > levels[1])
 
 

@@ -81,7 +81,7 @@ def _best_first(
 
 
 def _is_clear(candidates: Mapping[str, float], given: Mapping[str, int], scores_of: ScoresOf) -> bool:
-    """Whether the winner is known well enough."""
+    """True if the winner is known well enough."""
     scores = {trial: found for trial in candidates if (found := scores_of(trial, given[trial]))}
     ranked = standings([*scores.values()], [candidates[trial] for trial in scores])
     first = ranked[leader(ranked)]

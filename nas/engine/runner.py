@@ -55,7 +55,7 @@ class TrialRunner:
 
     @property
     def has_free_slot(self) -> bool:
-        """Whether a new trial could start now."""
+        """True if a new trial could start now."""
         return not self._waiting and self.executor.num_running < self.executor.num_slots
 
     def submit(self, event: TrialSubmitted) -> TrialRecord:
@@ -124,7 +124,7 @@ class TrialRunner:
         return metrics
 
     def is_out_of_time(self, reserve: float = 0.0) -> bool:
-        """Whether the time limit, less ``reserve`` seconds, has passed."""
+        """True if the time limit, less ``reserve`` seconds, has passed."""
         limit = self.run.config.time_limit
         return limit is not None and self.journal.log.elapsed >= limit - reserve
 

@@ -78,7 +78,7 @@ TOO_LONG = "(--trial-timeout)"  # at the end of the reason of a trial that its t
 
 
 def was_too_long(reason: str) -> bool:
-    """Whether a trial failed since it reached its time limit."""
+    """True if a trial failed since it reached its time limit."""
     return reason.endswith(TOO_LONG)
 
 

@@ -64,7 +64,7 @@ def typed_prior(asked: str | None) -> Prior:
 
 
 def is_exported(name: str) -> bool:
-    """Whether ``name`` is an exported folder; else it should name a run, or a part of one (``nas.runs.named``)."""
+    """True if ``name`` is an exported folder; else it should name a run, or a part of one (``nas.runs.named``)."""
     return (Path(name) / "model.json").exists()
 
 

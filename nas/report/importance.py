@@ -34,7 +34,7 @@ class Importance:
 
     @property
     def is_clear(self) -> bool:
-        """Whether chance alone would seldom give it."""
+        """True if chance alone would seldom give it."""
         return self.p < SIGNIFICANT
 
 

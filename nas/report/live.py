@@ -289,5 +289,5 @@ def decoding(
 
 
 def _moves(console: Screen) -> bool:
-    """Whether it is a terminal, or a notebook that has the widgets by which rich moves its bars."""
+    """True if it is a terminal, or a notebook that has the widgets by which rich moves its bars."""
     return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)

@@ -67,7 +67,7 @@ def rank_correlation(found: Recalls) -> float | None:
 
 
 def few_images_words(found: Recalls) -> str | None:
-    """Whether few training images go with weak classes, as far as so many classes can tell."""
+    """True if few training images go with weak classes, as far as so many classes can tell."""
     correlation = rank_correlation(found)
     if correlation is None:
         return None

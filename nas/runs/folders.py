@@ -102,7 +102,7 @@ def not_begun(folder: Path, event: SearchStarted | StudyStarted) -> SearchRun | 
 
 
 def is_unborn(folder: Path) -> bool:
-    """Whether a kill or a full disk left it before its first event, empty but for our own files; such a folder is taken
+    """True if a kill or a full disk left it before its first event, empty but for our own files; such a folder is taken
     over."""
     try:
         foreign = [path for path in folder.iterdir() if not _is_empty_part(path)]

@@ -89,7 +89,7 @@ def load_part(text: str | None, run: str | None, runs: Path = RUNS) -> Named:
 
 
 def has_part(run: SearchRun | StudyRun, part: str) -> bool:
-    """Whether ``part`` is a trial of ``run``, or a member."""
+    """True if ``part`` is a trial of ``run``, or a member."""
     return part in run.trials or (isinstance(run, StudyRun) and part in [m.name for m in run.config.members])
 
 

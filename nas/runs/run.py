@@ -96,7 +96,7 @@ class Run(ABC):
         return Preprocessing.of(self.facts.input_shape, self.config.data.fit, self.facts.levels)
 
     def was_made_with(self, data: Dataset) -> bool:
-        """Whether ``data`` has its images, in the splits that they had then."""
+        """True if ``data`` has its images, in the splits that they had then."""
         return data.key == self.facts.data_key and counts_by_split(data) == self.facts.counts
 
     def use_plugins(self) -> None:
@@ -118,11 +118,11 @@ class Run(ABC):
     @property
     @abstractmethod
     def is_done(self) -> bool:
-        """Whether it reached its end, after which it cannot change."""
+        """True if it reached its end, after which it cannot change."""
 
     @property
     def is_foreign(self) -> bool:
-        """Whether a program of the user's own trains its trials and knows their images: a ``nas.Searcher``."""
+        """True if a program of the user's own trains its trials and knows their images: a ``nas.Searcher``."""
         return self.config.data.source == FOREIGN
 
     @property
@@ -360,7 +360,7 @@ class SearchRun(Run):
 
     @property
     def is_below_floor(self) -> bool:
-        """Whether the winner's mean on the test split is less than what classical methods reach there."""
+        """True if the winner's mean on the test split is less than what classical methods reach there."""
         scores = self.test_scores
         return self.floor is not None and bool(scores) and fmean(scores) < self.floor.test[self.config.objective]
 

@@ -30,7 +30,7 @@ class StudyRun(Run):
 
     @property
     def trains_one(self) -> bool:
-        """Whether it is the long training of one network, by ``nasctl train``."""
+        """True if it is the long training of one network, by ``nasctl train``."""
         return self.config.study == TRAINING
 
     @property

@@ -48,7 +48,7 @@ def trusted(event: Event, number: int) -> Event:
 
 
 def is_name(name: str) -> bool:
-    """Whether a file in a folder of the run can be called so."""
+    """True if a file in a folder of the run can be called so."""
     return 0 < len(name) <= LONGEST and name[0] != "." and name.isprintable() and not set(name) & set("/\\\0")
 
 

@@ -249,7 +249,7 @@ class Guide:
 
     @cached_property
     def _is_wide(self) -> bool:
-        """Whether what fits is of very different sizes."""
+        """True if what fits is of very different sizes."""
         params = costs_of(self.space, self._pool(0), self.task).params
         return bool(params.max() > WIDE * max(params.min(), 1))
 

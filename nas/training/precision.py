@@ -43,7 +43,7 @@ def usual_execution(device: torch.device) -> Execution:
 
 
 def use_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32: a GPU with such tensor cores."""
+    """True if the device multiplies bfloat16 faster than float32: a GPU with such tensor cores."""
     import torch
 
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -78,7 +78,7 @@ class Lesson:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the teachers were asked once and for all."""
+        """True if the teachers were asked once and for all."""
         return self._kept is not None
 
     @torch.no_grad()

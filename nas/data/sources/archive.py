@@ -244,7 +244,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether what was unpacked there is as it was then: the same files of the same sizes."""
+    """True if what was unpacked there is as it was then: the same files of the same sizes."""
     try:
         return (folder / _MANIFEST).read_text(errors="surrogateescape").partition("\n")[0] == _inventory(folder)
     except OSError:

@@ -56,7 +56,7 @@ def part_and_class(name: str) -> tuple[int, str, bool] | None:
 
 
 def is_unlabelled(name: str) -> bool:
-    """Whether a folder's name says that its images have no class."""
+    """True if a folder's name says that its images have no class."""
     known = _BESIDE.union(*_WORDS.values())
     return _NO_LABEL.fullmatch("".join(word for word in _words(name) if word not in known)) is not None
 

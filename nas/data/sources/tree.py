@@ -77,12 +77,12 @@ class Node:
 
     @property
     def has_images(self) -> bool:
-        """Whether files lie directly in it that may be images."""
+        """True if files lie directly in it that may be images."""
         return any(may_be_image(file.name) for file in self.files)
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no image in it or below it."""
+        """True if there is no image in it or below it."""
         return not any(node.has_images for node in self.walk())
 
     @property
@@ -111,7 +111,7 @@ class Patterns:
 
     @property
     def take_all(self) -> bool:
-        """Whether ``--match '*'`` said that everything is meant, however it is called."""
+        """True if ``--match '*'`` said that everything is meant, however it is called."""
         return "*" in self.match
 
     def ignoring(self, *patterns: str) -> str:
@@ -119,7 +119,7 @@ class Patterns:
         return f"--ignore {shlex.quote(','.join(dict.fromkeys([*self.ignore, *patterns])))}"
 
     def takes(self, name: str) -> bool:
-        """Whether the file with this path below the data folder is one of ``match``."""
+        """True if the file with this path below the data folder is one of ``match``."""
         return not self.match or _first_match(name, self.match) is not None
 
     def ignored_by(self, name: str) -> str | None:
@@ -181,7 +181,7 @@ def look_into(path: Path) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder or leads to one; a link to itself does not."""
+    """True if it is a folder or leads to one; a link to itself does not."""
     try:
         return entry.is_dir()
     except OSError:
@@ -189,7 +189,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is for programs, not for people."""
+    """True if a file or folder of this name is for programs, not for people."""
     return name.startswith(".") or name.lower() in _JUNK
 
 
@@ -274,7 +274,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether it holds runs, is a run, or is an exported network."""
+    """True if it holds runs, is a run, or is an exported network."""
     if (path / "log.sqlite").is_file() or (
         (path / "model.json").is_file() and (path / "weights.safetensors").is_file()
     ):
@@ -284,14 +284,14 @@ def _is_ours(path: Path) -> bool:
 
 
 def may_be_image(name: str) -> bool:
-    """Whether a file of this name is surely or perhaps an image: by its suffix, or because it has none."""
+    """True if a file of this name is surely or perhaps an image: by its suffix, or because it has none."""
     if suffix := suffix_of(name):
         return suffix in PICTURES
     return name.rpartition("/")[2].lower() not in _DOCUMENTS
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is an image by its suffix."""
+    """True if a file is an image by its suffix."""
     return suffix_of(name) in PICTURES
 
 

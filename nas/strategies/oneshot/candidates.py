@@ -79,7 +79,7 @@ def fitting_over_sizes(space: SearchSpace, task: Task, pool: Pool, rng: np.rando
 
 
 def is_far_under(score: float, supernet_score: float, num_classes: int) -> bool:
-    """Whether a score has less than half of the supernet's lead on guessing, which scores about 1 / classes."""
+    """True if a score has less than half of the supernet's lead on guessing, which scores about 1 / classes."""
     chance = 1 / num_classes
     return score - chance < FAR_UNDER * (supernet_score - chance)
 

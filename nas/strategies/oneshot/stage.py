@@ -138,7 +138,7 @@ def _description(training: SupernetTraining, need: Need) -> SupernetStarted:
 
 
 def _out_of_time(journal: Journal[SearchRun], seconds: float) -> bool:
-    """Whether one more epoch of ``seconds`` would take more than the supernet's share of the time limit."""
+    """True if one more epoch of ``seconds`` would take more than the supernet's share of the time limit."""
     limit = journal.run.config.time_limit
     return limit is not None and journal.log.elapsed + seconds > TIME_SHARE * limit
 

@@ -84,7 +84,7 @@ def check_folders(starts: Sequence[Node], patterns: Patterns) -> None:
 
 
 def _holds_masks(node: Node, siblings: Sequence[Node]) -> bool:
-    """Whether it is called so, and the folders beside it are not of the same kind: ``with_mask``, ``without_mask``."""
+    """True if it is called so, and the folders beside it are not of the same kind: ``with_mask``, ``without_mask``."""
     others = [each for each in siblings if "mask" not in each.name.lower() and not _SURE.fullmatch(each.name)]
     others = [each for each in others if each is not node]
     if not others:
@@ -123,7 +123,7 @@ def flat_images(folder: Path, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.b
 
 
 def is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
-    """Whether an image (C, H, W) has hardly more than two values, or is nearly black, as masks are."""
+    """True if an image (C, H, W) has hardly more than two values, or is nearly black, as masks are."""
     low, high = int(pixels.min()), int(pixels.max())
     ends = (pixels < low + _NEAR) | (pixels > high - _NEAR)
     return high < _NEAR or float(ends.mean()) > _MOST or float((pixels < _NEAR).mean()) > _BLACK

@@ -106,7 +106,7 @@ class Reading:
 
 
 def is_submission(table: str) -> bool:
-    """Whether a table is called as the form to fill in of a competition: its labels are made up."""
+    """True if a table is called as the form to fill in of a competition: its labels are made up."""
     return re.search("sample|submission", PurePath(table).stem, re.IGNORECASE) is not None
 
 

@@ -70,7 +70,7 @@ class LabelFile:
         return f"labels:{text.hexdigest()}"
 
     def glance(self) -> tuple[bool, bool]:
-        """Whether its first lines name images that are there, and whether it has a column of labels, whatever else is
+        """True if its first lines name images that are there, and whether it has a column of labels, whatever else is
         wrong with it."""
         table, files = glance(self.path, self._content()), ListedFiles(self.path.parent)
         column = usual_column("path", table.columns)
@@ -187,7 +187,7 @@ class LabelFile:
 
 
 def _is_pattern(group: str, table: Table) -> bool:
-    """Whether ``--group`` is more than a name of a column, perhaps misspelled."""
+    """True if ``--group`` is more than a name of a column, perhaps misspelled."""
     return group not in table.columns and re.fullmatch(r"[\w .-]+", group) is None
 
 

@@ -62,7 +62,7 @@ class ListedFiles:
         return []
 
     def holds_some(self, names: Sequence[str]) -> bool:
-        """Whether some of these files are there, perhaps without the folders that all begin with."""
+        """True if some of these files are there, perhaps without the folders that all begin with."""
         if not names or any(self.find(name, None)[1] >= 0 for name in names):
             return bool(names)
         return bool(self.doubtful) or bool(self.foreign_start(names))

@@ -118,7 +118,7 @@ def _holds_splits(table: Table, name: str) -> bool:
 
 
 def _holds_flags(table: Table, name: str) -> bool:
-    """Whether some rows are flagged and some are not. Where most are, "valid" means that they are in order."""
+    """True if some rows are flagged and some are not. Where most are, "valid" means that they are in order."""
     cells = [cell.lower() for cell in table.column(name)]
     if not set(cells) <= {*_FLAGS, ""}:
         return False

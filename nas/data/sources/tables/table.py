@@ -116,7 +116,7 @@ def _checked(path: Path, rows: list[list[str]], lines: list[int]) -> Table:
 
 
 def _is_row_of_images(cells: Sequence[str]) -> bool:
-    """Whether a first line is a row already: the path of an image and its label."""
+    """True if a first line is a row already: the path of an image and its label."""
     return len(cells) == 2 and is_picture(cells[0])
 
 
