@@ -43,7 +43,7 @@ class Subject:
 
     @property
     def data_config(self) -> DataConfig | None:
-        """Where the images of ``dataset`` come from."""
+        """Data settings of the images of ``dataset``."""
         return None if self.run is None else self.run.config.data
 
     def own(self, split: SplitName) -> Dataset:

@@ -18,7 +18,7 @@ class EarlyEnd:
         self._reason: str | None = None
 
     def reason(self, run: SearchRun) -> str | None:
-        """Why no trial may start any more, in a sentence; None: one may."""
+        """Reason why no trial may start any more, in a sentence; None: one may."""
         if run.config is not self._config:
             self._begin(run.config)
         while self._reason is None and self._seen < len(run.course):

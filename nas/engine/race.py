@@ -19,7 +19,7 @@ ScoresOf = Callable[[str, int], Sequence[float]]
 
 
 def widths(networks: int, seeds: int, candidates: int) -> tuple[int, ...]:
-    """How many of the ``candidates`` get their first, second, ... seed: as many trainings as ``networks`` with
+    """Number of the ``candidates`` that get their first, second, ... seed: as many trainings as ``networks`` with
     ``seeds`` each. Half of those that begin continue; where candidates are too few for that, more of them do."""
     networks = min(networks, candidates)
     if networks < 2 or seeds < 2:
@@ -42,7 +42,7 @@ def num_waves(config: SearchConfig, num_slots: int) -> int:
 
 
 def rounds(candidates: Mapping[str, float], networks: int, seeds: int, scores_of: ScoresOf) -> Iterator[Round]:
-    """What to train, a round at a time; before the next is asked for, the last has ended.
+    """Trainings of the race, a round at a time; before the next is asked for, the last has ended.
 
     ``candidates``: scores of trials by id, the best first. The rounds follow from scores alone, so a race that is begun
     again asks for the same. Once the winner is clear, it alone gets what it lacks of its ``seeds``; so does any other

@@ -143,7 +143,7 @@ class TrialRunner:
 
 
 def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), test: bool = False) -> TrialSpec:
-    """What a worker needs to know about a trial. ``test``: score its weights on the test split, train nothing.
+    """Specification of a trial for a worker. ``test``: score its weights on the test split, train nothing.
 
     The trainings of a baseline run are scored on the test split at their end.
     """
@@ -181,7 +181,7 @@ def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), 
 
 
 def unusable(result: TrialResult, objective: str) -> str | None:
-    """Why a result that calls itself finished cannot be used; None if it can."""
+    """Reason why a result that calls itself finished cannot be used; None if it can."""
     if objective not in result.metrics.get("rank", {}):
         return f"it reported no {objective}"
     for split, metrics in result.metrics.items():

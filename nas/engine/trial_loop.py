@@ -109,7 +109,7 @@ class TrialLoop:
 
 
 def as_proposed(trial: TrialRecord) -> Proposal:
-    """What a strategy had proposed as ``trial``."""
+    """Proposal of the strategy that became ``trial``."""
     return Proposal(trial.sample, trial.note, trial.predicted)
 
 

@@ -24,7 +24,7 @@ MOST = 20.0  # temperature; the least is its inverse
 
 
 class Answers(NamedTuple):
-    """What a network answered to labelled images."""
+    """Answers of a network to labelled images."""
 
     logits: Floats  # (N, classes)
     labels: Labels  # (N,)

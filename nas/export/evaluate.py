@@ -44,7 +44,7 @@ AVERAGES = ("micro", "macro", "weighted")
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """How one class does; metrics are shares of 1, and 0 where they divide by zero."""
+    """Metrics of one class: shares of 1, and 0 where they divide by zero."""
 
     name: str
     images: int
@@ -55,7 +55,7 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What ``nasctl evaluate`` shows."""
+    """Evaluation of a network, which ``nasctl evaluate`` shows."""
 
     data: str
     part: str  # of the data: "all", "test", ...
@@ -96,7 +96,7 @@ def own_split(dataset: Dataset, name: SplitName) -> Labelled:
 
 
 def preprocessing_of(classifier: Classifier) -> Preprocessing:
-    """How an exported network's images become pixels."""
+    """Conversion of an exported network's images to pixels."""
     return Preprocessing.of(classifier.shape, classifier.card["input"]["preprocessing"]["fit"], classifier.levels)
 
 

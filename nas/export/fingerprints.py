@@ -27,7 +27,7 @@ def trained_on(dataset: Dataset) -> Fingerprints:
 
 
 def known_images(folder: Path) -> Fingerprints | None:
-    """What an exported folder says of the images that its network was trained on; None if it says nothing."""
+    """Fingerprints, in an exported folder, of the images that its network was trained on; None if it has none."""
     try:
         known = np.load(folder / FILE, allow_pickle=False) if (folder / FILE).is_file() else None
         is_sound = isinstance(known, np.ndarray) and known.ndim == 1 and known.dtype.kind in "iu"

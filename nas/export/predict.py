@@ -56,7 +56,7 @@ def load_model(folder: Path | str, *, prior: Prior = None, int8: bool = False) -
 
 
 def typed_prior(asked: str | None) -> Prior:
-    """What --prior means, UsageError if it is none."""
+    """Prior that --prior names, UsageError if it is none."""
     try:
         return prior_of(asked)
     except (OSError, ValueError) as error:

@@ -31,7 +31,7 @@ class Recalls:
 
     @property
     def words(self) -> str:
-        """Where they are from."""
+        """Description of where they are from."""
         return self.split + (f", mean of {self.seeds} seeds" if self.seeds > 1 else "")
 
 

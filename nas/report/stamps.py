@@ -17,7 +17,7 @@ NAME = "drawn.json"
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a picture was drawn from; why there is no picture, if there is none."""
+    """Stamp of what a picture was drawn from; why there is no picture, if there is none."""
 
     key: str
     remark: str | None = None

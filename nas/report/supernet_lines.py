@@ -86,7 +86,7 @@ def _judged(run: SearchRun, params: float) -> str:
 
 
 def candidates_line(run: SearchRun) -> str:
-    """How many were sampled, fit and were ranked, and what the best has against the supernet itself."""
+    """Numbers of samples, feasible and ranked ones, and the best's score against the supernet's own."""
     found = run.candidates
     assert found is not None
     objective = run.config.objective.replace("_", " ")

@@ -276,7 +276,7 @@ def _select(
 
 
 def _code(error: BaseException | None) -> int | None:
-    """What SQLite says is wrong, without the details."""
+    """Error of SQLite, without the details."""
     found = getattr(error, "sqlite_errorcode", None)
     return None if found is None else found & 0xFF
 

@@ -44,7 +44,7 @@ def load_named(text: str, runs: Path = RUNS) -> Named:
 
 
 def one_name(position: str | None, option: str | None) -> str | None:
-    """What was named by its position or by --run, None if neither was given. UsageError if they differ."""
+    """Name given by its position or by --run, None if neither was given. UsageError if they differ."""
     if position is not None and option is not None and position != option:
         raise UsageError(f"{position} names a run, and --run {option} another: leave out one of them.")
     return option if position is None else position

@@ -106,7 +106,7 @@ def _parallel(run: SearchRun, trials: list[TrialRecord]) -> Markup | None:
 
 
 def _axis(name: str, samples: Sequence[Sample]) -> dict[int | str, float]:
-    """Where each value stands on the axis of a choice, from 0 at its foot."""
+    """Positions of the values on the axis of a choice, from 0 at its foot."""
     values = sorted({sample.get(name, NONE) for sample in samples}, key=lambda value: (isinstance(value, str), value))
     return {value: place / (len(values) - 1) for place, value in enumerate(values)}
 

@@ -51,7 +51,7 @@ def name_of_cell(name: str) -> Cell:
 
 
 def recipe(run: SearchRun) -> Markup:
-    """How every trial is trained, and what it is ranked by."""
+    """Recipe of every trial, and the objective that ranks them."""
     config, used = run.config, run.config.recipe
     losses = f"{used.loss}, {used.optimizer}, learning rate {used.learning_rate:g}, {used.schedule}"
     pairs: list[tuple[str, Part]] = [
