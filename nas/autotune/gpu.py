@@ -36,7 +36,7 @@ def identity(workload: Workload) -> dict[str, object]:
 
 
 def gpus() -> str:
-    """What the driver calls the machine's GPUs, and their memory; "" if it does not say."""
+    """Names of the machine's GPUs and their memory, by the driver; "" if it does not say."""
     command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
@@ -71,7 +71,7 @@ def measure(workload: Workload, open_executor: Callable[[Sequence[WorkerSlot]], 
 
 
 def next_count(done: Sequence[Measurement], most: int) -> int | None:
-    """How many workers to measure after ``done``: twice as many as last; None if more would be of no use."""
+    """Number of workers to measure after ``done``: twice as many as last; None if more would be of no use."""
     if not done:
         return 1
     last = done[-1]

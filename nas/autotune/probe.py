@@ -152,7 +152,7 @@ class Work:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a work is made of."""
+    """Inputs of a work."""
 
     spec: TrialSpec = field(hash=False)  # it holds a dictionary
     device: str

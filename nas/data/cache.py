@@ -35,8 +35,7 @@ OUR_DISK = _FULL | {errno.EACCES, errno.EPERM, errno.EROFS}  # what the cache fo
 
 
 def cache_root(configured: str | None) -> Path:
-    """Where caches are kept: as configured, else NASCTL_CACHE, else the user's cache folder. DataError without
-    a home."""
+    """Folder of caches: as configured, else NASCTL_CACHE, else the user's cache folder. DataError without a home."""
     chosen = configured or os.environ.get("NASCTL_CACHE")
     if chosen:
         return at_home(chosen).absolute()

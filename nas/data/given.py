@@ -45,7 +45,7 @@ def is_kept(path: Path) -> bool:
 
 
 def why_gone(path: Path) -> str | None:
-    """What is to be said of a file that was kept here and is gone; None if it is none such."""
+    """Message on a file that was kept here and is gone; None if it is none such."""
     if path.exists() or not is_kept(path):
         return None
     return (

@@ -22,7 +22,8 @@ _CURE = (
 def group_remarks(
     grouped_by: str, classes: Sequence[str], labels: Rows, groups: Rows, rows: Mapping[str, Rows]
 ) -> tuple[str, ...]:
-    """How many groups each split has, and how far its share of each class is from that of all images."""
+    """Remarks on the number of groups in each split, and on how far its share of each class is from that of all
+    images."""
     num_classes = len(classes)
     numbers = [len(np.unique(groups[rows[name]])) for name in SPLIT_NAMES]
     counted = ", ".join(f"{number:,} in {name}" for name, number in zip(SPLIT_NAMES, numbers, strict=True))

@@ -36,7 +36,7 @@ def written(found: Found) -> str:
 
 
 def read(text: str) -> Found | None:
-    """What was written; None for a text that something else wrote."""
+    """Read what ``written`` gave; None for a text that something else wrote."""
     try:
         return _read(json.loads(text))
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):

@@ -94,7 +94,7 @@ def judged(images: Vectors, labels: npt.NDArray[np.int64]) -> tuple[list[tuple[i
 
 
 def _edges(images: Vectors) -> Vectors:
-    """How steep the grey levels are everywhere, (N, 1, H, W): shapes, whatever their colour."""
+    """Steepness of the grey levels everywhere, (N, 1, H, W): shapes, whatever their colour."""
     grey = images.mean(axis=1, keepdims=True)
     down, across = np.gradient(grey, axis=(2, 3))
     return np.asarray(2 * np.hypot(down, across), dtype=np.float32)

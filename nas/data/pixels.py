@@ -83,7 +83,7 @@ def fitted(image: Image.Image, channels: int, height: int, width: int, fit: str)
 
 
 def orientation(image: Image.Image) -> int:
-    """How an image that is not yet loaded lies, by its EXIF: 1 is upright."""
+    """Orientation of an image that is not yet loaded, by its EXIF: 1 is upright."""
     if "exif" not in image.info or image.format == "TIFF":
         return 1  # asking a PNG for its EXIF decodes it; TIFFs are turned by Pillow itself
     value = image.getexif().get(ORIENTATION, 1)

@@ -36,7 +36,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Hindered:
-    """What runs has no result, because of a machine error."""
+    """Message that what runs has no result, because of a machine error."""
 
     reason: str
 

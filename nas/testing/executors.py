@@ -76,7 +76,8 @@ def check_results_come_once(make: MakeExecutor) -> None:
 
 
 def check_failure_is_a_result(make: MakeExecutor) -> None:
-    """What a trial raises fails that trial, with the error's kind and text; the next one on its slot finishes."""
+    """Check that what a trial raises fails that trial, with the error's kind and text; the next one on its slot
+    finishes."""
     with make(finish_or_fail) as executor:
         failed = _one(executor, small_trial("t1", seed=FAILING))
         assert failed.status == "failed", f"a trial that raised is {failed.status}"

@@ -130,7 +130,7 @@ def check_resume(make: MakeStrategy, *, space: str = "vgg", stops: Sequence[int]
 
 
 def story(folder: Path) -> list[Event]:
-    """What happened in a run, without when and in which session."""
+    """Events of a run, without times and sessions."""
     events = [entry.event for entry in read_log(folder, histories=True)]
     told = [event for event in events if not isinstance(event, SessionStarted | SessionStopped)]
     return [replace(e, result=replace(e.result, seconds=0.0)) if isinstance(e, TrialEnded) else e for e in told]

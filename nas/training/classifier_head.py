@@ -24,7 +24,7 @@ from search_spaces import elastic
 
 @dataclass(frozen=True)
 class Classifier:
-    """How the last layer gives logits; with neither field as it always does."""
+    """Classifier head: how the last layer gives logits; with neither field as it always does."""
 
     # Logits are scale * cos(features, row of the weight), without bias: the normalized classifier (Cao et al. 2019).
     scale: float | None = None

@@ -38,7 +38,7 @@ BFLOAT16 = Execution("channels_last", "bfloat16")  # the order that tensor cores
 
 
 def usual_execution(device: torch.device) -> Execution:
-    """What ``device`` trains with if nothing was measured and nothing asked for."""
+    """Execution on ``device`` if nothing was measured and nothing asked for."""
     return BFLOAT16 if use_bfloat16(device) else Execution()
 
 
@@ -50,5 +50,5 @@ def use_bfloat16(device: torch.device) -> bool:
 
 
 def asked_execution(precision: Precision) -> Execution | None:
-    """What a precision that was asked for means; None: what is usual on the worker's device."""
+    """Execution of a precision that was asked for; None: what is usual on the worker's device."""
     return {"auto": None, "float32": Execution(), "bfloat16": BFLOAT16}[precision]

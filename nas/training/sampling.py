@@ -86,6 +86,6 @@ def epoch_plan(train_split: TensorSplit, synthetic: TensorSplit | None, recipe: 
 
 
 def batch_sizes(num_images: int, batch_size: int) -> list[int]:
-    """How an epoch divides. A last batch of one image is left out: batch normalization cannot train on it."""
+    """Sizes of an epoch's batches. A last batch of one image is left out: batch normalization cannot train on it."""
     whole, rest = divmod(num_images, batch_size)
     return [batch_size] * whole + ([rest] if rest > 1 else [])

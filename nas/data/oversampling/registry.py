@@ -50,7 +50,7 @@ def register_oversampler(name: str) -> Callable[[Oversampler], Oversampler]:
 
 
 def class_counts(labels: NDArray[np.int64]) -> dict[int, int]:
-    """How many images each class has, of those that have any."""
+    """Number of images of each class that has any."""
     classes, counts = np.unique(labels, return_counts=True)
     return dict(zip(classes.tolist(), counts.tolist(), strict=True))
 

@@ -40,7 +40,7 @@ def as_bytes(entries: Sequence[Entry]) -> bytes:
 
 @dataclass(frozen=True)
 class Looked:
-    """What one look at one file gave; exactly one of ``header`` and ``trouble`` unless it is no image."""
+    """Result of one inspection of one file; exactly one of ``header`` and ``trouble`` unless it is no image."""
 
     digest: bytes
     header: Header | None

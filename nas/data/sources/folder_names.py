@@ -62,7 +62,7 @@ def is_unlabelled(name: str) -> bool:
 
 
 def likeness(name: str) -> str:
-    """What names of one class have in common, be they those of folders or labels in a table."""
+    """Key that names of one class have in common, be they those of folders or labels in a table."""
     bare = re.sub(r" - copy( \(\d+\))?$", "", unicodedata.normalize("NFKC", name).casefold().strip())
     return re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", bare).strip(" _")
 

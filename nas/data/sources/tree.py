@@ -98,14 +98,14 @@ class Node:
 
 @dataclass(frozen=True)
 class Patterns:
-    """Which files are taken: those whose name or path matches one of ``match``, if any, and none of ``ignore``."""
+    """Patterns of files to take: those whose name or path matches one of ``match``, if any, and none of ``ignore``."""
 
     match: Sequence[str] = ()
     ignore: Sequence[str] = ()
 
     @classmethod
     def of(cls, match: str | None, ignore: str | None) -> Patterns:
-        """From texts with commas between patterns; capitals are not told from small letters."""
+        """Patterns from texts with commas between them; capitals are not told from small letters."""
         split = [[part.strip().rstrip("/").lower() for part in (text or "").split(",")] for text in (match, ignore)]
         return cls(*(tuple(filter(None, parts)) for parts in split))
 
@@ -115,7 +115,7 @@ class Patterns:
         return "*" in self.match
 
     def ignoring(self, *patterns: str) -> str:
-        """What to type to leave out these too."""
+        """Flag to type to leave out these too."""
         return f"--ignore {shlex.quote(','.join(dict.fromkeys([*self.ignore, *patterns])))}"
 
     def takes(self, name: str) -> bool:
@@ -136,7 +136,7 @@ def _first_match(name: str, patterns: Sequence[str]) -> str | None:
 
 
 def ignoring(names: Iterable[str], patterns: Patterns) -> str:
-    """What to type to leave out files or folders of these names too, whatever signs are in them."""
+    """Flag to type to leave out files or folders of these names too, whatever signs are in them."""
     return patterns.ignoring(*(re.sub("^ | $|,", "?", glob.escape(name)) for name in names))
 
 
@@ -171,7 +171,7 @@ def scan(path: Path, patterns: Patterns) -> Tree:
 
 
 def look_into(path: Path) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
-    """What lies in a folder, by name: what is to be seen, and what is hidden. OSError if it cannot be read."""
+    """Entries of a folder, by name: those to be seen, and those hidden. OSError if it cannot be read."""
     seen: list[os.DirEntry[str]] = []
     hidden: list[os.DirEntry[str]] = []
     with os.scandir(path) as scanned:
@@ -240,7 +240,7 @@ def _add_file(tree: Tree, node: Node, entry: os.DirEntry[str], name: str, *, is_
 
 
 def _num_pictures(entry: os.DirEntry[str]) -> int:
-    """How many hidden pictures there are, without what macOS keeps beside each file of a strange disk.
+    """Number of hidden pictures, without what macOS keeps beside each file of a strange disk.
 
     At most ``_MOST_HIDDEN`` files are looked at: there may be copies of a whole disk.
     """
@@ -252,7 +252,7 @@ def _num_pictures(entry: os.DirEntry[str]) -> int:
 
 
 def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
-    """What changes when a file does: bytes, times of change of content and of node (nanoseconds), inode."""
+    """Stamp that changes when a file does: bytes, times of change of content and of node (nanoseconds), inode."""
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 

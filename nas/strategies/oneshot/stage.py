@@ -144,7 +144,7 @@ def _out_of_time(journal: Journal[SearchRun], seconds: float) -> bool:
 
 
 def _cut_short(training: SupernetTraining, epochs: int) -> str:
-    """What a time limit did to the supernet."""
+    """Note on what a time limit did to the supernet."""
     text = (
         f"The supernet was trained for {epochs} of {counted(training.epochs, 'epoch')}: another would have taken "
         "more than half of the time limit, and the rest is for its trials."

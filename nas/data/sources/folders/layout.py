@@ -165,7 +165,7 @@ def _has_splits(node: Node) -> bool:
 
 
 def _level(reading: Reading, starts: list[Node]) -> Level:
-    """How deep the class folders are, where it was not said. DataError if that is a question."""
+    """Depth of the class folders, where it was not said. DataError if that is a question."""
     tops = [top for start in starts for top in start.full]
     inner = [top.full for top in tops]
     if not any(inner):

@@ -110,7 +110,7 @@ def _names(node: Node) -> list[str]:
 
 
 def flat_images(folder: Path, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Which of a set's decoded images ``is_flat``; kept in their folder."""
+    """Mask of a set's decoded images that ``is_flat``; kept in their folder."""
 
     def make() -> npt.NDArray[np.bool_]:
         parts = map_chunks(lambda rows: [is_flat(images[row]) for row in rows], len(images), lambda done: None)
@@ -132,7 +132,7 @@ def is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
 def flat_remarks(
     names: Sequence[str], flat: npt.NDArray[np.bool_], used: npt.NDArray[np.bool_], patterns: Patterns
 ) -> list[str]:
-    """What to say where images that ``is_flat`` are those of one suffix, or of one word at the end of their names.
+    """Remarks where images that ``is_flat`` are those of one suffix, or of one word at the end of their names.
 
     Nothing where most images are flat, or hardly any, or where no name tells them apart.
     """

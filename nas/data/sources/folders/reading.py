@@ -33,7 +33,7 @@ class ClassFolder(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """How a folder is read.
+    """Settings of a folder's reading.
 
     ``missing`` are files that a list names, with why they cannot be read; ``notes`` say what is left out of how many.
     """
@@ -46,7 +46,7 @@ class Layout:
 
 @dataclass
 class Reading:
-    """What is understood so far."""
+    """State of the reading so far."""
 
     tree: Tree
     level: Level = None
@@ -58,7 +58,7 @@ class Reading:
         return f"{inner}/" if inner != "." else str(node.path)
 
     def ignoring(self, nodes: Iterable[Node]) -> str:
-        """What to type to leave these folders out too, and none that is only called as they are."""
+        """Flag to type to leave these folders out too, and none that is only called as they are."""
         return ignoring((self.shown(node).rstrip("/") for node in nodes), self.tree.patterns)
 
     def tell_folders_beside(self, node: Node, taken: Sequence[Node], what: str) -> None:

@@ -68,7 +68,7 @@ def _no_classes(path: Path, folders: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class _Told:
-    """What a table gives to images: labels, or only a list of them; or what is wrong with it, if it means to."""
+    """Content of a table beside images: labels, or only a list of them; or its error, if it means to give labels."""
 
     labels: frozenset[str] = frozenset()
     lacks_labels: bool = False

@@ -33,7 +33,7 @@ _LONGEST = 200  # letters of a name that are shown
 
 @dataclass(frozen=True)
 class _Row:
-    """What one line says."""
+    """Content of one line."""
 
     name: str
     label: str
@@ -125,7 +125,7 @@ class LabelFile:
         self._take(table, rows, self._located(table, rows, chosen))
 
     def _located(self, table: Table, rows: Sequence[_Row], chosen: Mapping[str, str]) -> list[Located]:
-        """Where the file of every row is. DataError where it cannot be told."""
+        """Path of the file of every row. DataError where it cannot be told."""
         home, files = self.path.parent, ListedFiles(self.path.parent)
         own = part_said(self.path.stem)  # train.csv: of files of one name that in train/
         parts = [row.part if "split" in chosen else own for row in rows]
