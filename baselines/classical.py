@@ -58,7 +58,7 @@ class Method:
 
 @dataclass(frozen=True)
 class MethodScores:
-    """What a method reached on rank with the best of its settings: metrics of 0 to 1 by name."""
+    """Scores of a method on rank with the best of its settings: metrics from 0 to 1 by name."""
 
     name: str
     label: str
@@ -68,7 +68,7 @@ class MethodScores:
 
 @dataclass(frozen=True)
 class ClassicalScores:
-    """What all methods reached on rank, and the best of them on test."""
+    """Scores of all methods on rank, and of the best of them on test."""
 
     methods: tuple[MethodScores, ...]
     chosen: str  # the name of the best on rank
@@ -152,8 +152,8 @@ def _tried(
 
 
 def _preparation(pixels: Pixels, rows: Rows, seed: int) -> tuple[Callable[[Matrix], Matrix], Matrix, int | None]:
-    """From the numbers of an image to those that methods see, learnt on ``rows`` alone; these rows so prepared, and
-    the number of principal components, None where there are none."""
+    """Preparation of an image's numbers for the methods, learnt on ``rows`` alone; these rows so prepared, and the
+    number of principal components, None where there are none."""
     x = _numbers(pixels, rows)
     if x.shape[1] <= MOST_NUMBERS:
         return lambda numbers: numbers, x, None
@@ -221,7 +221,7 @@ def _rbf_svm(x: Matrix, labels: Labels, settings: Settings, seed: int) -> Predic
 
 
 def _svm_votes(model: Any, gamma: float) -> Predict:
-    """What an SVM of three classes or more predicts: for each pair of classes a vote, as its own ``predict`` has it,
+    """Predictions of an SVM of three classes or more: for each pair of classes a vote, as its own ``predict`` has it,
     but by products of matrices, which for 62 classes takes a tenth of the time."""
     from sklearn.metrics.pairwise import rbf_kernel
 
@@ -262,7 +262,7 @@ def _nearest_neighbor(x: Matrix, labels: Labels, settings: Settings, seed: int) 
 
 
 def _predict(model: Any) -> Predict:
-    """What a trained model of scikit-learn predicts."""
+    """Predictions of a trained model of scikit-learn."""
 
     def predict(images: Matrix) -> Labels:
         return np.asarray(model.predict(images), np.int64)

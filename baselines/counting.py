@@ -1,4 +1,5 @@
-"""What a fixed network costs, counted on the module itself; nothing is computed (torch's meta device)."""
+"""Parameters, MACs and memory of a fixed network, counted on the module itself on torch's meta device, without
+computing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a classifier answered on one split, as metrics and objectives read it. Knows numpy alone."""
+"""``Evaluation``: a classifier's answers on one split, as metrics and objectives read them. Knows numpy alone."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Evaluation:
 
     @cached_property
     def confusion(self) -> npt.NDArray[np.int64]:
-        """How many images (C, C) of each true class (rows) were taken for each class (columns)."""
+        """Numbers of images (C, C) of each true class (rows) that were taken for each class (columns)."""
         pairs_N = self.labels * self.num_classes + self.predicted
         return np.bincount(pairs_N, minlength=self.num_classes**2).reshape(self.num_classes, -1)
 

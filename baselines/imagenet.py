@@ -19,12 +19,12 @@ ELSE = "Give the file with --weights FILE, or train without: --from-scratch."
 
 
 def place_of_weights(address: str = ADDRESS) -> Path:
-    """Where torchvision keeps the file, whether it is there or not."""
+    """Path at which torchvision keeps the file, present or not."""
     return Path(torch.hub.get_dir()) / "checkpoints" / address.rsplit("/", 1)[-1]
 
 
 def have_weights(address: str = ADDRESS, digest: str = DIGEST) -> bool:
-    """Whether the file was downloaded before."""
+    """True if the file was downloaded before."""
     path = place_of_weights(address)
     return path.is_file() and sha256(path).startswith(digest)
 
@@ -95,7 +95,7 @@ def load_into(module: nn.Module, path: Path, digest: str | None) -> None:
 
 
 def _own(name: str) -> bool:
-    """Whether a tensor is not ImageNet's: the classifier, and counters that old files lack."""
+    """True if a tensor is not ImageNet's: the classifier, and counters that old files lack."""
     return name.startswith("fc.") or name.endswith("num_batches_tracked")
 
 

@@ -23,7 +23,7 @@ SMALL = 20_000  # training images
 
 @dataclass(frozen=True)
 class Construction:
-    """How a network is made: by a class in a file of ``baselines.modules``, called with ``arguments`` (literals). Of a
+    """Construction of a network: a class in a file of ``baselines.modules``, called with ``arguments`` (literals). Of a
     plug-in's file, ``file`` is the name of its module."""
 
     file: str
@@ -67,7 +67,7 @@ class FixedNetwork:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def construction(self, input_shape: Shape, num_classes: int) -> Construction:
-        """How it is made for a task."""
+        """Construction for a task."""
         return get_network(self.name).construct(self.settings, input_shape, num_classes)
 
 

@@ -37,7 +37,7 @@ def network_source(construction: Construction, input_shape: Shape) -> tuple[list
 
 
 def is_standard(line: str) -> bool:
-    """Whether an import is of Python's own library."""
+    """True if an import is of Python's own library."""
     return line.split()[1].split(".")[0] in sys.stdlib_module_names
 
 
@@ -56,7 +56,7 @@ def _network(construction: Construction, input_shape: Shape) -> str:
 
 
 def _names(node: ast.stmt) -> list[str]:
-    """What a statement at the top of a file defines."""
+    """Names that a statement at the top of a file defines."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef):
         return [node.name]
     targets = node.targets if isinstance(node, ast.Assign) else []

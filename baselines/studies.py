@@ -47,7 +47,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Study:
-    """What is trained for one comparison. ``recipe`` holds for all members; theirs goes over it."""
+    """Trainings of one comparison. ``recipe`` holds for all members; theirs goes over it."""
 
     name: str
     sentence: str

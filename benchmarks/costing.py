@@ -1,5 +1,5 @@
-"""How many candidates a second the cost reading costs, against building modules to count them; and how long a
-proposal takes, also under budgets that about one sample in 10,000 meets. One core.
+"""Throughput of the cost reading, against building modules to count them; and the time of a proposal, also under
+budgets that about one sample in 10,000 meets. One core.
 
 .venv/bin/python benchmarks/costing.py                     about two minutes
 .venv/bin/python benchmarks/costing.py --rows 20000 --modules 3 --proposals 20

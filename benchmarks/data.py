@@ -1,4 +1,4 @@
-"""What of a training step is spent on data, against a DataLoader, and how long a data set takes to open again.
+"""Share of a training step spent on data, against a DataLoader, and the time to open a data set again.
 
 .venv/bin/python benchmarks/data.py                              # about a minute
 .venv/bin/python benchmarks/data.py --data ~/data/cifar10        # also opens it: the first time it is decoded

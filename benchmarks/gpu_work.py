@@ -1,4 +1,4 @@
-"""What the workers of ``benchmarks/gpu.py`` do; each function is a ``RunTrial``."""
+"""Work of the workers of ``benchmarks/gpu.py``; each function is a ``RunTrial``."""
 
 from __future__ import annotations
 

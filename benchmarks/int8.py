@@ -1,4 +1,4 @@
-"""What int8 costs the winners of searches: ways to choose the ranges of activations, side by side.
+"""Accuracy of searches' winners in int8: ways to choose the ranges of activations, side by side.
 
 .venv/bin/python benchmarks/int8.py runs/vgg-digits-1 runs/cell-digits-1
 .venv/bin/python benchmarks/int8.py runs/* --images 64 256

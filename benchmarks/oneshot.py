@@ -168,7 +168,7 @@ def table(found: dict[tuple[str, str, int], Result], spaces: Sequence[str], stra
 
 
 def verdicts(found: dict[tuple[str, str, int], Result], spaces: Sequence[str], strategies: Sequence[str]) -> list[str]:
-    """Whether each one-shot strategy beat the median of random architectures, and random search in equal time.
+    """True if each one-shot strategy beat the median of random architectures, and random search in equal time.
 
     Only seeds that both have are compared.
     """

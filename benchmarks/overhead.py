@@ -1,4 +1,4 @@
-"""What a search costs a trial that trains nothing, beside NNI 3.0's own local service on the same machine.
+"""Overhead of a search for a trial that trains nothing, beside NNI 3.0's own local service on the same machine.
 
 .venv/bin/python benchmarks/overhead.py [--trials 400] [--nni-trials 12] [--no-nni]
 

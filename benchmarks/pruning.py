@@ -1,4 +1,4 @@
-"""What stopping weak trials early saves, and whether the same trial wins: searches with and without it.
+"""Savings of pruning, and whether the same trial wins: searches with and without it.
 
 .venv/bin/python benchmarks/pruning.py                                 3 seeds of densenet and resnet, 20 minutes or so
 .venv/bin/python benchmarks/pruning.py --spaces vgg --seeds 1 --trials 8 --epochs 6

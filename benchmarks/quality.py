@@ -1,5 +1,4 @@
-"""What trials learn: recipes, lengths and batches side by side, on several data sets, networks and seeds; and what
-whole searches find.
+"""Scores of trials by recipe, length and batch, on several data sets, networks and seeds; and of whole searches.
 
 .venv/bin/python benchmarks/quality.py recipes                              ways to meet an imbalance, on the digits
 .venv/bin/python benchmarks/quality.py lengths --data digits

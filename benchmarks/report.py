@@ -1,4 +1,4 @@
-"""How large the report of a search is, how long it takes to write, and how soon a browser has it open.
+"""Size of a search's report, the time to write it, and the time until a browser has it open.
 
     python benchmarks/report.py --trials 100 2000
 

@@ -1,4 +1,4 @@
-"""What grows with the number of recorded trials, and how: commands on runs of 1,000, 5,000 and 100,000 trials.
+"""Growth of time and memory with the number of recorded trials: commands on runs of 1,000, 5,000 and 100,000 trials.
 
 .venv/bin/python benchmarks/scale.py                             1,000 and 5,000 trials, a few minutes
 .venv/bin/python benchmarks/scale.py --trials 1000 5000 100000   and 100,000: 5 GB of disk for an hour at most

@@ -1,4 +1,4 @@
-"""How good the networks of a space are before anything is searched: random ones that fit a budget, trained alike.
+"""Scores of random networks of a space that fit a budget, trained alike, before anything is searched.
 
 .venv/bin/python benchmarks/spaces.py                                  half an hour
 .venv/bin/python benchmarks/spaces.py --spaces vgg --networks 6 --epochs 12

@@ -1,4 +1,4 @@
-"""How long until something happens: --help, the first trial; and what a worker holds of memory.
+"""Time until something happens: --help, the first trial; and the memory of a worker.
 
 .venv/bin/python benchmarks/start.py [-- --data PATH ...]
 

@@ -1,4 +1,4 @@
-"""What each part of a long training gives, and what the standard training makes of winners.
+"""Gains of the parts of a long training, and of the standard training of winners.
 
 .venv/bin/python benchmarks/training.py parts                                  on the digits, one vgg network
 .venv/bin/python benchmarks/training.py parts --data cifar-lt --cifar ~/data/cifar10          5,000 images, factor 100

@@ -1,4 +1,4 @@
-"""How much of a search is training: its wall-clock against plain loops over the same networks, seeds and epochs.
+"""Share of a search that is training: its wall-clock against plain loops over the same networks, seeds and epochs.
 
 .venv/bin/python benchmarks/useful_share.py [--epochs 24 110] [--space densenet] [--trials 24] [-- --data PATH ...]
 

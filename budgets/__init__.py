@@ -1,4 +1,4 @@
-"""What an architecture costs, and whether a budget admits it.
+"""Costs of architectures, and budgets that admit or refuse them.
 
 Belongs here: costs of many samples at once, budgets and their violations, sampling what fits.
 Does not belong here: training, the search's own limits (trials, time), anything that needs torch.

@@ -112,7 +112,7 @@ class Budget:
         return worst
 
     def admits(self, costs: Costs) -> npt.NDArray[np.bool_]:
-        """Which of N costs are within every limit (N,)."""
+        """Mask (N,) of the costs that are within every limit."""
         fits = np.ones(len(costs), bool)
         for name, limit in self.limits.items():
             values = getattr(costs, COST_OF_LIMIT[name])
@@ -120,7 +120,7 @@ class Budget:
         return fits
 
     def may_admit(self, params: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which of N numbers of parameters no limit rules out, whatever the other costs are (N,)."""
+        """Mask (N,) of the numbers of parameters that no limit rules out, whatever the other costs are."""
         fits = np.ones(len(params), bool)
         if self.min_params is not None:
             fits &= params >= self.min_params
@@ -132,12 +132,12 @@ class Budget:
 
     @property
     def rules_out_by_params(self) -> bool:
-        """Whether ``may_admit`` can say no."""
+        """True if ``may_admit`` can say no."""
         return not {"max_params", "min_params", "max_bytes"}.isdisjoint(self.limits)
 
     @property
     def needs_params_only(self) -> bool:
-        """Whether ``may_admit`` says all that ``admits`` does."""
+        """True if ``may_admit`` says all that ``admits`` does."""
         return {"max_params", "min_params"}.issuperset(self.limits)
 
     def __str__(self) -> str:

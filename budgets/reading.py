@@ -177,7 +177,7 @@ class _Reader:
         state.normalize(where)
 
     def _keeps_shape(self, body: Node, state: State) -> Mask:
-        """Whether ``body``, a sequence, gives back the channels and the size that it gets."""
+        """True if ``body``, a sequence, gives back the channels and the size that it gets."""
         assert isinstance(body, Sequence)
         convs = [node for node in flattened(body) if isinstance(node, Conv)]
         last = convs[-1].out

@@ -105,8 +105,8 @@ def pick(params: npt.NDArray[np.int64], rng: np.random.Generator) -> int:
 
 
 def descend(space: SearchSpace, starts: Rows, score: Callable[[Rows], Floats]) -> tuple[Rows, Floats]:
-    """From each of N ``starts``, the row where changing any one choice no longer lowers ``score``, or where it is 0;
-    and the scores there (N,). All of them descend together, since a thousand rows cost little more than a hundred."""
+    """Descend from each of N ``starts`` to the row where changing any one choice no longer lowers ``score``, or where
+    it is 0; also the scores there (N,). All descend together, since a thousand rows cost little more than a hundred."""
     rows, best = starts.copy(), score(starts)
     column = np.repeat(np.arange(len(space.choices)), [len(choice.values) for choice in space.choices])
     value = np.concatenate([np.arange(len(choice.values)) for choice in space.choices])
@@ -155,7 +155,7 @@ def resolve_budget(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budg
 
 
 def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
-    """What to say: the limits, and the smallest possible sizes with their sample."""
+    """Message for an infeasible budget: the limits, and the smallest possible sizes with their sample."""
     channels, height, width = task.input_shape
     ends = {name: smallest(space, task, name) for name in COST_NAMES}
     flags = {

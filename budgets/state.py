@@ -1,4 +1,4 @@
-"""Where N samples stand on their way through a network, as the cost reading adds them up."""
+"""State of the cost reading: the tensors of N samples at one place of a network, and the costs so far."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which values of a space's choices some network within a budget uses: what else a supernet would hold is of no use.
+"""Values of a space's choices that some network within a budget uses; a supernet needs no others.
 
 Costs rise with every number of a definition, and the operations of a cell add up. So the cheapest network with some
 value of a choice is the cheapest of all with that value, and with one other choice where the choice counts only then: a
@@ -69,7 +69,7 @@ def _over(space: SearchSpace, task: Task, cost_name: str, limit: int) -> dict[st
 
 
 class Reach:
-    """What combinations of some choices' values a budget allows: called, a ``search_spaces.channels.Possible``."""
+    """Combinations of some choices' values that a budget allows: called, a ``search_spaces.channels.Possible``."""
 
     def __init__(self, space: SearchSpace, task: Task, budget: Budget) -> None:
         self._space, self._task = space, task

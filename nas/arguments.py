@@ -46,7 +46,7 @@ def checked_types(call: Callable[P, R]) -> Callable[P, R]:
 
 
 def raise_misfits(call: Callable[..., Any], given: Mapping[str, object]) -> None:
-    """What ``checked_types`` does, of some arguments only."""
+    """Check as ``checked_types`` does, some arguments only."""
     if wrong := misfits(call, given):
         errors = tuple((name, f"{name}{what}") for name, what in wrong.items())
         raise UsageError(*(message for _, message in errors), errors=errors)

@@ -1,4 +1,4 @@
-"""What is used in ``with`` and closed at its end."""
+"""Base class of objects that are used in ``with`` and closed at its end."""
 
 from __future__ import annotations
 

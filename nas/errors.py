@@ -96,7 +96,7 @@ def attempt(step: Callable[[], Outcome], errors: list[str]) -> Outcome | None:
 
 
 def machine_error(error: BaseException) -> str | None:
-    """What is wrong with the machine, in one line, if that is why ``error`` was raised; None if it is not."""
+    """Message on the machine, in one line, if it is why ``error`` was raised; None if it is not."""
     if isinstance(error, MachineError):
         return str(error)
     for cause in _causes(error):
@@ -114,14 +114,15 @@ def machine_error(error: BaseException) -> str | None:
 
 
 def reason(error: OSError | ValueError) -> str:
-    """Why a file cannot be read or written, in the system's words, without the name that it has while it is written."""
+    """Reason why a file cannot be read or written, in the system's words, without the name that it has while it is
+    written."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return _OURS.sub(r"\1", " ".join(str(error).split()))
 
 
 def file_error(error: BaseException) -> str | None:
-    """What is wrong with a path, in one line, if that is why ``error`` was raised; None if it is not."""
+    """Message on a path, in one line, if it is why ``error`` was raised; None if it is not."""
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return f"{str(error.filename)[:40]}... is longer than the name of a file or a run can be: give another."
     if isinstance(error, OSError) and error.errno in PATHS and error.filename is not None:
@@ -141,14 +142,14 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether a training failed because memory ran out, on whatever device."""
+    """True if a training failed because memory ran out, on whatever device."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in ALLOCATION)
     )
 
 
 def told(error: BaseException, function: object) -> str:
-    """What ``error`` says, with its place: "ValueError: too few (metric.py:12)". The place is the last one in the file
+    """Message of ``error`` with its place: "ValueError: too few (metric.py:12)". The place is the last one in the file
     of ``function``, an author's own, from which it came; else the last of all."""
     words = " ".join(traceback.format_exception_only(error)[-1].split())
     places = traceback.extract_tb(error.__traceback__)

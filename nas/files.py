@@ -231,7 +231,7 @@ class _Held:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody, in this process or another, holds the lock ``path``, a file or a folder. Writes nothing, also
+    """True if somebody, in this process or another, holds the lock ``path``, a file or a folder. Writes nothing, also
     where one may only read; False if no lock was ever taken, or it is not ours to see.
 
     The lock is shared for an instant, so that who takes it should wait a little before giving up. (The library can

@@ -1,4 +1,4 @@
-"""Where a run's time goes: a stopwatch whose time belongs to one name at any moment, so that the parts make the whole.
+"""Stopwatch of a run's time by part: at any moment it runs for one name, so that the parts make the whole.
 
 The process that searches has one, and so has every trial in its worker. Without --profile both are ``OFF``.
 """

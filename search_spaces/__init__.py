@@ -1,4 +1,4 @@
-"""What can be built: families of networks, each written once, and the readings of such a definition.
+"""Search spaces: families of networks, each defined once, and the readings of such a definition.
 
 Belongs here: the vocabulary of layers, the families, samples, and turning a sample into a network.
 Does not belong here: what an architecture costs (``budgets``), how it is trained or searched (``nas``).

@@ -1,4 +1,4 @@
-"""How many channels a tensor of the supernet has, when that depends on choices that are not made yet.
+"""Channels of a supernet's tensors that depend on choices not made yet.
 
 Every tensor of the supernet has room for the most channels it can have. Under weighted choices, channel c
 carries the probability that it exists (as in FBNetV2, Wan et al. 2020, where a prefix of the channels is
@@ -34,7 +34,7 @@ Possible = Callable[[Indices, Scope], npt.NDArray[np.bool_]]
 
 
 class Decided:
-    """What the choices are in the current pass: probabilities of their values, or one index each (a path)."""
+    """Decisions of the current pass: probabilities of the choices' values, or one index each (a path)."""
 
     def __init__(self) -> None:
         self.choices: Mapping[str, Tensor | int] = {}
@@ -54,13 +54,13 @@ class Decided:
         return decision
 
     def index(self, label: str) -> int:
-        """Which value a choice takes on this path."""
+        """Index of a choice's value on this path."""
         decision = self.choices[label]
         assert isinstance(decision, int)
         return decision
 
     def once(self, name: str, owner: object, make: Callable[[], Any]) -> Any:
-        """What ``make`` returns, made once a pass: many layers share one width."""
+        """Result of ``make``, made once a pass: many layers share one width."""
         key = (name, id(owner))
         if key not in self._known:
             self._known[key] = make()
@@ -147,14 +147,14 @@ class Channels(ABC):
     @property
     @abstractmethod
     def total(self) -> Number:
-        """How many exist."""
+        """Number of channels that exist."""
 
     def mask(self, decided: Decided) -> Tensor | None:
         """The probability that each exists (size,); None if all do."""
         return decided.once("mask", self, lambda: self._mask(decided))  # type: ignore[no-any-return]
 
     def index(self, decided: Decided) -> slice | Tensor:
-        """Which of the room exist on this path."""
+        """Indices of the room that exist on this path."""
         return decided.once("index", self, lambda: self._index(decided))  # type: ignore[no-any-return]
 
     @abstractmethod

@@ -159,7 +159,7 @@ class Residual(nn.Module):
         self.decided, self.body, self.project, self.same = decided, body, project, same
 
     def parts(self) -> Iterator[nn.Module]:
-        """What runs on this path."""
+        """Modules that run on this path."""
         yield self.body
         if self.project is not None and not self._is_same():
             yield self.project
@@ -192,7 +192,7 @@ class Concat(nn.Module):
         self.body = body
 
     def parts(self) -> Iterator[nn.Module]:
-        """What runs on this path."""
+        """Modules that run on this path."""
         yield self.body
 
     def forward(self, x: Tensor) -> Tensor:
@@ -213,7 +213,7 @@ class Repeat(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def parts(self) -> Iterator[nn.Module]:
-        """What runs on this path."""
+        """Modules that run on this path."""
         depth = self.depth.values[self.decided.index(self.depth.label)]
         assert isinstance(depth, int)
         yield from self.blocks[:depth]
@@ -244,7 +244,7 @@ class Either(nn.Module):
         self.branches = nn.ModuleList(branches)
 
     def parts(self) -> Iterator[nn.Module]:
-        """What runs on this path."""
+        """Modules that run on this path."""
         chosen = self.decided.index(self.channels.choice.label)
         for branch, (indices, _) in zip(self.branches, self.channels.parts, strict=True):
             if chosen in indices:
@@ -273,7 +273,7 @@ class Cell(nn.Module):
         self.edges = nn.ModuleList(edges.values())
 
     def parts(self) -> Iterator[nn.Module]:
-        """What runs on this path."""
+        """Modules that run on this path."""
         yield from self.edges
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How the supernet reads a definition: nodes become elastic layers, with what arrives at each known on the way."""
+"""Supernet reading of a definition: nodes become elastic layers, with their inputs known on the way."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from search_spaces.vocabulary import Choice, Value, evaluate, halved, kernel_in_
 
 @dataclass(frozen=True)
 class Signal:
-    """What arrives at a node: its channels, whether they are clean (``search_spaces.elastic``), its size."""
+    """Input of a node: its channels, whether they are clean (``search_spaces.elastic``), its size."""
 
     channels: Channels
     clean: bool
@@ -151,7 +151,7 @@ class Builder:
         return nn.Sequential(before, elastic.Residual(self.decided, body, nn.Sequential(conv, norm), same)), after
 
     def _same(self, before: Signal, after: Signal, scope: Scope) -> Number | None:
-        """Whether shapes agree, as a number 0 or 1; None if they always do."""
+        """Agreement of shapes, as a number 0 or 1; None if they always agree."""
         same_size = (before.height, before.width) == (after.height, after.width)
         if same_size and before.channels.key == after.channels.key:
             return None
@@ -267,7 +267,7 @@ def _uses_incoming(value: Value) -> bool:
 
 
 def _key(value: Value, incoming: Any) -> Any:
-    """What an expression computes, as something that can be compared."""
+    """Comparable key of what an expression computes."""
     if isinstance(value, words.Arithmetic):
         return value.operator, _key(value.left, incoming), _key(value.right, incoming)
     if isinstance(value, Choice):

@@ -101,7 +101,7 @@ class Addition:
 
     @property
     def place(self) -> str:
-        """Where it is from, as it stands behind a name."""
+        """Origin of what stands behind a name."""
         file = getattr(sys.modules.get(self.module), "__file__", None)
         return f", from {file or self.module}"
 

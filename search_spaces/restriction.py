@@ -42,7 +42,7 @@ def restricted(space: SearchSpace, restriction: Restriction) -> SearchSpace:
 
 
 def read_restriction(space: SearchSpace, fix: Sequence[str], choices: Sequence[str]) -> Restriction:
-    """What ``--fix LABEL=VALUE`` and ``--choices LABEL=V1,V2`` say: the values that are left, by label.
+    """Read ``--fix LABEL=VALUE`` and ``--choices LABEL=V1,V2``: the values that are left, by label.
 
     A label may be a pattern: every choice that it names keeps those of its values that are listed. A label that is
     written out counts before patterns. UsageError with every error, also if a choice keeps none.
@@ -67,7 +67,7 @@ def read_restriction(space: SearchSpace, fix: Sequence[str], choices: Sequence[s
 
 
 def restriction_words(space: SearchSpace) -> str:
-    """How a part is restricted, as ``--fix`` and ``--choices`` take it: "kernel*=3; width3=16,24"; "" for a whole."""
+    """Restriction of a part, as ``--fix`` and ``--choices`` take it: "kernel*=3; width3=16,24"; "" for a whole."""
     if space.whole is None:
         return ""
     left, said, done = space.restriction, list[str](), set[str]()
@@ -82,7 +82,7 @@ def restriction_words(space: SearchSpace) -> str:
 
 
 def stem(label: str) -> str:
-    """What the labels of all stages have in common: "kernel" of "kernel3"."""
+    """Common stem of the labels of all stages: "kernel" of "kernel3"."""
     return label.rstrip("0123456789")
 
 

@@ -82,7 +82,7 @@ def _call(function: str, arguments: Sequence[str]) -> str:
 
 
 def _pattern(layer: Layer) -> str:
-    """What blocks share that differ in numbers alone."""
+    """Pattern of blocks that differ in numbers alone."""
     return _text(layer, ["#"] * len(_numbers(layer)), {})
 
 

@@ -27,7 +27,7 @@ Restriction = Mapping[str, Values]  # the values that are left of some choices, 
 
 @dataclass(frozen=True)
 class Task:
-    """What a network must do: input (channels, height, width) and number of classes."""
+    """Task of a network: input (channels, height, width) and number of classes."""
 
     input_shape: tuple[int, int, int]
     num_classes: int
@@ -44,7 +44,7 @@ class Task:
 
     @property
     def stem_halvings(self) -> int:
-        """How often a stem halves the input so that the first stage works on at most 64 pixels a side."""
+        """Number of times that a stem halves the input so that the first stage works on at most 64 pixels a side."""
         return max(0, math.ceil(math.log2(min(self.input_shape[1:]) / 64)))
 
 
@@ -93,16 +93,16 @@ class SearchSpace:
 
     @property
     def num_samples(self) -> int:
-        """How many samples there are, all combinations of the choices."""
+        """Number of samples, all combinations of the choices."""
         return _combinations(self.choices)
 
     def num_samples_for(self, task: Task) -> int:
-        """How many there are that differ in something networks for ``task`` depend on: where stages are left out, the
+        """Number of samples that differ in something networks for ``task`` depend on: where stages are left out, the
         choices of those stages do not count, nor do numbers of stages that small images have no pixels for."""
         return self._count(task, {})
 
     def _count(self, task: Task, decided: Sample) -> int:
-        """How many differ beside the choices that are ``decided``."""
+        """Number of samples that differ beside the choices that are ``decided``."""
         networks = list(self._sampled(task, decided))
         counts = {_combinations(choice for choice in self.choices if choice.label in read) for _, read in networks}
         common = set.intersection(*(read for _, read in networks))
@@ -178,8 +178,8 @@ class SearchSpace:
         return self.line({choice.label: decisive.get(choice.label, choice.values[0]) for choice in self.choices})
 
     def known_costs(self, rows: Rows) -> npt.NDArray[np.int64] | None:
-        """What is known of ``rows`` without counting: (N, 4), as ``budgets.Costs`` has it. None: it is to be counted.
-        For spaces that are read from a table of networks."""
+        """Known costs of ``rows`` without counting: (N, 4), as ``budgets.Costs`` has them. None: they are to be
+        counted. For spaces that are read from a table of networks."""
         return None
 
     def validate(self, sample: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the command line and Python wire, without a terminal. Real trainings."""
+"""Wiring of the command line and of Python, without a terminal. Real trainings."""
 
 from __future__ import annotations
 

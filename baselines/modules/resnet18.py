@@ -40,7 +40,7 @@ class FrozenResNet18(nn.Module):
 
     @property
     def most_at_once(self) -> int:
-        """How many images may be scored together, for want of memory."""
+        """Largest number of images to score together, for want of memory."""
         return max(1, PIXELS_AT_ONCE // self.input_size**2)
 
     def forward(self, images_NCHW: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class OriginNet:
         return self.text
 
     def construct(self, settings: Settings, input_shape: Shape, num_classes: int) -> Construction:
-        """How it is made for a task; it has no settings."""
+        """Construction for a task; it has no settings."""
         return Construction(
             "origin", self.made_by, {"input_shape": input_shape, "num_classes": num_classes, **self.arguments}
         )

@@ -1,5 +1,5 @@
-"""What a trained network does on labelled images: metrics, curves, Grad-CAM, embeddings, and pictures of them. Nothing
-here trains or searches.
+"""Analysis of a trained network on labelled images: metrics, curves, Grad-CAM, embeddings, and pictures of them.
+Nothing here trains or searches.
 
 ``analyze`` makes all of it of a run or an exported network; ``measured``, ``embedding_of``, ``grad_cam_maps`` are its
 parts, for any torch module; the others are pictures, each a figure of matplotlib. The public names are imported when

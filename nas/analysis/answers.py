@@ -45,7 +45,7 @@ class Network:
     flip: bool = False
 
     def prepared(self, pixels: Pixels) -> Tensor:
-        """What the network takes, for pixels (N, C, H, W)."""
+        """Input of the network, for pixels (N, C, H, W)."""
         return normalize(
             torch.from_numpy(np.ascontiguousarray(pixels)), torch.tensor(self.mean), torch.tensor(self.std)
         )
@@ -115,7 +115,7 @@ class Gallery:
 def answers_to(
     network: Network, batches: Batches, count: int, gallery: Gallery | None = None, progress: Progress | None = None
 ) -> Answers:
-    """What ``network`` answers to ``batches`` of pixels (N, C, H, W) and labels (N,), ``count`` images at most."""
+    """Answers of ``network`` to ``batches`` of pixels (N, C, H, W) and labels (N,), ``count`` images at most."""
     sample = sampled_evenly(count, max(1, MOST_NUMBERS // network.num_classes))
     embedded = sampled_evenly(count, MOST_EMBEDDED)
     labels, predicted, confidence = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
@@ -161,7 +161,7 @@ def _logits(network: Network, images: Tensor) -> Tensor:
 
 @contextmanager
 def _entering(network: Network) -> Iterator[list[npt.NDArray[np.float32]]]:
-    """What enters the last linear layer, once for each pass; never anything where the logits come from elsewhere."""
+    """Capture the input of the last linear layer, once for each pass; nothing where the logits come from elsewhere."""
     taken: list[npt.NDArray[np.float32]] = []
     try:
         _, layer = last_linear(network.module, network.num_classes)

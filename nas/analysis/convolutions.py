@@ -105,7 +105,7 @@ def filters_canvas(
 
 
 def left_out_words(layers: NetworkLayers, shown: Sequence[Layer], *, by_name: bool) -> str:
-    """Which convolutions a picture does not show, and why; empty if it shows all."""
+    """Convolutions that a picture does not show, and why; empty if it shows all."""
     parts = []
     missing = [layer for layer in layers.trained if layer not in shown]
     if missing and not by_name:
@@ -119,7 +119,7 @@ def left_out_words(layers: NetworkLayers, shown: Sequence[Layer], *, by_name: bo
 
 
 def words_on(one: LayerFilters) -> str:
-    """What stands beside the filters of a layer."""
+    """Text beside the filters of a layer."""
     shown, _, _, depth = one.shares.shape
     height, width = one.shares.shape[1:3]
     if depth == 3:
@@ -134,8 +134,8 @@ def words_on(one: LayerFilters) -> str:
 
 
 def layer_errors(found: Mapping[str, NetworkLayers], typed: Sequence[str]) -> list[str]:
-    """What is wrong with the layers that were typed, of networks by name: a sentence each, and after the last what
-    there is."""
+    """Errors of the layers that were typed, of networks by name: a sentence each, and after the last the layers there
+    are."""
     errors = []
     for name in typed:
         if any(layers.chosen([name]) for layers in found.values()):
@@ -161,7 +161,7 @@ def layer_errors(found: Mapping[str, NetworkLayers], typed: Sequence[str]) -> li
 
 
 def _said(name: str) -> str:
-    """What a layer is called. A name that is a number keeps its ending: numbers say where a layer stands."""
+    """Name of a layer in a message. A name that is a number keeps its ending: numbers say where a layer stands."""
     return f"{name}.weight" if name.isdecimal() else name
 
 

@@ -164,7 +164,7 @@ def bars_figure(
 
 
 def lines_of_bars(classes: int) -> tuple[list[range], int]:
-    """Which classes stand in each line of a picture, and how many in none."""
+    """Classes in each line of a picture, and the number of those in none."""
     half = MOST_BARS // 2
     ends = [range(classes)] if classes <= MOST_BARS else [range(half), range(classes - half, classes)]
     lines = []

@@ -28,8 +28,8 @@ def grad_cam_maps(
     classes: Sequence[int] | Tensor | npt.NDArray[Any] | None = None,
     layer: str | None = None,
 ) -> Maps:
-    """How much each place of ``images`` (N, C, H, W), prepared as ``model`` takes them, speaks for a class: (N, H, W)
-    from 0 to 1, the largest of each image 1; all 0 where nothing speaks for it.
+    """Grad-CAM maps (N, H, W) from 0 to 1 of ``images`` (N, C, H, W), prepared as ``model`` takes them: how much each
+    place speaks for a class. The largest of each image is 1; all are 0 where nothing speaks for it.
 
     ``classes`` (N,): for which class, the predicted one unless told. ``layer``: whose maps are weighed, by its name in
     ``model.named_modules()``; the last with a map larger than 1x1 unless told. The model's mode is restored. UsageError

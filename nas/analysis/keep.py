@@ -63,7 +63,7 @@ def _handed_over(run: SearchRun | StudyRun) -> str | None:
 
 
 def analysed(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
-    """What the worker does, on its CPU: the analysis of trial ``spec.id`` of the run whose weights it names."""
+    """Work of the worker, on its CPU: the analysis of trial ``spec.id`` of the run whose weights it names."""
     from nas.analysis.make import analyze_subject
     from nas.analysis.subject import of_run
 

@@ -60,7 +60,7 @@ def analyze(
     tsne: bool = False,
     layers: Sequence[str] = (),
 ) -> Analysis:
-    """What the network called ``name`` does on labelled images: what ``nasctl analyze`` writes, and gives as JSON.
+    """Analyse the network called ``name`` on labelled images: what ``nasctl analyze`` writes, and gives as JSON.
 
     ``name``: RUN for its winner, RUN:TRIAL, STUDY:MEMBER, or an exported folder. See ``analyze_subject`` for the rest.
     UsageError with every error.
@@ -115,8 +115,8 @@ def asked(
     tsne: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Analysis, Gallery, Names]:
-    """What the network answers, as numbers without pictures; the images to show; what gives the name of each one's
-    file."""
+    """Answers of the network, as numbers without pictures; the images to show; the function that names the file of
+    each."""
     labelled, name_of = _labelled(subject, split, data, progress)
     seen = Seen(labelled.chunks, known_to(subject) if data else None)
     train = subject.train_counts
@@ -162,15 +162,15 @@ class Seen:
 
 
 def known_to(subject: Subject) -> Fingerprints | None:
-    """What is known of the images that a network was trained on."""
+    """Known fingerprints of the images that a network was trained on."""
     if subject.model is not None:
         return known_images(subject.model)
     return None if subject.dataset is None else trained_on(subject.dataset)
 
 
 def usual_folder(subject: Subject, *, own: bool = True) -> Path:
-    """Where the analysis goes unless told: beside the run's other files; here, if it is not on the run's own images, or
-    of an exported folder, into which nothing is written."""
+    """Default folder of an analysis: beside the run's other files; here, if it is not on the run's own images, or of an
+    exported folder, into which nothing is written."""
     if subject.run is None:
         assert subject.model is not None
         return Path(f"analysis-{subject.model.resolve().name}")
@@ -194,7 +194,8 @@ def check_folder(folder: Path) -> None:
 
 
 def remarks(labelled: Labelled | Images, trained_on: int) -> list[str]:
-    """What makes the metrics say less than they seem to. ``trained_on``: how many of the images were."""
+    """Remarks on why the metrics say less than they seem to. ``trained_on``: the number of images that were trained
+    on."""
     said = []
     if trained_on:
         said.append(

@@ -1,4 +1,4 @@
-"""From answers to metrics: confusion, calibration, curves. Arrays in, records out; numpy alone.
+"""Confusion, calibration and curves, computed from a network's answers. Arrays in, records out; numpy alone.
 
 scikit-learn gives the same curves (``tests/analysis/test_measure.py``), but its import takes longer than the rest."""
 
@@ -34,9 +34,9 @@ Points = npt.NDArray[np.float64]  # (n, 2)
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a network answered on labelled images, all (N,) but for what is kept of a part of the images: the
-    probabilities of all classes (S, C) of those at ``sample`` (S,), and what entered the last linear layer (E, D) of
-    those at ``embedded`` (E,), None if there is no such layer."""
+    """Answers of a network to labelled images, all (N,) but for what is kept of a part of the images: the probabilities
+    of all classes (S, C) of those at ``sample`` (S,), and the inputs of the last linear layer (E, D) of those at
+    ``embedded`` (E,), None if there is no such layer."""
 
     labels: Labels
     predicted: Labels
@@ -48,8 +48,8 @@ class Answers:
 
     @classmethod
     def of(cls, logits: Floats, labels: Labels, features: Floats | None = None) -> Answers:
-        """From logits (N, C) of all images, their labels (N,), and what entered the last layer (N, D). UsageError if
-        these do not fit each other."""
+        """Answers from logits (N, C) of all images, their labels (N,), and inputs of the last layer (N, D). UsageError
+        if these do not fit each other."""
         logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
         if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
             raise UsageError(f"Logits {logits.shape} and labels {labels.shape} must be (N, classes) and (N,).")
@@ -94,7 +94,7 @@ def measured(answers: Answers, classes: list[str], **known: Any) -> Analysis:
 
 
 def confusion(labels: Labels, predicted: Labels, number: int) -> list[list[int]]:
-    """How many images of each true class (rows) were taken for each class (columns)."""
+    """Number of images of each true class (rows) that were taken for each class (columns)."""
     counts: list[list[int]] = np.bincount(labels * number + predicted, minlength=number**2).reshape(number, -1).tolist()
     return counts
 
@@ -163,7 +163,7 @@ def pr_curves(probabilities: Floats, labels: Labels) -> Curves:
 
 
 def _taken(score: Floats, is_class: npt.NDArray[np.bool_]) -> tuple[Labels, Labels]:
-    """How many images of the class and of others have a score of at least each threshold, from none to all."""
+    """Numbers of images of the class and of others with a score of at least each threshold, from none to all."""
     order = np.argsort(-score, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)  # equal scores are taken together
     right = np.cumsum(is_class[order])[ends]
@@ -204,7 +204,7 @@ def _thinned(points: Points) -> list[tuple[float, float]]:
 
 
 def _short(number: float) -> float:
-    """What a picture can show of it, so that the file stays small."""
+    """Number with the digits that a picture can show, so that the file stays small."""
     return round(float(number), 5)
 
 

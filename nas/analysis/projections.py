@@ -1,4 +1,4 @@
-"""What enters a network's last layer, in two dimensions."""
+"""Two-dimensional projections (PCA, t-SNE) of the input of a network's last layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was found of a network, as it lies on the disk: ``analysis.json`` with the pictures beside it.
+"""Records of an analysis, stored as ``analysis.json`` with the pictures beside it.
 
 Classes are named once, in ``Analysis.classes``; everywhere else a class is an index into them. All shares are of 1.
 Names of pictures are those of PNG files, relative to the folder. Imports neither torch nor matplotlib.
@@ -95,7 +95,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Embedding:
-    """What enters the last linear layer, in two dimensions: a point an image, of at most ``MOST_EMBEDDED`` images,
+    """Inputs of the last linear layer, in two dimensions: a point an image, of at most ``MOST_EMBEDDED`` images,
     sampled evenly. ``explained``: the share of the variance that each of the two principal components has."""
 
     num_features: int
@@ -109,7 +109,7 @@ class Embedding:
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """What a network does on a split of labelled images. Lists "by class" are in the order of ``classes``."""
+    """Analysis of a network on a split of labelled images. Lists "by class" are in the order of ``classes``."""
 
     format: int = FORMAT
     nasctl: str  # version
@@ -149,7 +149,7 @@ class Analysis:
 
 
 def analysis_folder(run: Path, trial: str) -> Path:
-    """Where the analysis of a trial lies in the folder of its run; it may not be there."""
+    """Folder of a trial's analysis in the folder of its run; it may not be there."""
     return run / FOLDER / trial
 
 
@@ -160,7 +160,7 @@ def write_analysis(folder: Path, analysis: Analysis) -> None:
 
 
 def read_analysis(folder: Path) -> Analysis:
-    """What ``write_analysis`` wrote. RunError if it is not there, damaged, or of another version."""
+    """Read what ``write_analysis`` wrote. RunError if it is not there, damaged, or of another version."""
     from pydantic import TypeAdapter, ValidationError
 
     path = folder / FILE

@@ -1,4 +1,4 @@
-"""What is analysed: a trained network, of a run or of an exported folder, and what is known of its images."""
+"""Subject of an analysis: a trained network, of a run or of an exported folder, and its images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Subject:
 
     @property
     def data_config(self) -> DataConfig | None:
-        """Where the images of ``dataset`` come from."""
+        """Data settings of the images of ``dataset``."""
         return None if self.run is None else self.run.config.data
 
     def own(self, split: SplitName) -> Dataset:

@@ -27,13 +27,13 @@ BESIDE = "The brighter a region, the more it contributes to the class (Grad-CAM;
 
 
 def title_of(found: Analysis) -> str:
-    """What was analysed, on what."""
+    """Title: the network and its images."""
     where = f"{shown_name(found.data, 40)}, {found.split}" if found.split != "given" else shown_name(found.data, 40)
     return f"{name_of(found)} on {where}: {counted(found.num_images, 'image')}"
 
 
 def name_of(found: Analysis) -> str:
-    """What the network is called."""
+    """Name of the network."""
     return shown_name(f"{found.run}:{found.trial}" if found.run else found.model or found.network or "a network", 60)
 
 
@@ -94,7 +94,7 @@ def reliability(found: Analysis) -> Figure:
 
 
 def embedding(found: Analysis, method: Literal["pca", "tsne"] = "pca") -> Figure:
-    """What enters the last layer in two dimensions, a point an image. UsageError if the analysis has none such."""
+    """Inputs of the last layer in two dimensions, a point an image. UsageError if the analysis has none such."""
     here = found.embedding
     points = None if here is None else here.pca if method == "pca" else here.tsne
     if here is None or points is None:

@@ -99,7 +99,7 @@ def begun(plan: Plan, *, name: str | None, runs: Path) -> OpenRun:
 def preview_search(
     config: SearchConfig, *, name: str | None = None, runs: Path = RUNS, progress: Progress | None = None
 ) -> Preview:
-    """What ``new_search`` would create, checked and measured alike; only the caches of data and measurements grow."""
+    """Plan of ``new_search``, checked and measured alike; only the caches of data and measurements grow."""
     raise_all(name_errors(name, runs))
     plan = _planned(config, progress)
     folder = free_folder(plan.space.name, config.data.source, name=name, runs=runs)
@@ -228,14 +228,14 @@ def _why_not_again(run: SearchRun | StudyRun) -> str:
 
 
 def trials_errors(run: SearchRun | StudyRun, trials: int) -> list[str]:
-    """What is wrong with a new number of trials for a run."""
+    """Errors of a new number of trials for a run."""
     if isinstance(run, StudyRun):
         return [f"--trials {trials} cannot be used: the trainings of a baseline run are those of its study."]
     return too_many_trials(trials, run.config.supernet.candidates) if run.config.one_shot else []
 
 
 def stays_as_it_is(run: SearchRun | StudyRun, changes: Changes) -> bool:
-    """Whether there is nothing to resume: the run is done, and nothing is asked for that it could not do then."""
+    """True if there is nothing to resume: the run is done, and nothing is asked for that it could not do then."""
     changed = isinstance(run, SearchRun) and changes.of(run.config).keys() - {"profile"}
     return run.is_done and not changed and not (changes.trials and trials_errors(run, changes.trials))
 

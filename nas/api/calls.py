@@ -192,7 +192,7 @@ def _flags(
     callbacks: Callback | Sequence[Callback] = (),
     progress: bool = False,
 ) -> Flags:
-    """What is ``given`` as it would be typed, once its plug-ins are loaded; what is wrong goes into ``errors``."""
+    """Flags for ``given`` as they would be typed, once its plug-ins are loaded; errors go into ``errors``."""
     load_plugins(given.pop("plugin", None))
     undeclared = {name: given[name] for name in WHERE if name in given} | {"progress": progress}
     wrong = misfits(call, undeclared)
@@ -204,7 +204,7 @@ def _flags(
 
 
 def _only_here(asked: SearchConfig | StudyRequest | TrainingRequest) -> list[str]:
-    """What a run would use that this program registered by itself: worker processes and later commands lack it."""
+    """Names registered by this program that a run would use: worker processes and later commands lack them."""
     used = {
         "search space": getattr(asked, "space", None),
         "baseline network": getattr(asked, "network", None),

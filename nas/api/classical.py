@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Classical:
-    """What classical methods reach on the splits of a data set; see ``classical``.
+    """Scores of classical methods on the splits of a data set; see ``classical``.
 
     >>> nas.classical(data="digits", imbalance=20).best
     'rbf-svm'

@@ -13,7 +13,7 @@ from nas.errors import UsageError
 
 
 def is_data_set(data: Any) -> bool:
-    """Whether it gives its items by number, and is no array, table or text."""
+    """True if it gives its items by number, and is no array, table or text."""
     return (
         callable(getattr(data, "__getitem__", None))
         and not isinstance(data, str | bytes)

@@ -160,8 +160,8 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def predict_proba(self, X: Any) -> Floats:
-        """How likely each class is, (N, classes) in the order of ``classes_``; rows sum to 1. Calibrated on images that
-        the network was not trained on, as those of an exported network are."""
+        """Probabilities (N, classes) in the order of ``classes_``; rows sum to 1. Calibrated on images that the network
+        was not trained on, as those of an exported network are."""
         scores = self._logits(X)
         return np.asarray(softmax(scores / self._network.temperature, axis=1))
 
@@ -256,7 +256,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     @contextmanager
     def _places(self) -> Iterator[tuple[Path, str | None]]:
-        """Where the run lies and its images are kept."""
+        """Folders of the run and of its images."""
         if self.runs is not None:
             yield Path(self.runs), None
             return

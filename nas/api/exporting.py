@@ -10,7 +10,7 @@ from nas.runs import SearchRun, StudyRun
 
 
 def extras_of(*, static: bool, with_preprocessing: bool, int8: bool, int8_max_drop: str | float | None) -> Extras:
-    """What is asked for besides the usual files; UsageError if the drop is no share or int8 is not asked for."""
+    """Optional files of an export; UsageError if the drop is no share or int8 is not asked for."""
     if int8_max_drop is None:
         return Extras(static, with_preprocessing, int8)
     if not int8:

@@ -1,4 +1,4 @@
-"""From rows or images as scikit-learn has them to the pixels that a network takes, at fit and at predict alike."""
+"""Conversion of scikit-learn's rows or images into a network's pixels, the same at fit and at predict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SQUARE = "square"
 
 @dataclass(frozen=True)
 class Form:
-    """How X becomes pixels. ``shape`` is (H, W) or (H, W, 3) of an image of X; ``levels`` are what becomes 0 and 255.
+    """Conversion of X to pixels. ``shape`` is (H, W) or (H, W, 3) of an image of X; ``levels`` are what becomes 0 and
+    255.
 
     ``size``, width and height, is what images are brought to; None: they have it. With ``repeats`` a row is no image:
     it is laid on a square, filled up with black, each value as a block of so many pixels a side.

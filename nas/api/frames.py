@@ -30,7 +30,7 @@ def as_frame(rows: Sequence[Mapping[str, object]]) -> pandas.DataFrame:
 
 
 def is_frame(data: object) -> bool:
-    """Whether it is a frame of pandas, which need not be imported to tell."""
+    """True if it is a frame of pandas, which need not be imported to tell."""
     return type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "to_csv") and hasattr(data, "columns")
 
 

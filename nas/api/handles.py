@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 
 class Run(ABC):
-    """What searches and studies have in common: see ``Search`` and ``Study``."""
+    """Base of ``Search`` and ``Study``."""
 
     record: SearchRun | StudyRun  # what the log says, as ``nas.runs`` has it
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """Folder of the run."""
         return self.record.folder
 
     @property
@@ -71,7 +71,7 @@ class Run(ABC):
 
     @property
     def notes(self) -> list[str]:
-        """What there is to know of it, a sentence each."""
+        """Notes on the run, a sentence each."""
         return list(self.record.notes)
 
     @property
@@ -233,7 +233,7 @@ class Study(Run):
 
     @property
     def members(self) -> list[Member]:
-        """What it trains; what its searches find joins them."""
+        """Members of the study; those that its searches find join them."""
         return [Member(self.record, member.name) for member in self.record.config.members]
 
     @checked_types
@@ -267,7 +267,7 @@ def carried_out(
 
 
 def listeners_of(callbacks: Callback | Sequence[Callback]) -> list[Listener]:
-    """What tells ``callbacks`` of events, with handles on runs. UsageError for what cannot be called."""
+    """Listener that tells ``callbacks`` of events, with handles on runs. UsageError for what cannot be called."""
     several = list(callbacks) if isinstance(callbacks, Iterable) and not callable(callbacks) else [callbacks]
     if not all(map(callable, several)):
         raise UsageError("--callbacks takes functions: def tell(event, run): ...")

@@ -1,4 +1,4 @@
-"""What a Python program has as its data (arrays, tensors, data sets, tables), as settings that all else reads."""
+"""Data of a Python program (arrays, tensors, data sets, tables) as the data settings that all else reads."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _with_settings(base: DataConfig, settings: Mapping[str, object]) -> DataConf
 
 
 def _parts(data: Any, config: DataConfig) -> dict[str, Labelled]:
-    """What is given of each part. UsageError with every error of all of them."""
+    """Data of each given part. UsageError with every error of all of them."""
     if not isinstance(data, Mapping):
         return {"train": _labelled(data, "X", config)}
     names = [PARTS[PART_OF[word]] if (word := str(key).lower()) in PART_OF else "" for key in data]

@@ -73,7 +73,7 @@ def as_flags(settings: Mapping[str, object], kind: type[BaseModel], errors: list
 
 
 def as_typed(name: str, value: object, convert: Callable[[object], Typed]) -> Typed:
-    """What would be typed for ``value``. UsageError if it is of a kind that cannot be typed."""
+    """Text that would be typed for ``value``. UsageError if it is of a kind that cannot be typed."""
     try:
         return convert(value)
     except TypeError as error:
@@ -82,13 +82,13 @@ def as_typed(name: str, value: object, convert: Callable[[object], Typed]) -> Ty
 
 
 def meant(name: str, known: Sequence[str]) -> str:
-    """What was meant by a setting that there is not, as the end of a message: " Did you mean 'trials'?"; or ""."""
+    """Suggestion for an unknown setting, as the end of a message: " Did you mean 'trials'?"; or ""."""
     other = _ELSEWHERE.get(name)
     return f" Did you mean {other!r}?" if other in known else nearest(name, known)
 
 
 def _typed(name: str, given: Given | None) -> Callable[[object], str | bool | list[str] | DataConfig]:
-    """What makes of a value what would be typed."""
+    """Function from a value to the text that would be typed."""
     if name in _OTHERWISE:
         return _OTHERWISE[name]
     if given is None:
@@ -115,7 +115,7 @@ def _one_or_several(value: object) -> str:
 
 
 def several(value: object) -> list[str]:
-    """What is typed several times, or with commas: a text, a list of them, or what stands behind each name."""
+    """Texts of a value that is typed several times, or with commas: a text, a list of them, or a mapping of names."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):

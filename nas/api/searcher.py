@@ -254,7 +254,7 @@ def _with_resuming_call(text: str, folder: Path) -> str:
 
 
 def _errors(space: object, limits: Mapping[str, object]) -> list[str]:
-    """What keeps a searcher from being made, but for what its settings are."""
+    """Errors that keep a searcher from being made, besides those of its settings."""
     errors = []
     if not isinstance(space, Space):
         name = space if isinstance(space, str) else "vgg"

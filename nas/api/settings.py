@@ -1,4 +1,4 @@
-"""From settings by name to checked ones. What is typed arrives as text, so that one message can name every error.
+"""Validated settings from settings by name. Typed values arrive as text, so that one message can name every error.
 
 Names are those of flags with underscores, as Python and settings files write them; messages name the flags.
 ``nas.api.keywords`` says which a call takes, and ``nas.api.wording`` how messages read there.
@@ -130,7 +130,7 @@ def resolve_training(flags: Flags, told: Iterable[str] = ()) -> TrainingRequest:
 
 
 def resolve_changes(run: SearchRun | StudyRun, flags: Flags, told: Iterable[str] = ()) -> Changes:
-    """What is to change in ``run`` when it is resumed. UsageError with every error, the data's too if there is one."""
+    """Changes to ``run`` when it is resumed. UsageError with every error, the data's too if there is one."""
     errors = list(told)
     changes = run_changes(flags, errors)
     if changes is None or errors:
@@ -141,8 +141,8 @@ def resolve_changes(run: SearchRun | StudyRun, flags: Flags, told: Iterable[str]
 
 
 def other_errors(flags: Flags, settings: RunConfig | None = None) -> list[str]:
-    """What else is wrong besides the settings (as far as they could be read: ``settings``), so that one message tells
-    it all. Reads no image."""
+    """Errors besides those of the settings (as far as they could be read: ``settings``), so that one message tells all.
+    Reads no image."""
     errors: list[str] = []
     data: DataConfig | str = flags["data"] or "digits"
     config = data_config(flags, []) or (DataConfig(source=data) if isinstance(data, str) else data)
@@ -153,7 +153,7 @@ def other_errors(flags: Flags, settings: RunConfig | None = None) -> list[str]:
 
 
 def study_request(flags: Flags) -> StudyRequest:
-    """What is asked for with ``nasctl baseline run``. UsageError with every error found in the flags."""
+    """Request of ``nasctl baseline run``. UsageError with every error found in the flags."""
     errors: list[str] = []
     study = flags.get("study")
     if not study:
@@ -169,7 +169,7 @@ def study_request(flags: Flags) -> StudyRequest:
 
 
 def training_request(flags: Flags) -> TrainingRequest:
-    """What is asked for with ``nasctl train``. UsageError with every error found in the flags."""
+    """Request of ``nasctl train``. UsageError with every error found in the flags."""
     errors: list[str] = []
     request = _one_network(TrainingRequest, flags, errors)
     raise_all(errors)
@@ -178,7 +178,7 @@ def training_request(flags: Flags) -> TrainingRequest:
 
 
 def rate_request(flags: Flags) -> RateRequest:
-    """What is asked for with ``nasctl lr-find``. UsageError with every error found in the flags."""
+    """Request of ``nasctl lr-find``. UsageError with every error found in the flags."""
     errors: list[str] = []
     if flags.get("learning_rate") is not None:
         errors.append("--learning-rate is what lr-find looks for: leave it out.")
@@ -199,7 +199,7 @@ def _one_network(kind: type[Network], flags: Flags, errors: list[str]) -> Networ
 
 
 def classical_request(flags: Flags) -> ClassicalRequest:
-    """What is asked for with ``nasctl baseline run classical``. UsageError with every error found in the flags."""
+    """Request of ``nasctl baseline run classical``. UsageError with every error found in the flags."""
     from nas.engine.floor import ClassicalRequest
 
     off = dict.fromkeys(("from_scratch", "as_published", "dry_run", "no_report"), False)  # flags that were not given
@@ -217,7 +217,7 @@ def classical_request(flags: Flags) -> ClassicalRequest:
 
 
 def run_changes(flags: Flags, errors: list[str]) -> Changes | None:
-    """What ``nasctl resume`` was told; None if it cannot be, see ``errors``."""
+    """Changes that ``nasctl resume`` was told; None if it cannot be, see ``errors``."""
     changes = checked(Changes, read_settings(Changes, flags, errors), errors)
     return None if errors else changes
 
@@ -265,14 +265,14 @@ def _supernet(flags: Flags, errors: list[str]) -> SupernetConfig:
 
 
 def _restriction(flags: Flags, errors: list[str]) -> Restriction:
-    """What --fix and --choices leave of the space; empty if there is no such space."""
+    """Part of the space that --fix and --choices leave; empty if there is no such space."""
     space = attempt(lambda: get_space(flags["space"]), errors) if flags.get("space") else None
     fix, choices = flags.get("fix") or (), flags.get("choices") or ()
     return (attempt(lambda: read_restriction(space, fix, choices), errors) or {}) if space else {}
 
 
 def budget_errors(flags: Flags) -> list[str]:
-    """What is wrong with a search that was given no budget, and did not say that it means to have none."""
+    """Error of a search that was given no budget, and did not say that it means to have none."""
     if any(flags.get(name) is not None for name in LIMITS if name != "min_params"):
         return []
     return [
@@ -297,7 +297,7 @@ def budget_of(flags: Flags, errors: list[str]) -> Budget:
 
 
 def data_config(flags: Flags, errors: list[str]) -> DataConfig | None:
-    """Which data; wrong values go into ``errors``. Whether it can be read shows when it is opened."""
+    """Data settings; wrong values go into ``errors``. Whether the data can be read shows when they are opened."""
     values = read_settings(DataConfig, flags, errors)
     data: DataConfig | str | None = flags.get("data")
     if not isinstance(data, DataConfig):

@@ -41,7 +41,7 @@ class Space:
 
     @property
     def choices(self) -> dict[str, tuple[int | str, ...]]:
-        """What is chosen, by label, and among which values."""
+        """Values of each choice, by label."""
         return {choice.label: tuple(choice.values) for choice in self.family.choices}
 
     @checked_types

@@ -66,7 +66,7 @@ class Trial:
 
     @property
     def params(self) -> int:
-        """How many parameters it has."""
+        """Number of parameters."""
         return self._record.cost.params
 
     @property
@@ -88,7 +88,7 @@ class Trial:
 
     @property
     def recipe(self) -> Recipe:
-        """How it is trained."""
+        """Recipe of the training."""
         return self._run.recipe(self._record.id)
 
     @property
@@ -103,7 +103,7 @@ class Trial:
 
     @property
     def error(self) -> str | None:
-        """Why it failed or was pruned."""
+        """Reason why it failed or was pruned."""
         return self._record.error
 
     @property
@@ -172,7 +172,7 @@ class Trial:
 
 
 class Member:
-    """What a study trains in one way, with several seeds.
+    """Member of a study: one network and recipe, trained with several seeds.
 
     >>> member = nas.load_run("hand-nets-digits-1").member("model2-setting2")
     >>> [trial.id for trial in member.trials]
@@ -190,7 +190,7 @@ class Member:
 
     @property
     def recipe(self) -> Recipe:
-        """How it is trained."""
+        """Recipe of the trainings."""
         return self._run.config.member(self.name).recipe
 
     @property

@@ -49,7 +49,8 @@ _FLAG = re.compile(
 
 @contextmanager
 def in_python(given: Mapping[str, object] = NOTHING) -> Iterator[None]:
-    """What is raised inside speaks Python: of the settings ``given`` by name, and in calls. Also a decorator."""
+    """Reword what is raised inside for Python: keywords of the settings ``given`` by name, and calls. Also a
+    decorator."""
     try:
         yield
     except UsageError as error:
@@ -99,7 +100,7 @@ def _keyword(found: re.Match[str]) -> str:
 
 
 def _name_and_switch(flag: str) -> tuple[str, bool | None]:
-    """What a flag is called in Python, and what it sets a switch to; None: it is no switch."""
+    """Keyword of a flag, and the value to which it sets a switch; None: it is no switch."""
     name = flag.replace("-", "_")
     if name in SWITCHES:
         return name, True
@@ -110,7 +111,7 @@ def _name_and_switch(flag: str) -> tuple[str, bool | None]:
 
 
 def _literal(value: str) -> str:
-    """What was typed, as Python writes it; a placeholder as it is."""
+    """Python literal of typed text; a placeholder as it is."""
     number = value.strip("'").replace(",", "")
     if re.fullmatch(r"-?\d+(\.\d+)?", number):
         return number

@@ -1,4 +1,4 @@
-"""What was measured on this machine, on its disk: a JSON value by the facts that it depends on, a file each."""
+"""Disk cache of measurements on this machine: a JSON value by the facts that it depends on, a file each."""
 
 from __future__ import annotations
 

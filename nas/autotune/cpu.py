@@ -1,4 +1,4 @@
-"""How trials run fastest on a CPU: what is tried in a few seconds, and what is chosen of it.
+"""CPU auto-tuning: trials in parallel, threads, memory format and precision, measured in a few seconds.
 
 Trials in parallel and their threads, order in memory and precision: which is fastest depends on the machine, the family
 of networks, the size of images and batches. None of it changes what is computed, only how: ``nas.training.precision``.
@@ -121,7 +121,7 @@ def _precision(measurement: Measurement) -> str:
 
 
 def is_complete(workload: Workload, measurements: Sequence[Measurement]) -> bool:
-    """Whether all that matter were in time."""
+    """True if all that matter were in time."""
     enough = len(measurements) >= (3 if workload.precision == "auto" else 2)
     return enough and len({one.workers for one in measurements}) == len(layouts(workload))
 

@@ -18,7 +18,7 @@ VERSION = 1  # of what is measured and how; another makes what was remembered un
 
 
 class Kind(Protocol):
-    """What the modules ``cpu`` and ``gpu`` each know of their kind of device."""
+    """Device-specific functions, which the modules ``cpu`` and ``gpu`` each have."""
 
     def identity(self, workload: Workload) -> dict[str, object]:
         """Everything that its measurements depend on, of what JSON can hold."""
@@ -27,14 +27,15 @@ class Kind(Protocol):
         """The ways to train that ``workload`` leaves open; fewer if time ends or workers fail."""
 
     def is_complete(self, workload: Workload, measurements: Sequence[Measurement]) -> bool:
-        """Whether they are worth remembering."""
+        """True if they are worth remembering."""
 
     def place(self, workload: Workload, measurements: Sequence[Measurement]) -> Placement | None:
         """The choice; None if there are too few for one."""
 
 
 def fastest_placement(workload: Workload, folder: Path) -> Placement | None:
-    """Where and how trials like ``workload.spec`` train the most images a second; None if nothing could be measured.
+    """Placement by which trials like ``workload.spec`` train the most images a second; None if nothing could be
+    measured.
 
     ``folder``: where measurements are remembered. Takes seconds if this one is not.
     """
@@ -52,7 +53,7 @@ _REMEMBERED = TypeAdapter(list[Measurement])
 
 
 def remembered(cache: Cache, facts: dict[str, object]) -> list[Measurement] | None:
-    """What was measured before under the same ``facts``; None if there is nothing, or it makes no sense."""
+    """Measurements made before under the same ``facts``; None if there are none, or they make no sense."""
     measurements = cache.find_as(_REMEMBERED, facts) or []
     numbers = [n for one in measurements for n in (one.workers, one.threads, one.images_per_second)]
     return measurements if measurements and all(0 < number < math.inf for number in numbers) else None

@@ -1,4 +1,4 @@
-"""How many trials share a GPU, measured: workers are added until they train no faster together, or memory is short.
+"""GPU auto-tuning: workers are added until they train no faster together, or memory is short.
 
 Taken for a search that is much longer than the measurement and was not told a number. Remembered on this machine for
 searches of the same space, image shape and batch size.
@@ -36,7 +36,7 @@ def identity(workload: Workload) -> dict[str, object]:
 
 
 def gpus() -> str:
-    """What the driver calls the machine's GPUs, and their memory; "" if it does not say."""
+    """Names of the machine's GPUs and their memory, by the driver; "" if it does not say."""
     command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
@@ -71,7 +71,7 @@ def measure(workload: Workload, open_executor: Callable[[Sequence[WorkerSlot]], 
 
 
 def next_count(done: Sequence[Measurement], most: int) -> int | None:
-    """How many workers to measure after ``done``: twice as many as last; None if more would be of no use."""
+    """Number of workers to measure after ``done``: twice as many as last; None if more would be of no use."""
     if not done:
         return 1
     last = done[-1]
@@ -94,7 +94,7 @@ def choose(measurements: Sequence[Measurement]) -> Measurement:
 
 
 def is_complete(workload: Workload, measurements: Sequence[Measurement]) -> bool:
-    """Whether there is any: what failed or took too long with more workers would again."""
+    """True if there is any: what failed or took too long with more workers would again."""
     return bool(measurements)
 
 

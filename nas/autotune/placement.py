@@ -1,4 +1,4 @@
-"""How trials run on a machine, and what was measured to find it: plain data, as a run's log holds it."""
+"""Placement of trials on a machine and its measurements: plain data, as a run's log holds them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.trials import TrialSpec
 
 @dataclass(frozen=True)
 class Measurement:
-    """What workers that trained at the same time on one device reached."""
+    """Throughput of workers that trained at the same time on one device."""
 
     workers: int
     threads: int  # of each worker
@@ -25,7 +25,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Placement:
-    """How trials run fastest on this machine, of what was measured.
+    """Fastest placement of trials on this machine, of what was measured.
 
     ``workers`` are the trials in parallel on each GPU, or on the CPU.
     """
@@ -41,7 +41,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is to be placed, and what of its placement is given."""
+    """Trials to place, and what of their placement is given."""
 
     spec: TrialSpec  # a typical trial, whose batch size is given
     slots: tuple[WorkerSlot, ...]  # where trials run if nothing is measured
@@ -57,7 +57,7 @@ class Workload:
 
 
 def execution_of(precision: Precision, placement: Placement | None) -> Execution | None:
-    """What every trial of a run uses: what was measured when it began, else what was asked.
+    """Execution of every trial of a run: what was measured when it began, else what was asked.
 
     None: what is usual on the worker's device.
     """

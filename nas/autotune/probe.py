@@ -1,4 +1,4 @@
-"""How many images a second one worker trains: real steps on made-up images. Run by executors as a trial is.
+"""Throughput probe of one worker: real training steps on made-up images. Executors run it as they run a trial.
 
 Where ways to train are compared, on a CPU the fastest step counts: whatever else runs on the machine only makes steps
 slower. On a GPU it is steps over a while, which is what workers that share one compete for; they start together, each
@@ -152,7 +152,7 @@ class Work:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a work is made of."""
+    """Inputs of a work."""
 
     spec: TrialSpec = field(hash=False)  # it holds a dictionary
     device: str

@@ -44,7 +44,8 @@ def together(
 
 
 def measured(executor: Executor, spec: TrialSpec, slots: Sequence[WorkerSlot], end: float | None = None) -> Measurement:
-    """What workers in ``slots``, which are equal, reach together on ``spec``. MeasuringFailed as in ``together``."""
+    """Throughput that workers in ``slots``, which are equal, reach together on ``spec``. MeasuringFailed as in
+    ``together``."""
     values = together(executor, spec, "measure", len(slots), end)
     speed = sum(one["images_per_second"] for one in values)
     free = [int(one["free_bytes"]) for one in values if "free_bytes" in one]

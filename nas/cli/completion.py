@@ -1,4 +1,4 @@
-"""What a shell offers where names are typed; each finds them when it is asked, so that --help imports nothing heavy."""
+"""Shell completion of names; each finds them when it is asked, so that --help imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def studies(incomplete: str) -> list[str]:
 
 
 def objectives(incomplete: str) -> list[str]:
-    """What ranks trials."""
+    """Names of objectives."""
     from nas.config.objectives import OBJECTIVES
 
     return _begun(incomplete, OBJECTIVES)

@@ -1,4 +1,4 @@
-"""Which settings each command takes, and in what order --help has them. Models are imported when it is asked."""
+"""Settings that each command takes, and their order in --help. Models are imported when it is asked."""
 
 from __future__ import annotations
 

@@ -203,14 +203,14 @@ def _parameter(flag: str, given: Given) -> inspect.Parameter:
 
 
 def all_flags(local: Mapping[str, Any]) -> dict[str, Any]:
-    """What a command was given, its ``settings`` among the rest."""
+    """All flags that a command was given, its ``settings`` among them."""
     own = {name: value for name, value in local.items() if name not in ("settings", "context", "config")}
     return {**own, **local.get("settings", {})}
 
 
 def settings_file(context: typer.Context, path: str | None) -> SettingsFile:
-    """What the file given with ``--config`` says of the command's options that were not typed. UsageError if it cannot
-    be read; what is wrong in it is among its errors."""
+    """Settings of the file given with ``--config`` for options that were not typed. UsageError if it cannot be read;
+    errors in it are among its ``errors``."""
     from nas.cli.settings_file import NO_FILE, Setting, read_settings
 
     if path is None:

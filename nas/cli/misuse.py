@@ -1,4 +1,4 @@
-"""What the reader of the command line cannot make sense of, said as every other error is: with what to type instead."""
+"""Messages for command lines that cannot be parsed and for exceptions, each with what to type instead."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _stray(path: str, command: Any, words: list[str], typed: list[str]) -> str:
 
 
 def _kind(word: str) -> str:
-    """What a word without a flag may be."""
+    """Kind of thing that a word without a flag may be."""
     from nas.strategies.registry import STRATEGIES
     from search_spaces import space_names
 
@@ -70,7 +70,7 @@ def _kind(word: str) -> str:
 
 
 def foreseen(error: Exception) -> tuple[str, int] | None:
-    """What to say of an error in place of a traceback, and the exit code; None: it is an error of the program."""
+    """Message in place of a traceback, and the exit code; None: it is an error of the program."""
     from nas.errors import NasctlError, file_error, machine_error, out_of_memory, reason
     from nas.plugins.loading import blamed
 

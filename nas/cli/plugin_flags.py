@@ -1,4 +1,4 @@
-"""From ``--plugin`` and ``--trust-plugin`` to loaded plug-ins, and what to say of those that a run cannot have."""
+"""Loading of the plug-ins of ``--plugin`` and ``--trust-plugin``, and messages about those that a run lacks."""
 
 from __future__ import annotations
 

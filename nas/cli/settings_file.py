@@ -31,7 +31,7 @@ _CURES = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What a flag takes: its placeholder, or nothing if it is a switch; or one text after the other."""
+    """Values that a flag takes: its placeholder, or nothing if it is a switch; or one text after the other."""
 
     metavar: str
     is_switch: bool
@@ -43,7 +43,7 @@ Value = str | bool | list[str]
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """What a settings file adds to the flags: ``values`` by the names of flags, and what is wrong in it."""
+    """Contents of a settings file: ``values`` by the names of flags, and its errors."""
 
     path: str = ""
     values: Mapping[str, Value] = field(default_factory=dict)  # that no flag replaced

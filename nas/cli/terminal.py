@@ -12,7 +12,7 @@ PIPE_WIDTH = 132  # a pipe has no width, and tables need some
 
 
 class Terminal(Screen):
-    """Where a reader that goes away (``| head``) ends the output, not the search."""
+    """Console on which a reader that goes away (``| head``) ends the output, not the search."""
 
     def __init__(self) -> None:
         super().__init__(width=None if sys.stdout.isatty() else PIPE_WIDTH)

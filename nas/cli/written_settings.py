@@ -58,7 +58,7 @@ def _comments(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _leaves_epochs_open(run: SearchRun) -> bool:
-    """Whether the number of epochs must be left to the data: confirmations are doubled while that gains only then."""
+    """True if the number of epochs must be left to the data: confirmations are doubled while that gains only then."""
     config = run.config
     seen = images_per_epoch(config.recipe, run.facts.counts["train"])
     return config.lengthen and config.confirm_epochs == default_epochs(seen)
@@ -86,7 +86,8 @@ def plugins_of(config: RunConfig) -> dict[str, Value]:
 
 
 def _measured_precision(run: SearchRun) -> str | None:
-    """What was found to be fastest when the run began, and decides its results; None if nothing was measured."""
+    """Precision that was measured to be fastest when the run began, and decides its results; None if nothing was
+    measured."""
     placement = run.facts.placement
     if run.config.precision != "auto" or placement is None or placement.execution is None:
         return None
@@ -139,7 +140,7 @@ def as_typed(settings: Mapping[str, Value], kind: type[BaseModel]) -> Flags:
 
 
 def differing(told: Mapping[str, object], again: Mapping[str, object]) -> list[str]:
-    """What ``again`` has otherwise, as it was ``told``: "seed = 3"."""
+    """Differences of ``again`` from what was ``told``: "seed = 3"."""
     before, after = dict(_leaves(told)), dict(_leaves(again))
     return [f"{name} = {before[name]!r}" for name in before if before[name] != after.get(name)]
 
@@ -153,7 +154,7 @@ def _leaves(settings: Mapping[str, object], path: str = "") -> Iterator[tuple[st
 
 
 def _remarks(run: SearchRun, *, lengthened: bool) -> Iterator[str]:
-    """What the settings do not say, a line each."""
+    """Remarks on what the settings do not say, a line each."""
     config, placement = run.config, run.facts.placement
     if lengthened:
         yield (

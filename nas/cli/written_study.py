@@ -73,7 +73,7 @@ def _members(config: StudyConfig) -> list[MemberConfig]:
 
 
 def _network(members: list[MemberConfig], study: Study, run: StudyRun) -> dict[str, Value]:
-    """What says which network the members train that name none."""
+    """Settings that name the network of members that name none."""
     member = members[0]
     if member.network is None:
         training = {"training": shared} if (shared := _training(members, run)) else {}
@@ -86,7 +86,7 @@ def _network(members: list[MemberConfig], study: Study, run: StudyRun) -> dict[s
 
 
 def _training(members: list[MemberConfig], run: StudyRun) -> dict[str, object]:
-    """What recipes have in common that is no method and has no flag: it came with the architecture of a run."""
+    """Values common to the recipes that are no method and have no flag: they came with the architecture of a run."""
     first, *others = (member.recipe for member in members)
     elsewhere = {*METHOD_FLAGS, "name", "epochs", "batch_size"} | ({"flip"} if run.facts.mirroring else set())
     return {

@@ -1,5 +1,5 @@
-"""What a run is asked to do: frozen settings, checked once, every error with its cure. Reads no file, asks no device,
-loads no torch."""
+"""Settings of a run: frozen, validated once, every error with its cure. Reads no file, asks no device, loads no
+torch."""
 
 from nas.config.data import DataConfig
 from nas.config.recipe import Recipe

@@ -1,4 +1,4 @@
-"""What a recipe leaves open, chosen from the data: epochs, the batch, and what meets an imbalance."""
+"""Recipe values chosen from the data: epochs, batch size, and the correction of an imbalance."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def contradiction(recipe: Recipe, counts: Sequence[int], objective: str) -> str:
 
 
 def meets_imbalance(recipe: Recipe) -> bool:
-    """Whether a recipe does anything about classes that come unequally often."""
+    """True if a recipe corrects for classes that come unequally often."""
     return (
         recipe.loss in CORRECTING
         or recipe.loss == "ldam"
@@ -78,18 +78,18 @@ def meets_imbalance(recipe: Recipe) -> bool:
 
 
 def is_imbalanced(counts: Sequence[int]) -> bool:
-    """Whether the largest class has clearly more training images than the smallest."""
+    """True if the largest class has clearly more training images than the smallest."""
     return max(counts) >= UNEVEN * max(1, min(counts))
 
 
 def images_per_epoch(recipe: Recipe, counts: Sequence[int]) -> int:
-    """How many images an epoch sees of a set with these counts: oversampling fills every class up to the largest."""
+    """Number of images of an epoch on a set with these counts: oversampling fills every class up to the largest."""
     oversampled = recipe.oversampling != "none"
     return images_seen(max(counts) * len(counts) if oversampled else sum(counts), recipe, oversampled=oversampled)
 
 
 def images_seen(num_images: int, recipe: Recipe, *, oversampled: bool) -> int:
-    """How many of the images an epoch sees: a share of an oversampled set, all of any other."""
+    """Number of the images that an epoch sees: a share of an oversampled set, all of any other."""
     return max(2, math.ceil((recipe.oversampled_share if oversampled else 1.0) * num_images))
 
 

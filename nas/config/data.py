@@ -1,4 +1,4 @@
-"""Which data, and how it is split: one frozen record that crosses processes."""
+"""Data settings and splits: one frozen record that crosses processes."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class DataConfig(BaseModel):
 
     @property
     def selection(self) -> str:
-        """What of the source is left out, in words that differ where splits do; "": nothing."""
+        """Left-out parts of the source, in words that differ where splits do; "": nothing."""
         chosen = self.model_dump(
             include={"classes", "ignore_val", "drop_small_classes", "min_per_class", "max_per_class", "max_images"},
             exclude_defaults=True,

@@ -1,4 +1,5 @@
-"""What a search may maximize, by name: functions of an ``Evaluation``. Loads no torch, so that plans can check names.
+"""Objectives that a search can maximize, by name: functions of an ``Evaluation``. Loads no torch, so that plans can
+check names.
 
 The metrics of every evaluation (``baselines.metrics``) are all objectives; one that is registered besides them is
 computed where a run is ranked by it, under the text that chose it: ``fbeta:beta=2``.
@@ -71,7 +72,7 @@ def resolve_objective(text: str) -> str:
 
 
 def is_balanced(text: str) -> bool:
-    """Whether an objective counts all classes alike; False of one that is not registered here."""
+    """True if an objective counts all classes alike; False of one that is not registered here."""
     name = base_name(text)
     return name in OBJECTIVES and OBJECTIVES[name].balanced
 
@@ -103,8 +104,8 @@ def measure(text: str, evaluation: Evaluation) -> float:
 
 
 def lacking(text: str) -> str | None:
-    """Why an objective cannot be computed from labels and predicted classes alone, which is all that classical methods
-    give; None if it can."""
+    """Reason why an objective cannot be computed from labels and predicted classes alone, which is all that classical
+    methods give; None if it can."""
     try:
         measure(text, Evaluation((0, 1, 0, 1), predicted=(0, 1, 1, 1), num_classes=2))
     except NotGiven as error:

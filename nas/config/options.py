@@ -128,7 +128,7 @@ def resolve_options(kind: str, text: str) -> str:
 
 
 def option_errors(kind: str, text: str) -> list[str]:
-    """What is wrong with the options in ``text``, whose name is known: one that is not declared here has none."""
+    """Errors of the options in ``text``, whose name is known: one that is not declared here has none."""
     function, given = _DECLARED.get((kind, base_name(text)), (_without_options, 0))
     errors: list[str] = []
     attempt(partial(read_options, kind, text, function, given), errors)

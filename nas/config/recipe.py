@@ -1,4 +1,4 @@
-"""How a trial trains: one frozen, validated record, and the named ones."""
+"""Training recipe of a trial: one frozen, validated record, and the named recipes."""
 
 from __future__ import annotations
 

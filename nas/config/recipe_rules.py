@@ -1,4 +1,4 @@
-"""What the parts of a recipe have to do with one another: which settings count, which exclude others, its name.
+"""Rules between the settings of a recipe: which are used, which exclude others; and the recipe's name.
 
 Here and not in the registries of losses and regularizers, so that checking a command needs no torch; tests hold both
 together. What plug-ins registered is known beside it: of their losses, not which of a recipe's settings they read.
@@ -56,7 +56,7 @@ def flag(setting: str) -> str:
 
 
 def known_names(setting: str) -> Collection[str]:
-    """What a setting that is chosen by name may be, with what was registered; empty for any other setting."""
+    """Names that a setting chosen by name accepts, with what was registered; empty for any other setting."""
     tables: dict[str, Collection[str]]
     tables = {"loss": LOSS_SETTINGS, "regularizer": REGULARIZERS, "sampler": SAMPLERS, "mixing": MIXINGS}
     tables["oversampling"] = OVERSAMPLERS
@@ -83,7 +83,7 @@ def unknown_names(recipe: Recipe) -> list[str]:
 
 
 def check_together(recipe: Recipe, typed: Collection[str]) -> list[str]:
-    """What does not go together in a recipe with known names, a sentence each with its cure.
+    """Contradictions within a recipe with known names, a sentence each with its cure.
 
     ``typed`` are the settings that were asked for one by one: those may not be ignored.
     """
@@ -163,7 +163,7 @@ def _corrected_twice(recipe: Recipe) -> list[str]:
 
 
 def learns_evenly(recipe: Recipe) -> bool:
-    """Whether the logits that a recipe trains count all classes alike, whatever their frequency; what is taken from
+    """True if the logits that a recipe trains count all classes alike, whatever their frequency; what is taken from
     them afterwards does not matter."""
     return (
         recipe.loss in CORRECTING
@@ -175,7 +175,7 @@ def learns_evenly(recipe: Recipe) -> bool:
 
 
 def answers_evenly(recipe: Recipe) -> bool:
-    """Whether the finished network counts all classes alike."""
+    """True if the finished network counts all classes alike."""
     return learns_evenly(recipe) or recipe.post_hoc_tau > 0
 
 

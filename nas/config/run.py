@@ -45,7 +45,7 @@ ONE_SHOT = ("darts", "gumbel-darts", "random-oneshot")  # the strategies that tr
 
 
 class SupernetConfig(BaseModel):
-    """How a one-shot strategy trains its supernet; loss, sampling, augmentation and optimizer are the recipe's."""
+    """Supernet training of a one-shot strategy; loss, sampling, augmentation and optimizer are the recipe's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -67,7 +67,7 @@ class SupernetConfig(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """What decides any run. Recorded in its log; a resumed run reads it from there."""
+    """Settings of any run. Recorded in its log; a resumed run reads them from there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -148,7 +148,7 @@ class StudyConfig(RunConfig):
     as_published: bool = False  # oversample before splitting, as the origin study did, to show what that does
 
     def oversamples_first(self, name: str) -> bool:
-        """Whether the images of the member called ``name`` are oversampled before they are split: its metrics on select
+        """True if the images of the member called ``name`` are oversampled before they are split: its metrics on select
         and rank are then not honest, for it was trained on images made from theirs."""
         return self.as_published and self.member(name).recipe.oversampling != "none"
 
@@ -279,7 +279,7 @@ class SearchConfig(RunConfig):
 
     @property
     def one_shot(self) -> bool:
-        """Whether one supernet is trained before any trial."""
+        """True if one supernet is trained before any trial."""
         return self.strategy in ONE_SHOT
 
     @property
@@ -289,7 +289,7 @@ class SearchConfig(RunConfig):
 
     @property
     def confirm_recipe(self) -> Recipe:
-        """How the best are trained again."""
+        """Recipe of confirmations."""
         return self.recipe.model_copy(update={"epochs": self.confirm_epochs or self.recipe.epochs})
 
     @property
@@ -299,7 +299,7 @@ class SearchConfig(RunConfig):
 
     @property
     def confirm_ratio(self) -> float:
-        """How many times as long as a trial a confirmation trains."""
+        """Epochs of a confirmation by those of a trial."""
         return self.confirm_recipe.epochs / self.recipe.epochs
 
     @property
@@ -344,7 +344,7 @@ def search_of(study: StudyConfig, search: StudySearch) -> SearchConfig:
 
 
 class Changes(BaseModel):
-    """What a resumed run may do otherwise; None: as it was."""
+    """Changes to a run when it is resumed; None: as it was."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""What does not go together in a search's settings, beyond what each field says for itself."""
+"""Rules between the settings of a search, beyond the validation of each field."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def strategy_and_guide(strategy: str | None, guide: str | None) -> tuple[str, st
 
 
 def guide_errors(guide: str | None, strategy: str) -> list[str]:
-    """What is wrong with a guide for this strategy."""
+    """Errors of a guide for this strategy."""
     if guide != "on" or strategy in GUIDED:
         return []
     return [f"--guide on is for {' and '.join(GUIDED)}: {strategy} decides alone what is trained next. Leave it out."]
 
 
 def proposal_errors(config: SearchConfig) -> list[str]:
-    """What is wrong with what a search is to begin with."""
+    """Errors of a search's initial architectures."""
     errors = guide_errors(config.guide, config.strategy)
     if config.first and config.strategy not in GUIDED:
         errors.append(
@@ -38,7 +38,7 @@ def proposal_errors(config: SearchConfig) -> list[str]:
 
 
 def stop_when_errors(given: object, objective: str) -> list[str]:
-    """What is wrong with a score to stop at, if it is a number at all: metrics are shares of 1, own objectives may be
+    """Errors of a score to stop at, if it is a number at all: metrics are shares of 1, own objectives may be
     anything."""
     try:
         stop_when = float(str(given))

@@ -17,7 +17,8 @@ from nas.units import parse_duration
 
 @dataclass(frozen=True)
 class Setting:
-    """How a field is given. A field may have several, as one for each of its values, or for each of its parts."""
+    """Command-line form of a field. A field may have several, as one for each of its values, or for each of its
+    parts."""
 
     help: str  # a line of --help, with the default in brackets where the field's own says too little
     metavar: str = ""  # what stands for a value in --help; "": a switch
@@ -118,7 +119,7 @@ def converted(convert: Callable[[str], Any], name: str, asked: Mapping[str, Any]
 
 
 def value_of(given: Given, model: BaseModel) -> Any:
-    """What the field of a setting is in ``model``."""
+    """Value of a setting's field in ``model``."""
     value: Any = model
     for name in given.path:
         value = getattr(value, name)
@@ -134,7 +135,7 @@ def written(given: Given, model: BaseModel) -> Any:
 
 
 def default_of(given: Given, kind: type[BaseModel]) -> Any:
-    """What the field of a setting is when it is not given."""
+    """Default of a setting's field."""
     *outer, name = given.path
     for each in outer:
         inner = kind.model_fields[each].annotation

@@ -15,7 +15,7 @@ _KEPT = {"all": None, "best": 1, "none": 0}
 
 
 def kept_trainings(text: str) -> int | None:
-    """How many trainings of each member keep their weights, None for all; ValueError says what is accepted."""
+    """Number of trainings of each member that keep their weights, None for all; ValueError says what is accepted."""
     if text not in _KEPT and not (text.isascii() and text.isdigit()):
         raise ValueError(
             f"{text!r} is not known: write all, best (of each member the seed that is best on rank), none, or how many "
@@ -29,7 +29,7 @@ def _names(text: str) -> list[str]:
 
 
 class TrainingsRequest(BaseModel):
-    """What is asked for of trainings that are planned beforehand, of a study's and of ``nasctl train``."""
+    """Request for trainings that are planned beforehand, of a study and of ``nasctl train``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

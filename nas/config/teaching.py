@@ -1,4 +1,4 @@
-"""Which trained networks another one learns from (distillation, Hinton et al. 2015), and how."""
+"""Settings of distillation (Hinton et al. 2015): the teachers, and the weight and temperature of their answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TeacherConfig(BaseModel):
 
 
 class Teaching(BaseModel):
-    """What a network learns beside its labels: the mean of what its ``teachers`` answer to the same pixels."""
+    """Teaching of a network beside its labels: the mean of what its ``teachers`` answer to the same pixels."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

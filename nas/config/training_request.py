@@ -23,7 +23,7 @@ AUTO_TEACHER = "auto"
 
 @dataclass(frozen=True)
 class Preset:
-    """How long, and by what. ``times``: of the epochs that a search's winner is trained for by default."""
+    """Preset of a long training. ``times``: of the epochs that a search's winner is trained for by default."""
 
     sentence: str
     times: int
@@ -42,7 +42,7 @@ PresetName = Literal["quick", "standard", "long"]
 
 
 class OneNetwork(BaseModel):
-    """Which network is meant, on which data, and by what recipe: what is not set is the run's that found it."""
+    """Network, data and recipe of a training: what is not set is the run's that found it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

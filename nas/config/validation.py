@@ -38,7 +38,7 @@ def checked(kind: type[Settings], values: Mapping[str, object], errors: list[str
 
 
 def _brief(value: object) -> str:
-    """What was given, of thousands of digits the first."""
+    """Given value, of thousands of digits the first."""
     text = repr(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 

@@ -1,4 +1,4 @@
-"""How training changes the images that it sees: what a recipe means for images of one shape.
+"""Augmentation that a recipe means for images of one shape.
 
 ``nas.training`` carries it out, and plans say it.
 """
@@ -35,7 +35,7 @@ class Views:
 
 
 def changes_images(recipe: Recipe, shape: tuple[int, int, int]) -> bool:
-    """Whether training sees an image differently from one epoch to the next."""
+    """True if training sees an image differently from one epoch to the next."""
     views = Views.of(recipe, shape)
     moved = views.down or views.across or views.mirrored or views.hole
     return bool(moved) or recipe.mixing != "none" or recipe.augmentation != "none" or recipe.erasing > 0

@@ -35,8 +35,7 @@ OUR_DISK = _FULL | {errno.EACCES, errno.EPERM, errno.EROFS}  # what the cache fo
 
 
 def cache_root(configured: str | None) -> Path:
-    """Where caches are kept: as configured, else NASCTL_CACHE, else the user's cache folder. DataError without
-    a home."""
+    """Folder of caches: as configured, else NASCTL_CACHE, else the user's cache folder. DataError without a home."""
     chosen = configured or os.environ.get("NASCTL_CACHE")
     if chosen:
         return at_home(chosen).absolute()
@@ -130,7 +129,7 @@ def seal(folder: Path) -> dict[str, list[int]]:
 
 
 def is_intact(folder: Path) -> bool:
-    """Whether every array of a set is there as it was written. Reads them: a second for 3 GB."""
+    """True if every array of a set is there as it was written. Reads them: a second for 3 GB."""
     try:
         files = json.loads(read_file(folder / SEAL))["files"]
         return bool(files) and all(_is_sealed(folder / name, seal) for name, seal in files.items())

@@ -1,4 +1,4 @@
-"""What the cache holds, by data set, and what of it nobody uses now."""
+"""Contents of the data cache by data set, and the entries that nobody uses now."""
 
 from __future__ import annotations
 

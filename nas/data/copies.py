@@ -1,4 +1,4 @@
-"""How copies of an image come to lie in one split."""
+"""Grouping of identical images, so that all copies of one lie in one split."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def together(pile: Rows, classes: Rows, groups: Rows, takes: Sequence[Rows], kee
 
 
 def _ends(sizes: Rows, wanted: Sequence[int], keep: int) -> list[int]:
-    """Where in a queue of groups each pile ends that wants so many images, if each can have a group, and ``keep``
-    groups are left over."""
+    """Ends, in a queue of groups, of each pile that wants so many images, if each can have a group, and ``keep`` groups
+    are left over."""
     ends, start = [], 0
     for number, images in enumerate(wanted):
         later = sum(count > 0 for count in wanted[number + 1 :]) + keep

@@ -1,4 +1,4 @@
-"""What the rest of the program sees of a data set: plain frozen records."""
+"""``Dataset`` and its splits: plain frozen records for the rest of the program."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What ``nasctl data`` shows. With ``errors``, what can be known without the cure.
+    """Report of ``nasctl data``. With ``errors``, what can be known without the cure.
 
     ``found`` maps the source's own parts ("train", "val", "test"; "all" if it has only one) to images per
     class, broken ones included; ``splits`` does the same for the four splits and is empty while there are
@@ -135,8 +135,8 @@ class DataReport:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How every image becomes the pixels that a network takes: one record for training, evaluation and the exported
-    folder. ``nas.data.pixels.prepared`` carries it out; what that does alike for all is in ``facts`` alone."""
+    """Conversion of every image to the pixels that a network takes: one record for training, evaluation and the
+    exported folder. ``nas.data.pixels.prepared`` carries it out; what that does alike for all is in ``facts`` alone."""
 
     channels: int
     height: int
@@ -155,7 +155,7 @@ class Preprocessing:
         return self.channels, self.height, self.width
 
     def facts(self) -> dict[str, str | list[float] | None]:
-        """What somebody must know who prepares images himself: part of an exported ``model.json``."""
+        """Facts for somebody who prepares images himself: part of an exported ``model.json``."""
         return {
             "colours": "grey" if self.channels == 1 else "RGB",
             "orientation": "upright by EXIF",
@@ -180,5 +180,5 @@ class Preprocessing:
 
 
 def counts_by_split(data: Dataset) -> dict[str, list[int]]:
-    """How many images of each class a split has, as JSON holds it."""
+    """Number of images of each class by split, as JSON holds it."""
     return {str(name): list(map(int, counts)) for name, counts in data.counts.items()}

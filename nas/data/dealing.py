@@ -82,7 +82,8 @@ def deal_groups(
 
 
 class _Table:
-    """Which pile each group of several images is in, and what that costs. Plain lists: groups are small and many."""
+    """Table of the pile that each group of several images is in, and its cost. Plain lists: groups are small and
+    many."""
 
     def __init__(self, sizes: Counts, targets: Counts, least: Sequence[int], singles: Counts) -> None:
         self.groups = [[(int(c), int(size[c])) for c in np.flatnonzero(size)] for size in sizes]
@@ -110,7 +111,7 @@ class _Table:
         self.pile_of[group] = pile
 
     def best_pile(self, group: int) -> int:
-        """Where a group that is nowhere costs least."""
+        """Pile where a group that is nowhere costs least."""
         best, lowest = 0, float("inf")
         for pile, (have, targets, least) in enumerate(zip(self.have, self.targets, self.least, strict=True)):
             cost = 0.0

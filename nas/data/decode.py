@@ -1,4 +1,4 @@
-"""From a source's images to arrays in a folder: uint8 pixels in a memory map, labels, and what did not decode."""
+"""Decoding of a source's images into a memory map of uint8 pixels, with labels and the images that failed."""
 
 from __future__ import annotations
 

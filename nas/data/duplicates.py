@@ -45,7 +45,7 @@ def near_duplicates(folder: Path, images: Images, groups: Rows) -> Rows:
 
 
 def _are_rows(shape: tuple[int | None, ...], count: int, found: npt.NDArray[Any]) -> bool:
-    """Whether an array has this shape (None: any length) and holds rows of ``count`` images."""
+    """True if an array has this shape (None: any length) and holds rows of ``count`` images."""
     has_shape = found.ndim == len(shape) and all(
         have in (None, of) for have, of in zip(shape, found.shape, strict=True)
     )
@@ -139,7 +139,7 @@ def _neighbours(units: Vectors, of: Rows | Vectors) -> Vectors:
 
 
 def _reach(around: Vectors, closer: float) -> Vectors:
-    """How far the last neighbour is before a gap, 0 where there is none: several copies are close to each other."""
+    """Distance of the last neighbour before a gap, 0 where there is none: several copies are close to each other."""
     gap = around[:, :-1] <= closer * around[:, 1:]
     last = np.where(gap, around[:, :-1], 0).max(axis=1)
     return np.asarray(last, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What a Python program gave from its memory, in files that stay when it is gone: each content once.
+"""Files that keep the data of a Python program after it ends: each content once.
 
 given/<hash of the content>/NAME.npz or NAME.csv   complete since it has its name
 
@@ -40,12 +40,12 @@ def keep_text(text: str, file_name: str, root: Path) -> Path:
 
 
 def is_kept(path: Path) -> bool:
-    """Whether a file is one that was kept here, by its path."""
+    """True if a file is one that was kept here, by its path."""
     return re.fullmatch(rf".*/{FOLDER}/[0-9a-f]{{32}}/[^/]+\.(npz|csv)", str(path)) is not None
 
 
 def why_gone(path: Path) -> str | None:
-    """What is to be said of a file that was kept here and is gone; None if it is none such."""
+    """Message on a file that was kept here and is gone; None if it is none such."""
     if path.exists() or not is_kept(path):
         return None
     return (

@@ -1,4 +1,4 @@
-"""What is said of groups of images that stay in one split: how far the splits are as wished, and what is wrong."""
+"""Messages about groups of images that stay in one split: shares of the splits, and errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _CURE = (
 def group_remarks(
     grouped_by: str, classes: Sequence[str], labels: Rows, groups: Rows, rows: Mapping[str, Rows]
 ) -> tuple[str, ...]:
-    """How many groups each split has, and how far its share of each class is from that of all images."""
+    """Remarks on the number of groups in each split, and on how far its share of each class is from that of all
+    images."""
     num_classes = len(classes)
     numbers = [len(np.unique(groups[rows[name]])) for name in SPLIT_NAMES]
     counted = ", ".join(f"{number:,} in {name}" for name, number in zip(SPLIT_NAMES, numbers, strict=True))

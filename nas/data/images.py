@@ -82,7 +82,7 @@ def png_of(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def reason(error: Exception) -> str:
-    """Why an image is broken, in a few words."""
+    """Reason why an image is broken, in a few words."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image that Pillow can read"
     if isinstance(error, Image.DecompressionBombError):

@@ -21,7 +21,7 @@ def kept(
     make: Callable[[], npt.NDArray[Any]],
     fits: Callable[[npt.NDArray[Any]], bool],
 ) -> npt.NDArray[Any]:
-    """What was kept under this name, or is made and put there if it may be written.
+    """Array kept under this name, or made and put there if it may be written.
 
     ``version`` counts changes of the method: what another one left is not read, nor what does not ``fit``.
     """

@@ -1,4 +1,4 @@
-"""From a configuration to a data set: find the source, look, check, decode once, split."""
+"""Loading of a data set from its settings: find the source, inspect, check, decode once, split."""
 
 from __future__ import annotations
 
@@ -44,8 +44,7 @@ _FORMAT = "5"  # of the cached arrays and of the splits; a change makes old cach
 
 @dataclass(frozen=True)
 class _Examined:
-    """What is known of a source; ``folder`` holds its images unless ``errors`` or ``proposal`` kept it from being
-    decoded."""
+    """Examined source; ``folder`` holds its images unless ``errors`` or ``proposal`` kept it from being decoded."""
 
     name: str
     found: Found
@@ -63,7 +62,7 @@ class _Examined:
 
 @dataclass(frozen=True)
 class _Choice:
-    """What of a source is used, and as what pixels; ``key`` names the decoded copy. Neither with ``errors`` or a
+    """Chosen part of a source and its pixels; ``key`` names the decoded copy. Neither with ``errors`` or a
     ``proposal``, nor without a readable image."""
 
     selection: Selection
@@ -102,7 +101,7 @@ def open_data(config: DataConfig, *, progress: Progress | None = None) -> Datase
 
 
 def describe_data(config: DataConfig, *, progress: Progress | None = None) -> DataReport:
-    """What is in the source, and what ``open_data`` would make or say of it.
+    """Describe the source, and what ``open_data`` would make or say of it.
 
     Broken files and unusable contents are reported, not raised, and a size that images need is proposed; DataError if
     there is no such source.
@@ -142,8 +141,8 @@ def describe_data(config: DataConfig, *, progress: Progress | None = None) -> Da
 
 
 def image_names(config: DataConfig) -> Sequence[str] | None:
-    """What the file of each image is called in its source, by the rows of ``Split``; None where images are no files.
-    DataError as ``open_data``."""
+    """Names of the images' files in their source, by the rows of ``Split``; None where images are no files. DataError
+    as ``open_data``."""
     names = _examine(config, None).found.names
     return None if names[:1] == ["image 0"] else names
 
@@ -298,7 +297,7 @@ def _copies(selection: Selection, identical: Rows) -> Rows | None:
 
 
 def _about_splits(selection: Selection) -> list[str]:
-    """What becomes of the source's own parts, where it is not plain."""
+    """Remarks on the use of the source's own parts, where it is not plain."""
     own = selection.own_parts
     if VAL not in own:
         return []

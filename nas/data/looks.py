@@ -1,4 +1,4 @@
-"""What a look at a source found, as text that the cache keeps: the next start looks at no image."""
+"""Cached inspection of a source, as text, so that the next start reads no image."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def written(found: Found) -> str:
 
 
 def read(text: str) -> Found | None:
-    """What was written; None for a text that something else wrote."""
+    """Read what ``written`` gave; None for a text that something else wrote."""
     try:
         return _read(json.loads(text))
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):

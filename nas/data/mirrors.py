@@ -1,4 +1,4 @@
-"""Whether the mirror image of an image still shows its class: what decides, unless told, if training mirrors images."""
+"""Decision whether training mirrors images, from whether a mirror image still shows its class."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 def mirroring(data: Dataset, source: str) -> tuple[bool, str]:
-    """Whether to mirror the images of ``data`` in training, and why; ``source`` is how the user named the set.
+    """True if to mirror the images of ``data`` in training, and why; ``source`` is how the user named the set.
 
     Digits and letters have a hand, and so have signs that point; of photos the mirror image is as good as they are.
     """
@@ -49,7 +49,7 @@ _NUMBERED = {".npz", ".csv", ".tsv", ".txt", ".parquet"}  # where labels are oft
 
 
 def _are_characters(classes: tuple[str, ...], source: str) -> bool:
-    """Whether the classes are named by one character each. Labels that are numbers say nothing."""
+    """True if the classes are named by one character each. Labels that are numbers say nothing."""
     numbers = all(name.isdecimal() for name in classes) and Path(source).suffix.lower() in _NUMBERED
     return not numbers and all(len(name) == 1 and name.isalnum() for name in classes)
 
@@ -94,7 +94,7 @@ def judged(images: Vectors, labels: npt.NDArray[np.int64]) -> tuple[list[tuple[i
 
 
 def _edges(images: Vectors) -> Vectors:
-    """How steep the grey levels are everywhere, (N, 1, H, W): shapes, whatever their colour."""
+    """Steepness of the grey levels everywhere, (N, 1, H, W): shapes, whatever their colour."""
     grey = images.mean(axis=1, keepdims=True)
     down, across = np.gradient(grey, axis=(2, 3))
     return np.asarray(2 * np.hypot(down, across), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""From an image file to the pixels that a network is trained on: upright, opaque, 8 bits deep, of one size.
+"""Conversion of an image file to the pixels that a network is trained on: upright, opaque, 8 bits deep, of one size.
 
 Needs Pillow and numpy alone: the text of this module goes into every exported folder, so that pictures are prepared in
 use as they were in training.
@@ -57,7 +57,7 @@ def decoding_bytes(image: Image.Image) -> int:
 
 
 def has_alpha(image: Image.Image) -> bool:
-    """Whether some of a picture may be transparent."""
+    """True if some of a picture may be transparent."""
     return image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info
 
 
@@ -83,7 +83,7 @@ def fitted(image: Image.Image, channels: int, height: int, width: int, fit: str)
 
 
 def orientation(image: Image.Image) -> int:
-    """How an image that is not yet loaded lies, by its EXIF: 1 is upright."""
+    """Orientation of an image that is not yet loaded, by its EXIF: 1 is upright."""
     if "exif" not in image.info or image.format == "TIFF":
         return 1  # asking a PNG for its EXIF decodes it; TIFFs are turned by Pillow itself
     value = image.getexif().get(ORIENTATION, 1)
@@ -102,7 +102,7 @@ def extent_of(values: npt.NDArray[Any]) -> Levels | None:
 
 
 def is_clipped(extent: Levels | None, levels: Levels) -> bool:
-    """Whether an image of this extent has values outside ``levels``; None: it is not deep."""
+    """True if an image of this extent has values outside ``levels``; None: it is not deep."""
     return extent is not None and (extent[0] < levels[0] or extent[1] > levels[1])
 
 

@@ -1,4 +1,4 @@
-"""Which of a set's classes and images are used: what ``DataConfig`` leaves out, and why."""
+"""Selection of a set's classes and images: what ``DataConfig`` leaves out, and why."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Selection:
-    """What is left of a set. ``labels`` and ``parts`` are those of all its readable images; what is left out has
-    part ``OUT`` and a label without meaning. ``broken`` are files that would be used if they could be read."""
+    """Selected part of a set. ``labels`` and ``parts`` are those of all its readable images; what is left out has part
+    ``OUT`` and a label without meaning. ``broken`` are files that would be used if they could be read."""
 
     classes: tuple[str, ...]
     labels: Rows

@@ -1,4 +1,4 @@
-"""Which image serves which purpose: stratified, seeded, disjoint, and every class in every split."""
+"""Splits: stratified, seeded, disjoint, with every class in every split."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DEAL, _TAIL, _ANEW, _SHARE_OF = 1, 2, 3, 4  # the seed's streams, so that imbal
 
 
 def least_images(own_parts: Sequence[int]) -> dict[int, int]:
-    """How many images every class needs in each part (TRAIN, VAL, TEST) that the source has."""
+    """Number of images that every class needs in each part (TRAIN, VAL, TEST) that the source has."""
     own = set(own_parts)
     least = {TRAIN: _LEAST_TRAIN + (0 if VAL in own else 2) + (0 if TEST in own else 1)}
     return least | {part: count for part, count in ((VAL, 2), (TEST, 1)) if part in own}
@@ -117,7 +117,7 @@ def split_anew(labels: Rows, *, num_classes: int, seed: int) -> dict[SplitName, 
 
 
 def _share_out(counts: Rows, share: float, *, keep: int, takers: int = 1) -> Rows:
-    """How many of each class one taker gets: ``share`` in all, in proportion, at least 1 of every class.
+    """Number of images of each class that one taker gets: ``share`` in all, in proportion, at least 1 of every class.
 
     Leaves ``keep`` of every class after all takers. Fractions are rounded by largest remainder.
     """

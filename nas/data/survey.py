@@ -1,4 +1,4 @@
-"""What the images of a set that are used are like, from their headers alone."""
+"""Survey of the images in use: sizes, modes and grey levels, from their headers alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Survey:
 
 
 def survey_of(found: Found, parts: npt.NDArray[np.uint8], levels: Levels | None = None) -> Survey:
-    """What the images are like whose entry in ``parts`` is not OUT; ``levels`` are the images' own unless given."""
+    """Survey of the images whose entry in ``parts`` is not OUT; ``levels`` are the images' own unless given."""
     counted = {
         part: np.bincount(found.kinds[parts == part], minlength=len(found.headers)).tolist()
         for part in range(len(PARTS))
@@ -65,7 +65,7 @@ def survey_of(found: Found, parts: npt.NDArray[np.uint8], levels: Levels | None 
 
 
 def clipped_notes(survey: Survey) -> dict[str, int]:
-    """What is to be said of images that are clipped."""
+    """Notes on images that are clipped."""
     if survey.levels is None:
         return {}
     black, white = survey.levels

@@ -1,4 +1,4 @@
-"""What can be wrong with a data set, each error a sentence with its cure."""
+"""Checks of a data set, each error a sentence with its cure."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Proposal:
 
     @property
     def error(self) -> str:
-        """What is said where no size was given and one is needed."""
+        """Message where no size was given and one is needed."""
         return f"{self.reason} Add {self.flags}, or another size."
 
 
@@ -196,7 +196,7 @@ def _pairs(pairs: Sequence[Pair]) -> str:
 
 
 def split_remarks(classes: Sequence[str], counts: dict[str, list[int]], together: Rows | None) -> tuple[str, ...]:
-    """What a user should know of splits that can be used: few images to rank by, copies kept together."""
+    """Remarks on splits that can be used: few images to rank by, copies kept together."""
     notes = []
     few = sorted((count, name) for name, count in zip(classes, counts["rank"], strict=True) if count < _FEW_TO_RANK)
     if few:
@@ -216,8 +216,8 @@ def split_remarks(classes: Sequence[str], counts: dict[str, list[int]], together
 def synthetic_remarks(
     synthetic: npt.NDArray[np.bool_] | None, own_parts: Sequence[int], rows: Mapping[str, Rows], *, ignores_val: bool
 ) -> tuple[str, ...]:
-    """What a user should know of splits of a set that was oversampled before: that validation and test images of its
-    own are sound, and that those split off here are not."""
+    """Remarks on splits of a set that was oversampled before: that validation and test images of its own are sound, and
+    that those split off here are not."""
     if synthetic is None or not synthetic.any():
         return ()
     count = f"{synthetic[rows['train']].sum():,} of the {counted(len(rows['train']), 'training image')} are synthetic"

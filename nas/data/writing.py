@@ -41,7 +41,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class WrittenSet:
-    """What was written: the set, the table that marks synthetic images, images of each class by part."""
+    """Written set: its path, the table that marks synthetic images, images of each class by part."""
 
     path: Path
     table: Path

@@ -1,4 +1,5 @@
-"""From a plan to a finished run: sessions, trials, confirmation, studies. No flags, no tables, no torch at import.
+"""Engine: carries a plan to a finished run. Sessions, trials, confirmation, studies; no flags, no tables, no torch at
+import.
 
 The public names are imported when they are first used.
 """

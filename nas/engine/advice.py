@@ -1,4 +1,4 @@
-"""What to type when a run ends without what it was for, by the causes: what cures one is of no use against another."""
+"""Commands that cure the end of an unsuccessful run, by its cause."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def resume_command(run: Run) -> str:
 
 
 def without_a_trial(run: SearchRun) -> str:
-    """Why a search whose trials are over has none that finished, and what helps."""
+    """Reason why a search whose trials are over has none that finished, and its cure."""
     trials = run.stage("search")
     failed = [trial for trial in trials if trial.status == "failed"]
     reasons = [str(trial.error) for trial in failed]
@@ -53,7 +53,7 @@ def without_a_trial(run: SearchRun) -> str:
 
 
 def after_failures(run: Run, reasons: Sequence[str]) -> str:
-    """What helps where trial after trial failed, before more of the others are tried."""
+    """Cure where trial after trial failed, before more of the others are tried."""
     command = resume_command_after(run, reasons, out_of_time=False)
     if all(map(was_too_long, reasons)):
         return f"Their logs are in {run.folder / 'logs'}. To give them more time: {command}"
@@ -61,7 +61,7 @@ def after_failures(run: Run, reasons: Sequence[str]) -> str:
 
 
 def _cure(run: Run, reasons: Sequence[str], what: str, command: str) -> str:
-    """What is to be done about ``reasons`` before ``what``, which is ``command``."""
+    """Advice on ``reasons`` before ``what``, which is ``command``."""
     if any(NOT_FINITE.search(reason) for reason in reasons):
         return "Start a new one with a lower --learning-rate: a recorded run keeps its recipe."
     if any(sign in reason for reason in reasons for sign in ALLOCATION):
@@ -71,7 +71,7 @@ def _cure(run: Run, reasons: Sequence[str], what: str, command: str) -> str:
 
 
 def without_a_confirmation(run: SearchRun, *, out_of_time: bool) -> str:
-    """Why no confirmation of a search finished, and what helps: those that failed are trained again."""
+    """Reason why no confirmation of a search finished, and its cure: those that failed are trained again."""
     failed = [trial for trial in run.stage("confirm") if trial.status == "failed"]
     text = _listed(failed) if failed else " (none ended in the time). "
     return f"{text}To try again: {resume_command_after(run, [str(t.error) for t in failed], out_of_time=out_of_time)}"

@@ -34,7 +34,7 @@ class Architecture:
 
 
 class _Content(BaseModel):
-    """What a file must hold; it may hold more, as what ``nasctl show --json`` prints and a ``model.json`` do."""
+    """Required content of a file; it may hold more, as what ``nasctl show --json`` prints and a ``model.json`` do."""
 
     space: StrictStr
     sample: dict[str, StrictInt | StrictStr]
@@ -42,8 +42,8 @@ class _Content(BaseModel):
 
 
 def load_architecture(text: str, runs: Path) -> Architecture:
-    """What ``--arch`` names: a JSON file or what would be in it, ``RUN:TRIAL``, ``STUDY:MEMBER``, or ``RUN``, its
-    winner or the best so far.
+    """Architecture that ``--arch`` names: a JSON file or what would be in it, ``RUN:TRIAL``, ``STUDY:MEMBER``, or
+    ``RUN``, its winner or the best so far.
 
     UsageError if there is none, with every error of a file's sample.
     """

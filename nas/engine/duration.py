@@ -1,4 +1,4 @@
-"""How long a search will take, measured: some networks of the kind that it will sample are trained for a few steps."""
+"""Estimate of a search's duration: sampled networks are trained for a few steps."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def to_be_timed(plan: Plan) -> Iterator[TrialSpec]:
 
 
 def foreseen(plan: Plan) -> Iterator[Sample]:
-    """What the search will propose, as far as it can be said without results.
+    """Foreseeable proposals of the search, as far as they need no results.
 
     The first samples of random search and evolution are these very ones. Then, where evolution proposes mutants of the
     best, mutants of each of the first in turn: these multiply as much as their parents, on average. Of a guided search

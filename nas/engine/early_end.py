@@ -1,4 +1,4 @@
-"""When a search starts no more trials though it may: a score is reached, or nothing better is found any more."""
+"""Early end of a search: a score is reached, or nothing better has been found for long."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class EarlyEnd:
         self._reason: str | None = None
 
     def reason(self, run: SearchRun) -> str | None:
-        """Why no trial may start any more, in a sentence; None: one may."""
+        """Reason why no trial may start any more, in a sentence; None: one may."""
         if run.config is not self._config:
             self._begin(run.config)
         while self._reason is None and self._seen < len(run.course):

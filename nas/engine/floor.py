@@ -93,7 +93,7 @@ class ClassicalRequest(BaseModel):
 
 @contextmanager
 def floor_beside(run: SearchRun) -> Iterator[Floor | None]:
-    """What gives the floor of ``run``, which is computed from now on if no search did so before; None if ``run`` wants
+    """Source of the floor of ``run``, which is computed from now on if no search did so before; None if ``run`` wants
     none any more. At the end of the block nothing runs."""
     config = run.config
     if not config.floor or not _is_due(run):
@@ -139,7 +139,7 @@ def classical_floor(dataset: Dataset, data: DataConfig, objective: str) -> Class
 
 
 def recall(data: DataConfig, data_key: str, objective: str) -> ClassicalScores | None:
-    """What ``classical_floor`` kept for equal data; None if there is nothing, or nothing that can be read."""
+    """Scores that ``classical_floor`` kept for equal data; None if there is nothing, or nothing that can be read."""
     return _cache(data).find_as(TypeAdapter(ClassicalScores), _facts(data_key, objective))
 
 
@@ -213,7 +213,7 @@ class _Beside:
         return Noted(f"{NONE}{found}. To see what is wrong: nasctl baseline run classical")
 
     def _received(self) -> ClassicalScores | Hindered | str:
-        """What the process sends."""
+        """Message from the process."""
         if self._channel is None and (refused := self._begin()):
             return refused
         assert self._channel is not None

@@ -1,4 +1,4 @@
-"""What a search begins with beside its settings: architectures to train first, and what another search found."""
+"""Initial architectures of a search: those to train first, and what another search found."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Learned = tuple[tuple[Sample, float | None], ...]  # samples and scores; None: t
 
 
 def samples_of(text: str, runs: Path, space: str) -> list[Sample]:
-    """What ``--first`` names: a JSON file with a sample of ``space``, or an object that has one, or a list of these; or
-    what would be in it; or ``RUN:TRIAL``. UsageError if there is none, or it is of another space."""
+    """Samples that ``--first`` names: a JSON file with a sample of ``space``, or an object that has one, or a list of
+    these; or what would be in it; or ``RUN:TRIAL``. UsageError if there is none, or it is of another space."""
     if not text.lstrip().startswith(("{", "[")):
         path = at_home(text)
         if path.suffix != ".json" and not path.is_file():
@@ -57,7 +57,7 @@ def _sample(found: Any, space: str) -> Sample:
 
 
 def first_errors(first: tuple[Sample, ...], space: SearchSpace, task: Task, budget: Budget) -> list[str]:
-    """What is wrong with samples that are to be trained first: they may be of another space, or not fit."""
+    """Errors of samples that are to be trained first: they may be of another space, or not fit."""
     errors = []
     for number, sample in enumerate(first, start=1):
         try:
@@ -70,7 +70,7 @@ def first_errors(first: tuple[Sample, ...], space: SearchSpace, task: Task, budg
 
 
 def learned_from(config: SearchConfig, space: SearchSpace) -> Learned:
-    """What ``--learn-from`` tells: the trials of another search of the space whose samples are in what is searched.
+    """Trials that ``--learn-from`` names: those of another search of the space whose samples are in what is searched.
     RunError if there is no such run, UsageError if it is of another space or has nothing to tell."""
     if config.learn_from is None:
         return ()

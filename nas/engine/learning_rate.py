@@ -41,7 +41,7 @@ def tested(
 
 
 def tested_as(member: MemberConfig, task: Task, data: DataConfig, seed: int = 0) -> TrialSpec:
-    """What is tested of a member, of a study or as it would be one: its network, its recipe."""
+    """Specification of the range test of a member, of a study or as it would be one."""
     network = FixedNetwork(member.network, member.settings) if member.network else None
     return TrialSpec(
         "range test", member.space or "", member.sample, task.input_shape, task.num_classes, data, member.recipe, seed,

@@ -1,4 +1,4 @@
-"""How the trials of a plan are placed on this machine's devices: as told, as recorded, or as measured."""
+"""Placement of a plan's trials on this machine's devices: as told, as recorded, or as measured."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def slots_of(planned: Sequence[WorkerSlot], config: RunConfig, placement: Placem
 
 
 def is_told(config: RunConfig) -> bool:
-    """Whether the user said how many trials run in parallel."""
+    """True if the user said how many trials run in parallel."""
     return config.workers is not None or config.trials_per_gpu is not None
 
 
 def is_worth_measuring(plan: Plan) -> bool:
-    """Whether the search is much longer than the measurement, which has something to find."""
+    """True if the search is much longer than the measurement, which has something to find."""
     if _kind(plan.slots) == "cuda":
         return not is_told(plan.config) and planned_images(plan.config, plan.counts["train"]) >= WORTH_IMAGES
     _, height, width = plan.task.input_shape

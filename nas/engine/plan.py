@@ -35,7 +35,7 @@ from search_spaces.restriction import restricted
 
 @dataclass(frozen=True)
 class Plan:
-    """What is known before the first trial: everything here is checked, and nothing is written yet."""
+    """Plan of a search before the first trial: everything here is checked, and nothing is written yet."""
 
     config: SearchConfig
     space: SearchSpace
@@ -105,7 +105,7 @@ def start(plan: Plan, folder: Path) -> EventLog:
 
 
 def facts_of(plan: Plan) -> SearchFacts:
-    """What a run that follows ``plan`` records of it."""
+    """Facts that a run which follows ``plan`` records of it."""
     return SearchFacts(
         input_shape=plan.task.input_shape,
         classes=plan.classes,

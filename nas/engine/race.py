@@ -1,4 +1,4 @@
-"""Which of the best trials are trained again, with how many seeds each: a race.
+"""Race of the best trials: which are trained again, with how many seeds each.
 
 Seeds go to those that may still win, as in sequential halving (Karnin, Koren and Somekh, Almost Optimal Exploration in
 Multi-Armed Bandits, ICML 2013): all begin with one, and the better half continues (benchmarks/race.py compares others).
@@ -19,7 +19,7 @@ ScoresOf = Callable[[str, int], Sequence[float]]
 
 
 def widths(networks: int, seeds: int, candidates: int) -> tuple[int, ...]:
-    """How many of the ``candidates`` get their first, second, ... seed: as many trainings as ``networks`` with
+    """Number of the ``candidates`` that get their first, second, ... seed: as many trainings as ``networks`` with
     ``seeds`` each. Half of those that begin continue; where candidates are too few for that, more of them do."""
     networks = min(networks, candidates)
     if networks < 2 or seeds < 2:
@@ -42,7 +42,7 @@ def num_waves(config: SearchConfig, num_slots: int) -> int:
 
 
 def rounds(candidates: Mapping[str, float], networks: int, seeds: int, scores_of: ScoresOf) -> Iterator[Round]:
-    """What to train, a round at a time; before the next is asked for, the last has ended.
+    """Trainings of the race, a round at a time; before the next is asked for, the last has ended.
 
     ``candidates``: scores of trials by id, the best first. The rounds follow from scores alone, so a race that is begun
     again asks for the same. Once the winner is clear, it alone gets what it lacks of its ``seeds``; so does any other
@@ -81,7 +81,7 @@ def _best_first(
 
 
 def _is_clear(candidates: Mapping[str, float], given: Mapping[str, int], scores_of: ScoresOf) -> bool:
-    """Whether the winner is known well enough."""
+    """True if the winner is known well enough."""
     scores = {trial: found for trial in candidates if (found := scores_of(trial, given[trial]))}
     ranked = standings([*scores.values()], [candidates[trial] for trial in scores])
     first = ranked[leader(ranked)]

@@ -1,5 +1,5 @@
-"""What a study sets beside a fixed network: a random architecture of about its size, and the best that a search finds
-within its parameters."""
+"""Rivals of a study's fixed network: a random architecture of about its size, and the best that a search finds within
+its parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEAR = 0.9  # of the parameters of the fixed network, which a random architectur
 
 @functools.cache  # it is built to be counted
 def fixed_cost(network: str, task: Task) -> Cost:
-    """What a fixed network costs for a task, by the settings it has of itself."""
+    """Cost of a fixed network for a task, by the settings it has of itself."""
     from baselines.counting import count  # imports torch
 
     return count(FixedNetwork(network), task.input_shape, task.num_classes).cost

@@ -55,7 +55,7 @@ class TrialRunner:
 
     @property
     def has_free_slot(self) -> bool:
-        """Whether a new trial could start now."""
+        """True if a new trial could start now."""
         return not self._waiting and self.executor.num_running < self.executor.num_slots
 
     def submit(self, event: TrialSubmitted) -> TrialRecord:
@@ -124,7 +124,7 @@ class TrialRunner:
         return metrics
 
     def is_out_of_time(self, reserve: float = 0.0) -> bool:
-        """Whether the time limit, less ``reserve`` seconds, has passed."""
+        """True if the time limit, less ``reserve`` seconds, has passed."""
         limit = self.run.config.time_limit
         return limit is not None and self.journal.log.elapsed >= limit - reserve
 
@@ -143,7 +143,7 @@ class TrialRunner:
 
 
 def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), test: bool = False) -> TrialSpec:
-    """What a worker needs to know about a trial. ``test``: score its weights on the test split, train nothing.
+    """Specification of a trial for a worker. ``test``: score its weights on the test split, train nothing.
 
     The trainings of a baseline run are scored on the test split at their end.
     """
@@ -181,7 +181,7 @@ def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), 
 
 
 def unusable(result: TrialResult, objective: str) -> str | None:
-    """Why a result that calls itself finished cannot be used; None if it can."""
+    """Reason why a result that calls itself finished cannot be used; None if it can."""
     if objective not in result.metrics.get("rank", {}):
         return f"it reported no {objective}"
     for split, metrics in result.metrics.items():

@@ -50,7 +50,7 @@ def session(journal: Journal[SearchRun] | Journal[StudyRun], num_slots: int) -> 
 
 
 def _of_a_plugin(run: Run, error: str) -> str:
-    """What to say of a plug-in's own error, after its traceback was put where the trials' are."""
+    """Message on a plug-in's own error, after its traceback was put where the trials' are."""
     path = run.folder / "logs" / "plugins.txt"
     with suppress(OSError), path.open("a", encoding="utf-8") as file:
         file.write(traceback.format_exc())
@@ -61,14 +61,14 @@ def _of_a_plugin(run: Run, error: str) -> str:
 
 
 def _record(log: EventLog, reason: str) -> None:
-    """Why the session ends, unless that cannot be written either."""
+    """Record why the session ends, unless that cannot be written either."""
     with suppress(RunError):
         log.append(SessionStopped(reason))
 
 
 @contextmanager
 def _profiled(run: Run, log: EventLog, watch: Watch, num_slots: int) -> Iterator[None]:
-    """Where the time went is written down however it ends."""
+    """Record the time by part, however the session ends."""
     try:
         yield
     finally:

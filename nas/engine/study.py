@@ -100,7 +100,7 @@ def _missing(run: StudyRun) -> Iterator[TrialSubmitted]:
 
 
 def _has_teacher(run: StudyRun, trial_id: str) -> bool:
-    """Whether a training learns from another one of the study, which has finished."""
+    """True if a training learns from another one of the study, which has finished."""
     teacher = run.trials.get(run.teacher_of(trial_id) or "")
     return teacher is not None and teacher.status == "finished"
 

@@ -1,4 +1,4 @@
-"""How long a study will take, measured: each of its networks is trained for a few steps."""
+"""Estimate of a study's duration: each of its networks is trained for a few steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a study as data and what was typed to a plan: data opened, every network resolved, counted and checked."""
+"""Plan of a study: data opened, every network resolved, counted and checked."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _OTHER_DATA = {"source", "columns", "group", "imbalance", "image_size", "colours
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What is known before the first training: everything is checked, and nothing is written yet."""
+    """Plan of a study before the first training: everything is checked, and nothing is written yet."""
 
     config: StudyConfig
     facts: StudyFacts
@@ -53,7 +53,7 @@ class StudyPlan:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What was typed, as far as it could be read."""
+    """Typed request, as far as it could be read."""
 
     study: Study
     members: tuple[Member, ...]
@@ -64,7 +64,7 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Network:
-    """What a member trains: a fixed ``network`` with its settings, or the architecture ``sample`` of ``space``."""
+    """Network of a member: a fixed ``network`` with its settings, or the architecture ``sample`` of ``space``."""
 
     network: str | None = None
     settings: dict[str, int | str] = field(default_factory=dict)
@@ -136,7 +136,7 @@ def _with_rates(members: list[MemberConfig], task: Task, data: DataConfig, slot:
 
 
 def facts_of(config: StudyConfig, data: Dataset, slots: Sequence[WorkerSlot], why_mirrored: str) -> StudyFacts:
-    """What a run records of its data and its networks."""
+    """Facts that a run records of its data and its networks."""
     task = Task(data.input_shape, len(data.classes))
     return StudyFacts(
         input_shape=task.input_shape,
@@ -178,8 +178,8 @@ def _asked(request: StudyRequest, runs: Path, errors: list[str], *, fetch: bool)
 
 
 def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str, int | str]:
-    """Where the weights of a ResNet-18 come from, and the size of its input; the file is checked here. Nothing is
-    downloaded for a command that is refused anyway, or that only plans."""
+    """Path of the weights of a ResNet-18, and the size of its input; the file is checked here. Nothing is downloaded
+    for a command that is refused anyway, or that only plans."""
     from baselines.imagenet import check_weights, downloaded_weights, have_weights, place_of_weights, sha256
 
     settings: dict[str, int | str] = {"input_size": request.input_size} if request.input_size else {}
@@ -197,7 +197,7 @@ def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str
 
 
 def _data(request: StudyRequest, asked: _Asked | None, errors: list[str]) -> DataConfig | None:
-    """What was asked for; else the data of the run that found the architecture, else those of the study."""
+    """Data that were asked for; else those of the run that found the architecture, else those of the study."""
     hold_out = request.hold_out if request.hold_out is not None else asked is None or asked.study.hold_out
     of_study = {"source": asked.study.data, "imbalance": asked.study.imbalance} if asked else {}
     found = asked.arch.data if asked and asked.arch else None
@@ -207,7 +207,7 @@ def _data(request: StudyRequest, asked: _Asked | None, errors: list[str]) -> Dat
 def asked_data(
     asked: DataConfig, found: DataConfig | None, otherwise: Mapping[str, object], errors: list[str], *, hold_out: bool
 ) -> DataConfig | None:
-    """What was ``asked`` for; else the data of the run that ``found`` the architecture, else those ``otherwise``."""
+    """Data that were ``asked`` for; else those of the run that ``found`` the architecture, else those ``otherwise``."""
     asked_for = asked.model_dump(include=asked.model_fields_set)
     if found and found.source == FOREIGN:
         found = None
@@ -226,7 +226,7 @@ def asked_data(
 
 
 def _as_published_errors(request: StudyRequest, asked: _Asked | None, data: Dataset | None) -> list[str]:
-    """Why these members cannot be oversampled before these data are split."""
+    """Errors of members that cannot be oversampled before these data are split."""
     errors: list[str] = []
     if not request.as_published:
         return errors
@@ -306,8 +306,8 @@ def _network(name: str, asked: _Asked, task: Task, data: Dataset) -> _Network:
 
 
 def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
-    """How an architecture is trained but for methods, which are the study's matter: as in the run that found it, else
-    as long as suits ``counts``, the training images of each class."""
+    """Recipe of an architecture but for methods, which are the study's matter: as in the run that found it, else as
+    long as suits ``counts``, the training images of each class."""
     if arch.recipe is None:
         lengths, _ = auto_recipe.resolve_recipe(named_recipe(auto_recipe.AUTO), counts, "")
         return lengths.model_dump(include={"epochs", "batch_size"})
@@ -325,7 +325,7 @@ def _network_settings(name: str, asked: _Asked, task: Task) -> dict[str, int | s
 
 
 def counted(member: MemberConfig, task: Task) -> MemberFacts:
-    """What a member's network costs and how it is called in tables."""
+    """Cost of a member's network, and its name in tables."""
     if member.network:
         from baselines.counting import count
 

@@ -1,5 +1,4 @@
-"""From ``nasctl train`` as it was asked for to a plan: a study of one network, and of its teacher where that is trained
-for it."""
+"""Plan of ``nasctl train``: a study of one network, and of its teacher where that is trained for it."""
 
 from __future__ import annotations
 
@@ -56,7 +55,7 @@ METHODS = {"post_hoc_tau", "prior_tau", *METHOD_FLAGS}
 
 @dataclass(frozen=True)
 class Asked:
-    """What is trained: a fixed network, or an architecture with what is known of it."""
+    """Network to train: a fixed one, or an architecture with what is known of it."""
 
     network: str | None = None
     arch: Architecture | None = None
@@ -120,7 +119,7 @@ def plan_training(
 
 
 def asked_network(request: OneNetwork, runs: Path, command: str = "train") -> Asked:
-    """Which network. UsageError if none was named, or several."""
+    """Network that was asked for. UsageError if none was named, or several."""
     given = {"a run": request.arch, "--space": request.space, "--network": request.network}
     named = [name for name, value in given.items() if value]
     if len(named) != 1:
@@ -148,7 +147,7 @@ def asked_network(request: OneNetwork, runs: Path, command: str = "train") -> As
 def _recipe(
     request: TrainingRequest, asked: Asked, data: Dataset, objective: str, errors: list[str]
 ) -> tuple[Recipe | None, str]:
-    """How it is trained, and that in a sentence. What goes wrong is in ``errors``."""
+    """Recipe of the training, and that in a sentence. Errors go into ``errors``."""
     counts = list(map(int, data.counts["train"]))
     base, told = own_recipe(request, asked, counts, objective)
     errors += unknown_names(checked(Recipe, base | told, []) or Recipe())

@@ -95,7 +95,7 @@ class TrialLoop:
         return self.pruner.threshold(trial.id) if self.run.config.prune and trial.stage == "search" else ()
 
     def _is_over(self) -> bool:
-        """Whether no new trial may start: enough are, or the rest of the time is for confirming."""
+        """True if no new trial may start: enough are, or the rest of the time is for confirming."""
         config = self.run.config
         has_end = config.stop_when is not None or config.search_patience is not None
         if has_end and (why := self._early_end.reason(self.run)):
@@ -109,7 +109,7 @@ class TrialLoop:
 
 
 def as_proposed(trial: TrialRecord) -> Proposal:
-    """What a strategy had proposed as ``trial``."""
+    """Proposal of the strategy that became ``trial``."""
     return Proposal(trial.sample, trial.note, trial.predicted)
 
 

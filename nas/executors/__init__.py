@@ -1,4 +1,4 @@
-"""Where trials run. Processes, devices and time limits belong here; what a trial does or means, not."""
+"""Executors: processes, devices and time limits of trials. What a trial does or means does not belong here."""
 
 from nas.executors.base import EpochListener, EpochReport, Executor, RunTrial, WorkerSlot, each_result
 from nas.executors.devices import TRIALS_PER_GPU, plan_slots

@@ -1,4 +1,4 @@
-"""What runs trials: the contract between the engine and the processes that train."""
+"""``Executor``: the contract between the engine and the processes that train."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ TOO_LONG = "(--trial-timeout)"  # at the end of the reason of a trial that its t
 
 
 def was_too_long(reason: str) -> bool:
-    """Whether a trial failed since it reached its time limit."""
+    """True if a trial failed since it reached its time limit."""
     return reason.endswith(TOO_LONG)
 
 

@@ -1,4 +1,4 @@
-"""Which worker slots this machine has room for, and how a process is tied to one."""
+"""Worker slots of this machine, and binding of a process to one."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def limited(threads: int, environment: Mapping[str, str] = os.environ) -> int:
 
 
 def recorded_threads(slots: Sequence[WorkerSlot]) -> int | None:
-    """What a run records of the threads of each worker, which decide how sums are rounded on a CPU."""
+    """Number of threads of each worker as a run records it; they decide how sums are rounded on a CPU."""
     return next((slot.num_threads for slot in slots if slot.device == "cpu"), None)
 
 

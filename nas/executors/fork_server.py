@@ -1,4 +1,4 @@
-"""How worker processes begin: forked, in milliseconds, from a server process that imported torch once.
+"""Start of worker processes: forked, in milliseconds, from a server process that imported torch once.
 
 Workers on a CPU share what the server imported, in time and in memory. It trains nothing, starts no thread, and ends
 with this process. Workers on a GPU are spawned instead and import for themselves: whether CUDA works in a process that
@@ -75,7 +75,7 @@ def server_id() -> int | None:
 
 
 def why_it_died(server: int) -> str | None:
-    """Why the server of that process id is gone; None while it lives. It stays for multiprocessing to reap."""
+    """Reason why the server of that process id is gone; None while it lives. It stays for multiprocessing to reap."""
     if server not in _deaths:
         try:
             ended = os.waitid(os.P_PID, server, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -99,7 +99,7 @@ def _described(ended: os.waitid_result) -> str:
 
 
 def context_of(slot: WorkerSlot) -> ForkServerContext | SpawnContext:
-    """How processes in ``slot`` are started."""
+    """Multiprocessing context that starts processes in ``slot``."""
     if slot.device == "cpu":
         return multiprocessing.get_context("forkserver")
     return multiprocessing.get_context("spawn")
@@ -139,7 +139,7 @@ def inherited(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _main_left_out() -> Iterator[None]:
-    """What multiprocessing tells processes that this thread starts does not say which program to import."""
+    """Leave out, for processes that this thread starts, the program that multiprocessing tells them to import."""
     whole, this_thread = spawn.get_preparation_data, threading.get_ident()
 
     def told(name: str) -> dict[str, Any]:

@@ -192,7 +192,7 @@ class _Worker:
             self._channel.send(spec)
 
     def events(self) -> list[Any]:
-        """What to sleep on: its messages and its death."""
+        """Objects to sleep on: its messages and its death."""
         return [] if self._process is None else [self._channel, self._process.sentinel]
 
     @property
@@ -329,7 +329,7 @@ class _Worker:
 
 
 def describe_exit(code: int | None) -> str:
-    """Why a worker is gone, for the log of the trial that it took along."""
+    """Reason why a worker is gone, for the log of the trial that it took along."""
     if code is None or code >= 0:
         return f"worker ended by itself with exit status {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"

@@ -1,4 +1,4 @@
-"""What a worker process tells its executor. The other way travel ``TrialSpec`` objects, and nothing else."""
+"""Messages of a worker process to its executor. The other way travel ``TrialSpec`` objects, and nothing else."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Hindered:
-    """What runs has no result, because of a machine error."""
+    """Message that what runs has no result, because of a machine error."""
 
     reason: str
 

@@ -43,7 +43,7 @@ Variables = dict[str, str]
 
 
 def connects(variables: Variables) -> bool:
-    """Whether a process with these variables gets the GPU."""
+    """True if a process with these variables gets the GPU."""
     command, environment = [sys.executable, "-c", CONNECT], {**os.environ, **variables}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, timeout=START_LIMIT, check=False)

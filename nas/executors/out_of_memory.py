@@ -1,4 +1,4 @@
-"""How often the system ended a process of this container or session since it ran out of memory."""
+"""Count of processes of this container or session that the system ended for lack of memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def oom_kills(own: Path = OWN, groups: Path = GROUPS) -> int:
 
 
 def _files(own: str, groups: Path) -> list[Path]:
-    """Where the groups named in ``own`` count; in a container its group is the root of what it sees."""
+    """Files in which the groups named in ``own`` count; in a container its group is the root of what it sees."""
     found = []
     for line in own.splitlines():
         _, controllers, path = line.split(":", 2)

@@ -1,4 +1,4 @@
-"""What the fork server imports once, for every worker forked from it."""
+"""Imports of the fork server, made once for every worker forked from it."""
 
 import contextlib
 

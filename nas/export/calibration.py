@@ -1,4 +1,4 @@
-"""How far the scores of a network can be believed, and the one number that mends most of it.
+"""Temperature scaling and calibration error of a network's scores.
 
 Arrays in, metrics out. A score of 0.9 should be right nine times in ten. Networks trained to the end are more confident
 than that; dividing their logits by a temperature, fitted on images that they were not trained on, leaves every label as
@@ -24,7 +24,7 @@ MOST = 20.0  # temperature; the least is its inverse
 
 
 class Answers(NamedTuple):
-    """What a network answered to labelled images."""
+    """Answers of a network to labelled images."""
 
     logits: Floats  # (N, classes)
     labels: Labels  # (N,)

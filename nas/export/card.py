@@ -18,7 +18,7 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
-    """What has to be there; an export may say more."""
+    """Required part of a card; an export may say more."""
 
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""How an exported network does on labelled images: of its own test split, or of any folder. Needs no torch.
+"""Evaluation of an exported network on its own test split or on any labelled folder. Needs no torch.
 
 Images go the way of training's: they are read by the source that they lie in, with the size, fit and levels that the
 network was trained with. Classes are matched by name, never by their order.
@@ -44,7 +44,7 @@ AVERAGES = ("micro", "macro", "weighted")
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """How one class does; metrics are shares of 1, and 0 where they divide by zero."""
+    """Metrics of one class: shares of 1, and 0 where they divide by zero."""
 
     name: str
     images: int
@@ -55,7 +55,7 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What ``nasctl evaluate`` shows."""
+    """Evaluation of a network, which ``nasctl evaluate`` shows."""
 
     data: str
     part: str  # of the data: "all", "test", ...
@@ -96,7 +96,7 @@ def own_split(dataset: Dataset, name: SplitName) -> Labelled:
 
 
 def preprocessing_of(classifier: Classifier) -> Preprocessing:
-    """How an exported network's images become pixels."""
+    """Conversion of an exported network's images to pixels."""
     return Preprocessing.of(classifier.shape, classifier.card["input"]["preprocessing"]["fit"], classifier.levels)
 
 

@@ -1,4 +1,4 @@
-"""Which images a network was trained on, as a number for each: enough to know one again, not to see it."""
+"""Fingerprints of the images that a network was trained on: a number each, enough to recognise one, not to see it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def trained_on(dataset: Dataset) -> Fingerprints:
 
 
 def known_images(folder: Path) -> Fingerprints | None:
-    """What an exported folder says of the images that its network was trained on; None if it says nothing."""
+    """Fingerprints, in an exported folder, of the images that its network was trained on; None if it has none."""
     try:
         known = np.load(folder / FILE, allow_pickle=False) if (folder / FILE).is_file() else None
         is_sound = isinstance(known, np.ndarray) and known.ndim == 1 and known.dtype.kind in "iu"

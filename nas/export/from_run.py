@@ -1,4 +1,4 @@
-"""From a run to an exported network: which trial, which weights, and everything known of them."""
+"""Export request from a run: which trial, which weights, and everything known of them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def chosen(run: Run, part: str | None) -> TrialRecord:
 
 
 def kept_weights(run: Run, trial: TrialRecord) -> Path:
-    """Where the weights of a trial are. RunError, with those that there are, if they were not kept."""
+    """Path of a trial's weights. RunError, with those that there are, if they were not kept."""
     weights = run.weights(trial.id)
     if not weights.is_file():
         raise RunError(_not_kept(run, trial))
@@ -106,7 +106,7 @@ def _network(run: Run, trial: TrialRecord) -> tuple[str | None, FixedNetwork | N
 
 
 def _dataset(run: Run) -> tuple[Dataset | None, str]:
-    """What the run was trained on, or why it cannot be had or used, a sentence without its full stop."""
+    """Data set that the run was trained on, or why it cannot be had or used, a sentence without its full stop."""
     try:
         run.use_plugins()
         dataset = open_data(run.config.data)
@@ -120,7 +120,7 @@ def _dataset(run: Run) -> tuple[Dataset | None, str]:
 
 
 def _leak(run: Run, trial: TrialRecord) -> str:
-    """Why what a member of a study as published was trained on is no set to calibrate or score it by."""
+    """Reason why the training data of a member of a study as published are no set to calibrate or score it by."""
     return (
         f"The splits of {run.name} were made after oversampling, as published: {trial.of} was trained on images made "
         "from those of select and rank, which can therefore not judge it (its metrics on test: "
@@ -155,7 +155,7 @@ def _nothing_finished(run: Run, what: str) -> str:
 
 
 def _not_kept(run: Run, trial: TrialRecord) -> str:
-    """Why there are no weights of a trial, and which there are; of a study, of the same member."""
+    """Reason why there are no weights of a trial, and those that there are; of a study, of the same member."""
     if run.is_foreign:
         return (
             f"Run {run.name!r} has no weights: a program of its own trains its trials, and keeps them. To train one "
@@ -218,7 +218,7 @@ def _provenance(run: Run, trial: TrialRecord) -> Provenance:
 
 
 def _confirmation(run: Run, trial: TrialRecord) -> Confirmation | None:
-    """How the network did over seeds: confirmations of a search, all trainings of a study's member."""
+    """Scores of the network over seeds: confirmations of a search, all trainings of a study's member."""
     objective = run.config.objective
     others = run.confirmations(trial.of) if isinstance(run, SearchRun) else run.ranked()
     every = [other.score(objective, run.judged_on) for other in others if other.of == trial.of]

@@ -167,7 +167,7 @@ class Compared:
 
 
 def compare(request: ExportRequest, name: SplitName, first: OneByOne, second: OneByOne) -> Compared:
-    """How ``second`` does where ``first`` is the measure, on a split of the request's data, which must be there."""
+    """Compare ``second`` with ``first``, the reference, on a split of the request's data, which must be there."""
     assert request.dataset is not None
     split = request.dataset.split(name)
     batches = (request.normalized(pixels) for pixels, _ in split.batches(CHUNK))

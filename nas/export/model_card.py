@@ -1,4 +1,4 @@
-"""What an exported model says about itself: ``model.json`` for programs, ``README.md`` for people."""
+"""Model card of an exported network: ``model.json`` for programs, ``README.md`` for people."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ON_ALL = (
 
 
 def _honesty(request: ExportRequest) -> str:
-    """Which of the metrics can be believed."""
+    """Statement on which of the metrics can be believed."""
     if request.trained_on_all:
         return _ON_ALL
     return _LEAKED if request.leaked else _OPTIMISM[request.network is not None]
@@ -183,7 +183,7 @@ def _confirmation(confirm: Confirmation | None) -> str:
 
 
 def _floor(request: ExportRequest) -> str:
-    """What a classical method reaches, and that the network is below where it is."""
+    """Score of a classical method, and that the network is below it where it is."""
     floor = request.floor
     if floor is None:
         return ""
@@ -198,7 +198,7 @@ def _floor(request: ExportRequest) -> str:
 
 
 def _scores(request: ExportRequest) -> str:
-    """What a score means, and how far it can be believed."""
+    """Meaning of the scores, and how far they can be believed."""
     frequent = "all equally frequent" if request.prior == "uniform" else "as frequent as among the training images"
     found = request.calibration
     calibrated = (

@@ -60,7 +60,7 @@ def _about_folder(message: str) -> UsageError:
 
 
 def typed_prior(asked: str | None) -> Prior:
-    """What --prior means, UsageError if it is none."""
+    """Prior that --prior names, UsageError if it is none."""
     try:
         return prior_of(asked)
     except (OSError, ValueError) as error:
@@ -68,7 +68,7 @@ def typed_prior(asked: str | None) -> Prior:
 
 
 def is_exported(name: str) -> bool:
-    """Whether ``name`` is an exported folder; else it should name a run, or a part of one (``nas.runs.named``)."""
+    """True if ``name`` is an exported folder; else it should name a run, or a part of one (``nas.runs.named``)."""
     return (Path(name) / "model.json").exists()
 
 

@@ -123,7 +123,7 @@ class Classifier:
         return scaled(pixels, self.levels or levels_of([own] if own else []))
 
     def normalized(self, pixels: npt.NDArray[np.uint8]) -> Prepared:
-        """What the network takes, for pixels (C, H, W) or (N, C, H, W)."""
+        """Input of the network, for pixels (C, H, W) or (N, C, H, W)."""
         return ((pixels / 255 - self.mean) / self.std).astype(np.float32)
 
     def logits(self, pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -167,7 +167,8 @@ def frequencies_of(prior: Mapping[str, float], classes: Sequence[str]) -> npt.ND
 
 
 def prior_of(asked: str | None) -> Prior:
-    """What --prior means: a name as it is, or what is in a JSON file. ValueError or OSError if it cannot be read."""
+    """Prior that --prior names: a name as it is, or what is in a JSON file. ValueError or OSError if it cannot be
+    read."""
     if asked in (None, "train", "uniform"):
         return asked
     if not Path(asked).is_file():
@@ -197,7 +198,7 @@ def pictures_in(paths: Iterable[str]) -> Iterator[str]:
 
 
 def pictures_of(paths: Sequence[str]) -> list[str]:
-    """What ``pictures_in`` finds; FileNotFoundError too if that is nothing."""
+    """Pictures that ``pictures_in`` finds; FileNotFoundError too if there are none."""
     if found := list(pictures_in(paths)):
         return found
     raise FileNotFoundError(f"there is no image in {', '.join(paths)}")

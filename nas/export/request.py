@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """How the exported architecture did when it was trained again with other seeds."""
+    """Scores of the exported architecture when it was trained again with other seeds."""
 
     split: str
     metric: str
@@ -42,7 +42,7 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class Floor:
-    """What a classical method reaches on the same splits: a network should be above it."""
+    """Score of a classical method on the same splits: a network should be above it."""
 
     method: str
     metric: str
@@ -53,7 +53,7 @@ class Floor:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Where an exported network comes from."""
+    """Provenance of an exported network."""
 
     run: str
     trial: str
@@ -91,7 +91,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Extras:
-    """What an exported folder has only if it is asked for."""
+    """Optional files of an exported folder."""
 
     static: bool = False  # an ONNX file for one image at a time
     with_preprocessing: bool = False  # an ONNX file that takes uint8 pixels and gives probabilities too
@@ -101,7 +101,7 @@ class Extras:
 
 @dataclass(frozen=True)
 class Quantized:
-    """What became of the network in int8; metrics of the objective, shares of 1."""
+    """Scores of the network in int8; metrics of the objective, shares of 1."""
 
     method: str  # how the ranges of its activations were chosen
     images: int  # of the training split, by which they were
@@ -117,7 +117,7 @@ class Quantized:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportRequest:
-    """What to export and everything that is known of it.
+    """Request for an export: what to export and everything that is known of it.
 
     ``budget`` maps the names of limits of ``budgets.Budget`` to the limits. ``metrics`` maps a split to its
     metrics. ``dataset`` is what the network was trained on, if it can be had: without it the scores are not
@@ -157,7 +157,7 @@ class ExportRequest:
 
     @property
     def family(self) -> str:
-        """What it is one of: a space, or a fixed network."""
+        """Family of the network: a space, or a fixed network."""
         return self.network.name if self.network else str(self.space)
 
     def build(self) -> nn.Module:
@@ -185,7 +185,7 @@ class ExportRequest:
         return np.full(self.num_classes, 1 / self.num_classes)
 
     def normalized(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """What the network takes, for pixels (N, C, H, W), as training made it of them."""
+        """Input of the network, for pixels (N, C, H, W), as training made it of them."""
         import torch
 
         from nas.training.augmentation import normalize
@@ -194,5 +194,5 @@ class ExportRequest:
 
     @property
     def cost(self) -> Cost:
-        """What the search counted, and the exported files must have."""
+        """Cost that the search counted, and the exported files must have."""
         return Cost(self.params, self.macs, self.size_bytes, self.peak_memory)

@@ -28,7 +28,7 @@ CHUNK = 256  # images that the network answers at once
 
 
 class Exported(NamedTuple):
-    """What was written, and what was measured for it."""
+    """Written files of an export, and what was measured for it."""
 
     files: list[Path]
     request: ExportRequest  # with what was measured
@@ -97,7 +97,7 @@ def quantized(
 
 
 def write_for_prediction(request: ExportRequest, folder: Path, *, int8: bool) -> None:
-    """What ``nas.export.predict_script`` reads, unchecked. UsageError if int8 needs data that is not at hand."""
+    """Write what ``nas.export.predict_script`` reads, unchecked. UsageError if int8 needs data that is not at hand."""
     model = trained_model(request)
     trained, request = TrainedModel(model, request.input_shape), calibrated(request, model)
     write_description(request, trained, folder)

@@ -1,4 +1,4 @@
-"""What a plug-in is written with, and loading it: spaces, losses and so on from a user's own file.
+"""Plug-ins: loading of a user's own file with spaces, losses and so on, and the names to write one with.
 
 A plug-in is a Python file that registers things when it is executed, each a decorated function or class::
 

@@ -100,13 +100,13 @@ def loaded() -> Sequence[Loaded]:
 
 
 def with_loaded(recorded: Iterable[Plugin] = ()) -> tuple[Plugin, ...]:
-    """What a run that begins now records: what its settings name, and what was loaded but for installed plug-ins, which
-    need not be asked for."""
+    """Plug-ins that a run which begins now records: those its settings name, and those loaded but for installed ones,
+    which need not be asked for."""
     return tuple(dict.fromkeys([*recorded, *(one.plugin for one in _loaded if not one.installed)]))
 
 
 def added_names(kind: str) -> list[str]:
-    """What was registered from outside the program, by plug-ins or by the program that uses this one."""
+    """Names registered from outside the program, by plug-ins or by the program that uses this one."""
     return [one.name for one in additions() if one.registry.kind == kind]
 
 
@@ -138,7 +138,7 @@ def forget() -> None:
 
 
 def is_path(source: str | Path) -> bool:
-    """Whether a plug-in is given as a file, and not by the name of a module."""
+    """True if a plug-in is given as a file, and not by the name of a module."""
     return isinstance(source, Path) or source.endswith(".py") or "/" in source
 
 
@@ -221,7 +221,7 @@ def load_module(name: str, *, installed: bool = False) -> Loaded:
 
 
 def _registered_by(plugin: Plugin, execute: Callable[[], object]) -> tuple[Addition, ...]:
-    """What ``execute()`` registered; nothing if it raises, which becomes a PluginError in one line."""
+    """Names that ``execute()`` registered; nothing if it raises, which becomes a PluginError in one line."""
     before = len(additions())
     try:
         execute()
@@ -256,7 +256,7 @@ def _last_line(error: BaseException) -> str:
 
 
 def blamed(error: BaseException) -> str | None:
-    """What to say of an error that a plug-in raised, with its place; None if none did."""
+    """Message on an error that a plug-in raised, with its place; None if none did."""
     place = next((place for one in _loaded if (place := _innermost(one.plugin, error))), None)
     return None if place is None else f"the plug-in's {_last_line(error)} ({place})"
 

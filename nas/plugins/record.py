@@ -1,4 +1,4 @@
-"""How a run names a plug-in that it uses."""
+"""Record of a plug-in in a run."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ class Plugin(BaseModel):
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a file of the user's, not an installed module."""
+        """True if it is a file of the user's, not an installed module."""
         return self.sha256 is not None

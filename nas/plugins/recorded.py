@@ -16,7 +16,7 @@ _given: tuple[Plugin, ...] = ()  # --plugin
 
 
 def obey(given: Sequence[Plugin] = (), *, trusting: bool = False) -> None:
-    """What the command says that runs now: which plug-ins it was ``given``, and whether a run may execute files that
+    """Set, for the command that runs now, the plug-ins that it was ``given``, and whether a run may execute files that
     the user has never vouched for, which vouches for them."""
     global _trusting, _given
     _trusting, _given = trusting, tuple(given)
@@ -47,7 +47,7 @@ def resolve_plugins(recorded: Sequence[Plugin], *, run: str) -> tuple[Plugin, ..
 
 
 def loading_errors(recorded: Sequence[Plugin], *, run: str) -> list[str]:
-    """What keeps the plug-ins of a run from being loaded; if nothing does, they are loaded afterwards."""
+    """Errors that keep the plug-ins of a run from being loaded; without any, they are loaded afterwards."""
     found: list[str] = []
     attempt(lambda: resolve_plugins(recorded, run=run), found)
     return found
@@ -58,7 +58,7 @@ def _is_there(plugin: Plugin) -> bool:
 
 
 def _stand_in(plugin: Plugin, left: Sequence[Plugin], *, alone: bool) -> Plugin | None:
-    """Which of ``left`` takes the place of a plug-in that is not loaded."""
+    """Member of ``left`` that takes the place of a plug-in that is not loaded."""
     rules: tuple[Callable[[Plugin], bool], ...] = (
         lambda other: other.sha256 == plugin.sha256,
         lambda other: other.source == plugin.source,

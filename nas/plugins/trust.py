@@ -1,4 +1,4 @@
-"""Which plug-in files this user has vouched for: the SHA-256 of each, a line each, in a file of the user's own.
+"""Trusted plug-in files of this user: the SHA-256 of each, a line each, in a file of the user's own.
 
 A run's folder may have come from anywhere, and names files that are executed. Only what the user gave by ``--plugin``,
 ``--trust-plugin`` or ``load_plugin`` is in this list; it is never in the data cache, which may be shared.
@@ -16,7 +16,7 @@ _now: set[str] = set()  # vouched for in this process, also where the file canno
 
 
 def trust_file() -> Path:
-    """Where the list is kept."""
+    """Path of the list."""
     import platformdirs
 
     return (users_folder(platformdirs.user_state_dir) or Path(os.devnull)) / "trusted-plugins.txt"  # no home: no list
@@ -36,7 +36,7 @@ def trust(sha256: str, source: str) -> None:
 
 
 def is_trusted(sha256: str) -> bool:
-    """Whether this user has vouched for a plug-in with these bytes."""
+    """True if this user has vouched for a plug-in with these bytes."""
     return sha256 in _now or any(line.split()[:1] == [sha256] for line in _text(trust_file()).splitlines())
 
 

@@ -47,7 +47,7 @@ def architecture_document(report: ArchitectureReport) -> Document:
 
 
 def layer_words(layer: Layer) -> str:
-    """What one layer does: "conv 3x3 /2", "batch norm"."""
+    """Text of one layer: "conv 3x3 /2", "batch norm"."""
     kind, settings = layer.kind, dict(layer.settings)
     if kind == "conv":
         name = "depthwise" if settings["groups"] == settings["out"] != 1 else "conv"

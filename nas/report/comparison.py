@@ -55,7 +55,7 @@ class BaselineRow(MemberRow):
 
 @dataclass(frozen=True)
 class PairedTest:
-    """What ``paired`` found; None where there is no pair."""
+    """Result of ``paired``; None where there is no pair."""
 
     pairs: int
     difference: float | None  # the mean of first minus other
@@ -92,7 +92,7 @@ class SharedData:
 
 @dataclass(frozen=True)
 class Compute:
-    """What a run spent, or of a baseline run one member."""
+    """Compute that a run spent, or of a baseline run one member."""
 
     run: str  # RUN or RUN:MEMBER
     trainings: int
@@ -121,7 +121,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """What the first is, in words."""
+        """Name of the first, in words."""
         of_search = isinstance(self.first, WinnerRow)
         return f"Winner of {self.run}" if of_search else f"{self.first.name} of {self.run}"
 
@@ -246,7 +246,7 @@ def _error(run: Run) -> str | None:
 
 
 def other_data(first: Run, run: Run) -> str:
-    """Why two runs cannot be held against each other, and what to do."""
+    """Reason why two runs cannot be compared, and its cure."""
 
     def words(run: Run) -> str:
         size = "x".join(map(str, run.facts.input_shape))

@@ -50,7 +50,7 @@ def draw_sheet(path: Path, report: DataReport, classes: Sequence[ClassExamples])
 
 
 def labels_of(report: DataReport, classes: Sequence[ClassExamples]) -> list[Label]:
-    """What is written on the picture."""
+    """Labels on the picture."""
     assert report.preprocessing is not None, "what is decoded was prepared"
     hidden = len(report.classes) - len(classes)
     title = f"{report.name}: {len(report.classes)} classes" + (f", {hidden} of them not shown" if hidden else "")
@@ -73,7 +73,7 @@ def _places(count: int) -> list[tuple[int, int]]:
 
 
 def _words(one: ClassExamples) -> str:
-    """What a class is called and holds, a few short lines."""
+    """Name and counts of a class, a few short lines."""
     sizes = " to ".join(f"{width}x{height}" for width, height in one.sizes)
     kinds = ", ".join(one.kinds[:2]) + (f" and {len(one.kinds) - 2} more" if len(one.kinds) > 2 else "")
     name = one.name if len(one.name) <= 24 else f"{one.name[:23]}…"

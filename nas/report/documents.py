@@ -70,7 +70,7 @@ def plan_document(run: Run, slots: Sequence[WorkerSlot]) -> Document:
 
 
 def _search_part(run: Run) -> Document:
-    """What a search has; of a baseline run the same names, empty."""
+    """Part of the document that a search has; of a baseline run the same names, empty."""
     if not isinstance(run, SearchRun):
         nothing = dict.fromkeys(("supernet", "candidates", "floor", "winner", "guide"))
         return {"budget": {}, "confirmed": [], **nothing}
@@ -101,7 +101,8 @@ def confirmed_document(run: SearchRun) -> list[Document]:
 
 
 def floor_document(run: SearchRun) -> Document | None:
-    """What classical methods reach, None where it was not measured. ``winner_is_below`` is null before there is one."""
+    """Scores of classical methods, None where they were not measured. ``winner_is_below`` is null before there is
+    one."""
     if run.floor is None:
         return None
     return {**asdict(run.floor), "winner_is_below": run.is_below_floor if run.is_done else None}

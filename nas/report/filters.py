@@ -25,8 +25,8 @@ from search_spaces import get_space
 
 @dataclass(frozen=True)
 class FilterChoice:
-    """What is drawn: the first ``count`` filters of a layer; of ``layers``, by name or number, or where it is empty of
-    every trainable convolution larger than 1x1."""
+    """Choice of filters to draw: the first ``count`` filters of a layer; of ``layers``, by name or number, or where it
+    is empty of every trainable convolution larger than 1x1."""
 
     count: int = 16
     layers: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ def floor_words(floor: FloorMeasured, objective: str) -> str:
 
 
 def advice(run: SearchRun) -> str:
-    """What is said of a winner below the floor, and what to try."""
+    """Advice on a winner below the floor."""
     uneven = is_imbalanced(run.facts.counts["train"])
     recipes = ["choose another recipe against the imbalance (--recipe)"] if uneven else []
     ways = [

@@ -1,4 +1,4 @@
-"""What a guided search says of its guide: what it will do, why a trial was proposed, how well trials were predicted."""
+"""Report on the guide of a search: its plan, its reason for a trial, and the accuracy of its predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEAST = 4  # predicted trials that a correlation is told of
 
 @dataclass(frozen=True)
 class Foresight:
-    """How well a predictor ranked ``trials`` before they were trained: Spearman's correlation of predicted and found,
+    """Accuracy of a predictor on ``trials`` before they were trained: Spearman's correlation of predicted and found,
     None if they are too few or all equal."""
 
     trials: int
@@ -26,7 +26,7 @@ class Foresight:
 
 
 def plan_words(config: SearchConfig) -> str:
-    """What the guide of a search does, for its plan."""
+    """Description of a search's guide, for its plan."""
     if config.learn_from:
         return f"a predictor that begins with what {Path(config.learn_from).name} found"
     return f"{EXPLORED} trials to explore, then guided by a predictor"
@@ -53,7 +53,7 @@ def foresight_words(run: SearchRun) -> str | None:
 
 
 def proposal_words(run: SearchRun, trial: TrialRecord) -> str | None:
-    """Why a trial of a guided search was proposed; None of any other trial."""
+    """Reason why a trial of a guided search was proposed; None of any other trial."""
     if trial.note == FIRST:
         return "Trained because --first names it"
     if run.config.guide != "on" or trial.stage != "search":

@@ -1,4 +1,4 @@
-"""Which choices decide how good a network is, as far as so few trials can tell."""
+"""Importance of choices for the score, as far as so few trials can tell."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Importance:
 
     @property
     def is_clear(self) -> bool:
-        """Whether chance alone would seldom give it."""
+        """True if chance alone would seldom give it."""
         return self.p < SIGNIFICANT
 
 
@@ -48,7 +48,7 @@ class Importances:
 
 
 def decisive_samples(run: SearchRun, trials: Sequence[TrialRecord]) -> list[Sample]:
-    """What each trial's network depends on: without the choices of stages that it has not. Whole samples, where the
+    """Decisive choices of each trial: without those of stages that its network has not. Whole samples, where the
     plug-in of the space cannot be used."""
     if run.plugin_errors:
         return [trial.sample for trial in trials]
@@ -56,7 +56,7 @@ def decisive_samples(run: SearchRun, trials: Sequence[TrialRecord]) -> list[Samp
 
 
 def importances(run: SearchRun) -> Importances:
-    """From the finished trials of a search. They are no random sample where a strategy chose them."""
+    """Importances from the finished trials of a search. They are no random sample where a strategy chose them."""
     trials = [trial for trial in run.stage("search") if trial.status == "finished"]
     scores = [trial.score(run.config.objective) or 0.0 for trial in trials]
     columns: dict[str, list[int | str]] = {}

@@ -1,4 +1,4 @@
-"""How far a metric on test may be from what it is for endless seeds, or for endless images."""
+"""Confidence intervals of test scores, over seeds and over images."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def by_images(run: SearchRun, split: str, metrics: Metrics) -> float | None:
 
 
 def of_ranking(run: SearchRun) -> str | None:
-    """What the number of images on the split that ranks trials leaves to chance, in a sentence."""
+    """Uncertainty that the number of images on the ranking split leaves, in a sentence."""
     best = run.best(1)
     error = by_images(run, run.judged_on, best[0].metrics.get(run.judged_on, {})) if best else None
     if error is None:

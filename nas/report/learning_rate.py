@@ -24,7 +24,7 @@ def suggestions(found: FoundRate) -> dict[str, float]:
 
 
 def print_rates(console: Screen, found: FoundRate, picture: Path | None = None) -> None:
-    """What was tested, the smoothed curve in a few rows, the suggestions, and the picture if there is one."""
+    """Print what was tested, the smoothed curve in a few rows, the suggestions, and the picture if there is one."""
     test, recipe = found.test, found.recipe
     batch = f" in batches of {recipe.batch_size}" if recipe.batch_size else ""
     lines = [

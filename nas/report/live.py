@@ -1,4 +1,4 @@
-"""What is seen while a search runs: a live line in a terminal, plain lines elsewhere, or nothing."""
+"""Display of a running search: a live line in a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def trial_line(run: Run, trial: TrialRecord) -> str:
 
 
 def rare_lines(event: Event, run: Run) -> list[str]:
-    """What happens once in a search or so: a supernet begins, its candidates are ranked, something to know."""
+    """Lines on rare events: a supernet begins, its candidates are ranked, something to know."""
     match event:
         case SupernetStarted():
             return [begin_line(as_search(run))]
@@ -194,7 +194,7 @@ def rare_lines(event: Event, run: Run) -> list[str]:
 
 
 def search_line(run: StudyRun, name: str) -> str:
-    """Which of a study's searches runs now."""
+    """Line on the one of a study's searches that runs now."""
     searches = run.config.searches
     place, search = next((n, s) for n, s in enumerate(searches, start=1) if s.name == name)
     words = f"{search.space} within the {search.max_params:,} parameters of {name}"
@@ -202,7 +202,7 @@ def search_line(run: StudyRun, name: str) -> str:
 
 
 def lengthened_line(run: SearchRun, event: ConfirmationLengthened) -> str:
-    """Why confirmations train longer than was said."""
+    """Line on why confirmations train longer than was said."""
     scored = ", ".join(f"{score:.3f} after {counted(epochs, 'epoch')}" for epochs, score in event.scored)
     words = lengthens_by(run.config.objective).replace("_", " ")
     return f"longer    {words} of the best on select: {scored}; so confirmations train {event.epochs}"
@@ -232,7 +232,7 @@ def planned_confirmations(run: Run) -> int:
 
 
 def eta(run: Run, num_slots: int) -> str:
-    """How long the rest will take, confirmations included, if trials take as long as before."""
+    """Remaining time, confirmations included, if trials take as long as before."""
     whole = run.tally.mean_seconds(stage=run.main_stage)
     if whole is None:
         return "time left unknown"
@@ -251,8 +251,8 @@ def _seconds_of_confirmation(run: Run, trial_seconds: float) -> float:
 
 
 def supernet_eta(run: SearchRun) -> str:
-    """How long the supernet's other epochs will take. Epochs with alphas take longer than those of the warm-up,
-    so from the first of these on they alone are counted."""
+    """Remaining time of the supernet's other epochs. Epochs with alphas take longer than those of the warm-up, so from
+    the first of these on they alone are counted."""
     assert run.supernet is not None
     rows = run.supernet_epochs
     later = [row for row in rows if row.epoch > run.supernet.warm_up_epochs] or rows
@@ -289,5 +289,5 @@ def decoding(
 
 
 def _moves(console: Screen) -> bool:
-    """Whether it is a terminal, or a notebook that has the widgets by which rich moves its bars."""
+    """True if it is a terminal, or a notebook that has the widgets by which rich moves its bars."""
     return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)

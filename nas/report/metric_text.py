@@ -1,5 +1,5 @@
-"""How metrics are shown beside one another: those that are built in, shares of 1, in per cent; an author's own
-objective as it is, for only the author knows what it is a number of."""
+"""Text of metrics: built-in ones, shares of 1, in per cent; an author's own objective as it is, for only the author
+knows what it is a number of."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ NONE = "-"
 
 
 def factor(name: str) -> float:
-    """What the metric called ``name`` is multiplied by."""
+    """Factor by which the metric called ``name`` is multiplied."""
     return 100.0 if name in METRICS else 1.0
 
 
 def label(name: str, where: str = "") -> str:
-    """What an axis or a heading calls it: "macro f1 on the test split (%)"."""
+    """Label of an axis or a heading: "macro f1 on the test split (%)"."""
     return name.replace("_", " ") + (f" {where}" if where else "") + mark(name)
 
 
 def mark(name: str) -> str:
-    """What follows the words for a metric that is shown in per cent."""
+    """Mark behind the words for a metric that is shown in per cent."""
     return " (%)" if name in METRICS else ""
 
 
 def unit(names: Iterable[str]) -> str:
-    """What numbers of these metrics are, for a title: "%", or "% (top k: as it is)"."""
+    """Unit of these metrics, for a title: "%", or "% (top k: as it is)"."""
     own = [name.replace("_", " ") for name in names if name not in METRICS]
     return f"% ({', '.join(own)}: as it is)" if own else "%"
 
@@ -47,7 +47,7 @@ def value(name: str, metric: float | None) -> str:
 
 
 def difference(name: str, metric: float | None) -> str:
-    """How far one number is above another, with its sign; a dash for none."""
+    """Difference of two numbers, with its sign; a dash for none."""
     if metric is None:
         return NONE
     return f"{100 * metric:+.1f}" if name in METRICS else ("+" if metric >= 0 else "") + decimal(metric)

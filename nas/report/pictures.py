@@ -94,7 +94,7 @@ class _Album:
     new: set[Path | None] = field(default_factory=set)  # drawn by this call
 
     def add_study(self, trials: Mapping[str, Sequence[TrialRecord]]) -> None:
-        """What has all members in it, and confusion matrices."""
+        """Add the pictures with all members in them, and confusion matrices."""
         from nas.report.plots import confusion_plot, recall_plot
 
         classes, counts = self.run.facts.classes, self.run.facts.counts["train"]

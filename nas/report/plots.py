@@ -101,7 +101,7 @@ def curves_plot(path: Path, title: str, train: Curves, select: Curves, score: Cu
 
 
 def curves_figure(train: Curves, select: Curves, score: Curves, name: str) -> Figure:
-    """What ``curves_plot`` draws, without a title; ``name`` is the metric's."""
+    """Picture of ``curves_plot`` without a title; ``name`` is the metric's."""
     draw = _curves_together if len(score) <= MOST_TOGETHER else _curves_apart
     return draw(train, select, score, name)
 

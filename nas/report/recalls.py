@@ -31,7 +31,7 @@ class Recalls:
 
     @property
     def words(self) -> str:
-        """Where they are from."""
+        """Description of where they are from."""
         return self.split + (f", mean of {self.seeds} seeds" if self.seeds > 1 else "")
 
 
@@ -67,7 +67,7 @@ def rank_correlation(found: Recalls) -> float | None:
 
 
 def few_images_words(found: Recalls) -> str | None:
-    """Whether few training images go with weak classes, as far as so many classes can tell."""
+    """True if few training images go with weak classes, as far as so many classes can tell."""
     correlation = rank_correlation(found)
     if correlation is None:
         return None

@@ -19,7 +19,7 @@ ORIGIN_CLASSES = 62  # of the origin study's data: on others its ResNet-18 says 
 
 @dataclass(frozen=True)
 class Against:
-    """How the networks that searches found compare in one metric on test, in means over seeds."""
+    """Comparison of the networks that searches found in one metric on test, in means over seeds."""
 
     metric: str
     pairs: int  # of a fixed network and a found one, trained alike
@@ -68,7 +68,7 @@ def against_words(one: Against) -> str:
 
 
 def rival_metrics(report: StudyReport) -> tuple[str, ...]:
-    """What is drawn against parameters: accuracy and macro F1; nothing without rivals."""
+    """Metrics that are drawn against parameters: accuracy and macro F1; none without rivals."""
     return ("accuracy", "macro_f1") if any(row.chosen for row in report.members if row.seeds) else ()
 
 
@@ -97,7 +97,7 @@ def _way(oversampling: str) -> str:
 
 
 def _resnet18(oversampling: str, metric: str) -> tuple[str, float] | None:
-    """What the origin study reports of its ResNet-18 by the same setting."""
+    """Score that the origin study reports of its ResNet-18 by the same setting."""
     for member in STUDIES["resnet18-settings"].members:
         same = member.recipe.get("loss") == "custom-ce" and "regularizer" not in member.recipe
         if same and member.recipe.get("oversampling", "none") == oversampling and metric in member.reported:

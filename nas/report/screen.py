@@ -1,4 +1,4 @@
-"""Where people read what is reported: a terminal, a pipe or a notebook. Text is never markup here."""
+"""Output for people: a terminal, a pipe or a notebook. Text is never markup here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a space holds under a budget: the share that fits, examples over all sizes, and what a trial takes here."""
+"""Report on a space under a budget: the feasible share, examples over all sizes, and the time of a trial here."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Timing:
-    """What a search of the space takes on this machine."""
+    """Time of a search of the space on this machine."""
 
     seconds: float  # of a trial on average
     epochs: int  # of a trial
@@ -89,7 +89,7 @@ def space_report(config: SearchConfig, *, timing: bool) -> SpaceReport:
 
 
 def report_of(space: SearchSpace, task: Task, budget: Budget, note: str) -> SpaceReport:
-    """What of a space fits a resolved budget, for a task without data; nothing is trained."""
+    """Report on the feasible part of a space under a resolved budget, for a task without data; nothing is trained."""
     rng = np.random.default_rng(0)
     sampled = space.sample_uniform(rng, SAMPLES)
     costs = costs_of(space, sampled, task)

@@ -1,4 +1,4 @@
-"""What the pictures in a folder were drawn from, so that none is drawn again from the same."""
+"""Stamps of a folder's pictures: what each was drawn from, so that none is drawn twice from the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "drawn.json"
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a picture was drawn from; why there is no picture, if there is none."""
+    """Stamp of what a picture was drawn from; why there is no picture, if there is none."""
 
     key: str
     remark: str | None = None

@@ -1,4 +1,4 @@
-"""What a baseline run found: its report, derived from its log."""
+"""Report on a baseline run, derived from its log."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class MemberRow:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How our order of the members agrees with the published one."""
+    """Agreement of our order of the members with the published one."""
 
     spearman: float  # rank correlation of mean test accuracies
     members: int  # that have both
@@ -71,7 +71,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class StudyData:
-    """What a study was trained on."""
+    """Data that a study was trained on."""
 
     name: str
     key: str  # of the images and their splits
@@ -82,7 +82,7 @@ class StudyData:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyReport:
-    """What a baseline run found; its fields are the keys of the JSON document."""
+    """Report on a baseline run; its fields are the keys of the JSON document."""
 
     run: str
     study: str
@@ -148,8 +148,8 @@ def _listed(values: Iterable[int | None]) -> str:
 
 
 def validation_note(config: StudyConfig) -> str | None:
-    """What is wrong with the validation metrics of members that are oversampled before they are split; None: nothing
-    is."""
+    """Warning about the validation metrics of members that are oversampled before they are split; None: there are no
+    such members."""
     dishonest = [member.name for member in config.members if config.oversamples_first(member.name)]
     if not dishonest:
         return None

@@ -1,4 +1,4 @@
-"""What is told of a supernet while it trains, line by line; its tables are in ``nas.report.tables.supernet``."""
+"""Lines printed while a supernet trains; its tables are in ``nas.report.tables.supernet``."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _judged(run: SearchRun, params: float) -> str:
 
 
 def candidates_line(run: SearchRun) -> str:
-    """How many were sampled, fit and were ranked, and what the best has against the supernet itself."""
+    """Numbers of samples, feasible and ranked ones, and the best's score against the supernet's own."""
     found = run.candidates
     assert found is not None
     objective = run.config.objective.replace("_", " ")

@@ -1,4 +1,4 @@
-"""What a run's log records: one frozen dataclass an event, checked when it is written and when it is read.
+"""Events of a run's log: one frozen dataclass each, checked when it is written and when it is read.
 
 A new fact about a run is a field here; what follows from events is derived in ``nas.runs.run``.
 """
@@ -36,7 +36,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What was found out about the data before the first trial."""
+    """Facts about the data, found out before the first trial."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -71,7 +71,7 @@ class SearchFacts(Facts):
 
 @dataclass(frozen=True)
 class MemberFacts:
-    """What the network of a study's member costs, and how it is called in tables."""
+    """Cost of the network of a study's member, and its name in tables."""
 
     cost: Cost
     trainable: int  # parameters
@@ -193,7 +193,7 @@ class SupernetEpoch(Event):
 
 @dataclass(frozen=True)
 class SupernetProgress(Event):
-    """How far an epoch of the supernet is. Told to listeners, and never recorded."""
+    """Progress of an epoch of the supernet. Told to listeners, and never recorded."""
 
     epoch: int  # from 1; 0: the supernet is being built, and there are no steps yet
     steps: int  # that are done
@@ -214,7 +214,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class CandidatesRanked(Event):
-    """What the supernet answers: at least one candidate, the best first."""
+    """Answer of the supernet: at least one candidate, the best first."""
 
     supernet_score: float
     drawn: int
@@ -225,8 +225,8 @@ class CandidatesRanked(Event):
 
 @dataclass(frozen=True)
 class ScoresExpected(Event):
-    """What a guided search expects of its trials after all of them, by all of them: who is confirmed goes by it, for
-    the best of many noisy scores is a lucky one."""
+    """Expectations of a guided search for its trials after all of them, by all of them: who is confirmed goes by them,
+    for the best of many noisy scores is a lucky one."""
 
     scores: dict[str, float]  # by trial, of those that finished; on the scale of the objective
 
@@ -241,7 +241,7 @@ class ConfirmationLengthened(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class FloorMeasured(Event):
-    """What the best of some classical methods reaches, before any confirmation: what a winner should be above."""
+    """Scores of the best of some classical methods, before any confirmation: a winner should be above them."""
 
     method: str  # "RBF SVM on pixels"
     settings: dict[str, float]
@@ -307,7 +307,7 @@ class SessionStopped(Event):
 
 @dataclass(frozen=True)
 class SessionProfiled(Event):
-    """Where a session's time went, with --profile."""
+    """Time of a session by part, with --profile."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     workers: int = 1
@@ -389,5 +389,5 @@ _ADAPTERS: dict[type[Event], TypeAdapter[Event]] = {}
 
 
 def _adapter(kind: type[Event]) -> TypeAdapter[Event]:
-    """What checks events of a kind; made when the first is met, since most commands meet few."""
+    """Validator of events of a kind; made when the first is met, since most commands meet few."""
     return _ADAPTERS.get(kind) or _ADAPTERS.setdefault(kind, TypeAdapter(kind))

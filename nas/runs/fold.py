@@ -1,4 +1,4 @@
-"""From a log's events to the run that they tell of."""
+"""Fold of a log's events into the state of their run."""
 
 from __future__ import annotations
 

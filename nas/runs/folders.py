@@ -1,4 +1,4 @@
-"""Where runs lie: their folders and names, how one begins, and how one is found and read."""
+"""Folders and names of runs: how one begins, is found and is read."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def under_free_name(
 
 
 def free_folder(stem: str, source: str, *, name: str | None, runs: Path) -> Path:
-    """Where ``under_free_name`` would create a run now."""
+    """Folder that ``under_free_name`` would create now."""
     what = "".join(c if c.isalnum() else "-" for c in Path(source).stem.lower()).strip("-") or "data"
     return runs / (name or new_name(f"{stem}-{what}", runs))
 
@@ -102,7 +102,7 @@ def not_begun(folder: Path, event: SearchStarted | StudyStarted) -> SearchRun | 
 
 
 def is_unborn(folder: Path) -> bool:
-    """Whether a kill or a full disk left it before its first event, empty but for our own files; such a folder is taken
+    """True if a kill or a full disk left it before its first event, empty but for our own files; such a folder is taken
     over."""
     try:
         foreign = [path for path in folder.iterdir() if not _is_empty_part(path)]
@@ -118,7 +118,7 @@ def _is_empty_part(path: Path) -> bool:
 
 
 def name_errors(name: str | None, runs: Path) -> list[str]:
-    """What is wrong with a name for a new run; None, a name of our choice, never is."""
+    """Errors of a name for a new run; None, a name of our choice, has none."""
     if name is None:
         return []
     if not name or name.startswith(".") or not all(c.isalnum() or c in "._-" for c in name):
@@ -201,7 +201,7 @@ def run_folders(runs: Path = RUNS) -> list[Path]:
 
 
 def _changed(log: Path) -> float | None:
-    """When a log was changed last, Unix time; 0 for one that cannot be looked at, None where there is nothing. OSError
+    """Time of a log's last change, Unix time; 0 for one that cannot be looked at, None where there is nothing. OSError
     for a name that no file can have."""
     try:
         status = log.stat() if log.is_file() else log.lstat()

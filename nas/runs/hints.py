@@ -1,4 +1,4 @@
-"""What to type next about a run."""
+"""Next commands to type about a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ RUNS = Path("runs")  # where runs lie unless told otherwise
 
 
 def never_started(folder: Path) -> str:
-    """What to say of a run that was ended before it recorded anything."""
+    """Message on a run that was ended before it recorded anything."""
     return (
         f"Run {folder.name!r} never started: it was ended before anything was recorded, and there is nothing to resume "
         f"with. Give the command that began it again: its name is free ({typed('search --run', folder)} ...)."
@@ -17,12 +17,12 @@ def never_started(folder: Path) -> str:
 
 
 def loaded(folder: Path, trials: int | None = None) -> str:
-    """What resumes in Python a run whose trials a program of the user's own trains; with more ``trials``."""
+    """Python call that resumes a run whose trials a program of the user's own trains; with more ``trials``."""
     return f"nas.Searcher.load({str(folder)!r}{f', trials={trials}' if trials else ''})"
 
 
 def typed(command: str, folder: Path, part: str | None = None) -> str:
-    """What to type for a command about a run: ``nasctl resume NAME``, or ``NAME:PART``, with ``--runs`` if it lies
+    """Command about a run, to be typed: ``nasctl resume NAME``, or ``NAME:PART``, with ``--runs`` if it lies
     elsewhere."""
     elsewhere = "" if folder.parent == RUNS else f" --runs {shlex.quote(str(folder.parent))}"
     named = folder.name if part is None else f"{folder.name}:{part}"

@@ -52,7 +52,7 @@ class Guest:
         self.listener(event, run)
 
     def note_of(self, error: Exception) -> str | None:
-        """What to note of what it raised; None if an error of its kind, from the same place, was noted."""
+        """Note on what it raised; None if an error of its kind, from the same place, was noted."""
         words = told(error, self.author or self.listener)
         known = type(error).__name__, words.rpartition("(")[2]
         if known in self._noted:

@@ -221,12 +221,12 @@ def _refuse_foreign(folder: Path, database: sqlite3.Connection) -> None:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether some process holds one of the run's locks. Writes nothing."""
+    """True if some process holds one of the run's locks. Writes nothing."""
     return is_locked(folder / LOCK_NAME) or is_locked(folder)
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether the log in ``folder`` holds an event, or what it holds cannot be told. Writes nothing."""
+    """True if the log in ``folder`` holds an event, or what it holds cannot be told. Writes nothing."""
     path = folder / LOG_NAME
     try:
         if not path.is_file() or path.stat().st_size == 0:
@@ -276,7 +276,7 @@ def _select(
 
 
 def _code(error: BaseException | None) -> int | None:
-    """What SQLite says is wrong, without the details."""
+    """Error of SQLite, without the details."""
     found = getattr(error, "sqlite_errorcode", None)
     return None if found is None else found & 0xFF
 

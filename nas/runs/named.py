@@ -44,7 +44,7 @@ def load_named(text: str, runs: Path = RUNS) -> Named:
 
 
 def one_name(position: str | None, option: str | None) -> str | None:
-    """What was named by its position or by --run, None if neither was given. UsageError if they differ."""
+    """Name given by its position or by --run, None if neither was given. UsageError if they differ."""
     if position is not None and option is not None and position != option:
         raise UsageError(f"{position} names a run, and --run {option} another: leave out one of them.")
     return option if position is None else position
@@ -89,7 +89,7 @@ def load_part(text: str | None, run: str | None, runs: Path = RUNS) -> Named:
 
 
 def has_part(run: SearchRun | StudyRun, part: str) -> bool:
-    """Whether ``part`` is a trial of ``run``, or a member."""
+    """True if ``part`` is a trial of ``run``, or a member."""
     return part in run.trials or (isinstance(run, StudyRun) and part in [m.name for m in run.config.members])
 
 

@@ -1,4 +1,4 @@
-"""Where the time of a run went, as its log tells it."""
+"""Time of a run by part, from its log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WITHOUT_WORKERS = ("starting", "supernet")  # of these
 
 @dataclass
 class Profile:
-    """Where the time of a run went as its log tells it: seconds by name of all its sessions, and of all its trials."""
+    """Time of a run by part, as its log tells it: seconds by name of all its sessions, and of all its trials."""
 
     search: dict[str, float] = field(default_factory=dict)
     trials: dict[str, float] = field(default_factory=dict)

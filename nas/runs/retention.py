@@ -1,4 +1,4 @@
-"""Which weights of a run stay on the disk."""
+"""Retention of a run's weights on the disk."""
 
 from __future__ import annotations
 

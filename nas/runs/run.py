@@ -1,4 +1,4 @@
-"""What a run's log says: its trials, the best of them, how far it is. All derived, nothing stored twice.
+"""State of a run, from its log: trials, the best of them, progress. All derived, nothing stored twice.
 
 A run in memory grows by about 2 KB a trial; histories stay in the log.
 """
@@ -87,16 +87,16 @@ class Run(ABC):
 
     @property
     def task(self) -> Task:
-        """What its networks are for: the shape of an image, the number of classes."""
+        """Task of its networks: the shape of an image, the number of classes."""
         return Task(self.facts.input_shape, len(self.facts.classes))
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How every image became pixels."""
+        """Conversion of every image to pixels."""
         return Preprocessing.of(self.facts.input_shape, self.config.data.fit, self.facts.levels)
 
     def was_made_with(self, data: Dataset) -> bool:
-        """Whether ``data`` has its images, in the splits that they had then."""
+        """True if ``data`` has its images, in the splits that they had then."""
         return data.key == self.facts.data_key and counts_by_split(data) == self.facts.counts
 
     def use_plugins(self) -> None:
@@ -106,7 +106,7 @@ class Run(ABC):
 
     @property
     def plugin_errors(self) -> list[str]:
-        """What keeps ``use_plugins`` from loading them; without them a run can be read, but not built.
+        """Errors that keep ``use_plugins`` from loading them; without them a run can be read, but not built.
 
         Looked for once, and again when other plug-ins were loaded: a table asks for every row.
         """
@@ -118,11 +118,11 @@ class Run(ABC):
     @property
     @abstractmethod
     def is_done(self) -> bool:
-        """Whether it reached its end, after which it cannot change."""
+        """True if it reached its end, after which it cannot change."""
 
     @property
     def is_foreign(self) -> bool:
-        """Whether a program of the user's own trains its trials and knows their images: a ``nas.Searcher``."""
+        """True if a program of the user's own trains its trials and knows their images: a ``nas.Searcher``."""
         return self.config.data.source == FOREIGN
 
     @property
@@ -161,7 +161,7 @@ class Run(ABC):
 
     @abstractmethod
     def recipe(self, trial_id: str) -> Recipe:
-        """How a trial is trained."""
+        """Recipe of a trial."""
 
     def stage(self, stage: Stage) -> list[TrialRecord]:
         """The trials of a stage, in the order in which they were first submitted."""
@@ -177,11 +177,11 @@ class Run(ABC):
 
     @property
     def num_ranked(self) -> int:
-        """How many trials ``ranked`` has."""
+        """Number of trials in ``ranked``."""
         return len(self.tally.ranking)
 
     def num_ended(self, stage: Stage) -> int:
-        """How many trials of a stage have a result."""
+        """Number of trials of a stage that have a result."""
         return self.tally.count(stage=stage) - self.tally.count("running", stage=stage)
 
     def trial(self, trial_id: str) -> TrialRecord:
@@ -204,7 +204,7 @@ class Run(ABC):
         return [] if result is None else result.history
 
     def weights(self, trial_id: str) -> Path:
-        """Where the weights of a trial are, if they were kept."""
+        """Path of a trial's weights, if they were kept."""
         return self.folder / "weights" / f"{trial_id}.safetensors"
 
     def catch_up(self, log: EventLog) -> None:
@@ -274,7 +274,7 @@ class SearchRun(Run):
 
     @cached_property
     def space(self) -> SearchSpace:
-        """What it searches: a space, or the part of one. PluginError if it is a plug-in's that cannot be used."""
+        """Space that it searches, whole or the part of one. PluginError if it is a plug-in's that cannot be used."""
         self.use_plugins()
         return restricted(get_space(self.config.space), self.config.restrict)
 
@@ -288,7 +288,7 @@ class SearchRun(Run):
 
     @property
     def within(self) -> str:
-        """How the space is restricted, as ``--fix`` and ``--choices`` take it; "" for a whole one."""
+        """Restriction of the space, as ``--fix`` and ``--choices`` take it; "" for a whole one."""
         if self.config.restrict and self.plugin_errors:
             return "; ".join(f"{label}={','.join(map(str, left))}" for label, left in self.config.restrict.items())
         return restriction_words(self.space) if self.config.restrict else ""
@@ -314,7 +314,8 @@ class SearchRun(Run):
 
     @property
     def learned_choices(self) -> dict[str, list[int | str]]:
-        """What the alphas of a supernet decide: label -> values, in the order of the space; empty without alphas."""
+        """Choices that the alphas of a supernet decide: label -> values, in the order of the space; empty without
+        alphas."""
         if self.supernet is None or self.config.strategy == "random-oneshot":
             return {}
         choices = self.supernet.choices
@@ -360,7 +361,7 @@ class SearchRun(Run):
 
     @property
     def is_below_floor(self) -> bool:
-        """Whether the winner's mean on the test split is less than what classical methods reach there."""
+        """True if the winner's mean on the test split is less than what classical methods reach there."""
         scores = self.test_scores
         return self.floor is not None and bool(scores) and fmean(scores) < self.floor.test[self.config.objective]
 

@@ -41,7 +41,7 @@ def refuse_foreign(database: sqlite3.Connection) -> None:
 
 
 def row_error(kind: Any, body: Any, elapsed: Any, when: Any, history: Any) -> str | None:
-    """What is wrong with the values of a row: SQLite keeps values of any type in any column."""
+    """Error in the values of a row: SQLite keeps values of any type in any column."""
     texts = {"kind": kind, "body": body, "history": "" if history is None else history}
     for name, value in texts.items():
         if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""How sure it is that one network is better than others, each trained with a few seeds."""
+"""Posterior probability that one network is the best of several, each trained with a few seeds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def confirmed(run: SearchRun) -> dict[str, Standing]:
 
 
 def promise(run: SearchRun, trial: TrialRecord) -> float:
-    """What a finished trial is worth to confirm: of a guided search what is expected of it, else its score."""
+    """Value of a finished trial for its choice to be confirmed: of a guided search what is expected of it, else its
+    score."""
     score = trial.score(run.config.objective)
     return run.expected.get(trial.id, 0.0 if score is None else score)
 

@@ -30,12 +30,12 @@ class StudyRun(Run):
 
     @property
     def trains_one(self) -> bool:
-        """Whether it is the long training of one network, by ``nasctl train``."""
+        """True if it is the long training of one network, by ``nasctl train``."""
         return self.config.study == TRAINING
 
     @property
     def description(self) -> str:
-        """What it does, in a line."""
+        """Description in a line."""
         return (
             self.config.sentence if self.trains_one else f"baseline study {self.config.study}: {self.config.sentence}"
         )
@@ -60,7 +60,7 @@ class StudyRun(Run):
         return f"{teaching.member}.{seed}" if teaching and teaching.member else None
 
     def teaching(self, trial_id: str) -> Teaching | None:
-        """What a training learns from, the file of weights included."""
+        """Teaching of a training, the file of weights included."""
         teaching, teacher = self.config.member(self.trials[trial_id].of).teaching, self.teacher_of(trial_id)
         if teaching is None or teacher is None:
             return teaching
@@ -90,7 +90,7 @@ class StudyRun(Run):
                 super()._take(event)
 
     def _take_found(self, event: ArchitectureFound) -> None:
-        """What a search found becomes members, each behind those that it is compared with."""
+        """Add the networks that a search found as members, each behind those that it is compared with."""
         search = next(search for search in self.config.searches if search.name == event.search)
         self.found[event.search] = event
         members, facts = list(self.config.members), dict(self.facts.members)

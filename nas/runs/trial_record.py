@@ -86,5 +86,5 @@ def _sharing_names(named: Sample) -> Sample:
 
 
 def seed_number(trial_id: str) -> int:
-    """Which of the repeated trainings a trial is, from 1: the last part of its id."""
+    """Number of a trial among the repeated trainings, from 1: the last part of its id."""
     return int(trial_id.rpartition(".")[2])

@@ -1,4 +1,4 @@
-"""What may be believed of a log that others may have written: nothing in it leads outside its run and the cache.
+"""Checks of logs from strangers: nothing in one leads outside its run and the cache.
 
 Ids of trials and names of members become names of files. A run's folder may have come from anywhere.
 """
@@ -48,7 +48,7 @@ def trusted(event: Event, number: int) -> Event:
 
 
 def is_name(name: str) -> bool:
-    """Whether a file in a folder of the run can be called so."""
+    """True if a file in a folder of the run can be called so."""
     return 0 < len(name) <= LONGEST and name[0] != "." and name.isprintable() and not set(name) & set("/\\\0")
 
 

@@ -1,4 +1,4 @@
-"""Which architecture is tried next, and which trial stops early; NNI in two files. No processes, no printing."""
+"""Strategies: the next architecture to try, and pruning of trials; NNI in two files. No processes, no printing."""
 
 from nas.strategies.base import AskTell, Driven, Proposal, Pruner, Strategy, Trials, drive
 from nas.strategies.registry import get_strategy, register_strategy

@@ -1,4 +1,4 @@
-"""What a search and a strategy know of each other.
+"""Interfaces between a search and its strategy.
 
 A strategy of your own is an ``AskTell``: it is asked for the next proposal, and told of every trial that ended.
 ``drive`` is the whole loop. NNI's strategies keep loops of their own, so the engine only knows ``Strategy``.
@@ -34,7 +34,7 @@ class Trials(Protocol):
     """The trials of a search, as a strategy sees them."""
 
     def attend(self, tell: Tell) -> None:
-        """From now on ``tell`` is told of every trial that ends, in the order in which they end."""
+        """Tell ``tell`` from now on of every trial that ends, in the order in which they end."""
 
     def slot_free(self) -> bool:
         """Block until one more trial may start; False when none may any more: a limit is reached."""
@@ -66,7 +66,7 @@ class AskTell(Protocol):
     """
 
     def ask(self) -> Proposal | None:
-        """What to train next; None: nothing is left to try. Called once for each trial."""
+        """Propose what to train next; None: nothing is left to try. Called once for each trial."""
 
     def tell(self, trial: TrialRecord) -> None:
         """Learn from a trial that ended: ``trial.status``, ``trial.metrics``, ``trial.cost``."""
@@ -76,7 +76,7 @@ class Pruner(Protocol):
     """Decides which trials stop early."""
 
     def threshold(self, trial_id: str) -> StopRule:
-        """What trial ``trial_id``, which was submitted, must reach."""
+        """Pruning thresholds of trial ``trial_id``, which was submitted."""
 
 
 class Driven:

@@ -1,4 +1,4 @@
-"""Which architecture is worth training next: of many that fit, the one with the best prospect by a predictor.
+"""Guide of evolution: proposes, of many feasible samples, the one with the best expected improvement by a predictor.
 
 The first trials explore: the canonical network of the space, and large ones by multiply-accumulates. From then on a
 predictor (``nas.strategies.predictor``) rates mutants of the best and fresh samples by expected improvement. Everything
@@ -135,9 +135,8 @@ class Guide:
         return self._whatever_is_left(pool, rng)
 
     def expected(self) -> dict[str, float]:
-        """What is expected of each trial that has a score, by all of them together, as a score: on a noisy one its own
-        says less than what was learned of its like. Where nothing was learned its own decides. Empty while all are
-        alike."""
+        """Expected score of each trial that has one, by all of them together: a noisy one says less than what was
+        learned of its like. Where nothing was learned its own decides. Empty while all are alike."""
         known = [each for each in self._known if math.isfinite(each.score)]
         if len({each.score for each in known}) < 2:
             return {}
@@ -223,7 +222,7 @@ class Guide:
         return sorted(self._known, key=lambda known: -known.score)[:count]
 
     def _belief(self) -> _Belief:
-        """What is to be expected of any network, by the trials known and those that run."""
+        """Expectation of any network, by the trials known and those that run."""
         features, known = self._features, self._learned_from(self._known)
         scores = _finite([each.score for each in known])
         seen, targets = self._seen(known), normal_scores(scores)
@@ -249,7 +248,7 @@ class Guide:
 
     @cached_property
     def _is_wide(self) -> bool:
-        """Whether what fits is of very different sizes."""
+        """True if what fits is of very different sizes."""
         params = costs_of(self.space, self._pool(0), self.task).params
         return bool(params.max() > WIDE * max(params.min(), 1))
 
@@ -259,7 +258,7 @@ class Guide:
 
     @cached_property
     def _prior(self) -> Predictor:
-        """What the other search tells."""
+        """Prior that the other search tells."""
         rows = [tuple(self.space.encode(sample).tolist()) for sample, _ in self._learned]
         scores = [-math.inf if score is None else score for _, score in self._learned]
         known = self._learned_from([_Known("", row, score, score) for row, score in zip(rows, scores, strict=True)])
@@ -268,7 +267,7 @@ class Guide:
         )
 
     def _grid(self) -> Grid | None:
-        """How smooth and noisy scores are; None: to be found with what is known now."""
+        """Smoothness and noise of scores; None: to be found with what is known now."""
         count = len(self._known)
         if count <= EXACT:
             return None
@@ -290,7 +289,7 @@ class Guide:
 
 @dataclass(frozen=True)
 class _Belief:
-    """What a predictor expects, on top of a share of what a prior does. ``scores`` are those on rank, in which
+    """Expectation of a predictor, on top of a share of what a prior expects. ``scores`` are those on rank, in which
     predictions are told."""
 
     predictor: Predictor
@@ -307,8 +306,8 @@ class _Belief:
 
 
 def _share(expected_N: Floats, targets_N: Floats) -> float:
-    """How much a prior counts, 0 to 1, that expects ``expected_N`` where ``targets_N`` were found: a half before there
-    are any, then as far as they agree. It is a regression through the origin with four trials of a half ahead."""
+    """Weight of a prior, 0 to 1, that expects ``expected_N`` where ``targets_N`` were found: a half before there are
+    any, then as far as they agree. It is a regression through the origin with four trials of a half ahead."""
     square = float((expected_N**2).sum())
     ahead = DOUBT * square / len(targets_N)
     return min(max((float(expected_N @ targets_N) + ahead / 2) / max(square + ahead, 1e-9), 0.0), 1.0)

@@ -21,7 +21,7 @@ from search_spaces import Sample, SearchSpace, Task
 
 
 def expected_scores(run: SearchRun) -> dict[str, float]:
-    """What is expected of the finished trials of a search by all that ended, by id."""
+    """Expected scores of the finished trials of a search by all that ended, by id."""
     guide = GuidedProposer.of(run).guide
     for what, trial in run.course:
         if what == "result":

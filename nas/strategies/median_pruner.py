@@ -1,4 +1,4 @@
-"""When a trial is stopped early: what it must have reached after each epoch, judged by the trials before it.
+"""Median pruning: a trial is stopped at a threshold by epoch, from the curves of the trials before it.
 
 A median rule (Golovin et al. 2017, "Google Vizier", section 3.2.2) that begins gently, since early epochs say little,
 and leaves a margin, since some of the best are late: from a third of the epochs on a trial must not be clearly below
@@ -30,9 +30,8 @@ Curve = Sequence[float]  # the best so far after each epoch; never falls
 
 
 def pruning_thresholds(curves: Sequence[Curve], epochs: int) -> tuple[float, ...]:
-    """What a trial must have reached after each of its ``epochs``, given the curves of the trials before it; 0, or -inf
-    of an objective that may be below 0, where nothing is pruned, as after the last epoch. Empty if there are too few
-    curves.
+    """Pruning thresholds after each of a trial's ``epochs``, given the curves of the trials before it; 0, or -inf of an
+    objective that may be below 0, where nothing is pruned, as after the last epoch. Empty if there are too few curves.
 
     A curve that ends early counts with its last value from there on. So the median stays what it was with all
     trials trained to the end, as long as those that were stopped had stayed below it; the median of the others
@@ -71,7 +70,7 @@ class MedianPruner:
         self._before: dict[str, int] = {}  # by trial: how many had ended when it was submitted
 
     def threshold(self, trial_id: str) -> StopRule:
-        """What a trial must have reached after each epoch."""
+        """Pruning thresholds of a trial, by epoch."""
         for what, trial in itertools.islice(self._course, self._seen, None):
             if what == "submitted":
                 self._before[trial.id] = len(self._ended)

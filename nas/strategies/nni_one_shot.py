@@ -66,7 +66,7 @@ class Choices(nn.Module):
         return {label: module.decide() for label, module in self._modules_by_label.items()}
 
     def probabilities(self) -> dict[str, Tensor]:
-        """What the alphas say, without noise, with gradients; all equal for random one-shot."""
+        """Probabilities of the alphas, without noise, with gradients; all equal for random one-shot."""
         if self.weighted:
             return {label: alpha.softmax(-1) for label, alpha in self.alphas.items()}
         return {c.label: torch.full((len(c.values),), 1 / len(c.values)) for c in self._space.choices}

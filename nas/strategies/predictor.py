@@ -1,4 +1,4 @@
-"""What the score of an architecture that was not trained is likely to be, learned from those that were.
+"""Predictor of an architecture's score: Bayesian ridge regression and a Gaussian process on the trials so far.
 
 The mean of two models of different kinds: a Bayesian ridge regression (MacKay 1992, "Bayesian interpolation"), which
 says most after few trials, and a Gaussian process with a squared-exponential kernel (Rasmussen and Williams 2006),
@@ -28,8 +28,8 @@ Grid = tuple[tuple[float, float, float], ...]  # scale, noise, weight
 
 
 def normal_scores(values: Floats) -> Floats:
-    """What N values (more is better) would be if they were sampled from a standard normal: by rank, equal ones alike
-    (Blom 1958)."""
+    """Normal scores of N values (more is better): their values if sampled from a standard normal, by rank, equal ones
+    alike (Blom 1958)."""
     from scipy.special import ndtri  # takes a fifth of a second, which tables of runs need not
 
     return np.asarray(ndtri((average_ranks(values) - 0.375) / (len(values) + 0.25)), float)
@@ -65,7 +65,7 @@ class Predictor:
 
     @property
     def grid(self) -> Grid:
-        """How smooth and noisy scores are."""
+        """Smoothness and noise of scores."""
         return self._process.grid
 
     @property

@@ -1,4 +1,4 @@
-"""Which sample comes next: one that fits the budget and was not proposed before, distributed over sizes.
+"""Feasible samples that were not proposed before, distributed over sizes.
 
 Strategies decide how to search (which parent, when to mutate); this samples it. Every random choice
 takes its generator from the strategy's own random state, so a strategy replayed with the same seed and the

@@ -1,4 +1,4 @@
-"""What a module computes, as a text that two modules share exactly if they are the same network.
+"""Canonical text of what a module computes: two modules share it exactly if they are the same network.
 
 By another road than ``search_spaces.structure.architecture_id``: from the traced module, not from the definition.
 """

@@ -1,4 +1,4 @@
-"""What an executor promises: every trial comes back once, and a trial that fails is a result.
+"""Contract tests of executors: every trial comes back once, and a trial that fails is a result.
 
 An executor under test is made by a function that gets a trial function and a listener. Trial functions lie at the top
 of this module, so that a worker process can import one as ``f"{run.__module__}:{run.__name__}"``.
@@ -76,7 +76,8 @@ def check_results_come_once(make: MakeExecutor) -> None:
 
 
 def check_failure_is_a_result(make: MakeExecutor) -> None:
-    """What a trial raises fails that trial, with the error's kind and text; the next one on its slot finishes."""
+    """Check that what a trial raises fails that trial, with the error's kind and text; the next one on its slot
+    finishes."""
     with make(finish_or_fail) as executor:
         failed = _one(executor, small_trial("t1", seed=FAILING))
         assert failed.status == "failed", f"a trial that raised is {failed.status}"

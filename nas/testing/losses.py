@@ -1,4 +1,4 @@
-"""What a loss promises: one finite number an image, its gradient, and nothing infinite at any limit.
+"""Contract tests of losses: one finite number an image, its gradient, and nothing infinite at any limit.
 
 ``make`` is what ``register_loss`` decorates: a recipe and class counts in, a function of logits and labels out.
 """

@@ -1,4 +1,4 @@
-"""What a mixing promises: images are mixtures of two of the batch, labels shares of their two classes.
+"""Contract tests of mixings: images are mixtures of two of the batch, labels shares of their two classes.
 
 ``label_share`` is what ``register_mixing`` decorates: both labels, the first image's share and class counts in, the
 first label's share out.

@@ -1,4 +1,4 @@
-"""What a fixed network promises: it takes the images that it is made for, and its source makes it again."""
+"""Contract tests of fixed networks: one takes the images that it is made for, and its source makes it again."""
 
 from __future__ import annotations
 

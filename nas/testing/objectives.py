@@ -1,4 +1,4 @@
-"""What an objective promises: one finite number for whatever a network answers, more for better answers.
+"""Contract tests of objectives: one finite number for whatever a network answers, more for better answers.
 
 ``compute`` is what ``register_objective`` decorates: an ``Evaluation`` in, a number out. Its options have their
 defaults; for others, give ``functools.partial(compute, k=3)``.
@@ -29,7 +29,7 @@ def check_objective(compute: Compute) -> None:
 
 
 def answered(labels: npt.NDArray[np.int64], share: float, *, seed: int = 0) -> Evaluation:
-    """What a network answers that is right for about a ``share`` of the images, and surely wrong for the others; its
+    """Answers of a network that is right for about a ``share`` of the images, and surely wrong for the others; its
     embeddings of the former lie close to others of their class, and those of the latter anywhere."""
     rng = np.random.default_rng(seed)
     right_N1 = rng.random((len(labels), 1)) < share
@@ -80,7 +80,7 @@ def check_order(compute: Compute) -> None:
 
 
 def number(compute: Compute, evaluation: Evaluation, what: str) -> float:
-    """What ``compute`` gives; AssertionError unless that is one finite number."""
+    """Result of ``compute``; AssertionError unless that is one finite number."""
     try:
         value = compute(evaluation)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What an oversampler promises: images that even out the classes, of the training split's kind, always the same."""
+"""Contract tests of oversamplers: images that even out the classes, of the training split's kind, always the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a penalty on the weights promises: one finite number that falls along its gradient, of what learns alone.
+"""Contract tests of weight penalties: one finite number that falls along its gradient, of trainable weights alone.
 
 ``make`` is what ``register_regularizer`` decorates: a network in, a function that gives its penalty out.
 """

@@ -1,4 +1,4 @@
-"""What a sampler promises: as many positions as were asked for, by the generator alone.
+"""Contract tests of samplers: as many positions as were asked for, by the generator alone.
 
 ``make`` is what ``register_sampler`` decorates: the images of an epoch in, a function that samples positions out.
 """

@@ -1,4 +1,4 @@
-"""What a source of images promises: the same images in every process, each with one class and one part.
+"""Contract tests of image sources: the same images in every process, each with one class and one part.
 
 ``make`` is what ``register_source`` decorates: the text behind the colon of ``--data NAME:TEXT`` in, a source out.
 """

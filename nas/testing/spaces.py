@@ -1,4 +1,4 @@
-"""What a search space promises: every sample builds, runs, and costs what is said of it before it is built."""
+"""Contract tests of search spaces: every sample builds, runs, and costs what is said of it before it is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a strategy promises, in searches whose trials are simulated: a second for a hundred of them.
+"""Contract tests of strategies, in searches whose trials are simulated: a second for a hundred of them.
 
 A strategy under test is made by a function of the search, as the registry has it; an ``AskTell`` of one's own becomes
 one by ``strategies.base.Driven``.
@@ -130,7 +130,7 @@ def check_resume(make: MakeStrategy, *, space: str = "vgg", stops: Sequence[int]
 
 
 def story(folder: Path) -> list[Event]:
-    """What happened in a run, without when and in which session."""
+    """Events of a run, without times and sessions."""
     events = [entry.event for entry in read_log(folder, histories=True)]
     told = [event for event in events if not isinstance(event, SessionStarted | SessionStopped)]
     return [replace(e, result=replace(e.result, seconds=0.0)) if isinstance(e, TrialEnded) else e for e in told]

@@ -1,4 +1,4 @@
-"""What a space's supernet promises: with every choice made, it computes what the chosen network computes."""
+"""Contract tests of supernets: with every choice made, one computes what the chosen network computes."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _one_hot(space: SearchSpace, sample: Sample, dtype: torch.dtype) -> Mapping[
 
 
 def _matters(net: Supernet, label: str, images: Tensor) -> bool:
-    """Whether a choice changes what some network answers: on a map of 2x2, a kernel of 5x5 is built as one of 3x3."""
+    """True if a choice changes what some network answers: on a map of 2x2, a kernel of 5x5 is built as one of 3x3."""
     space, rng = net.space, np.random.default_rng(0)
     last = next(len(choice.values) for choice in space.choices if choice.label == label) - 1
     net.eval()

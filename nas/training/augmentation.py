@@ -1,4 +1,4 @@
-"""From pixels to what a network sees: normalization, and random crops, mirrors and holes.
+"""Normalization and augmentation: random crops, mirrors and holes.
 
 Everything works on a whole batch on its device, without a loop over images, and samples from a
 ``torch.Generator`` of that device, so that equal seeds give equal batches.

@@ -1,4 +1,4 @@
-"""How many images each class has, and how often training samples it: what losses and mixing for imbalanced data use."""
+"""Class counts, real and as sampled, for losses and mixing on imbalanced data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ClassCounts:
 
     @classmethod
     def of(cls, real_N: Tensor, sampled_N: Tensor, num_classes: int, *, balanced: bool = False) -> ClassCounts:
-        """From the labels of the training split, and of all images that an epoch samples from.
+        """Class counts from the labels of the training split, and of all images that an epoch samples from.
 
         ``balanced``: every class that has images is sampled equally often.
         """

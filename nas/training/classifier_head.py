@@ -1,4 +1,4 @@
-"""What some recipes make of a network's last layer in training, and how the finished network does without it.
+"""Classifier heads that some recipes train with, and their conversion to a linear layer.
 
 Two things: the normalized classifier of LDAM, and logit adjustment after training. Both are a hook on the last
 linear layer while the network is trained and evaluated; at the end they are folded into its weight and bias, so
@@ -24,7 +24,7 @@ from search_spaces import elastic
 
 @dataclass(frozen=True)
 class Classifier:
-    """How the last layer gives logits; with neither field as it always does."""
+    """Classifier head: how the last layer gives logits; with neither field as it always does."""
 
     # Logits are scale * cos(features, row of the weight), without bias: the normalized classifier (Cao et al. 2019).
     scale: float | None = None

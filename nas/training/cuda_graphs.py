@@ -33,7 +33,7 @@ class GraphCapture(Protocol):
         """``work()``, in the surroundings in which it will be captured."""
 
     def capture(self, work: Work) -> Work:
-        """What does again, in the same memory, all that ``work`` does on the device.
+        """Work that does again, in the same memory, all that ``work`` does on the device.
 
         Capture itself changes nothing there. RuntimeError if ``work`` cannot be captured.
         """

@@ -1,4 +1,4 @@
-"""When a training stops before its last epoch, and why it did."""
+"""Early stopping of a training, and its reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ History = Sequence[Mapping[str, float]]  # as ``nas.training.loop.Training`` has
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a training ended before its last epoch."""
+    """Reason why a training ended before its last epoch."""
 
     rule: Literal["patience", "pruned"]
     reason: str
@@ -21,7 +21,7 @@ class Stop:
 def why_stopped(
     history: History, objective: str, threshold: Sequence[float], *, patience: int | None, waited: int
 ) -> Stop | None:
-    """Why to stop after the last epoch of ``history``: a pruner's ``threshold``, or the recipe's ``patience`` after
+    """Reason to stop after the last epoch of ``history``: a pruner's ``threshold``, or the recipe's ``patience`` after
     ``waited`` epochs without a lower select_loss. None: continue."""
     if reason := why_pruned(history, objective, threshold):
         return Stop("pruned", reason)
@@ -36,7 +36,7 @@ def curve(history: History, objective: str) -> list[float]:
 
 
 def why_pruned(history: History, objective: str, threshold: Sequence[float]) -> str | None:
-    """Why a trial with this history is to be stopped now, None if it is not. ``threshold``: what it must have
+    """Reason why a trial with this history is to be pruned now, None if it is not. ``threshold``: what it must have
     reached after each epoch (see ``strategies.base.StopRule``); empty: never."""
     epoch = len(history)
     if not 0 < epoch <= len(threshold):

@@ -33,7 +33,7 @@ from nas.training.tensor_split import JoinedSplit, TensorSplit
 
 @dataclass(frozen=True)
 class Training:
-    """What a training leaves: the weights of the epoch it keeps, its curves, and its normalization."""
+    """Result of a training: the weights of the epoch it keeps, its curves, and its normalization."""
 
     best_state: dict[str, Tensor]  # on the CPU, contiguous; by ``recipe.keep_epoch`` of the best or the last epoch
     best_epoch: int  # from 1; the one that is kept
@@ -120,7 +120,8 @@ def prepared(
     watch: Watch = OFF,
     teachers: Teachers | None = None,
 ) -> tuple[Learning, list[int], tuple[tuple[float, ...], tuple[float, ...]]]:
-    """What the steps of a training need, the sizes of an epoch's batches, and mean and standard deviation of pixels."""
+    """Prepare what the steps of a training need, the sizes of an epoch's batches, and mean and standard deviation of
+    pixels."""
     torch.manual_seed(seed)  # for dropout; everything sampled here comes from the generator
     generator = torch.Generator(device).manual_seed(seed)
     mean, std = train_split.mean_and_std
@@ -136,7 +137,7 @@ def prepared(
 
 
 def _on_select(metrics: Metrics, objective: str) -> dict[str, float]:
-    """What a history has of an epoch's metrics: of those that equal the accuracy the objective alone."""
+    """Metrics of an epoch that a history has: of those that equal the accuracy the objective alone."""
     return {
         f"select_{name}": metric
         for name, metric in metrics.items()

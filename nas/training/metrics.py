@@ -132,8 +132,8 @@ def _counts(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> tuple[np
 def _entering_last_linear(
     model: nn.Module, num_classes: int, forward: Callable[[], object], views: int = 1
 ) -> np.ndarray:
-    """What enters the layer that gives the logits (N, D) in ``forward``, the mean of so many ``views`` of each batch,
-    one after the other; TrialError if it is no linear layer."""
+    """Inputs (N, D) of the layer that gives the logits in ``forward``, the mean of so many ``views`` of each batch, one
+    after the other; TrialError if it is no linear layer."""
     taken: list[Tensor] = []
     _, layer = last_linear(model, num_classes, "the objective reads what enters the last layer")
     handle = layer.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0].float().cpu()))
@@ -145,7 +145,7 @@ def _entering_last_linear(
 
 
 def confusion_matrix(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> list[list[int]]:
-    """How many images of each true class (rows) were taken for each class (columns)."""
+    """Number of images of each true class (rows) that were taken for each class (columns)."""
     pairs_N = labels_N * num_classes + predicted_N
     counts: list[list[int]] = torch.bincount(pairs_N, minlength=num_classes**2).view(num_classes, -1).tolist()
     return counts

@@ -1,4 +1,4 @@
-"""How the arithmetic of a training is carried out; what is computed is the recipe's. Imports no torch by itself."""
+"""Execution of a training: precision and memory format, which the recipe leaves open. Imports no torch by itself."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ BFLOAT16 = Execution("channels_last", "bfloat16")  # the order that tensor cores
 
 
 def usual_execution(device: torch.device) -> Execution:
-    """What ``device`` trains with if nothing was measured and nothing asked for."""
+    """Execution on ``device`` if nothing was measured and nothing asked for."""
     return BFLOAT16 if use_bfloat16(device) else Execution()
 
 
 def use_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32: a GPU with such tensor cores."""
+    """True if the device multiplies bfloat16 faster than float32: a GPU with such tensor cores."""
     import torch
 
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def asked_execution(precision: Precision) -> Execution | None:
-    """What a precision that was asked for means; None: what is usual on the worker's device."""
+    """Execution of a precision that was asked for; None: what is usual on the worker's device."""
     return {"auto": None, "float32": Execution(), "bfloat16": BFLOAT16}[precision]

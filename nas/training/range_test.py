@@ -70,7 +70,7 @@ def range_test(step: Callable[[float], float], rates: Sequence[float], *, smooth
 
 
 def suggested(rates: Sequence[float], losses: Sequence[float], half: int) -> RangeTest:
-    """What a curve suggests, each loss averaged with up to ``half`` on either side."""
+    """Suggestions of a curve, each loss averaged with up to ``half`` on either side."""
     smooth = _averaged(np.asarray(losses, dtype=np.float64), half)
     steepest = diverged = None
     if len(smooth) >= 3:

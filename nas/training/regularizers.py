@@ -62,11 +62,11 @@ class Regularizer:
     decay: tuple[tuple[float, float], ...]
 
     def weight_at(self, progress: float) -> float:
-        """What the penalty is multiplied by at ``progress`` (0 to below 1) of the training."""
+        """Factor of the penalty at ``progress`` (0 to below 1) of the training."""
         return self.weight * [factor for start, factor in self.decay if progress >= start][-1]
 
     def __call__(self, progress: float) -> Tensor | None:
-        """What is added to the loss at ``progress`` of the training; None where its weight is 0."""
+        """Term added to the loss at ``progress`` of the training; None where its weight is 0."""
         weight = self.weight_at(progress)
         return weight * self.penalty() if weight else None
 

@@ -1,4 +1,4 @@
-"""Which images an epoch samples, in which order, and how it divides into batches.
+"""Samplers of an epoch's images: their order, and the division into batches.
 
 A new sampler is one decorated function here, and its name in ``nas.config.recipe_rules``.
 """
@@ -86,6 +86,6 @@ def epoch_plan(train_split: TensorSplit, synthetic: TensorSplit | None, recipe: 
 
 
 def batch_sizes(num_images: int, batch_size: int) -> list[int]:
-    """How an epoch divides. A last batch of one image is left out: batch normalization cannot train on it."""
+    """Sizes of an epoch's batches. A last batch of one image is left out: batch normalization cannot train on it."""
     whole, rest = divmod(num_images, batch_size)
     return [batch_size] * whole + ([rest] if rest > 1 else [])

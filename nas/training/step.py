@@ -33,7 +33,7 @@ def class_counts(
 
 @dataclass(frozen=True)
 class Learning:
-    """What a recipe makes of a network and its images: all that an epoch works with."""
+    """Learning state of a network on its images by a recipe: all that an epoch works with."""
 
     model: nn.Module
     images: TensorSplit | JoinedSplit
@@ -76,7 +76,7 @@ class Learning:
 
 @dataclass(frozen=True)
 class Phase:
-    """What the steps of an epoch have in common, and those of another may not."""
+    """Properties that the steps of an epoch have in common, and those of another may not."""
 
     reweighted: bool
     penalty_weight: float  # 0: no penalty
@@ -100,7 +100,7 @@ def make_step(learning: Learning, sizes: Sequence[int]) -> Step:
 
 
 def notes_on(step: Step) -> tuple[str, ...]:
-    """What the log of a trial should say of its steps."""
+    """Notes on the steps for the log of a trial."""
     if not isinstance(step, CapturedStep) or step.failure is None:
         return ()
     return (f"the steps ran one kernel at a time, since they could not be captured as a CUDA graph: {step.failure}",)

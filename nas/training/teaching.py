@@ -44,7 +44,7 @@ class Teachers:
 
 
 class Lesson:
-    """What a student hears in every step of one training.
+    """Lesson of a student in every step of one training.
 
     Where training shows every image as it is, the teachers are asked once, before the first step; where it changes
     images at random, at every step, for they see what the student sees.
@@ -78,7 +78,7 @@ class Lesson:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the teachers were asked once and for all."""
+        """True if the teachers were asked once and for all."""
         return self._kept is not None
 
     @torch.no_grad()
@@ -106,8 +106,8 @@ class Lesson:
 
 
 def _shift(*, even: bool, student_even: bool) -> int:
-    """How often the log prior is added to a teacher's logits so that they mean what the student's do: logits that
-    count classes alike lack it once (Menon et al. 2021, equation 9)."""
+    """Number of times that the log prior is added to a teacher's logits so that they mean what the student's do: logits
+    that count classes alike lack it once (Menon et al. 2021, equation 9)."""
     return int(even) - int(student_even)
 
 

@@ -32,8 +32,8 @@ def split_on_device(config: DataConfig, device: str, name: SplitName) -> TensorS
 def synthetic_on_device(
     config: DataConfig, device: str, oversampling: str, *, mirrored: bool = True
 ) -> tuple[TensorSplit | None, tuple[str, ...]]:
-    """What the oversampler adds to the training split, on the device, and its warnings; ``mirrored``: whether it may
-    mirror colour images.
+    """Images that the oversampler adds to the training split, on the device, and its warnings; ``mirrored``: whether it
+    may mirror colour images.
 
     On a CPU its pixels stay in a memory map, which all workers share; the first of them makes it, others wait.
     """
@@ -47,7 +47,7 @@ def synthetic_on_device(
 
 @dataclass(frozen=True)
 class PublishedSplits:
-    """What a trial reads of splits that were made after oversampling, on one device; ``synthetic`` is train's."""
+    """Splits that were made after oversampling, as a trial reads them on one device; ``synthetic`` is train's."""
 
     train: TensorSplit
     synthetic: TensorSplit

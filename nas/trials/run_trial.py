@@ -266,7 +266,7 @@ def _log(spec: TrialSpec, *lines: str) -> None:
 
 
 def _reason(error: Exception, device: str) -> str:
-    """What went wrong, in one line."""
+    """Reason of a failure, in one line."""
     message = " ".join(str(error).split())
     if isinstance(error, NasctlError):
         return message

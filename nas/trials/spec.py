@@ -1,4 +1,4 @@
-"""What crosses a process: a trial's specification in, its result out. Plain frozen data, nothing else."""
+"""``TrialSpec`` and ``TrialResult``, which cross processes: plain frozen data, nothing else."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TrialSpec:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What became of a trial. ``metrics`` is empty and ``error`` is set when it failed.
+    """Result of a trial. ``metrics`` is empty and ``error`` is set when it failed.
 
     A pruned trial was stopped since others were clearly better by then: ``error`` says so, ``metrics`` are those
     of its best epoch.

@@ -36,7 +36,8 @@ def save_weights(state: dict[str, Tensor], normalization: Normalization, path: P
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], Normalization]:
-    """What ``save_weights`` wrote. RunError if the file is missing or damaged, or its normalization cannot be one."""
+    """Load what ``save_weights`` wrote. RunError if the file is missing or damaged, or its normalization cannot be
+    one."""
     try:
         state = tensors_in(path)
         with safe_open(path, framework="pt") as file:
@@ -78,7 +79,7 @@ def load_into(module: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def normalization_error(mean: Sequence[object], std: Sequence[object], channels: int | None = None) -> str | None:
-    """Why these cannot be a mean and a standard deviation for each channel; None if they can."""
+    """Reason why these cannot be a mean and a standard deviation for each channel; None if they can."""
     if not 0 < len(mean) == len(std) == (channels or len(mean)):
         return f"its normalization is of {len(mean)} and {len(std)} channels" + f", not of {channels}" * bool(channels)
     for value in (*mean, *std):

@@ -1,4 +1,4 @@
-"""What lies on the disk of an analysis: read as it was written, and damage is named."""
+"""An analysis on the disk: read as it was written, and damage is named."""
 
 from __future__ import annotations
 

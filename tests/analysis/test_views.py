@@ -1,4 +1,4 @@
-"""What pictures show is what the analysis holds; they stay readable whatever classes are called and however many."""
+"""Pictures show what the analysis holds; they stay readable whatever classes are called and however many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured is found again by what it depends on; what is damaged or foreign is not known."""
+"""Measurements are found again by what they depend on; damaged or foreign ones are not known."""
 
 from __future__ import annotations
 

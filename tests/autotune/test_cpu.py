@@ -1,4 +1,4 @@
-"""How a search trains on a CPU: what is measured, what is chosen of it, what is remembered and recorded."""
+"""CPU auto-tuning: the measurements, the choice, what is remembered and recorded."""
 
 from __future__ import annotations
 

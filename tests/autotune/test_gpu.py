@@ -1,4 +1,4 @@
-"""How many trials share a GPU: the choice from metrics, and measuring them with real workers on the CPU."""
+"""Number of trials that share a GPU: the choice from measurements, and measuring with real workers on the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a supernet holds under a budget: every network that fits, and little else."""
+"""A supernet under a budget holds every network that fits, and little else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print: within 80 columns of a terminal, and plain text where it goes into a file."""
+"""Output of commands: within 80 columns of a terminal, and plain text where it goes into a file."""
 
 from __future__ import annotations
 

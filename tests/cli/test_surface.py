@@ -1,4 +1,5 @@
-"""What can be typed: commands, arguments and flags with placeholders and defaults, as ``surface.txt`` records them.
+"""The command line's surface: commands, arguments and flags with placeholders and defaults, as ``surface.txt`` records
+them.
 
 Scripts of users depend on it, so nothing of it changes by accident. To record it anew, after a change that is meant:
 ``python tests/cli/test_surface.py``; the difference belongs in the change's review, and in CHANGELOG.md.

@@ -1,4 +1,4 @@
-"""What a recipe leaves open is chosen from the data, and nothing else."""
+"""Open values of a recipe are chosen from the data, and nothing else is."""
 
 from __future__ import annotations
 

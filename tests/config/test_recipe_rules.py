@@ -1,4 +1,4 @@
-"""Which settings of a recipe go together, what it is called, and that its tables say what the registries hold."""
+"""Rules between a recipe's settings, its name, and that its tables say what the registries hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan says of augmentation is what training does."""
+"""Augmentation as a plan states it is that of training."""
 
 from __future__ import annotations
 

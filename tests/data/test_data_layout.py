@@ -1,4 +1,4 @@
-"""How a folder is read: which folders are splits and classes, what is left out and named, and what is asked."""
+"""Reading of a folder: the splits and classes found, what is left out and named, and what is asked."""
 
 from __future__ import annotations
 

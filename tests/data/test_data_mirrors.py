@@ -1,4 +1,4 @@
-"""Whether training mirrors images: signs that point and characters keep their hand, photos do not mind."""
+"""The decision to mirror images in training: signs that point and characters keep their hand, photos do not mind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where data comes from: folders, archives of arrays, named sets; and what is said when it cannot be used."""
+"""Sources of data: folders, archives of arrays, named sets; and the messages when one cannot be used."""
 
 from __future__ import annotations
 

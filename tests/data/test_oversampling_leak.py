@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def is_grey(images: Tensor | NDArray[np.uint8]) -> bool:
-    """Whether the channels of every image (N, 3, H, W) are equal."""
+    """True if the channels of every image (N, 3, H, W) are equal."""
     return bool((images[:, 0] == images[:, 1]).all()) and bool((images[:, 0] == images[:, 2]).all())
 
 

@@ -123,7 +123,7 @@ def serves_pages(folder: Path) -> None:
 
 
 def looks_like(printed: str, shown: list[str]) -> bool:
-    """Whether output begins as the page shows it, and its tables have the columns that are shown."""
+    """True if output begins as the page shows it, and its tables have the columns that are shown."""
     lines = [words(line) for line in printed.splitlines()]
     heads = [words(line)[:5] for line, below in itertools.pairwise(shown) if below.startswith("──")]
     return lines[0] == words(shown[0]) and all(any(line[:5] == head for line in lines) for head in heads)
@@ -238,7 +238,7 @@ def test_flags_of_scripts_that_are_named_exist(page):
 
 
 def is_defined(name: str) -> bool:
-    """Whether a dotted name is a module of ours, or a function, class, method or value in one; imports nothing."""
+    """True if a dotted name is a module of ours, or a function, class, method or value in one; imports nothing."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         place = ROOT.joinpath(*parts[:length])
@@ -249,7 +249,7 @@ def is_defined(name: str) -> bool:
 
 
 def _holds(body: list[ast.stmt], names: list[str]) -> bool:
-    """Whether statements define the first name, and what it names the next, and so on."""
+    """True if statements define the first name, and what it names the next, and so on."""
     if not names:
         return True
     for node in body:

@@ -1,4 +1,4 @@
-"""How long the best are trained again: as the plan says, or twice as long while that gains."""
+"""Length of confirmations: as the plan says, or twice as long while that gains."""
 
 from __future__ import annotations
 

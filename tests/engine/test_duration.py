@@ -1,4 +1,4 @@
-"""How long a search will take: what is timed, and what is counted."""
+"""Estimated duration of a search: what is timed, and what is counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search begins with: architectures to train first, and what another search found."""
+"""Initial architectures of a search: those to train first, and what another search found."""
 
 from __future__ import annotations
 

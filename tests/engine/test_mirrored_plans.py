@@ -1,4 +1,4 @@
-"""Whether images are mirrored is decided once, in the plan, and recorded with its reason."""
+"""Mirroring of images is decided once, in the plan, and recorded with its reason."""
 
 from __future__ import annotations
 

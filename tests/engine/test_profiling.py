@@ -1,4 +1,4 @@
-"""Where the time goes: every second of a session and of a trial belongs to one part, and the log keeps them."""
+"""Time by part: every second of a session and of a trial belongs to one, and the log keeps them."""
 
 from __future__ import annotations
 

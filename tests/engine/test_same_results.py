@@ -1,4 +1,4 @@
-"""What makes trials faster must not change what they compute: losses stay as they were, to rounding.
+"""Optimizations of trials must not change what they compute: losses stay as they were, to rounding.
 
 Three guards. A plain training loop, written here from the formulas, an image and a tensor at a time, gives the losses
 of ``nas.training.train``. Losses that were recorded before any of it was made faster, in ``same_results.json``, come

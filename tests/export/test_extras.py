@@ -1,4 +1,4 @@
-"""What an export has only if it is asked for: int8, one image at a time, pixels in and probabilities out."""
+"""Optional parts of an export: int8, one image at a time, pixels in and probabilities out."""
 
 from __future__ import annotations
 

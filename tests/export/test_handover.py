@@ -1,4 +1,4 @@
-"""From a folder of photos to a network that runs without us, by the commands a user types."""
+"""The whole path from a folder of photos to a network that runs without us, by the commands a user types."""
 
 from __future__ import annotations
 

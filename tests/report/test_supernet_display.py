@@ -1,4 +1,4 @@
-"""What a one-shot search tells while it runs and after: from its log alone, nothing is trained."""
+"""Display of a one-shot search while it runs and after: from its log alone, nothing is trained."""
 
 from __future__ import annotations
 

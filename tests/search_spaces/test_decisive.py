@@ -1,4 +1,4 @@
-"""What of a sample its network depends on."""
+"""Decisive choices: those of a sample that its network depends on."""
 
 from __future__ import annotations
 

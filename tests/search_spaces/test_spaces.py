@@ -263,7 +263,7 @@ def weighted_edges(sample: dict[str, int | str]) -> dict[str, str]:
 
 @torch.no_grad()
 def some_matching_agrees(one: dict[str, int | str], two: dict[str, int | str]) -> bool:
-    """Whether the second cell gives the first one's output with the first one's edges in some order."""
+    """True if the second cell gives the first one's output with the first one's edges in some order."""
     torch.manual_seed(0)
     first, second = (next(m for m in built(s).modules() if isinstance(m, Cell)) for s in (one, two))
     images = torch.randn(4, 4, 8, 8, dtype=torch.float64)

@@ -91,7 +91,7 @@ class OpenPage:
         self.page.pdf(path=path, format="A4", print_background=True)
 
     def scrolls_sideways(self) -> bool:
-        """Whether the page is wider than its window."""
+        """True if the page is wider than its window."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
     def axe(self) -> list[Violation]:

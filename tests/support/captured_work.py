@@ -83,7 +83,7 @@ def _tensors(tree: Any) -> Iterable[Tensor]:
 
 
 def _has_mask(func: Any, args: Any) -> bool:
-    """Whether tensors are indexed by booleans: how many are chosen only the device knows."""
+    """True if tensors are indexed by booleans: how many are chosen only the device knows."""
     if func.overloadpacket.__name__ not in ("index", "index_put", "index_put_"):
         return False
     return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])

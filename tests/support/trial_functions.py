@@ -1,4 +1,4 @@
-"""What worker processes run in the tests of the executors: functions of the shape ``RunTrial``.
+"""Functions of the shape ``RunTrial``, run by worker processes in the tests of the executors.
 
 A file of its own, so that a worker imports these and not pytest. ``spec.log_path`` is a path to write to.
 """

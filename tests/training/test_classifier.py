@@ -1,5 +1,5 @@
-"""What recipes make of the last layer, and that the finished network predicts the same alone: in every space, saved
-and loaded."""
+"""Classifier heads of recipes, and that the finished network predicts the same alone: in every space, saved and
+loaded."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What each command does, a file each; imported when its command runs, so that --help stays instant."""
+"""Bodies of the commands, one file each; imported when the command runs, so that --help stays fast."""

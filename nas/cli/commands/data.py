@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def data_command(flags: Flags) -> None:
-    """What is in a data set. Exit code 2 if a search could not use it as it is."""
+    """Describe a data set. Exit code 2 if a search could not use it as it is."""
     from nas.data import describe_data
     from nas.report.contact_sheet import check_picture
     from nas.report.documents import document
@@ -50,7 +50,7 @@ def data_command(flags: Flags) -> None:
 
 
 def _check_writing(flags: Flags, errors: list[str]) -> None:
-    """What cannot be written, or not so, goes into ``errors``."""
+    """Put into ``errors`` what cannot be written, or not so."""
     from nas.data.writing import check_target
 
     if name := flags["oversample"]:

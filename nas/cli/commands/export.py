@@ -48,7 +48,7 @@ def export_command(
 
 
 def _show_int8(found: Quantized, milliseconds: tuple[float, float]) -> None:
-    """How the network in int8 does beside that in float."""
+    """Print the scores and sizes of the network in int8 beside those in float."""
     words = found.objective.replace("_", " ")
     table = make_table("In int8", ["numbers"], [f"{words} on rank", "on test", "bytes", "ms an image"])
     rows = [

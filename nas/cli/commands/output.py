@@ -1,4 +1,4 @@
-"""What several commands share: where they print, and how a run's outcome is shown."""
+"""Console, JSON output and the display of a run's outcome, shared by commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ console = Terminal()
 
 
 def outcome_document(run: SearchRun | StudyRun, filters: FilterChoice | None = None) -> Document:
-    """What a run found, as JSON; of a study with its pictures drawn, the ``filters`` chosen among them."""
+    """Outcome of a run, as JSON; of a study with its pictures drawn, the ``filters`` chosen among them."""
     if isinstance(run, SearchRun):
         return run_document(run)
     from nas.report.pictures import ALL, write_pictures
@@ -32,7 +32,8 @@ def outcome_document(run: SearchRun | StudyRun, filters: FilterChoice | None = N
 
 
 def show_outcome(run: SearchRun | StudyRun, filters: FilterChoice | None = None) -> None:
-    """What a run found, in words and tables; of a study with its pictures drawn, the ``filters`` chosen among them."""
+    """Print a run's outcome in words and tables; of a study with its pictures drawn, the ``filters`` chosen among
+    them."""
     from nas.report.tables.profile import print_profile
     from nas.report.tables.search import print_outcome
     from nas.report.tables.supernet import print_supernet

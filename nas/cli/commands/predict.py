@@ -61,7 +61,8 @@ def predict_command(
 
 
 def model_and_paths(model: str | None, paths: list[str], run: str | None) -> tuple[str, list[str]]:
-    """Which network, and the pictures: with ``--run`` every word is a picture. UsageError if one of them is missing."""
+    """Network and pictures named on the command line: with ``--run`` every word is a picture. UsageError if one of them
+    is missing."""
     words = [word for word in (model, *paths) if word is not None]
     if run is not None and words[:1] != [run]:
         words = [run, *words]
@@ -74,7 +75,8 @@ def model_and_paths(model: str | None, paths: list[str], run: str | None) -> tup
 
 
 def _checked(csv: str | None, csv_format: str | None, top: str | None, *, as_json: bool) -> int:
-    """How many classes a row shows; UsageError for flags that contradict each other, or a file that is not ours."""
+    """Number of classes that a row shows; UsageError for flags that contradict each other, or a file that is not
+    ours."""
     best = positive("top", top) or 1
     if top and (as_json or csv_format == "id-label"):
         raise UsageError("--top says how many classes a row shows: --json gives all, and id-label one. Leave it out.")

@@ -36,7 +36,7 @@ def rm_command(names: list[str], runs: str, *, as_json: bool) -> None:
 
 
 def cache_command(*, clean: bool, as_json: bool) -> None:
-    """What the cache holds; with ``clean`` what was removed from it."""
+    """Show the contents of the cache; with ``clean`` remove what nobody uses."""
     from nas.data import cache_contents
     from nas.data.cache import cache_root
 

@@ -74,7 +74,7 @@ def resume_command(flags: Flags) -> None:
 
 
 def _tell_all(run: SearchRun | StudyRun, *, quiet: bool, as_json: bool) -> None:
-    """What came of a run; and of the long training of its winner, where the search asked for that."""
+    """Print the outcome of a run, and of the long training of its winner, where the search asked for that."""
     if not (isinstance(run, SearchRun) and run.config.train):
         tell_outcome(run, quiet=quiet, as_json=as_json)
         return
@@ -146,7 +146,7 @@ def stoppable(folder: Path) -> Iterator[None]:
 
 
 def tell_outcome(run: SearchRun | StudyRun, *, quiet: bool, as_json: bool) -> None:
-    """What came of a run."""
+    """Print the outcome of a run."""
     if as_json:
         print_json(outcome_document(run))
     elif not quiet:

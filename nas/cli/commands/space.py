@@ -13,7 +13,7 @@ from nas.report.live import decoding
 
 
 def space_command(flags: Flags) -> None:
-    """What a space holds under a budget."""
+    """Describe a space under a budget."""
     from nas.report.space import space_document, space_report, spaces_document
     from nas.report.tables.space import print_space, print_spaces
 
@@ -39,7 +39,7 @@ def space_command(flags: Flags) -> None:
 
 
 def _architecture(flags: Flags) -> None:
-    """What the architecture given with --arch costs, on the data of its run unless others are named."""
+    """Print the costs of the architecture given with --arch, on the data of its run unless others are named."""
     from nas.config.data import FOREIGN
     from nas.data import open_data
     from nas.engine.architectures import NO_IMAGES, load_architecture

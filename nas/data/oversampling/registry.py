@@ -1,4 +1,4 @@
-"""What an oversampler is, the register of them, and how they read and divide a split."""
+"""Registry of oversamplers, their contract, and the reading and dividing of a split for them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def register_oversampler(name: str) -> Callable[[Oversampler], Oversampler]:
 
 
 def class_counts(labels: NDArray[np.int64]) -> dict[int, int]:
-    """How many images each class has, of those that have any."""
+    """Number of images of each class that has any."""
     classes, counts = np.unique(labels, return_counts=True)
     return dict(zip(classes.tolist(), counts.tolist(), strict=True))
 

@@ -80,7 +80,7 @@ def _synthesized(split: Split, name: str) -> Iterator[Synthetic]:
 
 
 def _by_library(split: Split, name: str, members: list[int], num_neighbors: int) -> Iterator[Synthetic]:
-    """What imbalanced-learn adds to the classes ``members``, in one pass."""
+    """Images that imbalanced-learn adds to the classes ``members``, in one pass."""
     # Here, because it takes seconds to import and most trials do not oversample.
     from imblearn.over_sampling import SMOTE, BorderlineSMOTE
 

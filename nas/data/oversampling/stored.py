@@ -1,4 +1,4 @@
-"""What an oversampler made, kept on disk: made once by one process, mapped into memory by all."""
+"""Disk store of oversampled images: made once by one process, memory-mapped by all."""
 
 from __future__ import annotations
 
@@ -89,6 +89,6 @@ def _write(made: Iterator[Synthetic], split: Split, folder: Path) -> None:
 
 
 def write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
-    """What stands before the uint8 pixels of an array of this shape in an ``.npy`` file."""
+    """Write the header before the uint8 pixels of an array of this shape in an ``.npy`` file."""
     header = {"descr": npy.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
     npy.write_array_header_1_0(file, header)

@@ -1,2 +1,2 @@
-"""Where images come from, a file each: bundled digits, .npz files, torchvision's sets; ``folders`` and ``tables`` of
-labels are packages, of which ``folders`` may import ``tables``. What several need lies here."""
+"""Sources of images, a file each: bundled digits, .npz files, torchvision's sets. The packages ``folders`` and
+``tables`` (label files) are here, of which ``folders`` may import ``tables``, and what several sources share."""

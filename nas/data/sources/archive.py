@@ -77,7 +77,7 @@ class Archive:
             raise DataError(*map(self._of_archive, error.messages)) from error
 
     def _of_archive(self, text: str) -> str:
-        """What is said of the folder, said of the archive; what is in an archive cannot be given as data."""
+        """Reword what is said of the folder for the archive; what is in an archive cannot be given as data."""
         folder = str(self._folder)
         has_command = re.search(f"--data '?{re.escape(folder)}/", text)
         return text.replace(folder, str(self.path)) + " (Unpack the archive by hand for that.)" * bool(has_command)
@@ -244,7 +244,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether what was unpacked there is as it was then: the same files of the same sizes."""
+    """True if what was unpacked there is as it was then: the same files of the same sizes."""
     try:
         return (folder / _MANIFEST).read_text(errors="surrogateescape").partition("\n")[0] == _inventory(folder)
     except OSError:
@@ -265,7 +265,7 @@ def _inventory(folder: Path) -> str:
 
 
 def what_else(path: Path) -> str | None:
-    """What a file is that cannot be opened as an archive, if its first bytes tell. OSError if it cannot be read."""
+    """Kind of a file that cannot be opened as an archive, if its first bytes tell. OSError if it cannot be read."""
     with path.open("rb") as file:
         start = file.read(512)
     if not start:
@@ -283,7 +283,7 @@ def _seen(folder: Path) -> list[Path]:
 
 
 def _entrance(folder: Path) -> Path:
-    """What to read: below single folders, the folder or the one table that lies there beside no class folders."""
+    """Path to read: below single folders, the folder or the one table that lies there beside no class folders."""
     children = _seen(folder)
     while len(children) == 1 and children[0].is_dir():
         inner = _seen(children[0])

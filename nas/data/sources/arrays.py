@@ -1,4 +1,4 @@
-"""What sources whose images are arrays already have in common."""
+"""Base of sources whose images are arrays already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source of images is. Each kind of source has a file of its own."""
+"""Interface of a source of images. Each kind of source has a file of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PART_OF = {word: part for part, words in PART_WORDS.items() for word in words}
 
 
 class Header(NamedTuple):
-    """What an image says of itself; ``height`` and ``width`` in pixels, upright."""
+    """Header of an image; ``height`` and ``width`` in pixels, upright."""
 
     height: int
     width: int
@@ -90,12 +90,12 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What the data set is called in reports."""
+        """Name of the data set in reports."""
         ...
 
     @property
     def remarks(self) -> Sequence[str]:
-        """What should be known of how it is read, beside what ``Found`` says; complete after ``fingerprint``."""
+        """Remarks on how it is read, beside what ``Found`` says; complete after ``fingerprint``."""
         ...
 
     def fingerprint(self) -> str:

@@ -1,4 +1,4 @@
-"""What sources whose images are files have in common: one look at each file, and what it gives."""
+"""Base of sources whose images are files: one inspection of each file, and its result."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def as_bytes(entries: Sequence[Entry]) -> bytes:
 
 @dataclass(frozen=True)
 class Looked:
-    """What one look at one file gave; exactly one of ``header`` and ``trouble`` unless it is no image."""
+    """Result of one inspection of one file; exactly one of ``header`` and ``trouble`` unless it is no image."""
 
     digest: bytes
     header: Header | None

@@ -1,4 +1,4 @@
-"""Which source of images a name or a path means."""
+"""Resolution of a name or a path to a source of images."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _named(config: DataConfig, cache_root: Path) -> Source:
 
 
 def _no_source(text: str, path: Path, *, is_there: bool) -> DataError:
-    """What is wrong with a name or path that means no data set."""
+    """Message on a name or path that means no data set."""
     if gone := why_gone(path):
         return DataError(gone)
     if is_there and (what := what_else(path)):

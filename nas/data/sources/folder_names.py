@@ -1,4 +1,4 @@
-"""What names say, of folders and in tables: of which split they are, of which class too, or of none."""
+"""Names of splits and classes, as folders and tables write them."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def part_and_class(name: str) -> tuple[int, str, bool] | None:
 
 
 def is_unlabelled(name: str) -> bool:
-    """Whether a folder's name says that its images have no class."""
+    """True if a folder's name says that its images have no class."""
     known = _BESIDE.union(*_WORDS.values())
     return _NO_LABEL.fullmatch("".join(word for word in _words(name) if word not in known)) is not None
 
 
 def likeness(name: str) -> str:
-    """What names of one class have in common, be they those of folders or labels in a table."""
+    """Key that names of one class have in common, be they those of folders or labels in a table."""
     bare = re.sub(r" - copy( \(\d+\))?$", "", unicodedata.normalize("NFKC", name).casefold().strip())
     return re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", bare).strip(" _")
 

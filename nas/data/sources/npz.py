@@ -162,7 +162,7 @@ def _named(labels: Array, given: Array | None, errors: list[str]) -> tuple[npt.N
 
 
 def _marked(given: Array | None, num_train: int, count: int, errors: list[str]) -> npt.NDArray[np.bool_] | None:
-    """Which of all images an oversampler made, if that was said of those to train on, which come first."""
+    """Mask of all images that an oversampler made, if that was said of those to train on, which come first."""
     if given is None:
         return None
     if given.shape != (num_train,) or given.dtype.kind not in "biu" or not np.isin(given, (0, 1)).all():

@@ -37,7 +37,7 @@ def register_source(name: str) -> Callable[[MakeSource], MakeSource]:
 
 
 def is_name(source: str) -> bool:
-    """Whether it names a set, built in or of a plug-in, so that it means the same from every folder."""
+    """True if it names a set, built in or of a plug-in, so that it means the same from every folder."""
     return source == "digits" or source in NAMED or source.partition(":")[0] in SOURCES
 
 

@@ -43,7 +43,7 @@ NAMED: dict[str, tuple[str, bool]] = {
 
 
 def which_emnist() -> str:
-    """What is said to somebody who asks for EMNIST without saying which."""
+    """Message for somebody who asks for EMNIST without saying which."""
     ways = "".join(f"\n  --data emnist-{split:10}{what}" for split, what in _EMNIST.items())
     return f"EMNIST is six sets. Choose one:{ways}"
 

@@ -1,4 +1,4 @@
-"""What lies below a folder, scanned once: files, folders, and what is passed over and why."""
+"""Tree of files and folders below a folder, scanned once, with what is skipped and why."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ class Node:
 
     @property
     def has_images(self) -> bool:
-        """Whether files lie directly in it that may be images."""
+        """True if files lie directly in it that may be images."""
         return any(may_be_image(file.name) for file in self.files)
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no image in it or below it."""
+        """True if there is no image in it or below it."""
         return not any(node.has_images for node in self.walk())
 
     @property
@@ -98,28 +98,28 @@ class Node:
 
 @dataclass(frozen=True)
 class Patterns:
-    """Which files are taken: those whose name or path matches one of ``match``, if any, and none of ``ignore``."""
+    """Patterns of files to take: those whose name or path matches one of ``match``, if any, and none of ``ignore``."""
 
     match: Sequence[str] = ()
     ignore: Sequence[str] = ()
 
     @classmethod
     def of(cls, match: str | None, ignore: str | None) -> Patterns:
-        """From texts with commas between patterns; capitals are not told from small letters."""
+        """Patterns from texts with commas between them; capitals are not told from small letters."""
         split = [[part.strip().rstrip("/").lower() for part in (text or "").split(",")] for text in (match, ignore)]
         return cls(*(tuple(filter(None, parts)) for parts in split))
 
     @property
     def take_all(self) -> bool:
-        """Whether ``--match '*'`` said that everything is meant, however it is called."""
+        """True if ``--match '*'`` said that everything is meant, however it is called."""
         return "*" in self.match
 
     def ignoring(self, *patterns: str) -> str:
-        """What to type to leave out these too."""
+        """Flag to type to leave out these too."""
         return f"--ignore {shlex.quote(','.join(dict.fromkeys([*self.ignore, *patterns])))}"
 
     def takes(self, name: str) -> bool:
-        """Whether the file with this path below the data folder is one of ``match``."""
+        """True if the file with this path below the data folder is one of ``match``."""
         return not self.match or _first_match(name, self.match) is not None
 
     def ignored_by(self, name: str) -> str | None:
@@ -136,7 +136,7 @@ def _first_match(name: str, patterns: Sequence[str]) -> str | None:
 
 
 def ignoring(names: Iterable[str], patterns: Patterns) -> str:
-    """What to type to leave out files or folders of these names too, whatever signs are in them."""
+    """Flag to type to leave out files or folders of these names too, whatever signs are in them."""
     return patterns.ignoring(*(re.sub("^ | $|,", "?", glob.escape(name)) for name in names))
 
 
@@ -171,7 +171,7 @@ def scan(path: Path, patterns: Patterns) -> Tree:
 
 
 def look_into(path: Path) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
-    """What lies in a folder, by name: what is to be seen, and what is hidden. OSError if it cannot be read."""
+    """Entries of a folder, by name: those to be seen, and those hidden. OSError if it cannot be read."""
     seen: list[os.DirEntry[str]] = []
     hidden: list[os.DirEntry[str]] = []
     with os.scandir(path) as scanned:
@@ -181,7 +181,7 @@ def look_into(path: Path) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder or leads to one; a link to itself does not."""
+    """True if it is a folder or leads to one; a link to itself does not."""
     try:
         return entry.is_dir()
     except OSError:
@@ -189,7 +189,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is for programs, not for people."""
+    """True if a file or folder of this name is for programs, not for people."""
     return name.startswith(".") or name.lower() in _JUNK
 
 
@@ -240,7 +240,7 @@ def _add_file(tree: Tree, node: Node, entry: os.DirEntry[str], name: str, *, is_
 
 
 def _num_pictures(entry: os.DirEntry[str]) -> int:
-    """How many hidden pictures there are, without what macOS keeps beside each file of a strange disk.
+    """Number of hidden pictures, without what macOS keeps beside each file of a strange disk.
 
     At most ``_MOST_HIDDEN`` files are looked at: there may be copies of a whole disk.
     """
@@ -252,7 +252,7 @@ def _num_pictures(entry: os.DirEntry[str]) -> int:
 
 
 def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
-    """What changes when a file does: bytes, times of change of content and of node (nanoseconds), inode."""
+    """Stamp that changes when a file does: bytes, times of change of content and of node (nanoseconds), inode."""
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
@@ -274,7 +274,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether it holds runs, is a run, or is an exported network."""
+    """True if it holds runs, is a run, or is an exported network."""
     if (path / "log.sqlite").is_file() or (
         (path / "model.json").is_file() and (path / "weights.safetensors").is_file()
     ):
@@ -284,14 +284,14 @@ def _is_ours(path: Path) -> bool:
 
 
 def may_be_image(name: str) -> bool:
-    """Whether a file of this name is surely or perhaps an image: by its suffix, or because it has none."""
+    """True if a file of this name is surely or perhaps an image: by its suffix, or because it has none."""
     if suffix := suffix_of(name):
         return suffix in PICTURES
     return name.rpartition("/")[2].lower() not in _DOCUMENTS
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is an image by its suffix."""
+    """True if a file is an image by its suffix."""
     return suffix_of(name) in PICTURES
 
 

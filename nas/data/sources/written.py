@@ -25,7 +25,7 @@ _SHOWN = 6
 
 
 def is_written(path: Path) -> bool:
-    """Whether a folder has our table of its images."""
+    """True if a folder has our table of its images."""
     try:
         if not (path / TABLE).is_file():
             return False

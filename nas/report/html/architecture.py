@@ -82,7 +82,7 @@ def _lines(text: str) -> list[str]:
 
 
 def brief(layer: Layer) -> str:
-    """What a block does without the normalization and activation of each convolution: "3 × residual (2 × conv 3x3)"."""
+    """Text of a block without the normalization and activation of each convolution: "3 × residual (2 × conv 3x3)"."""
     if not layer.children:
         return "skip" if layer.kind == "sequence" else layer_words(layer)
     words = [f"{child.name} {brief(child)}" if layer.kind == "cell" else brief(child)
@@ -94,7 +94,7 @@ def brief(layer: Layer) -> str:
 
 
 def in_words(layer: Layer) -> str:
-    """What a block does, alike parts counted: "5 × concat (batch norm, relu, conv 1x1, ...)"."""
+    """Text of a block, alike parts counted: "5 × concat (batch norm, relu, conv 1x1, ...)"."""
     if not layer.children:
         return "skip" if layer.kind == "sequence" else layer_words(layer)
     only = len(layer.children) == 1

@@ -1,4 +1,4 @@
-"""What the choices of a space did: how much each decides, and every trial as a line through its values."""
+"""Importance of a space's choices, and all trials as lines through their values."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _parallel(run: SearchRun, trials: list[TrialRecord]) -> Markup | None:
 
 
 def _axis(name: str, samples: Sequence[Sample]) -> dict[int | str, float]:
-    """Where each value stands on the axis of a choice, from 0 at its foot."""
+    """Positions of the values on the axis of a choice, from 0 at its foot."""
     values = sorted({sample.get(name, NONE) for sample in samples}, key=lambda value: (isinstance(value, str), value))
     return {value: place / (len(values) - 1) for place, value in enumerate(values)}
 

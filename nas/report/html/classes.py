@@ -1,4 +1,4 @@
-"""Which classes a network knows and which it takes for others, how sure it is, and what it looks at."""
+"""Recall and confusion by class, calibration, curves, and the images of an analysis."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def _curves(curves: Curves, title: str, labels: tuple[str, str], area: str, anal
 
 
 def _embedding(analysis: Analysis) -> Iterator[Markup]:
-    """What enters the last layer, by principal components, and by t-SNE if that was asked for."""
+    """Inputs of the last layer, by principal components, and by t-SNE if that was asked for."""
     found = analysis.embedding
     if found is None or not found.pca:
         return

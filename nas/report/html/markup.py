@@ -125,7 +125,7 @@ def facts(pairs: Iterable[tuple[str, Part]]) -> Markup:
 
 
 def commands(lines: Iterable[tuple[str, str]]) -> Markup:
-    """What to type, each line with what it does."""
+    """Commands to type, each line with what it does."""
     return tag("div", [(tag("p", why), tag("pre", tag("code", typed), tabindex="0")) for why, typed in lines],
                class_="commands")  # fmt: skip
 

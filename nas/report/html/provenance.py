@@ -1,4 +1,4 @@
-"""What stands behind a run: data, recipe, versions, where time went, what failed."""
+"""Provenance of a run: data, recipe, versions, time by part, failures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def name_of_cell(name: str) -> Cell:
 
 
 def recipe(run: SearchRun) -> Markup:
-    """How every trial is trained, and what it is ranked by."""
+    """Recipe of every trial, and the objective that ranks them."""
     config, used = run.config, run.config.recipe
     losses = f"{used.loss}, {used.optimizer}, learning rate {used.learning_rate:g}, {used.schedule}"
     pairs: list[tuple[str, Part]] = [

@@ -96,7 +96,7 @@ def _answer(runs: Sequence[SearchRun | StudyRun], comparison: Comparison | None)
 
 
 def _verdict(best: WinnerRow | BaselineRow, second: WinnerRow | BaselineRow, objective: str) -> str:
-    """Whether the best can be told from the one after it."""
+    """True if the best can be told from the one after it."""
     ours, theirs = best.test[objective], second.test[objective]
     difference = (ours.mean or 0.0) - (theirs.mean or 0.0)
     interval = of_difference(ours.values, theirs.values)

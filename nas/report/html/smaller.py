@@ -1,4 +1,4 @@
-"""What a smaller network costs in accuracy."""
+"""Pareto front over score and parameters, and the loss of accuracy of smaller networks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def front_of(objective: str, trials: Iterable[TrialRecord]) -> list[TrialRecord]
 
 
 def smaller(run: SearchRun, winner: TrialRecord) -> Markup:
-    """What is lost by going smaller: the front of score and size, and who was trained again over seeds."""
+    """Loss of score by going smaller: the front of score and size, and the networks that were trained again over
+    seeds."""
     objective, ranked, best = run.config.objective, confirmed(run), front(run)
     shown = {trial.id: trial for trial in [winner, *best, *(run.trials[of] for of in ranked)]}
     if all(trial.cost.params >= winner.cost.params for trial in shown.values()):

@@ -1,4 +1,4 @@
-"""How a supernet went, and what it ranked."""
+"""Training of a supernet, and its ranking of candidates."""
 
 from __future__ import annotations
 

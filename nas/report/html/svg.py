@@ -19,7 +19,7 @@ NARROW = 5  # factor from low to high below which a logarithmic axis has the tic
 
 @dataclass(frozen=True)
 class Axis:
-    """From ``low`` to ``high``, along which ``ticks`` have numbers."""
+    """Axis from ``low`` to ``high``, along which ``ticks`` have numbers."""
 
     label: str
     low: float
@@ -28,7 +28,7 @@ class Axis:
     ticks: tuple[tuple[float, str], ...] = ()
 
     def share(self, value: float) -> float:
-        """Where a value stands, from 0 at the low end to 1."""
+        """Position of a value, from 0 at the low end to 1."""
         low, high, value = (math.log(v) for v in (self.low, self.high, value)) if self.log else (
             self.low, self.high, value)  # fmt: skip
         return (value - low) / (high - low) if high > low else 0.5
@@ -201,7 +201,7 @@ def figure(title: str, picture: Markup, behind: Markup | None, note: Part = None
 
 
 def key(*marks: tuple[str, str]) -> Markup:
-    """What kinds of marks mean, by their class in the style sheet."""
+    """Legend: the meaning of kinds of marks, by their class in the style sheet."""
     return tag("span", [
         tag("span", tag("svg", _sample(kind), viewBox="0 0 16 12", class_="key", aria_hidden="true"), words,
             class_="item")

@@ -26,12 +26,12 @@ OFF = 4  # times smaller than the smallest trial, or larger than the largest, a 
 
 
 def score_label(run: SearchRun) -> str:
-    """What trials are ranked by, in words."""
+    """Name of what trials are ranked by, in words."""
     return f"{run.config.objective.replace('_', ' ')} on {run.judged_on}"
 
 
 def tip(run: SearchRun, trial: TrialRecord) -> str:
-    """What is said of a trial when the pointer is on it."""
+    """Text shown when the pointer is on a trial."""
     score = decimal(trial.score_so_far(run.config.objective, run.judged_on))
     return (f"trial {trial.id}: {score}\n{trial.cost.params:,} parameters, {compact(trial.cost.macs)} MACs\n"
             + run.line(trial.sample))  # fmt: skip
@@ -87,7 +87,7 @@ def sizes(run: SearchRun) -> Markup | None:
 
 
 def _between_seeds(run: SearchRun) -> str:
-    """How far two trainings of one network lie apart, from those that were trained again."""
+    """Sentence on the standard deviation between seeds of one network, from those that were trained again."""
     groups = [scores for of in confirmed(run) if len(scores := seed_scores(run, of)) > 1]
     freedom = sum(len(scores) - 1 for scores in groups)
     if not freedom:

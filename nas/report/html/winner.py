@@ -75,7 +75,7 @@ def _sureness(run: SearchRun, winner: TrialRecord, scores: list[float]) -> Itera
 
 
 def _among_finalists(run: SearchRun, winner: TrialRecord) -> Part:
-    """How likely the winner is the best of those that were trained again."""
+    """Probability that the winner is the best of those that were trained again."""
     ranked = confirmed(run)
     if winner.id not in ranked:
         return None
@@ -90,7 +90,7 @@ def _among_finalists(run: SearchRun, winner: TrialRecord) -> Part:
 
 
 def _chosen_by(run: SearchRun) -> str:
-    """How finalists were chosen, where it was not by their scores."""
+    """Rule that chose the finalists, where it was not by their scores."""
     if not run.expected:
         return ""
     return (
@@ -112,7 +112,7 @@ def _weakest(run: SearchRun) -> Part:
 
 
 def _splits(run: SearchRun) -> Part:
-    """What the networks were trained, chosen and scored on."""
+    """Splits that the networks were trained, chosen and scored on."""
     known = run.facts
     if not known.counts:
         return None
@@ -183,7 +183,7 @@ def _budget(run: SearchRun, trial: TrialRecord) -> Markup | None:
 
 
 def _failed(run: SearchRun) -> Markup | None:
-    """How many trials came to nothing, if any did."""
+    """Number of trials that failed, if any did."""
     failed = run.tally.count("failed")
     if not failed:
         return None

@@ -1,1 +1,1 @@
-"""What is printed in a terminal, a file a subject."""
+"""Tables printed in a terminal, a file a subject."""

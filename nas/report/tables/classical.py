@@ -1,4 +1,4 @@
-"""What classical methods reach, as people read it in a terminal and as JSON."""
+"""Scores of classical methods, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def print_classical(console: Screen, dataset: Dataset, scores: ClassicalScores, 
 
 
 def _trained_on(scores: ClassicalScores) -> str:
-    """How many images the methods saw, and as what."""
+    """Number of images that the methods saw, and as what."""
     images = f"{scores.images:,} of {scores.of_images:,}" if scores.images < scores.of_images else f"{scores.images:,}"
     seen = "their pixels" if scores.components is None else f"{scores.components} principal components of their pixels"
     return f"{images} images, by {seen}"

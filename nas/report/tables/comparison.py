@@ -87,7 +87,7 @@ def _difference(comparison: Comparison, other: Compared | None) -> tuple[str, st
 
 
 def _least_p(comparison: Comparison) -> list[str]:
-    """What the smallest number of pairs lets p say; nothing where there is no pair."""
+    """Least p that the smallest number of pairs allows; empty where there is no pair."""
     tests = [other.against_first for other in comparison.others]
     least = {test.pairs: test.least_p for test in tests if test.least_p is not None}
     if not least:

@@ -52,7 +52,7 @@ def print_data(console: Screen, report: DataReport) -> None:
 
 
 def print_written(console: Screen, written: WrittenSet, config: DataConfig) -> None:
-    """What was written, what could not be kept, and how to search on it."""
+    """Print what was written, what could not be kept, and how to search on it."""
     counts = {part: sum(of_classes) for part, of_classes in written.counts.items()}
     lines = [
         f"Written: {written.path}, {counted(counts['train'], 'training image')}, {written.num_synthetic:,} of them "
@@ -69,7 +69,7 @@ def print_written(console: Screen, written: WrittenSet, config: DataConfig) -> N
 
 
 def _facts(report: DataReport) -> Iterator[str]:
-    """What the images are like, and what becomes of them."""
+    """Facts about the images, and their preparation."""
     if report.input_shape:
         channels, height, width = report.input_shape
         yield f"Input of the network: {channels} x {height} x {width} (channels x height x width)"
@@ -91,7 +91,7 @@ def _facts(report: DataReport) -> Iterator[str]:
 
 
 def _duplicates(report: DataReport) -> Iterator[str]:
-    """How many images occur more than once, and the first pairs, by where they stand."""
+    """Number of images that occur more than once, and the first pairs, by where they stand."""
     kinds = (("Identical", " = ", report.duplicates.identical), ("Nearly identical", " ~ ", report.duplicates.similar))
     for kind, sign, pairs in kinds:
         if pairs:
@@ -106,7 +106,7 @@ def _duplicates(report: DataReport) -> Iterator[str]:
 
 
 def _places(pair: Pair) -> Iterator[tuple[int, str]]:
-    """Where a pair stands, with a number by which the worst comes first."""
+    """Splits of a pair, with a number by which the worst comes first."""
     same_class = pair.classes[0] == pair.classes[1]
     if not same_class:
         yield 0, "in two classes"

@@ -32,7 +32,7 @@ def print_evaluation(console: Screen, found: Evaluation) -> None:
 
 
 def remarks(found: Evaluation) -> list[str]:
-    """What makes the metrics say less than they seem to."""
+    """Remarks on why the metrics say less than they seem to."""
     said = []
     if found.trained_on:
         said.append(

@@ -83,7 +83,7 @@ def _trainings_table(member: MemberReport) -> Table:
 
 
 def _print_end(console: Screen, run: StudyRun, trainings: tuple[Training, ...], part: str) -> None:
-    """What failed, and how to get the network, if that is to be had."""
+    """Print what failed, and how to get the network, if that is to be had."""
     for one in trainings:
         if one.error:
             console.print(f"{one.id} {one.status}: {one.error}", style="red", highlight=False,

@@ -1,4 +1,4 @@
-"""Where a run's time went, as people read it in a terminal."""
+"""Time of a run by part, as a table."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ NO_COLUMNS: Mapping[str, tuple[str, str]] = {}
 
 
 def print_plan(console: Screen, run: SearchRun, slots: Sequence[WorkerSlot]) -> None:
-    """What is about to happen, before the first trial."""
+    """Print the plan of a search, before the first trial."""
     devices = ", ".join(sorted({slot.device for slot in slots}))
     threads = f", {slots[0].num_threads} threads each" if run.facts.threads and slots[0].num_threads > 1 else ""
     lines = [_settings(run, f", {len(slots)} in parallel on {devices}{threads}")]
@@ -122,7 +122,7 @@ def _training_lines(run: SearchRun) -> list[str]:
 
 
 def _epochs(config: SearchConfig) -> str:
-    """How long trials train, and what is trained again."""
+    """Epochs of trials, and of what is trained again."""
     longer = config.final_epochs != config.recipe.epochs
     return counted(config.recipe.epochs, "epoch") + (f", {config.final_epochs} to confirm," if longer else "")
 
@@ -184,7 +184,7 @@ def _metric(run: SearchRun | StudyRun, trial: TrialRecord, split: str, name: str
 
 
 def _text(run: SearchRun | StudyRun, trial: TrialRecord) -> str:
-    """What a trial trains, in one line: an architecture, or the network and recipe of a study's member."""
+    """Text of what a trial trains, in one line: an architecture, or the network and recipe of a study's member."""
     if isinstance(run, StudyRun):
         return f"{run.config.member(trial.of).label}: {run.facts.members[trial.of].text}"
     return run.line(trial.sample)
@@ -249,7 +249,7 @@ def print_outcome(console: Screen, run: SearchRun) -> None:
 
 
 def print_floor(console: Screen, run: SearchRun) -> None:
-    """What classical methods reach on the same splits; under it, that a winner is below."""
+    """Print the score of classical methods on the same splits; under it, that a winner is below."""
     if run.floor is None:
         return
     console.print(f"Floor: {floor_words(run.floor, run.config.objective)}", highlight=False, soft_wrap=True)
@@ -318,7 +318,7 @@ def confirmed_score(run: SearchRun) -> str | None:
 
 
 def described(placement: Placement, execution: Execution) -> str:
-    """What was chosen by measuring, in words."""
+    """Placement that was chosen by measuring, in words."""
     threads = f"{placement.threads} thread{'s' * (placement.threads > 1)} each"
     gain = f", {placement.times_default:g} times as fast as torch's defaults" if placement.times_default else ""
     how = f"{execution.memory_format.replace('_', ' ')}, {execution.precision}"

@@ -53,7 +53,7 @@ def print_studies(console: Screen) -> None:
 
 
 def print_study_plan(console: Screen, run: StudyRun, slots: Sequence[WorkerSlot]) -> None:
-    """What is about to be trained, by a study or by ``nasctl train``."""
+    """Print the plan of a study or of ``nasctl train``."""
     config = run.config
     lines = _training_lines(run, slots) if run.trains_one else _study_lines(run, slots)
     lines += [
@@ -253,7 +253,7 @@ def _print_networks(console: Screen, rows: Sequence[MemberRow]) -> None:
 
 
 def _print_state(console: Screen, run: StudyRun, pictures: Pictures) -> None:
-    """How far it is, where its pictures are, how to resume it."""
+    """Print how far it is, where its pictures are, how to resume it."""
     console.print(
         f"State   {run.state}: {len(run.ranked())} of {counted(run.planned_trials, 'training')} finished",
         highlight=False,

@@ -1,4 +1,4 @@
-"""What a supernet found, as tables: the candidates that became trials, and what was learned of each choice."""
+"""Tables of a supernet: the candidates that became trials, and the probabilities learned for each choice."""
 
 from __future__ import annotations
 

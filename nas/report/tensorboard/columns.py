@@ -1,4 +1,4 @@
-"""What the HParams tab shows of a run: which columns, and a trial's values in them. Knows nothing of TensorBoard.
+"""Columns of TensorBoard's HParams tab, and a trial's values in them. Knows nothing of TensorBoard.
 
 TensorBoard reads all files below the folder that it is given as one experiment, and takes the columns of one run that
 it finds there. So all runs have some columns in common, and a choice carries the name of its space in the files, not
@@ -69,7 +69,7 @@ def settings(run: Run, trial: TrialRecord) -> dict[str, Value]:
 
 
 def metrics(run: Run) -> list[Metric]:
-    """What trials of a run are compared by, under the names of ``nasctl trials`` and its ``--columns``."""
+    """Metrics that trials of a run are compared by, under the names of ``nasctl trials`` and its ``--columns``."""
     words = run.config.objective.replace("_", " ")
     costs = {
         "MACs": "Multiply-accumulates of one image", "bytes": "Of the weights as float32",
@@ -92,7 +92,7 @@ def heading(split: str, metric: str) -> str:
 
 
 def totals(run: Run, trial: TrialRecord) -> dict[str, float]:
-    """What is known of a trial when it ended, by the tags of ``metrics``."""
+    """Values known of a trial when it ended, by the tags of ``metrics``."""
     cost, metrics = trial.cost, run.honest_metrics(trial)
     sizes = (cost.params, cost.macs, cost.size_bytes, trial.seconds, cost.peak_memory)
     score = trial.score_so_far(run.config.objective, run.judged_on)
@@ -115,7 +115,7 @@ def _metrics(run: Run) -> list[str]:
 
 
 def _common(run: Run) -> list[Column]:
-    """What every run has. Those without values can be any: another run's are not known here."""
+    """Columns that every run has. Those without values can be any: another run's are not known here."""
     if isinstance(run, SearchRun):
         stages: tuple[Value, ...] = ("search", "confirm")
         epochs: tuple[Value, ...] = (run.config.recipe.epochs, run.config.final_epochs)

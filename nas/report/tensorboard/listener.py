@@ -1,5 +1,5 @@
-"""What a run keeps besides its log: TensorBoard files, and the weights of the best. Derived, never needed
-to continue: what a kill left out is written when the run is resumed."""
+"""Listeners that keep TensorBoard files and the weights of the best. Derived, never needed to resume: what a kill left
+out is written when the run is resumed."""
 
 from __future__ import annotations
 
@@ -112,14 +112,14 @@ def write_tensorboard(run: Run, trial: TrialRecord, result: TrialResult) -> None
 
 
 def declare_columns(run: Run) -> None:
-    """What the HParams tab shows of the run."""
+    """Declare the columns of the HParams tab."""
     from nas.report.tensorboard.trial import write_columns
 
     write_columns(run.folder / "tensorboard", columns(run), metrics(run), started=run.started)
 
 
 def write_test_metrics(run: SearchRun) -> None:
-    """What the winner's trainings are on the test split, which is read once, at the end."""
+    """Write the metrics of the winner's trainings on the test split, which is read once, at the end."""
     from nas.report.tensorboard.trial import write_later
 
     for trial_id, values in (run.winner.test if run.winner else {}).items():

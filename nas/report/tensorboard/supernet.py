@@ -55,7 +55,7 @@ def write_supernet(
     path = folder / f"events.out.tfevents.{int(started)}.nasctl"
 
     def part(number: int) -> bytes:
-        """What the file holds of an epoch; for 0, what comes before all epochs."""
+        """Content of the file for an epoch; for 0, what comes before all epochs."""
         if number == 0:
             return _head(choices, objective, started)
         return _epoch(choices, epochs[:number], objective, limits, started)

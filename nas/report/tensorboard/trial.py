@@ -161,7 +161,8 @@ def _curves(history: list[dict[str, float]], start: float) -> Iterator[Event]:
 
 
 def _points(totals: Mapping[str, float], step: int, now: float) -> Event:
-    """What trials are compared by: one point each, as single floats, which is all that TensorBoard's server reads."""
+    """Values that trials are compared by: one point each, as single floats, which is all that TensorBoard's server
+    reads."""
     values = [Summary.Value(tag=tag, simple_value=metric) for tag, metric in totals.items()]
     return Event(wall_time=now, step=step, summary=Summary(value=values))
 

@@ -50,7 +50,7 @@ def likeliest(probabilities: Probabilities) -> Rows:
 
 
 def entropy(probabilities: Probabilities) -> float:
-    """How undecided the choices are: the mean of H / log n over them, 0 (all decided) to 1 (all uniform).
+    """Entropy of the choices: the mean of H / log n over them, 0 (all decided) to 1 (all uniform).
 
     A choice of one value is decided; of such alone the entropy is 0.
     """

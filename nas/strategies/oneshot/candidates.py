@@ -1,4 +1,4 @@
-"""From a trained supernet to architectures that obey the budget, ranked: the answer of a one-shot search.
+"""Candidates of a one-shot search: feasible architectures, ranked with the supernet's weights.
 
 Whatever the alphas prefer, every candidate fits: the likeliest of those that the budget admits are kept, and
 ranked by what they score with the weights that they inherit.
@@ -79,7 +79,7 @@ def fitting_over_sizes(space: SearchSpace, task: Task, pool: Pool, rng: np.rando
 
 
 def is_far_under(score: float, supernet_score: float, num_classes: int) -> bool:
-    """Whether a score has less than half of the supernet's lead on guessing, which scores about 1 / classes."""
+    """True if a score has less than half of the supernet's lead on guessing, which scores about 1 / classes."""
     chance = 1 / num_classes
     return score - chance < FAR_UNDER * (supernet_score - chance)
 

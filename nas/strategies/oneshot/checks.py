@@ -1,4 +1,4 @@
-"""What is checked of a one-shot search before anything is written."""
+"""Checks of a one-shot search before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory a supernet's training takes, known before it starts.
+"""Estimate of the memory that a supernet's training takes.
 
 A supernet on torch's meta device, which computes shapes alone, goes through a forward pass; what autograd keeps
 for the backward pass is added up, each storage once. To it come the weights, their gradients and the optimizer's
@@ -43,7 +43,7 @@ Choices = Mapping[str, Tensor | int]
 
 @dataclass(frozen=True)
 class Need:
-    """What a supernet's training takes, in bytes."""
+    """Memory that a supernet's training takes, in bytes."""
 
     num_params: int
     fixed: int
@@ -59,7 +59,7 @@ class Need:
 
 
 def memory_need(config: SearchConfig, space: SearchSpace, task: Task, budget: Budget, *, device: str) -> Need:
-    """What training the supernet of a search takes. NotRepresentable if the space has none.
+    """Estimate the memory that training the supernet of a search takes. NotRepresentable if the space has none.
 
     Counts in float32: on a GPU with bfloat16 it is an upper bound.
     """
@@ -79,7 +79,7 @@ def memory_need(config: SearchConfig, space: SearchSpace, task: Task, budget: Bu
 def check_memory(
     config: SearchConfig, space: SearchSpace, task: Task, budget: Budget, *, device: str, batch_size: int
 ) -> Need:
-    """What the training needs; UsageError with what to change if ``device`` has less."""
+    """Check the memory that the training needs; UsageError with what to change if ``device`` has less."""
     need, free = memory_need(config, space, task, budget, device=device), free_memory(device)
     lack = shortage(need, space, task, device=device, batch_size=batch_size)
     if not lack:

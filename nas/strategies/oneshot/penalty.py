@@ -64,6 +64,6 @@ def _likelihood(flat: Tensor, parts: list[Tensor], rows: Rows) -> Tensor:
 
 
 def _places(parts: list[Tensor], rows: Rows) -> Tensor:
-    """Where the probabilities of rows (N, choices) stand in all probabilities one after another."""
+    """Positions of the probabilities of rows (N, choices) in all probabilities one after another."""
     starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
     return torch.from_numpy(rows.astype(np.int64) + starts)

@@ -138,13 +138,13 @@ def _description(training: SupernetTraining, need: Need) -> SupernetStarted:
 
 
 def _out_of_time(journal: Journal[SearchRun], seconds: float) -> bool:
-    """Whether one more epoch of ``seconds`` would take more than the supernet's share of the time limit."""
+    """True if one more epoch of ``seconds`` would take more than the supernet's share of the time limit."""
     limit = journal.run.config.time_limit
     return limit is not None and journal.log.elapsed + seconds > TIME_SHARE * limit
 
 
 def _cut_short(training: SupernetTraining, epochs: int) -> str:
-    """What a time limit did to the supernet."""
+    """Note on what a time limit did to the supernet."""
     text = (
         f"The supernet was trained for {epochs} of {counted(training.epochs, 'epoch')}: another would have taken "
         "more than half of the time limit, and the rest is for its trials."

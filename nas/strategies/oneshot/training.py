@@ -56,7 +56,7 @@ AfterStep = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Preferences:
-    """What the alphas prefer, or what the trained paths are: those fields of ``SupernetEpoch``."""
+    """Preferences of the alphas, or statistics of the trained paths: those fields of ``SupernetEpoch``."""
 
     penalty: float | None
     entropy: float
@@ -210,7 +210,7 @@ class SupernetTraining:
         return f". --penalty {penalty:g} is strong: try 1" if self.alphas and penalty > STRONG_PENALTY else ""
 
     def _preferences(self, rng: np.random.Generator) -> Preferences:
-        """What the alphas prefer, against the budget; without alphas: what the trained paths are."""
+        """Preferences of the alphas, against the budget; without alphas: statistics of the trained paths."""
         probabilities = self.choices.probabilities()
         arrays = as_arrays(self.space, probabilities)
         rows = sample(arrays, rng, SAMPLES) if self.pool is None else self.pool.sample_over_sizes(rng, PATHS_COUNTED)
@@ -256,8 +256,8 @@ def _alpha_optimizer(alphas: list[nn.Parameter], rate: float) -> torch.optim.Opt
 
 
 def _begin_momentum(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter]) -> None:
-    """From zero, which is what a first step makes of none: on a path, weights have their first step at different
-    times, and SGD's fused step (torch 2.15) takes no mixture of those with a momentum and those without."""
+    """Begin momentum at zero, which is what a first step makes of none: on a path, weights have their first step at
+    different times, and SGD's fused step (torch 2.15) takes no mixture of those with a momentum and those without."""
     if isinstance(optimizer, torch.optim.SGD):
         for weight in weights:
             optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)

@@ -43,7 +43,7 @@ def weighted_cross_entropy(recipe: Recipe, counts: ClassCounts | None) -> PerIma
 
 
 def smooth_target(recipe: Recipe, counts: ClassCounts | None) -> Tensor | None:
-    """What label smoothing mixes labels with (C,), where it is not all classes alike (None).
+    """Distribution (C,) that label smoothing mixes labels with, where it is not all classes alike (None).
 
     Under a prior, in training or taken off after it, that is the prior to the power of its tau. A network that learned
     labels smoothed evenly answers at least e / C for a rare class, and over a small prior that is more than a sure

@@ -1,4 +1,4 @@
-"""What a loss is, the table of them, and the one place where the losses of a batch become one number."""
+"""Registry of losses, and ``TrainingLoss``, which reduces the losses of a batch to one number."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def with_prior(per_image: PerImage, shift_C: Tensor) -> PerImage:
 
 
 def is_reweighted(recipe: Recipe, epoch: int, epochs: int) -> bool:
-    """Whether epoch ``epoch`` (from 1) of ``epochs`` weighs classes: deferred re-weighting (Cao et al. 2019)."""
+    """True if epoch ``epoch`` (from 1) of ``epochs`` weighs classes: deferred re-weighting (Cao et al. 2019)."""
     share = recipe.deferred_reweighting
     return share is not None and epoch - 1 >= share * epochs - ROUNDING
 

@@ -1,4 +1,4 @@
-"""Which folders hold which class of which split, found out from their names and from where images lie.
+"""Detection of the class and split of each folder, from names and from where images lie.
 
 What cannot be told for sure is asked: DataError with the ways to answer. What is passed over is named in remarks.
 """
@@ -165,7 +165,7 @@ def _has_splits(node: Node) -> bool:
 
 
 def _level(reading: Reading, starts: list[Node]) -> Level:
-    """How deep the class folders are, where it was not said. DataError if that is a question."""
+    """Depth of the class folders, where it was not said. DataError if that is a question."""
     tops = [top for start in starts for top in start.full]
     inner = [top.full for top in tops]
     if not any(inner):

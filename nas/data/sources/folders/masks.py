@@ -84,7 +84,7 @@ def check_folders(starts: Sequence[Node], patterns: Patterns) -> None:
 
 
 def _holds_masks(node: Node, siblings: Sequence[Node]) -> bool:
-    """Whether it is called so, and the folders beside it are not of the same kind: ``with_mask``, ``without_mask``."""
+    """True if it is called so, and the folders beside it are not of the same kind: ``with_mask``, ``without_mask``."""
     others = [each for each in siblings if "mask" not in each.name.lower() and not _SURE.fullmatch(each.name)]
     others = [each for each in others if each is not node]
     if not others:
@@ -110,7 +110,7 @@ def _names(node: Node) -> list[str]:
 
 
 def flat_images(folder: Path, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Which of a set's decoded images ``is_flat``; kept in their folder."""
+    """Mask of a set's decoded images that ``is_flat``; kept in their folder."""
 
     def make() -> npt.NDArray[np.bool_]:
         parts = map_chunks(lambda rows: [is_flat(images[row]) for row in rows], len(images), lambda done: None)
@@ -123,7 +123,7 @@ def flat_images(folder: Path, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.b
 
 
 def is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
-    """Whether an image (C, H, W) has hardly more than two values, or is nearly black, as masks are."""
+    """True if an image (C, H, W) has hardly more than two values, or is nearly black, as masks are."""
     low, high = int(pixels.min()), int(pixels.max())
     ends = (pixels < low + _NEAR) | (pixels > high - _NEAR)
     return high < _NEAR or float(ends.mean()) > _MOST or float((pixels < _NEAR).mean()) > _BLACK
@@ -132,7 +132,7 @@ def is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
 def flat_remarks(
     names: Sequence[str], flat: npt.NDArray[np.bool_], used: npt.NDArray[np.bool_], patterns: Patterns
 ) -> list[str]:
-    """What to say where images that ``is_flat`` are those of one suffix, or of one word at the end of their names.
+    """Remarks where images that ``is_flat`` are those of one suffix, or of one word at the end of their names.
 
     Nothing where most images are flat, or hardly any, or where no name tells them apart.
     """

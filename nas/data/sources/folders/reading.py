@@ -1,4 +1,4 @@
-"""What is understood of a folder while it is read: its classes, what is passed over, and how both are told."""
+"""Reading of a folder: its classes, what is skipped, and the remarks on both."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ClassFolder(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """How a folder is read.
+    """Settings of a folder's reading.
 
     ``missing`` are files that a list names, with why they cannot be read; ``notes`` say what is left out of how many.
     """
@@ -46,7 +46,7 @@ class Layout:
 
 @dataclass
 class Reading:
-    """What is understood so far."""
+    """State of the reading so far."""
 
     tree: Tree
     level: Level = None
@@ -58,7 +58,7 @@ class Reading:
         return f"{inner}/" if inner != "." else str(node.path)
 
     def ignoring(self, nodes: Iterable[Node]) -> str:
-        """What to type to leave these folders out too, and none that is only called as they are."""
+        """Flag to type to leave these folders out too, and none that is only called as they are."""
         return ignoring((self.shown(node).rstrip("/") for node in nodes), self.tree.patterns)
 
     def tell_folders_beside(self, node: Node, taken: Sequence[Node], what: str) -> None:
@@ -106,7 +106,7 @@ class Reading:
 
 
 def is_submission(table: str) -> bool:
-    """Whether a table is called as the form to fill in of a competition: its labels are made up."""
+    """True if a table is called as the form to fill in of a competition: its labels are made up."""
     return re.search("sample|submission", PurePath(table).stem, re.IGNORECASE) is not None
 
 

@@ -1,4 +1,4 @@
-"""Which folders are those of splits, by their names; what cannot be told is asked: DataError with ways to answer."""
+"""Detection of folders of splits by their names; in doubt a DataError with ways to answer."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def refuse_table_beside(base: Node) -> None:
 
 
 def _no_classes(path: Path, folders: Sequence[str]) -> bool:
-    """Whether the names of all folders say what lies in them, or of what split, rather than of what class it is."""
+    """True if the names of all folders say what lies in them, or of what split, rather than of what class it is."""
     return all(
         _ANY_FOLDER.fullmatch(name) or (part_of(name, folders) is not None and not _has_folders(path / name))
         for name in folders
@@ -68,7 +68,7 @@ def _no_classes(path: Path, folders: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class _Told:
-    """What a table gives to images: labels, or only a list of them; or what is wrong with it, if it means to."""
+    """Content of a table beside images: labels, or only a list of them; or its error, if it means to give labels."""
 
     labels: frozenset[str] = frozenset()
     lacks_labels: bool = False
@@ -92,5 +92,5 @@ def _told_by(table: Path) -> _Told:
 
 
 def _has_folders(folder: Path) -> bool:
-    """Whether folders lie in it, hidden ones left out."""
+    """True if folders lie in it, hidden ones left out."""
     return any(map(is_folder, look_into(folder)[0]))

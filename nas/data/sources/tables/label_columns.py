@@ -1,4 +1,4 @@
-"""What the columns of a label file hold: files, labels, splits, groups."""
+"""Columns of a label file: files, labels, splits, groups."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CURE = "or say which column is which, for example --columns path=FILE,label=KIND
 
 
 def chosen_columns(table: Table, told: Mapping[str, str], remarks: list[str]) -> dict[str, str]:
-    """Which column has which role; of several that hold bits, their names joined by '+'.
+    """Column of each role; of several that hold bits, their names joined by '+'.
 
     ``told`` is what the user says; an empty name means that no column has the role. What should be known of the choice
     goes into ``remarks``. DataError if no column has files or none labels, or if several could.

@@ -33,7 +33,7 @@ _LONGEST = 200  # letters of a name that are shown
 
 @dataclass(frozen=True)
 class _Row:
-    """What one line says."""
+    """Content of one line."""
 
     name: str
     label: str
@@ -70,7 +70,7 @@ class LabelFile:
         return f"labels:{text.hexdigest()}"
 
     def glance(self) -> tuple[bool, bool]:
-        """Whether its first lines name images that are there, and whether it has a column of labels, whatever else is
+        """True if its first lines name images that are there, and whether it has a column of labels, whatever else is
         wrong with it."""
         table, files = glance(self.path, self._content()), ListedFiles(self.path.parent)
         column = usual_column("path", table.columns)
@@ -125,7 +125,7 @@ class LabelFile:
         self._take(table, rows, self._located(table, rows, chosen))
 
     def _located(self, table: Table, rows: Sequence[_Row], chosen: Mapping[str, str]) -> list[Located]:
-        """Where the file of every row is. DataError where it cannot be told."""
+        """Path of the file of every row. DataError where it cannot be told."""
         home, files = self.path.parent, ListedFiles(self.path.parent)
         own = part_said(self.path.stem)  # train.csv: of files of one name that in train/
         parts = [row.part if "split" in chosen else own for row in rows]
@@ -187,7 +187,7 @@ class LabelFile:
 
 
 def _is_pattern(group: str, table: Table) -> bool:
-    """Whether ``--group`` is more than a name of a column, perhaps misspelled."""
+    """True if ``--group`` is more than a name of a column, perhaps misspelled."""
     return group not in table.columns and re.fullmatch(r"[\w .-]+", group) is None
 
 

@@ -37,8 +37,8 @@ class ListedFiles:
         self._beside = [folder for one in _USUAL if (home / (folder := f"../{one}")).is_dir()]
 
     def find(self, given: str, part: int | None) -> Located:
-        """Where a file is; where several could be meant, one in a folder of this part. A missing or doubtful one has
-        the size -1."""
+        """Path of a file; where several could be meant, one in a folder of this part. A missing or doubtful one has the
+        size -1."""
         name = _slashes(given)
         for candidate in dict.fromkeys((given, name)):
             if located := self._stat(candidate):
@@ -62,7 +62,7 @@ class ListedFiles:
         return []
 
     def holds_some(self, names: Sequence[str]) -> bool:
-        """Whether some of these files are there, perhaps without the folders that all begin with."""
+        """True if some of these files are there, perhaps without the folders that all begin with."""
         if not names or any(self.find(name, None)[1] >= 0 for name in names):
             return bool(names)
         return bool(self.doubtful) or bool(self.foreign_start(names))

@@ -67,7 +67,7 @@ def parts_of(table: Table, name: str, errors: list[str]) -> list[int]:
 
 
 def flags_in_words(table: Table, name: str) -> str:
-    """What 0 and 1 mean, where ``name`` is one column of them; else nothing."""
+    """Meaning of 0 and 1, where ``name`` is one column of them; else nothing."""
     part = flagged_part(name) if name in table.columns else None
     if part is None or not _holds_flags(table, name):
         return ""
@@ -118,7 +118,7 @@ def _holds_splits(table: Table, name: str) -> bool:
 
 
 def _holds_flags(table: Table, name: str) -> bool:
-    """Whether some rows are flagged and some are not. Where most are, "valid" means that they are in order."""
+    """True if some rows are flagged and some are not. Where most are, "valid" means that they are in order."""
     cells = [cell.lower() for cell in table.column(name)]
     if not set(cells) <= {*_FLAGS, ""}:
         return False

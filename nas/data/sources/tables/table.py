@@ -39,7 +39,7 @@ class Table:
         return [row[index] for row in self.rows]
 
     def flag(self, role: str, *names: str) -> str:
-        """What the user types to say which column, or which of several, has a role ("": none), beside what was told."""
+        """Flag to type to say which column, or which of several, has a role ("": none), beside what was told."""
         ways = (
             ",".join(f'"{role}={column}"' if "," in column else f"{role}={column}" for role, column in said.items())
             for said in ({**self.told, role: name} for name in names)
@@ -116,7 +116,7 @@ def _checked(path: Path, rows: list[list[str]], lines: list[int]) -> Table:
 
 
 def _is_row_of_images(cells: Sequence[str]) -> bool:
-    """Whether a first line is a row already: the path of an image and its label."""
+    """True if a first line is a row already: the path of an image and its label."""
     return len(cells) == 2 and is_picture(cells[0])
 
 
@@ -132,7 +132,7 @@ def _text(path: Path, content: bytes) -> str:
 
 
 def _separator(text: str) -> str:
-    """What parts the cells of the first line that has any; spaces where nothing else does."""
+    """Separator of the cells of the first line that has any; spaces where nothing else does."""
     first = next((line for line in text.splitlines() if line.strip()), "")[:_LONGEST]
     if (said := _EXCEL.match(first)) and said[1]:
         return said[1]
