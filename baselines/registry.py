@@ -87,10 +87,20 @@ def register_network(
 def register_network(
     kind: NetworkKind | str, /, *, summary: str = "", recipe: Mapping[str, Any] = MappingProxyType({})
 ) -> NetworkKind | Callable[[type[Module]], type[Module]]:
-    """Make a network known under its name; a second network of that name is a ValueError.
+    """Register a fixed network under its name; or, with a name, decorate a torch module's class to register it.
 
-    Or, with a name, make a torch module's class one: it is made with ``channels`` (of an image) and ``num_classes``.
-    ``recipe``: what it is trained with unless a study says otherwise, by the names of the recipe's fields.
+    Such a class is made with ``channels`` (of an image) and ``num_classes``.
+
+    Args:
+        kind: The network, or the name of the class that is decorated.
+        summary: One line of text for lists.
+        recipe: Fields of the recipe that it is trained with unless a study says otherwise.
+
+    Returns:
+        The network, or the decorator.
+
+    Raises:
+        ValueError: If the name is taken.
     """
     if isinstance(kind, NetworkKind):
         NETWORKS.add(kind.name, kind)
@@ -109,19 +119,32 @@ def register_network(
 
 
 def network_names() -> list[str]:
-    """Every registered network, sorted."""
+    """Return the names of all registered networks, sorted."""
     return list(NETWORKS)
 
 
 def get_network(name: str) -> NetworkKind:
-    """The network called ``name``; UsageError names the nearest one."""
+    """Return the network called ``name``.
+
+    Raises:
+        UsageError: Names the nearest network.
+    """
     return NETWORKS.find(name)
 
 
 def build_network(network: FixedNetwork, input_shape: Shape, num_classes: int) -> nn.Module:
-    """The module: float (N, C, H, W) in, logits (N, num_classes) out, with its pretrained weights if it has any.
+    """Build a fixed network as a torch module, with its pretrained weights if it has any.
 
-    UsageError if a file of weights does not fit.
+    Args:
+        network: Name and settings of the network.
+        input_shape: (channels, height, width) of an image.
+        num_classes: Number of classes.
+
+    Returns:
+        A module: float (N, C, H, W) in, logits (N, num_classes) out.
+
+    Raises:
+        UsageError: If a file of weights does not fit.
     """
     module = network.construction(input_shape, num_classes).build()
     kind = get_network(network.name)

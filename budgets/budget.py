@@ -27,9 +27,12 @@ UNITS = {
 
 
 def parse_size(text: str) -> int:
-    """``150k``, ``150000``, ``1.5M`` or ``64KiB`` as a whole number; ValueError says what is accepted.
+    """Parse ``150k``, ``150000``, ``1.5M`` or ``64KiB`` as a whole number.
 
     k, M and G are powers of 1000; Ki, Mi and Gi of 1024; a final B is allowed.
+
+    Raises:
+        ValueError: Says what is accepted.
     """
     shown = repr(text) if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]!r}..."
     match = re.fullmatch(r"(\d+(?:[._]\d+)*)([kmg]i?)?b?", text.strip().lower())
@@ -57,7 +60,15 @@ def parse_count(text: str) -> int:
 
 
 def parse_limit(name: str, text: str) -> int:
-    """The limit called ``name``, of ``LIMITS``: bytes or a count."""
+    """Parse the limit called ``name``, of ``LIMITS``: bytes or a count.
+
+    Args:
+        name: One of ``LIMITS``.
+        text: Size as typed, see ``parse_size``.
+
+    Raises:
+        ValueError: Says what is accepted.
+    """
     return (parse_size if name in ("max_bytes", "max_peak_memory") else parse_count)(text)
 
 

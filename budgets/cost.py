@@ -62,7 +62,16 @@ class Costs:
 
 
 def costs_of(space: SearchSpace, rows: Rows, task: Task) -> Costs:
-    """Costs of ``rows`` (N, number of choices) in one call."""
+    """Return the costs of N samples in one call.
+
+    Args:
+        space: The space of the samples.
+        rows: Samples as indices (N, number of choices), see ``SearchSpace.encode``.
+        task: Shape of an image (C, H, W) and number of classes.
+
+    Returns:
+        Arrays (N,) of parameters, MACs, bytes of weights, and bytes of peak activation memory.
+    """
     if (known := space.known_costs(rows)) is not None:
         return Costs(*known.T)
     out = Costs(*(np.empty(len(rows), np.int64) for _ in COST_NAMES))
@@ -78,7 +87,13 @@ def costs_of(space: SearchSpace, rows: Rows, task: Task) -> Costs:
 
 
 def params_of(space: SearchSpace, rows: Rows, task: Task) -> Ints:
-    """The parameters alone of ``rows``, (N,): as ``costs_of`` counts them, in a fraction of its time."""
+    """Return the parameters (N,) alone of N samples: as ``costs_of`` counts them, in a fraction of its time.
+
+    Args:
+        space: The space of the samples.
+        rows: Samples as indices (N, number of choices).
+        task: Shape of an image (C, H, W) and number of classes.
+    """
     if (known := space.known_costs(rows)) is not None:
         return known[:, COST_NAMES.index("params")]
     out = np.empty(len(rows), np.int64)
@@ -90,6 +105,15 @@ def params_of(space: SearchSpace, rows: Rows, task: Task) -> Ints:
 
 
 def cost_of(space: SearchSpace, sample: Sample, task: Task) -> Cost:
-    """The cost of one sample; UsageError if it is not one of ``space``."""
+    """Return the cost of one sample: parameters, MACs, bytes of weights, bytes of peak activation memory.
+
+    Args:
+        space: The space of the sample.
+        sample: Value of every choice, by label.
+        task: Shape of an image (C, H, W) and number of classes.
+
+    Raises:
+        UsageError: If ``sample`` is not one of ``space``.
+    """
     space.validate(sample)
     return costs_of(space, space.encode(sample)[None], task)[0]

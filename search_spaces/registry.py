@@ -145,10 +145,20 @@ def register(
     line: Callable[[Sample], str] | None = None,
     canonical: Sample | None = None,
 ) -> Callable[[Definition], Definition]:
-    """Make a definition a space under ``name``; a second space of that name is a ValueError.
+    """Register a search space: a function that defines the network of a sample for a task.
 
-    ``choices``: by label, the values to choose from; ``line``: a sample in a few words, other ones for each (by
-    default its values by label); ``canonical``: a sample of usual size (by default the middle of every choice).
+    Args:
+        name: Name for ``--space``.
+        summary: One line of text for lists.
+        choices: By label, the values to choose from.
+        line: A sample in a few words, other ones for each; by default its values by label.
+        canonical: A sample of usual size; by default the middle of every choice.
+
+    Returns:
+        A decorator that gives the definition back.
+
+    Raises:
+        ValueError: If the name is taken.
     """
 
     def add(define: Definition) -> Definition:
@@ -171,10 +181,14 @@ def in_words(sample: Sample) -> str:
 
 
 def space_names() -> list[str]:
-    """Every registered space, sorted."""
+    """Return the names of all registered spaces, sorted."""
     return list(SPACES)
 
 
 def get_space(name: str) -> SearchSpace:
-    """The space ``name``; UsageError names the nearest one."""
+    """Return the space ``name``.
+
+    Raises:
+        UsageError: Names the nearest space.
+    """
     return SPACES.find(name)

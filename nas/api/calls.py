@@ -43,18 +43,26 @@ def search(
 ) -> Search:
     """Find the best network of a family within a budget, confirm it, and score it on the test split.
 
-    Everything that ``nasctl search --help`` lists is a setting, by its name with underscores, and is checked alike:
-    ``max_params="150k"`` or 150_000, ``fix=["kernel*=3"]``, ``prune=False``, ``time_limit="30m"`` or seconds. ``run``
-    names the run (SPACE-DATA-N unless told), which lies in the folder ``runs``.
+    Works in a script without a guard, in a notebook, in a thread. What finished is never lost:
+    ``nas.load_run(run).resume()`` resumes a search that was stopped.
 
-    ``callbacks`` are called as ``fn(event, run)`` in this process, between trainings: ``nas.runs.events.TrialEnded``
-    for every result, ``EpochEnded`` for every epoch, and so on. With ``progress`` a terminal or notebook shows bars,
-    and anything else lines; otherwise nothing is printed. Works in a script without a guard, in a notebook, in a
-    thread.
+    Args:
+        space: Name of the search space: vgg, resnet, densenet, mobilenet, cell, or a plug-in's.
+        data: Folder, file or named set; or arrays, tensors, tables and data sets from memory.
+        run: Name of the run, SPACE-DATA-N unless told.
+        runs: Folder of runs.
+        callbacks: Called as ``fn(event, run)`` in this process, between trainings: ``nas.runs.events.TrialEnded`` for
+            every result, ``EpochEnded`` for every epoch, and so on.
+        progress: Show bars in a terminal or notebook, and lines elsewhere; otherwise nothing is printed.
+        **settings: Flags of ``nasctl search --help`` by their names with underscores, checked alike:
+            ``max_params="150k"`` or 150_000, ``fix=["kernel*=3"]``, ``prune=False``, ``time_limit="30m"`` or seconds.
 
-    UsageError has every error in one message, and by setting in ``errors``; nothing was written then. A
-    KeyboardInterrupt passes through, SearchStopped says why a search ended early: ``nas.load_run(run).resume()`` goes
-    on, and nothing that finished is lost.
+    Returns:
+        The finished search: ``best``, ``trials``, and scores on the test split.
+
+    Raises:
+        UsageError: With every error in one message, and by setting in ``errors``; nothing was written then.
+        SearchStopped: If the search ended early, with the reason.
 
     >>> run = nas.search("vgg", max_params="20k", trials=2, epochs=1, confirm=0, no_floor=True, workers=1)
     >>> run.state, run.best.params <= 20_000
@@ -94,8 +102,21 @@ def baseline(
 ) -> Study:
     """Train every member of a study with every seed; ``nasctl baseline list`` names the studies.
 
-    The settings are the flags of ``nasctl baseline run``: members, seeds, epochs... ``data`` is the study's own unless
-    told. All else is as in ``search``; SearchStopped, if some trainings failed, comes after the others are trained.
+    Args:
+        study: Name of the study.
+        data: As for ``search``; the study's own unless told.
+        run: Name of the run, STUDY-DATA-N unless told.
+        runs: Folder of runs.
+        callbacks: As for ``search``.
+        progress: As for ``search``.
+        **settings: Flags of ``nasctl baseline run``: members, seeds, epochs...
+
+    Returns:
+        The finished study.
+
+    Raises:
+        UsageError: As for ``search``.
+        SearchStopped: If some trainings failed; it comes after the others are trained.
 
     >>> run = nas.baseline("hand-nets", members=["model2-setting2"], seeds=1, epochs=1, workers=1)
     >>> run.state, [member.name for member in run.members]
@@ -126,12 +147,24 @@ def train(
     progress: bool = False,
     **settings: Setting,
 ) -> Study:
-    """Train one network for long: RUN for its winner, RUN:TRIAL, or a JSON file as ``nasctl show --json`` writes it;
-    without, ``space=`` or ``network=`` names it.
+    """Train one network for long.
 
-    The settings are the flags of ``nasctl train``: preset, epochs, seeds, teacher... ``data`` is that of the run unless
-    told. All else is as in ``search``. The run has one member, "trained", and "teacher" beside it if that is trained
-    for it.
+    Args:
+        arch: RUN for its winner, RUN:TRIAL, or a JSON file as ``nasctl show --json`` writes it; None: ``space=`` or
+            ``network=`` names it.
+        data: As for ``search``; that of the run unless told.
+        run: Name of the new run.
+        runs: Folder of runs.
+        callbacks: As for ``search``.
+        progress: As for ``search``.
+        **settings: Flags of ``nasctl train``: preset, epochs, seeds, teacher...
+
+    Returns:
+        A study with the member "trained", and "teacher" beside it if that is trained for it.
+
+    Raises:
+        UsageError: As for ``search``.
+        SearchStopped: As for ``search``.
 
     >>> run = nas.train("vgg-digits-1", epochs=1, seeds=1, workers=1)
     >>> run.state, run.member("trained").model().training
@@ -151,12 +184,20 @@ def train(
 def find_learning_rate(
     arch: str | Path | None = None, *, data: Data | None = None, runs: str | Path = RUNS, **settings: Setting
 ) -> FoundRate:
-    """The learning-rate range test (Smith 2017) of a network, named as in ``train``.
+    """Run the learning-rate range test (Smith 2017) of a network; nothing is written.
 
-    ``.test`` has the curve (``rates``, ``losses``, ``smoothed``) and suggests ``steepest``, where it falls fastest,
-    and ``tenth``, a tenth of the rate from which on it rises; None where it never fell.
+    Args:
+        arch: Network, named as for ``train``.
+        data: As for ``train``.
+        runs: Folder of runs.
+        **settings: Flags of ``nasctl lr-find``.
 
-    The settings are the flags of ``nasctl lr-find``. UsageError with every error; nothing is written.
+    Returns:
+        ``.test`` has the curve (``rates``, ``losses``, ``smoothed``) and suggests ``steepest``, where it falls fastest,
+        and ``tenth``, a tenth of the rate from which on it rises; None where it never fell.
+
+    Raises:
+        UsageError: With every error.
 
     >>> found = nas.find_learning_rate(space="vgg", device="cpu")
     >>> 0.0001 < found.test.tenth < 0.1
@@ -174,7 +215,17 @@ def find_learning_rate(
 
 @checked_types
 def load_run(name: str | Path | None = None, *, runs: str | Path = RUNS) -> Search | Study:
-    """A run by its name, or its folder; without one the newest of ``runs``. RunError names the nearest.
+    """Load a run.
+
+    Args:
+        name: Name or folder of the run; None: the newest of ``runs``.
+        runs: Folder of runs.
+
+    Returns:
+        A search, or a study with its trainings.
+
+    Raises:
+        RunError: If there is no such run (the nearest name is given), or it cannot be read.
 
     >>> nas.load_run("vgg-digits-1").name
     'vgg-digits-1'

@@ -72,8 +72,19 @@ def classical(
 ) -> Classical:
     """Score logistic regression, an SVM and nearest neighbours on pixels, as ``nasctl baseline run classical`` does.
 
-    ``settings`` are those of the data: image_size, imbalance, max_images... Takes seconds to a minute, and nothing the
-    second time. UsageError with every error, also for an objective that needs more than classes.
+    Takes seconds to a minute, and nothing the second time.
+
+    Args:
+        data: As for ``nas.search``.
+        objective: Metric or registered objective that ranks the methods.
+        progress: Show progress in a terminal or notebook.
+        **settings: Settings of the data: image_size, imbalance, max_images...
+
+    Returns:
+        Metrics (shares of 1) of each method on rank, and of the best on test.
+
+    Raises:
+        UsageError: With every error, also for an objective that needs more than classes.
 
     >>> found = nas.classical(data="digits", imbalance=20)
     >>> found.to_pandas()["method"].tolist()

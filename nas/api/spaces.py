@@ -102,10 +102,17 @@ def space(
     fix: Setting = None,
     choices: Setting = None,
 ) -> Space:
-    """The space called ``name`` (vgg, resnet, densenet, mobilenet, cell, or a plug-in's) for images (C, H, W).
+    """Return a search space for images of one shape.
 
-    ``fix`` and ``choices`` leave a part of it, as for ``nas.search``: ``fix={"kernel*": 3}``. UsageError names the
-    nearest space, choice or value.
+    Args:
+        name: vgg, resnet, densenet, mobilenet, cell, or a plug-in's.
+        input_shape: (channels, height, width) of an image.
+        classes: Number of classes.
+        fix: Values of choices that are fixed, as for ``nas.search``: ``{"kernel*": 3}``.
+        choices: Values that choices keep, as for ``nas.search``.
+
+    Raises:
+        UsageError: Names the nearest space, choice or value.
 
     >>> resnet = nas.space("resnet", input_shape=(1, 28, 28), classes=62)
     >>> (sample,) = resnet.sample(max_params="150k")

@@ -40,11 +40,23 @@ OBJECTIVES: Registry[Objective] = Registry(
 
 
 def register_objective(name: str, *, balanced: bool = False) -> Callable[[AnyCompute], AnyCompute]:
-    """Make a function of an ``Evaluation`` known as the objective ``name``; ValueError if the name is taken.
+    """Register an objective: a function of an ``Evaluation`` that returns one finite number, more for better answers.
 
-    It returns one finite number, and more is better: of an error, return the negative. Parameters after the first are
-    options, ``--objective name:key=value``, of the types in their annotations. ``balanced``: it counts all classes
-    alike, so that ``--recipe auto`` trains uneven classes alike too. TypeError for an option without such a type. ::
+    Of an error, return the negative. Parameters after the first are options, ``--objective name:key=value``, of the
+    types in their annotations.
+
+    Args:
+        name: Name for ``--objective``.
+        balanced: It counts all classes alike, so that ``--recipe auto`` trains uneven classes alike too.
+
+    Returns:
+        A decorator that gives the function back.
+
+    Raises:
+        ValueError: If the name is taken.
+        TypeError: For an option that text cannot give.
+
+    ::
 
         @register_objective("recall_quantile", balanced=True)
         def recall_quantile(evaluation, share: float = 0.1):

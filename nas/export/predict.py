@@ -28,10 +28,18 @@ __all__ = [
 
 @checked_types
 def load_model(folder: Path | str, *, prior: Prior = None, int8: bool = False) -> Classifier:
-    """The network that ``nasctl export`` wrote to ``folder``; needs no torch. UsageError if it is not one.
+    """Load the network that ``nasctl export`` wrote to ``folder``; needs no torch.
 
-    ``prior``: how often the classes come where it is used (numbers by class, "train" or "uniform"), if not as it was
-    trained for. With ``int8`` the quantized file answers.
+    Args:
+        folder: Exported folder, with ``model.json``.
+        prior: Class frequencies where it is used, if not as it was trained for: numbers by class, "train" or "uniform".
+        int8: Let the quantized file answer.
+
+    Returns:
+        A classifier of pictures: paths, arrays (H, W) or (H, W, 3) of uint8, or Pillow's.
+
+    Raises:
+        UsageError: If ``folder`` holds no exported network, or ``prior`` is none.
 
     >>> model = nas.load_model("model/")
     >>> picture = numpy.zeros((8, 8), numpy.uint8)  # or a path, or a picture of Pillow

@@ -57,11 +57,19 @@ R = TypeVar("R")
 
 @checked_types
 def load_plugin(source: str | Path) -> Loaded:
-    """Execute a plug-in, a Python file or an importable module by name, and let what it registers be found.
+    """Execute a plug-in and let what it registers be found.
 
     That vouches for the file: a run that names it may execute it from now on. What was loaded with the same content is
-    not executed again; a file that changed takes the place of what it was. PluginError if there is no such file or
-    module, or it cannot be executed; nothing of it is registered then.
+    not executed again; a file that changed takes the place of what it was.
+
+    Args:
+        source: Path of a Python file, or name of an importable module.
+
+    Returns:
+        The plug-in, and the names that it added.
+
+    Raises:
+        PluginError: If there is no such file or module, or it cannot be executed; nothing of it is registered then.
 
     >>> loaded = nas.load_plugin("docs/examples/tiny_space.py")
     >>> [one.name for one in loaded.added]

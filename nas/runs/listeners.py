@@ -19,10 +19,21 @@ LISTENERS: Registry[Listener] = Registry("listener", "Listeners")
 def register_listener(name: str) -> Callable[[Listener], Listener]:
     """Let a function be told of every event of every run that this process carries out.
 
-    ValueError if the name is taken. It is called as ``fn(event, run)``, in the process that searches, which
-    waits for it: ``event`` is one of ``nas.runs.events``, recorded already (but for ``SupernetProgress`` and
-    ``StudySearchBegins``, which never are); ``run`` has taken it into account, and is not to be changed. What it raises
-    becomes a note; a KeyboardInterrupt stops the run, as Ctrl-C does. ::
+    It is called as ``fn(event, run)``, in the process that searches, which waits for it: ``event`` is one of
+    ``nas.runs.events``, recorded already (but for ``SupernetProgress`` and ``StudySearchBegins``, which never are);
+    ``run`` has taken it into account, and is not to be changed. What it raises becomes a note; a KeyboardInterrupt
+    stops the run, as Ctrl-C does.
+
+    Args:
+        name: Name of the listener in notes.
+
+    Returns:
+        A decorator that gives the function back.
+
+    Raises:
+        ValueError: If the name is taken.
+
+    ::
 
         @register_listener("count")
         def count(event, run):

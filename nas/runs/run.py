@@ -314,8 +314,7 @@ class SearchRun(Run):
 
     @property
     def learned_choices(self) -> dict[str, list[int | str]]:
-        """Choices that the alphas of a supernet decide: label -> values, in the order of the space; empty without
-        alphas."""
+        """Choices that a supernet's alphas decide: label -> values, in the space's order; empty without alphas."""
         if self.supernet is None or self.config.strategy == "random-oneshot":
             return {}
         choices = self.supernet.choices

@@ -45,10 +45,21 @@ STRATEGIES: Registry[StrategyKind] = Registry("strategy", "Strategies")
 
 
 def register_strategy(name: str, *, prepare: Prepare = _nothing) -> Callable[[MakeStrategy], MakeStrategy]:
-    """Make a function of a run, or a class made with one, a strategy called ``name``; ValueError if the name is taken.
+    """Register a strategy: a function of a run, or a class made with one.
 
-    What it gives is asked and told (``AskTell``), or keeps a loop of its own (``Strategy``).
-    Parameters after the run are options: ``--strategy annealing:heat=0.2``."""
+    It returns something that is asked and told (``AskTell``), or that keeps a loop of its own (``Strategy``).
+    Parameters after the run are options: ``--strategy annealing:heat=0.2``.
+
+    Args:
+        name: Name for ``--strategy``.
+        prepare: Called before the first trial, to train a supernet, say.
+
+    Returns:
+        A decorator that gives the function or class back.
+
+    Raises:
+        ValueError: If the name is taken.
+    """
 
     def register(make: MakeStrategy) -> MakeStrategy:
         STRATEGIES.add(name, StrategyKind(make, prepare))

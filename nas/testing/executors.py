@@ -23,7 +23,14 @@ class MakeExecutor(Protocol):
 
 
 def check_executor(make: MakeExecutor) -> None:
-    """Every promise of this module."""
+    """Check every promise of this module.
+
+    Args:
+        make: Called as ``make(run, on_epoch=...)``; makes an executor of one slot or more that runs ``run``.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+    """
     check_results_come_once(make)
     check_failure_is_a_result(make)
     check_epochs(make)

@@ -19,7 +19,16 @@ EXTREMES = (30.0, 1e3, 1e4)  # logits
 
 
 def check_loss(make: MakeLoss, *, recipe: Recipe = RECIPE) -> None:
-    """Every promise of this module, for few and many classes; ``recipe`` holds the settings of the loss."""
+    """Check every promise of this module, for few and many classes.
+
+    Args:
+        make: The loss, as ``register_loss`` takes it: recipe and class counts to a function of logits (N, C) and labels
+            (N,) that gives the loss of each image (N,).
+        recipe: Settings of the loss.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+    """
     for num_classes in (2, 10):
         check_images_count_alone(make, recipe, num_classes)
         check_gradient(make, recipe, num_classes)

@@ -18,7 +18,14 @@ COUNTS = ClassCounts(*(torch.tensor([900.0, 350.0, 300.0, 10.0], dtype=torch.flo
 
 
 def check_mixing(label_share: LabelShare) -> None:
-    """Every promise of this module."""
+    """Check every promise of this module.
+
+    Args:
+        label_share: The mixing, as ``register_mixing`` takes it.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+    """
     check_shares(label_share)
     check_mixtures(label_share)
     check_seeds(label_share)

@@ -12,7 +12,14 @@ TASKS: tuple[tuple[Shape, int], ...] = (((1, 8, 8), 10), ((3, 32, 24), 3))
 
 
 def check_network(kind: NetworkKind) -> None:
-    """Every promise of this module."""
+    """Check every promise of this module.
+
+    Args:
+        kind: The network, as ``baselines.get_network`` gives it.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+    """
     assert kind.text({}) and "\n" not in kind.text({}), f"its text is {kind.text({})!r}, not one line"
     for shape, classes in TASKS:
         construction = kind.construct({}, shape, classes)

@@ -21,7 +21,14 @@ LABELS = np.arange(SIZE) % CLASSES
 
 
 def check_objective(compute: Compute) -> None:
-    """Every promise of this module."""
+    """Check every promise of this module.
+
+    Args:
+        compute: The objective: an ``Evaluation`` to one finite number, more for better answers.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+    """
     check_numbers(compute)
     check_direction(compute)
     check_repetition(compute)

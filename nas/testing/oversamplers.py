@@ -15,7 +15,14 @@ AWKWARD = ((30, 30, 30), (2, 1), (1, 1), (3, 2, 0, 1))  # balanced, minute, a cl
 
 
 def check_oversampler(oversampler: Oversampler) -> None:
-    """Every promise of this module, on the bundled digits."""
+    """Check every promise of this module, on the bundled digits.
+
+    Args:
+        oversampler: As ``register_oversampler`` takes it: a split to synthetic images of its rare classes.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+    """
     check_form(oversampler)
     for counts in (LONG_TAIL, *AWKWARD):
         check_evens_out(oversampler, counts)

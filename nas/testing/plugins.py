@@ -45,10 +45,17 @@ CHECKS: Mapping[str, Callable[[Any], None]] = {  # by the kind of a registry
 
 
 def check_plugin(source: str | Path, tell: Callable[[str], object] = lambda line: None) -> None:
-    """Load a plug-in, a file or a module, and run the contract tests over everything that it registers.
+    """Load a plug-in and run the contract tests over everything that it registers. Some ten seconds for a space.
 
-    ``tell`` gets a line about each thing. A data source is made without an argument. AssertionError with all that is
-    broken, a line each; PluginError if the file cannot be loaded. Some ten seconds for a space.
+    A data source is made without an argument.
+
+    Args:
+        source: Path of a Python file, or name of an importable module.
+        tell: Gets a line about each thing.
+
+    Raises:
+        AssertionError: With all that is broken, a line each.
+        PluginError: If the file cannot be loaded.
     """
     added = load_plugin(source).added
     if not added:

@@ -19,7 +19,14 @@ MakePenalty = Callable[[nn.Module], Penalty]
 
 
 def check_regularizer(make: MakePenalty) -> None:
-    """Every promise of this module."""
+    """Check every promise of this module.
+
+    Args:
+        make: The penalty, as ``register_regularizer`` takes it: a network to a function that gives one number.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+    """
     check_gradient(make)
     check_descent(make)
     check_frozen_weights(make)

@@ -12,8 +12,16 @@ from nas.training.tensor_split import JoinedSplit, TensorSplit
 
 
 def check_sampler(make: MakeSampler) -> None:
-    """Positions (count,), int64, inside the images, of one split and of two that are read as one; the same for the
-    same seed, and other ones for another."""
+    """Check that positions are (count,), int64 and inside the images, of one split and of two that are read as one.
+
+    They are the same for the same seed, and other ones for another.
+
+    Args:
+        make: The sampler, as ``register_sampler`` takes it.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+    """
     one, two = _split([0] * 90 + [2] * 9 + [4]), _split([0] * 5 + [1] * 20)
     for images in (one, JoinedSplit(one, two)):
         sample = make(images)

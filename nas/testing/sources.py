@@ -16,7 +16,15 @@ TARGETS = ((1, 8, 8), (3, 12, 8))
 
 
 def check_source(make: MakeSource, argument: str = "") -> None:
-    """Every promise of this module, of the source that ``argument`` means."""
+    """Check every promise of this module.
+
+    Args:
+        make: The source, as ``register_source`` takes it.
+        argument: Text behind the colon of ``--data NAME:TEXT``.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+    """
     one, other = make(argument), make(argument)
     assert one.name and one.name.isprintable(), f"a source is called {one.name!r}"
     before = one.fingerprint()

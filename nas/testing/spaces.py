@@ -27,9 +27,15 @@ LONGEST = 200  # characters of a sample's line
 
 
 def check_space(space: SearchSpace, *, seeds: Iterable[int] = range(4), exact_peak: bool = True) -> None:
-    """Every promise of this module, on samples taken with each seed. Seconds for a small space, minutes for a large.
+    """Check every promise of this module. Seconds for a small space, minutes for a large.
 
-    ``exact_peak`` False: the space's peak memory is an upper bound (see ``check_peak_memory``).
+    Args:
+        space: The space, as ``search_spaces.get_space`` gives it.
+        seeds: Seeds of the samples to check.
+        exact_peak: False: the space's peak memory is an upper bound (see ``check_peak_memory``).
+
+    Raises:
+        AssertionError: With the promise that was broken.
     """
     space.validate(space.canonical)
     check_text(space)

@@ -83,7 +83,15 @@ def score_of(spec: TrialSpec) -> float:
 
 
 def check_strategy(make: MakeStrategy, *, space: str = "vgg") -> None:
-    """Every promise of this module."""
+    """Check every promise of this module.
+
+    Args:
+        make: The strategy, as ``register_strategy`` takes it: a run to an ``AskTell`` or ``Strategy``.
+        space: Name of the space that is searched.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+    """
     check_proposals(make, space=space)
     check_failures(make, space=space)
     check_resume(make, space=space)

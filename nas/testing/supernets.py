@@ -17,7 +17,17 @@ TASK = Task((1, 8, 8), 10)
 
 
 def check_supernet(space: SearchSpace, *, task: Task = TASK, count: int = 8) -> None:
-    """Every promise of this module, on ``count`` samples. NotRepresentable if the space cannot be a supernet at all."""
+    """Check every promise of this module.
+
+    Args:
+        space: The space, as ``search_spaces.get_space`` gives it.
+        task: Shape of the images and number of classes.
+        count: Number of samples to check.
+
+    Raises:
+        AssertionError: With the promise that was broken.
+        NotRepresentable: If the space cannot be a supernet at all.
+    """
     check_faithful(space, task, count=count)
     check_gradients(space, task)
 

@@ -39,9 +39,19 @@ MIXINGS: Registry[LabelShare | None] = Registry("mixing", "Mixings", [("none", N
 
 
 def register_mixing(name: str) -> Callable[[LabelShare], LabelShare]:
-    """Make a mixing known as ``name``; ValueError if the name is taken.
+    """Register a mixing: a function that gives each pair's share of the first image's label (N,).
 
-    Parameters after the four are options: ``--mixup cut:least=0.2``."""
+    Parameters after the four are options: ``--mixup cut:least=0.2``.
+
+    Args:
+        name: Name for ``--mixup``.
+
+    Returns:
+        A decorator that gives the function back.
+
+    Raises:
+        ValueError: If the name is taken.
+    """
 
     def register(label_share: LabelShare) -> LabelShare:
         MIXINGS.add(name, label_share)

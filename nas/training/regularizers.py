@@ -41,9 +41,21 @@ REGULARIZERS: Registry[Definition | None] = Registry("regularizer", "Regularizer
 def register_regularizer(
     name: str, weight: float, decay: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
 ) -> Callable[[MakePenalty], MakePenalty]:
-    """Make a penalty known as ``name``; ValueError if the name is taken.
+    """Register a penalty on the weights: a function of a network that returns a function of no arguments, one number.
 
-    Parameters after the network are options: ``--regularizer l1:of=convolutions``."""
+    Parameters after the network are options: ``--regularizer l1:of=convolutions``.
+
+    Args:
+        name: Name for ``--regularizer``.
+        weight: Factor of the penalty in the loss unless the recipe says otherwise.
+        decay: Factors of the weight over the training: pairs of the progress (0 to below 1) at its start, and it.
+
+    Returns:
+        A decorator that gives the function back.
+
+    Raises:
+        ValueError: If the name is taken.
+    """
 
     def register(make: MakePenalty) -> MakePenalty:
         REGULARIZERS.add(name, Definition(make, weight, decay))

@@ -26,9 +26,20 @@ SAMPLERS: Registry[MakeSampler] = Registry("sampler", "Samplers")
 
 
 def register_sampler(name: str) -> Callable[[MakeSampler], MakeSampler]:
-    """Make a sampler known as ``name``; ValueError if the name is taken.
+    """Register a sampler: a function of an epoch's images that returns a function of a count and a generator.
 
-    Parameters after the images are options: ``--sampler root:power=0.5``."""
+    That function gives positions (count,), int64. Parameters after the images are options:
+    ``--sampler root:power=0.5``.
+
+    Args:
+        name: Name for ``--sampler``.
+
+    Returns:
+        A decorator that gives the function back.
+
+    Raises:
+        ValueError: If the name is taken.
+    """
 
     def register(make: MakeSampler) -> MakeSampler:
         SAMPLERS.add(name, make)

@@ -82,7 +82,7 @@ def named_commands() -> Iterator[tuple[str, list[str]]]:
 
 
 def words(line: str) -> list[str]:
-    """A line without its metrics, names and rules: what must be there again."""
+    """A line without its numbers, names and rules: what must be there again."""
     return [word for word in re.findall(r"[A-Za-z]{3,}", line) if word not in ("densenet", "digits")]
 
 

@@ -37,9 +37,19 @@ OVERSAMPLERS: Registry[Oversampler] = Registry("oversampling", "Known")
 
 
 def register_oversampler(name: str) -> Callable[[Oversampler], Oversampler]:
-    """Make an oversampler known as ``name``; ValueError if the name is taken.
+    """Register an oversampler: a function of a split that returns synthetic images (N, C, H, W), uint8, and labels.
 
-    Parameters after the split are options: ``--oversample noise:strength=8``."""
+    Parameters after the split are options: ``--oversample noise:strength=8``.
+
+    Args:
+        name: Name for ``--oversample``.
+
+    Returns:
+        A decorator that gives the function back.
+
+    Raises:
+        ValueError: If the name is taken.
+    """
 
     def register(oversampler: Oversampler) -> Oversampler:
         OVERSAMPLERS.add(name, oversampler)

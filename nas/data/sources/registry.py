@@ -21,10 +21,19 @@ SOURCES: Registry[MakeSource] = Registry("data source", "Sources")
 
 
 def register_source(name: str) -> Callable[[MakeSource], MakeSource]:
-    """Make a function of one text, or a class made with one, a source called ``name``; ValueError if it is taken.
+    """Register a source of images: a function of one text, or a class made with one.
 
     ``--data NAME:TEXT`` calls it with the text, and ``--data NAME`` with "". The data are opened in every process that
     trains: equal texts must give equal images.
+
+    Args:
+        name: Name for ``--data``.
+
+    Returns:
+        A decorator that gives the function or class back.
+
+    Raises:
+        ValueError: If the name is taken.
     """
 
     def register(make: MakeSource) -> MakeSource:

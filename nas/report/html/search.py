@@ -18,8 +18,8 @@ REREAD = 15  # seconds after which the page of a search that runs is read again
 
 
 def search_page(run: SearchRun, *, settings: str | None = None, watched: bool = False) -> str:
-    """The whole page. ``settings``: the file that makes the run again; ``watched``: it is written anew as the run goes
-    on."""
+    """The whole page. ``settings``: the file that makes the run again; ``watched``: it is written anew during
+    the run."""
     kept, remark = kept_of_winner(run)
     sections = [
         Section("answer", "What was found", answer(run, settings)),

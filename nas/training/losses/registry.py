@@ -33,9 +33,21 @@ LOSSES: Registry[Definition] = Registry("loss", "Losses")
 
 
 def register_loss(name: str, *, cosine: bool = False) -> Callable[[MakeLoss], MakeLoss]:
-    """Make a loss known as ``name``; ValueError if the name is taken.
+    """Register a loss: a function of recipe and class counts that returns a function of logits (N, C) and labels (N,).
 
-    Keyword parameters after recipe and counts are options: ``--loss mse:reduction=sum``."""
+    That function gives the loss of each image (N,). Keyword parameters after recipe and counts are options:
+    ``--loss mse:reduction=sum``.
+
+    Args:
+        name: Name for ``--loss``.
+        cosine: The logits are scaled cosines: the network is trained with a normalized classifier.
+
+    Returns:
+        A decorator that gives the function back.
+
+    Raises:
+        ValueError: If the name is taken.
+    """
 
     def register(make: MakeLoss) -> MakeLoss:
         LOSSES.add(name, Definition(make, cosine))
