@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+DOCS   := $(VENV)/.docs-ready
 CHROME := $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
 EXTRAS := dev$(if $(CHROME),$(shell echo ,)browser)
 
-.PHONY: search test coverage lint clean
+.PHONY: search test coverage lint docs clean
 
 search: $(READY)  ## find a small DenseNet on the bundled digits
 	$(BIN)/nasctl search --space densenet --max-params 150k --confirm 1
@@ -22,8 +23,11 @@ lint: $(READY)    ## style, layout, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(DOCS)     ## the manual as a site: open site/index.html; fails on any warning
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 clean:            ## remove the environment and tool caches; runs/ is kept
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info
+	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip compiles on one core, and also what packages test themselves with
@@ -34,3 +38,8 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[$(EXTRAS)]'
 	$(BIN)/python -m compileall -qq -j 0 -x 'site-packages/.*/tests?/' $(VENV)/lib || true
 	touch $(READY)
+
+# what the site alone needs, into the same environment: the other targets do without it
+$(DOCS): $(READY)
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[docs]'
+	touch $(DOCS)
