@@ -20,7 +20,7 @@ class NotGiven(NasctlError):
     """An array was asked for that there is not, ``array``: classical methods have no logits, say."""
 
     def __init__(self, array: str) -> None:
-        super().__init__(f"it needs {array}, and there are none here")
+        super().__init__(f"it needs {array}, which are not available here")
         self.array = array
 
 

@@ -40,7 +40,7 @@ def downloaded_weights(address: str = ADDRESS, digest: str = DIGEST) -> Path:
         with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
             partial.write_bytes(answer.read())
         if not sha256(partial).startswith(digest):
-            raise UsageError(f"What {address} sent is not the file of weights (its SHA-256 differs). {ELSE}")
+            raise UsageError(f"What {address} sent is not the weights file (its SHA-256 differs). {ELSE}")
         partial.replace(path)
     except OSError as error:
         raise UsageError(f"ImageNet weights could not be downloaded from {address}: {error}. {ELSE}") from error
@@ -65,10 +65,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         # A damaged file, a pickle of something else, or no file: torch raises many kinds.
         raise UsageError(
-            f"--weights {path} cannot be read as a file of weights: give one that torch.save or safetensors wrote."
+            f"--weights {path} cannot be read as a weights file: give one written by torch.save or safetensors."
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"--weights {path} holds no state dict: names with a tensor each.")
+        raise UsageError(
+            f"--weights {path} holds no state dict (a mapping of names to tensors): give a file that does."
+        )
     return state
 
 
@@ -86,7 +88,9 @@ def load_into(module: nn.Module, path: Path, digest: str | None) -> None:
     """Put the file's tensors into ``module.net``, all but the classifier's. UsageError if the file changed since it
     was checked (``digest``, its SHA-256) or does not fit."""
     if digest is not None and (not path.is_file() or sha256(path) != digest):
-        raise UsageError(f"The weights {path} are missing or changed since this run began: put the file back.")
+        raise UsageError(
+            f"The weights {path} are missing or have changed since this run began: put the original file back."
+        )
     net = module.net
     assert isinstance(net, nn.Module)
     state = read_weights(path)

@@ -164,7 +164,7 @@ def _oversamplers() -> tuple[Member, ...]:
         Member("random", "random oversampling", {"oversampling": "random"}),
         Member("smote", "SMOTE on pixels", {"oversampling": "smote"}),
         Member("borderline-smote", "Borderline-SMOTE on pixels", {"oversampling": "borderline-smote"}),
-        Member("augment", "minority classes filled by augmentation", {"oversampling": "augment"}),
+        Member("augment", "minority classes filled up by augmentation", {"oversampling": "augment"}),
         Member("class-balanced", "class-balanced sampling", {"sampler": "class-balanced"}),
     )
 
@@ -184,11 +184,11 @@ def _hand_nets() -> tuple[Member, ...]:
             )  # fmt: skip
             beside = replace(hand, reported={}, space=net.space, beside=hand.name)
             found = replace(
-                beside, name=f"{hand.name}-found", label=f"found within the parameters of {name}, {words}",
+                beside, name=f"{hand.name}-found", label=f"found within the parameter count of {name}, {words}",
                 rival="found",
             )  # fmt: skip
             sampled = replace(
-                beside, name=f"{hand.name}-random", label=f"random, about the parameters of {name}, {words}",
+                beside, name=f"{hand.name}-random", label=f"random, of about the parameter count of {name}, {words}",
                 rival="random",
             )  # fmt: skip
             members += [hand, found, sampled]
@@ -221,7 +221,7 @@ def _long_tail() -> tuple[Member, ...]:
 _ALL = (
     Study(
         "resnet18-settings",
-        "The origin study: a ResNet-18 with three frozen stages, trained by its six settings",
+        "The origin study: a ResNet-18 with three frozen stages, trained with its six settings",
         _settings(),
     ),
     Study(
@@ -230,19 +230,23 @@ _ALL = (
     ),
     Study("losses", "One network with each loss for imbalanced classes", _losses()),
     Study(
-        "oversampling", "One network with each way to fill up minority classes", _oversamplers(),
+        "oversampling", "One network with each way to oversample minority classes", _oversamplers(),
         recipe={"loss": "custom-ce"},
     ),
     Study(
         "hand-nets",
-        "The origin study's eight small networks, exactly, by its settings 2 and 6; beside each what a search finds "
-        "within its parameters, and a random network of about its size",
+        "The origin study's eight small networks, exactly as published, with its settings 2 and 6; next to "
+        "each, the network that a search finds within the same number of parameters, and a random network of "
+        "about the same size"
+        ,
         _hand_nets(),
     ),
     Study(
         "one-cycle-resnet",
-        "ResNet-9 on CIFAR-10 in one cycle of the learning rate, its ends by a range test, with and without L2; "
-        "reported were 87.74 % on train and 88.00 % on test, and the record of this network is 94.08 % on test",
+        "ResNet-9 on CIFAR-10 with a one-cycle learning rate, its bounds from a range test, with and without "
+        "L2; the origin study reports 87.74 % on train and 88.00 % on test, and the best published result of "
+        "this network is 94.08 % on test"
+        ,
         _one_cycle(), network="resnet9", data="cifar10", seeds=1, hold_out=False, published_of="resnet9",
     ),
     Study(

@@ -55,7 +55,7 @@ def parse_count(text: str) -> int:
     """As ``parse_size``, of what is no bytes: ValueError for 50kB."""
     if re.fullmatch(r"[\d._]+\s*[kmg]?i?b", text.strip().lower()):
         plain = text.strip().rstrip("bB")
-        raise ValueError(f"{text!r} is a size in bytes, and what is counted here has no bytes: write {plain}")
+        raise ValueError(f"{text!r} is a size in bytes, and this limit is not in bytes: write {plain}")
     return parse_size(text)
 
 

@@ -137,7 +137,7 @@ def smallest(space: SearchSpace, task: Task, cost_name: str) -> tuple[Sample, Co
 
 
 def resolve_budget(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budget, str]:
-    """The budget a search uses, and a sentence on what was resolved: where no least size is given, it becomes
+    """The budget a search uses, and a sentence on what was resolved: where no minimum is given, it becomes
     half of what ``max_params`` and ``max_bytes`` allow, if anything is that large. UsageError if nothing fits."""
     rng = np.random.default_rng(0)
     note = ""
@@ -146,7 +146,7 @@ def resolve_budget(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budg
         near = replace(budget, min_params=max(1, min(allowed) // 2)) if allowed else None
         if near and len(sample_feasible(space, task, near, rng)[0]):
             return near, "min_params defaults to half of max_params (change: --min-params)"
-        note = "no least size: " + (
+        note = "no minimum size: " + (
             "no feasible architecture is half as large as the budget allows" if near else "--min-params sets one"
         )
     if not len(sample_feasible(space, task, budget, rng)[0]):
@@ -176,15 +176,15 @@ def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
         if limit is not None and value > limit:
             flag = "--" + flags[name].replace("_", "-")
             lines.append(
-                f"The smallest possible has {value:,} {UNITS[name]} ({flag} {value} admits it): {space.text(sample)}."
+                f"The smallest possible has {value:,} {UNITS[name]} ({flag} {value} allows it): {space.text(sample)}."
             )
     if budget.min_params and list(budget.limits) == ["min_params"]:
         rng = np.random.default_rng(0)
         ends_above, _ = descend(space, space.sample_uniform(rng, 4), lambda rows: 1e12 / params_of(space, rows, task))
         most = int(params_of(space, ends_above, task).max())
-        lines.append(f"The largest possible has {most:,} (--min-params {most} admits it).")
+        lines.append(f"The largest possible has {most:,} (--min-params {most} allows it).")
     if len(lines) == 1:
         lines.append("Each limit can be met alone, but not all of them together: raise one, or lower --min-params.")
     if space.whole is not None and len(sample_feasible(space.whole, task, budget, np.random.default_rng(0))[0]):
-        lines.append("Some fit without the restriction: take back some of --fix and --choices.")
+        lines.append("Some architectures fit without --fix and --choices: remove some of these options.")
     return " ".join(lines)

@@ -135,7 +135,7 @@ def read_file(path: Path, *, most: int = 1 << 26) -> bytes:
     """The bytes of a small file that strangers may have made. OSError if it cannot be read, is larger than ``most``
     bytes, or is a pipe, a socket or a device, which may never end; what a shell passes as /dev/fd/N is read."""
     if not path.is_file() and path.exists() and not path.is_dir() and not str(path).startswith(_OF_SHELLS):
-        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, and no file", str(path))
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file", str(path))
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:

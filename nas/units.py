@@ -37,5 +37,5 @@ def parse_duration(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
     if not match or match[2] not in _SECONDS or not 0 < float(match[1]) < 1e9:
         shown = repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
-        raise ValueError(f"{shown} is not a time: write seconds, or a number with s, m or h, such as 90s or 1.5h")
+        raise ValueError(f"{shown} is not a duration: write seconds, or a number with s, m or h, such as 90s or 1.5h")
     return float(match[1]) * _SECONDS[match[2]]

@@ -30,7 +30,7 @@ def restricted(space: SearchSpace, restriction: Restriction) -> SearchSpace:
     """The part of ``space`` in which some choices have these of their values alone; UsageError if it has no such."""
     values = {choice.label: choice.values for choice in space.choices}
     errors = [
-        f"{space.name} has no choice {label}={','.join(map(str, left))}: it was restricted in another version."
+        f"{space.name} has no choice {label}={','.join(map(str, left))}: the restriction was made by another version."
         for label, left in restriction.items()
         if not left or not set(left) <= set(values.get(label, ()))
     ]
@@ -100,7 +100,7 @@ def _typed(
                 values = [*map(str, first.values[: form.count("V")])]
                 errors.append(f"{typed} cannot be used: write {form}, as {first.label}={','.join(values)}.")
             elif flag == "--fix" and len(values) > 1:
-                errors.append(f"{typed} cannot be used: it leaves one value. For several: --choices {text!r}.")
+                errors.append(f"{typed} cannot be used: it takes one value. For several: --choices {text!r}.")
             else:
                 yield typed, label, values
 
@@ -118,7 +118,7 @@ def _errors_of_values(typed: str, named: Sequence[Choice], texts: Sequence[str])
     if unknown:
         return [f"{typed}: {who} value {text!r}.{_nearest_value(text, list(every))}" for text in unknown]
     return [
-        f"{typed} leaves nothing of {choice.label}, which takes {', '.join(map(str, choice.values))}."
+        f"{typed} leaves no value of {choice.label}, which takes {', '.join(map(str, choice.values))}."
         for choice in named
         if not set(map(str, choice.values)) & set(texts)
     ]

@@ -154,7 +154,8 @@ def _logits(network: Network, images: Tensor) -> Tensor:
         logits = (logits + network.module(images.flip(3)).float()) / 2
     if not bool(logits.isfinite().all()):
         raise UsageError(
-            "The network answers with numbers that are not finite: its weights are damaged. Get them again."
+            "The network's logits are not finite (NaN or infinity): its weights are damaged. Export or copy "
+            "the network again."
         )
     return logits
 

@@ -99,7 +99,7 @@ def filters_canvas(
         labels.append(Label(GAP, top + 1, words_on(one), 6))
         blocks.append(block)
         top += block.shape[0]
-    scale = "Each layer by itself from its lowest weight (black) to its highest (white)."
+    scale = "Each layer has its own scale, from its lowest weight (black) to its highest (white)."
     labels = [Label(GAP, 4, title, 8), Label(GAP, 24, f"{scale}\n{left_out}", 6), *labels]
     return np.concatenate(blocks), labels
 
@@ -123,7 +123,7 @@ def words_on(one: LayerFilters) -> str:
     shown, _, _, depth = one.shares.shape
     height, width = one.shares.shape[1:3]
     if depth == 3:
-        channels = "in colours, its 3 input channels"
+        channels = "its 3 input channels in colour"
     else:
         channels = "1 input channel" if one.channels == 1 else f"the first of {one.channels} input channels"
     name = one.layer.name if len(one.layer.name) <= 32 else f"…{one.layer.name[-31:]}"

@@ -142,7 +142,7 @@ def bars_figure(
         x = np.arange(len(line))
         whole, part = [images[index] for index in line], [recognised[index] for index in line]
         axes.bar(x - 0.2, whole, 0.4, color=PLAIN, label=f"all {what}")
-        axes.bar(x + 0.2, part, 0.4, color=color(0), label="recognised (with their share in %)")
+        axes.bar(x + 0.2, part, 0.4, color=color(0), label="correctly classified (with their share in %)")
         for place, (of, right) in enumerate(zip(whole, part, strict=True)):
             axes.annotate(f"{100 * right / of:.0f}" if of else "-", (place + 0.2, right), (0, 1),
                           textcoords="offset points", ha="center", fontsize=7, color=color(0))  # fmt: skip
@@ -157,7 +157,7 @@ def bars_figure(
     scales = "; each line has its own scale" if len(lines) > 1 else ""
     panels[-1].set_xlabel(f"class, {order}{scales}", fontsize=9)
     figure.supylabel(what, fontsize=9)
-    total = f"{sum(recognised):,.0f} of {sum(images):,} recognised"
+    total = f"{sum(recognised):,.0f} of {sum(images):,} correctly classified"
     figure.suptitle(f"{title}: {total}", fontsize=10, parse_math=False)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     return figure
@@ -268,7 +268,7 @@ def reliability_figure(title: str, bins: Sequence[Bin], ece: float) -> Figure:
         [one.confidence or 0.0 for one in filled], [one.accuracy or 0.0 for one in filled], "D", color=color(1),
         markersize=5, label="mean confidence of the bin",
     )  # fmt: skip
-    upper.set_ylabel("share of right answers")
+    upper.set_ylabel("share of correct predictions")
     upper.set_ylim(0, 1.03)
     upper.legend(loc="upper left", fontsize=8)
     upper.set_title(f"{title}\nexpected calibration error (ECE) {ece:.3f}", fontsize=10, parse_math=False)

@@ -15,9 +15,7 @@ from torch import Tensor, nn
 from nas.errors import UsageError, nearest
 
 BATCH = 16  # images at once: their gradients are kept
-NO_MAP = (
-    "No layer of this network has a map larger than 1x1, so there is no place in the image that Grad-CAM could show."
-)
+NO_MAP = "No layer of this network has a feature map larger than 1x1, so Grad-CAM cannot locate anything in the image."
 
 Maps = npt.NDArray[np.floating[Any]]
 
@@ -91,7 +89,10 @@ def _maps(model: nn.Module, layer: nn.Module, name: str, images: Tensor, classes
         with torch.enable_grad():
             logits_NC = model(images.detach().requires_grad_())  # so that there is a graph, whatever is frozen
             if not kept or not _is_map(kept[-1]):
-                raise UsageError(f"The layer {name!r} gives no map (N, channels, height, width) larger than 1x1.")
+                raise UsageError(
+                    f"The layer {name!r} gives no feature map (N, channels, height, width) larger than 1x1: "
+                    "choose another layer."
+                )
             maps_NKHW = kept[-1]
             index_N = logits_NC.argmax(1) if classes is None else classes.to(logits_NC.device)
             if not ((index_N >= 0) & (index_N < logits_NC.shape[1])).all():
@@ -99,7 +100,9 @@ def _maps(model: nn.Module, layer: nn.Module, name: str, images: Tensor, classes
             scores_N = logits_NC.gather(1, index_N.view(-1, 1).long())
             (slope_NKHW,) = torch.autograd.grad(scores_N.sum(), maps_NKHW, allow_unused=True)
             if slope_NKHW is None:
-                raise UsageError(f"The layer {name!r} has no part in the answer for these classes.")
+                raise UsageError(
+                    f"The layer {name!r} has no influence on the logits of these classes: choose another layer."
+                )
     finally:
         handle.remove()
     weight_NK11 = slope_NKHW.mean(dim=(2, 3), keepdim=True)  # equation 1

@@ -66,7 +66,7 @@ def analyze(
     UsageError with every error.
     """
     if split not in OWN:
-        raise UsageError(f"split={split!r} judges no network: give 'rank' or 'test'.")
+        raise UsageError(f"split={split!r} is not a split to analyze: give 'rank' or 'test'.")
     given = DataConfig(source=str(data)) if isinstance(data, str | Path) else data
     subject, folder = subject_of(str(name), Path(runs)), None if out is None else Path(out)
     return analyze_subject(subject, folder, split=split, data=given, tsne=tsne, layers=layers)[0]
@@ -103,7 +103,7 @@ def analyze_subject(
             write_analysis(work, found)
             _make_way(folder, subject)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {reason(error)}. Give --out a folder that can.") from error
+        raise UsageError(f"{folder} cannot be written: {reason(error)}. Give --out another folder.") from error
     return found, folder
 
 
@@ -124,7 +124,9 @@ def asked(
     gallery = Gallery.of(order)
     answers = answers_to(subject.network, seen, labelled.count, gallery, None if data else progress)
     if not len(answers.labels):
-        raise UsageError(f"No image of {labelled.data} can be read: {', '.join(labelled.broken[:5])}. Give others.")
+        raise UsageError(
+            f"No image of {labelled.data} can be read: {', '.join(labelled.broken[:5])}. Give other images."
+        )
     found = measured(
         answers, list(subject.classes), network=subject.text, run=subject.run.name if subject.run else None,
         trial=subject.trial, model=str(subject.model) if subject.model else None, data=labelled.data,
@@ -199,7 +201,7 @@ def remarks(labelled: Labelled | Images, trained_on: int) -> list[str]:
     said = []
     if trained_on:
         said.append(
-            f"Images that the network was trained on, on which it is better than on new ones: {trained_on:,} of these."
+            f"Images that the network was trained on, where it does better than on new images: {trained_on:,} of these."
         )
     if labelled.missing:
         said.append(f"Classes without images here: {', '.join(labelled.missing[:20])}.")
@@ -248,7 +250,7 @@ def _drawn(
     from nas.analysis import figures, views
 
     title = views.title_of(found)
-    beside = views.BESIDE if found.layer else "The network has no map larger than 1x1, so there is no Grad-CAM."
+    beside = views.BESIDE if found.layer else "The network has no feature map larger than 1x1, so there is no Grad-CAM."
     said = f"Of each image: its class, the prediction and its confidence. {beside}"
     trained = f"Images that {views.name_of(found)} was trained on"
     drawn: dict[str, Callable[[], Figure | None]] = {
@@ -305,7 +307,9 @@ def _shown(
         file = name_of(one.index)
         shown.append(Shown(one.index, file, one.true, one.predicted, one.confidence, picture, heat))
         names = [subject.classes[label] for label in (one.true, one.predicted)]
-        words = f"is {shown_name(names[0])}" + (f"\nsaid {shown_name(names[1])}" if one.true != one.predicted else "")
+        words = f"true: {shown_name(names[0])}" + (
+            f"\npredicted: {shown_name(names[1])}" if one.true != one.predicted else ""
+        )
         place = shown_name(Path(file).name, 20) if file else f"image {one.index}"
         entries.append(Entry(beside, f"{words}\n{one.confidence:.1%} sure\n{place}"))
     return shown, entries
@@ -335,7 +339,7 @@ def _make_way(folder: Path, subject: Subject) -> None:
     """Remove an earlier analysis, so that a new one can have its name. UsageError if other files came meanwhile, or the
     run went."""
     if subject.run is not None and not subject.run.folder.is_dir():
-        raise RunError(f"The run {subject.run.folder} is gone.")
+        raise RunError(f"The run {subject.run.folder} was removed: name another.")
     if folder.exists():
         check_folder(folder)
         shutil.rmtree(folder)

@@ -55,7 +55,7 @@ def confusion(found: Analysis) -> Figure:
 def recall(found: Analysis) -> Figure:
     """Recall of each class against its number of training images."""
     counts = found.train_counts or found.counts
-    axis = "images to train on" if found.train_counts else "images (how many were trained on is not known)"
+    axis = "training images" if found.train_counts else "images (how many of them were trained on is not known)"
     known = [(found.classes[at], counts[at], share) for at, share in enumerate(found.recalls) if share is not None]
     names, numbers, shares = zip(*known, strict=True)
     return figures.recall_figure(f"Recall by class: {title_of(found)}", names, numbers, shares, axis=axis)
@@ -119,7 +119,7 @@ def embedding(found: Analysis, method: Literal["pca", "tsne"] = "pca") -> Figure
         f"Embeddings, the input of the last layer ({here.num_features} features): {title_of(found)}{sample}",
         {shown_name(found.classes[at]): some for at, some in groups.items() if some},
         [point for point, right in zip(points, here.right, strict=True) if not right],
-        x=x, y=y, others=others, note=f"the {len(order) - len(drawn):,} classes between",
+        x=x, y=y, others=others, note=f"{len(order) - len(drawn):,} more classes in between",
     )  # fmt: skip
 
 

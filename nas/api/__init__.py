@@ -186,7 +186,9 @@ def reopen(run: SearchRun | StudyRun, changes: Changes = UNCHANGED, *, progress:
         different.pop("trials", None)  # an error of its own
         for name in ("stop_when", "search_patience"):
             if different.pop(name, None) is not None:
-                errors.append(f"--{name.replace('_', '-')} belongs to a search, and {run.name} is a baseline run.")
+                errors.append(
+                    f"--{name.replace('_', '-')} belongs to a search, and {run.name} is a baseline run: leave it out."
+                )
     else:
         errors += stop_when_errors(changes.stop_when, run.config.objective)
     if run.is_done:
@@ -222,15 +224,16 @@ def _why_not_again(run: SearchRun | StudyRun) -> str:
     if isinstance(run, StudyRun):
         return f"Run {run.name!r} is done: every training finished. See: {typed('report', run.folder)}"
     return (
-        f"Run {run.name!r} is done and its winner was scored on the test split: searching on would choose with "
-        "that knowledge. Start a new run (another --run, another --seed)."
+        f"Run {run.name!r} is done and its winner was scored on the test split: further trials would be chosen "
+        "with knowledge of the test split."
+        " Start a new run (another --run, another --seed)."
     )
 
 
 def trials_errors(run: SearchRun | StudyRun, trials: int) -> list[str]:
     """Errors of a new number of trials for a run."""
     if isinstance(run, StudyRun):
-        return [f"--trials {trials} cannot be used: the trainings of a baseline run are those of its study."]
+        return [f"--trials {trials} cannot be used: the study of a baseline run sets its trainings: leave it out."]
     return too_many_trials(trials, run.config.supernet.candidates) if run.config.one_shot else []
 
 

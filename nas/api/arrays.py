@@ -35,7 +35,7 @@ def as_array(values: Any, what: str) -> Array:
     try:
         return np.asarray(values)
     except ValueError:
-        raise UsageError(f"{what} must have one shape throughout, and its items differ in theirs.") from None
+        raise UsageError(f"{what} must hold items of one shape, and their shapes differ.") from None
 
 
 def labelled(images: Any, labels: Any, what: str = "X") -> Labelled:
@@ -45,7 +45,9 @@ def labelled(images: Any, labels: Any, what: str = "X") -> Labelled:
     classes = attempt(lambda: checked_labels(as_array(labels, "Labels")), errors)
     found = None if pixels is None else attempt(lambda: in_bytes(channels_last(pixels, what), what), errors)
     if pixels is not None and pixels.ndim and classes is not None and len(pixels) != len(classes):
-        errors.append(f"{what} has {len(pixels):,} images and there are {len(classes):,} labels: give one label each.")
+        errors.append(
+            f"{what} has {len(pixels):,} images and there are {len(classes):,} labels: give one label per image."
+        )
     raise_all(errors)
     assert found is not None and classes is not None
     return Labelled(found, classes)
@@ -60,7 +62,7 @@ def channels_last(images: Array, what: str = "X") -> Array:
         if images.ndim == 2:
             more = f": {what}.reshape(-1, H, W) makes images of rows of pixels"
         if images.ndim == 4 and 4 in (images.shape[1], images.shape[3]):
-            more = ": leave out the fourth, transparency"
+            more = ": leave out the fourth channel, transparency"
         raise UsageError(f"{what} must be {LAYOUTS}, and is {images.shape}{more}.")
     return images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
 
@@ -78,7 +80,10 @@ def in_bytes(images: Array, what: str = "X") -> npt.NDArray[np.uint8]:
     low, high = images.min(), images.max()
     if not np.isfinite([low, high]).all():
         count = len(images) - np.isfinite(images).all(axis=tuple(range(1, images.ndim))).sum()
-        raise UsageError(f"{what} holds NaN or infinity in {count:,} of {len(images):,} images: replace or leave out.")
+        raise UsageError(
+            f"{what} holds NaN or infinity in {count:,} of {len(images):,} images: replace these values, or "
+            "leave these images out."
+        )
     if images.dtype.kind != "f" or low < 0 or high > 1:
         raise UsageError(
             f"{what} must be uint8 from 0 to 255 or floats from 0 to 1, and is {images.dtype} from {low:g} to "
@@ -100,17 +105,17 @@ def checked_labels(labels: Array) -> Array:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise UsageError(f"Labels must have the shape (N,), one label an image, and have {labels.shape}.")
+        raise UsageError(f"Labels must have the shape (N,), one label per image, and have {labels.shape}.")
     if labels.dtype.kind == "O":
         kinds = {type(label) for label in labels.tolist()}
         if not all(issubclass(kind, str) for kind in kinds) and not all(issubclass(kind, WHOLE) for kind in kinds):
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
-            raise UsageError(f"Labels must be all strings or all whole numbers, and are of: {names}.")
+            raise UsageError(f"Labels must be all strings or all whole numbers, and are of the types: {names}.")
         labels = np.array(labels.tolist())
     if labels.dtype.kind in "biu" or (labels.dtype.kind == "f" and _are_whole(labels)):
         least, most = (labels.min(), labels.max()) if labels.size else (0, 0)
         if not -LARGEST_LABEL <= least <= most <= LARGEST_LABEL:
-            raise UsageError(f"Labels must be at most {LARGEST_LABEL:,}, and reach from {least} to {most}.")
+            raise UsageError(f"Labels must be at most {LARGEST_LABEL:,}, and range from {least} to {most}.")
         return labels.astype(np.int64)
     if labels.dtype.kind not in "US":
         raise UsageError(

@@ -267,8 +267,8 @@ def _only_here(asked: SearchConfig | StudyRequest | TrainingRequest) -> list[str
         used |= {kind: str(getattr(asked.recipe, kind)) for kind in METHOD_FLAGS}
     own = of_no_plugin()
     return [
-        f"The {kind} {base_name(name)!r} is registered by this program alone, so worker processes and later commands "
-        "do not find it: put it into a file, and call nas.load_plugin(FILE) before."
+        f"The {kind} {base_name(name)!r} is registered in this program alone, so worker processes and later "
+        "commands do not find it: put it into a file, and call nas.load_plugin(FILE) first."
         for kind, name in used.items()
         if name and (kind, base_name(name)) in own
     ]

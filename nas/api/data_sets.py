@@ -33,7 +33,9 @@ def of_data_set(data: Any, config: DataConfig, what: str) -> Labelled:
         try:
             item = data[number]
         except Exception as error:
-            error.add_note(f"This is what item {number} of {what} (a {type(data).__name__}) raised when it was read.")
+            error.add_note(
+                f"This error was raised by item {number} of {what} (a {type(data).__name__}) when it was read."
+            )
             raise
         if not isinstance(item, tuple | list) or len(item) < 2:
             raise UsageError(
@@ -64,7 +66,9 @@ def _pixels(image: Any, config: DataConfig, what: str) -> Array:
     from nas.data.pixels import DEEP_MODES, DEEPEST, fitted, flattened
 
     if image.mode in DEEP_MODES:
-        raise UsageError(f"{what} has more than 8 bits (mode {image.mode}): bring it to 8, or give floats from 0 to 1.")
+        raise UsageError(
+            f"{what} has more than 8 bits (mode {image.mode}): convert it to 8 bits, or give floats from 0 to 1."
+        )
     image = flattened(image, DEEPEST)
     if config.size is None:
         pixels: Array = np.asarray(image)
@@ -79,8 +83,8 @@ def _stacked(images: Sequence[Array], what: str) -> Array:
     if len(sizes) > 1:
         (first, last) = (f"{width}x{height}" for width, height in (sizes[0], sizes[-1]))
         raise UsageError(
-            f"Images of {what} have several sizes, {first} to {last}: leave them as Pillow opens them, without a "
-            "transform, and say image_size=32 or another; or bring them to one size in a transform."
+            f"Images of {what} have several sizes, {first} to {last}: pass Pillow images, without a transform, "
+            "and give image_size, such as 32; or resize them all to one size in a transform."
         )
     if len({image.ndim for image in images}) > 1:  # grey ones among colours
         images = [np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image for image in images]

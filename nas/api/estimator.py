@@ -175,7 +175,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """The run, read from ``run_folder_``."""
         folder: Path | None = getattr(self, "run_folder_", None)
         if folder is None:
-            raise AttributeError('There is no run: it is kept only by NASClassifier(runs="runs").fit(X, y).')
+            raise AttributeError('There is no run: runs are kept only by NASClassifier(runs="runs").fit(X, y).')
         return Search(as_search(read_run(folder)))
 
     @property

@@ -35,7 +35,7 @@ class Form:
     def of(cls, X: Array, image_shape: Sequence[int] | str | None, size: tuple[int, int] | None) -> Form:
         """The form of X (N, F), (N, H, W) or one of the layouts of ``channels_last``. ValueError if it has none."""
         if X.ndim == 2 and X.shape[1] == 1:
-            raise ValueError("n_features=1: an image has more than one pixel.")
+            raise ValueError("n_features=1: an image has more than one pixel. Give X with more columns.")
         if image_shape == SQUARE and size is not None:
             raise ValueError(
                 f"image_size is about images, and image_shape={SQUARE!r} says that X has none: leave one out."
@@ -51,8 +51,9 @@ class Form:
     def _checked(self, width: int, height: int) -> Form:
         if not all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in (width, height)):
             raise ValueError(
-                f"The images in X are {width}x{height} pixels (width x height), and must have {SMALLEST_SIDE} to "
-                f"{LARGEST_SIDE} a side: image_size=32, say, brings them there."
+                f"The images in X are {width}x{height} pixels (width x height), and must have {SMALLEST_SIDE} "
+                f"to {LARGEST_SIDE} on each side:"
+                f" image_size=32, for example, resizes them."
             )
         return self
 
@@ -104,7 +105,7 @@ def _shape_of_rows(number: int, image_shape: Sequence[int] | str | None) -> Shap
         shape = _checked_shape(image_shape)
         if math.prod(shape) != number:
             raise ValueError(
-                f"X has {number:,} values an image and image_shape={image_shape} says {math.prod(shape):,}."
+                f"X has {number:,} values per image and image_shape={image_shape} says {math.prod(shape):,}."
             )
         return shape
     side = math.isqrt(number)
@@ -113,7 +114,7 @@ def _shape_of_rows(number: int, image_shape: Sequence[int] | str | None) -> Shap
     third = math.isqrt(number // 3)
     like = f"({third}, {third}, 3)" if 3 * third * third == number else "(28, 28) or (32, 32, 3)"
     raise ValueError(
-        f"X has {number:,} values an image, which is not a square: say image_shape=(height, width) or (height, "
+        f"X has {number:,} values per image, which is not a square: give image_shape=(height, width) or (height, "
         "width, 3), "
         f"such as {like}; or image_shape={SQUARE!r} if they are not images."
     )

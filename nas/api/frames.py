@@ -41,16 +41,17 @@ def kept_frame(frame: Any, config: DataConfig, name: str, folder: str | Path | N
     column = config.column_of.get("path") or usual_column("path", columns)
     if column not in columns:
         raise UsageError(
-            f"No column of the frame is known to hold paths; there are: {listed(columns, _SHOWN)}. Call it 'path' and "
-            "that of labels 'label', or say which is which: columns='path=FILE,label=KIND'."
+            f"No column of the frame is known to hold paths; its columns are: {listed(columns, _SHOWN)}. Name "
+            "the column of paths 'path' and the column of labels 'label', or say"
+            " which is which: columns='path=FILE,label=KIND'."
         )
     home = at_home(folder or Path.cwd()).resolve()
     paths = [os.path.normpath(home / str(path)) for path in frame[column]]
     missing = [path for path in paths if not os.path.exists(path)]  # noqa: PTH110  # of a million files
     if missing and not config.skip_broken:
         raise UsageError(
-            f"{len(missing):,} of {len(paths):,} files of column {column!r} are not there, the first is {missing[0]} "
-            f"(paths begin in {home}; folder=... says where else)."
+            f"{len(missing):,} of {len(paths):,} files of column {column!r} do not exist; the first is {missing[0]} "
+            f"(paths are relative to {home}; folder=... changes that)."
         )
     frame[column] = paths  # of our copy
     text = str(frame.to_csv(index=False))

@@ -26,7 +26,8 @@ Data = Any
 """What ``data_config`` takes: pandas and torch are not imported to say it in types."""
 
 _TAKEN = (
-    "a path or the name of a set, (X, y) of arrays or tensors, a torch Dataset, a pandas frame with the columns path "
+    "a path or the name of a set, (X, y) of arrays or tensors, a torch Dataset, a pandas DataFrame with the "
+    "columns path "
     'and label, or a dictionary of these by part: {"train": (X, y), "test": (X_test, y_test)}'
 )
 

@@ -120,7 +120,7 @@ def several(value: object) -> list[str]:
         return [value]
     if isinstance(value, Mapping):
         return [f"{name}={','.join(map(_one, _listed(each)))}" for name, each in value.items()]
-    return list(map(_one, _listed(value, "a text or a list of them")))
+    return list(map(_one, _listed(value, "a string or a list of strings")))
 
 
 def _listed(value: object, wanted: str = "texts and numbers") -> Iterable[object]:

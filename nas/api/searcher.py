@@ -183,7 +183,7 @@ class Searcher(Closing):
         known = self._run.trials.get(trial_id)
         if known is None or known.status != "running":
             raise UsageError(
-                f"Trial {trial_id!r} is not waiting for a score: it was not asked for, or was told before."
+                f"Trial {trial_id!r} is not waiting for a score: it was never asked for, or its score was told before."
             )
         if score is None:
             self._turns.take(TrialResult(trial_id, "failed", seconds=seconds, error="told as failed"))
@@ -239,7 +239,7 @@ class Searcher(Closing):
                     kind = get_strategy(run.config.strategy)
                     kind.prepare(journal, "cpu", None)
                     kind.strategy(run).run(TrialLoop(journal, self._turns))
-                log.append(SessionStopped("its program closed it"))
+                log.append(SessionStopped("closed by its Python program"))
         except (RunError, SearchStopped) as error:
             ended = type(error)(_with_resuming_call(str(error), self.folder)).with_traceback(error.__traceback__)
         except BaseException as error:  # for whoever asks or tells next

@@ -85,7 +85,10 @@ def search_config(flags: Flags) -> SearchConfig:
     values |= {"strategy": strategy, "supernet": supernet, "guide": guide}
     config = checked(SearchConfig, {"space": "?"} | values, errors)
     if config is not None and config.confirm_epochs is not None and not config.confirm:
-        errors.append("--confirm-epochs is how long the best are trained again, and --confirm 0 leaves that out.")
+        errors.append(
+            "--confirm-epochs is how long the best trials are trained again, and --confirm 0 turns that off: "
+            "leave out one of them."
+        )
     if config is not None:
         errors += proposal_errors(config)
     errors += stop_when_errors(values.get("stop_when"), str(values["objective"] or DEFAULT))
@@ -277,7 +280,8 @@ def budget_errors(flags: Flags) -> list[str]:
         return []
     return [
         "A search needs a budget: add --max-params 150k (the most parameters), or --max-macs, --max-bytes or "
-        "--max-peak-memory; 'nasctl space NAME' shows how large networks are. To search without: --max-params none."
+        "--max-peak-memory; 'nasctl space NAME' shows how large networks are. To search without a budget: "
+        "--max-params none."
     ]
 
 

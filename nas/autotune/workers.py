@@ -26,7 +26,7 @@ def together(
     MeasuringFailed if one fails, or not all are done at the moment ``end`` of ``time.monotonic``.
     """
     if num_busy := executor.num_running:
-        raise MeasuringFailed(f"{num_busy} workers are busy with what they were asked before")
+        raise MeasuringFailed(f"workers still busy with earlier work: {num_busy}")
     for number in range(workers):
         executor.submit(replace(spec, id=str(number), probe=probe))
     results: list[TrialResult] = []

@@ -55,7 +55,7 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def nasctl(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_tell_version)
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_tell_version)
     ] = False,
 ) -> None:
     """Nothing to do before a command."""
@@ -101,7 +101,7 @@ def train(
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """Give the network that a search found a long training over seeds; 'nasctl export' then takes the new run."""
+    """Train the network that a search found for longer, over several seeds; 'nasctl export' then takes the new run."""
     flags, file = all_flags(locals()), settings_file(context, config)
     from nas.cli.commands.train import train_command
 
@@ -124,7 +124,7 @@ def lr_find(
     json: Json = False,
     **settings: Any,
 ) -> None:
-    """Run a learning rate range test: train a step at each of ever larger rates, and watch the loss."""
+    """Run a learning rate range test: train one step at each of increasing learning rates, and record the loss."""
     flags = all_flags(locals())
     from nas.cli.commands.lr_find import lr_find_command
 
@@ -171,12 +171,15 @@ app.command()(plugin_options(show))
 def space(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Name of a space. [default: list all]", autocompletion=completion.spaces),
+        typer.Argument(
+            metavar="[NAME]", help="Name of a space. [default: list all spaces]", autocompletion=completion.spaces
+        ),
     ] = None,
     arch: Annotated[
         Text,
         option(
-            "One architecture instead: of a search or a study's member, with its data, or of a JSON file from "
+            "One architecture instead of a space: of a search or a study's member, with its data, or from a "
+            "JSON file of "
             "'nasctl show RUN:TRIAL --json'.",
             "FILE|RUN:TRIAL|STUDY:MEMBER",
             complete=completion.runs,
@@ -244,10 +247,10 @@ def export(
         ),
     ] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Also write model.int8.onnx, if it is accurate on rank.")
+        bool, typer.Option("--int8", help="Also write model.int8.onnx, if it is accurate enough on rank.")
     ] = False,
     int8_max_drop: Annotated[
-        Text, option("Largest loss of the objective on rank that int8 may cost. [default: 0.01]", "SHARE")
+        Text, option("Largest allowed drop of the objective on rank from float32 to int8. [default: 0.01]", "SHARE")
     ] = None,
     static: Annotated[bool, typer.Option("--static", help="Also write model.batch1.onnx, with batch size 1.")] = False,
     with_preprocessing: Annotated[
@@ -273,9 +276,9 @@ def predict(
         list[str] | None, typer.Argument(metavar="PATH...", help="Image files, folders or patterns.")
     ] = None,
     run: Annotated[Text, option("A run instead of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
-    csv: Annotated[Text, option("Write path,label,score to this CSV file, a row per image.", "FILE")] = None,
+    csv: Annotated[Text, option("Write path,label,score to this CSV file, one row per image.", "FILE")] = None,
     csv_format: Annotated[
-        Text, option("Columns: full, or id-label, as competitions take them. [default: full]", "FORM")
+        Text, option("Columns: full, or id-label, as competitions expect. [default: full]", "FORM")
     ] = None,
     top: Annotated[Text, option("Show the N most probable classes of each image. [default: 1]", "N")] = None,
     prior: Prior = None,
@@ -300,7 +303,9 @@ def evaluate(
     data: Annotated[
         Text,
         option(
-            "Other data set; its test split, if it has one, is used. [default: the run's test split]", "DATA", "--data"
+            "Another data set; its test split, if it has one, is used. [default: the run's test split]",
+            "DATA",
+            "--data",
         ),
     ] = None,
     split: Annotated[

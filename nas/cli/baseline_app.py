@@ -107,7 +107,7 @@ def report(
     run: RunName = None,
     out: Annotated[Text, option("File to write. [default: report.html in the run's folder]", "FILE")] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Rewrite it until the run ends; an open page reloads itself.")
+        bool, typer.Option("--watch", help="Keep rewriting the report until the run ends; an open page reloads itself.")
     ] = False,
     filters: Annotated[
         Text, option("Number of filters to plot of each layer of a baseline run. [default: 16]", "N")
@@ -115,7 +115,7 @@ def report(
     layers: Annotated[
         Text,
         option(
-            "Layers whose filters are plotted, by name or by number in the picture. [default: all above 1x1]", "A,B"
+            "Layers whose filters are plotted, by name or by number in the plot. [default: all larger than 1x1]", "A,B"
         ),
     ] = None,
     runs: Runs = "runs",

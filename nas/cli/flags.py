@@ -34,7 +34,7 @@ def option(
 
 
 Prior = Annotated[
-    Text, option("Class prior in deployment: train, uniform, or a JSON file with a number for each class.", "HOW")
+    Text, option("Class prior in deployment: train, uniform, or a JSON file with one number per class.", "HOW")
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="Use the int8 network.")]
 PluginFiles = Annotated[
@@ -48,12 +48,16 @@ PluginFiles = Annotated[
 ]
 TrustPlugin = Annotated[
     bool,
-    typer.Option("--trust-plugin", help="Execute the plug-in files that the run names, though you never gave them."),
+    typer.Option(
+        "--trust-plugin", help="Execute the plug-in files that the run names, although you never gave them by --plugin."
+    ),
 ]
 ConfigFile = Annotated[
     Text,
     option(
-        "Read settings from a TOML file, by the names of these options; options given here win.", "FILE", "--config"
+        "Read settings from a TOML file, by the names of these options; options on the command line take precedence.",
+        "FILE",
+        "--config",
     ),
 ]
 RunName = Annotated[

@@ -43,7 +43,7 @@ def _stray(path: str, command: Any, words: list[str], typed: list[str]) -> str:
     meant = list(typed)
     for word in words:
         if word not in meant:  # with spaces in it
-            return f"{path} was given too many arguments: {' '.join(words)}. '{path} --help' says which."
+            return f"{path} was given too many arguments: {' '.join(words)}. '{path} --help' lists them."
         place = len(meant) - 1 - meant[::-1].index(word)
         if place == 2 and meant[0] in _OF_PARTS and not meant[1].startswith("-") and ":" not in meant[1] + word:
             run, part = (word, meant[1]) if meant[1].isdigit() else (meant[1], word)
@@ -54,7 +54,7 @@ def _stray(path: str, command: Any, words: list[str], typed: list[str]) -> str:
     taken = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]
     takes = f"takes no more arguments than {' '.join(taken)}" if taken else "takes no positional arguments"
     listed = ", ".join(map(repr, words))
-    return f"{path} {takes}: {listed} cannot be used so. Did you mean: nasctl {' '.join(meant)}"
+    return f"{path} {takes}: {listed} cannot be used like this. Did you mean: nasctl {' '.join(meant)}"
 
 
 def _kind(word: str) -> str:

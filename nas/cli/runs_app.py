@@ -26,17 +26,17 @@ def trials(
     columns: Annotated[
         Text,
         option(
-            "Metrics beside the score: macro_f1,micro_recall on rank, or of a split: select.accuracy. --csv, --json: "
-            "all.",
+            "Metrics to show besides the score, on rank: macro_f1,micro_recall; or on another split: "
+            "select.accuracy. --csv and --json have all.",
             "NAMES",
             complete=completion.metrics,
         ),
     ] = None,
     runs: Runs = "runs",
-    csv: Annotated[bool, typer.Option("--csv", help="Print all metrics as CSV, a row per trial.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all metrics as CSV, one row per trial.")] = False,
     json: Json = False,
 ) -> None:
-    """List the trials of a run with their metrics, sizes and reasons of failure."""
+    """List the trials of a run with their metrics, sizes and reasons for failure."""
     from nas.cli.commands.runs import trials_command
     from nas.runs.named import one_name
 
@@ -48,7 +48,8 @@ def show(
         Text,
         typer.Argument(
             metavar="[TRIAL]",
-            help="A trial, or of a baseline run MEMBER or MEMBER.SEED; or with its run, RUN:TRIAL. [default: the best]",
+            help="TRIAL, or MEMBER or MEMBER.SEED of a baseline run; or with the name of its run, RUN:TRIAL. "
+            "[default: the best]",
             autocompletion=completion.runs,
         ),
     ] = None,
@@ -70,7 +71,7 @@ def analyze(
     run: Annotated[Text, option("A run instead of MODEL.", "NAME", "--run", "-r", complete=completion.runs)] = None,
     data: Annotated[
         Text,
-        option("Other data set; its test split, if it has one, is used. [default: the run's]", "DATA", "--data"),
+        option("Another data set; its test split, if it has one, is used. [default: the run's]", "DATA", "--data"),
     ] = None,
     split: Annotated[
         Text, option("Split of the run's data: rank or test. [default: rank]", "NAME", complete=completion.judging)
@@ -107,7 +108,7 @@ def rm(
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
-    """Remove runs that are not active, with their weights, without asking, and print the space freed.
+    """Remove runs that are not active, with their weights, without confirmation, and print the space freed.
 
     Only what a run wrote goes: a folder that is no run is never touched, nor are other files in a run's folder.
     """
@@ -122,7 +123,7 @@ def cache(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show the cache of decoded images, downloads and measurements: its place and size."""
+    """Show the cache of decoded images, downloads and measurements: its location and size."""
     from nas.cli.commands.removal import cache_command
 
     cache_command(clean=clean, as_json=json)

@@ -23,7 +23,7 @@ EXCLUSIVE = ({"grey", "colour"}, {"network", "arch"}, {"weights", "from_scratch"
 MANY = ("NAMES", "PATTERN", "PAIRS")  # placeholders of flags that take several, with commas between them
 _FLAG = re.compile(r"--([a-z][a-z0-9-]*)")
 _CURES = {
-    "dict": "settings belong to no table: write it as KEY = VALUE before any line in brackets",
+    "dict": "settings belong to no table: write each as KEY = VALUE before any line in brackets",
     "list": "give one value",
     "bool": "it is not a switch, so give a value",
 }
@@ -85,7 +85,8 @@ def read_settings(path: str, settings: Mapping[str, Setting], typed: Collection[
         if name not in settings:
             known = [each.replace("_", "-") if "-" in key else each for each in settings]
             errors.append(
-                f"{path}: there is no setting {key!r}.{nearest(key, known)} Settings are called like flags in --help."
+                f"{path}: there is no setting {key!r}.{nearest(key, known)} Settings have the names of the "
+                "flags in --help."
             )
         elif name in keys:
             errors.append(f"{path}: {keys[name]} and {key} are the same setting: keep one of them.")
@@ -116,12 +117,12 @@ def _parsed(path: str) -> dict[str, object]:
     except UnicodeDecodeError as error:
         raise UsageError(f"--config {path} cannot be read: it is not UTF-8 text. Give a TOML file.") from error
     except RecursionError as error:
-        raise UsageError(f"--config {path} is not TOML of settings: its brackets are nested too deeply.") from error
+        raise UsageError(f"--config {path} cannot be read: its brackets are nested too deeply.") from error
     except ValueError as error:
         if "integer string conversion" in str(error):
             raise UsageError(f"--config {path}: a number has thousands of digits: give a smaller one.") from error
         raise UsageError(
-            f'--config {path} is not TOML: {error}. Write a setting a line, text in quotes: space = "densenet".'
+            f'--config {path} is not TOML: {error}. Write one setting per line, strings in quotes: space = "densenet".'
         ) from error
 
 
@@ -134,9 +135,9 @@ def _as_typed(value: object, setting: Setting) -> Value:
     if isinstance(value, list) and (setting.metavar in MANY or setting.is_repeatable):
         if all(isinstance(part, str) for part in value):
             return value if setting.is_repeatable else with_commas(value)
-        raise ValueError('write texts between the brackets: ["a", "b"]')
+        raise ValueError('write strings between the brackets: ["a", "b"]')
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        cure = _CURES.get(type(value).__name__, "give text in quotes, or a number")
+        cure = _CURES.get(type(value).__name__, "give a string in quotes, or a number")
         raise ValueError(f"{cure} ({setting.metavar})" if "give" in cure else cure)
     return [str(value)] if setting.is_repeatable else str(value)
 

@@ -126,7 +126,7 @@ def _check(run: SearchRun, settings: dict[str, Value], *, lengthened: bool) -> N
     other = differing(told.model_copy(update=changes).model_dump(), again.model_dump())
     if other:
         raise RunError(
-            f"Run {run.name!r} was not made by flags alone: no flag says {', '.join(other)}. Make it again from "
+            f"Run {run.name!r} was not made by flags alone: no flag sets {', '.join(other)}. Repeat it from "
             "Python, as it was made: nas.api.new_search."
         )
 
@@ -158,19 +158,21 @@ def _remarks(run: SearchRun, *, lengthened: bool) -> Iterator[str]:
     config, placement = run.config, run.facts.placement
     if lengthened:
         yield (
-            f"epochs: left to the data, as they were ({config.recipe.epochs} for a trial, {config.confirm_epochs} for "
-            "the best, which are lengthened while that gains)."
+            f"epochs: not set, so they follow from the data, as in the run ({config.recipe.epochs} for a "
+            f"trial, {config.confirm_epochs} for confirmations, which are lengthened while the score improves)"
+            "."
         )
         if config.time_limit is not None:
             yield f"A time limit of {config.time_limit:.15g}s was set later: {typed('resume', run.folder)} --time-limit"
     elif config.lengthen:
-        yield "Confirmations were lengthened while that gained; with epochs that are told they are not."
+        yield "Confirmations were lengthened while the score improved; with a given number of epochs they are not."
     if placement is not None:
-        yield f"Measured to be fastest there: {placement.workers} trials in parallel of {placement.threads} threads."
+        yield f"Measured to be fastest on that machine: workers {placement.workers}, threads {placement.threads}."
     if config.strategy == "evolution" and run.facts.population != config.population:
         yield (
-            f"It began with fewer or more trials and a population of {run.facts.population}; a new search of "
-            f"{config.trials} has {config.population}, and proposes others."
+            f"The run began with another number of trials and a population of {run.facts.population}; a new "
+            f"search with trials = {config.trials} has a population of {config.population}, and proposes other "
+            "architectures."
         )
     yield from remark_on_repeating(config)
 

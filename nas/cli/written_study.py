@@ -104,8 +104,9 @@ def _check(run: StudyRun, settings: dict[str, Value]) -> None:
     other = differing(_by_member(run.config, own), _by_member(plan.config, list(plan.config.members)))
     if other:
         raise RunError(
-            f"Run {run.name!r} was not made by flags alone: no flag says {', '.join(other)}. Give the "
-            f"command again that made it: nasctl baseline run {run.config.study} --seed {run.config.seed} ..."
+            f"Run {run.name!r} was not made by flags alone: no flag sets {', '.join(other)}. Repeat the "
+            "command that made it:"
+            f" nasctl baseline run {run.config.study} --seed {run.config.seed} ..."
         )
 
 

@@ -44,7 +44,7 @@ def training_text(run: StudyRun) -> str:
             settings[FLAG_OF[name]] = value
     again = _planned(run, settings)
     if other := differing(_learner(run).model_dump(), again.model_dump()):
-        raise RunError(f"Run {run.name!r} was not made by flags alone: no flag says {', '.join(other)}.")
+        raise RunError(f"Run {run.name!r} was not made by flags alone: no flag sets {', '.join(other)}.")
     parts = {flag: TRAINING[flag].path[0] for flag in settings}
     ordered = {flag: settings[flag] for flag in in_order(parts, ORDER_OF_TRAINING.split())}
     head = (

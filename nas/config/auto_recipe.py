@@ -54,13 +54,13 @@ def contradiction(recipe: Recipe, counts: Sequence[int], objective: str) -> str:
     words = objective.replace("_", " ")
     if is_balanced(objective) and not meets_imbalance(recipe):
         return (
-            f"{recipe.name} learns uneven classes ({_ratio(counts)}) as often as they come, but {words} counts all "
-            "alike: so does --recipe auto"
+            f"{recipe.name} weights imbalanced classes ({_ratio(counts)}) by their frequency, but {words} weights all "
+            "classes equally, as --recipe auto does"
         )
     if objective == "accuracy" and meets_imbalance(recipe):
         return (
-            f"{recipe.name} learns uneven classes ({_ratio(counts)}) all alike, but {words} counts them as often as "
-            "they come: so does --recipe custom-ce"
+            f"{recipe.name} weights imbalanced classes ({_ratio(counts)}) equally, but {words} weights them by their "
+            "frequency, as --recipe custom-ce does"
         )
     return ""
 

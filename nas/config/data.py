@@ -30,7 +30,8 @@ class DataConfig(BaseModel):
     columns: Annotated[
         str | None,
         Setting(
-            "Columns of a label file by what they hold: path=FILE,label=KIND,split=,group=PATIENT. [default: by name]",
+            "Columns of a label file, as ROLE=COLUMN, or ROLE= for no such column: "
+            "path=FILE,label=KIND,split=,group=PATIENT. [default: by name]",
             "PAIRS",
             is_about_labels=True,
         ),
@@ -38,7 +39,7 @@ class DataConfig(BaseModel):
     group: Annotated[
         str | None,
         Setting(
-            "Keep groups of images in one split: a column of a label file, or a pattern on file names: "
+            "Keep each group of images in one split: a column of a label file, or a pattern on file names: "
             "'(patient\\d+)_'.",
             "COLUMN|REGEX",
         ),
@@ -57,7 +58,8 @@ class DataConfig(BaseModel):
         ),
     ] = None
     fit: Annotated[
-        Literal["resize", "pad"], Setting("Way to --image-size: resize or pad. [default: resize]", "HOW")
+        Literal["resize", "pad"],
+        Setting("How to bring images to --image-size: resize or pad. [default: resize]", "HOW"),
     ] = "resize"
     colours: Annotated[
         Literal["grey", "rgb"] | None,
@@ -69,7 +71,7 @@ class DataConfig(BaseModel):
     match: Annotated[  # of files and their paths below a folder
         str | None,
         Setting(
-            "Use only files whose name or path matches: '*.jpg', or several with commas.",
+            "Use only files whose name or path matches: '*.jpg', or several separated by commas.",
             "PATTERN",
             is_about_labels=True,
         ),
@@ -81,8 +83,9 @@ class DataConfig(BaseModel):
     class_level: Annotated[
         int | Literal["leaf"] | None,
         Setting(
-            "Depth of the class folders below the data folder, or a split's: 1, 2...; or leaf: the folders that hold "
-            "images. [default: detected]",
+            "Depth of the class folders below the data folder, or below a split's folder: 1, 2...; or leaf: "
+            "the folders that hold images."
+            " [default: detected]",
             "N",
             is_about_labels=True,
         ),
@@ -90,7 +93,9 @@ class DataConfig(BaseModel):
     classes: Annotated[
         tuple[str, ...] | None, Setting("Use only these classes: a,b,c. [default: all]", "NAMES", is_about_labels=True)
     ] = None
-    ignore_val: Annotated[bool, Setting("Ignore the set's own validation images, and hold some of train out.")] = False
+    ignore_val: Annotated[
+        bool, Setting("Ignore the data set's own validation images, and hold out some training images instead.")
+    ] = False
     drop_small_classes: Annotated[bool, Setting("Drop classes with too few images for every split.")] = False
     min_per_class: Annotated[int | None, Setting("Drop classes with fewer than N training images.", "N")] = Field(
         default=None, ge=1
@@ -98,8 +103,8 @@ class DataConfig(BaseModel):
     max_per_class: Annotated[  # chosen by split_seed
         int | None, Setting("Use at most N training images per class, chosen at random.", "N")
     ] = Field(default=None, ge=5)
-    max_images: Annotated[int | None, Setting("Use at most N images without test, stratified by class.", "N")] = Field(
-        default=None, ge=10
+    max_images: Annotated[int | None, Setting("Use at most N images, not counting test, stratified by class.", "N")] = (
+        Field(default=None, ge=10)
     )
     split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images
     # False: train on every training image, as benchmarks without a validation split do. The select and rank splits
@@ -132,7 +137,7 @@ class DataConfig(BaseModel):
         if len(roles) < len(pairs) or len(set(roles)) < len(roles) or not set(roles) <= set(ROLES):
             raise PydanticCustomError(
                 "columns",
-                "write what a column holds, =, and its name, each of path, label, split and group at most once: "
+                "write ROLE=COLUMN pairs, with the roles path, label, split and group at most once each: "
                 "path=FILE,label=KIND",
             )
         return columns
@@ -154,7 +159,7 @@ class DataConfig(BaseModel):
             {name for row in csv.reader([names], skipinitialspace=True) for part in row if (name := part.strip())}
         )
         if not found:
-            raise PydanticCustomError("classes", "give names of classes with commas between them")
+            raise PydanticCustomError("classes", "give names of classes, separated by commas")
         return tuple(found)
 
     @field_validator("fit")

@@ -171,7 +171,9 @@ def _option(parameter: inspect.Parameter, function: Function) -> Option:
     if annotation not in KINDS and default is not _REQUIRED and type(default) in KINDS:
         annotation = type(default)
     if annotation not in KINDS:
-        raise TypeError(f"the option {parameter.name!r} of {function.__name__} has no type that text can have: {TYPED}")
+        raise TypeError(
+            f"the option {parameter.name!r} of {function.__name__} has no type that can be parsed from text: {TYPED}"
+        )
     return Option(parameter.name, annotation, (), default, may_be_none)
 
 

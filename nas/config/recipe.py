@@ -60,7 +60,7 @@ class Recipe(BaseModel):
         ),
     ] = Field(default=None, ge=0, lt=1)
     prior_tau: float = Field(default=0.0, ge=0, description="times the log prior is added to the logits in training")
-    post_hoc_tau: float = Field(default=0.0, ge=0, description="times the log prior is taken from trained logits")
+    post_hoc_tau: float = Field(default=0.0, ge=0, description="times the log prior is subtracted from trained logits")
     regularizer: Annotated[  # of ``nas.training.regularizers``
         str,
         Setting(
@@ -89,7 +89,8 @@ class Recipe(BaseModel):
     sampler: Annotated[  # of ``nas.training.sampling``
         str,
         Setting(
-            "Order of images: uniform, or class-balanced, every class equally often. [default: uniform]",
+            "Sampling of training images: uniform, or class-balanced, with every class equally often. "
+            "[default: uniform]",
             "NAME",
             is_method=True,
         ),
@@ -137,11 +138,11 @@ class Recipe(BaseModel):
         float, Setting("Point of the training, as a share, at which one-cycle peaks. [default: 0.25]", "SHARE")
     ] = Field(default=0.25, ge=0, lt=1)
     cycle_start: Annotated[
-        float, Setting("Initial rate of one-cycle, as a share of the peak. [default: 0.1]", "SHARE")
+        float, Setting("Initial learning rate of one-cycle, as a share of the peak. [default: 0.1]", "SHARE")
     ] = Field(default=0.1, ge=0, le=1)
-    cycle_end: Annotated[float, Setting("Final rate of one-cycle, as a share of the peak. [default: 0]", "SHARE")] = (
-        Field(default=0.0, ge=0, le=1)
-    )
+    cycle_end: Annotated[
+        float, Setting("Final learning rate of one-cycle, as a share of the peak. [default: 0]", "SHARE")
+    ] = Field(default=0.0, ge=0, le=1)
     cycle_shape: Annotated[
         Literal["cosine", "linear"],
         Setting("Decay of one-cycle after its peak: cosine or linear. [default: cosine]", "NAME"),
@@ -176,7 +177,8 @@ class Recipe(BaseModel):
     augmentation: Annotated[  # ``nas.training.trivial_augment``
         Literal["none", "trivial"],
         Setting(
-            "trivial: TrivialAugment Wide, one random operation an image (shear, shift, rotation by up to 135 degrees, "
+            "trivial: TrivialAugment Wide, one random operation per image (shear, shift, rotation by up to 135 "
+            "degrees, "
             "brightness, colour, contrast, sharpness, posterize, solarize, autocontrast, equalize); it never flips. "
             "[default: none]",
             "NAME",

@@ -131,8 +131,9 @@ def _corrected_twice(recipe: Recipe) -> list[str]:
     if recipe.sampler == "class-balanced" or recipe.oversampling != "none":
         if plain := CORRECTING.get(recipe.loss):
             errors.append(
-                f"The loss {recipe.loss} corrects for classes that are sampled unequally often, and {even} samples "
-                f"them equally, so that it would be {plain}: leave out {even}, or choose --loss {plain}."
+                f"The loss {recipe.loss} corrects for classes that are sampled unequally often, and {even} "
+                f"samples them equally, so that it would be the same as {plain}:"
+                f" leave out {even}, or choose --loss {plain}."
             )
         for setting, used in (
             ("deferred_reweighting", recipe.deferred_reweighting is not None),
@@ -151,12 +152,14 @@ def _corrected_twice(recipe: Recipe) -> list[str]:
         )
     if recipe.prior_tau > 0 and recipe.deferred_reweighting is not None:
         errors.append(
-            "Deferred reweighting makes rare classes count more, and so does this recipe's prior, so that together "
-            "they would be preferred: leave out --deferred-reweighting, or choose a --recipe without prior."
+            "Deferred reweighting makes rare classes count more, and so does this recipe's prior, so that "
+            "together they would overcorrect:"
+            " leave out --deferred-reweighting, or choose a --recipe without a prior."
         )
     if recipe.loss == "ldam" and recipe.post_hoc_tau > 0:
         errors.append(
-            "The loss ldam gives cosines instead of logits, which a prior cannot be taken from: choose --loss ce, or "
+            "The loss ldam gives cosines instead of logits, from which a prior cannot be subtracted: choose "
+            "--loss ce, or "
             "another --recipe."
         )
     return errors

@@ -198,14 +198,15 @@ class SearchConfig(RunConfig):
         _limit("max_macs", "Maximum number of multiply-accumulates (MACs) per image: 10M."),
         _limit("max_bytes", "Maximum bytes of float32 weights: 600k, 512KiB."),
         _limit("max_peak_memory", "Maximum bytes of activations alive at one time, for one float32 image."),
-        _limit("min_params", "Minimum number of parameters; 1: none. [default: half of --max-params]"),
+        _limit("min_params", "Minimum number of parameters; 1: no minimum. [default: half of --max-params]"),
     ]
     recipe: Recipe
     strategy: Annotated[  # of ``nas.strategies.registry``
         str,
         Setting(
-            "evolution or random; or darts, gumbel-darts, random-oneshot, which train one supernet that shares weights "
-            "between all architectures, then the best found in it as trials. [default: evolution "
+            "evolution or random; or darts, gumbel-darts, random-oneshot, which train one supernet that shares "
+            "weights between all architectures, and then the best architectures found in it as trials."
+            " [default: evolution "
             "with --guide on, the best at few trials in benchmarks/RESULTS.md]",
             "NAME",
             offers="strategies",
@@ -214,15 +215,17 @@ class SearchConfig(RunConfig):
     guide: Annotated[  # what is not said otherwise: the command line guides where no strategy is named
         Literal["on", "off"],
         Setting(
-            "on: of many proposals of evolution or random, train the one with the best score by a predictor that "
-            "learns from the trials so far. [default: on; off if --strategy is given]",
+            "on: of many proposals of evolution or random, train the one with the best predicted score; the "
+            "predictor learns from the trials so far."
+            " [default: on; off if --strategy is given]",
             "on|off",
         ),
     ] = "off"
     first: Annotated[  # samples, which a file or a run held
         tuple[dict[str, int | str], ...],
         Setting(
-            "Architectures to train first: RUN:TRIAL, or a JSON file with a sample or a list of them. Repeatable.",
+            "Architectures to train first: RUN:TRIAL, or a JSON file with an architecture or a list of them. "
+            "Repeatable.",
             "ARCH",
             is_repeatable=True,
             offers="parts",
@@ -232,7 +235,7 @@ class SearchConfig(RunConfig):
     learn_from: Annotated[
         str | None,
         Setting(
-            "Warm-start the predictor with another search of the same space, also on other data.",
+            "Warm-start the predictor with another search of the same space, even one on other data.",
             "RUN",
             offers="runs",
         ),
@@ -251,8 +254,9 @@ class SearchConfig(RunConfig):
     confirm: Annotated[
         int,
         Setting(
-            "Confirm the best trials over seeds, in a race with 3 K trainings: more than K begin, and the leaders "
-            "get more seeds. [default: 2; 0: no confirmation]",
+            "Confirm the best K trials over seeds, with about 3 K trainings in all: more than K trials start "
+            "with one seed each, and the leaders get more seeds."
+            " [default: 2; 0: no confirmation]",
             "K",
         ),
     ] = Field(default=2, ge=0)
@@ -352,7 +356,7 @@ class Changes(BaseModel):
         int | None, Setting("New total number of trials.", "N")
     ] = Field(default=None, ge=1)
     stop_when: Annotated[  # of a search
-        float | None, Setting("New score from which on no new trials start.", "SCORE")
+        float | None, Setting("New score at which no new trials start.", "SCORE")
     ] = None
     search_patience: Annotated[  # of a search
         int | None, Setting("New number of trials without improvement after which no new ones start.", "N")

@@ -45,7 +45,7 @@ class TrainingsRequest(BaseModel):
     objective: Annotated[  # of ``nas.config.objectives``, with options
         str, Setting("Metric that chooses the best epoch. [default: balanced_accuracy]", "NAME", offers="objectives")
     ] = DEFAULT
-    seed: Annotated[int, Setting("Base seed, from which those of the trainings are derived. [default: 0]", "N")] = (
+    seed: Annotated[int, Setting("Base seed, from which the seeds of the trainings are derived. [default: 0]", "N")] = (
         Field(default=0, ge=0, lt=2**32)
     )
     workers: Annotated[int | None, Setting("Trainings in parallel. [default: 4 per GPU or 1 per CPU core]", "N")] = (
@@ -59,8 +59,8 @@ class TrainingsRequest(BaseModel):
     time_limit: Annotated[float | None, duration("Start no new training after this time: 90s, 30m, 2h.")] = Field(
         default=None, gt=0
     )
-    trial_timeout: Annotated[float | None, duration("Stop a single training after this time; it fails.")] = Field(
-        default=None, gt=0
+    trial_timeout: Annotated[float | None, duration("Stop a single training after this time; it counts as failed.")] = (
+        Field(default=None, gt=0)
     )
     profile: Annotated[bool, PROFILE] = False
     report: Annotated[bool, REPORT] = True
@@ -87,8 +87,9 @@ class StudyRequest(TrainingsRequest):
     arch: Annotated[  # instead of a network
         str | None,
         Setting(
-            "Architecture to train instead: of a search or a study's member, with its data and recipe, or of a JSON "
-            "file from 'nasctl show RUN:TRIAL --json'.",
+            "Architecture to train instead: of a search or a study's member, with its data and recipe, or from "
+            "a JSON file of"
+            " 'nasctl show RUN:TRIAL --json'.",
             "FILE|RUN:TRIAL|STUDY:MEMBER",
         ),
     ] = None
@@ -96,7 +97,11 @@ class StudyRequest(TrainingsRequest):
     from_scratch: Annotated[bool, Setting("Train ResNet-18 from random weights.")] = False
     input_size: Annotated[
         int | None,
-        Setting("Input size of ResNet-18; images are resized on the device. [default: 224; 4 x sides below 28]", "N"),
+        Setting(
+            "Input size of ResNet-18; images are resized on the device. [default: 224; 4 times the side of "
+            "images below 28 pixels]",
+            "N",
+        ),
     ] = Field(default=None, ge=8, le=512)
     data: Annotated[
         DataConfig,
@@ -113,8 +118,8 @@ class StudyRequest(TrainingsRequest):
     as_published: Annotated[
         bool,
         Setting(
-            "Oversample before splitting off validation images, as the origin study did: metrics on them are then too "
-            "good, which the report shows."
+            "Oversample before splitting off validation images, as the origin study did: metrics on them are "
+            "then too optimistic, as the report notes."
         ),
     ] = False
     seeds: Annotated[int | None, Setting("Trainings (seeds) of each member. [default: 3]", "N")] = Field(
@@ -128,7 +133,7 @@ class StudyRequest(TrainingsRequest):
     )
     search_images: Annotated[
         int | None,
-        Setting("Images that the searches of a study use, of its own without test. [default: 8000]", "N"),
+        Setting("Images of the study's data, not counting test, that its searches use. [default: 8000]", "N"),
     ] = Field(default=None, ge=10)
     search_trials: Annotated[int | None, Setting("Trials of each search that a study makes. [default: 12]", "N")] = (
         Field(default=None, ge=1)

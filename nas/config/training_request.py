@@ -90,7 +90,7 @@ class TrainingRequest(OneNetwork, TrainingsRequest):
     preset: Annotated[
         PresetName | None,
         Setting(
-            "Length, in lengths of a search's confirmation: quick (once), standard (3 times) or long (8 times), "
+            "Length, as a multiple of a search's confirmation: quick (1), standard (3) or long (8), "
             "the last two with mixup and label smoothing, unless --recipe is given. [default: standard; for a run of "
             "'nasctl train', its own]",
             "NAME",
@@ -102,7 +102,8 @@ class TrainingRequest(OneNetwork, TrainingsRequest):
     hold_out: Annotated[
         bool | None,
         Setting(
-            "Train on the validation images too, for the last network; it is then judged on test alone. [default: "
+            "--train-on-all: train the final network on the validation images too; it is then scored on test "
+            "alone. [default: "
             "--hold-out]",
             off="train_on_all",
         ),
@@ -110,7 +111,8 @@ class TrainingRequest(OneNetwork, TrainingsRequest):
     teacher: Annotated[
         str | None,
         Setting(
-            "Distill from trained networks: RUN:TRIAL, several with commas, RUN for the best of a search together, or "
+            "Distill from trained networks: RUN:TRIAL, several separated by commas, RUN for the ensemble of a "
+            "search's best, or "
             "auto: a network four times as large, trained first. [default: none]",
             "RUN:TRIAL|auto",
         ),

@@ -61,12 +61,12 @@ def _changes(recipe: Recipe, views: Views, why: str) -> Iterator[str]:
         yield "changed by one random operation of TrivialAugment"
     if views.hole:
         filled = "" if recipe.cutout_fill is None else f" filled with {recipe.cutout_fill:g}"
-        yield f"erased in a square of {counted(views.hole, 'pixel')}{filled}"
+        yield f"erased in a square with sides of {counted(views.hole, 'pixel')}{filled}"
     if recipe.erasing:
         yield f"erased in a random rectangle (probability {recipe.erasing:g})"
     if recipe.mixing != "none":
         yield f"mixed in pairs ({recipe.mixing})"
     if recipe.oversampling != "none":
         flips = ", mirrored" if views.mirrored else ""
-        how = {"random": "repeated", "augment": f"copied, turned, shifted, recoloured, blurred{flips}"}
-        yield f"and of rare classes {how.get(recipe.oversampling, f'made up ({recipe.oversampling})')}"
+        how = {"random": "repeated", "augment": f"copied, rotated, shifted, recoloured, blurred{flips}"}
+        yield f"and of rare classes {how.get(recipe.oversampling, f'synthesized ({recipe.oversampling})')}"

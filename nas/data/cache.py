@@ -43,7 +43,9 @@ def cache_root(configured: str | None) -> Path:
 
     usual = users_folder(platformdirs.user_cache_dir)
     if usual is None:
-        raise DataError("There is no home folder to keep decoded images in: name a folder in NASCTL_CACHE.")
+        raise DataError(
+            "There is no home folder to keep decoded images in: set the environment variable NASCTL_CACHE to a folder."
+        )
     return usual
 
 

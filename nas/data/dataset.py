@@ -176,7 +176,8 @@ class Preprocessing:
         fit = "padded with black" if self.fit == "pad" else "resized"
         colours = "grey" if self.channels == 1 else "RGB"
         deep = f"{self.levels[0]:g} to {self.levels[1]:g} as 0 to 255, " if self.levels else ""
-        return f"upright by EXIF, transparency over white, {deep}{colours}, {fit} to {self.width}x{self.height}"
+        size = f"{fit} to {self.width}x{self.height}"
+        return f"rotated by their EXIF orientation, transparency on white, {deep}{colours}, {size}"
 
 
 def counts_by_split(data: Dataset) -> dict[str, list[int]]:

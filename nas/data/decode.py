@@ -53,7 +53,7 @@ def failures_in(folder: Path) -> dict[int, str]:
         return {int(row): str(why) for row, why in failed.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
-            f"{folder / SEAL} in the cache is damaged ({str(error)[:100]}). Remove {folder}: it is made anew."
+            f"{folder / SEAL} in the cache is damaged ({str(error)[:100]}). Remove {folder}: it is created again."
         ) from error
 
 
@@ -64,7 +64,7 @@ def _decode_one(found: Found, row: int, target: Preprocessing, images: npt.NDArr
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files
         if isinstance(error, OSError) and error.errno is not None:  # the system's, so not about the content
             name = found.names[row]
-            raise DataError(f"{name} could be read a moment ago: {error.strerror}. Try again.") from error
+            raise DataError(f"{name} could be read a moment ago, but not now: {error.strerror}. Try again.") from error
         from nas.data.images import reason
 
         return reason(error)

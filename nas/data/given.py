@@ -49,8 +49,9 @@ def why_gone(path: Path) -> str | None:
     if path.exists() or not is_kept(path):
         return None
     return (
-        f"The data that a Python program gave are gone from the cache: {path}. Give the same again, which writes the "
-        f"same file: nas.api.in_memory.data_config((X, y), name={path.stem!r})."
+        f"The data that a Python program gave are gone from the cache: {path}. Give the same data again, which "
+        "restores this file:"
+        f" nas.api.in_memory.data_config((X, y), name={path.stem!r})."
     )
 
 

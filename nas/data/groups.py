@@ -12,7 +12,7 @@ from nas.data.dealing import GroupsTooFew, Rows
 from nas.data.sources.base import PARTS
 from nas.data.validation import TooFew, some
 
-_DO_WITHOUT = "or do without groups (leave --group out; of a label file, --columns group=)"
+_DO_WITHOUT = "or do without groups (leave --group out; for a label file, --columns group=)"
 _CURE = (
     "Add images of other groups, leave these classes out by --drop-small-classes, choose a finer --group, "
     f"{_DO_WITHOUT}."
@@ -53,9 +53,9 @@ def parted_group_errors(grouped_by: str, parts: npt.NDArray[np.uint8], groups: R
         return []
     own = sorted({PARTS[part] for part in pairs[1][np.isin(pairs[0], parted)]}, key=PARTS.index)
     return [
-        f"{len(parted):,} of {len(numbers):,} groups by {grouped_by} stand in more than one of "
-        f"{', '.join(own)}: the data's own splits part them. Let nasctl split (one folder for all; of a label file, "
-        f"--columns split=), {_DO_WITHOUT}."
+        f"{len(parted):,} of {len(numbers):,} groups by {grouped_by} are in more than one of "
+        f"{', '.join(own)}: the data's own splits divide them. Let nasctl split (one folder for all; for a label "
+        f"file, --columns split=), {_DO_WITHOUT}."
     ]
 
 
@@ -73,6 +73,6 @@ def _few_groups_error(grouped_by: str, classes: Sequence[str], error: GroupsTooF
             f"class must be in at least {error.piles} groups. {_CURE}"
         )
     return (
-        f"Groups by {grouped_by} cannot be dealt so that train has 2 images and every other split "
-        f"1 of: {listed}; the numbers are the groups that hold them. {_CURE}"
+        f"Groups by {grouped_by} cannot be distributed so that train has 2 images and every other split has 1 "
+        f"of: {listed}; the numbers count the groups that hold them. {_CURE}"
     )

@@ -31,7 +31,7 @@ from nas.data.sources.base import Header
 SEVERAL_PAGES = "Images with several pages or frames, of which the first is used"
 _LARGE = 200_000_000  # bytes: pictures that take more are decoded one after the other, not in all threads
 _TURN = threading.Lock()
-DEEP_COLOURS = "Images with colours of 16 bits, of which the upper 8 are used"
+DEEP_COLOURS = "Images with 16-bit colours, of which the upper 8 bits are used"
 
 
 def read_header(content: bytes) -> Header:

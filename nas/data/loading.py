@@ -246,7 +246,7 @@ def _concluded(
         rows = _thinned(config, selection, rows)
         if config.max_images:
             used = sum(len(rows[name]) for name in NOT_TEST)
-            remarks.append(f"{used:,} images but for test, each class by its share (--max-images)")
+            remarks.append(f"{used:,} images without test, stratified by class (--max-images)")
         remarks += split_remarks(selection.classes, _counts(selection, rows), splits.copies)
         remarks += synthetic_remarks(found.synthetic, selection.own_parts, rows, ignores_val=config.ignore_val)
     return _Examined(
@@ -301,7 +301,7 @@ def _about_splits(selection: Selection) -> list[str]:
     own = selection.own_parts
     if VAL not in own:
         return []
-    test = "" if TEST in own else "; there is no test, so it is a fifth of train"
+    test = "" if TEST in own else "; there is no test split, so a fifth of train is used as test"
     return [f"val is halved into select, which chooses epochs, and rank, which ranks trials{test}"]
 
 

@@ -38,10 +38,10 @@ def mirroring(data: Dataset, source: str) -> tuple[bool, str]:
     pairs, kept = judged(pooled(images, rows, _SIDE, colour=True), labels)
     if pairs:
         named = ", ".join(f"{data.classes[one]} and {data.classes[other]}" for one, other in pairs[:3])
-        more = f", and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
+        more = f", and {len(pairs) - 3} more" if len(pairs) > 3 else ""
         return False, f"these look like each other's mirror image: {named}{more}"
     if kept < _KEPT:
-        return False, f"mirror images are hardly predicted as their class: {max(kept, 0):.0%} of what others are"
+        return False, f"mirror images are rarely predicted as their class: {max(kept, 0):.0%} as often as the originals"
     return True, "colour images"
 
 

@@ -85,7 +85,7 @@ def select(config: DataConfig, found: Found) -> Selection:
         chosen = _without_small(chosen, least_images(chosen.own_parts), "too few images for every split")
     if config.max_per_class:
         chosen = _thinned(chosen, config.max_per_class, config.split_seed)
-        remarks.append(f"at most {config.max_per_class:,} training images a class (--max-per-class)")
+        remarks.append(f"at most {config.max_per_class:,} training images per class (--max-per-class)")
     return replace(chosen, remarks=tuple(remarks), errors=tuple(errors))
 
 

@@ -44,7 +44,7 @@ def structure_errors(found: Selection, remarks: Sequence[str], patterns: Pattern
         beside = f" (there are no images in {some(empty)})" if empty else ""
         how = " Put the images of each class in a folder of its own, or give a table of labels: --data labels.csv."
         hint = next((f" {remark}." for remark in remarks if "--data" in remark or "--match '*'" in remark), "")
-        errors.append(f"There is only one class, {only[0]!r}; it takes at least two{beside}.{dropped}{hint or how}")
+        errors.append(f"There is only one class, {only[0]!r}; at least two are needed{beside}.{dropped}{hint or how}")
     own = [part for part in (TRAIN, VAL, TEST) if present[part].any()]
     if TRAIN not in own:
         there = " and ".join(PARTS[part] for part in own)
@@ -108,7 +108,7 @@ def proposed_size(sizes: Rows) -> Proposal | None:
         what = f"The images have several sizes: {low[1]} to {high[1]} pixels wide, {low[0]} to {high[0]} high"
         what += f", half of them at least {short:.0f} on their shorter side."
     else:
-        what = f"The images are {low[1]}x{low[0]}, and must be {SMALLEST_SIDE} to {LARGEST_SIDE} pixels a side."
+        what = f"The images are {low[1]}x{low[0]}, and must be {SMALLEST_SIDE} to {LARGEST_SIDE} pixels on each side."
     return Proposal(f"--image-size {side}{' --fit pad' if pad else ''}", what)
 
 
@@ -139,7 +139,7 @@ def few_different(selection: Selection, groups: Rows) -> TooFew | None:
         for part in least_images(selection.own_parts)
         if part != TEST
     }
-    return _few(selection, counts, "different", ", or let copies stand in several splits by --allow-duplicates")
+    return _few(selection, counts, "different", ", or allow copies in several splits by --allow-duplicates")
 
 
 def _few(selection: Selection, counts: dict[int, npt.NDArray[np.int64]], what: str, more: str = "") -> TooFew | None:
@@ -179,7 +179,8 @@ def duplicate_errors(identical: Sequence[Pair]) -> list[str]:
         pairs = [pair for pair in across if set(pair.parts) == set(parts)]
         errors.append(
             f"Identical images in {parts[0]} and {parts[1]}, {len(pairs):,} of them: {_pairs(pairs)}. Metrics on "
-            f"{parts[1]} would be too good: remove them from {parts[0]}, or continue with them by --allow-duplicates."
+            f"{parts[1]} would be too optimistic: remove them from {parts[0]}, or continue with them by "
+            "--allow-duplicates."
         )
     if pairs := [pair for pair in identical if pair.classes[0] != pair.classes[1]]:
         errors.append(
@@ -204,8 +205,8 @@ def split_remarks(classes: Sequence[str], counts: dict[str, list[int]], together
         others = f", and fewer than {_FEW_TO_RANK} of {more}" if len(few) > 1 else ""
         images = f"{few[0][0]} image{'s' * (few[0][0] != 1)}"
         notes.append(
-            f"Trials are ranked on {images} of {few[0][1]}{others}: one more or less right moves its recall by "
-            f"{100 / max(few[0][0], 1):.0f} points, so the order of close trials is chance"
+            f"Trials are ranked on {images} of {few[0][1]}{others}: a single image changes the recall of that "
+            f"class by {100 / max(few[0][0], 1):.0f} points, so the order of close trials is down to chance"
         )
     if together is not None:
         num_copies = len(together) - len(np.unique(together))
@@ -230,8 +231,8 @@ def synthetic_remarks(
     way = f"leave out --ignore-val, or {instead}" if ignores_val and lacking == [VAL] else instead
     return (
         f"{count}: the set was oversampled before {', '.join(names)} {'are' if names[1:] else 'is'} split off here. "
-        f"There are {inside} among these, and images that some of train were made from, so that metrics on them are "
-        f"too good: {way}",
+        f"These contain {inside}, and images from which some of train were made, so that metrics on them are "
+        f"too optimistic: {way}",
     )
 
 
@@ -243,7 +244,7 @@ def broken_errors(selection: Selection) -> list[str]:
     shown = "".join(f"\n  {one.name}: {one.reason}" for one in broken[:_SHOWN])
     more = f"\n  ... and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
     skip = "remove them, or continue without them by --skip-broken" if len(broken) < total else "convert them"
-    return [f"{len(broken)} of {total} images are broken:{shown}{more}\nRepair or {skip}."]
+    return [f"Broken images, {len(broken)} of {total}:{shown}{more}\nRepair or {skip}."]
 
 
 def some(names: Sequence[str]) -> str:

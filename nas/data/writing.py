@@ -78,17 +78,17 @@ def check_target(path: Path, source: str) -> None:
     except OSError as error:
         raise UsageError(f"--write {path} cannot be written: {error.strerror}. Give another name.") from error
     if path.suffix.lower() in _OTHER_FILES:
-        errors.append(f"--write {path}: give a file that ends in .npz, or a folder, whose name does not end so.")
+        errors.append(f"--write {path}: give a file that ends in .npz, or a folder, whose name does not end in .npz.")
     elif taken:
         errors.append(
             f"--write {path}: {taken[0]} exists, and nothing is overwritten. Remove it, or give another name."
         )
     if not is_folder:
-        errors.append(f"--write {path}: there is no folder {path.parent}. Make it first, or choose another.")
+        errors.append(f"--write {path}: there is no folder {path.parent}. Create it first, or choose another.")
     elif not os.access(path.absolute().parent, os.W_OK):
         errors.append(f"--write {path}: the folder {path.parent} is not writable. Choose another.")
     elif Path(source).is_dir() and path.resolve().is_relative_to(Path(source).resolve()):
-        errors.append(f"--write {path} lies in the data folder {source} itself. Give a place outside of it.")
+        errors.append(f"--write {path} is inside the data folder {source}. Give a place outside of it.")
     if errors:
         raise UsageError(*errors)
 
@@ -154,7 +154,10 @@ def _not_kept(data: Dataset) -> Iterator[str]:
         black, white = data.levels
         yield f"images deeper than 8 bits are written as training sees them: {black:g} to {white:g} became 0 to 255"
     if data.grouped_by:
-        yield f"groups (by {data.grouped_by}) are apart in train, val and test; val is halved without them"
+        yield (
+            f"groups (by {data.grouped_by}) are kept apart in train, val and test; select and rank, the halves of val, "
+            "may share groups"
+        )
 
 
 # ---- a file of arrays

@@ -45,7 +45,7 @@ def without_a_trial(run: SearchRun) -> str:
     reasons = [str(trial.error) for trial in failed]
     limit = run.config.time_limit
     out_of_time = limit is not None and len(trials) < run.planned_trials
-    text = _listed(failed) if failed else " (none was started in the time). "
+    text = _listed(failed) if failed else " (none was started within the time limit). "
     if out_of_time or any(map(was_too_long, reasons)):
         return f"{text}To give more time: {resume_command_after(run, reasons, out_of_time=out_of_time)}"
     more = f"{typed('resume', run.folder)} --trials {2 * run.config.trials}"
@@ -63,7 +63,7 @@ def after_failures(run: Run, reasons: Sequence[str]) -> str:
 def _cure(run: Run, reasons: Sequence[str], what: str, command: str) -> str:
     """Advice on ``reasons`` before ``what``, which is ``command``."""
     if any(NOT_FINITE.search(reason) for reason in reasons):
-        return "Start a new one with a lower --learning-rate: a recorded run keeps its recipe."
+        return "Start a new run with a lower --learning-rate: the recipe of a recorded run cannot be changed."
     if any(sign in reason for reason in reasons for sign in ALLOCATION):
         fewer = " --workers 1" if run.config.workers != 1 else ""
         return f"Free memory, then {what}{', one at a time' * bool(fewer)}: {command}{fewer}"
@@ -73,7 +73,7 @@ def _cure(run: Run, reasons: Sequence[str], what: str, command: str) -> str:
 def without_a_confirmation(run: SearchRun, *, out_of_time: bool) -> str:
     """Reason why no confirmation of a search finished, and its cure: those that failed are trained again."""
     failed = [trial for trial in run.stage("confirm") if trial.status == "failed"]
-    text = _listed(failed) if failed else " (none ended in the time). "
+    text = _listed(failed) if failed else " (none ended within the time limit). "
     return f"{text}To try again: {resume_command_after(run, [str(t.error) for t in failed], out_of_time=out_of_time)}"
 
 

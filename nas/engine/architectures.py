@@ -16,7 +16,7 @@ from nas.runs import SearchRun, StudyRun
 from nas.runs.named import best_trial, find_member, load_named
 from search_spaces import Sample, get_space
 
-NO_IMAGES = "--data is missing: a program of its own trained this network. Say which images it is for."
+NO_IMAGES = "--data is missing: a Python program (nas.Searcher) trained this network. Give the images to train it on."
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ not give it: it may give it when it is asked again."""
 NICENESS = 10  # beside workers that take all of a core it gets a tenth of it
 LONGEST = 600.0  # seconds that a search waits when its trials are done; large sets take half a minute
 SHARE = 0.1  # of a time limit, which it waits at most
-NONE = "The floor was not measured: "  # begins the note that there is none
+NONE = "The classical baseline was not measured: "  # begins the note that there is none
 
 
 def record_floor(journal: Journal[SearchRun], floor: Floor, *, last: bool = False) -> None:
@@ -71,9 +71,13 @@ def record_floor(journal: Journal[SearchRun], floor: Floor, *, last: bool = Fals
     except MachineError as error:
         why = str(error).rstrip(".")
         if last:
-            journal.note(f"There is no floor: {why}. The data are not the cause, and the next search tries again.")
+            journal.note(
+                f"There is no classical baseline: {why}. The data are not the cause, and the next search tries again."
+            )
         else:
-            journal.tell(Noted(f"There is no floor yet: {why}. It is tried again before the winner is chosen."))
+            journal.tell(
+                Noted(f"There is no classical baseline yet: {why}. It is tried again before the winner is chosen.")
+            )
         return
     match event:
         case Noted(text):
@@ -223,7 +227,7 @@ class _Beside:
                 return Hindered(f"it took too long, {self._seconds:.0f} s after the last trial")
             found = self._channel.recv()
         except (EOFError, OSError):
-            found = Hindered("its process was killed; often the system ran out of memory")
+            found = Hindered("its process was killed, probably because the system ran out of memory")
         finally:
             self._left -= time.monotonic() - began
         if isinstance(found, Hindered):

@@ -48,7 +48,8 @@ def _sample(found: Any, space: str) -> Sample:
     inner = found.get("sample", found) if isinstance(found, dict) else None
     if not isinstance(inner, dict) or not all(isinstance(value, int | str) for value in inner.values()):
         raise UsageError(
-            "--first takes samples as JSON: {LABEL: VALUE, ...}, an object that has one as its sample, as 'nasctl show "
+            "--first takes architectures as JSON: {LABEL: VALUE, ...}, an object that has one as its sample, "
+            "as 'nasctl show "
             "RUN:TRIAL --json' writes it, or a list of these."
         )
     if inner is not found and found.get("space", space) != space:
@@ -90,7 +91,7 @@ def learned_from(config: SearchConfig, space: SearchSpace) -> Learned:
     )
     if len({score for _, score in found}) < 2:
         raise UsageError(
-            f"--learn-from {config.learn_from} tells nothing: of its trials in this space there are no two with "
-            "different scores."
+            f"--learn-from {config.learn_from} cannot be learned from: no two of its trials in this space have "
+            "different scores. Give another run, or leave it out."
         )
     return found

@@ -151,6 +151,7 @@ def check_data(run: Run, *, progress: Callable[[int, int], None] | None = None) 
     if counts_by_split(data) != run.facts.counts:
         raise RunError(
             f"The data {run.config.data.source} are what they were when run {run.name!r} began, but this version of "
-            "nasctl splits them otherwise than the one that began it: its trials would be ranked on other images. Use "
+            "nasctl splits them differently from the version that began it: its trials would be ranked on "
+            "other images. Use "
             f"that version ({run.versions.get('nasctl', 'unknown')}), or start a new run."
         )

@@ -187,7 +187,7 @@ def unusable(result: TrialResult, objective: str) -> str | None:
     for split, metrics in result.metrics.items():
         for name, metric in metrics.items():
             if isinstance(metric, float) and not math.isfinite(metric):
-                return f"{name} on {split} is {metric}, not a number that ranks"
+                return f"{name} on {split} is {metric}, which cannot rank trials"
     return None
 
 

@@ -55,8 +55,9 @@ def _of_a_plugin(run: Run, error: str) -> str:
     with suppress(OSError), path.open("a", encoding="utf-8") as file:
         file.write(traceback.format_exc())
     return (
-        f"Stopped by {error}. The traceback is in {path}. Everything recorded is kept; when the plug-in is put right, "
-        f"give it again: {typed('resume', run.folder)} --plugin FILE"
+        f"Stopped by {error}. The traceback is in {path}. Everything recorded is kept; when the plug-in is "
+        "fixed, give it again:"
+        f" {typed('resume', run.folder)} --plugin FILE"
     )
 
 

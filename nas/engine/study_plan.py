@@ -241,8 +241,9 @@ def _as_published_errors(request: StudyRequest, asked: _Asked | None, data: Data
         )
     if data and data.grouped_by:
         errors.append(
-            f"--as-published splits images that were made from several, and groups by {data.grouped_by} are to stay "
-            "together: leave out --as-published, or the groups (of a table's column: --columns group=)."
+            "--as-published splits after oversampling, when an image may be made from several groups, and "
+            f"groups by {data.grouped_by} are to stay together:"
+            " leave out --as-published, or the groups (of a table's column: --columns group=)."
         )
     return errors
 
@@ -268,8 +269,9 @@ def _resolved(
     errors += check_together(recipe, ())
     if not source.hold_out and (recipe.keep_epoch != "last" or recipe.patience is not None):
         errors.append(
-            f"{member.name} chooses an epoch by validation images, and --train-on-all, the default of long-tail, keeps "
-            "none back. Add --hold-out, or train --network resnet32, which keeps the last epoch."
+            f"{member.name} chooses an epoch by validation images, and --train-on-all, the default of "
+            "long-tail, holds none out. Add --hold-out"
+            ", or train --network resnet32, which keeps the last epoch."
         )
     rival = None
     if member.rival == "random":

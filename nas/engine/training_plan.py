@@ -131,7 +131,7 @@ def asked_network(request: OneNetwork, runs: Path, command: str = "train") -> As
     if request.network:
         if request.network == "resnet18":
             raise UsageError(
-                "--network resnet18 is trained by the baselines: nasctl baseline run losses --members custom-ce."
+                "--network resnet18 is trained by baseline runs: nasctl baseline run losses --members custom-ce."
             )
         kind = get_network(request.network)
         recipe = checked(Recipe, {"name": request.network, **kind.recipe}, [])

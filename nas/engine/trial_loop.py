@@ -62,8 +62,9 @@ class TrialLoop:
             _, recorded = self._replay.popleft()
             if recorded.sample != proposal.sample and not as_recorded:
                 raise ReplayError(
-                    f"Run {self.run.name!r} cannot be resumed: at trial {recorded.id} its strategy now proposes "
-                    "another architecture than the log holds. It was recorded by another version of nasctl, NNI or "
+                    f"Run {self.run.name!r} cannot be resumed: at trial {recorded.id} its strategy now "
+                    "proposes a different architecture from the one in the log."
+                    " It was recorded by another version of nasctl, NNI or "
                     "numpy ('nasctl status' shows which): resume it with those, or start a new run."
                 )
             self.runner.start_again(recorded)
@@ -119,7 +120,7 @@ def submission(run: SearchRun, trial_id: str, proposal: Proposal, *, stage: Stag
     cost = cost_of(run.space, sample, run.task)
     violations = run.budget.violations(cost)
     if violations:  # our own error, but never an assert: it must hold under "python -O" too
-        raise AssertionError(f"proposed against the budget: {violations}")
+        raise AssertionError(f"proposed outside the budget: {violations}")
     return TrialSubmitted(
         id=trial_id,
         stage=stage,

@@ -109,8 +109,9 @@ def _gpus(device: str | None) -> list[str]:
         return [f"cuda:{index}" for index in range(num_gpus)]
     if int(device.removeprefix("cuda:")) >= num_gpus:
         raise UsageError(
-            f"There is no GPU {device}: {num_gpus} visible, cuda:0 to cuda:{num_gpus - 1}; "
-            f"use one of these, or --device cuda for all."
+            f"There is no GPU {device}: the visible ones are cuda:0 to cuda:{num_gpus - 1} ({num_gpus}); use "
+            "one of these"
+            f", or --device cuda for all."
         )
     return [f"cuda:{int(device.removeprefix('cuda:'))}"]
 

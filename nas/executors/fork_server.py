@@ -38,8 +38,9 @@ def check_may_start() -> None:
     process = current_process()
     if getattr(process, "_inheriting", False):  # multiprocessing's own mark; it refuses with a page
         raise UsageError(
-            "A search cannot start while multiprocessing imports this program for a process of its own: keep what "
-            'starts your processes under if __name__ == "__main__".'
+            "A search cannot start while multiprocessing imports this program into a child process: put the "
+            "code that starts your processes under"
+            ' if __name__ == "__main__".'
         )
     if process.daemon:
         raise UsageError(
@@ -94,7 +95,7 @@ def _described(ended: os.waitid_result) -> str:
     if oom_kills() > _kills_before:
         return "was killed by the system, which ran out of memory: free some, or use fewer --workers"
     name = signal.Signals(ended.si_status).name if ended.si_status in set(signal.Signals) else "unknown"
-    hint = "; often the system ran out of memory: free some, or use fewer --workers"
+    hint = "; probably the system ran out of memory: free some, or use fewer --workers"
     return f"was killed by signal {ended.si_status} ({name})" + (hint if name == "SIGKILL" else "")
 
 

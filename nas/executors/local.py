@@ -333,7 +333,7 @@ def describe_exit(code: int | None) -> str:
     if code is None or code >= 0:
         return f"worker ended by itself with exit status {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
-    hint = "; often the system ran out of memory" if -code == signal.SIGKILL else ""
+    hint = "; probably the system ran out of memory" if -code == signal.SIGKILL else ""
     return f"worker was killed by signal {-code} ({name}){hint}"
 
 

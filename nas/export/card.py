@@ -78,7 +78,9 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{folder}/model.json is damaged at {place}: {first['msg']}. Export it again.") from error
     normal, frequencies = known.input.normalization, known.output.train_frequencies
     if not len(normal.mean) == len(normal.std) == known.input.shape[1]:
-        raise UsageError(f"{folder}/model.json is damaged: its normalization is of other channels. Export it again.")
+        raise UsageError(
+            f"{folder}/model.json is damaged: its normalization has another number of channels. Export it again."
+        )
     if len(set(known.classes)) < len(known.classes) or (frequencies and len(frequencies) != len(known.classes)):
-        raise UsageError(f"{folder}/model.json is damaged: its classes are not what they were. Export it again.")
+        raise UsageError(f"{folder}/model.json is damaged: its classes were changed. Export it again.")
     return card

@@ -44,7 +44,7 @@ def check_counts(model: nn.Module, weights: Path, input_shape: tuple[int, int, i
     ]
     errors = [f"{what}: {found:,}, not {claimed:,}" for what, found, claimed in counted if found != claimed]
     if errors:
-        raise ExportError("The model is not what the search counted. " + "; ".join(errors) + ".")
+        raise ExportError("The model does not have the size that the search counted. " + "; ".join(errors) + ".")
 
 
 def check_budget(cost: Cost, limits: dict[str, int]) -> None:
@@ -113,7 +113,7 @@ def check_logits(name: str, expected: Arrays, answers: Arrays) -> None:
     scale = max(1.0, *(float(np.abs(logits).max()) for logits in expected))
     for wanted, given in zip(expected, answers, strict=True):
         if given.shape != wanted.shape:
-            raise ExportError(f"{name} answers with shape {given.shape} where {wanted.shape} is right.")
+            raise ExportError(f"{name} gives outputs of shape {given.shape} instead of {wanted.shape}.")
         difference = float(np.abs(given - wanted).max())
         if not difference <= TOLERANCE * scale:  # written so that NaN fails
             raise ExportError(
@@ -169,7 +169,7 @@ def _require_success(name: str, process: subprocess.Popen[str]) -> None:
     try:
         _, errors = process.communicate(timeout=TIME_LIMIT)
     except subprocess.TimeoutExpired:
-        raise ExportError(f"{name} did not load and answer within {TIME_LIMIT:g} s in a fresh process.") from None
+        raise ExportError(f"{name} did not load and run within {TIME_LIMIT:g} s in a fresh process.") from None
     if process.returncode != 0:
         reason = errors.strip().splitlines()[-1] if errors.strip() else f"exit status {process.returncode}"
         raise ExportError(f"{name} does not work in a fresh process: {reason}")

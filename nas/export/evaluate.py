@@ -124,11 +124,13 @@ def other_data(
         if (part is None or one.part == part) and own[one.label] >= 0
     ]
     if broken and not len(rows):
-        raise DataError(f"None of {counted(len(broken), 'image')} can be read; the first is {broken[0]}. Give others.")
+        raise DataError(
+            f"None of {counted(len(broken), 'image')} can be read; the first is {broken[0]}. Give other images."
+        )
     if not len(rows):
         raise DataError(
             f"No class of {printable(source.name)} is one that the network knows. It knows: "
-            f"{', '.join(classes)}. Call the classes so."
+            f"{', '.join(classes)}. Rename the classes to match."
         )
     used = np.full(len(chosen.parts), OUT, dtype=np.uint8)
     used[rows] = chosen.parts[rows]
@@ -193,7 +195,7 @@ def evaluate(classifier: Classifier, labelled: Labelled, known: Fingerprints | N
             seen += 0 if known is None else int(np.isin(fingerprints(pixels), known).sum())
     labels, answers = np.concatenate(right), np.concatenate(given)
     if not len(labels):
-        raise DataError(f"No image of {labelled.data} can be read.", *labelled.broken[:5])
+        raise DataError(f"No image of {labelled.data} can be read. Give other images.", *labelled.broken[:5])
     names = classifier.classes
     confusion = confusion_matrix(labels, answers, labels=range(len(names)))
     own, unscored = _own(objective, labels, np.concatenate(logits)) if objective and logits else ({}, None)
@@ -222,11 +224,18 @@ def evaluate(classifier: Classifier, labelled: Labelled, known: Fingerprints | N
 def _own(objective: str, labels: Labels, logits: npt.NDArray[np.float64]) -> tuple[dict[str, float], str | None]:
     """An author's own objective, of logits for the classes as they come; or why there is none, in a sentence."""
     if base_name(objective) not in OBJECTIVES:
-        return {}, f"The objective of its run, {objective}, is not known here: add --plugin FILE.py, that registers it."
+        return (
+            {},
+            f"The objective of its run, {objective}, is not known here: add --plugin FILE.py, a plug-in that "
+            "registers it.",
+        )
     try:
         return {objective: measure(objective, evaluation.Evaluation(labels, logits))}, None
     except evaluation.NotGiven as lack:
-        return {}, f"The objective {objective} needs {lack.array}, which exported networks do not give: it is left out."
+        return (
+            {},
+            f"The objective {objective} needs {lack.array}, which exported networks do not compute: it is left out.",
+        )
     except NasctlError as error:
         return {}, f"The objective of its run, {objective}, is left out: {error}"
 

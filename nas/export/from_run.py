@@ -115,7 +115,7 @@ def _dataset(run: Run) -> tuple[Dataset | None, str]:
     if not run.was_made_with(dataset):
         return None, f"The data of run {run.name}, or how nasctl prepares them, have changed since it began"
     if not run.config.data.hold_out:
-        return None, f"Run {run.name} held no images out of training, so it has none to evaluate its networks on"
+        return None, f"Run {run.name} held out no images, so it has none to evaluate its networks on"
     return dataset, ""
 
 
@@ -123,8 +123,8 @@ def _leak(run: Run, trial: TrialRecord) -> str:
     """Reason why the training data of a member of a study as published are no set to calibrate or score it by."""
     return (
         f"The splits of {run.name} were made after oversampling, as published: {trial.of} was trained on images made "
-        "from those of select and rank, which can therefore not judge it (its metrics on test: "
-        f"{typed('show', run.folder, trial.of)}; for a network to hand on, train it without --as-published)"
+        "from those of select and rank, which therefore cannot score it (its metrics on test: "
+        f"{typed('show', run.folder, trial.of)}; for a network to export, train it without --as-published)"
     )
 
 
@@ -158,7 +158,8 @@ def _not_kept(run: Run, trial: TrialRecord) -> str:
     """Reason why there are no weights of a trial, and those that there are; of a study, of the same member."""
     if run.is_foreign:
         return (
-            f"Run {run.name!r} has no weights: a program of its own trains its trials, and keeps them. To train one "
+            f"Run {run.name!r} has no weights: a Python program (nas.Searcher) trains its trials, and keeps "
+            "their weights. To train one "
             f"here: {typed('train', run.folder, trial.id)} --data IMAGES"
         )
     kept = sorted(path.stem for path in run.weights("").parent.glob("*.safetensors"))

@@ -144,7 +144,7 @@ def write_int8(request: ExportRequest, static: Path, target: Path) -> tuple[Quan
         raise ExportError(
             f"In int8 the network has a {words} of {rank.second:.4f} on rank, in float {rank.first:.4f}: it loses "
             f"{lost:.4f}, more than the {allowed:g} that are allowed, although {rank.agreement:.1%} of the images get "
-            f"the same label. Nothing was exported. To take it all the same: --int8-max-drop {lost + 0.0005:.3f}; to "
+            f"the same label. Nothing was exported. To export it anyway: --int8-max-drop {lost + 0.0005:.3f}; to "
             "go without: leave out --int8."
         )
     test = compare(request, "test", *both)

@@ -20,18 +20,19 @@ _ORIGIN = {
 _OPTIMISM = {
     False: "The search used `select` to choose the epoch and `rank` to choose the architecture: metrics on "
     "these two are optimistic. Only `test`, where there is one, was not looked at before.",
-    True: "The study used `select` to choose the epoch: metrics on it are optimistic. By the others nothing was "
-    "chosen, but for the seed with the best metric on `rank` where none was asked for.",
+    True: "The study used `select` to choose the epoch: metrics on it are optimistic. Nothing was chosen by the "
+    "other splits, except the seed, by the best metric on `rank`, where no seed was given.",
 }
 _LEAKED = (
     "Its images were oversampled before they were split, as the origin study did (`--as-published`): it was trained on "
-    "images made from those of `select` and `rank`, so that metrics on these two are not honest. Only `test` is."
+    "images made from those of `select` and `rank`, so that metrics on these two are too optimistic. Only "
+    "those on `test` are not."
 )
 
 
 _ON_ALL = (
-    "It was trained on all images but those of `test`; none was held out to choose by. No other metrics are given, for "
-    "they would be of images that it was trained on."
+    "It was trained on all images but those of `test`; none was held out to choose by. No other metrics are given, "
+    "since they would be on images that it was trained on."
 )
 
 
@@ -124,7 +125,7 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
         _table(["what", "value"], _origin_rows(request)),
         "## Limits and intended use",
         "Meant for images like those it was trained on, prepared in the same way; on others its predictions are "
-        "meaningless, and it has no way to say so. Classes with few images have recalls with wide errors. It "
+        "meaningless, and it has no way to say so. For classes with few images, recall is uncertain. It "
         "was not tested for robustness or fairness, nor for any use in which a wrong answer harms somebody.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -138,7 +139,7 @@ def _size_table(request: ExportRequest) -> str:
     values = {
         "max_params": ("parameters", request.params),
         "max_macs": ("MACs for one image", request.macs),
-        "max_bytes": ("bytes of weights (the tensors; the file's header is not counted)", request.size_bytes),
+        "max_bytes": ("bytes of weights (tensors only, without the file's header)", request.size_bytes),
         "max_peak_memory": ("bytes of activations at the peak, for one image", request.peak_memory),
     }
     limits = {name: f"{limit:,}" for name, limit in request.budget.items()}
@@ -192,7 +193,8 @@ def _floor(request: ExportRequest) -> str:
     reached = request.metrics.get("test", {}).get(floor.metric)
     below = isinstance(reached, int | float) and reached < floor.test
     return (
-        f"The floor: {floor.method}, without a network, trained on {images} images, has a {words} of {floor.test:.4f} "
+        f"The classical baseline: {floor.method}, without a neural network, trained on {images} images, has a "
+        f"{words} of {floor.test:.4f} "
         "on `test`." + (" This network is below it." if below else "")
     )
 
@@ -202,8 +204,8 @@ def _scores(request: ExportRequest) -> str:
     frequent = "all equally frequent" if request.prior == "uniform" else "as frequent as among the training images"
     found = request.calibration
     calibrated = (
-        "The data was not at hand when this was exported, so the logits are not divided by a temperature, and how far "
-        "the scores can be believed is not known."
+        "The data was not at hand when this was exported, so the logits are not divided by a temperature, and "
+        "how well the scores are calibrated is not known."
         if found is None
         else f"The temperature is {found.temperature:g}, fitted on {found.images:,} images of `select`: the expected "
         f"calibration error on `rank` is {found.error_after:.4f} with it and {found.error_before:.4f} without."
@@ -216,8 +218,8 @@ def _scores(request: ExportRequest) -> str:
     )
     return (
         f"{flipped}The score of `predict.py` is the softmax of the logits divided by a temperature. It takes the "
-        f"classes to be {frequent}; where they come otherwise, `--prior train`, `--prior uniform` or `--prior FILE` "
-        f"(JSON, a number for each class) corrects scores and labels. {calibrated}"
+        f"classes to be {frequent}; where frequencies differ, `--prior train`, `--prior uniform` or `--prior FILE` "
+        f"(JSON, one number per class) corrects scores and labels. {calibrated}"
     )
 
 
@@ -235,10 +237,10 @@ def _int8(found: Quantized | None) -> str:
     )
     return (
         "### In 8-bit integers\n\n"
-        "`model.int8.onnx` (QDQ, weights by channel, one image at a time) is for processors that compute in integers: "
+        "`model.int8.onnx` (QDQ, per-channel weights, one image at a time) is for processors that compute in integers: "
         "microcontrollers, phones' accelerators. On a PC it is often slower than float32.\n\n"
         f"{table}\n\n{found.agreement:.1%} of the images of `rank` get the same label from both. The ranges of "
-        f"activations were chosen ({found.method}) by {found.images:,} images to train on."
+        f"activations were chosen ({found.method}) on {found.images:,} training images."
     )
 
 
@@ -246,7 +248,7 @@ def _use(request: ExportRequest, onnx_versions: tuple[int, int] | None) -> str:
     versions = "; operator set {}, IR version {}".format(*onnx_versions) if onnx_versions else ""
     others = {
         "`model.batch1.onnx` is the same network for one image at a time.": request.extras.static,
-        "`model.uint8.onnx` takes pixels as they are (uint8, NCHW) and answers `logits` and `probabilities`, which are "
+        "`model.uint8.onnx` takes pixels as they are (uint8, NCHW) and returns `logits` and `probabilities`, which are "
         "the scores.": request.extras.with_preprocessing,
     }
     more = "".join(f"\n{sentence}" for sentence, is_there in others.items() if is_there)

@@ -50,11 +50,11 @@ def _definitions(request: ExportRequest) -> tuple[list[str], str]:
 def _docstring(request: ExportRequest) -> str:
     shape = ", ".join(map(str, request.input_shape))
     paragraphs = [
-        f"A {request.family} network with {request.params:,} parameters, in plain torch: to train on, or to change.",
+        f"A {request.family} network with {request.params:,} parameters, in plain torch: to fine-tune, or to modify.",
         request.text,
         _USE,
         f"Images are float32 (N, {shape}), normalized channel by channel: (pixel / 255 - MEAN) / STD for pixels of 0 "
-        f"to 255. Logits are (N, {request.num_classes}), in the order of the classes in model.json, which also says "
-        "how pictures become pixels.",
+        f"to 255. Logits are (N, {request.num_classes}), in the order of the classes in model.json, which also "
+        "says how images are preprocessed.",
     ]
     return "\n\n".join(part if part == _USE else textwrap.fill(part, 120) for part in paragraphs)

@@ -89,7 +89,9 @@ def named_or_folder(name: str, runs: Path) -> Named:
         return load_named(name, runs)
     except RunError as error:
         if Path(name).is_dir() or name.endswith("/"):
-            raise RunError(f"{name} is neither an exported folder, with a model.json, nor a run.") from error
+            raise RunError(
+                f"{name} is neither an exported folder, with a model.json, nor a run: 'nasctl status' lists the runs."
+            ) from error
         raise
 
 

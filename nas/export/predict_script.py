@@ -55,7 +55,7 @@ def _file(picture: Any) -> Any:
     """It, if that can be opened; ValueError if it cannot."""
     if isinstance(picture, str | os.PathLike) or hasattr(picture, "read"):
         return picture
-    raise ValueError(f"an image is a path, an array or one of Pillow, and not of type {type(picture).__name__}")
+    raise ValueError(f"an image must be a path, an array or a Pillow image, and is of type {type(picture).__name__}")
 
 
 class Classifier:
@@ -82,7 +82,7 @@ class Classifier:
         self.session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
         shapes = [each.shape[1:] for each in (self.session.get_inputs()[0], self.session.get_outputs()[0])]
         if shapes != [self.shape, [len(self.classes)]]:
-            raise ValueError(f"{file} is of other images or classes than model.json says: {shapes}")
+            raise ValueError(f"{file} has other input or output shapes than model.json says: {shapes}")
 
     def _shift(self, prior: Prior) -> npt.NDArray[np.float64]:
         """(classes,): what is added to the logits, the logarithm of how often classes come by how often they came."""
@@ -145,7 +145,7 @@ class Classifier:
     def predict_proba(self, pictures: Iterable[Picture]) -> npt.NDArray[np.float64]:
         """(N, classes), in the order of ``classes``: what the network makes of each picture, from 0 to 1."""
         if isinstance(pictures, str | Path | Image.Image) or not isinstance(pictures, Iterable):
-            raise ValueError(f"images must be a list of them, and not one {type(pictures).__name__}: give [image]")
+            raise ValueError(f"images must be a list, and is of type {type(pictures).__name__}: give [image]")
         pictures, found = iter(pictures), [np.zeros((0, len(self.classes)))]
         while batch := list(itertools.islice(pictures, BATCH)):
             found.append(self.scores(self.logits(np.stack([self.read(picture) for picture in batch]))))
@@ -159,7 +159,7 @@ class Classifier:
 def frequencies_of(prior: Mapping[str, float], classes: Sequence[str]) -> npt.NDArray[np.float64]:
     """(classes,), with a sum of 1; ValueError if numbers are missing, surplus, negative or all 0."""
     if wrong := sorted(map(str, set(classes) ^ set(prior))):
-        raise ValueError(f"the prior must have a number for each class and no other; look at: {', '.join(wrong)}")
+        raise ValueError(f"the prior must have a number for each class and no other; check: {', '.join(wrong)}")
     numbers = np.array([float(prior[name]) for name in classes])
     if not np.isfinite(numbers).all() or (numbers < 0).any() or not numbers.any():
         raise ValueError("the prior must be numbers of at least 0, and not all 0")
@@ -270,7 +270,7 @@ def write_predictions(
     if clipped and classifier.levels:
         black, white = classifier.levels
         print(
-            f"{len(clipped)} of {len(paths)} images have values outside {black:g} to {white:g}, which were clipped",
+            f"{len(clipped)} of {len(paths)} images had values outside {black:g} to {white:g}, which were clipped",
             file=sys.stderr,
         )
     if broken:
@@ -282,9 +282,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 if some pictures could not be read, 2 if what was typed is wrong."""
     parser = argparse.ArgumentParser(description="Predict the class of images.")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="images, folders of them, or patterns")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write path,label,score, a row an image")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write path,label,score, one row per image")
     parser.add_argument("--csv-format", choices=["full", "id-label"], default="full", help="id-label: id,label")
-    parser.add_argument("--top", type=int, default=1, metavar="N", help="the N best classes [default: 1]")
+    parser.add_argument(
+        "--top", type=int, default=1, metavar="N", help="show the N most probable classes of each image [default: 1]"
+    )
     parser.add_argument("--prior", metavar="HOW", help="class prior in deployment: train, uniform, or a JSON file")
     parser.add_argument("--int8", action="store_true", help="use model.int8.onnx")
     asked = parser.parse_args(arguments)

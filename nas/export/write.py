@@ -57,7 +57,7 @@ def export(request: ExportRequest) -> Exported:
             check_budget(request.cost, request.budget)
             check_files(work, request, model, random_pixels(request.input_shape))
     except OSError as error:
-        raise UsageError(f"{request.out} cannot be written: {reason(error)}. Give --out a folder that can.") from error
+        raise UsageError(f"{request.out} cannot be written: {reason(error)}. Give --out another folder.") from error
     return Exported(sorted(out.iterdir()), request, milliseconds)
 
 

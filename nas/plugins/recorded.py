@@ -80,11 +80,11 @@ def _load(plugin: Plugin, run: str) -> None:
     except OSError as error:
         why = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise PluginError(
-            f"Run {run!r} uses the plug-in {path}, which {why}. Where it is now: add --plugin PATH."
+            f"Run {run!r} uses the plug-in {path}, which {why}. Say where it is now: add --plugin PATH."
         ) from error
     if loading.sha256_of(content) != plugin.sha256:
         raise PluginError(
-            f"The plug-in {path} is not what it was when run {run!r} recorded it. Put it back, or continue with it as "
+            f"The plug-in {path} has changed since run {run!r} recorded it. Put it back, or continue with it as "
             f"it is: add --plugin {path}"
         )
     if not (trust.is_trusted(plugin.sha256) or _trusting):

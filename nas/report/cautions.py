@@ -13,12 +13,13 @@ def cautions(recipe: Recipe, train_images: int) -> list[str]:
     found = []
     if recipe.batch_size and recipe.batch_size > train_images:
         found.append(
-            f"--batch-size {recipe.batch_size:,} is more than the {counted(train_images, 'image')} to train on: every "
+            f"--batch-size {recipe.batch_size:,} is more than the {counted(train_images, 'image')} in train: every "
             "epoch is a single step. Smaller batches learn faster here."
         )
     if recipe.learning_rate > HIGH_RATE.get(recipe.optimizer, 10.0):
         found.append(
-            f"--learning-rate {recipe.learning_rate:g} is far above what {recipe.optimizer} trains with: the loss will "
+            f"--learning-rate {recipe.learning_rate:g} is far above what {recipe.optimizer} can train with: "
+            "the loss will "
             "probably diverge. --learning-rate find looks for one."
         )
     return found

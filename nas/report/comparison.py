@@ -218,9 +218,9 @@ def draw(comparison: Comparison, path: Path) -> Path:
 
     objective = comparison.objective
     if path.suffix.lower() != ".png":
-        raise UsageError(f"--plot {path} is no PNG: let its name end in .png.")
+        raise UsageError(f"--plot {path} is not a PNG file: give a name that ends in .png.")
     if not path.parent.is_dir():
-        raise UsageError(f"--plot {path}: there is no folder {path.parent}. Make it first, or choose another.")
+        raise UsageError(f"--plot {path}: there is no folder {path.parent}. Create it first, or choose another.")
     found = [(row, row.test[objective]) for row in comparison.rows]
     points = [Point(row.name, row.run, row.params, s.mean, s.std) for row, s in found if s.mean is not None]
     title = f"{comparison.title} against others on {comparison.data.name}"
@@ -251,7 +251,7 @@ def other_data(first: Run, run: Run) -> str:
     def words(run: Run) -> str:
         size = "x".join(map(str, run.facts.input_shape))
         factor = f"imbalance {run.config.data.imbalance_factor:g}"
-        return f"{run.facts.data_name} ({size}, {factor}, {sum(run.facts.counts['train']):,} images to train)"
+        return f"{run.facts.data_name} ({size}, {factor}, {sum(run.facts.counts['train']):,} training images)"
 
     return (
         f"Run {run.name!r} cannot be compared with {first.name!r}: it was trained on other data or splits, "
@@ -292,7 +292,7 @@ def _require_winner(run: SearchRun, trial_id: str | None) -> None:
     if trial.id in run.winner.test:
         raise UsageError(f"{run.name}:{trial.id} is one seed of the winner: name {run.name}, which has them all.")
     raise UsageError(
-        f"{run.name}:{trial.id} was not scored on test, which is touched once, for the winner: name {run.name} (trial "
+        f"{run.name}:{trial.id} was not scored on test, which is used once, for the winner: name {run.name} (trial "
         f"{winner}). To have metrics of another, train it as a baseline: "
         + typed("baseline run losses --members custom-ce --arch", run.folder, trial.of)
     )

@@ -25,9 +25,9 @@ _WHITE = 255
 def check_picture(path: Path) -> None:
     """UsageError if a PNG cannot be put there."""
     if path.suffix.lower() != ".png":
-        raise UsageError(f"--plot {path} is no PNG: let its name end in .png.")
+        raise UsageError(f"--plot {path} is not a PNG file: give a name that ends in .png.")
     if not path.parent.is_dir():
-        raise UsageError(f"--plot {path}: there is no folder {path.parent}. Make it first, or choose another.")
+        raise UsageError(f"--plot {path}: there is no folder {path.parent}. Create it first, or choose another.")
 
 
 def draw_sheet(path: Path, report: DataReport, classes: Sequence[ClassExamples]) -> None:

@@ -58,7 +58,9 @@ def filters_of(path: Path, layers: Sequence[Layer], count: int) -> list[LayerFil
 
     state, _ = load_weights(path)
     if missing := [layer.weight for layer in layers if layer.weight not in state]:
-        raise RunError(f"The weights {path} are of another network: they have no {missing[0]}.")
+        raise RunError(
+            f"The weights {path} are of another network: they have no {missing[0]}. Put the run's own file back."
+        )
     return filters_in(state, layers, count)
 
 

@@ -17,7 +17,7 @@ def floor_words(floor: FloorMeasured, objective: str) -> str:
 def advice(run: SearchRun) -> str:
     """Advice on a winner below the floor."""
     uneven = is_imbalanced(run.facts.counts["train"])
-    recipes = ["choose another recipe against the imbalance (--recipe)"] if uneven else []
+    recipes = ["choose another recipe for imbalanced classes (--recipe)"] if uneven else []
     ways = [
         f"train longer (--epochs {2 * run.final_epochs})",
         *recipes,
@@ -25,6 +25,6 @@ def advice(run: SearchRun) -> str:
         f"try more architectures (--trials {2 * run.config.trials})",
     ]
     return (
-        "The winner is below the floor: a classical method does better than this network. To get above it: "
+        "The winner is below the classical baseline: a method without a neural network does better. To get above it: "
         f"{', '.join(ways[:-1])}, or {ways[-1]}."
     )

@@ -28,7 +28,7 @@ class Foresight:
 def plan_words(config: SearchConfig) -> str:
     """Description of a search's guide, for its plan."""
     if config.learn_from:
-        return f"a predictor that begins with what {Path(config.learn_from).name} found"
+        return f"a predictor warm-started with the trials of {Path(config.learn_from).name}"
     return f"{EXPLORED} trials to explore, then guided by a predictor"
 
 
@@ -49,7 +49,9 @@ def foresight_words(run: SearchRun) -> str | None:
     seen = foresight(run)
     if seen.spearman is None:
         return None
-    return f"Guide: predicted and found scores of {seen.trials} trials correlate by {seen.spearman:.2f} (Spearman)"
+    return (
+        f"Guide: predicted and actual scores of {seen.trials} trials have a Spearman correlation of {seen.spearman:.2f}"
+    )
 
 
 def proposal_words(run: SearchRun, trial: TrialRecord) -> str | None:

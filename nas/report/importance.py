@@ -71,7 +71,9 @@ def importances_of(columns: Mapping[str, Sequence[int | str]], scores: Sequence[
     """By name of a choice, from its value in each trial and the trials' scores."""
     count = len(scores)
     if count < LEAST_TRIALS:
-        return Importances(count, (), f"{count} trials finished, and {LEAST_TRIALS} are needed to tell.")
+        return Importances(
+            count, (), f"{count} trials finished, and at least {LEAST_TRIALS} are needed to estimate importance."
+        )
     groups = {name: _groups(values) for name, values in columns.items()}
     groups = {name: group for name, group in groups.items() if 1 < len(group[1]) < count}
     if not groups or len(set(scores)) == 1:
@@ -92,7 +94,7 @@ def importances_of(columns: Mapping[str, Sequence[int | str]], scores: Sequence[
         corrected.append(Importance(name, max(0.0, share), highest, best, number))
     ranked = tuple(sorted(corrected, key=lambda one: -one.share))
     unclear = None if any(one.is_clear for one in ranked) else (
-        f"None of them can be told from chance after {count} trials."
+        f"No choice can be told from chance after {count} trials."
     )  # fmt: skip
     return Importances(count, ranked, unclear)
 

@@ -65,8 +65,8 @@ def of_ranking(run: SearchRun) -> str | None:
         return None
     images = sum(run.facts.counts[run.judged_on])
     return (
-        f"The {images:,} images of the {run.judged_on} split leave ± {decimal(error)} to chance (95 %, one training): "
-        "within that, trials tie."
+        f"The {images:,} images of the {run.judged_on} split give a sampling error of ± {decimal(error)} (95 %, one "
+        "training): trials closer than that are tied."
     )
 
 

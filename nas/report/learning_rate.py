@@ -29,8 +29,7 @@ def print_rates(console: Screen, found: FoundRate, picture: Path | None = None) 
     batch = f" in batches of {recipe.batch_size}" if recipe.batch_size else ""
     lines = [
         f"Network {found.network}: {found.params:,} parameters",
-        f"Data    {found.data}: {counted(found.images, 'image')} to train on{batch}, by {recipe.name}, "
-        f"{recipe.optimizer}",
+        f"Data    {found.data}: {counted(found.images, 'image')} in train{batch}, by {recipe.name}, {recipe.optimizer}",
         f"Steps   {counted(len(test.rates), 'step')}, each at a larger learning rate"
         + (f", from {test.rates[0]:.1g} to {test.rates[-1]:.2g}" if test.rates else ""),
     ]
@@ -47,7 +46,7 @@ def print_rates(console: Screen, found: FoundRate, picture: Path | None = None) 
     for why, rate in suggestions(found).items():
         console.print(f"Suggested: --learning-rate {rate:.2g}  ({why})", highlight=False, soft_wrap=True)
     if not suggestions(found):
-        console.print("The loss fell at no rate: nothing is suggested. Is the batch or the loss right?")
+        console.print("The loss fell at no rate: nothing is suggested. Check --batch-size and --loss.")
     if picture is not None:
         console.print(f"Picture: {picture}", highlight=False, soft_wrap=True)
 
@@ -69,9 +68,9 @@ def rates_document(found: FoundRate) -> dict[str, Any]:
 def check_picture(path: Path) -> None:
     """UsageError if no PNG can be put there."""
     if path.suffix.lower() != ".png":
-        raise UsageError(f"--out {path} is no PNG: let its name end in .png.")
+        raise UsageError(f"--out {path} is not a PNG file: give a name that ends in .png.")
     if not path.parent.is_dir():
-        raise UsageError(f"--out {path}: there is no folder {path.parent}. Make it first, or choose another.")
+        raise UsageError(f"--out {path}: there is no folder {path.parent}. Create it first, or choose another.")
 
 
 def draw_rates(found: FoundRate, path: Path) -> Path:

@@ -205,7 +205,7 @@ def lengthened_line(run: SearchRun, event: ConfirmationLengthened) -> str:
     """Line on why confirmations train longer than was said."""
     scored = ", ".join(f"{score:.3f} after {counted(epochs, 'epoch')}" for epochs, score in event.scored)
     words = lengthens_by(run.config.objective).replace("_", " ")
-    return f"longer    {words} of the best on select: {scored}; so confirmations train {event.epochs}"
+    return f"longer    {words} of the best on select: {scored}; so confirmations train for {event.epochs}"
 
 
 def standing(run: Run, *, active: bool = True) -> str:

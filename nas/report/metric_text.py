@@ -29,7 +29,7 @@ def mark(name: str) -> str:
 def unit(names: Iterable[str]) -> str:
     """Unit of these metrics, for a title: "%", or "% (top k: as it is)"."""
     own = [name.replace("_", " ") for name in names if name not in METRICS]
-    return f"% ({', '.join(own)}: as it is)" if own else "%"
+    return f"% ({', '.join(own)}: not in %)" if own else "%"
 
 
 def mean_std(name: str, found: MeanStd) -> str:

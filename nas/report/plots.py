@@ -79,7 +79,7 @@ def recall_plot(
     labels = [f"{shown_name(classes[index])} ({counts[index]:,})" if small else
               f"{classes[index]}\n{counts[index]:,}" for index in order[::step]]  # fmt: skip
     axes.set_xticks(range(0, len(order), step), labels, rotation=90 if small else 0, fontsize=8, parse_math=False)
-    axes.set_xlabel("class (images to train), the most frequent first")
+    axes.set_xlabel("class (training images), the most frequent first")
     axes.set_title(title, fontsize=10, parse_math=False)
     save(figure, path)
 

@@ -74,8 +74,8 @@ def few_images_words(found: Recalls) -> str | None:
     classes = sum(recall is not None for recall in found.recalls)
     p = p_of_correlation(correlation, classes)
     told = "so it cannot be told whether the number of images matters" if p >= SIGNIFICANT else (
-        "classes with few images to train on tend to be the weak ones" if correlation > 0 else
-        "classes with few images to train on are not the weak ones"
+        "classes with few training images tend to be the weak ones" if correlation > 0 else
+        "classes with few training images are not the weak ones"
     )  # fmt: skip
     return (
         f"Recall and the number of training images correlate by {correlation:.2f} over {classes} classes (Spearman, "

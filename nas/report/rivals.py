@@ -59,11 +59,11 @@ def against_words(one: Against) -> str:
     words = []
     if one.above_fixed is not None:
         words.append(
-            f"at least as good as by hand in {one.at_least_as_good} of {one.pairs}, "
+            f"at least as good as the hand-designed network in {one.at_least_as_good} of {one.pairs}, "
             f"{100 * one.above_fixed:+.1f} points on average"
         )
     if one.above_random is not None:
-        words.append(f"{100 * one.above_random:+.1f} against random networks of the size")
+        words.append(f"{100 * one.above_random:+.1f} against random networks of the same size")
     return f"Found by search, {metric}: {'; '.join(words)}"
 
 

@@ -155,8 +155,9 @@ def validation_note(config: StudyConfig) -> str | None:
         return None
     return (
         f"--as-published: for {', '.join(dishonest)} images are oversampled before they are split, 85 % to train and "
-        "15 % to validate (select, rank), as in the origin study. So images that were made from validation images are "
-        "trained on: validation metrics are not honest. Test, which is split off first, is."
+        "15 % to validate (select, rank), as in the origin study. So images that were made from validation "
+        "images are trained on: validation metrics are too optimistic. Those on test, which is split off "
+        "first, are not."
     )
 
 

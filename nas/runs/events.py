@@ -365,7 +365,7 @@ def decode(number: int, name: str, body: str, history: str | None) -> Event:
         errors = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()[:5])
         raise RunError(f"event {number} ({name}) is not as this version records it: {errors}") from error
     except (ValueError, TypeError, LookupError, RecursionError) as error:  # of a history, or of what it belongs to
-        raise RunError(f"event {number} ({name}) is damaged in its history: {str(error)[:200]}") from error
+        raise RunError(f"event {number} ({name}) has a damaged history: {str(error)[:200]}") from error
 
 
 def _check_format(name: str, body: str) -> None:

@@ -28,7 +28,8 @@ def fold(folder: Path, entries: Iterable[LogEntry]) -> SearchRun | StudyRun:
             run = StudyRun(folder=folder, config=config, facts=facts, versions=versions, started=first.time)
         case _:
             raise RunError(
-                f"The log of run {folder.name!r} does not begin as a run does. Remove {folder} and start anew."
+                f"The log of run {folder.name!r} does not begin like that of a run. Remove {folder} and start "
+                "a new run."
             )
     run.last_event = first.number
     for entry in entries:

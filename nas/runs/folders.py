@@ -58,8 +58,8 @@ def _begin(folder: Path, event: SearchStarted | StudyStarted) -> EventLog:
             ) from None
     except OSError as error:
         raise RunError(
-            f"The run's folder {folder} cannot be created: {error.strerror}. Choose another --runs, or "
-            "fix that and run the same command again."
+            f"The run's folder {folder} cannot be created: {error.strerror}. Choose another --runs, or fix the "
+            "cause and run the same command again."
         ) from error
     try:
         for name in PARTS:  # workers do not make them: a deleted run stays deleted
@@ -67,7 +67,8 @@ def _begin(folder: Path, event: SearchStarted | StudyStarted) -> EventLog:
         return EventLog(folder, event)
     except OSError as error:
         raise RunError(
-            f"The log of run {folder.name!r} could not be written ({error.strerror}), and nothing was begun. Make room "
+            f"The log of run {folder.name!r} could not be written ({error.strerror}), and nothing was started. "
+            "Make room "
             f"on the disk of {folder}, then run the same command again, or choose another --runs."
         ) from error
     except RunError as error:
@@ -122,7 +123,7 @@ def name_errors(name: str | None, runs: Path) -> list[str]:
     if name is None:
         return []
     if not name or name.startswith(".") or not all(c.isalnum() or c in "._-" for c in name):
-        return [f"--run {name!r} is not a name: use letters, digits, '.', '-' and '_'."]
+        return [f"--run {name!r} is not a valid name: use letters, digits, '.', '-' and '_'."]
     if len(os.fsencode(name)) > LONGEST_NAME:
         return [f"--run {name[:40]}... is longer than {LONGEST_NAME} bytes: choose a shorter name."]
     if (runs / name).exists() and not is_unborn(runs / name):

@@ -11,8 +11,9 @@ RUNS = Path("runs")  # where runs lie unless told otherwise
 def never_started(folder: Path) -> str:
     """Message on a run that was ended before it recorded anything."""
     return (
-        f"Run {folder.name!r} never started: it was ended before anything was recorded, and there is nothing to resume "
-        f"with. Give the command that began it again: its name is free ({typed('search --run', folder)} ...)."
+        f"Run {folder.name!r} never started: it was ended before anything was recorded, and there is nothing "
+        "to resume. Run the command that began it once more:"
+        f" its name is free ({typed('search --run', folder)} ...)."
     )
 
 

@@ -70,8 +70,8 @@ class Guest:
             return None
         self._noted.add(known)
         return (
-            f"The listener {self.name} failed: {words}. The run continues, and the listener is told of what comes "
-            "next; the same error is not noted again."
+            f"The listener {self.name} failed: {words}. The run continues, and the listener still receives later "
+            "events; the same error is not reported again."
         )
 
 

@@ -135,7 +135,7 @@ class EventLog(Closing):
 
     def _unwritable(self, error: sqlite3.Error) -> RunError:
         if _code(error) in _BUSY:
-            cure = f"another program has locked it for {LONGEST_WAIT:.0f} s: close that"
+            cure = f"another program has locked it for {LONGEST_WAIT:.0f} s: close that program"
         else:
             cure = f"make room on the disk of {self.folder}, or make it writable"
         return RunError(
@@ -301,7 +301,7 @@ def _unreadable(folder: Path, error: Exception, after: int = 0) -> RunError:
             "writable, and run the same command again."
         )
     return RunError(
-        f"The log {folder / LOG_NAME} cannot be read {f'behind event {after} ' * (after > 0)}({error}). If it is a "
+        f"The log {folder / LOG_NAME} cannot be read {f'after event {after} ' * (after > 0)}({error}). If it is a "
         "copy, copy the whole folder again "
         "while no search runs in it."
     )

@@ -60,7 +60,7 @@ def load_whole(name: str | None, command: str, runs: Path = RUNS) -> SearchRun |
             raise
         folder = load_named(name, runs).run.folder
     raise UsageError(
-        f"{name} names a part of a run, and this is about whole runs: {typed(command, folder)}. For the part: "
+        f"{name} names a part of a run, and this command is about whole runs: {typed(command, folder)}. For the part: "
         f"{typed('show', folder, part)}"
     )
 

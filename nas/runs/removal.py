@@ -37,7 +37,7 @@ def removable(name: str, runs: Path = RUNS) -> Path:
         raise RunError(f"{runs / name} is not a run: it stays as it is. 'nasctl status' lists the runs.")
     folder = find_run(name, runs)
     if folder.is_symlink():
-        raise RunError(f"{folder} is a link: remove the run where it lies, {folder.resolve()}, or the link by hand.")
+        raise RunError(f"{folder} is a link: remove the run where it is, {folder.resolve()}, or the link by hand.")
     read_run(folder)  # a file of this name may be anything
     study = folder.absolute().parent
     if study.name == SEARCHES and (study.parent / LOG_NAME).is_file():

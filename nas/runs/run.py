@@ -233,7 +233,9 @@ class Run(ABC):
 
     def _take(self, event: Event) -> None:
         """An event that only this kind of run has."""
-        raise RunError(f"The log of run {self.name!r} holds what such a run has not: {type(event).__name__}.")
+        raise RunError(
+            f"The log of run {self.name!r} holds an event that such a run does not have: {type(event).__name__}."
+        )
 
     def _take_submitted(self, event: TrialSubmitted) -> TrialRecord:
         """A trial starts, or starts again after it failed."""

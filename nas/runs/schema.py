@@ -33,7 +33,8 @@ def refuse_foreign(database: sqlite3.Connection) -> None:
             continue  # statistics of SQLite's own
         if (kind, name) != ("table", "events"):
             raise RunError(
-                f"it holds the {kind} {str(name)!r:.80}, which no log of ours has. It was made by another program, or "
+                f"it holds the {kind} {str(name)!r:.80}, which no log of nasctl has. It was made by another "
+                "program, or "
                 "with malicious intent; do not use this run"
             )
         if text != _AS_STORED:
@@ -45,7 +46,7 @@ def row_error(kind: Any, body: Any, elapsed: Any, when: Any, history: Any) -> st
     texts = {"kind": kind, "body": body, "history": "" if history is None else history}
     for name, value in texts.items():
         if not isinstance(value, str):
-            return f"{name} is {type(value).__name__}, and should be text"
+            return f"{name} is {type(value).__name__}, and should be a string"
     for name, value, most in (("elapsed", elapsed, math.inf), ("time", when, _LATEST)):
         if not isinstance(value, float) or not 0 <= value < most:
             return f"{name} is {value!r:.40}, which is not a number of seconds"

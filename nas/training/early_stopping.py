@@ -26,7 +26,7 @@ def why_stopped(
     if reason := why_pruned(history, objective, threshold):
         return Stop("pruned", reason)
     if patience is not None and waited >= patience:
-        return Stop("patience", f"after epoch {len(history)}: no lower select_loss for {patience} epochs")
+        return Stop("patience", f"after epoch {len(history)}: select_loss has not improved for {patience} epochs")
     return None
 
 

@@ -63,7 +63,7 @@ def load_into(module: nn.Module, state: dict[str, Tensor]) -> None:
     shape or not numbers of the same kind."""
     own = module.state_dict()
     errors = [f"{name} is missing" for name in own if name not in state]
-    errors += [f"{name:.80} is none of this network" for name in state if name not in own]
+    errors += [f"{name:.80} is not a tensor of this network" for name in state if name not in own]
     for name, tensor in state.items():
         wanted = own.get(name)
         if wanted is not None and tensor.shape != wanted.shape:

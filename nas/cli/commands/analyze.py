@@ -31,7 +31,7 @@ def analyze_command(flags: Flags) -> int:
     if split is not None and flags["data"] is not None:
         errors.append("--split names a split of the run's own data: leave out --data, or --split.")
     elif split not in (None, *OWN):
-        errors.append(f"--split {split!r} judges no network.{nearest(split, OWN)} Give rank or test.")
+        errors.append(f"--split {split!r} is not a split to analyze.{nearest(split, OWN)} Give rank or test.")
     raise_all(errors)
     subject = subject_of(model, Path(flags["runs"]))
     layers = [name for typed in (flags["layers"] or "").split(",") if (name := typed.strip())]

@@ -12,7 +12,7 @@ def config_command(name: str | None, runs: str) -> None:
     """Print the settings of a run as TOML. RunError if flags cannot say what it was made with."""
     run = load_run(name, Path(runs))
     if run.is_foreign:
-        raise RunError(f"Run {run.name!r} was made by a program of its own (nas.Searcher): no flags make it again.")
+        raise RunError(f"Run {run.name!r} was made by a Python program (nas.Searcher): no flags repeat it.")
     if isinstance(run, SearchRun):
         from nas.cli.written_settings import settings_text
 

@@ -38,14 +38,14 @@ def evaluate_command(flags: Flags) -> int:
     wanted = typed_prior(flags["prior"])
     if is_exported(model):
         if data is None:
-            raise UsageError(f"{model} is an exported folder: say on what to evaluate it, by --data FOLDER.")
+            raise UsageError(f"{model} is an exported folder: give the images to evaluate it on: --data FOLDER.")
         dataset, classifier = None, load_model(model, prior=wanted, int8=int8)
         known = known_images(Path(model))
     else:
         request = request_of_run(model, Path(flags["runs"]))
         dataset = request.dataset
         if data is None and dataset is None:
-            raise UsageError(f"{request.no_dataset}. To score it on other data: --data.")
+            raise UsageError(f"{request.no_dataset}. To evaluate it on other data: --data FOLDER.")
         classifier = model_of_run(request, prior=wanted, int8=int8)
         known = trained_on(dataset) if dataset else None
     with decoding(console, flags["json"]) as progress:

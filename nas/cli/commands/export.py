@@ -38,7 +38,7 @@ def export_command(
     if as_json:
         print_json([str(path) for path in files])
         return
-    console.print(f"Exported to {out}, each program loaded again and checked:")
+    console.print(f"Exported to {out}, each model file loaded again and checked:")
     for path in files:
         console.print(f"  {path.name:<20} {path.stat().st_size:>12,} bytes", highlight=False)
     if request.calibration is None:
@@ -59,6 +59,6 @@ def _show_int8(found: Quantized, milliseconds: tuple[float, float]) -> None:
         table.add_row(name, f"{rank:.4f}", f"{test:.4f}", f"{num_bytes:,}", f"{time:.2f}")
     console.print(table)
     console.print(
-        f"{found.agreement:.1%} of the images of rank get the same label. Ranges by {found.method} over {found.images} "
-        "images to train on."
+        f"{found.agreement:.1%} of the images of rank get the same label. Activation ranges by {found.method} "
+        f"over {found.images} training images."
     )

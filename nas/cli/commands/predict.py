@@ -83,7 +83,7 @@ def _checked(csv: str | None, csv_format: str | None, top: str | None, *, as_jso
     if csv and as_json:
         raise UsageError("--csv and --json are two ways to write the same: give one of them.")
     if csv_format not in (None, *FORMS):
-        raise UsageError(f"--csv-format {csv_format} is unknown; there are {' and '.join(FORMS)}.")
+        raise UsageError(f"--csv-format {csv_format} is unknown; the formats are {' and '.join(FORMS)}.")
     if csv_format and not csv:
         raise UsageError("--csv-format says how --csv writes: give --csv FILE too.")
     if csv:

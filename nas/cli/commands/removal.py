@@ -31,7 +31,7 @@ def rm_command(names: list[str], runs: str, *, as_json: bool) -> None:
         print_json([document(one) for one in removed])
         return
     for one in removed:
-        left = f"; left in {one.folder}, not the run's: {', '.join(one.left)}" if one.left else ""
+        left = f"; left in {one.folder}, files that nasctl did not write: {', '.join(one.left)}" if one.left else ""
         _say(f"Removed {one.run}: {_size(one.num_bytes)} freed{left}")
 
 
@@ -59,7 +59,7 @@ def cache_command(*, clean: bool, as_json: bool) -> None:
 def _print_contents(root: Path, entries: list[Entry], total: int) -> None:
     from nas.report.tables.format import make_table
 
-    _say(f"{root}: {_size(total)} (another place: the environment variable NASCTL_CACHE)")
+    _say(f"{root}: {_size(total)} (to use another folder: the environment variable NASCTL_CACHE)")
     if not entries:
         return
     table = make_table("In the cache", ("data set", "what"), ("size", "last used"))

@@ -55,7 +55,7 @@ def report_command(flags: Flags) -> None:
 def _errors_of_several(flags: Flags, out: Path | None) -> list[str]:
     errors = []
     if out is None:
-        errors.append("The report of several runs lies in none of them: say where, --out report.html.")
+        errors.append("A report of several runs belongs to none of their folders: give it a file, --out report.html.")
     if flags["watch"]:
         errors.append("--watch follows one run: name one.")
     if flags["filters"] or flags["layers"]:

@@ -61,7 +61,7 @@ def trials_command(
     console.print(trials_table(run, chosen[earlier:], metrics, console.width))
     if earlier:
         console.print(
-            f"{earlier:,} earlier trials are not shown. The N best of all: --top N. All: --json.",
+            f"Earlier trials, not shown: {earlier:,}. For the N best trials: --top N. For all: --json.",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
 
@@ -93,7 +93,7 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
     active = run.state == "running"
     console.print(f"State   {run.state}: {standing(run, active=active)}", highlight=False, soft_wrap=True)
     if run.state == "stopped":
-        why = f"Stopped: {run.stopped or 'killed, it seems'}. To resume: {resume_command(run)}"
+        why = f"Stopped: {run.stopped or 'probably killed'}. To resume: {resume_command(run)}"
         console.print(why, highlight=False, soft_wrap=True)
     if isinstance(run, StudyRun):
         from nas.report.study import study_report
@@ -118,8 +118,9 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
     elif loaded:
         console.print(runs_table(loaded, console.width))
         console.print(
-            "score: ranks trials, on rank; with ± mean and standard deviation of the winner over seeds, else the best "
-            "trial's",
+            "score: the metric that ranks trials, on the rank split; with ±: the winner's mean and standard "
+            "deviation over seeds; otherwise that of the best trial"
+            ,
             style="dim", highlight=False,
         )  # fmt: skip
     elif not folders:

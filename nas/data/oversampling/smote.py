@@ -75,7 +75,7 @@ def _synthesized(split: Split, name: str) -> Iterator[Synthetic]:
             for part in pieces(chosen, split):
                 yield Synthetic(gather(split, part), split.labels[part])
             reason = "has one training image" if count == 1 else "has no image at the border to another class"
-            warning = f"{name}: class {label} {reason}, so {missing} copies fill it"
+            warning = f"{name}: class {label} {reason}, so copies are added instead: {missing}"
             yield Synthetic(nothing, split.labels[:0], (warning,))
 
 

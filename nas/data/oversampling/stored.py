@@ -34,7 +34,7 @@ def oversample(name: str, split: Split, *, cache: Path, key: str) -> Synthetic:
     oversampler = bound("oversampling", name, OVERSAMPLERS.find(base_name(name)), 1)
     if name != "none" and len(counts := class_counts(split.labels)) < 2:
         raise UsageError(
-            f"{name} evens out the counts of classes, but all {len(split.labels)} training images are of class "
+            f"{name} balances the class counts, but all {len(split.labels)} training images are of class "
             f"{next(iter(counts), None)}. Use --oversample none, or give data of two classes or more."
         )
     made = oversampler(split)
@@ -64,7 +64,8 @@ def _check_room(name: str, split: Split, folder: Path) -> None:
     if needed > free:
         raise UsageError(
             f"{name} would add {needed / 1e6:,.0f} MB of images, but the disk of {folder.parent} has "
-            f"{free / 1e6:,.0f} MB free. Make room there, name another folder in NASCTL_CACHE, or use "
+            f"{free / 1e6:,.0f} MB free. Make room there, name another folder in the environment variable "
+            "NASCTL_CACHE, or use "
             "--oversample random, which stores nothing."
         )
 

@@ -110,7 +110,9 @@ class Archive:
             with self.path.open("rb") as file:
                 key = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
         except OSError as error:
-            raise DataError(f"{self.path} cannot be read: {error.strerror}. Give a file that can.") from error
+            raise DataError(
+                f"{self.path} cannot be read: {error.strerror}. Make it readable, or give another file."
+            ) from error
         with writing(self._root):
             write_atomically(known, key, parents=True)
         return key
@@ -162,7 +164,7 @@ class Archive:
         while block := source.read(min(_BLOCK, left + 1)):
             left -= len(block)
             if left < 0:
-                raise DataError(f"{self.path}: {name} is larger than it says. Such an archive is not opened.")
+                raise DataError(f"{self.path}: {name} is larger than the archive says. Such an archive is not opened.")
             file.write(block)
 
     def _safe_parts(self, name: str) -> tuple[str, ...]:
@@ -176,9 +178,10 @@ class Archive:
 
     def _too_much(self, total: int, count: int, most: int) -> str:
         return (
-            f"{self.path} unpacks to at least {total:,} bytes in {count:,} files; {most:,} bytes and {_MOST_FILES:,} "
-            f"files are the most for its {self.path.stat().st_size:,} bytes and the disk of the cache ({self._root}). "
-            "If it is what you expect, unpack it by hand and give the folder."
+            f"{self.path} unpacks to at least {total:,} bytes in {count:,} files; at most {most:,} bytes and "
+            f"{_MOST_FILES:,} files are allowed for an archive of {self.path.stat().st_size:,} bytes and the "
+            f"free space on the disk of the cache ({self._root}). If it is what you "
+            "expect, unpack it by hand and give the folder."
         )
 
 
@@ -211,7 +214,7 @@ def _of_zip(path: Path, packed: zipfile.ZipFile, hidden: list[str]) -> Iterator[
         if kind not in (0, stat.S_IFREG):
             raise DataError(_no_file(path, name))
         if info.flag_bits & 1:
-            raise DataError(f"{path} is locked by a password. Unpack it by hand and give the folder.")
+            raise DataError(f"{path} is protected by a password. Unpack it by hand and give the folder.")
         yield name, info.file_size, lambda info=info: packed.open(info)  # type: ignore[misc]
 
 
@@ -271,7 +274,7 @@ def what_else(path: Path) -> str | None:
     if not start:
         return "it is empty"
     if start.lstrip()[:1] == b"<":
-        return "it is a web page, perhaps one to log in, and no archive"
+        return "it is a web page, perhaps a login page, not an archive"
     kind = next((kind for mark, kind in _MARKS.items() if start.startswith(mark)), None)
     if kind == "zip":
         return None if zipfile.is_zipfile(path) else "it is cut short: the list of files at its end is missing"

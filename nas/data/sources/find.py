@@ -66,11 +66,9 @@ def _named(config: DataConfig, cache_root: Path) -> Source:
     try:
         is_folder, is_there = bool(text) and path.is_dir(), bool(text) and path.exists()
     except OSError as error:  # a name that is too long, a folder above it that is closed to us
-        raise DataError(f"{text} cannot be read: {error.strerror}. Give a path that can.") from error
+        raise DataError(f"{text} cannot be read: {error.strerror}. Make it readable, or give another path.") from error
     if is_there and not is_folder and not _is_file(path):
-        raise DataError(
-            f"{text} is a pipe, a socket or a device, and no data set. Give a folder, an archive or a file."
-        )
+        raise DataError(f"{text} is a pipe, a socket or a device, not a data set. Give a folder, an archive or a file.")
     written = path.parent if path.name == TABLE and not config.columns else path
     if is_there and is_written(written):
         return WrittenFolder(written)
@@ -91,7 +89,8 @@ def _no_source(text: str, path: Path, *, is_there: bool) -> DataError:
         return DataError(f"{text} cannot be read: {what}. Get it again, or unpack it by hand and give the folder.")
     if is_there:
         return DataError(
-            f"{text} is a file that holds no data set we can read. Give a folder of images or an archive of one "
+            f"{text} is a file that holds no data set that nasctl can read. Give a folder of images or an "
+            "archive of one "
             "(.zip, .tar, .tar.gz), an .npz file with the arrays 'images' and 'labels', or a .csv file with the "
             "columns 'path' and 'label'."
         )

@@ -114,8 +114,8 @@ def _load(path: Path) -> tuple[dict[tuple[int, str], tuple[str, Array]], dict[st
             return arrays, more, "" if is_whole else ", ".join(_described(archive, name) for name in archive.files)
     except MemoryError as error:
         raise DataError(
-            f"{path} holds larger arrays than the memory has room for: {error or 'no more could be had'}. Write a part "
-            "of it, or a folder of images."
+            f"{path} holds arrays that do not fit into memory: {error or 'no more could be had'}. Give a file "
+            "with fewer images, or a folder of images."
         ) from error
     except _DAMAGED as error:
         if isinstance(error, DataError):
@@ -132,7 +132,8 @@ def _refuse_bomb(path: Path) -> None:
         total, most = sum(info.file_size for info in packed.infolist()), most_unpacked(path.stat().st_size)
     if total > most:
         raise DataError(
-            f"{path} unpacks to {total:,} bytes, and {most:,} are the most for a file of its size. If it is what you "
+            f"{path} unpacks to {total:,} bytes, and at most {most:,} are allowed for a file of its size. If "
+            "it is what you "
             "expect, write it again with numpy.savez, which does not compress."
         )
 
@@ -152,7 +153,7 @@ def _named(labels: Array, given: Array | None, errors: list[str]) -> tuple[npt.N
     if given is None or labels.dtype.kind == "U" or not len(labels):
         return indices.astype(np.int64), [str(name) for name in names]
     if given.ndim != 1 or given.dtype.kind != "U" or len(set(given.tolist())) < len(given):
-        errors.append(f"{CLASS_NAMES} must be different strings, one a class, and is {given.dtype} {given.shape}")
+        errors.append(f"{CLASS_NAMES} must be different strings, one per class, and is {given.dtype} {given.shape}")
     elif names[0] < 0 or names[-1] >= len(given):
         errors.append(
             f"{CLASS_NAMES} has {len(given)} names, for labels from 0 to {len(given) - 1}, and labels go from "
@@ -221,7 +222,9 @@ def _labels(labels: Array, name: str, errors: list[str]) -> Array:
         labels = labels[:, 0]
     if labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in "iubf":
         if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
-            errors.append(f"{name} is {given}, which would be one-hot, but not every row holds exactly one 1 beside 0s")
+            errors.append(
+                f"{name} is {given}, which would be one-hot, but not every row holds exactly one 1 and otherwise 0s"
+            )
         return np.asarray(labels.argmax(axis=1), dtype=np.int64)
     if labels.ndim != 1 or labels.dtype.kind not in "iubfUS":
         errors.append(f"{name} must be whole numbers or strings of shape (N,), or one-hot (N, C), and is {given}")

@@ -38,7 +38,9 @@ def register_source(name: str) -> Callable[[MakeSource], MakeSource]:
 
     def register(make: MakeSource) -> MakeSource:
         if name in ("digits", *NAMED) or ":" in name:
-            raise ValueError(f"the data source {name!r} is built in, or has a colon: give this one another name")
+            raise ValueError(
+                f"the data source {name!r} is the name of a built-in one, or has a colon: give this one another name"
+            )
         SOURCES.add(name, make)
         return make
 
@@ -70,7 +72,7 @@ class ArraySource:
         if not len(self.images) == len(self.labels) == len(self.parts) or self.labels.ndim != 1:
             raise DataError(
                 f"{name} gives {len(self.images)} images, labels of shape {self.labels.shape} and {len(self.parts)} "
-                "splits: give one label and one split an image."
+                "splits: give one label and one split per image."
             )
 
     def fingerprint(self) -> str:

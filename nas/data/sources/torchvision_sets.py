@@ -22,7 +22,7 @@ Part = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]  # images (N, H, W[, 
 _EMNIST = {  # its six sets, by what torchvision calls their split
     "byclass": "62 classes, digits and letters in both cases",
     "bymerge": "47, letters of one shape in both cases together",
-    "balanced": "47, as many images of each",
+    "balanced": "47, balanced",
     "letters": "26, without their case",
     "digits": "10",
     "mnist": "10, as many images as MNIST",
@@ -116,7 +116,7 @@ class Named:
 
             files = (
                 f"gzip.zip from {torchvision.datasets.EMNIST.url}, or the four files emnist-{self._emnist}-*-ubyte out "
-                f"of it, packed as they are (.gz) or not, in {self.folder / 'EMNIST' / 'raw'}"
+                f"of it, compressed (.gz) or not, in {self.folder / 'EMNIST' / 'raw'}"
             )
         return (
             f"The data set {self.name!r} is not in the cache and could not be downloaded ({why}). Connect to "

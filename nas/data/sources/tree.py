@@ -214,8 +214,9 @@ def _fill(tree: Tree, node: Node, prefix: str, above: tuple[tuple[int, int], ...
             tree.circles.append(name)
         elif name.count("/") >= _DEEPEST:
             raise DataError(
-                f"{tree.root.path / name.split('/')[0]} holds more than {_DEEPEST} folders in one another. Give a "
-                f"folder further in, or leave them out: {tree.patterns.ignoring(name.split('/')[0])}."
+                f"{tree.root.path / name.split('/')[0]} holds folders nested more than {_DEEPEST} deep. Give a "
+                "folder further down,"
+                f" or leave them out: {tree.patterns.ignoring(name.split('/')[0])}."
             )
         elif _is_ours(below.path):
             tree.own.append(name)

@@ -110,12 +110,12 @@ def _read(table: Path, content: bytes) -> list[_Row]:
     errors = []
     if wrong:
         errors.append(
-            f"{table}: not a path, a label, a split of {', '.join(PARTS)}, and 0 or 1, in line "
+            f"{table}: not a path, a label, a split of {', '.join(PARTS)}, and 0 or 1 (synthetic), in line "
             f"{listed(map(str, wrong), _SHOWN)}. {instead}"
         )
     count = Counter(row.name for row in rows)
     if twice := [str(row.line) for row in rows if count[row.name] > 1]:
-        errors.append(f"{table}: a file that another line names too in line {listed(twice, _SHOWN)}. {instead}")
+        errors.append(f"{table}: a file that another line names too, in line {listed(twice, _SHOWN)}. {instead}")
     if not rows and not wrong:
         errors.append(f"{table}: no line follows the names of the columns. {instead}")
     if errors:

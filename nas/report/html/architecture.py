@@ -41,7 +41,7 @@ def drawn(tree: Layer, title: str, input_words: str) -> Markup:
     )  # fmt: skip
     note = (
         "Bars: parameters (upper) and multiply-accumulates (lower) of each block. Normalization and activation of "
-        "convolutions are not written here; the table has every layer."
+        "convolutions are not shown here; the table has every layer."
     )
     return figure(title, canvas(WIDE, high, words, parts), joined(summary, layers), note)
 

@@ -43,9 +43,10 @@ def _importance(run: SearchRun) -> Markup:
     behind = table(headings, rows, caption="Importance of each choice, taken alone")
     note = (
         "How much of the variance of the trials' ranks the values of a "
-        "choice explain, each taken alone (epsilon squared of the Kruskal-Wallis test); pale bars cannot be told from "
-        "chance (permutations, corrected after Holm). The trials were chosen by the strategy and the budget ties the "
-        "choices together, so this is a hint, not a cause."
+        "choice explain, each taken alone (epsilon squared of the Kruskal-Wallis test); pale bars cannot be "
+        "told from chance (permutation test, Holm-corrected)."
+        " The trials were chosen by the strategy and the budget ties the "
+        "choices together, so this is a hint, not proof of a cause."
     )
     made = figure(title, _bars(found), behind, note)
     return made if found.remark is None else folded(f"{title}: {found.remark}", made)

@@ -59,7 +59,7 @@ def kept_of_winner(run: SearchRun) -> tuple[Kept | None, str | None]:
             if (analysis := kept_analysis(run.folder, trial)) is not None:
                 return (analysis, analysis_folder(run.folder, trial)), None
         except RunError as error:
-            return None, f"What was kept of the winner's analysis cannot be shown: {' '.join(error.args)}"
+            return None, f"The winner's stored analysis cannot be shown: {' '.join(error.args)}"
     return None, None
 
 
@@ -67,7 +67,7 @@ def _none_kept(run: SearchRun) -> Markup | None:
     if run.winner is None or not run.facts.counts:
         return None
     return tag("p", "Confusion, misclassified images, Grad-CAM and calibration are made by ",
-               tag("code", f"nasctl analyze {run.name}"), ", and then stand here.", class_="note")  # fmt: skip
+               tag("code", f"nasctl analyze {run.name}"), ", and then appear here.", class_="note")  # fmt: skip
 
 
 def _weak(run: SearchRun, found: Recalls, analysis: Analysis | None) -> Markup:
@@ -76,8 +76,9 @@ def _weak(run: SearchRun, found: Recalls, analysis: Analysis | None) -> Markup:
     said = []
     for i in order[: 3 if len(order) > 4 else 1]:
         said.append(tag("li", tag("strong", name_of(found.classes[i])), f": recall {decimal(found.recalls[i])} on "
-                        f"{found.split} ({counted(found.counts[i], 'image')}), with {counted(found.train[i], 'image')} "
-                        "to train on", _taken_for(i, analysis), "."))  # fmt: skip
+                        f"{found.split} ({counted(found.counts[i], 'image')}), with "
+                        f"{counted(found.train[i], 'image')} in train"
+                        , _taken_for(i, analysis), "."))  # fmt: skip
     return joined(tag("p", "The weakest classes:"), tag("ul", said), tag("p", few_images_words(found)))
 
 
@@ -89,7 +90,7 @@ def _taken_for(place: int, analysis: Analysis | None) -> Part:
     if other is None or not row[other]:
         return None
     return ["; on ", analysis.split, " most often predicted as ", name_of(analysis.classes[other]),
-            f" ({row[other]} of {sum(row)} there)"]  # fmt: skip
+            f" ({row[other]} of {sum(row)} images)"]  # fmt: skip
 
 
 def recall_figure(found: Recalls, whose: str = "") -> Markup:
@@ -113,8 +114,9 @@ def recall_figure(found: Recalls, whose: str = "") -> Markup:
         top, foot = plot.at_y(recall), plot.at_y(0)
         plot.parts.append(tag("rect", x=round(plot.at_x(place) - wide / 2, 1), y=top, width=round(max(wide, 0.8), 1),
                               height=max(foot - top, 0.5), class_="c0",
-                              data_tip=f"{found.classes[i]}: recall {decimal(recall)}\n{found.train[i]:,} images to "
-                                       f"train on, {found.counts[i]:,} on {found.split}"))  # fmt: skip
+                              data_tip=f"{found.classes[i]}: recall {decimal(recall)}\n"
+                                       f"{found.train[i]:,} training images, "
+                                       f"{found.counts[i]:,} on {found.split}"))  # fmt: skip
     rows = [Row([name_of_cell(found.classes[i]), number(found.train[i]), number(found.counts[i]),
                  number(found.recalls[i], decimal(found.recalls[i]))]) for i in shown]  # fmt: skip
     behind = table(("class", "to train on", f"on {found.split}", "recall"), rows, caption="Recall of each class",
@@ -133,8 +135,8 @@ def analysis_parts(analysis: Analysis, folder: Path) -> Iterator[Markup | None]:
     if sum(analysis.right) == analysis.num_images:
         yield tag(
             "p",
-            f"All {analysis.num_images:,} images of {analysis.split} are recognised: there is no confusion to "
-            "show, and curves are perfect.",
+            f"All {analysis.num_images:,} images of {analysis.split} are correctly classified: there is no "
+            "confusion to show, and the curves are perfect.",
             class_="note",
         )
         yield _calibration(analysis.calibration, analysis)
@@ -194,7 +196,7 @@ def _calibration(found: Calibration, analysis: Analysis) -> Markup:
     points = [(one.confidence or 0.0, one.accuracy or 0.0) for one in bins]
     for one, (x, y) in zip(bins, points, strict=True):
         size = 3 + 7 * math.sqrt(one.count / analysis.num_images)
-        plot.dot(x, y, "c0", f"{one.count:,} images: confidence {x:.2f}, right {y:.2f}", size=round(size, 1))
+        plot.dot(x, y, "c0", f"{one.count:,} images: confidence {x:.2f}, accuracy {y:.2f}", size=round(size, 1))
     rows = [Row([f"{one.low:.2f} to {one.high:.2f}", number(one.count), number(one.confidence, decimal(one.confidence)),
                  number(one.accuracy, decimal(one.accuracy))]) for one in found.bins]  # fmt: skip
     behind = table(("confidence", "images", "mean confidence", "right"), rows, caption="Bins of confidence")
@@ -247,10 +249,10 @@ def _scatter(
             plot.dot(x, y, "c0 faint", f"{analysis.classes[label]}", size=3)
     for (x, y), label, right in zip(places, found.labels, found.right, strict=True):
         if not right:
-            plot.square(x, y, "c1", f"{analysis.classes[label]}, not recognised")
+            plot.square(x, y, "c1", f"{analysis.classes[label]}, misclassified")
     words = f"{len(places)} images of {analysis.split} in two dimensions, {found.right.count(False)} of them wrong."
     legend = key(("c0 faint", "recognised"), ("c1 square", "not recognised"))
-    note = f"Embeddings, the input of the last layer ({counted(found.num_features, 'number')} an image), {how}."
+    note = f"Embeddings, the input of the last layer ({counted(found.num_features, 'number')} per image), {how}."
     return figure(f"Images as the network sees them, {analysis.split}, {how}", plot.drawn(words), None, note, legend)
 
 
@@ -281,7 +283,7 @@ def thumbs(analysis: Analysis, folder: Path) -> Markup | None:
     parts: list[Part] = []
     for title, images, wrong in (
         (f"Misclassified on {analysis.split}, the most confident first", analysis.misclassified, True),
-        ("Recognised, a few of each class", analysis.examples, False),
+        ("Correctly classified, a few of each class", analysis.examples, False),
     ):
         items = [item for one in images[:THUMBS] if (item := _thumb(one, analysis, folder, wrong=wrong))]
         if items:
@@ -289,8 +291,8 @@ def thumbs(analysis: Analysis, folder: Path) -> Markup | None:
     if not parts:
         return None
     where = f"; {analysis.layer}" if analysis.layer else ""
-    note = tag("p", f"Right of each image: Grad-CAM (Selvaraju et al. 2017{where}), the regions that contribute to "
-               "the predicted class.", class_="note")  # fmt: skip
+    note = tag("p", f"To the right of each image: Grad-CAM (Selvaraju et al. 2017{where}), the regions that "
+               "contribute to the predicted class.", class_="note")  # fmt: skip
     return joined(parts[:1], note, parts[1:])
 
 

@@ -48,7 +48,7 @@ def page(title: str, heading: Markup, sections: Iterable[Section], *, again_in: 
         tag("header", tag("h1", title), heading),
         tag("nav", tag("ul", links), aria_label="Contents"),
         tag("main", main),
-        tag("footer", f"Written by nasctl {__version__}. The page needs no network; nothing in it was sent anywhere."),
+        tag("footer", f"Written by nasctl {__version__}. The page works offline; nothing in it was sent anywhere."),
         tag("div", id="tip", role="status", hidden=True),
         tag("script", Markup(script)),
     )

@@ -22,14 +22,14 @@ def data(run: Run) -> Markup:
     """Counts of every split and class, and how images became pixels."""
     known = run.facts
     if not known.counts:
-        return tag("p", "The networks were trained in a program of the user's own, which has the data.")
+        return tag("p", "The networks were trained by a Python program of the user (nas.Searcher), which has the data.")
     train, shape = known.counts["train"], "x".join(map(str, known.input_shape))
     splits = [Row([name, number(sum(counts)), does]) for name, does in SPLITS.items()
               if (counts := known.counts.get(name)) is not None]  # fmt: skip
     pairs: list[tuple[str, Part]] = [
         ("data", name_of(known.data_name)),
         ("images", f"{shape}; pixels are {run.preprocessing.words}"),
-        ("classes", f"{len(known.classes)}, with {min(train):,} to {max(train):,} images to train on"),
+        ("classes", f"{len(known.classes)}, with {min(train):,} to {max(train):,} training images"),
         ("fingerprint", tag("code", known.data_key)),
         *((("note"), remark) for remark in known.data_remarks),
     ]
@@ -60,7 +60,7 @@ def recipe(run: SearchRun) -> Markup:
         (
             "length",
             f"{counted(used.epochs, 'epoch')} in batches of {used.batch_size}"
-            + (f"; {config.final_epochs} to confirm" if config.final_epochs != used.epochs else ""),
+            + (f"; {config.final_epochs} for confirmations" if config.final_epochs != used.epochs else ""),
         ),
         (
             "augmentation",
@@ -94,8 +94,8 @@ def time(run: Run) -> Markup:
     return joined(
         tag(
             "p",
-            f"{in_words(run.seconds_so_far)} of work on the run in all. The table adds up trainings, also those "
-            "that ran in parallel.",
+            f"{in_words(run.seconds_so_far)} spent on the run in all. The table sums over trainings, including "
+            "those that ran in parallel.",
         ),
         made,
     )
@@ -127,4 +127,4 @@ def failures(run: Run) -> Markup | None:
 
 
 def _reason(trial: TrialRecord) -> str:
-    return trial.error or "ended by a stop before it had a result"
+    return trial.error or "stopped before it had a result"

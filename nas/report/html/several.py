@@ -68,7 +68,7 @@ def _compared(runs: Sequence[SearchRun | StudyRun]) -> tuple[Comparison | None, 
     ready = [run for run in runs if isinstance(run, StudyRun) or run.winner]
     ready.sort(key=lambda run: isinstance(run, StudyRun))  # a search that others are held against
     if len(ready) < 2 or isinstance(ready[0], StudyRun):
-        return None, "Fewer than two of them have a winner, so their metrics on test are not compared yet."
+        return None, "Fewer than two of the runs have a winner, so their metrics on test are not compared yet."
     try:
         return compare([Named(run) for run in ready]), None
     except NasctlError as error:
@@ -147,7 +147,7 @@ def _winners(comparison: Comparison, runs: Sequence[SearchRun | StudyRun]) -> Ma
     caption = f"{words.capitalize()} on test, mean ± standard deviation over seeds of training"
     note = (
         "Difference of the means, with Welch's interval. p by the exact sign-flip test over the seeds that both have "
-        "(Fisher 1935); so few pairs allow no p below the one in brackets."
+        "(Fisher 1935); so few pairs allow no p-value below the one in brackets."
     )
     floor = comparison.floor
     simple = f" Classical baseline: {floor.method}, {decimal(floor.test[objective])}." if floor else ""
@@ -218,7 +218,7 @@ def _front(runs: Sequence[SearchRun | StudyRun]) -> Markup | None:
     line = [
         (trial.cost.params, trial.score(objective) or 0.0) for trial in front_of(objective, [t for *_, t, _ in marks])
     ]
-    plot.line(line[::-1], "floor", "front of all runs", steps=True)
+    plot.line(line[::-1], "floor", "Pareto front of all runs", steps=True)
     rows = [
         Row([run.name, Cell(t.id, t.order), number(t.cost.params), number(s, decimal(s))]) for _, run, t, s in marks
     ]
@@ -226,7 +226,7 @@ def _front(runs: Sequence[SearchRun | StudyRun]) -> Markup | None:
     legend = key(*((f"c{place % SERIES}", run.name) for place, run in enumerate(searches[: 2 * SERIES])),
                  ("line floor", "front of all"))  # fmt: skip
     words = f"{len(marks)} trials of {len(searches)} searches by parameters and score."
-    return figure("All trials on one front (stars: winners)", plot.drawn(words), behind, None, legend)
+    return figure("All trials and their Pareto front (stars: winners)", plot.drawn(words), behind, None, legend)
 
 
 def _course(searches: Sequence[SearchRun]) -> Markup | None:
@@ -250,7 +250,7 @@ def _course(searches: Sequence[SearchRun]) -> Markup | None:
                  number(line[-1][1], decimal(line[-1][1]))]) for _, run, line in lines]  # fmt: skip
     behind = table(("run", "trials", "first", "best"), rows, caption="The best so far")
     legend = key(*((f"line c{place % SERIES}", run.name) for place, run, _ in lines[: 2 * SERIES]))
-    return figure("Best so far, by trial", plot.drawn(f"Course of {len(lines)} searches."), behind, None, legend)
+    return figure("Best so far, by trial", plot.drawn(f"Progress of {len(lines)} searches."), behind, None, legend)
 
 
 def _settings(searches: Sequence[SearchRun]) -> Markup | None:

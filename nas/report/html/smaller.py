@@ -38,7 +38,7 @@ def smaller(run: SearchRun, winner: TrialRecord) -> Markup:
     if all(trial.cost.params >= winner.cost.params for trial in shown.values()):
         least = run.budget.min_params
         bound = f" The search was limited to at least {least:,} parameters (--min-params)." if least else ""
-        none = tag("p", f"No smaller trial finished that is on the front.{bound}", class_="note")
+        none = tag("p", f"No smaller finished trial is on the Pareto front.{bound}", class_="note")
     else:
         none = None
     rows = []
@@ -75,7 +75,7 @@ def smaller(run: SearchRun, winner: TrialRecord) -> Markup:
     expected = " Expected: by the predictor, from all trials on select and rank." if run.expected else ""
     note = tag(
         "p",
-        f"Differences are to the winner.{chance} The best of many single trainings is partly luck: trust "
+        f"Differences are from the winner.{chance} The best of many single trainings is partly luck: trust "
         f"means over seeds, where there are any.{expected}",
         class_="note",
     )

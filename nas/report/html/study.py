@@ -72,13 +72,16 @@ def _answer(run: StudyRun, report: StudyReport, settings: str | None) -> Markup:
         ))  # fmt: skip
     if report.state != "done":
         ended = run.num_ended("study")
-        parts.append(tag("p", f"It is not done: {ended} of {counted(run.planned_trials, 'training')} have ended."))
+        parts.append(tag("p", f"The run is not done: {ended} of {counted(run.planned_trials, 'training')} have ended."))
     parts.append(_members(report, objective))
-    notes = [f"Scaled against the published study (theirs in brackets): {'; '.join(report.scaled)}."] if (
+    notes = [f"Different from the published study (its values in brackets): {'; '.join(report.scaled)}."] if (
         report.scaled) else []  # fmt: skip
     if report.agreement_with_published:
-        notes.append(f"Our order and the published one correlate by {report.agreement_with_published.spearman:.2f} "
-                     f"(Spearman, {report.agreement_with_published.members} members).")  # fmt: skip
+        found = report.agreement_with_published
+        notes.append(
+            f"Our ranking and the published one have a Spearman correlation of {found.spearman:.2f} "
+            f"({found.members} members)."
+        )
     notes += [report.validation_note] if report.validation_note else []
     parts += [tag("p", note, class_="note") for note in notes]
     lines = [("Resume it", typed("resume", run.folder))] if report.state == "stopped" else []
@@ -86,11 +89,9 @@ def _answer(run: StudyRun, report: StudyReport, settings: str | None) -> Markup:
     command = "train" if run.trains_one else "baseline run"
     if settings is None:
         again = f"{typed('config', run.folder)} > run.toml && nasctl {command} --config run.toml"
-        lines.append(("Make it again: the settings as a file, then a run by them", again))
+        lines.append(("Repeat it: write the settings to a file, then run them", again))
     else:
-        lines.append(
-            ("Make it again, with the settings below in a file run.toml", f"nasctl {command} --config run.toml")
-        )
+        lines.append(("Repeat it, with the settings below saved as run.toml", f"nasctl {command} --config run.toml"))
         parts.append(folded("run.toml", tag("pre", tag("code", settings), tabindex="0")))
     return joined(parts[:-1] if settings else parts, tag("h3", "To repeat it, and to resume it"), commands(lines),
                   parts[-1:] if settings else None)  # fmt: skip
@@ -146,7 +147,7 @@ def _sizes(run: StudyRun, report: StudyReport) -> Markup | None:
         )
     words = f"{len(points)} members by parameters and {objective.replace('_', ' ')} on test."
     legend = key(("c0 square", "mean of a member"), ("c0 faint", "one seed"))
-    return figure("Accuracy against size", plot.drawn(words), None, "The table is the one above.", legend)
+    return figure("Accuracy against size", plot.drawn(words), None, "The values are in the table above.", legend)
 
 
 def _curves(run: StudyRun) -> Markup | None:
@@ -170,7 +171,7 @@ def _curves(run: StudyRun) -> Markup | None:
     rows = [Row([trial_id, number(curve[0][1], decimal(curve[0][1])), number(curve[-1][1], decimal(curve[-1][1]))])
             for _, trial_id, curve in lines]  # fmt: skip
     behind = table(("training", "first", "last"), rows, caption=f"{plot.y.label} by epoch")
-    note = "Each line is one training; the pointer names its member." if len(order) > 1 else None
+    note = "Each line is one training; hover over it to see its member." if len(order) > 1 else None
     return figure("Learning curves", plot.drawn(f"Learning curves of {len(lines)} trainings."), behind, note)
 
 

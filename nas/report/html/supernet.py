@@ -36,7 +36,7 @@ def supernet(run: SearchRun) -> Markup | None:
     legend = key(("line c0", "score of the supernet on select"),
                  *([("line c1", "entropy of the choices (0: decided)")] if entropy else []))  # fmt: skip
     drawn = plot.drawn(f"A supernet over {len(epochs)} epochs, its score {decimal(epochs[-1].score)} in the end.")
-    return joined([tag("p", line) for line in words], figure("Course of the supernet", drawn, behind, None, legend),
+    return joined([tag("p", line) for line in words], figure("Training of the supernet", drawn, behind, None, legend),
                   _candidates(run))  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def sizes(run: SearchRun) -> Markup | None:
     rows = [Row([Cell(t.id, t.order), number(t.cost.params), number(scores[t.id], decimal(scores[t.id])),
                  "yes" if t in best else ""], trial=t.id) for t in trials]  # fmt: skip
     behind = table(("trial", "parameters", "score", "on the front"), rows, caption=f"Sizes and {score_label(run)}")
-    legend = key(("c0", "trial"), ("c1", "on the front: no smaller one is as good"),
+    legend = key(("c0", "trial"), ("c1", "on the Pareto front: no smaller one is as good"),
                  *([("c3 star", "winner")] if run.winner else []),
                  *([("line floor", "floor, on rank")] if floor is not None else []),
                  *([("c5 square", "baseline")] if shown else []))  # fmt: skip
@@ -113,7 +113,7 @@ def bulk(scores: Sequence[float]) -> list[float]:
 
 def _cut_note(scores: Sequence[float], axis: Axis) -> str | None:
     low = sum(score < axis.low for score in scores)
-    return f"{counted(low, 'trial')} below the scale, drawn on its edge." if low else None
+    return f"{counted(low, 'trial')} below the range of the axis, drawn at its edge." if low else None
 
 
 def best_so_far(run: SearchRun) -> list[tuple[TrialRecord, float, float]]:
@@ -185,7 +185,7 @@ def learning_curves(run: SearchRun) -> Markup | None:
         kind = "c3 strong" if trial_id == top else "pruned" if by_id[trial_id].status == "pruned" else "c0 faint"
         plot.line(curves[trial_id], kind, tip(run, by_id[trial_id]), trial=trial_id)
     pruned = sum(by_id[trial_id].status == "pruned" for trial_id in curves)
-    note = f"{len(curves)} of {len(ended)} trials are drawn: the best, and of the others every so many." if (
+    note = f"{len(curves)} of {len(ended)} trials are drawn: the best, and a regular sample of the others." if (
         len(curves) < len(ended)) else None  # fmt: skip
     rows = [Row([Cell(of, by_id[of].order), by_id[of].status, number(by_id[of].epochs),
                  number(curve[0][1], decimal(curve[0][1])), number(curve[-1][1], decimal(curve[-1][1]))], trial=of)

@@ -117,13 +117,15 @@ def _splits(run: SearchRun) -> Part:
     if not known.counts:
         return None
     train = known.counts["train"]
-    uneven = f"{max(train):,} to {min(train):,} a class" if max(train) != min(train) else f"{train[0]:,} a class"
-    does = {"select": "picks the epoch", "rank": "ranks trials", "test": "is read once, for the winner"}
+    uneven = f"{max(train):,} to {min(train):,} per class" if max(train) != min(train) else f"{train[0]:,} a class"
+    does = {"select": "picks the epoch", "rank": "ranks trials", "test": "is used once, for the winner"}
     others = [f"{name} ({sum(known.counts[name]):,}) {words}" for name, words in does.items() if name in known.counts]
     used = "; ".join([f"train ({sum(train):,}, {uneven}) trains", *others])
     thinned = run.config.data.imbalance_factor
     on_purpose = (
-        f" Training images were subsampled on purpose, to {thinned:g} to 1 (--imbalance)." if thinned > 1 else ""
+        f" Training images were subsampled on purpose, to an imbalance of {thinned:g} to 1 (--imbalance)."
+        if thinned > 1
+        else ""
     )
     return [name_of(known.data_name), f", {len(known.classes)} classes.{on_purpose} Splits, in images: {used}.",
             [f" {remark.rstrip('.')}." for remark in known.data_remarks[:3]]]  # fmt: skip
@@ -131,16 +133,14 @@ def _splits(run: SearchRun) -> Part:
 
 def _above_floor(run: SearchRun, scores: list[float], interval: Interval | None) -> Part:
     if run.floor is None:
-        return (
-            "none was measured beside it (--no-floor). 'nasctl baseline run classical' scores some on the same splits."
-        )
+        return "none was measured (--no-floor). 'nasctl baseline run classical' scores some on the same splits."
     floor, mean = run.floor.test[run.config.objective], statistics.fmean(scores)
     words = f"{floor_words(run.floor, run.config.objective)}. "
     if run.is_below_floor:
         return tag("strong", words + advice(run))
     clear = ""
     if interval is not None:
-        clear = (", more than the difference between seeds explains" if interval.low > floor else
+        clear = (", more than the variation between seeds explains" if interval.low > floor else
                  ", but within the interval over seeds: not certain")  # fmt: skip
     again, by_floor = seed_scores(run, run.winner.trial) if run.winner else [], run.floor.rank.get(run.config.objective)
     on_rank = f" On the rank split: {decimal(statistics.fmean(again))} against {decimal(by_floor)}." if (
@@ -150,7 +150,7 @@ def _above_floor(run: SearchRun, scores: list[float], interval: Interval | None)
 
 def _unfinished(run: SearchRun, settings: str | None) -> Markup:
     ended, planned = run.num_ended("search"), run.planned_trials
-    state = "The search still runs" if run.state == "running" else "The search was stopped"
+    state = "The search is still running" if run.state == "running" else "The search was stopped"
     why = f" ({run.stopped})" if run.state == "stopped" and run.stopped else ""
     head = tag("p", tag("strong", f"{state}{why}: {ended} of {planned} trials have ended."), " There is no winner yet, "
                "and the test split was not touched.", class_="answer")  # fmt: skip
@@ -203,10 +203,10 @@ def _again(run: SearchRun, settings: str | None) -> Markup:
         )
         lines.append(("Optional, before that: train it for longer", typed("train", run.folder)))
     if settings is None:
-        lines.append(("Make it again: the settings as a file, then a search by them",
+        lines.append(("Repeat it: write the settings to a file, then search with them",
                       f"{typed('config', run.folder)} > run.toml && nasctl search --config run.toml"))  # fmt: skip
         return tag("div", tag("h3", "To repeat it, and to resume it"), commands(lines))
-    lines.append(("Make it again, with the settings below in a file run.toml", "nasctl search --config run.toml"))
+    lines.append(("Repeat it, with the settings below saved as run.toml", "nasctl search --config run.toml"))
     file = folded("run.toml", tag("pre", tag("code", settings), tabindex="0"))
     return tag("div", tag("h3", "To repeat it, and to resume it"), commands(lines), file)
 

@@ -50,13 +50,11 @@ def check_target(path: Path) -> None:
         if path.is_dir():
             raise UsageError(f"--out {path} is a folder: name a file in it, such as {path / NAME}.")
         if not path.parent.is_dir():
-            raise UsageError(f"--out {path}: there is no folder {path.parent}. Make it first, or choose another.")
+            raise UsageError(f"--out {path}: there is no folder {path.parent}. Create it first, or choose another.")
         if path.exists():
             with path.open(encoding="utf-8", errors="replace") as file:
                 if f'content="{GENERATOR} ' not in file.read(HEAD):
-                    raise UsageError(
-                        f"--out {path} is there already, and is not a report of nasctl: name another file."
-                    )
+                    raise UsageError(f"--out {path} exists already, and is not a report of nasctl: name another file.")
     except OSError as error:
         raise UsageError(f"--out {path} cannot be used: {error.strerror}. Name another file.") from error
 

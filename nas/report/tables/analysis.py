@@ -20,10 +20,10 @@ PICTURES = {  # what the names of the files do not say
     "misclassified": "misclassified images, the most confident first, with Grad-CAM",
     "examples": "correctly classified images, with Grad-CAM",
     "augmented": "training images, original and augmented",
-    "filters": "filters, bright is a large weight",
+    "filters": "filters (bright: a large weight)",
     "confusion": "confusion matrix",
     "recall": "recall by class against its training images",
-    "bars": "all images of a class beside those recognised",
+    "bars": "all images of a class beside those correctly classified",
     "roc": "ROC curves",
     "precision_recall": "precision-recall curves",
     "calibration": "confidence against accuracy",
@@ -45,9 +45,7 @@ def print_analysis(console: Screen, found: Analysis, folder: Path) -> None:
         f"{decimal(found.roc.macro.area)}, average precision {decimal(found.pr.macro.area)}",
     ]
     if found.worst_pairs:
-        pairs = [
-            f"{found.classes[true]} for {found.classes[given]} ({n:,})" for true, given, n in found.worst_pairs[:3]
-        ]
+        pairs = [f"{found.classes[true]} as {found.classes[given]} ({n:,})" for true, given, n in found.worst_pairs[:3]]
         lines.append(f"Errors  most often: {', '.join(pairs)}")
     console.print(in_lines(console, lines), highlight=False, soft_wrap=True)
     console.print(_worst(found))
@@ -56,7 +54,9 @@ def print_analysis(console: Screen, found: Analysis, folder: Path) -> None:
         files.add_row(file, PICTURES.get(name, ""))
     console.print(files)
     if found.layer is None:
-        console.print("No layer of the network has a map larger than 1x1: there is no Grad-CAM.", style="yellow")
+        console.print(
+            "No layer of the network has a feature map larger than 1x1: there is no Grad-CAM.", style="yellow"
+        )
     for remark in found.remarks:
         console.print(remark, style="yellow", highlight=False)
     console.print(f"Metrics: {folder / 'analysis.json'}", highlight=False, soft_wrap=True)

@@ -40,7 +40,8 @@ def print_comparison(console: Screen, comparison: Comparison, plot: Path | None)
     words = comparison.objective.replace("_", " ")
     lines = [
         f"*: {comparison.title}, {counted(comparison.first.seeds, 'seed')}. Better by: how much better it is in "
-        f"{words}, the difference of the means; 95 %: its confidence interval (Welch), from two seeds of each. Worst: "
+        f"{words}, the difference of the means; 95 %: its confidence interval (Welch), given two or more seeds "
+        "of each. Worst: "
         "recall of the worst class.",
         *_least_p(comparison),
     ]
@@ -94,7 +95,7 @@ def _least_p(comparison: Comparison) -> list[str]:
         return []
     few = min(least)
     return [
-        "p: exact sign-flip permutation test, two-sided, k-th seed with k-th seed; with "
+        "p: exact sign-flip permutation test, two-sided, paired by seed number; with "
         f"{counted(few, 'pair')} it cannot be below {least[few]:.3g}"
         + (", so no difference can be significant at 0.05: train more seeds." if least[few] > 0.05 else ".")
     ]

@@ -87,7 +87,7 @@ def _facts(report: DataReport) -> Iterator[str]:
         held, total = map(memory, report.cache_bytes)
         yield f"Decoded copy: {held} in {report.cache_path}; all sets there take {total}, and may be deleted"
     if report.num_ignored:
-        yield f"Files that are not images, or lie where no class is: {report.num_ignored:,}"
+        yield f"Files that are not images, or are in no class folder: {report.num_ignored:,}"
 
 
 def _duplicates(report: DataReport) -> Iterator[str]:

@@ -36,13 +36,13 @@ def remarks(found: Evaluation) -> list[str]:
     said = []
     if found.trained_on:
         said.append(
-            f"{found.trained_on:,} of the {found.images:,} images are among those that the network was trained on: on "
-            "them it is better than on new ones."
+            f"{found.trained_on:,} of the {found.images:,} images are among those that the network was trained "
+            "on: on these it does better than on new ones."
         )
     if found.missing:
         said.append(
-            f"Without images here: {', '.join(found.missing)}. Balanced accuracy leaves them out; in the macro average "
-            "one counts as 0 if it was predicted."
+            f"Without images here: {', '.join(found.missing)}. Balanced accuracy leaves them out; in macro "
+            "averages such a class counts as 0 if it was predicted."
         )
     if found.surplus:
         said.append(f"Not known to the network, and left out: {', '.join(found.surplus)}.")

@@ -71,7 +71,7 @@ def _duration(run: SearchRun, trial_seconds: float, num_slots: int) -> str:
         seconds = trial_seconds * config.confirm_ratio
         trainings += f", {counted(config.num_confirmations, 'confirmation')} of {seconds:.1f} s"
     after = " after the supernet" if config.one_shot else ""
-    longer = "; more if the best gain from longer trainings" if config.lengthen else ""
+    longer = "; more if the best trials gain from longer training" if config.lengthen else ""
     return f"about {total}{after}: {trainings}{longer}"
 
 
@@ -84,7 +84,7 @@ def _settings(run: SearchRun, places: str) -> str:
         *([f"Plugins {', '.join(one.source for one in config.plugins)}"] if config.plugins else []),
         *([f"Within  {words}"] if (words := run.within) else []),
         f"Budget  {facts.budget}" + (f"\n        {facts.note}" if facts.note else ""),
-        *(_training_lines(run) if facts.counts else ["Trains  in a program of your own (nas.Searcher)"]),
+        *(_training_lines(run) if facts.counts else ["Trains  in your own Python program (nas.Searcher)"]),
     ]
     if config.one_shot:
         weight = f"{config.supernet.penalty:g}" if config.supernet.penalty else "none"
@@ -103,8 +103,8 @@ def _training_lines(run: SearchRun) -> list[str]:
     train, test = facts.counts["train"], sum(facts.counts["test"])
     shape = "x".join(map(str, facts.input_shape))
     lines = [
-        f"Data    {facts.data_name}: {shape}, {run.task.num_classes} classes; {sum(train):,} images to train "
-        f"({min(train):,} to {max(train):,} a class), {test:,} to test",
+        f"Data    {facts.data_name}: {shape}, {run.task.num_classes} classes; {sum(train):,} training images "
+        f"({min(train):,} to {max(train):,} per class), {test:,} test images",
         f"        pixels are {run.preprocessing.words}",
         *(f"        {remark}" for remark in facts.data_remarks),
         f"Recipe  {config.recipe.name}, {_epochs(config)} in batches of {config.recipe.batch_size}; ranked by "
@@ -233,7 +233,7 @@ def print_outcome(console: Screen, run: SearchRun) -> None:
     if len(scores) > 1:
         console.print(
             f"Test {words}: {statistics.fmean(scores):.3f} ± {statistics.stdev(scores):.3f} over {len(scores)} seeds; "
-            f"the weights that export takes (best seed on rank): {exported:.3f}"
+            f"the weights to export (best seed on rank): {exported:.3f}"
         )
     else:
         console.print(f"Test {words}: {exported:.3f} (one training; its standard deviation over seeds is not known)")
@@ -252,7 +252,9 @@ def print_floor(console: Screen, run: SearchRun) -> None:
     """Print the score of classical methods on the same splits; under it, that a winner is below."""
     if run.floor is None:
         return
-    console.print(f"Floor: {floor_words(run.floor, run.config.objective)}", highlight=False, soft_wrap=True)
+    console.print(
+        f"Classical baseline: {floor_words(run.floor, run.config.objective)}", highlight=False, soft_wrap=True
+    )
     if run.is_below_floor:
         console.print(advice(run), highlight=False, soft_wrap=True)
 

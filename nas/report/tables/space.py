@@ -38,7 +38,7 @@ def print_space(console: Screen, report: SpaceReport) -> None:
         f"Input:   {'x'.join(map(str, task.input_shape))}, {task.num_classes} classes ({report.data_name})",
         f"Budget:  {report.budget}" + (f"\n         {report.note}" if report.note else ""),
         *([f"Within:  {words}"] if (words := restriction_words(space)) else []),
-        f"Samples: {space.num_samples_for(task):,} from {counted(len(used), 'choice')}" + _unused(unused),
+        f"Size:    {space.num_samples_for(task):,} combinations of {counted(len(used), 'choice')}" + _unused(unused),
         f"Fit:     {report.share}",
     ]
     console.print("\n".join(lines), title=space.name, highlight=False, soft_wrap=True)
@@ -51,13 +51,14 @@ def print_space(console: Screen, report: SpaceReport) -> None:
 
 
 def _unused(number: int) -> str:
-    return f" ({number} more change nothing for images of this size)" if number else ""
+    return f" (without effect on images of this size: {number} more)" if number else ""
 
 
 def _timing(timing: Timing) -> str:
     return (
-        f"A trial of {counted(timing.epochs, 'epoch')} takes about {timing.seconds:.1f} s here (the mean of several "
-        f"samples); {counted(timing.trials, 'trial')} and {counted(timing.confirmations, 'confirmation')} of "
+        f"A trial of {counted(timing.epochs, 'epoch')} takes about {timing.seconds:.1f} s here (the mean of "
+        "several architectures)"
+        f"; {counted(timing.trials, 'trial')} and {counted(timing.confirmations, 'confirmation')} of "
         f"{counted(timing.confirm_epochs, 'epoch')}, "
         f"{timing.num_slots} in parallel: about {clock(timing.total)}."
     )

@@ -82,7 +82,7 @@ def _study_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
         ),
         *dict.fromkeys(f"Caution {words}" for member in config.members for words in cautions(member.recipe, images)),
         *([f"Splits  {note}"] if (note := validation_note(config)) else []),
-        "Test    scored once a training, at its end: nothing is chosen between members, seeds or epochs by it",
+        "Test    scored once per training, at its end: it is not used to choose members, seeds or epochs",
         *(f"Network {text}" for text in _fixed_networks(run)),
     ]
 
@@ -112,10 +112,10 @@ def _training_lines(run: StudyRun, slots: Sequence[WorkerSlot]) -> list[str]:
         if strange := [t.name for t in member.teaching.teachers if t.data_key not in ("", facts.data_key)]:
             lines.append(
                 f"        {', '.join(strange)} learned from other images or splits, perhaps from some that are "
-                "scored here: metrics may flatter"
+                "scored here: metrics may be too optimistic"
             )
     lines += [f"Caution {words}" for words in cautions(recipe, sum(facts.counts["train"]))]
-    return [*lines, "Test    scored once a training, at its end: nothing is chosen between seeds or epochs by it"]
+    return [*lines, "Test    scored once per training, at its end: it is not used to choose seeds or epochs"]
 
 
 def _seeds(run: StudyRun, slots: Sequence[WorkerSlot]) -> str:
@@ -128,9 +128,13 @@ def _time_and_data(run: StudyRun) -> list[str]:
     train, test = facts.counts["train"], sum(facts.counts["test"])
     shape = "x".join(map(str, facts.input_shape))
     return [
-        *([f"Takes   about {clock(facts.seconds)}, by a few steps of each network"] if facts.seconds else []),
-        f"Data    {facts.data_name}: {shape}, {len(facts.classes)} classes; {sum(train):,} images to "
-        f"train ({min(train):,} to {max(train):,} a class), {test:,} to test"
+        *(
+            [f"Takes   about {clock(facts.seconds)}, estimated from a few steps of each network"]
+            if facts.seconds
+            else []
+        ),
+        f"Data    {facts.data_name}: {shape}, {len(facts.classes)} classes; {sum(train):,} training images "
+        f"({min(train):,} to {max(train):,} per class), {test:,} test images"
         + ("" if run.config.data.hold_out else "; no validation images are held out"),
         *(f"        {remark}" for remark in facts.data_remarks),
     ]
@@ -216,11 +220,15 @@ def print_study(console: Screen, run: StudyRun, pictures: Pictures, report: Stud
         here = "and so do members marked * below" if report.validation_note else "here training images alone are"
         console.print(
             "published: by the origin study, trained on 593,242 images of EMNIST ByClass; it oversampled before it "
-            f"split, {here}. Micro precision, recall and F1 are the accuracy.",
+            f"split, {here}. Micro precision, recall and F1 equal the accuracy.",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
         if report.scaled:
-            console.print(f"Scaled (the study's): {'; '.join(report.scaled)}", highlight=False, soft_wrap=True)
+            console.print(
+                f"Different from the published study (its values in brackets): {'; '.join(report.scaled)}",
+                highlight=False,
+                soft_wrap=True,
+            )
     if report.validation_note:
         console.print(validation_table(rows, run.config.objective))
         console.print(f"*: {report.validation_note}", highlight=False, soft_wrap=True)
@@ -231,7 +239,7 @@ def print_study(console: Screen, run: StudyRun, pictures: Pictures, report: Stud
     _print_networks(console, rows)
     if found := report.agreement_with_published:
         console.print(
-            f"Order against the published one, {found.members} members: Spearman's rank correlation "
+            f"Ranking compared with the published one, {found.members} members: Spearman's rank correlation "
             f"{found.spearman:.2f}",
             highlight=False,
         )

@@ -39,9 +39,9 @@ def candidates_table(run: SearchRun) -> Table:
     objective = run.config.objective
     tried = run.stage("search")
     trials = [(c, trial) for c in run.ranked_candidates for trial in tried if trial.sample == c.sample]
-    title = f"Candidates that became trials; {objective.replace('_', ' ')} on rank, inherited and trained anew"
+    title = f"Candidates that became trials; {objective.replace('_', ' ')} on rank, inherited and trained from scratch"
     if any(candidate.far_under for candidate, _ in trials):
-        title += "; ! far under the supernet"
+        title += "; ! far below the supernet"
     numbers = ("inherited", "own score", "log-likelihood", "parameters")
     table = make_table(title, ("trial",), numbers, f"{run.config.space} architecture")
     for candidate, trial in trials:

@@ -91,9 +91,11 @@ def note_on_collapse(found: CandidatesRanked) -> str | None:
         return None
     scores = ", ".join(f"{score:.3f}" for score in far[:4]) + (", ..." if len(far) > 4 else "")
     return (
-        f"{len(far)} of {len(found.ranked)} candidates are less than half as far above guessing as the supernet's "
-        f"own {found.supernet_score:.3f} with inherited weights ({scores}): the shared weights do not serve these "
-        "alone, so their rank says little. Trials show what they are worth."
+        f"{len(far)} of {len(found.ranked)} candidates are less than half as far above chance level as the "
+        "supernet's own"
+        f" {found.supernet_score:.3f} with inherited weights ({scores}): the shared weights do not suit these "
+        "architectures by themselves, so their rank is unreliable. Only training them as trials shows how good "
+        "they are."
     )
 
 

@@ -43,7 +43,7 @@ class Checkpoint:
             write_atomically(self.path, content, durable=True)  # a run folder that was removed stays removed
         except OSError as error:
             raise RunError(
-                f"The checkpoint {self.path} could not be written ({error.strerror}). The epochs before are kept: "
+                f"The checkpoint {self.path} could not be written ({error.strerror}). Earlier epochs are kept: "
                 f"make room on the disk of {self._run.folder}, then: {typed('resume', self._run.folder)}"
             ) from error
 

@@ -43,13 +43,13 @@ def find_candidates(journal: Journal[SearchRun], device: str, *, threads: int | 
                 _train_and_choose(journal, checkpoint, device)
         except ObjectiveError as error:
             raise SearchStopped(
-                f"The supernet cannot be ranked: {error}. When that is mended: {typed('resume', run.folder)}. Or start "
+                f"The supernet cannot be ranked: {error}. When that is fixed: {typed('resume', run.folder)}. Or start "
                 "a new search with another --objective."
             ) from error
         except TrialError as error:
             rates = "--alpha-learning-rate or --learning-rate" if "select_loss" in str(error) else "--learning-rate"
             raise SearchStopped(
-                f"The supernet cannot be trained so: {error}. Start a new search with a lower {rates}."
+                f"The supernet cannot be trained with these settings: {error}. Start a new search with a lower {rates}."
             ) from error
         except RuntimeError as error:
             if not out_of_memory(error):
@@ -146,8 +146,9 @@ def _out_of_time(journal: Journal[SearchRun], seconds: float) -> bool:
 def _cut_short(training: SupernetTraining, epochs: int) -> str:
     """Note on what a time limit did to the supernet."""
     text = (
-        f"The supernet was trained for {epochs} of {counted(training.epochs, 'epoch')}: another would have taken "
-        "more than half of the time limit, and the rest is for its trials."
+        f"The supernet was trained for {epochs} of {counted(training.epochs, 'epoch')}: another epoch would "
+        "have taken more than half"
+        " of the time limit, and the rest is for its trials."
     )
     if training.alphas and epochs <= training.warm_up:
         text += (

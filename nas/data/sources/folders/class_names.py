@@ -31,7 +31,9 @@ def check_alike(folders: Sequence[ClassFolder]) -> None:
         for names in pairs
     )
     raise DataError(
-        f"Class folders are called alike: {shortened(shown)}. They differ only in capitals, spaces, '_', '-', a 'Copy' "
-        "at the end, or in how letters are encoded. Give those that are one class the same name; if all are classes "
-        "of their own: --match '*'."
+        f"Class folders have nearly the same name: {shortened(shown)}. They differ only in capitals, spaces, "
+        "'_', '-', a 'Copy' "
+        "at the end, or in how letters are encoded. Give the folders of one class the same name; if each is a "
+        "class of its own:"
+        " --match '*'."
     )

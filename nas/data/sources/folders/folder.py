@@ -39,7 +39,10 @@ class Folder:
             num_files = tree.root.num_files + sum(tree.hidden.values())
             self._layout = layout = understand(tree, self._level)
         except OSError as error:
-            raise DataError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
+            raise DataError(
+                f"The folder {error.filename} cannot be read: {error.strerror}. Make it readable, or leave it "
+                "out by --ignore."
+            ) from error
         self.remarks = layout.remarks
         self._num_beside = num_files - sum(len(found.files) for found in layout.classes) + len(layout.missing)
         self._classes = sorted({found.class_name for found in layout.classes})

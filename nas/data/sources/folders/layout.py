@@ -84,7 +84,7 @@ def _starts(reading: Reading, splits: Sequence[tuple[int, Node]], passed: list[N
     for part, node in splits:
         passed.append(node)
         if node.is_empty:
-            reading.remarks.append(f"{reading.shown(node)} holds no images: it counts as if it were not there")
+            reading.remarks.append(f"{reading.shown(node)} holds no images and is ignored")
         while only := only_folder(node, is_split=True):
             node = only
             passed.append(node)
@@ -94,12 +94,13 @@ def _starts(reading: Reading, splits: Sequence[tuple[int, Node]], passed: list[N
 def _refuse_nothing(tree: Tree) -> None:
     """DataError where patterns leave no file, or where there are archives or arrays instead of images."""
     if tree.root.num_files == 0 and tree.ignored and not tree.unmatched:
-        raise DataError(f"--ignore leaves nothing in {tree.root.path}. Leave out less.")
+        raise DataError(f"--ignore leaves nothing in {tree.root.path}. Ignore less.")
     if tree.root.num_files == 0 and tree.unmatched:
         kinds = (f"{suffix or 'no suffix'} ({number:,})" for suffix, number in tree.unmatched.most_common())
         raise DataError(
             f"--match and --ignore leave none of the {counted(tree.unmatched.total(), 'file')} in {tree.root.path}. "
-            f"Those there are of the kinds {shortened(kinds)}. A pattern is for a file's name, as '*.jpg', or for its "
+            f"The files there are of the kinds {shortened(kinds)}. A pattern is for a file's name, as '*.jpg', "
+            "or for its "
             "path, as 'cat/*'."
         )
     files = [file.name for node in tree.root.walk() for file in node.files]
@@ -107,8 +108,9 @@ def _refuse_nothing(tree: Tree) -> None:
         name = _KNOWN[known[0].rpartition("/")[2]]
         like = ", or fashion-mnist or kmnist," if name == "mnist" else ""
         raise DataError(
-            f"{tree.root.path / known[0]} is a file of {name}{like} as its authors pack it, which is not read. Give "
-            f"the set by its name: --data {name}; it is downloaded once."
+            f"{tree.root.path / known[0]} is a file of {name}{like} in its authors' format, which is not "
+            "supported. Give the data set by its name:"
+            f" --data {name}; it is downloaded once."
         )
     arrays = [name for name in files if name.lower().endswith(".npy")]
     if arrays and not any(is_picture(name) or name.lower().endswith(_PACKED) for name in files):
@@ -134,7 +136,8 @@ def _refuse_one_class(classes: Sequence[ClassFolder], splits: dict[int, Node]) -
     if len(trained) == 1 and trained < tested:
         raise DataError(
             f"{splits[TRAIN].path} has images of one class alone, {min(trained)!r}, and {splits[TEST].path} of "
-            f"{len(tested)}: {shortened(sorted(tested))}. So are sets for finding anomalies (MVTec AD); a classifier "
+            f"{len(tested)}: {shortened(sorted(tested))}. Data sets for anomaly detection (MVTec AD) are like "
+            "this; a classifier "
             f"must be trained on every class. Take the test images as the data: --data "
             f"{shlex.quote(str(splits[TEST].path))}."
         )
@@ -175,13 +178,13 @@ def _level(reading: Reading, starts: list[Node]) -> Level:
         if parted := [top for top in tops if TRAIN in {part for part, _ in named_splits(top)} and len(top.full) > 1]:
             flat = [top for top in tops if top.has_images]
             raise DataError(
-                f"There are folders of splits in {shortened(reading.shown(top) for top in parted)}, and images in "
-                f"{shortened(reading.shown(top) for top in flat)}. Put those in folders of splits too, or add "
+                f"There are split folders in {shortened(reading.shown(top) for top in parted)}, and images in "
+                f"{shortened(reading.shown(top) for top in flat)}. Put those into split folders too, or add "
                 "--class-level 1, to take each folder as a class with all that is below it."
             )
         _refuse_copies(reading, tops)
         reading.remarks.append(
-            f"{counted(below, 'file')} in folders below the class folders count as theirs; for other classes: "
+            f"{counted(below, 'file')} in folders below the class folders, taken as theirs; for other classes: "
             "--class-level leaf"
         )
         return 1
@@ -198,7 +201,7 @@ def _refuse_copies(reading: Reading, tops: Sequence[Node]) -> None:
     copies = [top for top in tops if not top.has_images and {f.name for f in top.full} <= names]
     if copies:
         raise DataError(
-            f"{reading.shown(copies[0])} holds folders called as those beside it: "
+            f"{reading.shown(copies[0])} holds folders with the same names as those beside it: "
             f"{shortened(f.name for f in copies[0].full)}. If it is not a class, leave it out: "
             f"{reading.ignoring(copies)}; if it is: --class-level 1."
         )
@@ -223,7 +226,10 @@ def _question(reading: Reading, starts: list[Node]) -> str:
     if len(versions) > 1 and len(set(inner)) < len(inner):  # perhaps one set in several versions
         one = shlex.quote(str(versions[0].path))
         ways += f"\n  --data {one}   one of them alone, if each is a version of the whole set"
-    return f"In {where} no folder holds images itself: they lie deeper. Say which folders are the classes:{ways}"
+    return (
+        f"In {where} no folder holds images directly: they are in folders further below. Say which folders are the "
+        f"classes:{ways}"
+    )
 
 
 def _images(start: Node, trail: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:
@@ -286,7 +292,7 @@ def _tell_left_out(reading: Reading) -> None:
     if tree.own:
         tell(f"Output of nasctl left out: {shortened(f'{name}/' for name in tree.own)}")
     if tree.circles:
-        tell(f"Links to a folder that they lie in, left out: {shortened(tree.circles)}")
+        tell(f"Links to a folder that contains them, left out: {shortened(tree.circles)}")
     if tree.special:
         tell(f"Pipes, sockets and devices left out: {shortened(tree.special)}")
     if tree.hidden:
@@ -295,4 +301,4 @@ def _tell_left_out(reading: Reading) -> None:
     if tree.unmatched:
         tell(f"{counted(tree.unmatched.total(), 'file')} left out by --match and --ignore")
     if idle := [each for each in tree.patterns.ignore if each not in tree.ignored]:
-        tell(f"Patterns of --ignore that leave nothing out: {shortened(idle)}")
+        tell(f"Patterns of --ignore that match nothing: {shortened(idle)}")

@@ -51,7 +51,8 @@ def check_twins(names: Sequence[str], patterns: Patterns) -> None:
         first, second = sorted(by_stem[twins[0]], key=_suffix)
         kind = _suffix(second)
         raise DataError(
-            f"{counted(len(twins), 'image')} share their name with another of another kind, as masks do: {first} and "
+            f"{counted(len(twins), 'image')} with the same name as an image of another file type, as masks "
+            f"have: {first} and "
             f"{second}. Choose what to train on: --match '*{_suffix(first)}' or --match '*{kind}'; '*' takes all."
         )
     marked = [stem for stem in by_stem if (bare := _WORD.sub("", stem)) != stem and bare in by_stem]
@@ -78,7 +79,7 @@ def check_folders(starts: Sequence[Node], patterns: Patterns) -> None:
         seem, take = ("seems", "it as a class") if len(names) == 1 else ("seem", "them as classes")
         raise DataError(
             f"The {'folder' if len(names) == 1 else 'folders'} {', '.join(names)} {seem} to hold masks or annotations "
-            f"of the other images, and to be no class. Leave out: {ignoring(names, patterns)}; or "
+            f"of the other images, rather than be a class. Leave out: {ignoring(names, patterns)}; or "
             f"take {take}: --match '*'."
         )
 
@@ -147,9 +148,9 @@ def flat_remarks(
             if kind and is_it.any() and flat[is_it].mean() > _MOST and flat[~is_it].mean() < 1 - _MOST:
                 shown = pattern.format(kind)
                 return [
-                    f"{int(is_it.sum()):,} of {len(flat):,} images have two values or are nearly black, and are those "
-                    f"named {shown}: if they are masks, leave them out (of a folder by "
-                    f"{patterns.ignoring(shown)}, of a table by removing their lines)"
+                    f"{int(is_it.sum()):,} of {len(flat):,} images have only two pixel values or are nearly "
+                    f"black, and are exactly those named {shown}: if they are masks, leave them out (in a folder by "
+                    f"{patterns.ignoring(shown)}, in a table by removing their lines)"
                 ]
     return []
 

@@ -74,7 +74,7 @@ def _tiny_imagenet(reading: Reading, base: Node) -> Layout | None:
         notes["Images of val without a line in val_annotations.txt, left out"] = without
     if test and (count := len((_below(test, "images") or test).pictures)):
         notes["Images of test without labels, left out"] = count
-    remark = "read as Tiny ImageNet is laid out: train/ID/images, val/val_annotations.txt"
+    remark = "read in the layout of Tiny ImageNet: train/ID/images, val/val_annotations.txt"
     return Layout(classes, (remark,), missing, notes)
 
 
@@ -103,7 +103,7 @@ def _class_first(reading: Reading, base: Node) -> Layout | None:
                 return None
             classes.append(ClassFolder(part_of(folder.name) or TRAIN, node.name, lone.pictures))
     classes += [ClassFolder(TRAIN, node.name, []) for node in base.folders if node not in full]
-    return Layout(classes, ("read as a folder for each class, and in each one for each split",))
+    return Layout(classes, ("read as one folder per class, each with one folder per split",))
 
 
 def _split_and_class(reading: Reading, base: Node) -> Layout | None:

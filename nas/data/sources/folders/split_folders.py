@@ -104,6 +104,7 @@ def _doubt(reading: Reading, base: Node, named: list[tuple[int, Node]], others: 
     left, what = (others, "the others") if has_train else ([f for _, f in named], "those")
     splits = shortened(f"{f.name}/" for _, f in named)
     return DataError(
-        f"{base.path} holds {splits} as splits do, and beside it {shortened(f'{f.name}/' for f in others)}. If all are "
+        f"{base.path} holds {splits}, named like splits, and beside them "
+        f"{shortened(f'{f.name}/' for f in others)}. If all are "
         f"classes, add --class-level 1; if not, leave out {what}: {reading.ignoring(left)}."
     )

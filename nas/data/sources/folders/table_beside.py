@@ -51,7 +51,9 @@ def refuse_table_beside(base: Node) -> None:
         )
     beside = "".join(f" {name} has no labels." for name in names if told[name].lacks_labels)
     if more := [name for name in good[1:] if "submission" not in name.lower()]:
-        beside += f" So does {shortened(more)}; to use all, put their lines in one table, with a column 'split'."
+        beside += (
+            f" The same holds for {shortened(more)}; to use all, put their lines in one table, with a column 'split'."
+        )
     raise DataError(
         f"{what}, and {good[0]} gives labels to {whose} images: {shortened(sorted(told[good[0]].labels))}. Give it: "
         f"--data {shlex.quote(str(path / good[0]))}.{beside}{way}"

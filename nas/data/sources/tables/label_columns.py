@@ -59,10 +59,13 @@ def chosen_columns(table: Table, told: Mapping[str, str], remarks: list[str]) ->
     missing = ["files" if role == "path" else "labels" for role in ("path", "label") if role not in chosen]
     if missing:
         if "files" in missing and (pixels := _columns_of_pixels(table)):
-            what = f"it holds pixels ({listed(pixels, 3)}) and no names of files, which is not read. Write each line as"
+            what = (
+                f"it holds pixels ({listed(pixels, 3)}) and no file names, which is not supported. Write each line as"
+            )
             _raise([table.error(f"{what} an image, or put all into an .npz file with the arrays images and labels.")])
-        what = f"no column is known to hold the {' and '.join(missing)}; there are: {listed(table.columns, _COLUMNS)}."
-        how = "Call the columns 'path' and 'label' in a first line"
+        known = listed(table.columns, _COLUMNS)
+        what = f"no column is known to hold the {' and '.join(missing)}; the columns are: {known}."
+        how = "Name the columns 'path' and 'label' in the first line"
         _raise([table.error(f"{what} {how}, {CURE}.")])
     used = [part for name in chosen.values() for part in _parts_of_name(table, name)]
     _raise(_called_alike(table, used))
@@ -249,8 +252,8 @@ def _refuse_alike(table: Table, labels: Sequence[str], errors: list[str]) -> Non
             shown = ", ".join(alike if what == "capitals" else map(repr, alike))
             errors.append(
                 table.error(
-                    f"the labels {shown} differ in {what} alone. Write those of one class "
-                    "alike, and name others otherwise.",
+                    f"the labels {shown} differ in {what} alone. Write the labels of one class the same way, "
+                    "and rename the others.",
                     rows,
                 )
             )
@@ -260,7 +263,9 @@ def _one_hot(table: Table, names: Sequence[str], errors: list[str]) -> list[str]
     columns = [table.column(name) for name in names]
     wrong = [name for name, cells in zip(names, columns, strict=True) if not _holds_bits(cells)]
     if wrong:
-        errors.append(table.error(f"the columns {', '.join(wrong)} hold other things than 0 and 1. Leave them out."))
+        errors.append(
+            table.error(f"the columns {', '.join(wrong)} hold other values than 0 and 1. Leave these columns out.")
+        )
         return [""] * len(table.rows)
     bits = [[_BITS.get(cell.lower(), 0) for cell in cells] for cells in zip(*columns, strict=True)]
     uneven = [row for row, own in enumerate(bits) if sum(own) != 1]

@@ -81,7 +81,9 @@ class LabelFile:
         try:
             return self.path.read_bytes()
         except OSError as error:
-            raise DataError(f"{self.path} cannot be read: {error.strerror}. Give a file that can.") from error
+            raise DataError(
+                f"{self.path} cannot be read: {error.strerror}. Make it readable, or give another file."
+            ) from error
 
     def look(self, progress: Progress | None) -> Found:
         """Read every file once: its hash, its header."""
@@ -141,7 +143,7 @@ class LabelFile:
             like = f" (there is {found})" if (found := files.like(names[0])) else ""
             raise DataError(
                 table.error(
-                    f"none of the {len(set(names)):,} files is there; the first is {_cut(names[0])!r}{like}, looked "
+                    f"none of the {len(set(names)):,} files exists; the first is {_cut(names[0])!r}{like}, looked "
                     f"for in {home} and the folders below it, also by the ends of the paths and with the usual "
                     f"suffixes. Put the images there, write paths relative to {self.path.name}, {CURE}."
                 )
@@ -151,13 +153,13 @@ class LabelFile:
             name = names[lines[0]]
             one, other, *more = files.doubtful[name]
             also = f" or {counted(len(more), 'other')}" if more else ""
-            what = f"{name!r} may be {one} or {other}{also}. Move the table into the folder that it is about, or write"
+            what = f"{name!r} may be {one} or {other}{also}. Move the table into the folder of its images, or write"
             how = f"which is meant, as a path relative to {self.path.name}, in column {chosen['path']!r}: {one}."
             raise DataError(table.error(f"{what} {how}", lines))
         if files.preferred:
             taken, other, *_ = next(iter(files.preferred.values()))
             count = counted(len(files.preferred), "file name")
-            self.remarks.append(f"{count} that several files have: {taken} is taken, not {other}")
+            self.remarks.append(f"{count} that several files have: {taken} is used, not {other}")
         return located
 
     def _take(self, table: Table, rows: Sequence[_Row], located: Sequence[Located]) -> None:

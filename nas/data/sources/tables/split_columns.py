@@ -47,7 +47,8 @@ def parts_of(table: Table, name: str, errors: list[str]) -> list[int]:
     if name not in table.columns:
         errors.append(
             table.error(
-                f"the columns {', '.join(names)} are not one of 0 and 1 for each split, called is_train, is_val and "
+                f"the columns {', '.join(names)} are not one column of 0 and 1 for each split, called "
+                "is_train, is_val and "
                 f"is_test. Name one column, or {table.flag('split', '')} to let nasctl split."
             )
         )

@@ -88,7 +88,7 @@ def read_table(path: Path, content: bytes) -> Table:
     if lines and _EXCEL.fullmatch(rows[0][0]):
         rows, lines = rows[1:], lines[1:]
     if not rows:
-        raise DataError(f"{path} is empty. Give a file with columns 'path' and 'label', a line for each image.")
+        raise DataError(f"{path} is empty. Give a file with columns 'path' and 'label', one line per image.")
     return _checked(path, rows, lines)
 
 
@@ -107,8 +107,8 @@ def _checked(path: Path, rows: list[list[str]], lines: list[int]) -> Table:
         count = len(rows[wrong[0]])
         raise DataError(
             table.error(
-                f"{count} cell{'s' if count != 1 else ''}, and the first line names {width} columns. Write as many, "
-                "and put cells that hold the separator in quotation marks.",
+                f"{count} cell{'s' if count != 1 else ''}, and the first line names {width} columns. Write as "
+                "many cells, and put cells that hold the separator in quotation marks.",
                 wrong,
             )
         )
@@ -148,7 +148,7 @@ def _read_parquet(path: Path, content: bytes) -> Table:
         frame = pandas.read_parquet(io.BytesIO(content))
     except ImportError as error:
         raise DataError(
-            f"Reading {path} takes pandas and pyarrow. Install them (pip install pandas pyarrow), or save the table "
+            f"Reading {path} needs pandas and pyarrow. Install them (pip install pandas pyarrow), or save the table "
             "as CSV."
         ) from error
     except Exception as error:  # the readers raise their own kinds
