@@ -88,7 +88,7 @@ def test_its_run_is_shown_like_others(tmp_path: Path) -> None:
         mine.tell(mine.ask(), 0.5)
     status = told(tmp_path, "status", "mine", "--runs", ".")
     assert "evolution over" in status and "a program of your own" in status and "best 0.500" in status
-    assert "its program closed it. To resume: in Python, nas.Searcher.load('mine')" in status
+    assert "closed by its Python program. To resume: in Python, nas.Searcher.load('mine')" in status
 
 
 def test_commands_about_its_run_say_what_does_instead_or_take_images(tmp_path: Path) -> None:

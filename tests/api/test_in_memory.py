@@ -116,7 +116,7 @@ def test_images_of_several_sizes_are_brought_to_the_one_that_is_said_as_files_ar
     assert np.array_equal(pixels(open_data(from_files)), pixels(dataset))
     with pytest.raises(UsageError, match=r"20 of 20 files of column 'file_name' are not there"):
         data_config(frame)
-    with pytest.raises(UsageError, match="No column of the frame is known to hold paths; there are: a, 0"):
+    with pytest.raises(UsageError, match="No column of the frame is known to hold paths; its columns are: a, 0"):
         data_config(pandas.DataFrame({"a": [1], 0: [2]}))
     with pytest.raises(UsageError, match=r"^The frame, row 3: ") as refused:
         open_data(data_config(frame.assign(kind=["cat"] * 3 + [""] + ["dog"] * 16), folder=tmp_path))
@@ -131,7 +131,7 @@ def test_images_of_several_sizes_are_brought_to_the_one_that_is_said_as_files_ar
         ((GREY - 3.5, PETS), r"by \(X \+ 3.5\) / 255"),
         ((np.where(GREY > 250, np.nan, 0.5), PETS), "holds NaN or infinity in .* of 60 images"),
         ((GREY.reshape(60, 80), PETS), r"and is \(60, 80\): X.reshape\(-1, H, W\)"),
-        ((np.zeros((60, 8, 8, 4)), PETS), "leave out the fourth, transparency"),
+        ((np.zeros((60, 8, 8, 4)), PETS), "leave out the fourth channel, transparency"),
         ((GREY, PETS[:7]), "60 images and there are 7 labels"),
         ((GREY, RNG.random(60)), "Labels must be whole numbers or strings, and are float64"),
         ((GREY, np.array([1, "a"] * 30, dtype=object)), "all whole numbers, and are of: int, str"),
@@ -169,7 +169,7 @@ def test_a_data_set_that_raises_names_the_item() -> None:
 
     with pytest.raises(ZeroDivisionError) as raised:
         data_config(Broken(torch.rand(9, 8, 8), torch.arange(9) % 2))
-    assert raised.value.__notes__ == ["This is what item 3 of X (a Broken) raised when it was read."]
+    assert raised.value.__notes__ == ["This is what item 3 of X (a Broken) when it was read."]
 
 
 def test_bytes_that_are_no_text_and_numbers_of_numpy_are_labels() -> None:

@@ -25,7 +25,7 @@ from nas.training.augmentation import augment
             {"flip": False, "cutout": 0.25, "mixing": "mixup", "oversampling": "augment"},
             (3, 32, 32),
             "not mirrored, erased in a square of 8 pixels, mixed in pairs (mixup), "
-            "and of rare classes copied, turned, shifted, recoloured, blurred",
+            "and of rare classes copied, rotated, shifted, recoloured, blurred",
         ),
         (
             {

@@ -192,7 +192,7 @@ def test_a_zip_with_a_password(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(content)
-    assert "is locked by a password. Unpack it by hand" in error_of(path)
+    assert "is protected by a password. Unpack it by hand" in error_of(path)
 
 
 def test_an_archive_of_archives_and_one_of_nothing(tmp_path: Path) -> None:

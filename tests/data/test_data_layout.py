@@ -164,7 +164,7 @@ def test_linked_folders_are_entered_and_circles_named(tmp_path: Path) -> None:
     (tmp_path / "data" / "b" / "up").symlink_to("..")
     report = described(tmp_path)
     assert report.found == {"all": [12, 6]}
-    assert "Links to a folder that they lie in, left out: b/up" in report.remarks
+    assert "Links to a folder that contains them, left out: b/up" in report.remarks
 
 
 def test_masks_are_asked_about(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_small_classes_and_selections(tmp_path: Path) -> None:
     for name in ("train", "select", "rank"):  # no image comes to another split: test stays unseen
         assert set(part.split(name).rows) <= set(whole.split(name).rows)
     assert set(part.split("test").rows) == set(whole.split("test").rows)
-    assert "17 images but for test, each class by its share (--max-images)" in part.remarks
+    assert "17 images without test, stratified by class (--max-images)" in part.remarks
     keys = {open_data(config(tmp_path, classes=names)).key for names in ("a,b", "a,d", "b,d")}
     assert len(keys) == 3
     assert "no class 'e'" in error_of(tmp_path, classes="a,e")

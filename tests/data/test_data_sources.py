@@ -302,7 +302,7 @@ def test_npz_floats_strings_and_numeric_order(tmp_path: Path) -> None:
         ({"test_images": np.zeros((3, 8, 9), float), "test_labels": np.arange(3)}, ["float64; they must agree"]),
         ({"images": np.zeros((0, 8, 8), np.uint8), "labels": np.zeros(0, int)}, ["There are no images"]),
         ({"class_names": np.array(["a", "b"])}, ["has 2 names, for labels from 0 to 1, and labels go from 0 to 2"]),
-        ({"class_names": np.array(["a", "b", "a"])}, ["must be different strings, one a class, and is <U1 (3,)"]),
+        ({"class_names": np.array(["a", "b", "a"])}, ["must be different strings, one per class, and is <U1 (3,)"]),
         ({"synthetic": np.full(40, 2)}, ["must be 0 or 1 for each of the 40 training images, and is int64 (40,)"]),
     ],
 )

@@ -60,7 +60,7 @@ def test_one_hot_columns(tmp_path: Path) -> None:
     (message,) = errors_of(tmp_path)
     assert "labels.csv, line 6: 2 of the columns MEL, NV, BCC" in message and "--columns label=" in message
     assert errors_of(tmp_path, columns="label=MEL+age")[0].endswith(
-        "age hold other things than 0 and 1. Leave them out."
+        "age hold other values than 0 and 1. Leave these columns out."
     )
 
 
@@ -134,7 +134,7 @@ def test_ends_of_paths_that_fit_several_files_or_none(tmp_path: Path) -> None:
     mixed = [(f"/other/{'cd'[number % 2]}/{name}", label) for number, (name, label) in enumerate(PETS)]
     write_table(tmp_path / "labels.csv", ("path", "label"), *mixed)
     (message,) = errors_of(tmp_path)
-    assert "none of the 18 files is there; the first is '/other/c/im00' (there is a/im00.png), looked for" in message
+    assert "none of the 18 files exists; the first is '/other/c/im00' (there is a/im00.png), looked for" in message
     write_table(tmp_path / "labels.csv", ("path", "label"), *((f"{name.upper()}.JPG", label) for name, label in PETS))
     assert "the first is 'IM00.JPG' (there is a/im00.png)" in errors_of(tmp_path)[0]
 
@@ -169,7 +169,7 @@ def test_missing_files_are_named_and_counted(tmp_path: Path) -> None:
     for file in tmp_path.glob("*.png"):
         file.unlink()
     (message,) = errors_of(tmp_path, skip_broken=True)
-    assert "none of the 18 files is there; the first is 'im00'" in message
+    assert "none of the 18 files exists; the first is 'im00'" in message
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_patterns_that_leave_nothing(tmp_path: Path) -> None:
 
 def test_a_pattern_that_leaves_nothing_out(tmp_path: Path) -> None:
     report = described(write(tmp_path / "data", "cat", "dog", "bad"), ignore="maks,BAD")
-    assert report.classes == ("cat", "dog") and report.remarks == ("Patterns of --ignore that leave nothing out: maks",)
+    assert report.classes == ("cat", "dog") and report.remarks == ("Patterns of --ignore that match nothing: maks",)
 
 
 @pytest.mark.parametrize("name", ["a[1]", "b, c", "dog ", " cat", "it's", "Ab*"])
@@ -239,7 +239,7 @@ def test_a_split_that_is_empty(tmp_path: Path) -> None:
     for path in data.glob("test/*/*"):
         path.unlink()
     report = described(data)
-    assert report.remarks == ("test/ holds no images: it counts as if it were not there",)
+    assert report.remarks == ("test/ holds no images and is ignored",)
     assert report.found == {"all": [6, 6]}
 
 
@@ -271,7 +271,7 @@ def test_links_to_themselves_and_pipes(tmp_path: Path) -> None:
     report = described(data)
     assert report.found == {"all": [6, 6]}
     assert report.remarks == (
-        "Links to a folder that they lie in, left out: dog/here",
+        "Links to a folder that contains them, left out: dog/here",
         "Pipes, sockets and devices left out: cat/pipe.png",
         "1 file beside the class folders left out: round",
     )
@@ -279,7 +279,7 @@ def test_links_to_themselves_and_pipes(tmp_path: Path) -> None:
 
 def test_the_whole_set_once_more_beside_its_classes(tmp_path: Path) -> None:
     data = write(tmp_path / "data", "yes", "no", "tumors/yes", "tumors/no")
-    assert "tumors/ holds folders called as those beside it: no, yes" in error_of(data)
+    assert "tumors/ holds folders with the same names as those beside it: no, yes" in error_of(data)
     assert described(data, ignore="tumors").classes == ("no", "yes")
     assert described(data, class_level=1).classes == ("no", "tumors", "yes")
 

@@ -71,7 +71,7 @@ def test_a_folder_for_each_class_and_then_for_each_split(tmp_path: Path) -> None
     folder = write(tmp_path / "data", *names, *(f"{name}/Test/{n}.png" for name in ("cat", "dog") for n in range(3)))
     found = report(folder)
     assert found.classes == ("cat", "dog") and found.found == {"train": [8, 8], "test": [3, 3]}
-    assert found.remarks[0] == "read as a folder for each class, and in each one for each split"
+    assert found.remarks[0] == "read as one folder per class, each with one folder per split"
     write(folder, "cat/more/0.png")  # a folder that is no split
     assert "--class-level 1" in error_of(folder)
 

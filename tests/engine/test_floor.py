@@ -126,9 +126,9 @@ def test_where_no_trial_finished_nobody_waits_for_it(tmp_path: Path) -> None:
 
 
 def test_a_floor_that_cannot_be_is_a_note_and_the_search_resumes(tmp_path: Path) -> None:
-    run = run_all(tmp_path / "run", floor=lambda: Noted("The floor was not measured: why."), **SEARCH)
+    run = run_all(tmp_path / "run", floor=lambda: Noted("The classical baseline was not measured: why."), **SEARCH)
     assert run.is_done and run.floor is None
-    assert run.notes == ["The floor was not measured: why."]
+    assert run.notes == ["The classical baseline was not measured: why."]
     assert "Floor:" not in outcome(run)
     assert run_document(run)["floor"] is None
 
@@ -260,7 +260,7 @@ def test_what_goes_wrong_in_the_process_is_the_note(tmp_path: Path, empty_cache:
     with floor_beside(run) as waited:
         assert waited is not None
         assert waited() == Noted(
-            "The floor was not measured: the data changed since the search began. To see what is wrong: "
+            "The classical baseline was not measured: the data changed since the search began. To see what is wrong: "
             "nasctl baseline run classical"
         )
     gone = search_on(tmp_path / "gone", "key", data=DataConfig(source=str(tmp_path / "nowhere")))

@@ -181,7 +181,7 @@ def test_every_error_is_reported_together(tmp_path: Path) -> None:
         ({"from_scratch": True, "weights": "x"}, "exclude each other"),
         ({"from_scratch": True, "input_size": "4"}, "--input-size"),
         ({"network": "model1", "input_size": "32"}, "belongs to resnet18"),
-        ({"network": "model1", "hold_out": False}, "keeps none back. Add --hold-out"),
+        ({"network": "model1", "hold_out": False}, "holds none out. Add --hold-out"),
         ({"network": "model1", "epochs": "soon"}, "--epochs"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -275,7 +275,7 @@ def test_a_network_stands_beside_what_a_search_finds_and_a_random_one_of_its_siz
     print_study(console, beside, write_pictures(beside))
     images = sum(beside.facts.counts["train"])
     words = f"images to train {images} (593,242); pixels a side 8 (28); epochs 1 (10); batch 32 (16,384)"
-    assert f"Scaled (the study's): {words}\n" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"Different from the published study (its values in brackets): {words}\n" in console.file.getvalue()  # type: ignore[attr-defined]
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     images = beside.facts.num_images
     assert f"searches of 2 trials on {images} of these images: vgg within {most:,} (model1)" in printed

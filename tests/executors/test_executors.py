@@ -181,7 +181,7 @@ class TestDeaths:
     @pytest.mark.parametrize(
         ("seed", "reason"),
         [
-            (9, r"killed by signal 9 \(SIGKILL\); often the system ran out of memory"),
+            (9, r"killed by signal 9 \(SIGKILL\); probably the system ran out of memory"),
             (11, r"killed by signal 11 \(SIGSEGV\)$"),
             (2, r"ended by itself with exit status 7"),
             (3, r"result cannot be sent"),

@@ -90,7 +90,7 @@ def said(group: Path, tmp_path: Path, run: str) -> list[str]:
 
 def test_a_worker_fails_its_trial_and_says_memory(group: Path, tmp_path: Path) -> None:
     assert said(group, tmp_path, "trial_functions:as_told") == [
-        "failed worker was killed by signal 9 (SIGKILL); often the system ran out of memory",
+        "failed worker was killed by signal 9 (SIGKILL); probably the system ran out of memory",
         "finished None",
     ]
 

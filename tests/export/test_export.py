@@ -279,7 +279,7 @@ class TestCard:
     def test_readme(self, request_vgg: ExportRequest) -> None:
         card = model_card(request_vgg)
         assert f"| parameters | {request_vgg.params:,} | {request_vgg.params:,} |" in card
-        assert "| bytes of weights (the tensors; the file's header is not counted) |" in card
+        assert "| bytes of weights (tensors only, without the file's header) |" in card
         assert "| macro f1 | - | 0.8000 |" in card
         assert "| hammer \\| tongs | - | 0.2500 |" in card
         assert "balanced accuracy on `rank` 0.9000 ± 0.0100" in card

@@ -149,7 +149,7 @@ def test_values_outside_the_levels_are_counted(exported: Path, tmp_path: Path) -
     (tmp_path / "8 bits.png").write_bytes(KINDS["RGB"]())
     done = predict_alone(exported, ".", cwd=tmp_path)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
-    assert done.stderr.splitlines() == ["2 of 4 images have values outside 0 to 50000, which were clipped"]
+    assert done.stderr.splitlines() == ["2 of 4 images had values outside 0 to 50000, which were clipped"]
 
 
 @pytest.mark.parametrize(

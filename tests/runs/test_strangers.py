@@ -143,7 +143,7 @@ def test_an_absurd_normalization_is_refused(tmp_path: Path, normal: tuple[tuple[
     ("change", "error"),
     [
         ({"weight": None}, "weight is missing"),
-        ({"more": torch.zeros(1)}, "more is none of this network"),
+        ({"more": torch.zeros(1)}, "more is not a tensor of this network"),
         ({"weight": torch.zeros(3, 3)}, r"weight is (3, 3), and should be (3, 2)"),
         ({"bias": torch.zeros(3, dtype=torch.int8)}, "bias is torch.int8, and should be torch.float32"),
         ({"bias": torch.tensor(np.array([0, np.inf, 0], np.float32))}, "bias holds NaN or infinity"),

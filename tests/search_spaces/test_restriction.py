@@ -93,7 +93,7 @@ def test_every_error_is_told_at_once_with_the_nearest() -> None:
         "--fix 'gate*=no': none of the 7 choices that match has a value 'no'. Did you mean 'none'?",
         "--fix stem=13: stem has no value '13'. Did you mean 12?",
         "--fix head cannot be used: write LABEL=VALUE, as stages=3.",
-        "--fix stages=3,4 cannot be used: it leaves one value. For several: --choices 'stages=3,4'.",
+        "--fix stages=3,4 cannot be used: it takes one value. For several: --choices 'stages=3,4'.",
         "--choices 'repeats*=4' leaves nothing of repeats2, which takes 1, 2.",
         "--choices width1=12 and --choices width1=8 are both about width1: give one of them.",
     ]

@@ -142,7 +142,7 @@ def test_collapse_is_told_with_metrics() -> None:
     assert note_on_collapse(found([0.8, 0.51])) is None
     note = note_on_collapse(found([0.8, 0.4, 0.3, 0.25, 0.2, 0.1]))
     assert note is not None
-    assert note.startswith("5 of 6 candidates are less than half as far above guessing as the supernet's own 0.900")
+    assert note.startswith("5 of 6 candidates are less than half as far above chance level as the supernet's own 0.900")
     assert "(0.400, 0.300, 0.250, 0.200, ...)" in note
 
 

@@ -32,7 +32,7 @@ BUDGET = Budget(max_params=3_000, min_params=1_500)
 
 EPOCHS = 4
 RECIPE = Recipe(epochs=2, batch_size=128)
-FEW = DataConfig(imbalance=20)  # 341 images to train on instead of 1,079
+FEW = DataConfig(imbalance=20)  # 341 training images instead of 1,079
 
 
 def begin(folder: Path, **changes: Any) -> EventLog:
