@@ -168,6 +168,7 @@ def test_the_command_writes_what_the_command_reads(tmp_path: Path, monkeypatch: 
     again = nasctl("data", "even.npz", "--write", "plain", "--json", cwd=tmp_path)
     document = json.loads(again.stdout)
     assert document["splits"]["train"] == [16, 16] and document["levels"] is None
+    assert document["faults"] == []
     assert document["written"]["num_synthetic"] == 0 and document["written"]["table"] == "plain/images.csv"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "deep.npz", "even.csv", "even.npz", "plain"]
 
