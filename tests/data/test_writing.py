@@ -57,7 +57,7 @@ def contents(data: Dataset) -> Contents:
 
 
 def missing(data: Dataset) -> int:
-    """How many training images fill every class up to the largest."""
+    """Number of training images that fill every class up to the largest."""
     counts = data.counts["train"]
     return max(counts) * len(counts) - sum(counts)
 
