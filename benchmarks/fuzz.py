@@ -47,7 +47,7 @@ HEAVY = (  # imported once, before the first fork
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit code (None: it was stopped at the timeout), what it printed, bytes it held."""
+    """End of a command: its exit code (None: it was stopped at the timeout), its output, bytes it held."""
 
     command: Sequence[str]
     code: int | None
@@ -57,7 +57,7 @@ class Ended:
 
 
 def error(ended: Ended) -> str | None:
-    """What is wrong with how a command ended; None: nothing."""
+    """Error in how a command ended; None: none."""
     if ended.code is None:
         return "did not end"
     last = next((line for line in reversed(ended.errors.splitlines()) if line.strip()), "")
@@ -123,7 +123,7 @@ def _become(command: Sequence[str], place: Path) -> None:
 
 
 def errors_of(case: hostile.Case, place: Path, timeout: float, *, show: bool = False) -> list[str]:
-    """What is wrong with how a case ended, a line for each of its commands."""
+    """Errors in how a case ended, a line for each of its commands."""
     found = []
     outside, content = _names_in(place), hostile.content_of(place / "outside")
     for command in case.commands:
@@ -146,7 +146,7 @@ def errors_of(case: hostile.Case, place: Path, timeout: float, *, show: bool = F
 
 
 def _made(here: Path) -> set[str]:
-    """What commands make where they run: runs, and whatever --out, --write and the like name."""
+    """Names that commands make where they run: runs, and whatever --out, --write and the like name."""
     names = {name for name in _names_in(here) if name.startswith(("out", ".tmp-"))}
     return names | {f"runs/{name}" for name in _names_in(here / "runs")}
 

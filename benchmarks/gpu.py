@@ -83,7 +83,7 @@ class Net:
 
 @dataclass
 class Session:
-    """What is asked for, the time it may take, and what was measured so far."""
+    """Session: what is asked for, the time it may take, and what was measured so far."""
 
     asked: argparse.Namespace
     end: float
@@ -122,7 +122,7 @@ class Session:
             local.shared_gpus = before
 
     def curve(self, executor: LocalExecutor, spec: TrialSpec, counts: Sequence[int]) -> list[Measurement]:
-        """What each number of workers reaches, until one fails or time runs out."""
+        """Throughput of each number of workers, until one fails or time runs out."""
         loads: list[Measurement] = []
         slots = distribute([self.asked.device], executor.num_slots)
         try:
@@ -135,7 +135,7 @@ class Session:
         return loads
 
     def single(self, executor: LocalExecutor, spec: TrialSpec) -> dict[str, float]:
-        """What one worker measures; nothing if it fails, which is said."""
+        """Measurements of one worker; nothing if it fails, which is said."""
         try:
             return together(executor, spec, "measure", 1, time.monotonic() + self.left)[0]
         except MeasuringFailed as error:
@@ -204,7 +204,7 @@ def print_curves(session: Session, variant: str) -> None:
 
 
 def print_eager(session: Session) -> None:
-    """What CUDA graphs give."""
+    """Print the gain of CUDA graphs."""
     best = {key: choose(session.ours(key)).workers for key in session.of_each_space if session.ours(key)}
     if not best:
         return

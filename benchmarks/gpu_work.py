@@ -113,13 +113,13 @@ def compiled(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
 
 
 def peaks(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
-    """What the device can do."""
+    """Peaks of the device: FLOP/s, bytes/s, time of a kernel."""
     values = {} if spec.probe == "wake" else peak_values(device)
     return TrialResult(spec.id, "finished", {"probe": values})
 
 
 def limits(spec: TrialSpec, device: str, report: EpochReport) -> TrialResult:
-    """Where one step of ``spec`` stands."""
+    """Limits of one step of ``spec``."""
     values = {} if spec.probe == "wake" else step_values(spec, device)
     return TrialResult(spec.id, "finished", {"probe": values})
 
@@ -197,7 +197,7 @@ def seconds_of(work: Callable[[], Any], device: str, times: int = 10) -> float:
 
 
 def count_kernels(step: Callable[[], Any]) -> int:
-    """What runs on the GPU in a step, by torch's profiler; 0 where it sees none."""
+    """Number of kernels of a step on the GPU, by torch's profiler; 0 where it sees none."""
     activities = [torch.profiler.ProfilerActivity.CPU]
     if not torch.cuda.is_available():
         return 0

@@ -52,7 +52,7 @@ VALUES: tuple[Any, ...] = (
 
 @dataclass(frozen=True)
 class Case:
-    """What was made, in words; the commands that open it; and what ``status`` must list all the same."""
+    """Case: what was made, in words; the commands that open it; and what ``status`` must list all the same."""
 
     text: str
     commands: Sequence[Sequence[str]]
@@ -60,7 +60,7 @@ class Case:
 
 
 class Stock:
-    """What cases are made from, real and sound; each is made once, when the first case needs it."""
+    """Stock of real and sound things that cases are made from; each is made once, when the first case needs it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -211,7 +211,7 @@ def odd_file(rng: random.Random, path: Path) -> str:
 
 
 def places_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where every value of a JSON document stands."""
+    """Paths of every value of a JSON document."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path] * bool(path) + [place for key, one in inner for place in places_in(one, (*path, key))]
 

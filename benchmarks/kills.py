@@ -64,7 +64,7 @@ WAYS_ON = ("resume", "the same command", "give the command again")
 
 @dataclass(frozen=True)
 class Program:
-    """What is disturbed: the commands that begin and resume the run ``folder / runs / r``."""
+    """Program that is disturbed: the commands that begin and resume the run ``folder / runs / r``."""
 
     begin: list[str]
     resume: list[str]
@@ -84,7 +84,7 @@ class Program:
 
 
 class Lost(Exception):
-    """What should not have happened."""
+    """Error for what should not have happened."""
 
 
 def ended(process: subprocess.Popen[bytes]) -> int:
@@ -151,7 +151,7 @@ def check_equal(folder: Path, reference: Path, kept: list[Event]) -> None:
 
 
 def disturbed(program: Program, folder: Path, reference: Path, process: subprocess.Popen[bytes]) -> None:
-    """What follows a disturbance: ``process`` ends, is resumed, and compared."""
+    """Follow a disturbance: ``process`` ends, is resumed, and compared."""
     code = ended(process)
     check_words(folder, code if code > 0 else None)
     kept = story(folder)
@@ -228,7 +228,7 @@ Act = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class Situation:
-    """What is to be done in an empty folder. ``name`` is its number among those of its kind, "calls 3/50", which with
+    """Situation to make in an empty folder. ``name`` is its number among those of its kind, "calls 3/50", which with
     the seed says which it is; ``what`` says more of it."""
 
     kind: str
@@ -401,7 +401,7 @@ def children(process: int) -> list[int]:
 
 
 def servers(main: int) -> list[int]:
-    """What workers of the search are forked from."""
+    """Servers that workers of the search are forked from."""
     return [child for child in children(main) if "multiprocessing.forkserver" in command_line(child)]
 
 
@@ -501,7 +501,7 @@ def carry_out(bench: Bench, outcomes: Outcomes, *, jobs: int = 1, minutes: float
 
 
 def table(outcomes: Outcomes, notes: dict[str, str]) -> str:
-    """How many were tried and failed, by kind, and how to try again what failed."""
+    """Table of how many were tried and failed, by kind, and how to try again what failed."""
     tried, failed = Counter(outcome.kind for outcome in outcomes.by_key.values()), Counter[str]()
     for outcome in outcomes.failed:
         failed[outcome.kind] += 1

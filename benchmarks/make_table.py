@@ -43,7 +43,7 @@ ALL_SEEDS = 10
 
 @dataclass(frozen=True)
 class Table:
-    """What is trained for one table."""
+    """Trainings of one table."""
 
     space: str
     data: str

@@ -73,7 +73,7 @@ def run_search(name: str, runs: Path, flags: Sequence[str]) -> SearchRun | None:
 
 
 def measured(run: SearchRun) -> Result:
-    """What is compared: the winner on rank and test, and every trial of the search on rank."""
+    """Scores that are compared: the winner on rank and test, and every trial of the search on rank."""
     assert run.winner is not None
     objective, winner = run.config.objective, run.trials[run.winner.trial]
     confirmed = [trial.score(objective) for trial in run.confirmations(winner.id)] or [winner.score(objective)]

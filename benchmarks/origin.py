@@ -31,7 +31,7 @@ NASCTL = str(Path(sys.executable).with_name("nasctl"))
 
 
 def nasctl(*words: str, told: bool = True) -> str:
-    """What the command prints as JSON; progress goes to this terminal where ``told``."""
+    """Run the command; its JSON output. Progress goes to this terminal where ``told``."""
     if told:
         print("nasctl", *words, file=sys.stderr, flush=True)
         subprocess.run([NASCTL, *words], check=True, stdout=sys.stderr)
@@ -85,7 +85,7 @@ def nets(asked: argparse.Namespace) -> None:
 
 
 def summary(reports: list[dict[str, Any]]) -> None:
-    """How the order agrees with the published one, and how found networks compare."""
+    """Print the agreement of the order with the published one, and the comparison of found networks."""
     by_hand = [row for report in reports for row in report["members"] if row["chosen"] is None and row["seeds"]]
     for metric in ("accuracy", "macro_f1"):
         pairs = [(row["test"][metric]["mean"], row["reported"][metric]) for row in by_hand if row["reported"]]

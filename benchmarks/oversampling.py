@@ -122,7 +122,7 @@ def measure(folder: Path, name: str) -> None:
 
 
 def agreement(folder: Path, num_queries: int) -> str:
-    """How many of the exact neighbours the approximate search finds, and how often both agree on the border."""
+    """Share of the exact neighbours that the approximate search finds, and how often both agree on the border."""
     split = read_split(folder)
     everything = np.arange(len(split.labels))
     asked = np.random.default_rng(1).choice(everything, num_queries, replace=False)

@@ -197,7 +197,7 @@ def show(rows: Sequence[str], jobs: list[Job], metrics: dict[str, dict[str, floa
 
 
 def show_pairs(rows: Sequence[str], jobs: list[Job], metrics: dict[str, dict[str, float]]) -> None:
-    """How the other rows differ from the first, training by training: same network, same seed."""
+    """Print the differences of the other rows from the first, training by training: same network, same seed."""
     of_row = {row: [metrics[job.key] for job in jobs if job.row == row] for row in rows}
     for row in rows[1:]:
         pairs = list(zip(of_row[row], of_row[rows[0]], strict=True))
@@ -223,7 +223,7 @@ def recipes(asked: argparse.Namespace) -> dict[str, Row]:
 
 
 def precisions(asked: argparse.Namespace) -> dict[str, Row]:
-    """What bfloat16 costs: the default of uneven classes in both."""
+    """Rows for the cost of bfloat16: the default of uneven classes in both."""
     changes = {"epochs": asked.epochs, "batch_size": asked.batch_size}
     recipe = RECIPES["custom-ce + prior"].model_copy(update=changes)
     return {str(each): (recipe, each) for each in (Execution("channels_last"), BFLOAT16)}
@@ -253,7 +253,7 @@ TABLES: dict[str, Callable[[argparse.Namespace], dict[str, Row]]] = {
 
 @dataclass(frozen=True)
 class Found:
-    """What one search found: balanced accuracy, and how long it took."""
+    """Result of one search: balanced accuracy, and the time it took."""
 
     rank: float
     test: float

@@ -44,7 +44,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Networks:
-    """What was measured: ``scores_NS`` of seeds, ``test_N`` means."""
+    """Measured networks: ``scores_NS`` of seeds, ``test_N`` means."""
 
     scores_NS: Floats
     test_N: Floats
@@ -83,7 +83,7 @@ def evenly(networks: int, seeds: int) -> Confirm:
 
 
 def raced(networks: int, seeds: int) -> Confirm:
-    """What a search does."""
+    """Confirmation as a search does it."""
 
     def confirm(trials: dict[str, float], scores_of: ScoresOf, given: dict[str, int]) -> None:
         for training in rounds(trials, networks, seeds, scores_of):

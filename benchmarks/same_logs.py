@@ -69,7 +69,7 @@ def events(folder: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def facts(kind: str, body: dict[str, Any], history: str | None) -> dict[str, Any]:
-    """What an event says, flat: its fields by name, those that a format nests (result, cost) as if it did not."""
+    """Flat facts of an event: its fields by name, those that a format nests (result, cost) as if it did not."""
     flat = dict(leaves(body))
     if kind == "submitted":
         flat["mutant"] = bool(body.get("mutant", body.get("note") == "mutant"))

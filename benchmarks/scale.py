@@ -314,7 +314,7 @@ def submitted(folder: Path) -> int:
 
 
 def in_process(what: str, folder: Path) -> dict[str, float]:
-    """What ``MEASURES[what]`` says of a run."""
+    """Result of ``MEASURES[what]`` on a run."""
     done = subprocess.run(
         [sys.executable, __file__, "--measure", what, str(folder)], stdout=subprocess.PIPE, text=True, check=True
     )

@@ -156,7 +156,7 @@ class TableSpace(SearchSpace):
     _steps: Floats
 
     def places(self, rows: Rows) -> npt.NDArray[np.intp]:
-        """Where in the table each of ``rows`` is; -1: nowhere."""
+        """Position of each of ``rows`` in the table; -1: nowhere."""
         keys = rows.astype(np.int64) @ self._factors
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         return np.where(self._keys[at] == keys, self._order[at], -1)

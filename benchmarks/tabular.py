@@ -160,7 +160,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Found:
-    """What one search found: the network with the best score."""
+    """Result of one search: the network with the best score."""
 
     score: float
     test: float
@@ -240,7 +240,7 @@ class Optuna:
 
 @dataclass
 class Result:
-    """What a strategy reached over the seeds."""
+    """Results of a strategy over the seeds."""
 
     strategy: str
     limit: str  # "24 trials", "time"
@@ -258,7 +258,7 @@ def p_value(mine: Floats, first: Floats) -> float:
 
 
 def prepare(plugins: Sequence[str], optuna: Path | None) -> None:
-    """What a process needs before it searches."""
+    """Prepare a process before it searches."""
     load_plugins(plugins)
     if optuna is not None and str(optuna) not in sys.path:
         sys.path.append(str(optuna))

@@ -27,12 +27,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What was imported stays: no collection, of which the program asks for some, need walk through it again."""
+    """Freeze what was imported: no collection, of which the program asks for some, need walk through it again."""
     gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Which photos were used, and whether pages were opened; -q hides the header, so it is said at the end."""
+    """Say which photos were used, and whether pages were opened; -q hides the header, so it is said at the end."""
     terminalreporter.write_line(f"photos: {photos.source()}")
     if (reason := browsers.missing()) is None:
         terminalreporter.write_line(f"pages: opened in {browsers.program()}")

@@ -47,7 +47,7 @@ def kill(process: multiprocessing.process.BaseProcess) -> None:
 
 
 def outcome(process: multiprocessing.process.BaseProcess, channel: Connection) -> object:
-    """What a process says that then ends."""
+    """Message of a process that then ends."""
     said = heard(channel)
     process.join(60)
     assert process.exitcode == 0

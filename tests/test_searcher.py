@@ -184,7 +184,7 @@ def test_a_space_says_what_fits() -> None:
 
 
 def printed_by_the_blocks(page: str, folder: Path) -> str:
-    """What the blocks of a page print, one after the other, as a program that somebody saved."""
+    """Output of the blocks of a page, one after the other, as a program that somebody saved."""
     text = (Path(__file__).parent.parent / "docs" / page).read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     program = folder / "program.py"

@@ -51,7 +51,7 @@ def photos(place: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(place: Path) -> Path:
-    """What of an export is read: without programs, which take seconds to write."""
+    """An export with the files that are read: without programs, which take seconds to write."""
     request = request_of(load_run("r", place / "runs"), None, place)
     folder = place / "model"
     folder.mkdir()

@@ -155,7 +155,7 @@ def takes_arguments(part: Any) -> bool:
 
 
 def refused(call: Callable[..., Any], given: dict[str, Any]) -> UsageError | None:
-    """What a call says that cannot be carried out; None if it was."""
+    """Error of a call that cannot be carried out; None if it was."""
     try:
         call(**given)
     except UsageError as error:

@@ -35,7 +35,7 @@ SPEC = TrialSpec(
 
 
 def reached(workers: int, speed: float, free: int | None) -> Measurement:
-    """What so many workers reached."""
+    """Throughput of so many workers."""
     return Measurement(workers, 1, None, speed, free_bytes=free, worker_bytes=0)
 
 

@@ -171,7 +171,7 @@ def test_the_origin_studys_networks_have_its_numbers_of_parameters() -> None:
 
 
 def test_the_origin_studys_networks_have_its_layers() -> None:
-    """Where the count alone would not tell: where normalization and activations stand, and what halves."""
+    """The count alone would not tell where normalization and activations stand, and what halves."""
 
     def layers(name: str) -> list[str]:
         module = build_network(FixedNetwork(name), (1, 28, 28), 62)

@@ -21,7 +21,7 @@ SPEC = TrialSpec("1", "vgg", SAMPLE, (1, 8, 8), 10, DataConfig(), Recipe(batch_s
 
 @pytest.fixture
 def gpu_work() -> ModuleType:
-    """What the script's workers do, as a module."""
+    """The functions of the script's workers, as a module."""
     path = Path(__file__).parents[2] / "benchmarks" / "gpu_work.py"
     spec = importlib.util.spec_from_file_location("gpu_work", path)
     assert spec is not None and spec.loader is not None

@@ -237,7 +237,7 @@ def test_space_tells_what_fits_before_anything_is_spent(tmp_path):
 
 
 def test_a_call_in_this_process_is_as_one_of_its_own(finished, tmp_path):
-    """What other tests rely on: ``nasctl`` and ``nasctl_process`` give the same, and the first leaves nothing."""
+    """Other tests rely on this: ``nasctl`` and ``nasctl_process`` give the same, and the first leaves nothing."""
     before = Path.cwd(), dict(os.environ), signal.getsignal(signal.SIGTERM), sys.stdout
     for arguments in (("status", "--run", "small"), ("show", 99), ("show",)):
         here, there = (call(*arguments, cwd=finished) for call in (nasctl, nasctl_process))

@@ -55,7 +55,7 @@ class Outer(BaseModel):
 
 
 def test_a_setting_is_declared_once(capsys):
-    """From the field of a model follow its flag, how it is read, and how it is written again."""
+    """Its flag, its reading and its writing follow from the field of a model."""
     program = typer.Typer(add_completion=False)
 
     @with_settings(program, lambda: settings_of(Outer), "light * where inner.*")

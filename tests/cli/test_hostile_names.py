@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def harmless(place: Path, *arguments: object) -> str:
-    """What a command says that must succeed, without a sign that commands the terminal."""
+    """Output of a command that must succeed, without a sign that commands the terminal."""
     text = told(place, *arguments)
     assert not CONTROL.search(text), arguments
     return text

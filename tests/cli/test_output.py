@@ -43,7 +43,7 @@ def test_a_terminal_of_80_columns_holds_every_line_and_a_pipe_gets_plain_text(pl
         text = STYLE.sub("", told(place, *command.split()))
         wide = [line for line in text.split("\n") if len(line.rpartition("\r")[2]) > 80]
         assert not [line for line in wide if max(map(len, line.split())) < 60], command  # the paths of a test are long
-        if command.startswith(("show", "trials")):  # no metric is cut
+        if command.startswith(("show", "trials")):  # no number is cut
             assert set(re.findall(r"\d\.\d{3}\b", plain[command])) <= set(re.findall(r"\d\.\d{3}\b", text)), command
 
 

@@ -28,7 +28,7 @@ STUDY = ("baseline", "run")
 
 
 def flags_of(path: Path, *arguments: str, command: tuple[str, ...] = ("search",)) -> dict[str, Any]:
-    """What ``nasctl search --config`` of a file and flags comes to."""
+    """Flags that ``nasctl search --config`` of a file and flags come to."""
     found = typer.main.get_command(app)
     for name in command:
         found = found.commands[name]

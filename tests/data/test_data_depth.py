@@ -113,7 +113,7 @@ def encoded(image: Image.Image, form: str, *more: Image.Image) -> bytes:
 
 
 def png_of_16_bits(values: Array) -> bytes:
-    """What Pillow does not write: (H, W, 3) as a PNG of 16 bits a colour."""
+    """(H, W, 3) as a PNG of 16 bits a colour, which Pillow does not write."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

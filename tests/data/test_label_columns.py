@@ -13,7 +13,7 @@ from nas.data import DataReport, describe_data, open_data
 
 
 def report(folder: Path, header: tuple[str, ...], row: Callable[[int, str, str], tuple[object, ...]]) -> DataReport:
-    """What is said of a table with these columns; ``row`` gives a line's cells by its number, file and label."""
+    """Message on a table with these columns; ``row`` gives a line's cells by its number, file and label."""
     write_set(folder, ("path", "label"), *PETS)
     write_table(folder / "labels.csv", header, *(row(number, *line) for number, line in enumerate(PETS)))
     return describe_data(config(folder))

@@ -24,7 +24,7 @@ def seen(images: Tensor) -> Tensor:
 
 
 def centre_and_skew(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the mass of each image lies (NUM, 2: down, across), and the third moment that a mirror negates."""
+    """Centre of mass of each image (NUM, 2: down, across), and the third moment that a mirror negates."""
     place = torch.arange(images.shape[-1], dtype=torch.float64)
     mass = images.sum((1, 2))
     centre = torch.stack([images.sum(2) @ place / mass, images.sum(1) @ place / mass], dim=1)

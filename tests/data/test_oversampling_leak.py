@@ -1,7 +1,7 @@
 """No image outside the training split, nor a neighbour made from one, reaches a network while it trains.
 
 Training images are grey, all others coloured. Mixing, turning, blurring and scaling grey images gives grey ones,
-and so does normalization if its metrics come from grey images alone; a trace of a coloured one shows.
+and so does normalization if its values come from grey images alone; a trace of a coloured one shows.
 """
 
 from __future__ import annotations

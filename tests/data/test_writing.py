@@ -57,7 +57,7 @@ def contents(data: Dataset) -> Contents:
 
 
 def missing(data: Dataset) -> int:
-    """How many training images fill every class up to the largest."""
+    """Number of training images that fill every class up to the largest."""
     counts = data.counts["train"]
     return max(counts) * len(counts) - sum(counts)
 
@@ -168,6 +168,7 @@ def test_the_command_writes_what_the_command_reads(tmp_path: Path, monkeypatch: 
     again = nasctl("data", "even.npz", "--write", "plain", "--json", cwd=tmp_path)
     document = json.loads(again.stdout)
     assert document["splits"]["train"] == [16, 16] and document["levels"] is None
+    assert document["faults"] == []
     assert document["written"]["num_synthetic"] == 0 and document["written"]["table"] == "plain/images.csv"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "deep.npz", "even.csv", "even.npz", "plain"]
 

@@ -34,7 +34,7 @@ def cells() -> list[dict[str, Any]]:
 
 
 def outputs_in(folder: Path) -> list[str]:
-    """What each cell prints and what its last expression is."""
+    """Output of each cell and the value of its last expression."""
     sources = json.dumps(["".join(cell["source"]) for cell in cells()])
     done = subprocess.run(
         [sys.executable, "-", sources], input=PROGRAM, cwd=folder, capture_output=True, text=True, check=False

@@ -63,7 +63,7 @@ def outcome(run: SearchRun) -> str:
 
 
 def place(folder: Path) -> str:
-    """What comes right after the floor, which is there once."""
+    """Event right after the floor, which is there once."""
     events = story(folder)
     (number,) = [n for n, event in enumerate(events) if isinstance(event, FloorMeasured)]
     match events[number + 1]:

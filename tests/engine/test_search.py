@@ -299,7 +299,7 @@ class Slow(Simulated):
 
 
 def give(folder: Path, **limits: float) -> None:
-    """What ``nasctl resume`` records."""
+    """Change settings as ``nasctl resume`` records it."""
     with EventLog(folder) as log:
         log.append(SettingsChanged(recorded(log).config.model_copy(update=limits)))
 

@@ -21,6 +21,7 @@ from baselines import FixedNetwork
 from baselines.studies import STUDIES
 from budgets import Budget
 from nas.api.settings import classical_request, study_request
+from nas.cli.commands.output import outcome_document
 from nas.config import StudyRequest
 from nas.config.auto_recipe import default_epochs
 from nas.config.recipe import RECIPES, Recipe
@@ -270,6 +271,7 @@ def test_a_network_stands_beside_what_a_search_finds_and_a_random_one_of_its_siz
     assert one.above_fixed == pytest.approx(means[found.name] - means[fixed.name])
     assert one.above_random == pytest.approx(means[found.name] - means[sampled.name])
     assert (one.pairs, one.at_least_as_good) == (1, int(means[found.name] >= means[fixed.name]))
+    assert "macro_f1" in [one["figure"] for one in outcome_document(beside)["found"]]
     console = Screen(file=StringIO(), width=250)
     print_study_plan(console, beside, SLOTS)
     print_study(console, beside, write_pictures(beside))

@@ -36,7 +36,7 @@ fi
 
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the program in the daemon's place writes."""
+    """File to which the program in the daemon's place writes."""
     program = tmp_path / "bin" / mps.CONTROL
     program.parent.mkdir()
     program.write_text(FAKE)
@@ -94,7 +94,7 @@ def test_it_ends_when_the_run_is_killed(journal: Path) -> None:
 
 
 def test_folders_of_killed_runs_go_with_their_daemons(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was killed with all of its group, as batch systems do, left both."""
+    """A kill of the whole group, as batch systems do it, left both."""
     monkeypatch.setattr("tempfile.tempdir", str(journal.parent))
     left, served = (journal.parent / f".tmp-nasctl-mps-{letter * 12}" for letter in "ab")
     for folder in (left, served):

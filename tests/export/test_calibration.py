@@ -1,4 +1,4 @@
-"""Temperature and calibration error, against metrics worked out by hand and networks whose surety is known."""
+"""Temperature and calibration error, against values worked out by hand and networks whose surety is known."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
 
 @pytest.fixture(scope="module", params=["resize", "pad"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``predict.py`` needs of an exported folder, of a network that was not trained."""
+    """Files of an exported folder that ``predict.py`` needs, of a network that was not trained."""
     folder = tmp_path_factory.mktemp("exported")
     asked = request_for("vgg", folder, small_sample("vgg"))
     asked = dataclasses.replace(asked, preprocessing=Preprocessing.of(asked.input_shape, request.param, LEVELS))

@@ -109,7 +109,7 @@ def killed_after_a_trial(place: Path, *arguments: object) -> Path:
 
 
 def anew(place: Path, *arguments: object, run: Callable[..., subprocess.CompletedProcess[str]] = nasctl) -> str:
-    """What a command prints that must succeed, and say nothing else, where nothing was loaded before."""
+    """Output of a command that must succeed, and say nothing else, where nothing was loaded before."""
     loading.forget()
     done = run(*arguments, cwd=place)
     assert done.returncode == 0 and "Traceback" not in done.stderr and "lug-in" not in done.stderr, done.stderr

@@ -56,7 +56,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> StudyRun:
 
 @pytest.fixture(scope="module")
 def pictures(done: StudyRun) -> Pictures:
-    """What is drawn when nothing is chosen."""
+    """Pictures that are drawn when nothing is chosen."""
     return write_pictures(done)
 
 

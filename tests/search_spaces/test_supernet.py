@@ -92,7 +92,7 @@ def test_every_alpha_of_nnis_choices_gets_a_gradient(name):
 
 
 def test_weighted_branches_depths_and_widths_are_weighted_means_of_the_paths():
-    """Where nothing after a choice bends the signal, the mixture is the expectation over the paths."""
+    """The mixture is the expectation over the paths where nothing after a choice bends the signal."""
 
     def define(c, task):
         return sequence(

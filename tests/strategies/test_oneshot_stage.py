@@ -56,7 +56,7 @@ def read_search(folder: Path) -> SearchRun:
 
 
 def story(folder: Path) -> list[Event]:
-    """What happened, without when."""
+    """Events of a run, without times."""
     events = [event for event in events_of(folder) if not isinstance(event, SessionStarted | SessionStopped)]
     return [timeless(event) for event in events]
 
@@ -73,7 +73,7 @@ def stop_at(kind: type[Event], epoch: int | None = None) -> Any:
 
 @contextmanager
 def as_small() -> Iterator[None]:
-    """What ``small`` does, for fixtures of the module."""
+    """``small``, for fixtures of the module."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patched:

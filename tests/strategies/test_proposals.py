@@ -25,7 +25,7 @@ BUDGETS = (
 
 
 class Plain:
-    """What ``Proposer`` proposes, written down as it was first: everything is sampled anew and costed in full."""
+    """``Proposer`` as it was written first: everything is sampled anew and costed in full."""
 
     def __init__(self, space: SearchSpace, budget: Budget) -> None:
         self.space, self.budget = space, budget

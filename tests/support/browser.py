@@ -29,7 +29,7 @@ def program() -> str | None:
 
 
 def missing() -> str | None:
-    """What must be installed before pages can be opened, if anything."""
+    """Message on what must be installed before pages can be opened, if anything."""
     if program() is None:
         return f"{SKIPPED}: install one of {', '.join(PROGRAMS)} (Debian: apt install chromium)"
     if not all(map(importlib.util.find_spec, PACKAGES)):
@@ -64,7 +64,7 @@ class OpenPage:
 
     @property
     def errors(self) -> list[str]:
-        """What the page wrote to the console as an error, and exceptions that it did not catch."""
+        """Errors that the page wrote to the console, and exceptions that it did not catch."""
         self._heard()
         return list(self._errors)
 
@@ -95,7 +95,8 @@ class OpenPage:
         return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
     def axe(self) -> list[Violation]:
-        """What axe-core finds serious or critical. It runs in a world of its own, where no policy of the page holds."""
+        """Serious and critical findings of axe-core. It runs in a world of its own, where no policy of the page
+        holds."""
         session = self.page.context.new_cdp_session(self.page)
         frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
         world = session.send("Page.createIsolatedWorld", {"frameId": frame})["executionContextId"]

@@ -55,7 +55,7 @@ def nasctl_process(*arguments: object, cwd: Path, timeout: float = 240) -> subpr
 
 
 def told(place: Path, *arguments: object) -> str:
-    """What a command prints that must succeed."""
+    """Output of a command that must succeed."""
     done = nasctl(*arguments, cwd=place)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -87,7 +87,7 @@ def _exit_code() -> int:
 
 @contextlib.contextmanager
 def _written_to(number: int, name: str, file: int) -> Iterator[None]:
-    """What Python and libraries write to descriptor ``number``, that of ``sys.<name>``, goes to ``file``."""
+    """Send to ``file`` what Python and libraries write to descriptor ``number``, that of ``sys.<name>``."""
     before, saved = getattr(sys, name), os.dup(number)
     before.flush()
     os.dup2(file, number)

@@ -97,7 +97,7 @@ def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def traces_of_this_machine(folder: Path, *others: Path) -> list[str]:
-    """Where an exported folder names a path of this machine or one of ``others``, the machine, or its user."""
+    """Places where an exported folder names a path of this machine or one of ``others``, the machine, or its user."""
     paths = {str(path) for path in (ROOT, Path.home(), Path(sys.prefix), folder.parent.absolute(), *others)}
     names = {name for name in (socket.gethostname(), getpass.getuser()) if len(name) > 4}  # "root" is a word
     words = {word for word in paths | names | {"site-packages", 'File "', "Traceback"} if word != "/"}
@@ -120,7 +120,7 @@ def predict_alone(folder: Path, *arguments: object, cwd: Path) -> subprocess.Com
 
 
 def lint(*paths: Path) -> None:
-    """What is exported into a project may be among what its linter reads: ours has nothing to say of it."""
+    """Lint what is exported, for it may be among what a project's linter reads: ours has nothing to say of it."""
     ours = ["--config", str(ROOT / "pyproject.toml"), *map(str, paths)]
     for command in (["check"], ["format", "--check", "--diff"]):
         ruff = [sys.executable, "-m", "ruff", *command, *ours]

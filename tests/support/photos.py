@@ -16,7 +16,7 @@ PER_CLASS = {"train": 60, "test": 12}
 
 
 def source() -> str:
-    """Which photos ``write_photos`` writes, in words."""
+    """Source of the photos that ``write_photos`` writes, in words."""
     return f"CIFAR-10 from {ARCHIVE.name}" if ARCHIVE.is_file() else f"stripes made here (no {ARCHIVE})"
 
 

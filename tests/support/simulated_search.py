@@ -77,7 +77,7 @@ def _to_the_end(log: EventLog, executor: Simulated, floor: Floor | None) -> Sear
 
 
 def story(folder: Path) -> list[Event]:
-    """What happened, without when: the events of trials and the end."""
+    """Events of trials and of the end, without times."""
     return [event for event in events_of(folder) if not isinstance(event, SessionStarted | SessionStopped)]
 
 

@@ -151,8 +151,8 @@ def test_equal_seeds_give_equal_views_and_inputs_stay_as_they_are() -> None:
 def plain_view(
     images: torch.Tensor, recipe: Recipe, sampling: torch.Generator, normal: tuple[torch.Tensor, torch.Tensor]
 ) -> torch.Tensor:
-    """What ``augment`` does, an image at a time in float64 and in the order in which it is said: normalize, pad,
-    crop, mirror, erase. Samples the same numbers."""
+    """``augment``, an image at a time in float64 and in the order in which it is said: normalize, pad, crop, mirror,
+    erase. Samples the same numbers."""
     n, channels, height, width = images.shape
     mean, std = (value.double().view(-1, 1, 1) for value in normal)
     up, across = (min(round(recipe.crop_padding * side / 8), side - 1) for side in (height, width))

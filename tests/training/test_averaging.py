@@ -39,7 +39,7 @@ def float_state(model: nn.Module) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("decay", [0.5, 0.999])
 def test_what_is_kept_is_the_average_over_all_steps(decay: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the weights after every step: d = min(decay, (1 + t) / (10 + t)), with the running statistics."""
+    """Averages from the weights after every step: d = min(decay, (1 + t) / (10 + t)), with the running statistics."""
     states: list[dict[str, np.ndarray]] = []
     plain_update = WeightAverage.update
 

@@ -152,7 +152,7 @@ def test_what_is_learned_under_a_prior_says_how_likely_classes_are_if_they_come_
 
 
 def test_a_prior_and_deferred_weights_correct_twice() -> None:
-    """Which is why a recipe cannot have both: together they prefer rare classes by their rarity once more."""
+    """A recipe cannot have both: together they prefer rare classes by their rarity once more."""
     chances = np.array([0.985, 0.01, 0.005])
     recipe = Recipe(loss="ce", prior_tau=1, deferred_reweighting=0.5, beta=0.9999)
     number_C = torch.tensor([10_000.0, 1_000.0, 100.0], dtype=torch.float64)
@@ -206,7 +206,7 @@ def test_class_balanced_weights_are_known() -> None:
 
 
 def test_deferred_weights_of_cross_entropy_are_those_of_torch() -> None:
-    """Which the code of LDAM-DRW uses."""
+    """Torch's are those that the code of LDAM-DRW uses."""
     logits, labels = random_batch(10, 1.0)
     recipe, known = Recipe(loss="ce", deferred_reweighting=0.8, beta=0.99), long_tail(10)
     loss, weights = make_loss(recipe, known), class_balanced_weights(known.sampled_C, 0.99)

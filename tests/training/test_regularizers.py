@@ -74,7 +74,7 @@ def convolution_matrix(weight: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def convolution_orthogonality(weight: torch.Tensor) -> torch.Tensor:
-    """How far the columns of a convolution's matrix are from orthonormal, those of one pixel against those of every
+    """Distance of the columns of a convolution's matrix from orthonormal, those of one pixel against those of every
     pixel whose answers can overlap with its own: all shifts."""
     num_in, size = weight.shape[1], weight.shape[-1]
     side = 2 * size - 1
