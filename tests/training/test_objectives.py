@@ -181,8 +181,9 @@ def test_a_search_and_a_study_by_it(tmp_path: Path) -> None:
     shown = told(tmp_path, *SEARCH.split(), "--objective", "top_k: k=3")
     assert "ranked by top k:k=3" in shown and re.search(r"trial +1  top k:k=3 0\.\d+", shown)
     assert re.search(r"Test top k:k=3: 0\.\d+ ± 0\.\d+ over 3 seeds", shown)
-    why = "the objective top_k:k=3 needs logits, which classical methods do not have."
-    assert f"note: The classical baseline was not measured: {why}" in shown
+    needs = "the objective top_k:k=3 needs logits, which classical methods do not have."
+    note = f"The classical baseline was not measured: {needs}"
+    assert f"note: {note}" in shown
 
     trials = json.loads(told(tmp_path, "trials", "one", "--json"))
     assert all(trial["score"] == trial["metrics"]["rank"]["top_k:k=3"] for trial in trials)
