@@ -116,7 +116,7 @@ def test_a_resumed_run_keeps_its_threads(
 def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean 'evolution'"):
         search(config(strategy="evolutoin"), name="x", runs=tmp_path)
-    with pytest.raises(UsageError, match="is not a name"):
+    with pytest.raises(UsageError, match="is not a valid name"):
         search(config(), name="a/b", runs=tmp_path)
     assert not list(tmp_path.iterdir())
 

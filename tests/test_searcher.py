@@ -87,7 +87,7 @@ def test_its_run_is_shown_like_others(tmp_path: Path) -> None:
     with searcher(tmp_path / "mine") as mine:
         mine.tell(mine.ask(), 0.5)
     status = told(tmp_path, "status", "mine", "--runs", ".")
-    assert "evolution over" in status and "a program of your own" in status and "best 0.500" in status
+    assert "evolution over" in status and "your own Python program" in status and "best 0.500" in status
     assert "closed by its Python program. To resume: in Python, nas.Searcher.load('mine')" in status
 
 
@@ -96,7 +96,7 @@ def test_commands_about_its_run_say_what_does_instead_or_take_images(tmp_path: P
         mine.tell(mine.ask(), 0.5)
     for command, words in (
         ("resume mine", "To resume it there: nas.Searcher.load('runs/mine')"),
-        ("config mine", "no flags make it again"),
+        ("config mine", "no flags repeat it"),
         ("export --best --run mine --out m", "To train one here: nasctl train mine:1 --data IMAGES"),
         ("train mine --dry-run", "--data is missing"),
         ("lr-find mine", "--data is missing"),
@@ -136,7 +136,7 @@ def test_several_are_asked_for_at_once_and_some_fail(tmp_path: Path) -> None:
             mine.tell(first[2], "good")
         mine.tell(first[2], 0.5)
         mine.tell(first[0].id, None)
-        for trial, words in ((first[2], "told before"), ("99", "not asked for")):
+        for trial, words in ((first[2], "told before"), ("99", "never asked for")):
             with pytest.raises(UsageError, match=words):
                 mine.tell(trial, 0.5)
         assert [trial.status for trial in mine.trials] == ["failed", "running", "finished", "running"]

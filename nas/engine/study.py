@@ -115,7 +115,7 @@ def _end(journal: Journal[StudyRun], *, out_of_time: bool) -> None:
         return
     reasons = {name: str(run.trials[name].error) for name in missing if name in run.trials}
     failed = [f"  trial {name}: {reason}" for name, reason in reasons.items()]
-    text = "\n".join([f"{len(missing)} of {counted(run.planned_trials, 'training')} not finished", *failed[:10]])
+    text = "\n".join([f"{len(missing)} of {counted(run.planned_trials, 'training')} are not finished", *failed[:10]])
     raise SearchStopped(
         f"{text}\nWhat was trained is kept: {typed('report', run.folder)}. "
         f"To train the rest: {resume_command_after(run, [*reasons.values()], out_of_time=out_of_time)}"

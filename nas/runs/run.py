@@ -100,16 +100,13 @@ class Run(ABC):
         return data.key == self.facts.data_key and counts_by_split(data) == self.facts.counts
 
     def use_plugins(self) -> None:
-        """Load the plug-ins that it was made with, which its networks and data may need. PluginError if the user does
-        not trust them, or they are not what they were."""
+        """Load the plug-ins that it was made with. PluginError if the user does not trust them, or they changed."""
         resolve_plugins(self.config.plugins, run=self.name)
 
     @property
     def plugin_errors(self) -> list[str]:
-        """Errors that keep ``use_plugins`` from loading them; without them a run can be read, but not built.
-
-        Looked for once, and again when other plug-ins were loaded: a table asks for every row.
-        """
+        """Errors that keep ``use_plugins`` from loading them; without them a run can be read, but not built. Looked for
+        once, and again when other plug-ins were loaded: a table asks for every row."""
         if self._plugins_seen != (self.config.plugins, loaded()):
             self._plugin_errors = loading_errors(self.config.plugins, run=self.name)
             self._plugins_seen = self.config.plugins, loaded()

@@ -110,11 +110,11 @@ def test_what_branches_add_up_to_is_weighed_and_not_one_of_them() -> None:
 def test_where_there_is_no_map_it_says_so() -> None:
     flat = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
     assert map_layer(flat, torch.randn(1, 1, 4, 4)) is None
-    with pytest.raises(UsageError, match="no place in the image"):
+    with pytest.raises(UsageError, match="cannot locate anything in the image"):
         grad_cam_maps(flat, torch.randn(1, 1, 4, 4))
     with pytest.raises(UsageError, match=r"no layer 'cone'. Did you mean 'conv'\?"):
         grad_cam_maps(Plain(), torch.randn(1, 2, 4, 4), layer="cone")
-    with pytest.raises(UsageError, match="'last' gives no map"):
+    with pytest.raises(UsageError, match="'last' gives no feature map"):
         grad_cam_maps(Plain(), torch.randn(1, 2, 4, 4), layer="last")
     with pytest.raises(UsageError, match="a class for each of the 2 images"):
         grad_cam_maps(Plain(), torch.randn(2, 2, 4, 4), [1])

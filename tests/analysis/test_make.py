@@ -150,7 +150,7 @@ def test_an_exported_folder_is_asked_by_its_weights(place: Path, photos: Path, e
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("", "Say which network"),
+        ("", "Name a network"),
         ("nothing", "There is no run 'nothing'"),
         ("r:7", "7"),
         ("r --split tests", "Did you mean 'test'?"),

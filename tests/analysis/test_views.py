@@ -64,7 +64,7 @@ def test_bars_are_images_and_those_recognised(ten: Analysis) -> None:
     figure = drawn("bars", ten)
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     assert heights == [*ten.counts, *ten.right]  # the order of classes is that of their training images
-    assert f"{sum(ten.right)} of {ten.num_images} recognised" in figure._suptitle.get_text()
+    assert f"{sum(ten.right)} of {ten.num_images} correctly classified" in figure._suptitle.get_text()
 
 
 def test_recall_stands_over_the_number_of_training_images(ten: Analysis) -> None:

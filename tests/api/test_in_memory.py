@@ -104,7 +104,7 @@ class Photos:
 
 
 def test_images_of_several_sizes_are_brought_to_the_one_that_is_said_as_files_are(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"several sizes, 12x20 to 12x39.*image_size=32"):
+    with pytest.raises(UsageError, match=r"several sizes, 12x20 to 12x39.*give image_size, such as 32"):
         data_config(Photos())
     dataset = open_data(data_config(Photos(), image_size=16, fit="pad"))
     paths = [f"{number}.png" for number in range(20)]
@@ -114,7 +114,7 @@ def test_images_of_several_sizes_are_brought_to_the_one_that_is_said_as_files_ar
     from_files = data_config(frame, folder=tmp_path, name="photos", image_size=16, fit="pad")
     assert Path(from_files.source).name == "photos.csv"
     assert np.array_equal(pixels(open_data(from_files)), pixels(dataset))
-    with pytest.raises(UsageError, match=r"20 of 20 files of column 'file_name' are not there"):
+    with pytest.raises(UsageError, match=r"20 of 20 files of column 'file_name' do not exist"):
         data_config(frame)
     with pytest.raises(UsageError, match="No column of the frame is known to hold paths; its columns are: a, 0"):
         data_config(pandas.DataFrame({"a": [1], 0: [2]}))
@@ -134,7 +134,7 @@ def test_images_of_several_sizes_are_brought_to_the_one_that_is_said_as_files_ar
         ((np.zeros((60, 8, 8, 4)), PETS), "leave out the fourth channel, transparency"),
         ((GREY, PETS[:7]), "60 images and there are 7 labels"),
         ((GREY, RNG.random(60)), "Labels must be whole numbers or strings, and are float64"),
-        ((GREY, np.array([1, "a"] * 30, dtype=object)), "all whole numbers, and are of: int, str"),
+        ((GREY, np.array([1, "a"] * 30, dtype=object)), "all whole numbers, and are of the types: int, str"),
         ((GREY, np.eye(60)), r"Labels must have the shape \(N,\)"),
         ((GREY[:0], PETS[:0]), "has no images"),
         (GREY, "Data cannot be of type ndarray: give a path"),
@@ -142,7 +142,7 @@ def test_images_of_several_sizes_are_brought_to_the_one_that_is_said_as_files_ar
         ({"train": (GREY, PETS), "test": (GREY[:, :6], range(60))}, r"those of test \(6, 10\)(.|\n)*both be strings"),
         (TensorDataset(torch.randn(9, 3, 8, 8), torch.arange(9)), "Image 0 of X must be uint8 from 0 to 255 or floats"),
         ((row for row in GREY), "Data cannot be of type generator"),
-        (([[1, 2], [3]], [0, 1]), "X must have one shape throughout, and its items differ"),
+        (([[1, 2], [3]], [0, 1]), "X must hold items of one shape, and their shapes differ"),
         ((GREY, np.array([2**63, 1] * 30, dtype=np.uint64)), "Labels must be at most 9,007,199,254,740,992"),
         ([(GREY[0], np.array([0, 1]))] * 4, r"The label of item 0 of X must be one .* has the shape \(2,\)"),
         ([*GREY], "Item 0 of X must be an image and its label, and is of type ndarray"),
@@ -169,7 +169,7 @@ def test_a_data_set_that_raises_names_the_item() -> None:
 
     with pytest.raises(ZeroDivisionError) as raised:
         data_config(Broken(torch.rand(9, 8, 8), torch.arange(9) % 2))
-    assert raised.value.__notes__ == ["This is what item 3 of X (a Broken) when it was read."]
+    assert raised.value.__notes__ == ["This error was raised by item 3 of X (a Broken) when it was read."]
 
 
 def test_bytes_that_are_no_text_and_numbers_of_numpy_are_labels() -> None:
@@ -197,7 +197,7 @@ def test_a_run_on_arrays_resumesout_the_program_and_says_when_they_are_gone(tmp_
         pass
     folder = tmp_path / "vgg-pets-1"
     shutil.rmtree(tmp_path / "cache")
-    with pytest.raises(UsageError, match=r"gone from the cache: .*pets.npz. Give the same again.*name='pets'"):
+    with pytest.raises(UsageError, match=r"gone from the cache: .*pets.npz. Give the same data again.*name='pets'"):
         nas.load_run(folder).resume()
     assert data_config((GREY, PETS), name="pets", cache_dir=str(tmp_path / "cache")) == data
     opened = reopen(nas.load_run("vgg-pets-1", runs=tmp_path).record)

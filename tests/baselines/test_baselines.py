@@ -150,7 +150,7 @@ def test_a_download_is_kept_if_it_is_the_right_file(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     address = imagenet_file.as_uri()
-    with pytest.raises(UsageError, match="another SHA-256"):
+    with pytest.raises(UsageError, match="its SHA-256 differs"):
         downloaded_weights(address, "00000000")
     assert not list((tmp_path / "hub").rglob("*.pth*"))
     digest = hashlib.sha256(imagenet_file.read_bytes()).hexdigest()[:8]

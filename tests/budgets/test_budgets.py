@@ -45,7 +45,7 @@ def test_violations_name_each_limit_that_is_broken():
     assert budget.violations(Cost(100, 1000, 400, 50)) == []
     assert len(budget.violations(Cost(101, 1001, 401, 51))) == 4
     assert "101 parameters" in budget.violations(Cost(101, 1, 1, 1))[0]
-    assert "under the least of 10" in budget.violations(Cost(9, 1, 1, 1))[0]
+    assert "under the minimum of 10" in budget.violations(Cost(9, 1, 1, 1))[0]
 
 
 @pytest.mark.parametrize("shape", [(300, 4), (1, 4), (0, 4), (5, 0)], ids=str)
@@ -134,7 +134,7 @@ def test_least_size_is_half_the_budget_unless_given():
     assert (given_least.min_params, note) == (1, "")
     roomy, note = resolve_budget(space, TASK, Budget(max_params=10**9))
     assert roomy.min_params is None
-    assert "nothing that fits" in note
+    assert "no feasible architecture" in note
 
 
 @every_space

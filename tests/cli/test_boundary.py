@@ -42,7 +42,7 @@ def test_a_path_that_cannot_be_is_refused(tmp_path, command):
     ("--workers", "1000000000", "at most 1024"), ("--trials", DIGITS, "..."), ("--epochs", "1" + "0" * 30, "at most"),
     ("--learning-rate", "1e308", "at most"), ("--penalty", "1e308", "--penalty"),
     ("--alpha-learning-rate", "1e308", "--alpha-learning-rate"), ("--max-params", "50kB", "write 50k"),
-    ("--max-macs", "10MB", "write 10M"), ("--time-limit", DIGITS, "is not a time"),
+    ("--max-macs", "10MB", "write 10M"), ("--time-limit", DIGITS, "is not a duration"),
 ])  # fmt: skip
 def test_a_number_out_of_all_bounds_is_refused_by_its_flag(tmp_path, flag, value, says):
     message = fails(*SEARCH, "--strategy", "darts", flag, value, cwd=tmp_path)
@@ -65,7 +65,7 @@ def test_files_that_hold_too_much_are_refused(tmp_path):
 def test_the_plan_warns_of_a_batch_larger_than_the_set_and_of_a_high_rate(tmp_path):
     plan = told(tmp_path, *SEARCH, "--batch-size", 100_000, "--learning-rate", 100)
     assert "Caution --batch-size 100,000 is more than the 341 images" in plan
-    assert "Caution --learning-rate 100 is far above what adam trains with" in plan
+    assert "Caution --learning-rate 100 is far above what adam can train with" in plan
     assert "Caution" not in told(tmp_path, *SEARCH)
 
 
@@ -101,7 +101,7 @@ def test_without_a_home_the_cure_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize("error, code, says", [
     (FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/proc/.tmp-x.png-0123456789ab"), 2, "/proc/x.png: No"),
     (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out"), 1, "No space left"),
-    (OSError("odd"), 1, "The operating system refused: odd"), (MemoryError(), 1, "Memory ran out"),
+    (OSError("odd"), 1, "The operating system refused: odd"), (MemoryError(), 1, "Out of memory"),
     (RecursionError("deep"), 2, "nested too deeply"), (OverflowError("int too large"), 2, "too large"),
 ])  # fmt: skip
 def test_errors_of_the_system_are_one_message(error, code, says):

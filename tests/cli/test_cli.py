@@ -81,7 +81,7 @@ def test_every_error_of_one_command_is_reported_together(tmp_path):
         (["search", "--space", "resnet", "--device", "cuda:99"], "CUDA"),
         (["search", "--space", "resnet", "--device", "tpu"], "tpu"),
         (["search", "--space", "resnet", "--recipe", "custom"], "custom-ce"),
-        (["search", "--space", "resnet", "--run", "a/b"], "not a name"),
+        (["search", "--space", "resnet", "--run", "a/b"], "is not a valid name"),
         (["search", "--space", "resnet", "--image-size", "96x4"], "96x64"),
         (["search", "--space", "resnet", "--grey", "--colour"], "--grey and --colour exclude each other"),
         (
@@ -176,7 +176,7 @@ def test_data_that_this_version_splits_otherwise_are_refused(finished):
     counts = {name: list(counts) for name, counts in run.facts.counts.items()}
     counts["rank"][0] += 1
     run.facts = replace(run.facts, counts=counts)
-    with pytest.raises(RunError, match="splits them otherwise"):
+    with pytest.raises(RunError, match="splits them differently"):
         check_data(run)
 
 

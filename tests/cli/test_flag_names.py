@@ -76,5 +76,5 @@ def test_a_setting_is_declared_once(capsys):
     assert again == {"size": 7, "wait": "5400s", "dark": None, "light": True, "turn": False}
     assert {default_of(given, Outer) for given in settings_of(Outer).values()} == {3, None}
     read_settings(Outer, {"wait": "soon", "dark": True, "light": True}, errors)
-    assert errors[0].startswith("--wait: 'soon' is not a time")
+    assert errors[0].startswith("--wait: 'soon' is not a duration")
     assert errors[1] == "--dark and --light exclude each other: give one of them."

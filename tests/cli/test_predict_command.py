@@ -69,7 +69,7 @@ def test_what_cannot_be_used_is_one_sentence(folder: Path, tmp_path: Path) -> No
     done = nasctl("predict", "model", "photos/broken.jpg", "photos/00.png", cwd=folder)
     (folder / "photos" / "broken.jpg").unlink()
     assert done.returncode == 1 and len(done.stdout.splitlines()) == 1
-    assert "photos/broken.jpg: " in done.stderr and "1 of 2 pictures could not be read" in done.stderr
+    assert "photos/broken.jpg: " in done.stderr and "1 of 2 images could not be read" in done.stderr
     for arguments, said in {
         ("model", "nowhere"): "nowhere: there is no such file or folder",
         ("model", "photos", "--top", "0"): "--top '0' cannot be used",

@@ -50,7 +50,7 @@ def test_several_need_a_place_and_stand_in_one_page(place):
 def test_what_cannot_be_is_said_at_once(place):
     (place / "mine.html").write_text("my own")
     for words, why in (
-        (["one", "--out", "mine.html"], "no report of nasctl"),
+        (["one", "--out", "mine.html"], "not a report of nasctl"),
         (["one", "--out", "no/r.html"], "no folder no"),
         (["one", "--filters", "3"], "baseline run"),
         (["one", "hand"], "--out report.html"),
@@ -60,7 +60,7 @@ def test_what_cannot_be_is_said_at_once(place):
         assert why in refused(place, "report", *words), words
     assert (place / "mine.html").read_text() == "my own" and not (place / "x.html").exists()
     both = refused(place, "report", "on", "--out", "mine.html", "--filters", "no")
-    assert all(why in both for why in ("'one'", "no report of nasctl", "--filters"))
+    assert all(why in both for why in ("'one'", "not a report of nasctl", "--filters"))
 
 
 def test_a_page_that_cannot_be_written_ends_no_search(tmp_path, capfd):

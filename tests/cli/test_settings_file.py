@@ -137,7 +137,7 @@ def test_a_run_that_flags_cannot_say_is_refused_with_what_is_missing(tmp_path):
         pass
     message = nasctl("config", "a", cwd=tmp_path)
     assert message.returncode == 2
-    assert "no flag says data.split_seed = 3, confirm_seeds = 2." in message.stderr
+    assert "no flag sets data.split_seed = 3, confirm_seeds = 2." in message.stderr
 
 
 def test_flags_win_and_values_may_be_written_as_toml_has_them(tmp_path):
@@ -176,7 +176,7 @@ def test_every_error_is_told_at_once_by_its_key(tmp_path):
         "there is no setting 'epoch'.", "batch-size and batch_size are the same", "flip = 1 cannot",
         "trials = true cannot", 'data = {"source": 1} cannot', "space: There is no search space 'dens'",
         "max-params: '0' is not", "batch-size '1' cannot", "penalty belongs to a supernet", "workers '0' cannot",
-        "run 'a b' is not a name",
+        "run 'a b' is not a valid name",
     ]  # fmt: skip
     assert len(own) == len(begins)
     assert all(line.startswith(begin) for line, begin in zip(own, begins, strict=True)), own

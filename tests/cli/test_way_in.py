@@ -75,7 +75,7 @@ def test_a_run_is_named_by_position_or_by_its_flag(place):
     assert "leave out one of them" in refused(place, "evaluate", "old", "--run", "new")
     assert "There is no run 'older'" in refused(place, "evaluate", "--run", "older")
     assert "There is no run 'older'" in refused(place, "report", "--run", "older")
-    assert "Say which network" in refused(place, "predict", "old")
+    assert "Name a network" in refused(place, "predict", "old")
     assert "old:1 names a trial, and --trial 2" in refused(place, "export", "old:1", "--trial", 2, "--out", "m")
     assert "no trial '77'" in refused(place, "export", "old:77", "--out", "m")
     assert "no trial '77'" in refused(place, "export", "old", "--trial", 77, "--out", "m")
@@ -83,12 +83,12 @@ def test_a_run_is_named_by_position_or_by_its_flag(place):
 
 def test_words_that_cannot_be_used_are_answered_with_the_command_that_was_meant(place):
     for typed, answer in {
-        "show old 1": "Meant, perhaps: nasctl show old:1\n",
-        "export 1 old --out m": "Meant, perhaps: nasctl export old:1 --out m\n",
+        "show old 1": "Did you mean: nasctl show old:1\n",
+        "export 1 old --out m": "Did you mean: nasctl export old:1 --out m\n",
         "show old:": "old: names no part: write RUN:TRIAL",
-        "status old more": "Meant, perhaps: nasctl status old\n",
-        "search vgg --max-params 20k": "Meant, perhaps: nasctl search --space vgg --max-params 20k\n",
-        "search --space vgg 20k": "Meant, perhaps: nasctl search --space vgg --max-params 20k\n",
+        "status old more": "Did you mean: nasctl status old\n",
+        "search vgg --max-params 20k": "Did you mean: nasctl search --space vgg --max-params 20k\n",
+        "search --space vgg 20k": "Did you mean: nasctl search --space vgg --max-params 20k\n",
         "search --space vgg --max-param 20k": "Did you mean '--max-params'?",
         "serach --space vgg": "There is no command nasctl serach. Did you mean 'search'?",
         "baseline rum": "There is no command nasctl baseline rum. Did you mean 'run'?",

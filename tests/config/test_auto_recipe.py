@@ -58,10 +58,10 @@ def test_an_oversampled_epoch_is_longer():
 @pytest.mark.parametrize(
     ("name", "objective", "words"),
     [
-        ("custom-ce", "balanced_accuracy", "learns uneven classes (20 to 1) as often as they come, but"),
-        ("focal", "worst_recall", "as often as they come, but worst recall counts all alike: so does --recipe auto"),
-        ("balanced-softmax", "accuracy", "all alike, but accuracy counts them as often as they come"),
-        ("custom-ce+smote", "accuracy", "so does --recipe custom-ce"),
+        ("custom-ce", "balanced_accuracy", "weights imbalanced classes (20 to 1) by their frequency, but"),
+        ("focal", "worst_recall", "but worst recall weights all classes equally, as --recipe auto does"),
+        ("balanced-softmax", "accuracy", "equally, but accuracy weights them by their frequency"),
+        ("custom-ce+smote", "accuracy", "as --recipe custom-ce does"),
     ],
 )  # fmt: skip
 def test_a_recipe_that_contradicts_the_objective_is_told(name, objective, words):

@@ -95,7 +95,7 @@ def test_options_without_a_default_are_needed_and_those_without_a_type_refused()
     def untyped(x=None) -> None:  # type: ignore[no-untyped-def]
         ...
 
-    with pytest.raises(TypeError, match=r"option 'x' of untyped has no type that text can have: int, float"):
+    with pytest.raises(TypeError, match=r"option 'x' of untyped has no type that can be parsed from text: int, float"):
         options_of(untyped, 0)
 
 

@@ -24,7 +24,7 @@ from nas.training.augmentation import augment
         (
             {"flip": False, "cutout": 0.25, "mixing": "mixup", "oversampling": "augment"},
             (3, 32, 32),
-            "not mirrored, erased in a square of 8 pixels, mixed in pairs (mixup), "
+            "not mirrored, erased in a square with sides of 8 pixels, mixed in pairs (mixup), "
             "and of rare classes copied, rotated, shifted, recoloured, blurred",
         ),
         (
@@ -39,11 +39,11 @@ from nas.training.augmentation import augment
             },
             (3, 32, 32),
             "images are shifted by up to 4 pixels over a black border, mirrored at random, changed by one random "
-            "operation of TrivialAugment, erased in a square of 8 pixels filled with 0.473363, erased in a random "
-            "rectangle (probability 0.2); scored with their mirror images (--test-flip)",
+            "operation of TrivialAugment, erased in a square with sides of 8 pixels filled with 0.473363, erased in a "
+            "random rectangle (probability 0.2); scored with their mirror images (--test-flip)",
         ),
         ({"oversampling": "random"}, (1, 8, 8), "and of rare classes repeated"),
-        ({"oversampling": "smote"}, (1, 8, 8), "and of rare classes made up (smote)"),
+        ({"oversampling": "smote"}, (1, 8, 8), "and of rare classes synthesized (smote)"),
     ],
 )
 def test_words(settings: dict[str, object], shape: tuple[int, int, int], words: str) -> None:

@@ -169,7 +169,7 @@ def test_what_is_said_of_the_content_names_the_archive(tmp_path: Path) -> None:
     ("name", "content", "what"),
     [
         ("set.zip", b"", "it is empty"),
-        ("set.zip", b"\n<!DOCTYPE html><title>Sign in</title>", "it is a web page, perhaps one to log in"),
+        ("set.zip", b"\n<!DOCTYPE html><title>Sign in</title>", "it is a web page, perhaps a login page"),
         ("set.tar.gz", b"<html>", "it is a web page"),
         ("set.zip", b"Rar!\x1a\x07", "it is an archive of the kind RAR, which is not opened here"),
         ("set.tar", b"neither", "it is not an archive of a known kind"),

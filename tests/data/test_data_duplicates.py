@@ -202,4 +202,6 @@ def test_the_bundled_digits_have_none(tmp_path: Path) -> None:
 def test_few_images_to_rank_by_are_told(tmp_path: Path) -> None:
     source = write(tmp_path / "a.npz", scenes(220), [0] * 200 + [1] * 20)
     (note,) = describe_data(config(tmp_path, source)).remarks
-    assert note.startswith("Trials are ranked on 2 images of 1: one more or less right moves its recall by 50 points")
+    assert note.startswith(
+        "Trials are ranked on 2 images of 1: a single image changes the recall of that class by 50 points"
+    )

@@ -85,7 +85,7 @@ def test_what_lies_beside_splits_is_named(tmp_path: Path) -> None:
 def test_a_file_of_labels_is_named_where_classes_are_missing(tmp_path: Path) -> None:
     write(tmp_path / "data", "images")
     (tmp_path / "data" / "labels.csv").write_text("x,y\n")
-    assert "only one class, 'images'; it takes at least two. 1 file beside" in (message := error_of(tmp_path))
+    assert "only one class, 'images'; at least two are needed. 1 file beside" in (message := error_of(tmp_path))
     assert f"name it: --data {tmp_path / 'data' / 'labels.csv'}" in message
     write(tmp_path, "flat")
     (tmp_path / "flat" / "truth.tsv").touch()
@@ -171,7 +171,7 @@ def test_masks_are_asked_about(tmp_path: Path) -> None:
     write(tmp_path / "data", "a", "b", suffix="jpg")
     write(tmp_path / "data", "a", "b", suffix="png")
     message = error_of(tmp_path)
-    assert "12 images share their name" in message and "--match '*.jpg' or --match '*.png'" in message
+    assert "12 images with the same name" in message and "--match '*.jpg' or --match '*.png'" in message
     assert open_data(config(tmp_path, match="*.JPG")).counts["test"] == [1, 1]
     assert sum(map(sum, described(tmp_path, match="*").found.values())) == 24
     report = described(tmp_path, ignore="*.png")
@@ -198,7 +198,7 @@ def test_masks_by_their_pixels(tmp_path: Path) -> None:
             mask[:, 7] = 0 if name == "a" else 255
             Image.fromarray(mask).save(tmp_path / "data" / name / f"{number}_m.png")
     (remark,) = described(tmp_path).remarks
-    assert remark.startswith("16 of 32 images have two values") and "--ignore '*_m.*'" in remark
+    assert remark.startswith("16 of 32 images have only two pixel values") and "--ignore '*_m.*'" in remark
     left_out = ("16 files left out by --match and --ignore",)
     assert described(tmp_path, ignore="*_m.*").remarks == left_out
     assert described(tmp_path, match="*_m.png").remarks == left_out  # all are: no masks, but drawings
@@ -323,7 +323,7 @@ def test_no_readable_image(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "data" / name).mkdir(parents=True)
         (tmp_path / "data" / name / "0.png").write_bytes(b"no image")
-    assert "2 of 2 images are broken" in error_of(tmp_path)
+    assert "Broken images, 2 of 2" in error_of(tmp_path)
 
 
 def test_flags_about_folders_elsewhere(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_broken_images(tmp_path: Path) -> None:
     (data / "b" / "gone.png").symlink_to(data / "nowhere.png")
     for _ in range(2):  # the second time from the cache
         (message,) = errors_of(tmp_path)
-        assert message.startswith("24 of 43 images are broken") and "--skip-broken" in message
+        assert message.startswith("Broken images, 24 of 43") and "--skip-broken" in message
         assert "a/000.png: " in message and "a/001.png: an empty file" in message and "... and 4 more" in message
     report = describe_data(config(tmp_path))
     assert len(report.broken) == 24 and report.errors == (message,) and sum(map(sum, report.splits.values())) == 19
@@ -160,7 +160,7 @@ def test_too_few_images_after_broken_ones_are_reported_together(tmp_path: Path) 
     data = write_classes(tmp_path / "data", a=5, b=6, c=3)
     (data / "a" / "000.png").write_bytes(b"broken")
     few, broken = errors_of(tmp_path)
-    assert "a (4), c (3)" in few and "at least 5" in few and "1 of 14 images are broken" in broken
+    assert "a (4), c (3)" in few and "at least 5" in few and "Broken images, 1 of 14" in broken
     (few,) = describe_data(config(tmp_path, skip_broken=True)).errors
     assert "a (4)" in few
 

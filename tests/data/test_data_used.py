@@ -69,7 +69,7 @@ def test_images_of_classes_that_are_left_out_do_not_count(odd: Path, changes: di
     whole = described(odd, image_size=8)
     assert [one.name for one in whole.broken] == ["odd/0.png", "small/0.png"] and whole.notes == {SEVERAL_PAGES: 1}
     assert whole.input_shape == (3, 8, 8) and whole.image_sizes["8x8"] == 13
-    assert "2 of 22 images are broken" in whole.errors[-1]
+    assert "Broken images, 2 of 22" in whole.errors[-1]
 
 
 def test_parts_that_are_left_out_do_not_count(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_broken_images_beyond_the_most_of_a_class_do_not_count(tmp_path: Path) -
     report = described(tmp_path, max_per_class=6)
     assert not report.errors and report.found == {"all": [6, 6]} and report.image_sizes == {"8x8": 12}
     (error,) = errors_of(tmp_path, max_per_class=8)  # there it would have been used
-    assert "1 of 16 images are broken" in error
+    assert "Broken images, 1 of 16" in error
 
 
 def test_levels_are_those_of_the_images_in_use(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_masks_are_asked_about_whatever_was_answered_before(tmp_path: Path) -> N
         write(tmp_path / "data" / name, suffix="bmp", prefix="")
     every = {"match": "*", "allow_duplicates": True}
     assert sum(described(tmp_path, **every).found["all"]) == 24
-    assert "share their name" in errors_of(tmp_path)[0]
+    assert "with the same name" in errors_of(tmp_path)[0]
 
 
 def test_a_class_of_copies_can_be_dropped(tmp_path: Path) -> None:

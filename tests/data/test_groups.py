@@ -191,7 +191,7 @@ def test_a_column_of_groups(tmp_path: Path) -> None:
     parts = [f"{line},{'test' if number % 4 == 0 else 'train'}" for number, line in enumerate(lines)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label,patient_id,split", *parts]))
     (message,) = errors_of(config(tmp_path, "labels.csv"))
-    assert "8 of 8 groups by column 'patient_id' stand in more than one of train, test" in message
+    assert "8 of 8 groups by column 'patient_id' are in more than one of train, test" in message
     assert "--columns split=" in message and "--columns group=" in message
 
 

@@ -94,7 +94,7 @@ def test_the_right_one_of_equal_names(tmp_path: Path) -> None:
     for folder in ("images", "test/deep"):
         write_set(tmp_path / folder, ("x",), ("0",), ("1",))
     report = describe_data(config(tmp_path))
-    assert "2 file names that several files have: images/0.png is taken, not test/0.png" in report.remarks
+    assert "2 file names that several files have: images/0.png is used, not test/0.png" in report.remarks
 
 
 def test_two_files_beside_the_folder_of_a_table(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_paths_of_another_machine(tmp_path: Path, start: str, inner: str) -> Non
     assert f"paths begin with {shown}, which is not here; without it they are found: {inner}im00.png" in opened.remarks
     write_table(tmp_path / "labels.csv", ("path", "label"), *lines, (f"{start}{inner}none.png", "cat"))
     (message,) = errors_of(tmp_path)
-    assert "1 of 19 images are broken" in message and f"{inner}none.png: there is no such file" in message
+    assert "Broken images, 1 of 19" in message and f"{inner}none.png: there is no such file" in message
 
 
 def test_ends_of_paths_that_fit_several_files_or_none(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_ends_of_paths_that_fit_several_files_or_none(tmp_path: Path) -> None:
 def test_other_names_of_columns(tmp_path: Path) -> None:
     write_set(tmp_path, ("what", "who, it is"), *PETS)
     (message,) = errors_of(tmp_path)
-    assert "labels.csv: no column is known to hold the files and labels; there are: what, who, it is" in message
+    assert "labels.csv: no column is known to hold the files and labels; the columns are: what, who, it is" in message
     assert "--columns path=FILE,label=KIND" in message
     opened = open_data(config(tmp_path, columns='path=what, "label=who, it is"'))
     assert labels(opened) == EXPECTED
@@ -151,7 +151,7 @@ def test_other_names_of_columns(tmp_path: Path) -> None:
     for wrong in ("path", "file=a", "path=a,path=b"):
         found: list[str] = []
         assert checked(DataConfig, {"columns": wrong}, found) is None
-        assert f"--columns {wrong!r} cannot be used: write what a column holds" in found[0]
+        assert f"--columns {wrong!r} cannot be used: write ROLE=COLUMN pairs" in found[0]
 
 
 def test_missing_files_are_named_and_counted(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_missing_files_are_named_and_counted(tmp_path: Path) -> None:
     (tmp_path / "im04.png").write_bytes(b"no image")
     for _ in range(2):  # the second time from the cache
         (message,) = errors_of(tmp_path)
-        assert message.startswith("2 of 18 images are broken:") and "--skip-broken" in message
+        assert message.startswith("Broken images, 2 of 18:") and "--skip-broken" in message
         assert "im03: there is no such file (labels.csv, line 5)" in message and "im04.png: not an image" in message
     opened = open_data(config(tmp_path, skip_broken=True))
     assert labels(opened) == {n: label for n, label in EXPECTED.items() if n not in (3, 4)}

@@ -68,7 +68,7 @@ def test_letters_are_classes_in_both_cases(tmp_path: Path) -> None:
 
 def test_other_capitals_in_another_split(tmp_path: Path) -> None:
     message = error_of(write(tmp_path / "data", "train/Cat", "train/dog", "test/cat", "test/dog"))
-    assert "called alike: 'Cat' in train and 'cat' in test. They differ only in capitals" in message
+    assert "nearly the same name: 'Cat' in train and 'cat' in test. They differ only in capitals" in message
     assert "dog" not in message
 
 
@@ -251,7 +251,7 @@ def test_splits_in_splits_are_not_said_to_be_left_out(tmp_path: Path) -> None:
 
 def test_some_classes_with_splits_and_one_without(tmp_path: Path) -> None:
     data = write(tmp_path / "data", "cat/train", "cat/test", "dog/train", "dog/test", "cow", count=8)
-    assert "folders of splits in cat/, dog/, and images in cow/" in error_of(data)
+    assert "split folders in cat/, dog/, and images in cow/" in error_of(data)
     assert described(data, class_level=1).found == {"all": [16, 8, 16]}
     assert described(data, ignore="cow").found == {"train": [8, 8], "test": [8, 8]}
 

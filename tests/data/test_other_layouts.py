@@ -149,7 +149,9 @@ def test_the_tables_of_a_competition(tmp_path: Path, train: str, test: str) -> N
     assert "test.csv has no labels" in error_of(folder)
     assert open_data(config(folder / "train.csv", cache_dir=str(tmp_path / "cache"))).classes == ("a", "b")
     (folder / "test.csv").write_text((folder / "train.csv").read_text())
-    assert "So does test.csv; to use all, put their lines in one table, with a column 'split'" in error_of(folder)
+    assert "The same holds for test.csv; to use all, put their lines in one table, with a column 'split'" in error_of(
+        folder
+    )
     with pytest.raises(DataError) as caught:  # other advice names the likely table too
         open_data(config(folder, ignore=test))
     assert f"if train.csv holds labels, name it: --data {folder}/train.csv" in str(caught.value)

@@ -66,7 +66,7 @@ def test_tiny_classes_use_fewer_neighbours_or_copies_and_say_so(name: str) -> No
     text = "\n".join(made.warnings)
     assert f"{name}: class 2 has 4 training images, so 3 of 5 neighbours" in text
     assert "class 3 has 2 training images, so 1 of 5 neighbours" in text
-    assert "class 4 has one training image, so 59 copies fill it" in text
+    assert "class 4 has one training image, so copies are added instead: 59" in text
     only = images[labels == 4][0]
     assert all((image == only).all() for image in made.images[made.labels == 4])
 

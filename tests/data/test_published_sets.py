@@ -42,7 +42,7 @@ def test_advice_keeps_what_is_left_out_already(tmp_path: Path) -> None:
 
 def test_unlabelled_test_images_beside_the_classes_are_no_class_in_silence(tmp_path: Path) -> None:
     data = write(tmp_path / "data", "cat", "dog", "test")
-    assert "holds test/ as splits do, and beside it cat/, dog/." in (message := error_of(data))
+    assert "holds test/, named like splits, and beside them cat/, dog/." in (message := error_of(data))
     assert "add --class-level 1" in message and "leave out those: --ignore test." in message
     assert described(data, class_level=1).classes == ("cat", "dog", "test")
     assert described(data, ignore="test").classes == ("cat", "dog")
@@ -79,7 +79,7 @@ def test_labels_in_a_file_that_is_not_read(tmp_path: Path, beside: bool, name: s
     (data / name).parent.mkdir(exist_ok=True)
     (data / name).write_bytes(b"MATLAB")
     message = error_of(data)
-    assert "only one class, 'jpg'; it takes at least two" in message and "Add images" not in message
+    assert "only one class, 'jpg'; at least two are needed" in message and "Add images" not in message
     assert f"Labels may be in {name}, which is not read" in message and "--data labels.csv" in message
     assert beside or "(there are no images in devkit)" in message
 
@@ -143,7 +143,7 @@ def test_an_archive_of_archives_with_a_table(tmp_path: Path) -> None:
 def test_a_table_of_pixels(tmp_path: Path, header: list[str], cells: list[str], shown: str) -> None:
     table = tmp_path / "train.csv"
     table.write_text(f"{','.join(header)}\n{','.join(cells)}\n")
-    assert f"holds pixels {shown} and no names of files" in error_of(table) and ".npz" in error_of(table)
+    assert f"holds pixels {shown} and no file names" in error_of(table) and ".npz" in error_of(table)
 
 
 def test_a_table_of_few_numbers_is_asked_for_its_columns(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_no_advice_that_would_leave_nothing(tmp_path: Path) -> None:
         for number in range(5):
             (data / name / f"{number}.heic").write_bytes(b"no image")
     message = error_of(data)
-    assert "10 of 10 images are broken" in message and "HEIC" in message
+    assert "Broken images, 10 of 10" in message and "HEIC" in message
     assert "--drop-small-classes" not in message and "--skip-broken" not in message
 
 

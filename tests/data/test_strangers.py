@@ -50,7 +50,7 @@ def test_an_npz_that_explodes_is_refused_before_it_is_read(tmp_path: Path, monke
     monkeypatch.setattr("nas.data.sources.tree._ALWAYS_FINE", 1 << 16)
     np.savez_compressed(tmp_path / "x.npz", images=np.zeros((9000, 32, 32), np.uint8), labels=np.arange(9000) % 2)
     monkeypatch.setattr(np, "load", None)  # would fail
-    assert "are the most for a file of its size" in error_of(tmp_path / "x.npz")
+    assert "are allowed for a file of its size" in error_of(tmp_path / "x.npz")
 
 
 @pytest.mark.parametrize(("at", "value", "words"), [(0, 1, "encrypted"), (2, 97, "compression")])
@@ -74,7 +74,7 @@ def test_circles_of_links_are_left_out_and_depths_refused(tmp_path: Path) -> Non
     assert report.classes == ("a", "b") and "a/up" in " ".join(report.remarks)
     deep = write(tmp_path / "deep", "a", "b") / "/".join(["d"] * 60)
     deep.mkdir(parents=True)
-    assert "holds more than 50 folders in one another" in error_of(tmp_path / "deep")
+    assert "holds folders nested more than 50 deep" in error_of(tmp_path / "deep")
 
 
 def test_a_picture_that_would_fill_the_memory_is_broken_by_its_header(tmp_path: Path) -> None:

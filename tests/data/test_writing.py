@@ -147,7 +147,7 @@ def test_a_folder_that_was_changed_by_hand(tmp_path: Path) -> None:
     said.table.write_text("\n".join([*lines, lines[5], "train/a/0002.png,a,training,0", "short"]))
     message = error_of(said.path)
     assert f"in line 6, {len(lines) + 1}. Write the set again" in message
-    assert f"and 0 or 1, in line {len(lines) + 2}, {len(lines) + 3}." in message
+    assert f"and 0 or 1 (synthetic), in line {len(lines) + 2}, {len(lines) + 3}." in message
     said.table.write_text(lines[0])
     assert "no line follows the names" in error_of(said.path)
     assert "--match chooses files by name" in error_of(said.path, match="*.png")
@@ -179,10 +179,10 @@ def test_refused_with_what_to_type(tmp_path: Path) -> None:
     cases = {
         ("--oversample", "smote"): "give --write FOLDER or --write FILE.npz too",
         ("--oversample", "smot", "--write", "x"): "Did you mean 'smote'?",
-        ("--write", "pets/x"): "lies in the data folder",
+        ("--write", "pets/x"): "is inside the data folder",
         ("--write", "pets"): "pets exists, and nothing is overwritten",
         ("--write", "there.npz"): "there.csv exists",
-        ("--write", "none/x"): "there is no folder none. Make it first",
+        ("--write", "none/x"): "there is no folder none. Create it first",
         ("--write", "x.zip"): "give a file that ends in .npz, or a folder",
         ("--write", "x" * 300): "File name too long",
     }
@@ -198,7 +198,7 @@ def test_a_full_disk_leaves_nothing(form: str, tmp_path: Path, colour: DataConfi
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (250, limits[1]))
-        with pytest.raises(UsageError, match=r"cannot be written: File too large\. Nothing is left of it"):
+        with pytest.raises(UsageError, match=r"cannot be written: File too large\. No partial output is left"):
             write_set(colour, data, "smote", tmp_path / form)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -36,7 +36,7 @@ def pages(nav: Any) -> Iterator[str]:
 
 def made(commands: str) -> set[str]:
     """The targets that commands of a shell ask make for."""
-    return set(re.findall(r"^make ([\w-]+)$", commands, re.MULTILINE))
+    return set(re.findall(r"^ *make ([\w-]+)$", commands, re.MULTILINE))
 
 
 def test_every_page_is_in_the_navigation_once() -> None:

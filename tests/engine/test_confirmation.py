@@ -88,7 +88,7 @@ def test_why_they_are_longer_is_recorded_and_told(tmp_path: Path) -> None:
     assert event == ConfirmationLengthened(200, [(50, 0.5), (100, 0.9)])
     assert rare_lines(event, run) == [
         "longer    balanced accuracy of the best on select: 0.500 after 50 epochs, 0.900 after 100 epochs; so "
-        "confirmations train 200"
+        "confirmations train for 200"
     ]
 
 

@@ -150,7 +150,8 @@ def test_what_the_machine_was_at_error_for_is_asked_for_again(tmp_path: Path) ->
         run_all(tmp_path / "stopped", Untested(), floor=floor, **SEARCH)
     run = resume(tmp_path / "stopped", Simulated(), floor=floor)
     assert run.notes == [
-        "There is no floor: No space left on device. The data are not the cause, and the next search tries again."
+        "There is no classical baseline: No space left on device. The data are not the cause, and the next search "
+        "tries again."
     ]
     assert (run.floor, run.is_done) == (reaching(0.5), True)
 
@@ -163,9 +164,9 @@ def test_what_the_machine_was_at_error_for_is_asked_for_again(tmp_path: Path) ->
 def test_the_winner_stands_beside_it_and_is_told_when_it_is_below(tmp_path: Path, test: float, below: bool) -> None:
     run = run_all(tmp_path / "run", floor=reached(test), **SEARCH)
     text = outcome(run)
-    assert f"Floor: RBF SVM on pixels {test:.3f} (balanced accuracy on test)\n" in text
-    assert text.index("Test balanced accuracy:") < text.index("Floor:")
-    assert ("The winner is below the floor" in text) == below
+    assert f"Classical baseline: RBF SVM on pixels {test:.3f} (balanced accuracy on test)\n" in text
+    assert text.index("Test balanced accuracy:") < text.index("Classical baseline:")
+    assert ("The winner is below the classical baseline" in text) == below
     assert ("--epochs 48" in text and "--trials 16" in text) == below
     told = run_document(run)["floor"]
     assert (told["method"], told["test"]) == ("RBF SVM on pixels", {"balanced_accuracy": test})
@@ -179,7 +180,7 @@ def test_before_there_is_a_winner_it_is_shown_alone(tmp_path: Path) -> None:
         run_all(tmp_path / "run", Simulated(stop_after=9), floor=reached(0.9999), **SEARCH)
     run = read_run(tmp_path / "run")
     assert isinstance(run, SearchRun)
-    assert "Floor: RBF SVM on pixels 1.000" in outcome(run)
+    assert "Classical baseline: RBF SVM on pixels 1.000" in outcome(run)
     assert "below the floor" not in outcome(run)
     assert run_document(run)["floor"]["winner_is_below"] is None
 
@@ -318,7 +319,9 @@ def test_a_search_has_one_unless_it_is_told_not_to(tmp_path: Path) -> None:
     assert told["floor"]["method"] == "RBF SVM on pixels"
     assert told["floor"]["winner_is_below"] is True  # after one epoch
     status = nasctl("status", "--run", "with", cwd=tmp_path).stdout
-    assert "Floor: RBF SVM on pixels 0.9" in status and "The winner is below the floor" in status
+    assert (
+        "Classical baseline: RBF SVM on pixels 0.9" in status and "The winner is below the classical baseline" in status
+    )
     assert nasctl("search", *QUICK, "--confirm", 0, "--run", "without", "--no-floor", cwd=tmp_path).returncode == 0
     assert "Floor" not in nasctl("status", "--run", "without", cwd=tmp_path).stdout
     run = read_run(tmp_path / "runs" / "without")

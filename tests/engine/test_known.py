@@ -51,7 +51,7 @@ def test_samples_are_read_from_files_of_every_form(known: Path, tmp_path: Path) 
     assert samples_of(str(tmp_path / "a.json"), known, "vgg") == [one, two]
     for wrong, message in (
         ("before:2", "search is of resnet"),
-        ("[1]", "takes samples"),
+        ("[1]", "takes architectures"),
         ("{", "no JSON"),
         ("no.json", "read"),
     ):
@@ -83,7 +83,7 @@ def test_a_search_typed_with_both_and_every_refusal(known: Path, tmp_path: Path)
     assert "no run 'gone'" in message("--space", "vgg", "--learn-from", "gone")
     assert "add --guide on" in message("--space", "vgg", "--learn-from", "before", "--strategy", "random")
     assert "search is of resnet" in message("--space", "resnet", "--first", "before:4")
-    assert "under the least" in message("--space", "vgg", "--first", "before:4", "--min-params", "59k")
+    assert "under the minimum" in message("--space", "vgg", "--first", "before:4", "--min-params", "59k")
     assert "--trials 2 or more" in message("--space", "vgg", *two, "--trials", "1")
     assert "darts decides alone" in message("--space", "vgg", "--strategy", "darts", "--guide", "on")
     assert "darts decides alone" in message("--space", "vgg", "--strategy", "darts", "--first", "before:4")

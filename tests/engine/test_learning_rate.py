@@ -54,7 +54,7 @@ def test_the_command_shows_the_curve_and_refuses_what_it_cannot_do(tmp_path: Pat
     assert f"--learning-rate {document['tenth']:.2g} " in shown
     assert document["curve"][0]["learning_rate"] == pytest.approx(1e-6)
     for typed, wanted in (
-        (["--space", "vgg", "--out", "rates.jpg"], "is no PNG"),
+        (["--space", "vgg", "--out", "rates.jpg"], "is not a PNG file"),
         ([], "give one of nasctl lr-find RUN"),
         (["--space", "vgg", "--loss", "fcal", "--data", "nowhere"], "no loss 'fcal'"),
     ):

@@ -245,7 +245,7 @@ def test_many_trials_are_a_table_that_ends_and_json_that_does_not(tmp_path, caps
     lines = capsys.readouterr().out.splitlines()
     rows = [line.split()[0] for line in lines if "finished" in line]
     assert rows == [str(number) for number in range(6, MOST_ROWS + 6)]
-    assert lines[-1].startswith("5 earlier trials are not shown.")
+    assert lines[-1].startswith("Earlier trials, not shown: 5.")
     trials_command("run", str(tmp_path), str(MOST_ROWS + 5), as_json=False)
     assert "not shown" not in capsys.readouterr().out
     trials_command("run", str(tmp_path), None, as_json=True)

@@ -427,7 +427,7 @@ def everything_small(space: SearchSpace) -> np.ndarray:
 
 
 def test_a_time_limit_starts_no_further_trial(tmp_path):
-    with pytest.raises(SearchStopped, match="none was started in the time") as caught:
+    with pytest.raises(SearchStopped, match="none was started within the time limit") as caught:
         run_all(tmp_path / "run", time_limit=1e-9)
     assert str(caught.value).endswith("--time-limit 60s") and "--trials" not in str(caught.value)
     give(tmp_path / "run", time_limit=60.0)
@@ -438,7 +438,7 @@ def test_a_time_limit_that_starting_alone_took_is_made_much_longer(tmp_path, mon
     """Twice as much would be spent on starting again."""
     with begin(tmp_path / "run", time_limit=10.0) as log:
         monkeypatch.setattr("nas.runs.log.awake", lambda: awake() + 100)
-        with pytest.raises(SearchStopped, match=r"none was started in the time.*--time-limit 7m$"):
+        with pytest.raises(SearchStopped, match=r"none was started within the time limit.*--time-limit 7m$"):
             run_search(recorded(log), log, [WorkerSlot("cpu", 1)], [], lambda slots: Simulated())
 
 

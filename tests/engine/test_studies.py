@@ -312,9 +312,9 @@ def test_the_error_of_the_origin_study_is_shown_when_asked_for(done: Run, tmp_pa
     print_run(console, run)
     text = console.export_text()
     validation, test = (100 * float(leaked.metrics[split]["balanced_accuracy"]) for split in ("rank", "test"))  # type: ignore[arg-type]
-    assert f"* model2-setting6 {validation:12.1f}   {test:.1f}" in text and text.count("not honest") == 2
+    assert f"* model2-setting6 {validation:12.1f}   {test:.1f}" in text and text.count("too optimistic") == 2
     exported = request_of(run, "model2-setting6", Path("model"))
-    assert exported.dataset is None and "not honest" in model_card(exported)
+    assert exported.dataset is None and "too optimistic" in model_card(exported)
     assert "The splits of published were made after oversampling, as published: model2-setting6" in exported.no_dataset
     for command in (
         ("evaluate", "published:model2-setting6"),
@@ -322,7 +322,7 @@ def test_the_error_of_the_origin_study_is_shown_when_asked_for(done: Run, tmp_pa
     ):
         message = refused(tmp_path, *command, "--runs", tmp_path)
         assert "were made after oversampling" in message and "nasctl show published:model2-setting6" in message
-    assert "not honest" not in model_card(request_of(run, "model1-setting2", Path("model")))
+    assert "too optimistic" not in model_card(request_of(run, "model1-setting2", Path("model")))
     assert study_report(as_study(done)).validation_note is None
 
 
@@ -358,7 +358,9 @@ def test_a_plan_alone_fetches_no_weights(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_study_without_time_asks_for_more(tmp_path: Path) -> None:
-    with pytest.raises(SearchStopped, match=r"4 of 4 trainings are missing(?s:.*)nasctl resume .* --time-limit 60s$"):
+    with pytest.raises(
+        SearchStopped, match=r"4 of 4 trainings are not finished(?s:.*)nasctl resume .* --time-limit 60s$"
+    ):
         train(begin(tmp_path / "none", time_limit="0.000001"))
 
     def too_long(spec: TrialSpec, device: str, report: Any) -> TrialResult:
@@ -377,7 +379,9 @@ def test_failed_trainings_are_said_and_start_again(tmp_path: Path) -> None:
     broken = members[0].model_copy(update={"recipe": members[0].recipe.model_copy(update={"learning_rate": 1e30})})
     config = plan.config.model_copy(update={"members": (broken, members[1])})
     trained: list[str] = []
-    with pytest.raises(SearchStopped, match=r"(?s)1 of 2 trainings are missing.*model1-setting2\.1: .*nasctl resume"):
+    with pytest.raises(
+        SearchStopped, match=r"(?s)1 of 2 trainings are not finished.*model1-setting2\.1: .*nasctl resume"
+    ):
         train(start_study(tmp_path / "run", config, plan.facts), trained)
     run = load_run("run", tmp_path)
     row = study_report(run).members[0]
@@ -503,7 +507,7 @@ def test_a_winner_is_compared_with_baselines_on_the_same_images(done: Run, best:
     }  # fmt: skip
     with Image.open(draw(comparison, tmp_path / "sizes.png")) as image:
         assert min(image.size) >= 500
-    with pytest.raises(UsageError, match=r"end in \.png"):
+    with pytest.raises(UsageError, match=r"ends in \.png"):
         draw(comparison, tmp_path / "sizes.pdf")
 
 
@@ -565,7 +569,7 @@ def test_a_study_on_every_training_image(tmp_path: Path) -> None:
     assert [member.published for member in plan.config.members] == [86.39, 88.16]
     assert [member.published for member in held.config.members if member.published] == []
     assert DataConfig().hold_out
-    with pytest.raises(UsageError, match="keeps none back"):
+    with pytest.raises(UsageError, match="holds none out"):
         plan_study(request("losses", network="model2", hold_out=False))
 
 

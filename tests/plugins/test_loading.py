@@ -99,7 +99,7 @@ def test_what_cannot_be_executed_is_one_message_and_registers_nothing(
         ("nowhere.py", "nowhere.py: there is no such file. Give a Python file"),
         ("no_such_module", "no_such_module: there is no such module. Give an installed one"),
         ("my_space", "there is no such module. Did you mean the file my_space.py?"),
-        ("not a name", "that is neither the name of a module nor a file"),
+        ("is not a valid name", "that is neither the name of a module nor a file"),
     ],
 )
 def test_what_is_not_there_is_told(source: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_changed_and_missing_files_are_named_with_the_way_to_resume(tmp_path: Pa
     plugin = load_plugin(path).plugin
     loading.forget()
     other = space_file(tmp_path, widths="(4, 8, 16)")
-    with pytest.raises(PluginError, match=f"{path} is not what it was when run 'r' recorded it.*--plugin {path}"):
+    with pytest.raises(PluginError, match=f"{path} has changed since run 'r' recorded it.*--plugin {path}"):
         resolve_plugins([plugin], run="r")
     assert resolve_plugins([plugin], run="r") if load_plugin(other) else None  # given again, it stands for what it was
     assert resolve_plugins([plugin], run="r")[0].sha256 != plugin.sha256

@@ -108,7 +108,7 @@ def test_of_hundreds_of_classes_the_ends_are_shown_and_the_rest_counted(tmp_path
 
 
 def test_a_picture_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"is no PNG: let its name end in \.png"):
+    with pytest.raises(UsageError, match=r"is not a PNG file: give a name that ends in \.png"):
         check_picture(tmp_path / "sheet.pdf")
     with pytest.raises(UsageError, match="there is no folder"):
         check_picture(tmp_path / "none" / "sheet.png")

@@ -208,7 +208,7 @@ def test_a_report_goes_over_no_other_file(run, tmp_path):
     mine = tmp_path / "thesis.html"
     mine.write_text("<html>mine</html>")
     for out, why in (
-        (mine, "no report of nasctl"),
+        (mine, "not a report of nasctl"),
         (tmp_path, "is a folder"),
         (tmp_path / "no" / "r.html", "no folder"),
         (tmp_path / ("x" * 300), "cannot be"),
@@ -275,7 +275,7 @@ def test_importance_is_epsilon_squared_and_admits_what_it_cannot_tell():
     ]
     unclear = [one.remark for one in noise if not any(choice.is_clear for choice in one.found)]
     assert len(unclear) >= 54 and all(remark and "can be told from chance" in remark for remark in unclear)
-    assert "needed to tell" in (importances_of({"a": [1, 2, 3]}, [0.1, 0.2, 0.3]).remark or "")
+    assert "needed to estimate importance" in (importances_of({"a": [1, 2, 3]}, [0.1, 0.2, 0.3]).remark or "")
     assert "same score" in (importances_of({"a": [1, 2] * 5}, [0.5] * 10).remark or "")
 
 

@@ -202,7 +202,7 @@ def test_the_table_shows_candidates_that_became_trials_and_what_was_learned(log)
     rows = [line.split() for line in text.splitlines() if re.match(r"\d ", line)]
     assert [row[:3] for row in rows[:2]] == [["1", "0.900", "0.500"], ["2", "0.800", "0.900"]]
     assert rows[5][:4] == ["6", "!", "0.400", "0.650"]
-    assert "! far under the supernet" in text
+    assert "! far below the supernet" in text
 
 
 def test_documents_hold_the_last_probabilities_and_every_candidate(log):

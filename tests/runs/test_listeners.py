@@ -38,7 +38,7 @@ def test_every_kind_of_error_is_noted_once_and_the_search_is_as_it_would_be(tmp_
     first, second = run.notes
     assert first.startswith("The listener moody failed: nas.errors.RunError: no mood for trial 1 (test_listeners.py:")
     assert "[Errno 28] No space left on device: '3.txt' (test_listeners.py:" in second
-    assert second.endswith("the listener is told of what comes next; the same error is not noted again.")
+    assert second.endswith("the listener still receives later events; the same error is not reported again.")
     assert heard[0] == heard[1]  # it was told of everything, the notes about it too
     assert [event for event in heard[0] if isinstance(event, Noted)] == [Noted(first), Noted(second)]
 

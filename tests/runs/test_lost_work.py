@@ -78,7 +78,7 @@ def test_a_folder_with_work_in_it_is_not_taken(tmp_path, name):
 def test_a_disk_that_is_full_when_a_run_begins_leaves_its_name_free(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(log, "write_atomically", full_disk)
-        with pytest.raises(RunError, match=r"could not be written \(No space left.*nothing was begun.*same command"):
+        with pytest.raises(RunError, match=r"could not be written \(No space left.*nothing was started.*same command"):
             start_search(tmp_path / "r", CONFIG, FACTS)
     assert run_folders(tmp_path) == []
     start_search(tmp_path / "r", CONFIG, FACTS).close()
@@ -117,7 +117,7 @@ def test_a_locked_log_is_waited_for_and_the_reason_is_said(tmp_path, monkeypatch
         assert len(said) == 1 and "another program that has locked" in said[0] and LOG_NAME in said[0]
         monkeypatch.setattr(log, "LONGEST_WAIT", 0.05)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(RunError, match=r"another program has locked it.*close that, then: nasctl resume"):
+        with pytest.raises(RunError, match=r"another program has locked it.*close that program, then: nasctl resume"):
             writer.append(Noted("b"))
         other.execute("ROLLBACK")
         writer.append(Noted("c"))

@@ -261,7 +261,7 @@ def test_every_kind_of_event_comes_back_as_it_was(tmp_path):
             store.append(event)
     assert [entry.event for entry in read_log(tmp_path, histories=True)] == events
     assert read_result(tmp_path, 7) == result
-    with pytest.raises(RunError, match="no result"):
+    with pytest.raises(RunError, match="not a result"):
         read_result(tmp_path, 1)
 
 

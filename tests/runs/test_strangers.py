@@ -36,7 +36,7 @@ DAMAGED = {
     "UPDATE events SET elapsed = 'x' WHERE number = 2": "event 2: elapsed is 'x'",
     "UPDATE events SET elapsed = 9e999 WHERE number = 2": "event 2: elapsed is inf",
     "UPDATE events SET time = 1e300 WHERE number = 2": "event 2: time is 1e+300",
-    "UPDATE events SET history = '[' WHERE number = 2": "event 2 (note) is damaged in its history",
+    "UPDATE events SET history = '[' WHERE number = 2": "event 2 (note) has a damaged history",
     "UPDATE events SET body = '{}' WHERE number = 2": "event 2 (note) is not as this version records it: text",
     "UPDATE events SET body = '{\"text\": \"a\", \"x\": NaN}' WHERE number = 2": "event 2 (note)",
 }  # fmt: skip

@@ -258,7 +258,7 @@ def test_half_of_a_time_limit_is_for_the_supernet(tmp_path: Path) -> None:
     assert len(run.supernet_epochs) == 1
     assert run.candidates is not None
     assert any(
-        "trained for 1 of 50 epochs: another would have" in note and "had not begun to learn" in note
+        "trained for 1 of 50 epochs: another epoch would have" in note and "had not begun to learn" in note
         for note in run.notes
     )
 
@@ -396,6 +396,6 @@ def test_a_supernet_is_scored_by_an_objective_of_ones_own(tmp_path: Path) -> Non
         assert not any(candidate.far_under for candidate in run.ranked_candidates)
         with (
             begin(tmp_path / "broken", objective="broken", supernet={"epochs": 1}) as store,
-            pytest.raises(SearchStopped, match=r"cannot be ranked: the objective broken failed: IndexError.*mended"),
+            pytest.raises(SearchStopped, match=r"cannot be ranked: the objective broken failed: IndexError.*fixed"),
         ):
             find(store)

@@ -159,7 +159,7 @@ def test_the_auto_recipe_knows_what_counts_classes_alike() -> None:
     uneven = [100, 10]
     assert resolve_recipe(RECIPES["auto"], uneven, "alike:x=2")[0].prior_tau == 1
     assert resolve_recipe(RECIPES["auto"], uneven, "top_k")[0].prior_tau == 0
-    assert "alike counts all alike" in resolve_recipe(RECIPES["ce"], uneven, "alike")[1]
+    assert "alike weights all classes equally" in resolve_recipe(RECIPES["ce"], uneven, "alike")[1]
     assert lengthens_by("alike") == "balanced_accuracy" and lengthens_by("macro_f1") == "macro_f1"
 
 

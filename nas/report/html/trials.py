@@ -69,7 +69,7 @@ def sizes(run: SearchRun) -> Markup | None:
     rows = [Row([Cell(t.id, t.order), number(t.cost.params), number(scores[t.id], decimal(scores[t.id])),
                  "yes" if t in best else ""], trial=t.id) for t in trials]  # fmt: skip
     behind = table(("trial", "parameters", "score", "on the front"), rows, caption=f"Sizes and {score_label(run)}")
-    legend = key(("c0", "trial"), ("c1", "on the Pareto front: no smaller one is as good"),
+    legend = key(("c0", "trial"), ("c1", "Pareto front: no smaller one is as good"),
                  *([("c3 star", "winner")] if run.winner else []),
                  *([("line floor", "floor, on rank")] if floor is not None else []),
                  *([("c5 square", "baseline")] if shown else []))  # fmt: skip
