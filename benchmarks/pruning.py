@@ -29,7 +29,7 @@ from hardware import hardware
 
 from nas.errors import RunError
 from nas.runs import SearchRun, TrialRecord, load_search
-from nas.strategies.median_pruner import MOST_TRIALS, floor
+from nas.strategies.median_pruner import MOST_TRIALS, pruning_thresholds
 from nas.training.early_stopping import History, curve, why_pruned
 
 FLAGS = ("--data", "digits", "--confirm", "0", "--workers", "1", "--device", "cpu")
@@ -100,7 +100,7 @@ def replayed(histories: Sequence[History], objective: str, num_epochs: int) -> l
     curves: list[list[float]] = []
     ends = []
     for history in histories:
-        least = floor(curves[-MOST_TRIALS:], num_epochs)
+        least = pruning_thresholds(curves[-MOST_TRIALS:], num_epochs)
         stops = (e for e in range(1, len(history)) if why_pruned(history[:e], objective, least))
         ends.append(next(stops, len(history)))
         curves.append(curve(history[: ends[-1]], objective))

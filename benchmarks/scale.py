@@ -118,7 +118,7 @@ class Recorder:
     def submit(self, proposal: Proposal, *, as_recorded: bool = False) -> str:
         self.started += 1
         trial_id = str(self.started)
-        self.record(submission(self.run, trial_id, proposal.sample, stage="search", of=trial_id, note=proposal.note))
+        self.record(submission(self.run, trial_id, proposal, stage="search", of=trial_id))
         self.running.append((trial_id, score_of(proposal.sample)))
         if self.started % 5000 == 0:
             print(f"  {self.started:,} trials recorded", file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from nas.config import Recipe, raise_all
 from nas.errors import UsageError, attempt
 from nas.report.documents import Document, document
 from nas.report.intervals import of_difference
+from nas.report.png_files import check_png
 from nas.report.study import MeanStd, MemberRow, member_row, over_seeds
 from nas.runs import Run, SearchRun, as_study
 from nas.runs.events import FloorMeasured
@@ -217,10 +218,7 @@ def draw(comparison: Comparison, path: Path) -> Path:
     from nas.report.plots import Point, sizes_plot
 
     objective = comparison.objective
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--plot {path} is not a PNG file: give a name that ends in .png.")
-    if not path.parent.is_dir():
-        raise UsageError(f"--plot {path}: there is no folder {path.parent}. Create it first, or choose another.")
+    check_png("plot", path)
     found = [(row, row.test[objective]) for row in comparison.rows]
     points = [Point(row.name, row.run, row.params, s.mean, s.std) for row, s in found if s.mean is not None]
     title = f"{comparison.title} against others on {comparison.data.name}"

@@ -22,14 +22,6 @@ _ROWS = 20  # of one column
 _WHITE = 255
 
 
-def check_picture(path: Path) -> None:
-    """UsageError if a PNG cannot be put there."""
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--plot {path} is not a PNG file: give a name that ends in .png.")
-    if not path.parent.is_dir():
-        raise UsageError(f"--plot {path}: there is no folder {path.parent}. Create it first, or choose another.")
-
-
 def draw_sheet(path: Path, report: DataReport, classes: Sequence[ClassExamples]) -> None:
     """Write the picture. UsageError if the file cannot be written."""
     from nas.report.plots import picture_plot

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from nas.engine.rate_plan import FoundRate
-from nas.errors import UsageError
 from nas.report.screen import Screen
 from nas.report.tables.format import in_lines, make_table
 from nas.units import counted
@@ -63,14 +62,6 @@ def rates_document(found: FoundRate) -> dict[str, Any]:
             for rate, loss, smoothed in zip(test.rates, test.losses, test.smoothed, strict=True)
         ],
     }  # fmt: skip
-
-
-def check_picture(path: Path) -> None:
-    """UsageError if no PNG can be put there."""
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--out {path} is not a PNG file: give a name that ends in .png.")
-    if not path.parent.is_dir():
-        raise UsageError(f"--out {path}: there is no folder {path.parent}. Create it first, or choose another.")
 
 
 def draw_rates(found: FoundRate, path: Path) -> Path:

@@ -13,7 +13,8 @@ from nas.data import DataConfig, describe_data
 from nas.data.dataset import Broken, DataReport, Duplicates, Pair
 from nas.data.examples import class_examples
 from nas.errors import UsageError
-from nas.report.contact_sheet import check_picture, draw_sheet, labels_of
+from nas.report.contact_sheet import draw_sheet, labels_of
+from nas.report.png_files import check_png
 from nas.report.screen import Screen
 from nas.report.tables.data import print_data
 
@@ -109,6 +110,9 @@ def test_of_hundreds_of_classes_the_ends_are_shown_and_the_rest_counted(tmp_path
 
 def test_a_picture_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"is not a PNG file: give a name that ends in \.png"):
-        check_picture(tmp_path / "sheet.pdf")
+        check_png("plot", tmp_path / "sheet.pdf")
     with pytest.raises(UsageError, match="there is no folder"):
-        check_picture(tmp_path / "none" / "sheet.png")
+        check_png("plot", tmp_path / "none" / "sheet.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(UsageError, match=r"--out .*folder\.png is a folder: name a file in it"):
+        check_png("out", tmp_path / "folder.png")

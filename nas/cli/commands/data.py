@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def data_command(flags: Flags) -> None:
     """Describe a data set. Exit code 2 if a search could not use it as it is."""
     from nas.data import describe_data
-    from nas.report.contact_sheet import check_picture
     from nas.report.documents import document
+    from nas.report.png_files import check_png
     from nas.report.tables.data import print_data, print_written
 
     errors: list[str] = []
     if flags["plot"] is not None:
-        attempt(lambda: check_picture(Path(flags["plot"])), errors)
+        attempt(lambda: check_png("plot", Path(flags["plot"])), errors)
     _check_writing(flags, errors)
     config = data_config(flags, errors)
     raise_all(errors)

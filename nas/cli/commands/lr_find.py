@@ -8,8 +8,9 @@ from nas.api.settings import Flags, rate_request
 from nas.cli.commands.output import console, print_json
 from nas.engine.rate_plan import find_rate
 from nas.errors import UsageError
-from nas.report.learning_rate import check_picture, draw_rates, print_rates, rates_document
+from nas.report.learning_rate import draw_rates, print_rates, rates_document
 from nas.report.live import decoding
+from nas.report.png_files import check_png
 
 
 def lr_find_command(flags: Flags) -> None:
@@ -18,7 +19,7 @@ def lr_find_command(flags: Flags) -> None:
     if named is not None and flags["arch"] is not None:
         raise UsageError(f"{named} and --arch both say which network is meant: leave out one of them.")
     if out is not None:
-        check_picture(Path(out))
+        check_png("out", Path(out))
     request = rate_request({**flags, "arch": named or flags["arch"]})
     with decoding(console, flags["json"], "steps of the range test") as on_step:
         found = find_rate(request, runs=Path(flags["runs"]), on_step=on_step)

@@ -57,7 +57,7 @@ def _sureness(run: SearchRun, winner: TrialRecord, scores: list[float]) -> Itera
     if images is not None:
         tested = sum(run.facts.counts["test"])
         words += f". Sampling error of {tested:,} test images: ± {decimal(images)} (95 %, one training)"
-    yield "How sure", words + "."
+    yield "Uncertainty", words + "."
     yield "Finalists", _among_finalists(run, winner)
     exported = decimal(run.winner.score(run.winner.weights, run.config.objective))
     kept = f"those of one of its {len(scores)} seeds, the best on the rank split" if len(scores) > 1 else "its own"
