@@ -75,11 +75,28 @@ def fitted(image: Image.Image, channels: int, height: int, width: int, fit: str)
     size = (width, height)
     if image.size != size:  # Pillow's bicubic filter widens when it shrinks an image, so this is antialiased
         if fit == "pad":
-            image = ImageOps.pad(image, size, Image.Resampling.BICUBIC)
+            image = padded(image, size)
         else:
             image = image.resize(size, Image.Resampling.BICUBIC)
     pixels = np.asarray(image)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """An image resized to fit into ``size`` (width, height), in the middle of black: ``ImageOps.pad`` of Pillow 13, which
+    older ones cannot do where a very long image leaves a side of no pixel."""
+    width, height = size
+    if image.width * height > image.height * width:
+        height = round(image.height / image.width * width)
+    elif image.width * height < image.height * width:
+        width = round(image.width / image.height * height)
+    if (width, height) == size:
+        return image.resize(size, Image.Resampling.BICUBIC)
+    canvas = Image.new(image.mode, size)
+    if min(width, height) > 0:
+        inner = image.resize((width, height), Image.Resampling.BICUBIC)
+        canvas.paste(inner, (round((size[0] - width) * 0.5), round((size[1] - height) * 0.5)))
+    return canvas
 
 
 def orientation(image: Image.Image) -> int:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from nas.data import DataConfig, Dataset, describe_data, open_data
 from nas.data.dataset import Preprocessing
 from nas.data.images import decode_file, read_header
-from nas.data.pixels import levels_of
+from nas.data.pixels import levels_of, padded
 from nas.errors import DataError
 from nas.report.screen import Screen
 from nas.report.tables.data import print_data
@@ -256,3 +256,12 @@ def test_sizes_no_network_takes(tmp_path: Path, size: tuple[int, int]) -> None:
     config = write_folder(tmp_path, {"x": gradient().resize(size), "y": gradient().resize(size)})
     with pytest.raises(DataError, match=rf"{size[0]}x{size[1]}.*8 to 224.*--image-size"):
         open_data(config)
+
+
+def test_padding_is_that_of_pillow_whatever_the_sides() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        width, height = (int(side) for side in rng.choice([*range(1, 60), 999, 4000], 2))
+        mode, size = ("L", "RGB")[int(rng.integers(2))], tuple(int(side) for side in rng.integers(8, 97, 2))
+        image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).convert(mode)
+        assert padded(image, size).tobytes() == ImageOps.pad(image, size, Image.Resampling.BICUBIC).tobytes()
