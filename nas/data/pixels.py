@@ -74,17 +74,14 @@ def fitted(image: Image.Image, channels: int, height: int, width: int, fit: str)
     image = image.convert("L" if channels == 1 else "RGB")
     size = (width, height)
     if image.size != size:  # Pillow's bicubic filter widens when it shrinks an image, so this is antialiased
-        if fit == "pad":
-            image = padded(image, size)
-        else:
-            image = image.resize(size, Image.Resampling.BICUBIC)
+        image = padded(image, size) if fit == "pad" else image.resize(size, Image.Resampling.BICUBIC)
     pixels = np.asarray(image)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
 def padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """An image resized to fit into ``size`` (width, height), in the middle of black: ``ImageOps.pad`` of Pillow 13, which
-    older ones cannot do where a very long image leaves a side of no pixel."""
+    """An image resized to fit into ``size`` (width, height), in the middle of black: what ``ImageOps.pad`` does from
+    Pillow 13 on, while older ones fail where a very long image would have a side of no pixel."""
     width, height = size
     if image.width * height > image.height * width:
         height = round(image.height / image.width * width)
