@@ -63,7 +63,7 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Picked:
-    """An image that is shown: its place, its pixels, its classes and how sure the network was."""
+    """An image that is shown: its place, its pixels, its classes and the confidence of the prediction."""
 
     index: int
     pixels: Pixels  # (C, H, W)

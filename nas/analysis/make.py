@@ -311,7 +311,7 @@ def _shown(
             f"\npredicted: {shown_name(names[1])}" if one.true != one.predicted else ""
         )
         place = shown_name(Path(file).name, 20) if file else f"image {one.index}"
-        entries.append(Entry(beside, f"{words}\n{one.confidence:.1%} sure\n{place}"))
+        entries.append(Entry(beside, f"{words}\nconfidence {one.confidence:.1%}\n{place}"))
     return shown, entries
 
 

@@ -58,7 +58,7 @@ def sizes(run: SearchRun) -> Markup | None:
     plot.line([(t.cost.params, scores[t.id]) for t in best[::-1]], "c1", steps=True)
     if floor is not None:
         assert run.floor
-        plot.level(floor, "floor", f"floor: {run.floor.method} {decimal(floor)}")
+        plot.level(floor, "floor", f"{run.floor.method} {decimal(floor)}")
     winner = run.winner.trial if run.winner else None
     for trial in sorted(trials[::-1], key=lambda trial: trial.id == winner):
         draw = plot.star if trial.id == winner else plot.dot
@@ -71,7 +71,7 @@ def sizes(run: SearchRun) -> Markup | None:
     behind = table(("trial", "parameters", "score", "on the front"), rows, caption=f"Sizes and {score_label(run)}")
     legend = key(("c0", "trial"), ("c1", "Pareto front: no smaller one is as good"),
                  *([("c3 star", "winner")] if run.winner else []),
-                 *([("line floor", "floor, on rank")] if floor is not None else []),
+                 *([("line floor", "classical baseline, on rank")] if floor is not None else []),
                  *([("c5 square", "baseline")] if shown else []))  # fmt: skip
     notes = [_cut_note(list(scores.values()), plot.y), *(_said_of(one) + "." for one in known if one not in shown)]
     said = f"Every mark is one training, on the {run.judged_on} split.{_between_seeds(run)} {of_ranking(run) or ''}"

@@ -1,4 +1,4 @@
-"""The answer: what a search found, how sure that is, what stands beside it, and how it is made again."""
+"""The answer: what a search found, its uncertainty, what stands beside it, and how it is repeated."""
 
 from __future__ import annotations
 
