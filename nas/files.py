@@ -131,6 +131,13 @@ def scratch_folder(name: str, *, before_removal: Callable[[Path], object] | None
         yield folder
 
 
+def write_own(path: Path, content: bytes | str) -> None:
+    """``write_atomically`` of a file of our own: a pipe or a device in its place is removed, not written to."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.unlink()
+    write_atomically(path, content)
+
+
 def read_file(path: Path, *, most: int = 1 << 26) -> bytes:
     """The bytes of a small file that strangers may have made. OSError if it cannot be read, is larger than ``most``
     bytes, or is a pipe, a socket or a device, which may never end; what a shell passes as /dev/fd/N is read."""

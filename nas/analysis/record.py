@@ -7,6 +7,7 @@ Names of pictures are those of PNG files, relative to the folder. Imports neithe
 from __future__ import annotations
 
 import json
+from collections.abc import Sized
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -176,9 +177,32 @@ def read_analysis(folder: Path) -> Analysis:
         raise RunError(f"{path} is damaged ({'.'.join(map(str, first['loc']))}: {first['msg']}); {again}") from error
     except (ValueError, LookupError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}); {again}") from error
+    if analysis is not None and not _agrees(analysis):
+        raise RunError(f"{path} is damaged (its lists differ in length); {again}")
     if analysis is None:
         raise RunError(f"{path} is in format {found}, and this nasctl reads {FORMAT}; {again}")
     return analysis
+
+
+def _agrees(analysis: Analysis) -> bool:
+    """True if what is told class by class, and point by point, is told of all."""
+    by_class: list[Sized | None] = [
+        analysis.counts, analysis.right, analysis.recalls, analysis.precisions, analysis.train_counts,
+        analysis.roc.classes, analysis.pr.classes, analysis.confusion, *(analysis.confusion or []),
+    ]  # fmt: skip
+    named = {
+        label for shown in (*analysis.misclassified, *analysis.examples) for label in (shown.true, shown.predicted)
+    }
+    named |= {label for true, given, _ in analysis.worst_pairs for label in (true, given)}
+    found, classes = analysis.embedding, len(analysis.classes)
+    points: list[Sized | None] = [] if found is None else [found.indexes, found.right, found.pca, found.tsne]
+    named |= set(found.labels if found else ())
+    return (
+        classes == analysis.num_classes
+        and all(each is None or len(each) == classes for each in by_class)
+        and all(each is None or len(each) == len(found.labels if found else ()) for each in points)
+        and all(0 <= label < classes for label in named)
+    )
 
 
 def kept_analysis(run: Path, trial: str) -> Analysis | None:

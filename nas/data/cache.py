@@ -26,7 +26,7 @@ from nas.files import (
     read_file,
     remove_leftovers,
     users_folder,
-    write_atomically,
+    write_own,
 )  # fmt: skip
 
 SEAL = "decoded.json"  # written last; its "files" are sizes and checksums of the arrays beside it
@@ -81,7 +81,7 @@ class Cache:
     def remember(self, quick: str, text: str) -> None:
         """Let ``recall`` give this text again."""
         with writing(self.root):
-            write_atomically(self.root / "index" / f"{quick}.json", f"{zlib.crc32(text.encode())}\n{text}")
+            write_own(self.root / "index" / f"{quick}.json", f"{zlib.crc32(text.encode())}\n{text}")
 
     def lookup(self, key: str) -> Path | None:
         """The folder of the set ``key``, if it is there and undamaged."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nas.files import write_atomically
+from nas.files import write_own
 
 
 def kept(
@@ -34,5 +34,5 @@ def kept(
     buffer = io.BytesIO()
     np.save(buffer, made)
     with contextlib.suppress(OSError):
-        write_atomically(path, buffer.getvalue())
+        write_own(path, buffer.getvalue())
     return made

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.data.sources.base import Found, Header, Unread
+from nas.data.sources.base import PARTS, Found, Header, Unread
 
 VERSION = "2"  # of the text, and of how headers are read
 
@@ -38,9 +38,20 @@ def written(found: Found) -> str:
 def read(text: str) -> Found | None:
     """Read what ``written`` gave; None for a text that something else wrote."""
     try:
-        return _read(json.loads(text))
+        found = _read(json.loads(text))
+        return found if _agrees(found) else None
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _agrees(found: Found) -> bool:
+    """True if everything is told of every image, and of classes and parts that there are."""
+    count = len(found.labels)
+    lists = (found.parts, found.names, found.kinds, *([] if found.groups is None else [found.groups]))
+    limits = ((found.labels, len(found.classes)), (found.parts, len(PARTS)), (found.kinds, len(found.headers)))
+    return all(len(each) == count for each in lists) and all(
+        bool(((each >= 0) & (each < limit)).all()) for each, limit in limits
+    )
 
 
 def _read(kept: dict[str, Any]) -> Found:

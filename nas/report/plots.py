@@ -191,7 +191,9 @@ def sizes_plot(
         place_of_number = (6 + 11 * rows[number - 1], 4)  # equal sizes: side by side
         axes.annotate(str(number), (x, times * point.mean), place_of_number, textcoords="offset points", fontsize=8)
     if floor is not None:
-        axes.axhline(times * floor[1], color="grey", linestyle="--", linewidth=1, label=f"classical baseline: {floor[0]}")
+        axes.axhline(
+            times * floor[1], color="grey", linestyle="--", linewidth=1, label=f"classical baseline: {floor[0]}"
+        )
     _sizes_axis(axes, [point.params for point in points])
     axes.set_xlabel("parameters (logarithmic)")
     axes.set_ylabel(f"{metric_text.label(score, 'on the test split')}, mean ± std over seeds", parse_math=False)

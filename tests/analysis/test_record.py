@@ -46,6 +46,7 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
         (lambda text: text[:-20], "is damaged"),
         (lambda text: json.dumps(json.loads(text) | {"recalls": ["x"]}), r"is damaged \(recalls.0"),
         (lambda text: json.dumps({**json.loads(text), "format": 2}), "json is in format 2"),
+        (lambda text: json.dumps({**json.loads(text), "counts": [1]}), "lists differ in length"),
         (lambda text: "[]", "is damaged"),
         (lambda text: "\x00\xff", "is damaged"),
     ],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ import pytest
 from PIL import Image
 
 from nas.data import DataConfig, open_data
+from nas.data.cache import seal
+from nas.errors import DataError
 
 OPEN = """
 import sys
@@ -187,3 +191,21 @@ def test_cache_folder_that_cannot_be(folder: Path, tmp_path: Path, monkeypatch: 
         open_data(DataConfig(source=str(folder)))
     monkeypatch.setenv("NASCTL_CACHE", str(tmp_path / "chosen"))
     assert open_data(DataConfig(source=str(folder))).cache_path.is_relative_to(tmp_path / "chosen")
+
+
+def test_what_others_put_there_is_made_anew_or_named(folder: Path, tmp_path: Path) -> None:
+    config = DataConfig(source=str(folder), cache_dir=str(tmp_path / "cache"))
+    data = open_data(config)
+    (remembered,) = (tmp_path / "cache" / "index").glob("*.json")
+    checksum, _, text = remembered.read_text().partition("\n")
+    remembered.unlink()
+    os.mkfifo(remembered)
+    assert open_data(config).key == data.key and remembered.read_text() == f"{checksum}\n{text}"
+    wrong = json.dumps(json.loads(text) | {"labels": [-1] * 400})
+    remembered.write_text(f"{zlib.crc32(wrong.encode())}\n{wrong}")
+    assert open_data(config).key == data.key and remembered.read_text() == f"{checksum}\n{text}"
+    np.save(data.cache_path / "images.npy", np.zeros((3, *data.input_shape), np.uint8))
+    sealed = json.loads((data.cache_path / "decoded.json").read_text())
+    (data.cache_path / "decoded.json").write_text(json.dumps(sealed | {"files": seal(data.cache_path)}))
+    with pytest.raises(DataError, match="holds 3 images in place of 400. Remove it"):
+        open_data(config)
