@@ -207,5 +207,5 @@ def test_what_others_put_there_is_made_anew_or_named(folder: Path, tmp_path: Pat
     np.save(data.cache_path / "images.npy", np.zeros((3, *data.input_shape), np.uint8))
     sealed = json.loads((data.cache_path / "decoded.json").read_text())
     (data.cache_path / "decoded.json").write_text(json.dumps(sealed | {"files": seal(data.cache_path)}))
-    with pytest.raises(DataError, match="holds 3 images in place of 400. Remove it"):
+    with pytest.raises(DataError, match=r"holds 3 images in place of 400. Remove it"):
         open_data(config)
