@@ -16,6 +16,7 @@ Calls are counted and disturbed with strace; without it those kinds are left out
 
     python benchmarks/kills.py                     # all: an hour on 2 idle cores
     python benchmarks/kills.py --quick             # one of each kind
+    python benchmarks/kills.py --guided --only main  # of the default search
     python benchmarks/kills.py --only calls EIO --minutes 10
     python benchmarks/kills.py --kept kills.jsonl --minutes 10  # again and again: resumes, the table is of all
     python benchmarks/kills.py --seed 0 --situation "calls 3/50" --keep  # one again, its folder kept
@@ -52,6 +53,7 @@ SEARCH = (
     "search --space vgg --strategy random --max-params 6k --trials 3 --epochs 1 --confirm 1 --confirm-epochs 1 "
     "--workers 1 --device cpu --quiet --run r"
 )
+GUIDED = SEARCH.replace("--strategy random ", "").replace("--trials 3", "--trials 10")  # the default strategy
 NUMBERS = {  # how many of each kind
     "main": 20, "calls": 50, "ENOSPC": 45, "EIO": 45, "worker": 10, "server": 10, "export": 10, "disk": 10,
 }  # fmt: skip
@@ -240,11 +242,13 @@ class Situation:
 class Bench:
     """The reference, and the situations that are compared with it."""
 
-    def __init__(self, home: Path, numbers: dict[str, int], seed: int, program: Program | None = None) -> None:
+    def __init__(
+        self, home: Path, numbers: dict[str, int], seed: int, program: Program | None = None, search: str = SEARCH
+    ) -> None:
         self.home, self.numbers, self.seed = home, numbers, seed
         environment = {"NASCTL_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        search = Program([*NASCTL, *SEARCH.split()], [*NASCTL, "resume", "r", "--quiet"], environment)
-        self.program = program or search
+        typed = Program([*NASCTL, *search.split()], [*NASCTL, "resume", "r", "--quiet"], environment)
+        self.program = program or typed
         self.reference = home / "reference"
         for name in ("cached", "reference") if program is None else ("reference",):  # the first fills the cache
             (home / name).mkdir()
@@ -519,6 +523,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one of each kind")
     parser.add_argument("--only", nargs="+", choices=list(NUMBERS), default=list(NUMBERS), help="these kinds")
+    parser.add_argument("--guided", action="store_true", help="the default search, of 10 trials, four of them guided")
     parser.add_argument("--minutes", type=float, help="begin no situation after so many")
     parser.add_argument("--jobs", type=int, default=1, help="situations in parallel")
     parser.add_argument("--seed", type=int, default=0)
@@ -537,7 +542,7 @@ def main() -> None:
     outcomes = Outcomes(arguments.kept)
     home = Path(tempfile.mkdtemp(prefix="nasctl-kills-"))
     try:
-        bench = Bench(home, numbers, arguments.seed)
+        bench = Bench(home, numbers, arguments.seed, search=GUIDED if arguments.guided else SEARCH)
         carry_out(bench, outcomes, jobs=arguments.jobs, minutes=arguments.minutes, only=arguments.situation)
     finally:
         if arguments.keep:
