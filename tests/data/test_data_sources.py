@@ -289,6 +289,7 @@ def test_npz_floats_strings_and_numeric_order(tmp_path: Path) -> None:
         ({"labels": np.arange(7)}, ["40 images and 7 labels"]),
         ({"images": np.zeros((40, 8, 8), complex)}, ["images must be whole numbers or floats, and is complex128"]),
         ({"images": np.zeros((40, 8, 8, 4), np.uint8)}, ["1 or 3 channels, and is (40, 8, 8, 4)"]),
+        ({"images": np.float64(3.0)}, ["1 or 3 channels, and is ()"]),
         (
             {"images": np.full((40, 8, 8), "a"), "labels": np.full(40, 0.5)},
             ["whole numbers or floats", "whole numbers or strings"],

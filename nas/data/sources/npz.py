@@ -200,7 +200,7 @@ def _pair(arrays: dict[tuple[int, str], tuple[str, Array]], others: str, part: i
     (image_name, images), (label_name, labels) = arrays[part, "images"], arrays[part, "labels"]
     images = _images(images, image_name, errors)
     labels = _labels(labels, label_name, errors)
-    if labels.ndim == 1 and len(labels) != len(images):
+    if labels.ndim == 1 and images.ndim and len(labels) != len(images):
         errors.append(f"there are {len(images)} {image_name} and {len(labels)} {label_name}")
     return _Pair((image_name, label_name), images, labels)
 
