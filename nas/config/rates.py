@@ -39,7 +39,9 @@ def schedule_words(recipe: Recipe) -> str:
     if recipe.schedule == "exponential":
         return f"exponential (times {recipe.decay:g} after each epoch)"
     if recipe.schedule == "warm-restarts":
-        longer = f", every cycle {recipe.restart_factor} times as long" if recipe.restart_factor > 1 else ""
+        longer = (
+            f", each cycle {recipe.restart_factor} times as long as the one before" if recipe.restart_factor > 1 else ""
+        )
         return f"warm-restarts (the first after {counted(recipe.restart_epochs, 'epoch')}{longer})"
     return recipe.schedule
 

@@ -6,17 +6,18 @@ from baselines import FixedNetwork
 from nas.config.run import MemberConfig
 from search_spaces import Task, get_space
 
-CURE = "Give --batch-size 2 or more"
+GIVE_MORE = "Give --batch-size 2 or more"
 
 
-def single_image_errors(member: MemberConfig, task: Task, cure: str = CURE) -> list[str]:
+def single_image_errors(member: MemberConfig, task: Task, cure: str = GIVE_MORE) -> list[str]:
     """The error of a network with batch normalization that is to be trained on one image at a time."""
     if member.recipe.batch_size != 1 or not _normalizes(member, task):
         return []
     name = member.network or f"of the space {member.space}"
+    other = ", or choose a network without it, such as --network small-cnn" if member.network else ""
     return [
         f"Steps of one image (--batch-size 1) cannot train the network {name}: its batch normalization takes mean and "
-        f"deviation over the images of a step. {cure}, or choose a network without it, such as --network small-cnn."
+        f"deviation over the images of a step. {cure}{other}."
     ]
 
 
