@@ -63,7 +63,7 @@ def _settings(run: StudyRun, study: Study) -> dict[str, Value]:
         own = {member.name for member in study.members if name in member.recipe}  # which flags leave as they are
         values = {getattr(member.recipe, name) for member in members.values() if member.name not in own}
         if len(values) == 1 and None not in values:
-            found |= {name: value for value in values}
+            (found[name],) = values
     chosen = [members[each.name] for each in study.members if not each.network and each.name in members]
     return found | (_network(chosen, study, run) if chosen else {})
 

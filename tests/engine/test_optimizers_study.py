@@ -59,12 +59,11 @@ def test_images_that_were_trained_on_are_scored_as_they_are(done: StudyRun) -> N
     """Against the network loaded from its file, here."""
     data = open_data(done.config.data)
     train = data.split("train")
-    images = train.images[train.rows]
     for trial in finished(done, "sgd-batch-1"):
         state, (mean, std) = load_weights(done.weights(trial.id))
         module = build_network(FixedNetwork("small-cnn"), (1, 8, 8), 10).eval()
         module.load_state_dict(state)
-        pixels = (torch.from_numpy(images) / 255 - mean[0]) / std[0]
+        pixels = (torch.from_numpy(train.images) / 255 - mean[0]) / std[0]
         with torch.no_grad():
             right = (module(pixels.reshape(-1, 1, 8, 8)).argmax(1).numpy() == train.labels).mean()
         assert trial.metrics["train"]["accuracy"] == pytest.approx(right)
@@ -124,6 +123,11 @@ def test_steps_of_one_image_need_a_network_without_batch_normalization(tmp_path:
         batch = () if "--batch-size" in typed else ("--batch-size", 1)
         assert words in refused(tmp_path, *typed, *batch, "--device", "cpu")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_study_whose_batches_differ_is_written_down(printed: tuple[Path, str], done: StudyRun) -> None:
+    folder, _ = printed
+    assert "max_images = 150" in told(folder, "config", "o") and "batch_size = 64" in told(folder, "config", "o")
 
 
 def test_a_training_by_settings_of_its_own_is_written_down_and_read_again(tmp_path: Path) -> None:
