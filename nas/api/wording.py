@@ -32,6 +32,8 @@ _OTHER_WORDS = (
     "cosine",
     "step",
     "constant",
+    "exponential",
+    "warm-restarts",
     "cpu",
     "cuda",
     "none",

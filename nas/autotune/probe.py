@@ -30,6 +30,7 @@ from nas.trials.run_trial import build
 
 CPU_SECONDS = 0.2  # of a measurement: steps after the first
 GPU_SECONDS = 0.5
+LEAST_SCORED = 16  # half of the images scored on a CPU, at least: batches of one say little of scoring
 NUM_IMAGES = 2048  # on a GPU; on a CPU those of a batch do
 STEPS_BETWEEN_LOOKS = 8  # at the clock, for which the GPU has to have finished
 LEARNING_RATE = 1e-4  # so small that weights stay usual over any number of steps
@@ -95,7 +96,8 @@ class Work:
 
     def score(self) -> int:
         """Evaluate some images, and say how many: on a GPU it takes the most memory of a trial."""
-        number = CHUNK if self.on_gpu else min(CPU_CHUNK, 2 * self.size)  # few where a step of many would be long
+        few = 2 * max(LEAST_SCORED, self.size)  # where a step of many would be long
+        number = CHUNK if self.on_gpu else min(CPU_CHUNK, few)
         channels, device = self.images.images.shape[1], self.images.labels.device
         images = TensorSplit(*self.images.batch(torch.arange(number, device=device) % len(self.images)))
         normal = [MEAN] * channels, [STD] * channels

@@ -39,7 +39,7 @@ ORDER_OF_RATES = (
 )
 _NOT_OF_RATES = {  # what only a whole training has
     "learning_rate", "epochs", "patience", "schedule", "warmup", "cycle_peak", "cycle_start", "cycle_end",
-    "cycle_shape", "ema", "test_flip", "deferred_reweighting",
+    "cycle_shape", "decay", "restart_epochs", "restart_factor", "ema", "test_flip", "deferred_reweighting",
 }  # fmt: skip
 _OF_A_SPACE = {"fix", "choices", "recipe", "epochs", "batch_size", *_MACHINE.split()}
 

@@ -60,9 +60,10 @@ def _settings(run: StudyRun, study: Study) -> dict[str, Value]:
     found |= {} if config.data.hold_out == study.hold_out else {"hold_out": config.data.hold_out}
     found |= {} if config.seeds == study.seeds else {"seeds": config.seeds}
     for name in ("epochs", "batch_size"):
-        (value, *other) = {getattr(member.recipe, name) for member in members.values()}
-        if not other and value is not None:
-            found[name] = value
+        own = {member.name for member in study.members if name in member.recipe}  # which flags leave as they are
+        values = {getattr(member.recipe, name) for member in members.values() if member.name not in own}
+        if len(values) == 1 and None not in values:
+            (found[name],) = values
     chosen = [members[each.name] for each in study.members if not each.network and each.name in members]
     return found | (_network(chosen, study, run) if chosen else {})
 

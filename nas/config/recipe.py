@@ -106,6 +106,12 @@ class Recipe(BaseModel):
     ] = "none"
     mixing_alpha: float = Field(default=1.0, gt=0, description="of the Beta distribution of a mixture's shares")
     optimizer: Annotated[Literal["adam", "sgd"], Setting("Optimizer: adam or sgd. [default: adam]", "NAME")] = "adam"
+    momentum: Annotated[float, Setting("Momentum of sgd; 0 for none. [default: 0.9]", "X")] = Field(
+        default=0.9, ge=0, lt=1
+    )
+    nesterov: Annotated[
+        bool, Setting("Nesterov momentum in sgd, or the classical one. [default: --nesterov]", off="no_nesterov")
+    ] = True  # without momentum it is neither
     learning_rate: Annotated[
         float,
         Setting("Peak learning rate; find: by a range test, as in 'nasctl lr-find'.", "X|find"),
@@ -123,17 +129,31 @@ class Recipe(BaseModel):
         ),
     ] = Field(default=0.0, ge=0, lt=1)
     schedule: Annotated[
-        Literal["one-cycle", "cosine", "step", "constant"],
-        Setting("Learning rate schedule: one-cycle, cosine, step or constant. [default: one-cycle]", "NAME"),
+        Literal["one-cycle", "cosine", "step", "constant", "exponential", "warm-restarts"],
+        Setting(
+            "Learning rate schedule: one-cycle, cosine, step, constant, exponential or warm-restarts (cosine, again "
+            "and again). [default: one-cycle]",
+            "NAME",
+        ),
     ] = "one-cycle"
     warmup: Annotated[  # None: as the schedule has it
         float | None,
         Setting(
-            "Epochs of linear warm-up of cosine, step or constant, at most half of all. [default: 0; for step a 40th "
-            "of the epochs, in five steps]",
+            "Epochs of linear warm-up, of any schedule but one-cycle; at most half of all. [default: 0; for step a "
+            "40th of the epochs, in five steps]",
             "N",
         ),
     ] = Field(default=None, ge=0)
+    decay: Annotated[
+        float, Setting("Factor of the learning rate after each epoch of exponential. [default: 0.97]", "GAMMA")
+    ] = Field(default=0.97, gt=0, le=1)
+    restart_epochs: Annotated[int, Setting("Epochs until the first restart of warm-restarts. [default: 10]", "N")] = (
+        Field(default=10, ge=1)
+    )
+    restart_factor: Annotated[
+        int,
+        Setting("How many times as long as the cycle before it each later one of warm-restarts is. [default: 2]", "N"),
+    ] = Field(default=2, ge=1)
     cycle_peak: Annotated[
         float, Setting("Point of the training, as a share, at which one-cycle peaks. [default: 0.25]", "SHARE")
     ] = Field(default=0.25, ge=0, lt=1)
@@ -159,7 +179,7 @@ class Recipe(BaseModel):
     # None: a twentieth of what an epoch sees, from 16 to 128, so that small sets get enough steps.
     batch_size: Annotated[
         int | None, Setting("Images per training step. [default: 64; 128 for 20,000 images or more]", "N")
-    ] = Field(default=None, ge=2)
+    ] = Field(default=None, ge=1)
     # Pixels that an image of 8 is padded by before a random crop; scales with the size.
     crop_padding: int = Field(default=1, ge=0)
     crop_border: Annotated[

@@ -37,11 +37,16 @@ CORRECTING = {
     "weighted-ce": "ce", "cb-ce": "ce", "cb-focal": "focal", "balanced-softmax": "ce", "logit-adjustment": "ce",
 }  # fmt: skip
 
-CYCLE_SETTINGS = ("cycle_peak", "cycle_start", "cycle_end", "cycle_shape")  # of the schedule one-cycle
+SCHEDULE_SETTINGS: dict[str, tuple[str, ...]] = {  # the fields that one schedule alone reads
+    "one-cycle": ("cycle_peak", "cycle_start", "cycle_end", "cycle_shape"),
+    "exponential": ("decay",),
+    "warm-restarts": ("restart_epochs", "restart_factor"),
+}
+SGD_SETTINGS = ("momentum", "nesterov")
 # Settings that are told only where they are not at their default.
 UNUSUAL = (
     "rate_to_find", "ema", "augmentation", "erasing", "cutout_fill", "crop_border", "test_flip", "warmup",
-    *CYCLE_SETTINGS,
+    *SCHEDULE_SETTINGS["one-cycle"], *SGD_SETTINGS,
 )  # fmt: skip
 
 _FLAGS = {given.path[0]: flag for flag, given in settings_of(Recipe).items()}
@@ -107,21 +112,34 @@ def _ignored(recipe: Recipe, typed: Collection[str]) -> list[str]:
             errors.append(f"{flag(setting)} belongs to {flag(owner)} NAME, which is missing: give both or neither.")
     if "cutout_fill" in typed and not recipe.cutout:
         errors.append("--cutout-fill belongs to --cutout X, which is missing: give both or neither.")
-    return errors + _ignored_by_schedule(recipe, typed)
+    return errors + _ignored_by_schedule(recipe, typed) + _ignored_by_optimizer(recipe, typed)
 
 
 def _ignored_by_schedule(recipe: Recipe, typed: Collection[str]) -> list[str]:
-    if recipe.schedule == "one-cycle":
-        text = (
-            "--warmup is ignored by the schedule one-cycle, which rises until --cycle-peak: leave it out, or choose "
-            "--schedule cosine, step or constant."
-        )
-        return [text] if "warmup" in typed else []
-    return [
-        f"{flag(setting)} is ignored by the schedule {recipe.schedule}: leave it out, or choose --schedule one-cycle."
-        for setting in CYCLE_SETTINGS
-        if setting in typed
+    errors = [
+        f"{flag(setting)} is ignored by the schedule {recipe.schedule}: leave it out, or choose --schedule {owner}."
+        for owner, settings in SCHEDULE_SETTINGS.items()
+        for setting in settings
+        if setting in typed and owner != recipe.schedule
     ]
+    if recipe.schedule == "one-cycle" and "warmup" in typed:
+        errors.append(
+            "--warmup is ignored by the schedule one-cycle, which rises until --cycle-peak: leave it out, or choose "
+            "--schedule cosine, step, constant, exponential or warm-restarts."
+        )
+    return errors
+
+
+def _ignored_by_optimizer(recipe: Recipe, typed: Collection[str]) -> list[str]:
+    if recipe.optimizer != "sgd":
+        return [
+            f"{flag(setting)} is ignored by the optimizer {recipe.optimizer}: leave it out, or choose --optimizer sgd."
+            for setting in SGD_SETTINGS
+            if setting in typed
+        ]
+    if "nesterov" in typed and recipe.nesterov and not recipe.momentum:
+        return ["--nesterov needs a momentum, and --momentum is 0: leave out one of the two."]
+    return []
 
 
 def _corrected_twice(recipe: Recipe) -> list[str]:
@@ -209,7 +227,9 @@ def active_settings(recipe: Recipe) -> dict[str, Setting]:
     if recipe.deferred_reweighting is not None:
         ignored.discard("beta")
     ignored.add("name")
-    ignored |= {"warmup"} if recipe.schedule == "one-cycle" else set(CYCLE_SETTINGS)
+    ignored |= {"warmup"} if recipe.schedule == "one-cycle" else set()
+    ignored |= {each for owner, of in SCHEDULE_SETTINGS.items() if owner != recipe.schedule for each in of}
+    ignored |= set() if recipe.optimizer == "sgd" else set(SGD_SETTINGS)
     ignored |= set() if recipe.cutout else {"cutout_fill"}
     for owner, setting in (
         ("regularizer", "regularizer_weight"), ("oversampling", "oversampled_share"), ("mixing", "mixing_alpha"),

@@ -145,6 +145,7 @@ class StudyConfig(RunConfig):
     search_images: int = Field(default=8_000, ge=10)  # to train on in each of them, a part of the study's
     search_trials: int = Field(default=12, ge=1)
     keep: int | None = Field(default=None, ge=0)  # trainings of each member whose weights stay on disk; None: all
+    score_train: bool = False  # score trained networks on their training images too
     as_published: bool = False  # oversample before splitting, as the origin study did, to show what that does
 
     def oversamples_first(self, name: str) -> bool:

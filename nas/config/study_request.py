@@ -129,7 +129,7 @@ class StudyRequest(TrainingsRequest):
         default=None, ge=1
     )
     batch_size: Annotated[int | None, Setting("Images per training step. [default: the recipe's]", "N")] = Field(
-        default=None, ge=2
+        default=None, ge=1
     )
     search_images: Annotated[
         int | None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from budgets import Budget
 from budgets.sampling import resolve_budget
 from nas.autotune import Placement
-from nas.config import DataConfig, Recipe, SearchConfig
+from nas.config import DataConfig, Recipe, SearchConfig, raise_all
 from nas.config.auto_recipe import LEAST_EPOCHS, resolve_recipe
 from nas.config.objectives import resolve_objective
 from nas.config.recipe_rules import unknown_names
@@ -19,6 +19,7 @@ from nas.data.dataset import counts_by_split
 from nas.data.mirrors import mirroring
 from nas.engine.known import Learned, first_errors, learned_from
 from nas.engine.learning_rate import found_rate, tested_as
+from nas.engine.single_images import single_image_errors
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
@@ -78,9 +79,10 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
         raise UsageError(*errors)
     recipe, recipe_note = resolve_recipe(config.recipe, list(map(int, data.counts["train"])), objective)
     (recipe,), why_mirrored = mirrored_or_not([recipe], data, config.data)
+    canonical = dict((space.whole or space).canonical)
+    member = MemberConfig(name="canonical", label="", recipe=recipe, space=space.name, sample=canonical)
+    raise_all(single_image_errors(member, task))
     if recipe.rate_to_find:
-        canonical = dict((space.whole or space).canonical)
-        member = MemberConfig(name="canonical", label="", recipe=recipe, space=space.name, sample=canonical)
         recipe, words = found_rate(tested_as(member, task, config.data), slots[0])
         recipe_note = "; ".join(filter(None, [recipe_note, f"{words}, with the space's canonical network"]))
     told = "epochs" in config.recipe.model_fields_set

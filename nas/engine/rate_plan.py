@@ -14,6 +14,7 @@ from nas.config.training_request import RateRequest
 from nas.data import open_data
 from nas.engine.learning_rate import tested, tested_as
 from nas.engine.plan import mirrored_or_not
+from nas.engine.single_images import single_image_errors
 from nas.engine.study_plan import asked_data, counted
 from nas.engine.training_plan import asked_network, own_recipe
 from nas.errors import attempt
@@ -66,6 +67,7 @@ def find_rate(
     (recipe,), _ = mirrored_or_not([recipe], data, config)
     task = Task(data.input_shape, len(data.classes))
     member = asked.as_member("tested", recipe)
+    raise_all(single_image_errors(member, task))
     facts = counted(member, task)
     test = tested(tested_as(member, task, config, request.seed), slots[0], on_step=on_step)
     return FoundRate(facts.text, facts.cost.params, data.name, sum(data.counts["train"]), recipe, test)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from baselines import FixedNetwork
 from nas.autotune import execution_of
+from nas.config import StudyConfig
 from nas.config.recipe import Metrics
 from nas.engine.advice import after_failures, resume_command_after
 from nas.engine.session import wait
@@ -172,6 +173,7 @@ def spec_of(run: Run, trial: TrialRecord, *, threshold: tuple[float, ...] = (), 
         log_path=str(run.folder / "logs" / f"{trial.id}.txt"),
         test=test,
         test_after=not isinstance(run, SearchRun),
+        score_train=isinstance(config, StudyConfig) and config.score_train,
         split_after_oversampling=oversampled_first,
         profile=config.profile,
         threshold=threshold,

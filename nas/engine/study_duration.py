@@ -30,11 +30,12 @@ Speed = tuple[float, float]  # images a second: trained, scored
 
 @dataclass(frozen=True)
 class Way:
-    """A network, with what its steps cost beside it; ``macs`` of an image."""
+    """A network, with what its steps cost beside it; ``macs`` of an image, and images of a step that are few."""
 
     network: str
     regularizer: str
     macs: int
+    few: int = LEAST_STEP
 
 
 def timed_study(plan: StudyPlan) -> StudyPlan:
@@ -83,7 +84,8 @@ def _way(plan: StudyPlan, member: MemberConfig, network: str | None) -> Way:
     else:
         assert network is not None
         macs = fixed_cost(network, Task(plan.facts.input_shape, len(plan.facts.classes))).macs
-    return Way(network or f"{member.space} {member.sample}", member.recipe.regularizer, macs)
+    few = min(LEAST_STEP, member.recipe.batch_size or LEAST_STEP)  # below it steps cost more than their images
+    return Way(network or f"{member.space} {member.sample}", member.recipe.regularizer, macs, few)
 
 
 def _to_be_timed(plan: StudyPlan) -> Mapping[Way, TrialSpec]:
@@ -109,7 +111,8 @@ def _seconds(plan: StudyPlan, member: MemberConfig, speed: Speed) -> float:
     counts, (trained, scored) = plan.facts.counts, speed
     if teachers := _teachers_macs(plan, member):  # they answer to every image that is trained on
         trained = 1 / (1 / trained + teachers / (scored * plan.facts.members[member.name].cost.macs))
-    return training_seconds(member.recipe, counts, trained, scored) + sum(counts["test"]) / scored
+    scored_after = sum(counts["test"]) + (sum(counts["train"]) if plan.config.score_train else 0)
+    return training_seconds(member.recipe, counts, trained, scored) + scored_after / scored
 
 
 def _teachers_macs(plan: StudyPlan, member: MemberConfig) -> int:

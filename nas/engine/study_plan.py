@@ -22,6 +22,7 @@ from nas.engine.architectures import NO_IMAGES, Architecture, load_architecture
 from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.plan import mirrored_or_not
 from nas.engine.rivals import random_rival, searches_of
+from nas.engine.single_images import GIVE_MORE, single_image_errors
 from nas.errors import UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
@@ -101,6 +102,10 @@ def plan_study(
     members = [_resolved(member, asked, request, task, data, data_settings, errors) for member in asked.members]
     raise_all(errors)
     resolved = [member for member in members if member]
+    for member in resolved:
+        cure = GIVE_MORE if request.batch_size else f"Leave out {member.name} (--members)"
+        errors += single_image_errors(member, task, cure) if member.chosen != "found" else []
+    raise_all(errors)
     recipes, why_mirrored = mirrored_or_not([member.recipe for member in resolved], data, data_settings)
     resolved = [m.model_copy(update={"recipe": recipe}) for m, recipe in zip(resolved, recipes, strict=True)]
     if fetch:
@@ -113,6 +118,7 @@ def plan_study(
         members=tuple(member for member in resolved if member.chosen != "found"),
         seeds=request.seeds or study.seeds,
         searches=searches_of(resolved, asked.members, task),
+        score_train=study.score_train,
         plugins=with_loaded(asked.arch.plugins if asked.arch else ()),
         **request.model_dump(include=set(RUN_SETTINGS)) | {"objective": objective},
         **request.model_dump(include=set(SEARCH_SETTINGS), exclude_none=True),
@@ -262,7 +268,7 @@ def _resolved(
     chosen = _network(name, asked, task, data)
     typed = request.model_dump(include=set(RECIPE_SETTINGS), exclude_none=True)
     lengths = member.recipe_when_large if is_large and not asked.arch else {}
-    values = {**chosen.recipe, "name": member.name, **asked.study.recipe, **member.recipe, **lengths, **typed}
+    values = {**chosen.recipe, "name": member.name, **asked.study.recipe, **lengths, **typed, **member.recipe}
     recipe = checked(Recipe, values, errors)
     if recipe is None:
         return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from nas.config import Recipe
+from nas.config.rates import cycle_at
 from nas.units import counted
 
 HIGH_RATE = {"adam": 1.0, "sgd": 10.0}  # by optimizer, learning rates above which hardly a network learns
@@ -22,4 +25,13 @@ def cautions(recipe: Recipe, train_images: int) -> list[str]:
             "the loss will "
             "probably diverge. --learning-rate find looks for one."
         )
+    if recipe.schedule == "warm-restarts":
+        start, length = cycle_at(recipe.epochs, recipe)
+        if start < recipe.epochs:
+            left = (1 + math.cos(math.pi * (recipe.epochs - start) / length)) / 2
+            ends = f"{start} or {start + length}" if start else f"{length}"
+            found.append(
+                f"{counted(recipe.epochs, 'epoch')} of warm-restarts end within a cycle, at {100 * left:.0f} % of the "
+                f"peak learning rate. --epochs {ends} ends with a cycle, at 0."
+            )
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nas.config.rates import optimizer_words
 from nas.engine.rate_plan import FoundRate
 from nas.report.screen import Screen
 from nas.report.tables.format import in_lines, make_table
@@ -28,7 +29,8 @@ def print_rates(console: Screen, found: FoundRate, picture: Path | None = None) 
     batch = f" in batches of {recipe.batch_size}" if recipe.batch_size else ""
     lines = [
         f"Network {found.network}: {found.params:,} parameters",
-        f"Data    {found.data}: {counted(found.images, 'image')} in train{batch}, by {recipe.name}, {recipe.optimizer}",
+        f"Data    {found.data}: {counted(found.images, 'image')} in train{batch}, by {recipe.name}, "
+        f"{optimizer_words(recipe)}",
         f"Steps   {counted(len(test.rates), 'step')}, each at a larger learning rate"
         + (f", from {test.rates[0]:.1g} to {test.rates[-1]:.2g}" if test.rates else ""),
     ]

@@ -96,6 +96,7 @@ class _Album:
     def add_study(self, trials: Mapping[str, Sequence[TrialRecord]]) -> None:
         """Add the pictures with all members in them, and confusion matrices."""
         from nas.report.plots import confusion_plot, recall_plot
+        from nas.report.progress import draw_progress, takes_different_steps
 
         classes, counts = self.run.facts.classes, self.run.facts.counts["train"]
         title = f"{self.title}, {counted(self.run.config.seeds, 'seed')}"
@@ -103,6 +104,8 @@ class _Album:
         about = f"Test recall by class: {title}"
         self._add("recall-by-class", _every(trials), lambda path: recall_plot(path, about, classes, counts, recalls))
         self._add("learning-curves", _every(trials), lambda path: self._draw_curves(path, title, trials))
+        if takes_different_steps(self.run):
+            self._add("training-loss", _every(trials), lambda path: draw_progress(path, self.run, title, trials))
         for name, found in trials.items():
             matrices = [t.metrics["test"]["confusion"] for t in found if "confusion" in t.metrics["test"]]
             if matrices:

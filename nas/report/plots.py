@@ -51,6 +51,15 @@ class Point:
     std: float | None
 
 
+@dataclass(frozen=True)
+class Progress:
+    """The training loss after every epoch and the seconds that each took, of every seed; images that an epoch sees."""
+
+    images: int
+    losses: Sequence[Sequence[float]]
+    seconds: Sequence[Sequence[float]]
+
+
 def recall_plot(
     path: Path, title: str, classes: Sequence[str], counts: Sequence[int], recalls: Mapping[str, Sequence[float]]
 ) -> None:
@@ -260,21 +269,57 @@ def _sizes_axis(axes: Axes, sizes: Sequence[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _curve(
-    axes: Axes, seeds: Sequence[Sequence[float]], factor: float, *, color: str, label: str, dashes: str = "-"
-) -> None:
-    """The mean over seeds by epoch, and the band from lowest to highest."""
-    length = max(map(len, seeds), default=0)
-    table = np.full((len(seeds), length), np.nan)  # early stopping: seeds of unequal length
+def progress_plot(path: Path, title: str, members: Mapping[str, Progress]) -> None:
+    """Training loss by images seen, and by seconds, which are means over seeds; where members lie far apart in time,
+    on a logarithmic scale."""
+    figure = Figure(figsize=(12.0, 5.2), dpi=DPI, layout="constrained")
+    by_images, by_time = figure.subplots(1, 2, sharey=True)
+    lengths = []
+    for place, (name, one) in enumerate(members.items()):
+        seconds = np.nanmean(np.cumsum(_by_epoch(one.seconds), axis=1), axis=0)
+        seen = one.images * np.arange(1.0, len(seconds) + 1)
+        _curve(by_images, one.losses, 1.0, color=color(place), label=name, at=seen)
+        _curve(by_time, one.losses, 1.0, color=color(place), label=name, at=seconds)
+        lengths.append(seconds[-1])
+    _loss_scale(by_images, {name: one.losses for name, one in members.items()})
+    by_images.set_ylabel("loss on the training images, mean of an epoch")
+    by_images.set_xlabel("images seen in training")
+    by_images.xaxis.set_major_formatter(EngFormatter(sep=""))
+    by_time.set_xlabel("seconds, scoring on select among them")
+    if 0 < CLOSE * min(lengths) < max(lengths):
+        by_time.set_xscale("log")
+        by_time.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        by_time.xaxis.set_minor_formatter(NullFormatter())
+        by_time.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        by_time.set_xlabel("seconds (logarithmic), scoring on select among them")
+    figure.suptitle(title, parse_math=False)
+    figure.legend(*by_images.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    save(figure, path)
+
+
+def _by_epoch(seeds: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
+    """Values as an array (seeds, epochs), NaN where a seed stopped early."""
+    table = np.full((len(seeds), max(map(len, seeds), default=0)), np.nan)
     for row, values in zip(table, seeds, strict=True):
-        row[: len(values)] = np.asarray(values) * factor
-    epochs = np.arange(1, length + 1)
+        row[: len(values)] = values
+    return table
+
+
+def _curve(
+    axes: Axes, seeds: Sequence[Sequence[float]], factor: float, *, color: str, label: str, dashes: str = "-",
+    at: npt.NDArray[np.float64] | None = None,
+) -> None:  # fmt: skip
+    """The mean over seeds by epoch, or ``at`` other places, and the band from lowest to highest."""
+    table = factor * _by_epoch(seeds)
+    length = table.shape[1]
     lone = "o" if length == 1 else None  # a line of one point would not be seen
-    axes.plot(epochs, np.nanmean(table, axis=0), color=color, label=label, lw=1.4, ls=dashes, marker=lone)
+    places = np.arange(1, length + 1) if at is None else at
+    axes.plot(places, np.nanmean(table, axis=0), color=color, label=label, lw=1.4, ls=dashes, marker=lone)
     if len(seeds) > 1:
         low, high = np.nanmin(table, axis=0), np.nanmax(table, axis=0)
-        axes.fill_between(epochs, low, high, color=color, alpha=0.15, lw=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.fill_between(places, low, high, color=color, alpha=0.15, lw=0)
+    if at is None:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
 
 

@@ -51,6 +51,7 @@ class MemberRow:
     seeds: int  # that finished
     test: dict[str, MeanStd]  # by the names in ``REPORTED`` and the objective's, shares of 1 on the test split
     validation: dict[str, MeanStd]  # the same on rank; empty where no images are held out
+    train: dict[str, MeanStd]  # the same on the images it was trained on; empty where those are not scored
     split_after_oversampling: bool  # so that metrics on select and rank are not honest
     published_accuracy: float | None  # a share of 1
     reported: dict[str, float]  # the origin study's metrics on its own data, shares of 1; empty: it had none such
@@ -178,6 +179,7 @@ def member_row(run: StudyRun, name: str, objective: str | None = None) -> Member
         seeds=len(trials),
         test=over_seeds([trial.metrics["test"] for trial in trials], objective),
         validation=over_seeds(of_rank, objective) if run.config.data.hold_out else {},
+        train=over_seeds([trial.metrics["train"] for trial in trials], objective) if run.config.score_train else {},
         split_after_oversampling=run.config.oversamples_first(name),
         published_accuracy=_published(member),
         reported=member.reported,

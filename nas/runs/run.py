@@ -129,8 +129,8 @@ class Run(ABC):
 
     def honest_metrics(self, trial: TrialRecord) -> dict[str, Metrics]:
         """The metrics of a trial by split, without those of images that it was trained on."""
-        metrics = trial.metrics
-        return metrics if self.config.data.hold_out else {name: metrics[name] for name in metrics if name == "test"}
+        known = ("select", "rank", "test") if self.config.data.hold_out else ("test",)
+        return {name: metrics for name, metrics in trial.metrics.items() if name in known}
 
     @property
     def state(self) -> str:

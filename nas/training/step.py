@@ -137,8 +137,9 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Adam, or SGD with Nesterov momentum 0.9; fused: small nets spend their time on many small tensors."""
+    """Adam, or SGD with the recipe's momentum; fused: small nets spend their time on many small tensors."""
     weights, rate, decay = model.parameters(), recipe.learning_rate, recipe.weight_decay
     if recipe.optimizer == "adam":
         return torch.optim.Adam(weights, rate, weight_decay=decay, fused=True)
-    return torch.optim.SGD(weights, rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True)
+    momentum, nesterov = recipe.momentum, recipe.nesterov and recipe.momentum > 0
+    return torch.optim.SGD(weights, rate, momentum=momentum, nesterov=nesterov, weight_decay=decay, fused=True)

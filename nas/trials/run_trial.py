@@ -127,6 +127,7 @@ def _train_and_score(
     model.load_state_dict(training.best_state)
     normalization = Normalization(training.mean, training.std)
     scored: tuple[SplitName, ...] = (*SCORED, "test") if spec.test_after else SCORED
+    scored += ("train",) if spec.score_train else ()
     watch.switch("evaluation")
     metrics: dict[str, Metrics] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
     watch.switch("rest")

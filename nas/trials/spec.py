@@ -41,6 +41,7 @@ class TrialSpec:
     network: FixedNetwork | None = None
     execution: Execution | None = None  # None: what is usual on the device
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
+    score_train: bool = False  # score the images that it trained on, as they are, after training
     # Oversample before splitting, as the origin study did (``nas.data.published``): only where nothing is chosen by it.
     split_after_oversampling: bool = False
     profile: bool = False  # measure what the time goes to
@@ -57,8 +58,8 @@ class TrialResult:
     A pruned trial was stopped since others were clearly better by then: ``error`` says so, ``metrics`` are those
     of its best epoch.
 
-    ``metrics`` maps split name ("select", "rank", "test") to metrics (see ``nas.training.metrics``), or "probe" to
-    those of ``nas.autotune.probe``; ``history`` holds one flat dictionary an epoch.
+    ``metrics`` maps split name ("select", "rank", "test", "train") to metrics (see ``nas.training.metrics``), or
+    "probe" to those of ``nas.autotune.probe``; ``history`` holds one flat dictionary an epoch.
     """
 
     id: str

@@ -70,6 +70,18 @@ def test_the_one_cycle_net_has_its_parameters() -> None:
     assert count(FixedNetwork("resnet9"), (3, 32, 32), 10).cost.params == 6_573_120
 
 
+def test_a_small_cnn_has_the_parameters_that_are_counted_by_hand() -> None:
+    """Weights and biases of 16 and of 32 kernels of 3x3, then of a linear layer of 32 maps of a quarter of the side."""
+    for shape, classes, side in (((3, 32, 32), 10, 8), ((1, 28, 28), 62, 7), ((1, 9, 5), 4, (3, 2))):
+        height, width = side if isinstance(side, tuple) else (side, side)
+        by_hand = (9 * shape[0] + 1) * 16 + (9 * 16 + 1) * 32 + (32 * height * width + 1) * classes
+        assert count(FixedNetwork("small-cnn"), shape, classes).trainable == by_hand
+    assert count(FixedNetwork("small-cnn"), (3, 32, 32), 10).cost.params == 25_578
+    module = build_network(FixedNetwork("small-cnn"), (1, 1, 1), 3)
+    assert module(torch.zeros(1, 1, 1, 1)).shape == (1, 3)
+    assert not any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
+
+
 @pytest.mark.parametrize("pretrained", [True, False])
 def test_frozen_stages_do_not_learn(pretrained: bool, imagenet_file: Path) -> None:
     settings = {"input_size": 32, "weights": str(imagenet_file) if pretrained else None}

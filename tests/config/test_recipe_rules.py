@@ -26,7 +26,7 @@ def recipe_of(**flags: str | bool) -> Recipe:
     return search_config({"space": "vgg", **flags}).recipe
 
 
-def error_of(**flags: str) -> str:
+def error_of(**flags: str | bool) -> str:
     with pytest.raises(UsageError) as caught:
         recipe_of(**flags)
     assert len(caught.value.messages) == 1
@@ -114,6 +114,15 @@ def test_flags_change_a_recipe_and_its_name() -> None:
         ({"cutout_fill": "0.5"}, "--cutout-fill belongs to --cutout X"),
         ({"warmup": "5"}, "--warmup is ignored by the schedule one-cycle"),
         ({"schedule": "cosine", "cycle_peak": "0.2"}, "--cycle-peak is ignored by the schedule cosine"),
+        ({"decay": "0.9"}, "--decay is ignored by the schedule one-cycle: leave it out, or choose --schedule exp"),
+        ({"schedule": "exponential", "restart_epochs": "5"}, "or choose --schedule warm-restarts."),
+        ({"schedule": "warm-restarts", "cycle_end": "0.1"}, "--cycle-end is ignored by the schedule warm-restarts"),
+        ({"schedule": "exponential", "decay": "1.5"}, "--decay '1.5' cannot be used: give a number of at most 1"),
+        ({"schedule": "warm-restarts", "restart_factor": "0"}, "give a number of at least 1"),
+        ({"momentum": "0.5"}, "--momentum is ignored by the optimizer adam: leave it out, or choose --optimizer sgd."),
+        ({"nesterov": True}, "--nesterov is ignored by the optimizer adam"),
+        ({"optimizer": "sgd", "momentum": "0", "nesterov": True}, "--nesterov needs a momentum, and --momentum is 0"),
+        ({"optimizer": "sgd", "momentum": "1"}, "--momentum '1' cannot be used: give a number below 1"),
         ({"recipe": "custom-ce+prior", "deferred_reweighting": "0.8"}, "so that together they would overcorrect"),
         ({"augment": "trivail"}, "--augment 'trivail' cannot be used"),
         ({"erase": "1.5"}, "--erase '1.5' cannot be used"),
@@ -136,7 +145,9 @@ def test_flags_change_a_recipe_and_its_name() -> None:
         ({"strategy": "darts", "regularizer": "srip"}, "--strategy darts cannot use the regularizer srip"),
     ],
 )  # fmt: skip
-def test_settings_that_do_nothing_or_exclude_each_other_are_one_sentence(flags: dict[str, str], words: str) -> None:
+def test_settings_that_do_nothing_or_exclude_each_other_are_one_sentence(
+    flags: dict[str, str | bool], words: str
+) -> None:
     assert words in error_of(**flags)
 
 
@@ -153,6 +164,13 @@ def test_settings_that_count_are_told_and_others_are_not() -> None:
                         test_flip=True, cutout="0.2", cutout_fill="0.4")  # fmt: skip
     assert new - set(active_settings(changed)) == {"warmup"}
     assert active_settings(recipe_of(schedule="cosine", warmup="3"))["warmup"] == 3
+    by_epochs = {"momentum", "nesterov", "decay", "restart_epochs", "restart_factor"}
+    assert not by_epochs & set(active_settings(recipe_of(optimizer="sgd", schedule="cosine")))
+    told = active_settings(recipe_of(optimizer="sgd", momentum="0", nesterov=False, schedule="exponential"))
+    assert {name: told.get(name) for name in by_epochs} == {
+        "momentum": 0, "nesterov": False, "decay": 0.97, "restart_epochs": None, "restart_factor": None,
+    }  # fmt: skip
+    assert by_epochs - set(active_settings(Recipe(schedule="warm-restarts"))) == {"momentum", "nesterov", "decay"}
 
 
 def test_the_training_of_long_tail_studies_is_a_recipe() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from nas.config.rates import optimizer_words, schedule_words
 from nas.config.views import views_in_words
 from nas.report.html.markup import Cell, Markup, Part, Row, facts, folded, joined, name_of, number, table, tag
 from nas.runs import Run, SearchRun, TrialRecord
@@ -53,7 +54,7 @@ def name_of_cell(name: str) -> Cell:
 def recipe(run: SearchRun) -> Markup:
     """Recipe of every trial, and the objective that ranks them."""
     config, used = run.config, run.config.recipe
-    losses = f"{used.loss}, {used.optimizer}, learning rate {used.learning_rate:g}, {used.schedule}"
+    losses = f"{used.loss}, {optimizer_words(used)}, learning rate {used.learning_rate:g}, {schedule_words(used)}"
     pairs: list[tuple[str, Part]] = [
         ("recipe", f"{used.name}: {losses}, weight decay {used.weight_decay:g}"),
         ("oversampling", used.oversampling),

@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 
 from nas.analysis.record import analysis_folder, kept_analysis
+from nas.config.rates import optimizer_words, schedule_words
 from nas.errors import RunError
 from nas.report import metric_text
 from nas.report.html import provenance
@@ -106,11 +107,17 @@ def _members(report: StudyReport, objective: str) -> Markup:
     shown = dict.fromkeys((*([] if objective in HEADINGS else [objective]), *HEADINGS))
     published = any(row.published_accuracy is not None for row in report.members)
     headings = ["member", "parameters", "trainable", "MACs", "seeds",
+                *(["accuracy on train"] if (on_train := any(row.train for row in report.members)) else []),
                 *(HEADINGS.get(name, name.replace("_", " ")) for name in shown),
                 *(["published accuracy"] if published else [])]  # fmt: skip
     rows = []
     for row in report.members:
-        cells = [
+        cells = (
+            [number(row.train["accuracy"].mean, metric_text.mean_std("accuracy", row.train["accuracy"]))]
+            if on_train
+            else []
+        )
+        cells += [
             number(row.test[name].mean, metric_text.mean_std(name, row.test[name])) if name in row.test else Cell("-")
             for name in shown
         ]
@@ -251,8 +258,8 @@ def _trainings(run: StudyRun) -> Markup:
 def _recipes(report: StudyReport) -> Markup:
     def words(row: MemberRow) -> str:
         recipe = row.recipe
-        return (f"{row.network}; {recipe.name}, {recipe.loss}, {recipe.optimizer} {recipe.learning_rate:g}, "
-                f"{recipe.schedule}, weight decay {recipe.weight_decay:g}, oversampling {recipe.oversampling}, "
+        return (f"{row.network}; {recipe.name}, {recipe.loss}, {optimizer_words(recipe)} {recipe.learning_rate:g}, "
+                f"{schedule_words(recipe)}, weight decay {recipe.weight_decay:g}, oversampling {recipe.oversampling}, "
                 f"{counted(recipe.epochs, 'epoch')} in batches of {recipe.batch_size}")  # fmt: skip
 
     return facts((row.label, words(row)) for row in report.members)

@@ -13,6 +13,7 @@ from baselines.metrics import METRICS
 from budgets import cost_of
 from nas.autotune import Placement
 from nas.config import SearchConfig
+from nas.config.rates import rates_in_words
 from nas.config.views import views_in_words
 from nas.engine.duration import search_seconds
 from nas.errors import UsageError, nearest
@@ -111,6 +112,7 @@ def _training_lines(run: SearchRun) -> list[str]:
         + config.objective.replace("_", " ")
         + ("; weak trials are pruned" if config.prune else ""),
         f"        {views_in_words(config.recipe, facts.input_shape, facts.mirroring)}",
+        *([f"        {rates}"] if (rates := rates_in_words(config.recipe)) else []),
         *([f"        {facts.recipe_note}"] if facts.recipe_note else []),
         *(f"Caution {words}" for words in cautions(config.recipe, sum(train))),
     ]

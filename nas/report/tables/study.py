@@ -13,6 +13,7 @@ from baselines.metrics import METRICS
 from baselines.registry import get_network, network_names
 from baselines.studies import STUDIES
 from nas.config import Recipe
+from nas.config.rates import optimizer_words, schedule_words
 from nas.config.views import views_in_words
 from nas.executors import WorkerSlot
 from nas.report import metric_text
@@ -144,7 +145,7 @@ def _words(recipe: Recipe) -> str:
     """Of what the members of a study mostly have in common."""
     patience = f", stops early after {recipe.patience} without a lower loss" if recipe.patience else ""
     rate = "to be found by a range test" if recipe.rate_to_find else f"{recipe.learning_rate:g}"
-    rates = f"{recipe.optimizer}, {recipe.schedule}, learning rate {rate}"
+    rates = f"{optimizer_words(recipe)}, {schedule_words(recipe)}, learning rate {rate}"
     return f"{patience}; {rates}; leaves the {recipe.keep_epoch} epoch"
 
 
@@ -172,21 +173,23 @@ def study_table(report: StudyReport, width: int = WIDE) -> Table:
     rows = report.members
     one_network = len({row.network for row in rows}) == 1
     published = any(row.published_accuracy is not None and not row.reported for row in rows)
+    on_train = ["train acc."] if any(row.train for row in rows) else []
     sizes = [] if one_network else ["parameters", "MACs"]
     columns = COLUMNS | {name: name.replace("_", " ") for row in rows for name in row.test if name not in METRICS}
-    numbers = [*columns.values(), *(["published acc."] if published else []), *sizes]
+    numbers = [*on_train, *columns.values(), *(["published acc."] if published else []), *sizes]
     title = f"{report.study} on {report.data.name}: test split, {metric_text.unit(columns)}, mean ± std over seeds"
     cells: dict[str, list[str]] = {heading: [] for heading in ("member", "seeds", *numbers)}
     dim: list[bool] = []
     for row in rows:
-        shown = [metric_text.mean_std(metric, row.test[metric]) for metric in columns]
+        shown = [metric_text.mean_std("accuracy", row.train["accuracy"]) for _ in on_train]
+        shown += [metric_text.mean_std(metric, row.test[metric]) for metric in columns]
         if published:
             share = None if row.reported else row.published_accuracy
             shown.append("-" if share is None else f"{100 * share:.2f}")
         lines = [[row.name, f"{row.seeds}", *shown, *([] if one_network else [f"{row.params:,}", compact(row.macs)])]]
         if row.reported:
             said = [metric_text.value(name, row.reported.get(name)) for name in columns]
-            lines.append(["  published", "", *said])
+            lines.append(["  published", *("" for _ in ("seeds", *on_train)), *said])
         for line in lines:
             dim.append(line is not lines[0])
             for heading, cell in itertools.zip_longest(cells, line, fillvalue=""):

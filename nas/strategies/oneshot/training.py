@@ -258,7 +258,7 @@ def _alpha_optimizer(alphas: list[nn.Parameter], rate: float) -> torch.optim.Opt
 def _begin_momentum(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter]) -> None:
     """Begin momentum at zero, which is what a first step makes of none: on a path, weights have their first step at
     different times, and SGD's fused step (torch 2.15) takes no mixture of those with a momentum and those without."""
-    if isinstance(optimizer, torch.optim.SGD):
+    if isinstance(optimizer, torch.optim.SGD) and optimizer.defaults["momentum"]:
         for weight in weights:
             optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
 
