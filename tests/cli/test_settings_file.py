@@ -163,7 +163,7 @@ def test_data_are_named_relative_to_the_file(tmp_path, monkeypatch):
 
 
 def test_every_error_is_told_at_once_by_its_key(tmp_path):
-    lines = ['space = "dens"', "max-params = 0", "epoch = 3", "batch-size = 1", "batch_size = 8", "flip = 1"]
+    lines = ['space = "dens"', "max-params = 0", "epoch = 3", "batch-size = 0", "batch_size = 8", "flip = 1"]
     lines += ["trials = true", "penalty = 2", "workers = 0", 'run = "a b"', "[data]", "source = 1"]
     message = fails("search", "--config", written(tmp_path, *lines), "--confirm", "x", cwd=tmp_path)
     path = tmp_path / "run.toml"
@@ -175,7 +175,7 @@ def test_every_error_is_told_at_once_by_its_key(tmp_path):
     begins = [
         "there is no setting 'epoch'.", "batch-size and batch_size are the same", "flip = 1 cannot",
         "trials = true cannot", 'data = {"source": 1} cannot', "space: There is no search space 'dens'",
-        "max-params: '0' is not", "batch-size '1' cannot", "penalty belongs to a supernet", "workers '0' cannot",
+        "max-params: '0' is not", "batch-size '0' cannot", "penalty belongs to a supernet", "workers '0' cannot",
         "run 'a b' is not a valid name",
     ]  # fmt: skip
     assert len(own) == len(begins)
