@@ -37,13 +37,12 @@ def training_text(run: StudyRun) -> str:
     """A file for ``nasctl train --config`` that makes ``run`` again. UsageError if its data or teachers cannot be had
     to check that, RunError if flags cannot say how it was made."""
     run.use_plugins()
-    settings = _settings(run)
-    again = _planned(run, settings)
-    for name in Recipe.model_fields:  # what a preset, or the data, would choose otherwise
-        if name in FLAG_OF and (value := getattr(_learner(run).recipe, name)) != getattr(again.recipe, name):
-            settings[FLAG_OF[name]] = value
-    again = _planned(run, settings)
-    if other := differing(_learner(run).model_dump(), again.model_dump()):
+    own, named = _settings(run), recipe_settings(_learner(run).recipe, lengthened=False)
+    for recipe in ({}, named) if _learner(run).network else (named,):  # a fixed network has a recipe of its own
+        settings, other = _completed(run, own | recipe)
+        if not other:
+            break
+    if other:
         raise RunError(f"Run {run.name!r} was not made by flags alone: no flag sets {', '.join(other)}.")
     parts = {flag: TRAINING[flag].path[0] for flag in settings}
     ordered = {flag: settings[flag] for flag in in_order(parts, ORDER_OF_TRAINING.split())}
@@ -52,6 +51,17 @@ def training_text(run: StudyRun) -> str:
         "Settings that are not here have their defaults. To repeat the run: nasctl train --config FILE",
     )
     return as_file(head, plugins_of(run.config) | ordered, remark_on_repeating(run.config))
+
+
+def _completed(run: StudyRun, settings: dict[str, Value]) -> tuple[dict[str, Value], list[str]]:
+    """``settings`` with what a preset, or the data, would choose otherwise; and what still differs from the run."""
+    again = _planned(run, settings)
+    recipe = _learner(run).recipe
+    changes = {FLAG_OF[name]: getattr(recipe, name) for name in FLAG_OF if name in Recipe.model_fields}
+    planned = {FLAG_OF[name]: getattr(again.recipe, name) for name in FLAG_OF if name in Recipe.model_fields}
+    completed = settings | {flag: value for flag, value in changes.items() if value != planned[flag]}
+    again = _planned(run, completed)
+    return completed, differing(_learner(run).model_dump(), again.model_dump())
 
 
 def _learner(run: StudyRun) -> MemberConfig:
@@ -76,7 +86,7 @@ def _settings(run: StudyRun) -> dict[str, Value]:
     if teaching := member.teaching:
         found["teacher"] = AUTO_TEACHER if teaching.member else ",".join(t.name for t in teaching.teachers)
         found |= {"teacher_weight": teaching.weight, "temperature": teaching.temperature}
-    return found | recipe_settings(member.recipe, lengthened=False)
+    return found
 
 
 def _planned(run: StudyRun, settings: dict[str, Value]) -> MemberConfig:
