@@ -20,7 +20,7 @@ from nas.analysis.measure import Answers
 from nas.analysis.projections import sampled_evenly
 from nas.analysis.record import MOST_EMBEDDED, MOST_SHOWN
 from nas.errors import TrialError, UsageError
-from nas.training.augmentation import normalize
+from nas.training.augmentation import logits_of, normalize
 from nas.training.classifier_head import last_linear
 from nas.training.tensor_split import CPU_CHUNK
 
@@ -149,9 +149,7 @@ def answers_to(
 
 
 def _logits(network: Network, images: Tensor) -> Tensor:
-    logits: Tensor = network.module(images).float()
-    if network.flip:
-        logits = (logits + network.module(images.flip(3)).float()) / 2
+    logits = logits_of(network.module, images, test_flip=network.flip)
     if not bool(logits.isfinite().all()):
         raise UsageError(
             "The network's logits are not finite (NaN or infinity): its weights are damaged. Export or copy "

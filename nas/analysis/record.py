@@ -194,13 +194,15 @@ def _agrees(analysis: Analysis) -> bool:
         label for shown in (*analysis.misclassified, *analysis.examples) for label in (shown.true, shown.predicted)
     }
     named |= {label for true, given, _ in analysis.worst_pairs for label in (true, given)}
-    found, classes = analysis.embedding, len(analysis.classes)
-    points: list[Sized | None] = [] if found is None else [found.indexes, found.right, found.pca, found.tsne]
-    named |= set(found.labels if found else ())
+    by_point: list[Sized | None] = []
+    if found := analysis.embedding:
+        by_point = [found.labels, found.indexes, found.right, found.pca, found.tsne]
+        named |= set(found.labels)
+    classes = len(analysis.classes)
     return (
         classes == analysis.num_classes
         and all(each is None or len(each) == classes for each in by_class)
-        and all(each is None or len(each) == len(found.labels if found else ()) for each in points)
+        and len({len(each) for each in by_point if each is not None}) <= 1
         and all(0 <= label < classes for label in named)
     )
 

@@ -72,7 +72,7 @@ class TrainedNetwork:
         beside them: sums are rounded otherwise in other batches, and an answer should depend on no other image."""
         import torch
 
-        from nas.training.augmentation import normalize
+        from nas.training.augmentation import logits_of, normalize
 
         network, answers = self.module(), [np.empty((0, self.num_classes))]
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
@@ -81,7 +81,6 @@ class TrainedNetwork:
                 some = pixels[start : start + CHUNK]
                 images = torch.zeros((CHUNK, *self.input_shape), dtype=torch.uint8)
                 images[: len(some)] = torch.tensor(some)
-                inputs = normalize(images, mean, std)
-                logits = (network(inputs) + network(inputs.flip(3))) / 2 if self.test_flip else network(inputs)
+                logits = logits_of(network, normalize(images, mean, std), test_flip=self.test_flip)
                 answers.append(logits[: len(some)].double().numpy())
         return np.concatenate(answers)

@@ -21,7 +21,7 @@ from nas.config import Recipe, SearchConfig, raise_all
 from nas.config.auto_recipe import AUTO, default_epochs, images_per_epoch
 from nas.config.recipe import RECIPES
 from nas.config.run import RunConfig
-from nas.config.settings import default_of, settings_of, value_of, written
+from nas.config.settings import default_of, flattened, settings_of, value_of, written
 from nas.errors import RunError
 from nas.runs import SearchRun
 from nas.runs.hints import typed
@@ -141,16 +141,8 @@ def as_typed(settings: Mapping[str, Value], kind: type[BaseModel]) -> Flags:
 
 def differing(told: Mapping[str, object], again: Mapping[str, object]) -> list[str]:
     """Differences of ``again`` from what was ``told``: "seed = 3"."""
-    before, after = dict(_leaves(told)), dict(_leaves(again))
+    before, after = dict(flattened(told)), dict(flattened(again))
     return [f"{name} = {before[name]!r}" for name in before if before[name] != after.get(name)]
-
-
-def _leaves(settings: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", value
 
 
 def _remarks(run: SearchRun, *, lengthened: bool) -> Iterator[str]:

@@ -57,11 +57,10 @@ def _completed(run: StudyRun, settings: dict[str, Value]) -> tuple[dict[str, Val
     """``settings`` with what a preset, or the data, would choose otherwise; and what still differs from the run."""
     again = _planned(run, settings)
     recipe = _learner(run).recipe
-    changes = {FLAG_OF[name]: getattr(recipe, name) for name in FLAG_OF if name in Recipe.model_fields}
-    planned = {FLAG_OF[name]: getattr(again.recipe, name) for name in FLAG_OF if name in Recipe.model_fields}
-    completed = settings | {flag: value for flag, value in changes.items() if value != planned[flag]}
-    again = _planned(run, completed)
-    return completed, differing(_learner(run).model_dump(), again.model_dump())
+    for name in Recipe.model_fields:
+        if name in FLAG_OF and (value := getattr(recipe, name)) != getattr(again.recipe, name):
+            settings = settings | {FLAG_OF[name]: value}
+    return settings, differing(_learner(run).model_dump(), _planned(run, settings).model_dump())
 
 
 def _learner(run: StudyRun) -> MemberConfig:

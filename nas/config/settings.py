@@ -6,7 +6,7 @@ of settings files and a keyword in Python. What is typed becomes a value by the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -148,3 +148,12 @@ def default_of(given: Given, kind: type[BaseModel]) -> Any:
 
 def _declared(metadata: list[Any]) -> list[Setting]:
     return [each for each in metadata if isinstance(each, Setting)]
+
+
+def flattened(settings: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
+    """Values of nested settings by their dotted names: ("recipe.epochs", 24)."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value

@@ -230,12 +230,15 @@ def _concluded(
     config: DataConfig, name: str, told: tuple[str, ...], found: Found, choice: _Choice, folder: Path | None
 ) -> _Examined:
     """The splits, or why there cannot be any."""
-    if folder is not None and len(_images(folder)) != len(found.labels):
-        raise DataError(
-            f"{folder} in the cache is damaged: it holds {len(_images(folder)):,} images in place of "
-            f"{len(found.labels):,}. Remove it: it is created again."
-        )
-    identical = np.arange(len(found.labels)) if folder is None else identical_groups(folder, _images(folder))
+    identical = np.arange(len(found.labels))
+    if folder is not None:
+        images = _images(folder)
+        if len(images) != len(found.labels):
+            raise DataError(
+                f"{folder} in the cache is damaged: it holds {len(images):,} images in place of "
+                f"{len(found.labels):,}. Remove it: it is created again."
+            )
+        identical = identical_groups(folder, images)
     selection, splits = _resolved(config, found, choice.selection, choice.errors, identical, told)
     survey = survey_of(found, selection.parts, choice.target.levels if choice.target else None)
     rows = splits.rows

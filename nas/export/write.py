@@ -20,6 +20,7 @@ from nas.export.formats import EXPORTERS, TrainedModel, write_description, write
 from nas.export.request import ExportRequest
 from nas.export.trained import trained_model
 from nas.files import new_folder, remove_leftovers
+from nas.training.augmentation import logits_of
 
 __all__ = ["ExportRequest", "Exported", "export", "trained_model"]
 
@@ -77,7 +78,7 @@ def _answers(request: ExportRequest, model: nn.Module, dataset: Dataset, name: S
     with torch.inference_mode():
         for pixels, _ in split.batches(CHUNK):
             images = torch.from_numpy(request.normalized(pixels))
-            logits.append(((model(images) + model(images.flip(3))) / 2 if request.test_flip else model(images)).numpy())
+            logits.append(logits_of(model, images, test_flip=request.test_flip).numpy())
     return Answers(np.concatenate(logits), split.labels)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.config import Recipe
 from nas.config.views import Views
@@ -25,6 +25,12 @@ def normalize(images_NCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
     # On a CPU two passes over memory that is there already take a quarter of the time of one ``addcmul``.
     scaled_NCHW = images_NCHW.float() * scale_C.view(-1, 1, 1)
     return scaled_NCHW.sub_((mean_C / std_C).view(-1, 1, 1))
+
+
+def logits_of(model: nn.Module, images_NCHW: Tensor, *, test_flip: bool) -> Tensor:
+    """Logits (N, classes) as float32; with ``test_flip`` the mean of those of an image and of its mirror image."""
+    logits_NC: Tensor = model(images_NCHW).float()
+    return (logits_NC + model(images_NCHW.flip(3)).float()) / 2 if test_flip else logits_NC
 
 
 def augment(

@@ -21,7 +21,7 @@ from baselines.metrics import METRICS, metrics_in
 from nas.config.objectives import DEFAULT, measure
 from nas.config.recipe import Metrics
 from nas.errors import TrialError
-from nas.training.augmentation import normalize
+from nas.training.augmentation import logits_of, normalize
 from nas.training.classifier_head import last_linear
 from nas.training.tensor_split import CHUNK, CPU_CHUNK
 
@@ -63,10 +63,7 @@ def evaluate(
 
     def answers(start: int, end: int) -> Tensor:
         batch_NCHW = normalize(images[start:end].to(device), mean_C, std_C)
-        logits_NC: Tensor = model(batch_NCHW)
-        if test_flip:
-            logits_NC = (logits_NC.float() + model(batch_NCHW.flip(3)).float()) / 2
-        return logits_NC.float()
+        return logits_of(model, batch_NCHW, test_flip=test_flip)
 
     def embeddings() -> np.ndarray:
         views = 2 if test_flip else 1

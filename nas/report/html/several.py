@@ -4,9 +4,10 @@ other."""
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nas.config.settings import flattened
 from nas.errors import NasctlError, UsageError
 from nas.report.comparison import BaselineRow, Comparison, WinnerRow, compare, other_data, paired
 from nas.report.html import provenance
@@ -257,21 +258,13 @@ def _settings(searches: Sequence[SearchRun]) -> Markup | None:
     """Settings in which searches differ: whether the comparison is fair."""
     if len(searches) < 2:
         return None
-    flat = [dict(_flattened(run.config.model_dump(mode="json"))) for run in searches]
+    flat = [dict(flattened(run.config.model_dump(mode="json"))) for run in searches]
     names = [name for name in dict.fromkeys(name for one in flat for name in one)
              if len({repr(one.get(name)) for one in flat}) > 1]  # fmt: skip
     rows = [Row([name, *(str(one.get(name, "-")) for one in flat)]) for name in names[:MOST_SETTINGS]]
     if not rows:
         return None
     return table(("setting", *(run.name for run in searches)), rows, caption="Settings in which the searches differ")
-
-
-def _flattened(values: Mapping[str, object], before: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flattened(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
 
 
 def _runs(runs: Sequence[SearchRun | StudyRun]) -> Markup:
