@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,11 +19,14 @@ import numpy.typing as npt
 from baselines.evaluation import Evaluation
 from baselines.metrics import Metric, metrics_in
 
+NEAREST = "nearest-neighbor"
 NAME = "classical"  # as ``nasctl baseline`` knows them
 SENTENCE = "No networks: logistic regression, RBF SVM and nearest neighbours on pixels, in seconds to a minute"
 VERSION = 2  # of what is computed: other metrics for the same images need another number
 
 MOST_IMAGES = 4_000  # that are trained on: the time of an SVM grows with their square
+MOST_CLASSES = 200  # of an SVM, which is one for each pair of classes, and of a logistic regression
+MOST_OF_MANY = 20_000  # images that are trained on where there are more classes: nearest neighbours have no training
 MOST_NUMBERS = 500  # of an image; where there are more, principal components take their place
 COMPONENTS = 100
 MOST_SIDE = 32  # pixels; larger images are shrunk to means of blocks
@@ -92,15 +95,18 @@ def classical_scores(
     objective: str = "balanced_accuracy",
     measure: Metric | None = None,
     seed: int = 0,
-    most: int = MOST_IMAGES,
+    most: int | None = None,
 ) -> ClassicalScores:
     """Train every method on at most ``most`` training images, choose by ``objective`` on rank, score that on test.
+
+    Of more than ``MOST_CLASSES`` classes only nearest neighbours are asked, by up to ``MOST_OF_MANY`` images; else
+    ``most`` is ``MOST_IMAGES`` if nothing else is said.
 
     Seconds for a small set, about a minute for the largest. ``objective`` is a name that ``metrics`` gives, or that of
     ``measure``, which is given labels and predicted classes. ValueError if the training images are of one class.
     """
     pixels, labels = train
-    rows = sample_rows(labels, most, seed)
+    rows = sample_rows(labels, most or (MOST_OF_MANY if num_classes > MOST_CLASSES else MOST_IMAGES), seed)
     if len(np.unique(labels)) < 2:
         raise ValueError("classical methods need training images of two classes or more")
     prepare, x, components = _preparation(pixels, rows, seed)
@@ -114,7 +120,7 @@ def classical_scores(
         return scored(predict(x_rank), rank_labels)
 
     best: dict[str, tuple[MethodScores, Predict]] = {}  # by method; of equals, the first
-    for scores, predict in _tried((x, labels[rows]), on_rank, seed):
+    for scores, predict in _tried((x, labels[rows]), methods_for(num_classes), on_rank, seed):
         if scores.name not in best or scores.rank[objective] > best[scores.name][0].rank[objective]:
             best[scores.name] = scores, predict
     chosen, predict = max(best.values(), key=lambda pair: pair[0].rank[objective])
@@ -142,10 +148,13 @@ def sample_rows(labels: Labels, most: int, seed: int) -> Rows:
 
 
 def _tried(
-    train: tuple[Matrix, Labels], on_rank: Callable[[Predict], dict[str, float]], seed: int
+    train: tuple[Matrix, Labels],
+    methods: Sequence[Method],
+    on_rank: Callable[[Predict], dict[str, float]],
+    seed: int,
 ) -> Iterator[tuple[MethodScores, Predict]]:
     """Every method with every one of its settings: what it reaches on rank, and what predicts with it."""
-    for method in METHODS:
+    for method in methods:
         for settings in method.settings:
             predict = method.fit(*train, settings, seed)
             yield MethodScores(method.name, method.label, dict(settings), on_rank(predict)), predict
@@ -250,7 +259,7 @@ def _nearest_neighbor(x: Matrix, labels: Labels, settings: Settings, seed: int) 
     counts = np.bincount(labels)
     index = NearestNeighbors(n_neighbors=min(int(settings["k"]), len(x)), algorithm="brute").fit(x)
 
-    def predict(images: Matrix) -> Labels:
+    def predict_piece(images: Matrix) -> Labels:
         distances, nearest = index.kneighbors(images)
         votes = np.zeros((len(images), len(counts)))
         weights = 1 / (np.maximum(distances, 1e-9) * counts[labels[nearest]])
@@ -258,7 +267,7 @@ def _nearest_neighbor(x: Matrix, labels: Labels, settings: Settings, seed: int) 
         voted: Labels = votes.argmax(axis=1)
         return voted
 
-    return predict
+    return lambda images: np.concatenate([predict_piece(images[piece]) for piece in _pieces(len(images))])
 
 
 def _predict(model: Any) -> Predict:
@@ -276,5 +285,10 @@ METHODS = (
     Method(
         "rbf-svm", "RBF SVM", tuple({"C": C, "gamma": gamma} for C in (2.0, 10.0) for gamma in (0.25, 1.0)), _rbf_svm
     ),
-    Method("nearest-neighbor", "nearest neighbour", ({"k": 1.0}, {"k": 5.0}), _nearest_neighbor),
+    Method(NEAREST, "nearest neighbour", ({"k": 1.0}, {"k": 5.0}), _nearest_neighbor),
 )
+
+
+def methods_for(num_classes: int) -> tuple[Method, ...]:
+    """Methods whose training takes no longer than a minute with so many classes."""
+    return METHODS if num_classes <= MOST_CLASSES else tuple(each for each in METHODS if each.name == NEAREST)

@@ -18,6 +18,7 @@ COST_OF_LIMIT = {
     "max_bytes": "size_bytes", "max_peak_memory": "peak_memory",
 }  # fmt: skip
 MOST_SHOWN = 40  # characters of what cannot be read
+WITHOUT_HEAD = " (without the last layer, which gives the classes)"
 UNITS = {
     "params": "parameters",
     "macs": "MACs",
@@ -81,13 +82,18 @@ def format_size(value: float) -> str:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits on one architecture; None is no limit. ``min_params`` keeps a search near its budget."""
+    """Limits on one architecture; None is no limit. ``min_params`` keeps a search near its budget.
+
+    ``without_head``: they hold for what is left of a network without its last layer, which embedders ship without
+    (see ``Task.has_head``).
+    """
 
     max_params: int | None = None
     max_macs: int | None = None
     max_bytes: int | None = None
     max_peak_memory: int | None = None
     min_params: int | None = None
+    without_head: bool = False
 
     def __post_init__(self) -> None:
         if self.max_params and self.min_params and self.min_params > self.max_params:
@@ -99,7 +105,7 @@ class Budget:
     @property
     def limits(self) -> dict[str, int]:
         """The limits that are set, by name."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        return {name: value for name in LIMITS if (value := getattr(self, name)) is not None}
 
     def violations(self, cost: Cost) -> list[str]:
         """A sentence for every limit that ``cost`` breaks; empty if it fits."""
@@ -156,7 +162,7 @@ class Budget:
             f"{'at most' if name.startswith('max') else 'at least'} {format_size(limit)} {UNITS[COST_OF_LIMIT[name]]}"
             for name, limit in self.limits.items()
         ]
-        return ", ".join(words) or "no limit"
+        return (", ".join(words) or "no limit") + (WITHOUT_HEAD if self.without_head else "")
 
 
-LIMITS = tuple(limit.name for limit in fields(Budget))  # by name
+LIMITS = tuple(limit.name for limit in fields(Budget) if limit.name != "without_head")  # by name

@@ -23,6 +23,7 @@ BATCH = 4096
 NUM_BINS = 8
 ENOUGH = 256  # samples that fit, for one pick among them
 MOST_BATCHES = 24
+MANY_CLASSES = 100  # from which on the last layer may be the most of a network
 
 Floats = npt.NDArray[np.float64]
 
@@ -145,13 +146,41 @@ def resolve_budget(space: SearchSpace, task: Task, budget: Budget) -> tuple[Budg
         allowed = [most for most in (budget.max_params, budget.max_bytes and budget.max_bytes // 4) if most]
         near = replace(budget, min_params=max(1, min(allowed) // 2)) if allowed else None
         if near and len(sample_feasible(space, task, near, rng)[0]):
-            return near, "min_params defaults to half of max_params (change: --min-params)"
+            words = "min_params defaults to half of max_params (change: --min-params)"
+            return near, "; ".join(filter(None, [words, _about_head(space, task, near)]))
         note = "no minimum size: " + (
             "no feasible architecture is half as large as the budget allows" if near else "--min-params sets one"
         )
     if not len(sample_feasible(space, task, budget, rng)[0]):
         raise UsageError(nothing_fits(space, task, budget))
-    return budget, note
+    return budget, "; ".join(filter(None, [note, _about_head(space, task, budget)]))
+
+
+def _may_be_mostly_head(space: SearchSpace, task: Task) -> bool:
+    """True if classes are many, and networks have a last layer of which nothing was said yet."""
+    if task.num_classes < MANY_CLASSES or not task.has_head:
+        return False
+    try:
+        space.definition(replace(task, has_head=False))
+    except UsageError:  # they end in something else
+        return False
+    return True
+
+
+def _about_head(space: SearchSpace, task: Task, budget: Budget) -> str:
+    """Remark on the last layer where that of the smallest network takes half of the parameters or more; "" for few
+    classes."""
+    if not budget.max_params or not _may_be_mostly_head(space, task):
+        return ""
+    _, cost = smallest(space, task, "params")
+    _, embedder = smallest(space, replace(task, has_head=False), "params")
+    head = cost.params - embedder.params
+    if 2 * head < budget.max_params:
+        return ""
+    return (
+        f"the last layer alone takes {head:,} parameters or more for {task.num_classes:,} classes "
+        "(--budget-without-head does not count it, for embedders)"
+    )
 
 
 def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
@@ -178,6 +207,8 @@ def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
             lines.append(
                 f"The smallest possible has {value:,} {UNITS[name]} ({flag} {value} allows it): {space.text(sample)}."
             )
+            if name == "params" and _may_be_mostly_head(space, task):
+                lines += _cures_of_head(space, sample, task, limit)
     if budget.min_params and list(budget.limits) == ["min_params"]:
         rng = np.random.default_rng(0)
         ends_above, _ = descend(space, space.sample_uniform(rng, 4), lambda rows: 1e12 / params_of(space, rows, task))
@@ -188,3 +219,18 @@ def nothing_fits(space: SearchSpace, task: Task, budget: Budget) -> str:
     if space.whole is not None and len(sample_feasible(space.whole, task, budget, np.random.default_rng(0))[0]):
         lines.append("Some architectures fit without --fix and --choices: remove some of these options.")
     return " ".join(lines)
+
+
+def _cures_of_head(space: SearchSpace, sample: Sample, task: Task, limit: int) -> list[str]:
+    """Cures where ``sample``, the smallest, is over ``limit`` parameters because of its last layer."""
+    whole = params_of(space, space.encode(sample)[None], task)[0]
+    rest = params_of(space, space.encode(sample)[None], replace(task, has_head=False))[0]
+    a_class = (whole - rest) // task.num_classes
+    if 2 * (whole - rest) < limit:
+        return []
+    room = (limit - rest) // a_class
+    fewer = f" For up to {room:,} classes it would fit." if room >= 2 else ""
+    return [
+        f"Its last layer takes {whole - rest:,} of them, {a_class} for each class.{fewer} To count only what comes "
+        f"before that layer, for an embedder that ships without it: --budget-without-head ({rest:,} then)."
+    ]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from search_spaces.errors import UsageError, nearest
 from search_spaces.structure import Layer, architecture_id, canonical_text, decisive, resolve
-from search_spaces.vocabulary import Choice, Node
+from search_spaces.vocabulary import Choice, Node, without_head
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,10 +27,14 @@ Restriction = Mapping[str, Values]  # the values that are left of some choices, 
 
 @dataclass(frozen=True)
 class Task:
-    """Task of a network: input (channels, height, width) and number of classes."""
+    """Task of a network: input (channels, height, width) and number of classes.
+
+    ``has_head`` False: a network for it ends where the layer that gives the logits would begin, with an embedding.
+    """
 
     input_shape: tuple[int, int, int]
     num_classes: int
+    has_head: bool = True
 
     def __post_init__(self) -> None:
         channels, height, width = self.input_shape
@@ -136,7 +140,8 @@ class SearchSpace:
     def definition(self, task: Task) -> Node:
         """The tree of layers for a task, made once."""
         if task not in self._definitions:
-            self._definitions[task] = self.define({choice.label: choice for choice in self.choices}, task)
+            whole = self.define({choice.label: choice for choice in self.choices}, task)
+            self._definitions[task] = whole if task.has_head else without_head(whole, self.name)
         return self._definitions[task]
 
     def structure(self, sample: Sample, task: Task) -> Layer:

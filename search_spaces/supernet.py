@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -36,7 +37,8 @@ class Supernet(nn.Module):
         self.decided = Decided()
         builder = Builder(self.decided, possible)
         channels, height, width = task.input_shape
-        self.body, _ = builder.walk(space.definition(task), Signal(fixed(channels), True, height, width), {})
+        definition = space.definition(replace(task, has_head=True))  # also where costs are those of embedders
+        self.body, _ = builder.walk(definition, Signal(fixed(channels), True, height, width), {})
         self.skip_choices = builder.skip_choices
 
     def forward(self, x: Tensor) -> Tensor:

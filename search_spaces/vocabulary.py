@@ -24,6 +24,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from search_spaces.errors import UsageError
+
 
 class Expression:
     """A number that is known only when a sample is: supports ``+``, ``*`` and ``//``."""
@@ -223,6 +225,18 @@ Node: TypeAlias = (
 
 def sequence(*body: Node, name: str = "") -> Sequence:
     return Sequence(body, name)
+
+
+def without_head(node: Node, space: str) -> Node:
+    """The definition ``node`` of ``space`` without the linear layer that it ends in. UsageError if it ends in none."""
+    if isinstance(node, Sequence) and node.body:
+        *body, last = node.body
+        rest = () if isinstance(last, Linear) else (without_head(last, space),)
+        return Sequence((*body, *rest), node.name)
+    if isinstance(node, Either):  # of networks with more and with fewer stages
+        branches = {value: without_head(branch, space) for value, branch in node.branches.items()}
+        return Either(node.choice, branches, node.otherwise and without_head(node.otherwise, space))
+    raise UsageError(f"Networks of {space} do not end in a linear layer, so there is no embedding before it.")
 
 
 def repeat(block: Callable[[int], Node], depth: int | Choice) -> Repeat:

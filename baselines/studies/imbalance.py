@@ -1,4 +1,4 @@
-"""What is done for imbalanced classes and against large weights: losses, oversampling, regularizers."""
+"""Losses, oversampling and sampling for imbalanced classes, and regularizers, compared."""
 
 from __future__ import annotations
 

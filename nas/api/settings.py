@@ -297,7 +297,7 @@ def budget_of(flags: Flags, errors: list[str]) -> Budget:
             "have both; lower the first or raise the second."
         )
         sizes["min_params"] = None
-    return Budget(**sizes)
+    return Budget(**sizes, without_head=bool(flags.get("budget_without_head")))
 
 
 def data_config(flags: Flags, errors: list[str]) -> DataConfig | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -134,7 +134,7 @@ def space(
 def budget_of(limits: Mapping[str, Size | None]) -> Budget:
     """The budget of limits by name; None, and "none" for max_params, are no limit. UsageError with every error."""
     errors = [f"There is no limit {name!r}. Limits: {', '.join(LIMITS)}." for name in limits if name not in LIMITS]
-    sizes: dict[str, int | None] = {}
+    sizes: dict[str, Any] = {}
     for name, size in limits.items():
         if size is None or (name, size) == ("max_params", "none"):
             continue

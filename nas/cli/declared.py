@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nas.config.settings import Given
 
-_DATA = "data data.* drop_small_classes ignore_val"
+_DATA = "data data.* drop_small_classes keep_small_classes ignore_val"
 _TRAINING = "recipe epochs batch_size learning_rate optimizer schedule weight_decay patience recipe.*"
 _MACHINE = "workers trials_per_gpu device threads"
 ORDER_OF_SEARCH = (
@@ -21,7 +21,7 @@ ORDER_OF_RESUME = (
     f"name run trials stop_when search_patience time_limit trial_timeout {_MACHINE} * profile runs quiet json"
 )
 ORDER_OF_SPACE = f"name arch fix choices budget.* {_DATA} {_TRAINING} {_MACHINE} * no_timing runs json"
-ORDER_OF_DATA = "path * drop_small_classes ignore_val plot oversample write json"
+ORDER_OF_DATA = "path * drop_small_classes keep_small_classes ignore_val plot oversample write json"
 ORDER_OF_EVALUATE = "model run data * split picture prior int8 runs json"
 ORDER_OF_ANALYZE = "model run data * split tsne layers out runs json"
 ORDER_OF_STUDY = (

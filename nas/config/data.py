@@ -97,6 +97,9 @@ class DataConfig(BaseModel):
         bool, Setting("Ignore the data set's own validation images, and hold out some training images instead.")
     ] = False
     drop_small_classes: Annotated[bool, Setting("Drop classes with too few images for every split.")] = False
+    keep_small_classes: Annotated[
+        bool, Setting("Keep classes of 2 to 4 images: 2 of each train, and the others go to some of the splits.")
+    ] = False
     min_per_class: Annotated[int | None, Setting("Drop classes with fewer than N training images.", "N")] = Field(
         default=None, ge=1
     )
@@ -179,7 +182,15 @@ class DataConfig(BaseModel):
     def selection(self) -> str:
         """Left-out parts of the source, in words that differ where splits do; "": nothing."""
         chosen = self.model_dump(
-            include={"classes", "ignore_val", "drop_small_classes", "min_per_class", "max_per_class", "max_images"},
+            include={
+                "classes",
+                "ignore_val",
+                "drop_small_classes",
+                "keep_small_classes",
+                "min_per_class",
+                "max_per_class",
+                "max_images",
+            },
             exclude_defaults=True,
         )
         return repr(sorted(chosen.items())) if chosen else ""

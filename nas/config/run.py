@@ -200,6 +200,10 @@ class SearchConfig(RunConfig):
         _limit("max_bytes", "Maximum bytes of float32 weights: 600k, 512KiB."),
         _limit("max_peak_memory", "Maximum bytes of activations alive at one time, for one float32 image."),
         _limit("min_params", "Minimum number of parameters; 1: no minimum. [default: half of --max-params]"),
+        Setting(
+            "Limit embedders: count no network's last layer, which gives the classes and is not exported.",
+            flag="budget_without_head",
+        ),
     ]
     recipe: Recipe
     strategy: Annotated[  # of ``nas.strategies.registry``

@@ -67,7 +67,8 @@ def settings_of(kind: type[BaseModel]) -> dict[str, Given]:
             flag = setting.flag or name
             default = field.get_default()
             either_way = bool(setting.off) or (default is None and setting.means is None)
-            path = parts[flag].path if flag in parts else (name, flag) if is_dataclass(inner) else (name,)
+            own = (name, flag.removeprefix(f"{name}_")) if is_dataclass(inner) else (name,)
+            path = parts[flag].path if flag in parts else own
             values = get_args(inner) if get_origin(inner) is Literal else ()
             parts[flag] = Given(path, setting, either_way and not setting.metavar, values)
         found |= parts

@@ -290,8 +290,9 @@ def _split(config: DataConfig, found: Found, selection: Selection, identical: Ro
     number, seed = len(selection.classes), config.split_seed
     try:
         rows = make_splits(
-            selection.labels, selection.parts, own, num_classes=number, seed=seed, groups=groups, copies=copies
-        )
+            selection.labels, selection.parts, own, num_classes=number, seed=seed, groups=groups, copies=copies,
+            keep_small=config.keep_small_classes,
+        )  # fmt: skip
     except GroupsTooFew as error:
         few = too_few_groups(found.grouped_by, selection.classes, error)
         return _Splits(errors=few.errors, too_few=few)

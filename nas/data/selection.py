@@ -31,6 +31,7 @@ class Selection:
     remarks: tuple[str, ...]
     errors: tuple[str, ...]
     dropped: tuple[str, ...] = ()  # what was too small, in words
+    keeps_small: bool = False  # classes need not be in every split
 
     @cached_property
     def present(self) -> npt.NDArray[np.int64]:
@@ -45,6 +46,11 @@ class Selection:
     def own_parts(self) -> list[int]:
         """The parts (TRAIN, VAL, TEST) that it has."""
         return [part for part, counts in enumerate(self.present) if counts.any()]
+
+    @property
+    def least(self) -> dict[int, int]:
+        """Images that every class needs in each part."""
+        return least_images(self.own_parts, keep_small=self.keeps_small)
 
     def without(self, small: Mapping[int, int], why: str) -> Selection:
         """The same without some classes; of each a number that tells ``why``."""
@@ -70,7 +76,7 @@ def select(config: DataConfig, found: Found) -> Selection:
         remarks.append(f"val left out: {counted(num_val, 'image')} (--ignore-val)")
         parts[parts == VAL] = OUT
         broken = tuple(one for one in broken if one.part != VAL)
-    chosen = replace(whole, parts=parts, broken=broken)
+    chosen = replace(whole, parts=parts, broken=broken, keeps_small=config.keep_small_classes)
     known = set(found.classes)
     errors = [
         f"--classes: there is no class {name!r}.{nearest(name, list(found.classes))}"
@@ -82,7 +88,7 @@ def select(config: DataConfig, found: Found) -> Selection:
     if config.min_per_class:
         chosen = _without_small(chosen, {TRAIN: config.min_per_class}, f"fewer than {config.min_per_class} images")
     if config.drop_small_classes:
-        chosen = _without_small(chosen, least_images(chosen.own_parts), "too few images for every split")
+        chosen = _without_small(chosen, chosen.least, "too few images for every split")
     if config.max_per_class:
         chosen = _thinned(chosen, config.max_per_class, config.split_seed)
         remarks.append(f"at most {config.max_per_class:,} training images per class (--max-per-class)")

@@ -21,11 +21,20 @@ _LEAST_TRAIN = 2  # images of a class: one to learn and one to tell it apart fro
 _PUBLISHED_SHARE = 0.15  # that the origin study validated by; here half is for select and half for rank
 
 NOT_TEST = ("train", "select", "rank")
-_DEAL, _TAIL, _ANEW, _SHARE_OF = 1, 2, 3, 4  # the seed's streams, so that imbalance leaves the other splits alone
+_DEAL, _TAIL, _ANEW, _SHARE_OF, _SMALL_CLASSES = (
+    1,
+    2,
+    3,
+    4,
+    5,
+)  # the seed's streams, so that imbalance leaves the other splits alone
 
 
-def least_images(own_parts: Sequence[int]) -> dict[int, int]:
-    """Number of images that every class needs in each part (TRAIN, VAL, TEST) that the source has."""
+def least_images(own_parts: Sequence[int], *, keep_small: bool = False) -> dict[int, int]:
+    """Number of images that every class needs in each part (TRAIN, VAL, TEST) that the source has; ``keep_small``: only
+    those to train on."""
+    if keep_small:
+        return {TRAIN: _LEAST_TRAIN}
     own = set(own_parts)
     least = {TRAIN: _LEAST_TRAIN + (0 if VAL in own else 2) + (0 if TEST in own else 1)}
     return least | {part: count for part, count in ((VAL, 2), (TEST, 1)) if part in own}
@@ -40,8 +49,12 @@ def make_splits(
     seed: int,
     groups: npt.NDArray[np.int64] | None = None,
     copies: npt.NDArray[np.int64] | None = None,
+    keep_small: bool = False,
 ) -> dict[str, Rows]:
     """Sorted rows of train, select, rank and test. Every class must have ``least_images`` in each part.
+
+    With ``keep_small`` a class that is too small for every split leaves 2 images in train, and gives one each of the
+    others to some of the splits, which get the shares below of all such classes together.
 
     The source's own test images are the test split, else 20 % are held out. The source's val images are
     halved into select and rank, else each takes 15 % of the rest (10 %, at most 5,000, from 10,000 on).
@@ -66,6 +79,10 @@ def make_splits(
 
     rows = {part: np.flatnonzero(parts == part) for part in (TRAIN, VAL, TEST)}
     piles = ([] if TEST in own_parts else [num_test]) + ([] if halves else [num_each, num_each])
+    if keep_small and piles:
+        shares = ([] if TEST in own_parts else [_TEST_SHARE]) + ([] if halves else [share, share])
+        small = counts[TRAIN] < least_images(own_parts)[TRAIN]
+        piles = _spared(counts[TRAIN], small, piles, shares, np.random.default_rng([seed, _SMALL_CLASSES]))
     dealt = _deal(rows[TRAIN], labels, piles, [1] * len(piles) + [_LEAST_TRAIN], groups, copies, rng)
     train, test = dealt[-1], rows[TEST] if TEST in own_parts else dealt[0]
     if halves:
@@ -127,6 +144,26 @@ def _share_out(counts: Rows, share: float, *, keep: int, takers: int = 1) -> Row
     taken[np.argsort(taken - exact, kind="stable")[:missing]] += 1
     shared: Rows = np.minimum(np.maximum(taken, 1), (counts - keep) // takers)
     return shared
+
+
+def _spared(
+    counts: Rows, small: npt.NDArray[np.bool_], takes: Sequence[Rows], shares: Sequence[float], rng: np.random.Generator
+) -> list[Rows]:
+    """``takes`` where the ``small`` classes (C,) of ``counts`` images (C,) give one image at most to a pile, and none
+    that train needs. Piles get their shares of all these images, or less alike, from classes chosen at random."""
+    spare = np.where(small, np.maximum(counts - _LEAST_TRAIN, 0), 0)
+    most = int(np.minimum(spare, len(takes)).sum())
+    scale = min(1.0, most / max(sum(shares) * int(counts[small].sum()), 1e-9))
+    found = []
+    for take, share in zip(takes, shares, strict=True):
+        wanted = round(scale * share * int(counts[small].sum()))
+        order = rng.permutation(len(counts))
+        order = order[np.argsort(-spare[order], kind="stable")][:wanted]  # from those first that have most to spare
+        given = np.zeros_like(take)
+        given[order] = spare[order] > 0
+        spare = spare - given
+        found.append(np.where(small, given, take))
+    return found
 
 
 def _deal(

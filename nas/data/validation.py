@@ -13,7 +13,7 @@ from nas.data.dataset import Pair
 from nas.data.selection import Selection
 from nas.data.sources.base import PARTS, TEST, TRAIN, VAL
 from nas.data.sources.tree import Patterns, ignoring
-from nas.data.splits import Rows, least_images
+from nas.data.splits import Rows
 from nas.units import counted
 
 _SHOWN = 20
@@ -125,7 +125,7 @@ def few_images(selection: Selection) -> TooFew | None:
     """Classes that cannot have an image in each split."""
     counts = {
         part: np.bincount(selection.labels[selection.parts == part], minlength=len(selection.classes))
-        for part in least_images(selection.own_parts)
+        for part in selection.least
     }
     return _few(selection, counts, "readable")
 
@@ -136,7 +136,7 @@ def few_different(selection: Selection, groups: Rows) -> TooFew | None:
         part: _to_deal(
             selection.labels[selection.parts == part], groups[selection.parts == part], len(selection.classes)
         )
-        for part in least_images(selection.own_parts)
+        for part in selection.least
         if part != TEST
     }
     return _few(selection, counts, "different", ", or allow copies in several splits by --allow-duplicates")
@@ -144,17 +144,19 @@ def few_different(selection: Selection, groups: Rows) -> TooFew | None:
 
 def _few(selection: Selection, counts: dict[int, npt.NDArray[np.int64]], what: str, more: str = "") -> TooFew | None:
     errors, small = [], dict[int, int]()
-    fine = np.all([of_part >= least_images(selection.own_parts)[part] for part, of_part in counts.items()], axis=0)
+    why = " to train on" if selection.keeps_small else ", so that train has 2 and select, rank and test have 1 each"
+    fine = np.all([of_part >= selection.least[part] for part, of_part in counts.items()], axis=0)
+    keep = "" if selection.keeps_small else ", or keep classes of 2 images or more by --keep-small-classes"
     drop = ", or leave such classes out by --drop-small-classes" if fine.sum() > 1 else ""  # that leaves a set
     for part, of_part in counts.items():
-        least = least_images(selection.own_parts)[part]
+        least = selection.least[part]
         few = np.flatnonzero(of_part < least).tolist()
         if few:
             where = "" if selection.own_parts == [TRAIN] else f" in {PARTS[part]}"
             named = some([f"{selection.classes[c]} ({of_part[c]})" for c in few])
             errors.append(
-                f"Too few {what} images{where} of: {named}. Every class needs at least {least}{where}, "
-                f"so that train has 2 and select, rank and test have 1 each. Add images{drop}{more}."
+                f"Too few {what} images{where} of: {named}. Every class needs at least {least}{where}"
+                f"{why}. Add images{drop}{keep}{more}."
             )
             small = {c: int(of_part[c]) for c in few} | small
     return TooFew(tuple(errors), small, f"too few {what} images for every split") if errors else None
@@ -199,7 +201,10 @@ def _pairs(pairs: Sequence[Pair]) -> str:
 def split_remarks(classes: Sequence[str], counts: dict[str, list[int]], together: Rows | None) -> tuple[str, ...]:
     """Remarks on splits that can be used: few images to rank by, copies kept together."""
     notes = []
-    few = sorted((count, name) for name, count in zip(classes, counts["rank"], strict=True) if count < _FEW_TO_RANK)
+    few = sorted((n, name) for name, n in zip(classes, counts["rank"], strict=True) if 0 < n < _FEW_TO_RANK)
+    if none := {split: of_split.count(0) for split, of_split in counts.items() if 0 in of_split}:
+        listed = ", ".join(f"{number:,} have none in {split}" for split, number in none.items())
+        notes.append(f"Of {len(classes):,} classes {listed}: metrics are of the other classes (--keep-small-classes)")
     if few:
         more = f"{len(few) - 1:,} more class{'es' * (len(few) > 2)}"
         others = f", and fewer than {_FEW_TO_RANK} of {more}" if len(few) > 1 else ""

@@ -67,7 +67,8 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
     objective = attempt(lambda: resolve_objective(config.objective), errors)
     slots = attempt(lambda: plan_slots(config.device, config.workers, config.trials_per_gpu, config.threads), errors)
     data = attempt(lambda: open_data(config.data, progress=progress), errors)
-    task = attempt(lambda: Task(data.input_shape, len(data.classes)), errors) if data else None
+    has_head = not config.budget.without_head
+    task = attempt(lambda: Task(data.input_shape, len(data.classes), has_head), errors) if data else None
     fitted = attempt(lambda: resolve_budget(space, task, config.budget), errors) if space and task else None
     if errors:
         raise UsageError(*errors)

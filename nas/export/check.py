@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def check_counts(model: nn.Module, weights: Path, input_shape: tuple[int, int, i
 def check_budget(cost: Cost, limits: dict[str, int]) -> None:
     """ExportError with every limit that ``cost``, as counted on the exported model, exceeds."""
     # max_bytes limits the tensors; the file is longer by its header, some bytes for each tensor's name and shape.
-    violations = Budget(**limits).violations(cost)
+    budget: Mapping[str, Any] = limits
+    violations = Budget(**budget).violations(cost)
     if violations:
         raise ExportError("The model breaks its budget: " + "; ".join(violations) + ".")
 

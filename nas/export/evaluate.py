@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support
 
 from baselines import evaluation
 from baselines.metrics import METRICS, metrics
@@ -39,6 +39,7 @@ Labels = npt.NDArray[np.int64]
 
 RESAMPLES = 2000  # of the bootstrap
 CHUNK = 64  # images in memory at once
+MOST_CLASSES = 200  # of a confusion matrix with all its zeros
 AVERAGES = ("micro", "macro", "weighted")
 
 
@@ -64,13 +65,16 @@ class Evaluation:
     metrics: dict[str, float]  # shares of 1, but for an objective of an author's own
     intervals: dict[str, tuple[float, float]]  # of some metrics, 95 % by bootstrap over images
     by_class: list[ClassMetrics]
-    confusion: list[list[int]]  # images of each true class (rows) by the class that they were given
+    # Images of each true class (rows) by the class that they were given; None above ``MOST_CLASSES`` classes: then
+    # its cells that are not zero, as true class, given class and images, are in ``cells``. Classes by their place.
+    confusion: list[list[int]] | None
     confused: list[tuple[str, str, int]]  # true class, given class, images: the most first
     trained_on: int | None  # of the images; None if what it was trained on is not known
     missing: list[str] = field(default_factory=list)  # classes of the network without images here
     surplus: list[str] = field(default_factory=list)  # classes here that the network does not know; left out
     broken: list[str] = field(default_factory=list)  # files that could not be read, and why
     clipped: int = 0  # images with values outside the range of training's
+    cells: list[tuple[int, int, int]] | None = None
     unscored: str | None = None  # why ``objective`` is not among the metrics
 
 
@@ -197,26 +201,27 @@ def evaluate(classifier: Classifier, labelled: Labelled, known: Fingerprints | N
     if not len(labels):
         raise DataError(f"No image of {labelled.data} can be read. Give other images.", *labelled.broken[:5])
     names = classifier.classes
-    confusion = confusion_matrix(labels, answers, labels=range(len(names)))
+    number = len(names)
+    true_C, given_C = (np.bincount(each, minlength=number) for each in (labels, answers))
+    right_C = np.bincount(labels[labels == answers], minlength=number)
+    cells = confusion_cells(labels, answers, number)
     own, unscored = _own(objective, labels, np.concatenate(logits)) if objective and logits else ({}, None)
     return Evaluation(
         data=labelled.data,
         part=labelled.part,
         images=len(labels),
         objective=objective,
-        metrics={
-            **metrics(*(counts.astype(float) for counts in (np.diag(confusion), confusion.sum(1), confusion.sum(0)))),
-            **own,
-        },
-        intervals=intervals(confusion),
+        metrics={**metrics(*(counts.astype(float) for counts in (right_C, true_C, given_C))), **own},
+        intervals=intervals(right_C, true_C),
         by_class=_by_class(labels, answers, names),
-        confusion=confusion.tolist(),
-        confused=most_confused(confusion, names),
+        confusion=_matrix(cells, number).tolist() if number <= MOST_CLASSES else None,
+        confused=most_confused(cells, names),
         trained_on=None if known is None else seen,
         missing=labelled.missing,
         surplus=labelled.surplus,
         broken=labelled.broken,
         clipped=labelled.clipped,
+        cells=[(true, given, images) for true, given, images in cells.tolist()] if number > MOST_CLASSES else None,
         unscored=unscored,
     )
 
@@ -248,14 +253,28 @@ def _by_class(labels: Labels, answers: Labels, names: Sequence[str]) -> list[Cla
     ]
 
 
-def intervals(confusion: Labels) -> dict[str, tuple[float, float]]:
+def confusion_cells(labels: Labels, answers: Labels, number: int) -> Labels:
+    """Cells (K, 3) of the confusion matrix that are not zero, in its order: true class, given class, images."""
+    codes, images = np.unique(labels * number + answers, return_counts=True)
+    return np.stack([codes // number, codes % number, images], axis=1)
+
+
+def _matrix(cells: Labels, number: int) -> Labels:
+    """The whole matrix (C, C)."""
+    matrix = np.zeros((number, number), np.int64)
+    matrix[cells[:, 0], cells[:, 1]] = cells[:, 2]
+    return matrix
+
+
+def intervals(right_C: Labels, true_C: Labels) -> dict[str, tuple[float, float]]:
     """95 % of the bootstrap: images sampled again, with replacement, as often as there are (Efron 1979).
 
-    Of an image only its class and whether its answer was right are sampled: two cells a class.
+    Of an image only its class and whether its answer was right are sampled: two cells a class. ``right_C`` (C,) and
+    ``true_C`` (C,) are the images of each class that were answered right, and all of them.
     """
-    totals = confusion.sum(axis=1)
-    hits = np.diag(confusion)[totals > 0]
-    cells = np.concatenate([hits, totals[totals > 0] - hits])
+    has_images = true_C > 0
+    hits, totals = right_C[has_images], true_C[has_images]
+    cells = np.concatenate([hits, totals - hits])
     sampled = np.random.default_rng(0).multinomial(int(cells.sum()), cells / cells.sum(), RESAMPLES)
     right, wrong = np.split(sampled, 2, axis=1)
     with np.errstate(invalid="ignore"):  # a class may be sampled not once
@@ -265,9 +284,8 @@ def intervals(confusion: Labels) -> dict[str, tuple[float, float]]:
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 
-def most_confused(confusion: Labels, names: Sequence[str], most: int = 5) -> list[tuple[str, str, int]]:
-    """The pairs of true and given class with most images, but not one class for itself."""
-    wrong = confusion - np.diag(np.diag(confusion))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    pairs = [divmod(int(place), len(names)) for place in order]
-    return [(names[true], names[given], int(wrong[true, given])) for true, given in pairs if wrong[true, given]]
+def most_confused(cells: Labels, names: Sequence[str], most: int = 5) -> list[tuple[str, str, int]]:
+    """The pairs of true and given class with most images, but not one class for itself, of ``confusion_cells``."""
+    wrong = cells[cells[:, 0] != cells[:, 1]]
+    order = np.argsort(-wrong[:, 2], kind="stable")[:most]
+    return [(names[true], names[given], images) for true, given, images in wrong[order].tolist()]

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from nas.config.recipe import Metrics
 from nas.config.recipe_rules import Setting
 from nas.export.request import Confirmation, ExportRequest, Quantized
-from nas.text import in_markdown, shown
+from nas.text import both_ends, in_markdown, shown
 from nas.units import counted
 
+MOST_CLASSES = 100  # of the table of recalls
 _ORIGIN = {
     False: "Its architecture was found by a search under a budget",
     True: "It is a fixed network, trained for comparison by a baseline study",
@@ -115,7 +118,7 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
         _floor(request),
         _honesty(request),
         "### Recall by class",
-        _recall_table(request.classes, request.metrics),
+        recall_table(request.classes, request.metrics),
         "### Scores",
         _scores(request),
         _int8(request.quantized),
@@ -159,15 +162,24 @@ def _metrics_table(metrics: dict[str, Metrics]) -> str:
     )
 
 
-def _recall_table(classes: Sequence[str], metrics: dict[str, Metrics]) -> str:
+def recall_table(classes: Sequence[str], metrics: dict[str, Metrics]) -> str:
+    """Recall of each class on each split, in Markdown; of many classes the best and the worst."""
     found = {split: values.get("recall_by_class") for split, values in metrics.items()}
     splits = {split: recalls for split, recalls in found.items() if isinstance(recalls, list)}
     if not splits:
         return "Not recorded."
-    return _table(
+    order: Sequence[int] = range(len(classes))
+    if len(order) > MOST_CLASSES:
+        order = np.argsort(-np.array(list(splits.values())[-1]), kind="stable").tolist()
+    best, between, worst = both_ends(order, MOST_CLASSES)
+    table = _table(
         ["class", *splits],
-        ([in_markdown(name), *(_metric(recalls[i]) for recalls in splits.values())] for i, name in enumerate(classes)),
+        ([in_markdown(classes[i]), *(_metric(of[i]) for of in splits.values())] for i in (*best, *worst)),
     )
+    if not between:
+        return table
+    words = f"The {len(best)} best and the {len(worst)} worst of {len(classes):,} classes by `{list(splits)[-1]}`"
+    return f"{words}; model.json has all.\n\n{table}"
 
 
 def _confirmation(confirm: Confirmation | None) -> str:

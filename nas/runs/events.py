@@ -51,6 +51,11 @@ class Facts:
     levels: tuple[float, float] | None = None  # black and white of images deeper than 8 bits, where there are any
 
     @property
+    def has_head(self) -> bool:
+        """True if the costs of its networks are those of the whole network, with its last layer."""
+        return True
+
+    @property
     def num_images(self) -> int:
         """That are trained on and chosen by: all but those of the test split."""
         return sum(sum(self.counts[split]) for split in ("train", "select", "rank"))
@@ -67,6 +72,8 @@ class SearchFacts(Facts):
     recipe_note: str = ""  # what the recipe was chosen by, or what does not suit the data
     learned: tuple[tuple[Sample, float | None], ...] = ()  # of another search: samples and scores, None: it failed
     trial_seconds: float | None = None  # that a trial was expected to take on average, if that was measured
+
+    has_head = property(lambda self: not self.budget.without_head)
 
 
 @dataclass(frozen=True)

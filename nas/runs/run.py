@@ -88,7 +88,7 @@ class Run(ABC):
     @property
     def task(self) -> Task:
         """Task of its networks: the shape of an image, the number of classes."""
-        return Task(self.facts.input_shape, len(self.facts.classes))
+        return Task(self.facts.input_shape, len(self.facts.classes), self.facts.has_head)
 
     @property
     def preprocessing(self) -> Preprocessing:

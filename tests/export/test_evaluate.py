@@ -24,6 +24,7 @@ from nas.errors import DataError
 from nas.export.evaluate import (
     Evaluation,
     Labelled,
+    confusion_cells,
     evaluate,
     intervals,
     most_confused,
@@ -209,9 +210,7 @@ def test_intervals_are_those_of_sampling_images_again() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], [80, 15, 5])
     answers = np.where(rng.random(100) < 0.7, labels, rng.integers(0, 3, 100))
-    confusion = np.zeros((3, 3), np.int64)
-    np.add.at(confusion, (labels, answers), 1)
-    found = intervals(confusion)
+    found = intervals(np.bincount(labels[labels == answers], minlength=3), np.bincount(labels, minlength=3))
     sampled = rng.integers(0, 100, (2000, 100))
     right = labels[sampled] == answers[sampled]
     accuracy = right.mean(axis=1)
@@ -228,7 +227,11 @@ def test_intervals_are_those_of_sampling_images_again() -> None:
 
 def test_who_is_taken_for_whom() -> None:
     confusion = np.array([[9, 3, 0], [0, 9, 7], [0, 0, 0]])
-    assert most_confused(confusion, ["a", "b", "c"]) == [("b", "c", 7), ("a", "b", 3)]
+    pairs = [pair for pair, count in np.ndenumerate(confusion) for _ in range(count)]
+    labels, answers = np.random.default_rng(0).permutation(pairs).T
+    cells = confusion_cells(labels, answers, 3)
+    assert cells.tolist() == [[0, 0, 9], [0, 1, 3], [1, 1, 9], [1, 2, 7]]
+    assert most_confused(cells, ["a", "b", "c"]) == [("b", "c", 7), ("a", "b", 3)]
 
 
 def test_the_tables_say_it_all(classifier: Classifier, tmp_path: Path) -> None:

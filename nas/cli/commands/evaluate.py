@@ -48,6 +48,8 @@ def evaluate_command(flags: Flags) -> int:
             raise UsageError(f"{request.no_dataset}. To evaluate it on other data: --data FOLDER.")
         classifier = model_of_run(request, prior=wanted, int8=int8)
         known = trained_on(dataset) if dataset else None
+    if picture is not None:
+        _check_drawn(len(classifier.classes))
     with decoding(console, flags["json"]) as progress:
         if data is None:
             assert dataset is not None
@@ -85,6 +87,16 @@ def _split(split: str | None, data: str | None) -> SplitName:
     if found is None:
         raise UsageError(f"There is no split {split!r}.{nearest(split, SPLIT_NAMES)} Splits: {', '.join(SPLIT_NAMES)}.")
     return found
+
+
+def _check_drawn(num_classes: int) -> None:
+    from nas.export.evaluate import MOST_CLASSES
+
+    if num_classes > MOST_CLASSES:
+        raise UsageError(
+            f"The confusion matrix of {num_classes:,} classes is too large to draw (up to {MOST_CLASSES} are drawn): "
+            "leave out --picture; --json gives its cells that are not zero."
+        )
 
 
 def _draw(path: Path, model: str, found: Evaluation) -> None:

@@ -65,7 +65,7 @@ def _architecture(flags: Flags) -> None:
     assert found is not None and config is not None
     with decoding(console, flags["json"]) as progress:
         data = open_data(config, progress=progress)
-    space, task = get_space(found.space), Task(data.input_shape, len(data.classes))
+    space, task = get_space(found.space), Task(data.input_shape, len(data.classes), not budget.without_head)
     report = ArchitectureReport(space, found.sample, task, data.name, budget)
     if flags["json"]:
         print_json(architecture_document(report))

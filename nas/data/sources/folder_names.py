@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from nas.data.sources.base import PART_WORDS
 
@@ -67,14 +68,15 @@ def likeness(name: str) -> str:
     return re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", bare).strip(" _")
 
 
-def _words(name: str) -> list[str]:
+@lru_cache(100_000)  # thousands of folders, each looked at for several layouts
+def _words(name: str) -> tuple[str, ...]:
     """'trainSet-2' as train, set; 'testdata' as test, data."""
     words: list[str] = []
     for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name):
         lower = word.lower()
         stem = next((lower.removesuffix(end) for end in _BESIDE if lower.endswith(end) and lower != end), lower)
         words += [stem, lower.removeprefix(stem)] if any(stem in known for known in _WORDS.values()) else [lower]
-    return ["holdout" if pair == ("hold", "out") else pair[0] for pair in _pairs(words)]
+    return tuple("holdout" if pair == ("hold", "out") else pair[0] for pair in _pairs(words))
 
 
 def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from nas.data.sources.base import PARTS
 from nas.data.writing import WrittenSet
 from nas.report.screen import Screen
 from nas.report.tables.format import make_table
+from nas.text import both_ends
 from nas.units import counted, memory
 
 MOST_CLASSES = 100  # rows of the table; a set with more shows the first and last of them
@@ -25,12 +26,12 @@ def print_data(console: Screen, report: DataReport) -> None:
     title = f"{report.name}: {counted(len(report.classes), 'class', 'classes')}"
     console.print(title, style="table.title", highlight=False, soft_wrap=True)  # longer than a table
     table = make_table("", ("class",), tuple(parts))
-    shown = range(len(report.classes))
-    cut = len(shown) > MOST_CLASSES
-    for index in [*shown[: MOST_CLASSES // 2], *shown[-MOST_CLASSES // 2 :]] if cut else shown:
-        if cut and index == len(shown) - MOST_CLASSES // 2:
-            table.add_row(f"... {len(shown) - MOST_CLASSES} more ...")
-        table.add_row(report.classes[index], *(f"{counts[index]:,}" for counts in parts.values()))
+    first, between, last = both_ends(range(len(report.classes)), MOST_CLASSES)
+    for indexes in (first, last):
+        for index in indexes:
+            table.add_row(report.classes[index], *(f"{counts[index]:,}" for counts in parts.values()))
+        if between and indexes is first:
+            table.add_row(f"... {between:,} more ...")
     table.add_section()
     table.add_row("all", *(f"{sum(counts):,}" for counts in parts.values()))
     console.print(table)

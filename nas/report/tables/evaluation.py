@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from nas.export.evaluate import AVERAGES, Evaluation
+from nas.data.validation import some
+from nas.export.evaluate import AVERAGES, ClassMetrics, Evaluation
 from nas.report.metric_text import decimal
 from nas.report.screen import Screen
 from nas.report.tables.format import make_table
+from nas.text import both_ends
 from nas.units import counted
 
 MOST_CLASSES = 20  # of a confusion matrix as text
+MOST_ROWS = 100  # of the table of classes
 MOST_FILES = 20  # that are named
 
 
@@ -23,7 +26,8 @@ def print_evaluation(console: Screen, found: Evaluation) -> None:
     if len(found.by_class) <= MOST_CLASSES:
         console.print(_confusion(found))
     else:
-        console.print(f"The confusion matrix of {len(found.by_class)} classes: --picture draws it, --json gives it.")
+        how = "--picture draws it, --json gives it" if found.confusion else "--json gives its cells that are not zero"
+        console.print(f"The confusion matrix of {len(found.by_class):,} classes: {how}.")
     if found.confused:
         pairs = ", ".join(f"{true} for {given} ({count:,})" for true, given, count in found.confused)
         console.print(f"Most confused: {pairs}.", highlight=False)
@@ -41,11 +45,11 @@ def remarks(found: Evaluation) -> list[str]:
         )
     if found.missing:
         said.append(
-            f"Without images here: {', '.join(found.missing)}. Balanced accuracy leaves them out; in macro "
+            f"Without images here: {some(found.missing)}. Balanced accuracy leaves them out; in macro "
             "averages such a class counts as 0 if it was predicted."
         )
     if found.surplus:
-        said.append(f"Not known to the network, and left out: {', '.join(found.surplus)}.")
+        said.append(f"Not known to the network, and left out: {some(found.surplus)}.")
     if found.clipped:
         said.append(f"{counted(found.clipped, 'image')} with values outside the range of training, which were clipped.")
     if found.unscored:
@@ -76,10 +80,22 @@ def _averages(found: Evaluation) -> Table:
 
 def _classes(found: Evaluation) -> Table:
     table = make_table("", ["class"], ["images", "precision", "recall", "F1"])
-    for one in found.by_class:
-        metrics = (one.precision, one.recall, one.f1)
-        table.add_row(one.name, f"{one.images:,}", *(decimal(metric) if one.images else "-" for metric in metrics))
+    order = found.by_class
+    if len(order) > MOST_ROWS:  # the best and the worst say most
+        order = sorted((one for one in order if one.images), key=lambda one: (-one.recall, -one.f1))
+    best, between, worst = both_ends(order, MOST_ROWS)
+    for one in best:
+        _add_class(table, one)
+    if between:
+        table.add_row(f"... {between:,} more, by recall ...")
+    for one in worst:
+        _add_class(table, one)
     return table
+
+
+def _add_class(table: Table, one: ClassMetrics) -> None:
+    metrics = (one.precision, one.recall, one.f1)
+    table.add_row(one.name, f"{one.images:,}", *(decimal(metric) if one.images else "-" for metric in metrics))
 
 
 def _confusion(found: Evaluation) -> Table:
@@ -89,6 +105,6 @@ def _confusion(found: Evaluation) -> Table:
     heads = [name for name in names] if is_narrow else [str(number) for number in range(1, len(names) + 1)]
     rows = names if is_narrow else [f"{number} {name}" for number, name in zip(heads, names, strict=True)]
     table = make_table("Confusion matrix: true classes (rows) by predicted classes (columns)", ["class"], heads)
-    for name, counts in zip(rows, found.confusion, strict=True):
+    for name, counts in zip(rows, found.confusion or [], strict=True):
         table.add_row(name, *(f"{count:,}" if count else "·" for count in counts))
     return table
