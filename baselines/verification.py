@@ -56,7 +56,7 @@ class Verification:
         """The metrics by name."""
         return {
             OBJECTIVE: self.auc, "verification_eer": self.eer, "verification_tar": self.tar,
-            "verification_pairs": float(self.same + self.different),
+            "verification_same": float(self.same), "verification_different": float(self.different),
         }  # fmt: skip
 
     @property
@@ -66,7 +66,8 @@ class Verification:
         return {**self.numbers, **lists}
 
 
-METRICS = (OBJECTIVE, "verification_eer", "verification_tar", "verification_pairs")
+METRICS = (OBJECTIVE, "verification_eer", "verification_tar")
+COUNTS = ("verification_same", "verification_different")  # of pairs
 
 
 def verify(embeddings: Vectors, labels: Labels, *, most: int = MOST_PAIRS) -> Verification:

@@ -255,7 +255,8 @@ def _concluded(
         if config.max_images:
             used = sum(len(rows[name]) for name in NOT_TEST)
             remarks.append(f"{used:,} images without test, stratified by class (--max-images)")
-        remarks += split_remarks(selection.classes, _counts(selection, rows), splits.copies)
+        counts = {} if selection.held else _counts(selection, rows)  # held-out identities rank, not classes
+        remarks += split_remarks(selection.classes, counts, splits.copies)
         remarks += synthetic_remarks(found.synthetic, selection.own_parts, rows, ignores_val=config.ignore_val)
     return _Examined(
         name, found, selection, survey, choice.target, folder, splits.errors, tuple(remarks), rows, choice.proposal,

@@ -199,7 +199,8 @@ def _pairs(pairs: Sequence[Pair]) -> str:
 def split_remarks(classes: Sequence[str], counts: dict[str, list[int]], together: Rows | None) -> tuple[str, ...]:
     """Remarks on splits that can be used: few images to rank by, copies kept together."""
     notes = []
-    few = sorted((count, name) for name, count in zip(classes, counts["rank"], strict=True) if count < _FEW_TO_RANK)
+    rank = counts.get("rank", [])
+    few = sorted((count, name) for name, count in zip(classes, rank, strict=False) if count < _FEW_TO_RANK)
     if few:
         more = f"{len(few) - 1:,} more class{'es' * (len(few) > 2)}"
         others = f", and fewer than {_FEW_TO_RANK} of {more}" if len(few) > 1 else ""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from baselines.verification import FARS
 from nas.config.recipe import Metrics
 from nas.config.recipe_rules import Setting
 from nas.export.request import Confirmation, ExportRequest, Quantized
@@ -83,9 +84,25 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
         "budget": request.budget,
         "objective": request.objective,
         "metrics": _without_nan(request.metrics),
+        "verification": _thresholds(request.metrics.get("rank", {})),
         "floor": asdict(request.floor) if request.floor else None,
         "int8": asdict(request.quantized) if request.quantized else None,
         "provenance": _without_nan(request.provenance.facts() | ({"confirm": confirm.facts()} if confirm else {})),
+    }
+
+
+def _thresholds(rank: Metrics) -> dict[str, Any] | None:
+    """By false accept rate on the pairs of rank the least similarity that is taken for the same identity; None of a
+    network whose run held out no identities."""
+    thresholds, tars, pairs = (rank.get(f"verification_{name}") for name in ("thresholds", "tars", "different"))
+    if not isinstance(thresholds, list) or not isinstance(tars, list) or not isinstance(pairs, int | float):
+        return None
+    return {
+        "similarity": "cosine of what enters the last linear layer",
+        "fars": list(FARS[: len(thresholds)]),
+        "thresholds": thresholds,
+        "tars": tars,
+        "different": int(pairs),
     }
 
 
