@@ -42,10 +42,8 @@ class Embedder:
 
     def vectors(self, prepared: npt.NDArray[np.float32]) -> Vectors:
         """Unit vectors (N, D) of prepared images (N, C, H, W)."""
-        found = self._run(prepared)
-        if self.classifier.test_flip:
-            found = (found + self._run(prepared[..., ::-1])) / 2
-        return unit(found)
+        views = [prepared, prepared[..., ::-1]] if self.classifier.test_flip else [prepared]
+        return unit(np.mean([self._run(view) for view in views], axis=0))
 
     def of_files(self, paths: Sequence[str], broken: list[str]) -> tuple[list[str], Vectors]:
         """Paths of the images that can be read, and their unit vectors; of the others why not, in ``broken``."""

@@ -153,8 +153,8 @@ def _read_pairs(path: Path) -> list[tuple[str, str, bool]]:
             rows = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"--pairs {path} cannot be read: {error}.") from error
-    answers = {"1": True, "0": False, "true": True, "false": False, "same": True, "different": False}
-    rows = rows[1:] if rows and rows[0][-1].strip().lower() not in {*answers} - {"same"} else rows
+    answers = {"1": True, "0": False, "true": True, "false": False}
+    rows = rows[1:] if rows and rows[0][-1].strip().lower() not in answers else rows  # without a head
     found = list[tuple[str, str, bool]]()
     for number, row in enumerate(rows, start=1):
         cells = [cell.strip() for cell in row]
