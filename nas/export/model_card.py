@@ -136,6 +136,7 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
         "### Scores",
         _scores(request),
         _int8(request.quantized),
+        _verifying(_thresholds(request.metrics.get("rank", {}))),
         "## Use",
         _use(request, onnx_versions),
         "## Origin",
@@ -237,6 +238,22 @@ def _scores(request: ExportRequest) -> str:
         f"{flipped}The score of `predict.py` is the softmax of the logits divided by a temperature. It takes the "
         f"classes to be {frequent}; where frequencies differ, `--prior train`, `--prior uniform` or `--prior FILE` "
         f"(JSON, one number per class) corrects scores and labels. {calibrated}"
+    )
+
+
+def _verifying(known: dict[str, Any] | None) -> str:
+    """How to compare two images, and from which similarity on they show the same identity."""
+    if known is None:
+        return ""
+    rows = [
+        [f"{far:g}", f"{threshold:.4f}", f"{tar:.4f}"]
+        for far, threshold, tar in zip(known["fars"], known["thresholds"], known["tars"], strict=True)
+    ]
+    return (
+        "### Verification\n\nTwo images show the same identity if the cosine of what enters the last linear layer is "
+        f"at least the threshold of a false accept rate, measured on {known['different']:,} pairs of two identities of "
+        "`rank` that the network was not trained on: `nasctl verify`.\n\n"
+        + _table(["false accept rate", "threshold", "true accept rate"], rows)
     )
 
 
