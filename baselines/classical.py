@@ -163,7 +163,7 @@ def _tried(
 def _preparation(pixels: Pixels, rows: Rows, seed: int) -> tuple[Callable[[Matrix], Matrix], Matrix, int | None]:
     """Preparation of an image's numbers for the methods, learnt on ``rows`` alone; these rows so prepared, and the
     number of principal components, None where there are none."""
-    x = _numbers(pixels, rows)
+    x = numbers_of(pixels, rows)
     if x.shape[1] <= MOST_NUMBERS:
         return lambda numbers: numbers, x, None
     from sklearn.decomposition import PCA
@@ -181,10 +181,10 @@ def _prepared(images: Images, prepare: Callable[[Matrix], Matrix]) -> Matrix:
     """All images of a split as methods see them, read piece by piece."""
     pixels, labels = images
     rows = np.arange(len(labels))
-    return np.concatenate([prepare(_numbers(pixels, rows[piece])) for piece in _pieces(len(rows))])
+    return np.concatenate([prepare(numbers_of(pixels, rows[piece])) for piece in _pieces(len(rows))])
 
 
-def _numbers(pixels: Pixels, rows: Rows) -> Matrix:
+def numbers_of(pixels: Pixels, rows: Rows) -> Matrix:
     """Images as rows of numbers from 0 to 1, large ones shrunk."""
     numbers = []
     for piece in _pieces(len(rows)):

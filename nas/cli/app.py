@@ -33,6 +33,7 @@ from nas.cli.flags import (
     with_settings,
 )
 from nas.cli.runs_app import analyze, cache, rm, show, status, trials
+from nas.cli.verification_app import embed, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -293,6 +294,10 @@ def predict(
         model, paths or [], run, runs, csv=csv, csv_format=csv_format, top=top, prior=prior, int8=int8, as_json=json
     )
     raise typer.Exit(code)
+
+
+app.command()(plugin_options(verify))
+app.command()(plugin_options(embed))
 
 
 @with_settings(app, declared.of_labels, declared.ORDER_OF_EVALUATE)

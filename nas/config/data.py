@@ -109,6 +109,14 @@ class DataConfig(BaseModel):
     max_images: Annotated[int | None, Setting("Use at most N images, not counting test, stratified by class.", "N")] = (
         Field(default=None, ge=10)
     )
+    verify_identities: Annotated[
+        float | None,
+        Setting(
+            "Hold out this share of the classes for rank pairs of --objective verification_auc, and as many for test "
+            "pairs: 0.2.",
+            "SHARE",
+        ),
+    ] = Field(default=None, gt=0, lt=0.5)
     split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images
     # False: train on every training image, as benchmarks without a validation split do. The select and rank splits
     # then overlap with training: they show its course, and may choose nothing.
@@ -183,16 +191,11 @@ class DataConfig(BaseModel):
         """Left-out parts of the source, in words that differ where splits do; "": nothing."""
         chosen = self.model_dump(
             include={
-                "classes",
-                "ignore_val",
-                "drop_small_classes",
-                "keep_small_classes",
-                "min_per_class",
-                "max_per_class",
-                "max_images",
+                "classes", "ignore_val", "drop_small_classes", "keep_small_classes", "min_per_class", "max_per_class",
+                "max_images", "verify_identities",
             },
             exclude_defaults=True,
-        )
+        )  # fmt: skip
         return repr(sorted(chosen.items())) if chosen else ""
 
     @property

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from baselines.evaluation import Evaluation, NotGiven
 from baselines.metrics import METRICS
+from baselines.verification import OBJECTIVE as VERIFICATION
+from baselines.verification import verify
 from nas.config.options import base_name, bound, canonical, options_of, read_options
 from nas.errors import NasctlError, ObjectiveError, out_of_memory, told
 from search_spaces.registry import Registry
@@ -37,6 +39,14 @@ class Objective:
 OBJECTIVES: Registry[Objective] = Registry(
     "objective", "Objectives", ((name, Objective(metric, name in BALANCED)) for name, metric in METRICS.items())
 )
+
+
+def _verification_auc(evaluation: Evaluation) -> float:
+    """The area under the ROC curve of pairs of images by the similarity of their embeddings."""
+    return verify(evaluation.embeddings, evaluation.labels).auc
+
+
+OBJECTIVES.add(VERIFICATION, Objective(_verification_auc))
 
 
 def register_objective(name: str, *, balanced: bool = False) -> Callable[[AnyCompute], AnyCompute]:
@@ -81,6 +91,16 @@ def resolve_objective(text: str) -> str:
     """``text`` as runs record it; UsageError as ``find_objective``."""
     found = OBJECTIVES.find(base_name(text))
     return canonical(base_name(text), read_options("objective", text, found.compute, 1))
+
+
+def is_verification(text: str) -> bool:
+    """True if an objective compares pairs of images: on rank and test those of identities that are held out."""
+    return base_name(text) == VERIFICATION
+
+
+def beside_verification(text: str) -> str:
+    """The objective to compute of the classes where identities are held out, which have the metrics of pairs."""
+    return DEFAULT if is_verification(text) else text
 
 
 def is_balanced(text: str) -> bool:

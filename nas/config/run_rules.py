@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from baselines.metrics import METRICS
+from baselines.verification import OBJECTIVE as VERIFICATION
 from nas.config.run import GUIDED, SearchConfig
 
 
@@ -44,7 +45,7 @@ def stop_when_errors(given: object, objective: str) -> list[str]:
         stop_when = float(str(given))
     except ValueError:
         return []
-    if objective not in METRICS or 0 < stop_when <= 1 or not math.isfinite(stop_when):
+    if objective not in (*METRICS, VERIFICATION) or 0 < stop_when <= 1 or not math.isfinite(stop_when):
         return []
     percent = f"; {stop_when:g} per cent is {stop_when / 100:g}" if 1 < stop_when <= 100 else ""
     return [

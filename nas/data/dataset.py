@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 Levels = tuple[float, float]  # black and white of images deeper than 8 bits
-SplitName = Literal["train", "select", "rank", "test"]
+SplitName = Literal["train", "select", "rank", "test", "rank identities", "test identities"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "select", "rank", "test")
+IDENTITY_SPLITS: tuple[SplitName, ...] = ("rank identities", "test identities")  # of classes that nothing trains on
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,12 @@ class Dataset:
     levels: Levels | None = None
     remarks: tuple[str, ...] = ()  # what should be known of how it was read and split
     grouped_by: str = ""  # what made groups of images that stay in one split; "": there are none
+    # Rows of ``IDENTITY_SPLITS``, if classes are held out for verification; their labels are above those of ``classes``
+    identities: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict, repr=False, compare=False)
 
     def split(self, name: SplitName) -> Split:
         """One split; its images stay in the file, whose pages are shared, until they are read."""
-        rows = self.rows[name]
+        rows = self.identities[name] if name in IDENTITY_SPLITS else self.rows[name]
         return Split(self._stored, rows, self.labels[rows])
 
     @cached_property  # one map for all splits, lest a page count once for each

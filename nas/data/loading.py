@@ -181,7 +181,7 @@ def _choose(config: DataConfig, found: Found, told: tuple[str, ...], before: _Ch
         alone = np.arange(len(found.labels))
         selection, _ = _resolved(config, found, selection, errors, alone, told)
         errors = errors or structure_errors(selection, told, _patterns(config))
-    survey = survey_of(found, selection.parts)
+    survey = survey_of(found, selection.looked_at)
     proposal = None if config.size else proposed_size(survey.sizes)
     if before:
         return _Choice(selection, errors, survey, proposal, before.target, before.key)
@@ -240,7 +240,7 @@ def _concluded(
             )
         identical = identical_groups(folder, images)
     selection, splits = _resolved(config, found, choice.selection, choice.errors, identical, told)
-    survey = survey_of(found, selection.parts, choice.target.levels if choice.target else None)
+    survey = survey_of(found, selection.looked_at, choice.target.levels if choice.target else None)
     rows = splits.rows
     remarks = [*told, *found.remarks]
     if folder:
@@ -255,7 +255,8 @@ def _concluded(
         if config.max_images:
             used = sum(len(rows[name]) for name in NOT_TEST)
             remarks.append(f"{used:,} images without test, stratified by class (--max-images)")
-        remarks += split_remarks(selection.classes, _counts(selection, rows), splits.copies)
+        counts = {} if selection.held else _counts(selection, rows)  # held-out identities rank, not classes
+        remarks += split_remarks(selection.classes, counts, splits.copies)
         remarks += synthetic_remarks(found.synthetic, selection.own_parts, rows, ignores_val=config.ignore_val)
     return _Examined(
         name, found, selection, survey, choice.target, folder, splits.errors, tuple(remarks), rows, choice.proposal,
@@ -350,6 +351,7 @@ def _dataset(config: DataConfig, examined: _Examined, folder: Path) -> Dataset:
         levels=target.levels,
         remarks=examined.remarks,
         grouped_by=examined.found.grouped_by,
+        identities=selection.identities,
     )
 
 
@@ -375,12 +377,13 @@ def _first_used(examined: _Examined) -> Rows:
 def _pairs(examined: _Examined, pairs: Rows) -> tuple[Pair, ...]:
     """Pairs of rows (P, 2) as people know them, of images that are used or have a copy that is."""
     selection = examined.selection
-    labels, parts, classes, names = selection.labels, selection.parts, selection.classes, examined.found.names
+    labels, parts, names = selection.labels, selection.looked_at, examined.found.names
+    classes = (*selection.classes, *selection.held)
     first = _first_used(examined)
     pairs = np.where(parts[pairs] == OUT, first[pairs], pairs)
     pairs = pairs[(parts[pairs] != OUT).all(axis=1)]
     splits = np.full(len(labels), "none", dtype=object)
-    for name, chosen in examined.rows.items():
+    for name, chosen in {**examined.rows, **selection.identities}.items():
         splits[chosen] = name
     return tuple(
         Pair(

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.config import DataConfig
+from nas.data.dataset import IDENTITY_SPLITS
 from nas.data.sources.base import PARTS, TRAIN, VAL, Found, Unread
 from nas.data.splits import Rows, least_images
 from nas.errors import nearest
 from nas.units import counted, listed
 
-_MOST = 3  # the seed's stream of --max-per-class
+_MOST, _IDENTITIES = 3, 5  # the seed's streams of --max-per-class and --verify-identities
 _SHOWN = 20
 
 
@@ -32,6 +33,7 @@ class Selection:
     errors: tuple[str, ...]
     dropped: tuple[str, ...] = ()  # what was too small, in words
     keeps_small: bool = False  # classes need not be in every split
+    held: tuple[str, ...] = ()  # classes held out for verification, whose labels follow those of ``classes``
 
     @cached_property
     def present(self) -> npt.NDArray[np.int64]:
@@ -41,6 +43,17 @@ class Selection:
             np.array([one.part for one in self.broken], dtype=np.uint8),
             len(self.classes),
         )
+
+    @property
+    def identities(self) -> dict[str, Rows]:
+        """Rows of the splits of identities that are held out for verification, if any are."""
+        parts = zip(IDENTITY_SPLITS, HELD, strict=True) if self.held else ()
+        return {name: np.flatnonzero(self.parts == part) for name, part in parts}
+
+    @property
+    def looked_at(self) -> npt.NDArray[np.uint8]:
+        """Parts, where what is held out for verification counts as images to train on."""
+        return np.where(np.isin(self.parts, HELD), TRAIN, self.parts).astype(np.uint8)
 
     @property
     def own_parts(self) -> list[int]:
@@ -64,6 +77,7 @@ class Selection:
 
 
 OUT = 255
+HELD = (RANK_IDENTITIES, TEST_IDENTITIES) = (253, 254)  # parts of images of identities that nothing trains on
 
 
 def select(config: DataConfig, found: Found) -> Selection:
@@ -92,7 +106,64 @@ def select(config: DataConfig, found: Found) -> Selection:
     if config.max_per_class:
         chosen = _thinned(chosen, config.max_per_class, config.split_seed)
         remarks.append(f"at most {config.max_per_class:,} training images per class (--max-per-class)")
+    if config.verify_identities and not errors:
+        chosen, told, errors = with_identities_held_out(
+            chosen, config.verify_identities, config.split_seed, found.groups
+        )
+        remarks += told
     return replace(chosen, remarks=tuple(remarks), errors=tuple(errors))
+
+
+def with_identities_held_out(
+    chosen: Selection, share: float, seed: int, groups: Rows | None
+) -> tuple[Selection, list[str], list[str]]:
+    """The same with two times ``share`` of its classes, of two images or more, held out for verification; what is to
+    be told of it, or why it cannot be."""
+    used, number = chosen.parts != OUT, len(chosen.classes)
+    images_C = np.bincount(chosen.labels[used], minlength=number)
+    able = np.flatnonzero(images_C >= 2)
+    each = max(2, round(share * number))
+    flag = f"--verify-identities {share:g}"
+    if len(able) < 2 * each or number - 2 * each < 2:
+        few = f", of which {len(able):,} have two images or more" if len(able) < number else ""
+        most = max(0.0, (min(number - 2, len(able)) // 2) / max(number, 1))
+        cure = f"at most --verify-identities {most:.2g}" if most * number >= 2 else "data with more classes"
+        return chosen, [], [
+            f"{flag} holds out 2 x {each:,} of {number:,} classes{few}: two at least have to be left to train on. "
+            f"Give {cure}."
+        ]  # fmt: skip
+    held = np.random.default_rng([seed, _IDENTITIES]).permutation(able)[: 2 * each]
+    held = np.concatenate([np.sort(held[:each]), np.sort(held[each:])])
+    part_C = np.full(number, OUT)
+    part_C[held[:each]], part_C[held[each:]] = HELD
+    place_C = np.empty(number, np.int64)
+    place_C[part_C == OUT], place_C[held] = np.arange(number - 2 * each), np.arange(number - 2 * each, number)
+    parts = np.where(used & (part_C[chosen.labels] != OUT), part_C[chosen.labels], chosen.parts).astype(np.uint8)
+    if groups is not None and (parted := np.intersect1d(*(groups[used & side] for side in _sides(parts)))).size:
+        return chosen, [], [
+            f"{flag} cannot be used: {counted(len(parted), 'group')} of images, which are to stay together, have "
+            "images of classes that are held out and of others. Leave out the groups, or --verify-identities."
+        ]  # fmt: skip
+    names = np.array(chosen.classes, dtype=object)
+    broken = tuple(
+        one._replace(label=int(place_C[one.label]), part=int(part_C[one.label]) if one.label in held else one.part)
+        for one in chosen.broken
+    )
+    kinds = " and ".join(
+        f"{each:,} ({counted(int((parts == part).sum()), 'image')}) for {name} pairs"
+        for part, name in zip(HELD, ("rank", "test"), strict=True)
+    )
+    told = f"classes held out for verification: {kinds}; {number - 2 * each:,} are trained on ({flag})"
+    selection = replace(
+        chosen, classes=tuple(names[part_C == OUT]), held=tuple(names[held]), parts=parts, broken=broken,
+        labels=np.where(parts == OUT, 0, place_C[chosen.labels]),
+    )  # fmt: skip
+    return selection, [told], []
+
+
+def _sides(parts: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    held = np.isin(parts, HELD)
+    return held, ~held
 
 
 def _counts(labels: Rows, parts: npt.NDArray[np.uint8], num_classes: int) -> npt.NDArray[np.int64]:
@@ -101,11 +172,12 @@ def _counts(labels: Rows, parts: npt.NDArray[np.uint8], num_classes: int) -> npt
 
 def _only(chosen: Selection, keep: npt.NDArray[np.bool_]) -> Selection:
     """The same with the classes alone that are to be kept."""
+    keep = np.append(keep, np.ones(len(chosen.held), dtype=bool))
     place = np.cumsum(keep) - 1
     parts = np.where(keep[chosen.labels], chosen.parts, OUT).astype(np.uint8)
     return replace(
         chosen,
-        classes=tuple(name for name, kept in zip(chosen.classes, keep, strict=True) if kept),
+        classes=tuple(name for name, kept in zip(chosen.classes, keep, strict=False) if kept),
         labels=np.where(parts == OUT, 0, place[chosen.labels]),
         parts=parts,
         broken=tuple(one._replace(label=int(place[one.label])) for one in chosen.broken if keep[one.label]),

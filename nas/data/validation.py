@@ -201,7 +201,8 @@ def _pairs(pairs: Sequence[Pair]) -> str:
 def split_remarks(classes: Sequence[str], counts: dict[str, list[int]], together: Rows | None) -> tuple[str, ...]:
     """Remarks on splits that can be used: few images to rank by, copies kept together."""
     notes = []
-    few = sorted((n, name) for name, n in zip(classes, counts["rank"], strict=True) if 0 < n < _FEW_TO_RANK)
+    rank = counts.get("rank", [])
+    few = sorted((count, name) for name, count in zip(classes, rank, strict=False) if 0 < count < _FEW_TO_RANK)
     if none := {split: of_split.count(0) for split, of_split in counts.items() if 0 in of_split}:
         listed = ", ".join(f"{number:,} have none in {split}" for split, number in none.items())
         notes.append(f"Of {len(classes):,} classes {listed}: metrics are of the other classes (--keep-small-classes)")

@@ -27,13 +27,15 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from baselines.classical import VERSION, ClassicalScores, Images, classical_scores
 from baselines.metrics import METRICS
+from baselines.pixel_verification import pixel_verification
 from nas.autotune.cache import Cache
-from nas.config import DataConfig
-from nas.config.objectives import DEFAULT, OBJECTIVES, lacking, measure
+from nas.config import DataConfig, raise_all
+from nas.config.objectives import DEFAULT, OBJECTIVES, is_verification, lacking, measure
 from nas.config.options import base_name
 from nas.data import Dataset, open_data
 from nas.data.cache import cache_root
-from nas.data.dataset import Split, SplitName
+from nas.data.dataset import IDENTITY_SPLITS, Split, SplitName
+from nas.engine.verification import verification_errors
 from nas.errors import MachineError, ObjectiveError, UsageError, machine_error, out_of_memory
 from nas.executors import WorkerSlot
 from nas.executors.devices import worker_environment
@@ -103,7 +105,7 @@ def floor_beside(run: SearchRun) -> Iterator[Floor | None]:
     if not config.floor or not _is_due(run):
         yield None
         return
-    if why := lacking(config.objective):
+    if why := _lacking(config.objective):
         without = Noted(f"{NONE}{why}.")
         yield lambda: without
         return
@@ -123,13 +125,16 @@ def floor_beside(run: SearchRun) -> Iterator[Floor | None]:
 def classical_floor(dataset: Dataset, data: DataConfig, objective: str) -> ClassicalScores:
     """The scores of classical methods on the splits of ``dataset``, which ``data`` describes; kept once computed.
 
-    UsageError for an objective that they cannot be chosen by, since it needs logits, say."""
-    if why := lacking(objective):
+    Of verification, those of similarities of pixels. UsageError for an objective that they cannot be chosen by, since
+    it needs logits, say."""
+    if why := _lacking(objective):
         raise UsageError(f"{why[0].upper()}{why[1:]}: choose another --objective.")
+    raise_all(verification_errors(objective, dataset))
     known = recall(data, dataset.key, objective)
     if known is not None:
         return known
     splits: tuple[SplitName, ...] = ("train", "rank", "test")
+    splits = ("train", *IDENTITY_SPLITS) if is_verification(objective) else splits
     train, rank, test = (_images(dataset.split(name)) for name in splits)
     from threadpoolctl import threadpool_limits  # after numpy
 
@@ -137,9 +142,16 @@ def classical_floor(dataset: Dataset, data: DataConfig, objective: str) -> Class
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, about methods that nobody chose
         own = None if objective in METRICS else partial(measure, objective)
-        scores = classical_scores(train, rank, test, len(dataset.classes), objective=objective, measure=own)
+        if is_verification(objective):
+            scores = pixel_verification(train, rank, test)
+        else:
+            scores = classical_scores(train, rank, test, len(dataset.classes), objective=objective, measure=own)
     _cache(data).add(_facts(dataset.key, objective), asdict(scores))
     return scores
+
+
+def _lacking(objective: str) -> str | None:
+    return None if is_verification(objective) else lacking(objective)
 
 
 def recall(data: DataConfig, data_key: str, objective: str) -> ClassicalScores | None:

@@ -20,6 +20,7 @@ from nas.data.mirrors import mirroring
 from nas.engine.known import Learned, first_errors, learned_from
 from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.single_images import single_image_errors
+from nas.engine.verification import verification_errors
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
@@ -74,6 +75,7 @@ def plan_search(config: SearchConfig, *, progress: Callable[[int, int], None] | 
         raise UsageError(*errors)
     assert space and task and fitted and slots and data and objective
     budget, note = fitted
+    errors += verification_errors(objective, data, supernet=config.strategy if config.one_shot else None)
     errors += first_errors(config.first, space, task, budget)
     learned = attempt(lambda: learned_from(config, space), errors)
     if errors:

@@ -23,6 +23,7 @@ from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.plan import mirrored_or_not
 from nas.engine.rivals import random_rival, searches_of
 from nas.engine.single_images import GIVE_MORE, single_image_errors
+from nas.engine.verification import verification_errors
 from nas.errors import UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
@@ -96,6 +97,7 @@ def plan_study(
     data_settings = _data(request, asked, errors)
     data = attempt(lambda: open_data(data_settings, progress=progress), errors) if data_settings else None
     errors += _as_published_errors(request, asked, data)
+    errors += verification_errors(objective, data) if objective and data else []
     raise_all(errors)
     assert asked and slots and data and data_settings
     task = Task(data.input_shape, len(data.classes))

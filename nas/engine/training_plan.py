@@ -41,6 +41,7 @@ from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.plan import mirrored_or_not
 from nas.engine.single_images import single_image_errors
 from nas.engine.study_plan import RUN_SETTINGS, StudyPlan, asked_data, facts_of
+from nas.engine.verification import verification_errors
 from nas.errors import RunError, UsageError, attempt
 from nas.executors import plan_slots
 from nas.plugins.installed import load_installed
@@ -98,7 +99,7 @@ def plan_training(
     raise_all(errors)
     assert recipe
     member = asked.as_member(TRAINED, recipe)
-    errors += single_image_errors(member, task)
+    errors += [*single_image_errors(member, task), *verification_errors(objective, data)]
     members = attempt(lambda: _with_teachers(request, member, task, runs), errors)
     raise_all(errors)
     assert members

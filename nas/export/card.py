@@ -50,11 +50,19 @@ class _Output(_Part):
     train_frequencies: list[_Share] | None = None
 
 
+class _Verification(_Part):
+    fars: list[_Share]
+    thresholds: list[_Number]
+    tars: list[_Share]
+    different: int
+
+
 class _Card(_Part):
     classes: list[str] = Field(min_length=1)
     input: _Input
     output: _Output
     objective: str | None = None
+    verification: _Verification | None = None
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -83,4 +91,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         )
     if len(set(known.classes)) < len(known.classes) or (frequencies and len(frequencies) != len(known.classes)):
         raise UsageError(f"{folder}/model.json is damaged: its classes were changed. Export it again.")
+    pairs = known.verification
+    if pairs and not len(pairs.fars) == len(pairs.thresholds) == len(pairs.tars):
+        raise UsageError(f"{folder}/model.json is damaged: its thresholds were changed. Export it again.")
     return card

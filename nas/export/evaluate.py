@@ -18,7 +18,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from baselines import evaluation
 from baselines.metrics import METRICS, metrics
 from nas.config import DataConfig
-from nas.config.objectives import OBJECTIVES, measure
+from nas.config.objectives import OBJECTIVES, is_verification, measure
 from nas.config.options import base_name
 from nas.data import Dataset
 from nas.data.cache import cache_root
@@ -234,6 +234,8 @@ def _own(objective: str, labels: Labels, logits: npt.NDArray[np.float64]) -> tup
             f"The objective of its run, {objective}, is not known here: add --plugin FILE.py, a plug-in that "
             "registers it.",
         )
+    if is_verification(objective):
+        return {}, f"The objective {objective} compares pairs of images: nasctl verify MODEL --pairs pairs.csv."
     try:
         return {objective: measure(objective, evaluation.Evaluation(labels, logits))}, None
     except evaluation.NotGiven as lack:

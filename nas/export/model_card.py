@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from baselines.verification import FARS
 from nas.config.recipe import Metrics
 from nas.config.recipe_rules import Setting
 from nas.export.request import Confirmation, ExportRequest, Quantized
@@ -86,9 +87,25 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
         "budget": request.budget,
         "objective": request.objective,
         "metrics": _without_nan(request.metrics),
+        "verification": _thresholds(request.metrics.get("rank", {})),
         "floor": asdict(request.floor) if request.floor else None,
         "int8": asdict(request.quantized) if request.quantized else None,
         "provenance": _without_nan(request.provenance.facts() | ({"confirm": confirm.facts()} if confirm else {})),
+    }
+
+
+def _thresholds(rank: Metrics) -> dict[str, Any] | None:
+    """By false accept rate on the pairs of rank the least similarity that is taken for the same identity; None of a
+    network whose run held out no identities."""
+    thresholds, tars, pairs = (rank.get(f"verification_{name}") for name in ("thresholds", "tars", "different"))
+    if not isinstance(thresholds, list) or not isinstance(tars, list) or not isinstance(pairs, int | float):
+        return None
+    return {
+        "similarity": "cosine of what enters the last linear layer",
+        "fars": list(FARS[: len(thresholds)]),
+        "thresholds": thresholds,
+        "tars": tars,
+        "different": int(pairs),
     }
 
 
@@ -122,6 +139,7 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
         "### Scores",
         _scores(request),
         _int8(request.quantized),
+        _verifying(_thresholds(request.metrics.get("rank", {}))),
         "## Use",
         _use(request, onnx_versions),
         "## Origin",
@@ -232,6 +250,22 @@ def _scores(request: ExportRequest) -> str:
         f"{flipped}The score of `predict.py` is the softmax of the logits divided by a temperature. It takes the "
         f"classes to be {frequent}; where frequencies differ, `--prior train`, `--prior uniform` or `--prior FILE` "
         f"(JSON, one number per class) corrects scores and labels. {calibrated}"
+    )
+
+
+def _verifying(known: dict[str, Any] | None) -> str:
+    """How to compare two images, and from which similarity on they show the same identity."""
+    if known is None:
+        return ""
+    rows = [
+        [f"{far:g}", f"{threshold:.4f}", f"{tar:.4f}"]
+        for far, threshold, tar in zip(known["fars"], known["thresholds"], known["tars"], strict=True)
+    ]
+    return (
+        "### Verification\n\nTwo images show the same identity if the cosine of what enters the last linear layer is "
+        f"at least the threshold of a false accept rate, measured on {known['different']:,} pairs of two identities of "
+        "`rank` that the network was not trained on: `nasctl verify`.\n\n"
+        + _table(["false accept rate", "threshold", "true accept rate"], rows)
     )
 
 

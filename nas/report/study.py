@@ -9,6 +9,7 @@ from typing import Self
 
 from baselines import get_network
 from baselines.studies import get_study
+from baselines.verification import METRICS as VERIFICATION
 from nas.config import Recipe
 from nas.config.recipe import Metrics
 from nas.config.run import MemberConfig, StudyConfig
@@ -211,7 +212,8 @@ def scalar(metrics: Metrics, name: str) -> float:
 def over_seeds(metrics: Sequence[Metrics], objective: str) -> dict[str, MeanStd]:
     """Every reported metric and the objective over seeds, from the metrics of each on one split."""
     # Runs begun before a metric was recorded, or ranked by another objective, have none.
-    names = dict.fromkeys((*REPORTED, objective))
+    pairs = [name for name in VERIFICATION if any(name in one for one in metrics)]
+    names = dict.fromkeys((*REPORTED, objective, *pairs))
     return {name: MeanStd.of([scalar(one, name) for one in metrics if name in one]) for name in names}
 
 

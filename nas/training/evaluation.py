@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from baselines import verification
 from nas.config.objectives import DEFAULT
 from nas.config.recipe import Metrics
 from nas.errors import TrialError
-from nas.training.metrics import evaluate
+from nas.training.metrics import embed, evaluate
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 
 
@@ -37,6 +39,24 @@ def evaluate_split(
         model, images, split.labels, normalization, num_classes=num_classes, device=device, batch_size=batch_size,
         confusion=confusion, objective=objective, test_flip=test_flip,
     )  # fmt: skip
+
+
+def verify_split(
+    model: nn.Module,
+    identities: TensorSplit,
+    normalization: tuple[Sequence[float], Sequence[float]],
+    *,
+    num_classes: int,
+    device: torch.device | str,
+    test_flip: bool = False,
+) -> Metrics:
+    """The metrics of verification (see ``baselines.verification``) on pairs of images of ``identities``, whose labels
+    need not be classes of ``model``. TrialError if there is nothing to compare, or an embedding is not finite."""
+    images = cast(Tensor, identities)
+    vectors = embed(model, images, normalization, num_classes=num_classes, device=device, test_flip=test_flip)
+    if not np.isfinite(vectors).all():
+        raise TrialError("embeddings are not finite numbers, so that no images can be compared")
+    return {**verification.verify(vectors, identities.labels.cpu().numpy()).metrics}
 
 
 def check_finite(record: dict[str, float], name: str, more: str = "") -> None:

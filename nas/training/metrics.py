@@ -8,7 +8,8 @@ logits, and from what enters the last layer: ``nas.config.objectives``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -25,7 +26,7 @@ from nas.training.augmentation import logits_of, normalize
 from nas.training.classifier_head import last_linear
 from nas.training.tensor_split import CHUNK, CPU_CHUNK
 
-__all__ = ["classification_metrics", "evaluate"]
+__all__ = ["classification_metrics", "embed", "evaluate"]
 
 
 MOST_CLASSES = 200  # of a confusion matrix: 40,000 numbers
@@ -55,31 +56,69 @@ def evaluate(
     ``test_flip`` logits, and what enters the last layer, are the means of an image and its mirror image. The model's
     mode is restored.
     """
+    answers, bounds = _answering(model, images, normalization, device, batch_size, test_flip=test_flip)
+
+    def embeddings() -> np.ndarray:
+        return _entering_last_linear(model, num_classes, answers, bounds, test_flip=test_flip)
+
+    with _evaluating(model):
+        return _scored(answers, bounds, embeddings, labels, num_classes, confusion=confusion, objective=objective)
+
+
+def embed(
+    model: nn.Module,
+    images: Tensor,
+    normalization: tuple[Sequence[float], Sequence[float]],
+    *,
+    num_classes: int,
+    device: torch.device | str,
+    test_flip: bool = False,
+) -> np.ndarray:
+    """What enters the last linear layer of ``model`` for uint8 images (N, C, H, W), float32 (N, D): see ``evaluate``.
+
+    TrialError if the network does not end in a linear layer.
+    """
+    answers, bounds = _answering(model, images, normalization, device, None, test_flip=test_flip)
+    with _evaluating(model):
+        return _entering_last_linear(model, num_classes, answers, bounds, test_flip=test_flip)
+
+
+Answers = Callable[[int, int], Tensor]
+"""The logits of the images between two numbers."""
+Bounds = Sequence[tuple[int, int]]
+"""First and last number of each batch."""
+
+
+def _answering(
+    model: nn.Module, images: Tensor, normalization: tuple[Sequence[float], Sequence[float]],
+    device: torch.device | str, batch_size: int | None, *, test_flip: bool,
+) -> tuple[Answers, Bounds]:  # fmt: skip
     batch_size = batch_size or (CPU_CHUNK if torch.device(device).type == "cpu" else CHUNK)
     batch_size = min(batch_size, getattr(model, "most_at_once", batch_size))  # of networks that enlarge images
     mean, std = normalization
     mean_C, std_C = torch.tensor([*mean, *std], dtype=torch.float32, device=device).chunk(2)
-    bounds = list(pairwise([*range(0, len(images), batch_size), len(images)]))
 
     def answers(start: int, end: int) -> Tensor:
         batch_NCHW = normalize(images[start:end].to(device), mean_C, std_C)
         return logits_of(model, batch_NCHW, test_flip=test_flip)
 
-    def embeddings() -> np.ndarray:
-        views = 2 if test_flip else 1
-        return _entering_last_linear(model, num_classes, lambda: [answers(*each) for each in bounds], views)
+    return answers, list(pairwise([*range(0, len(images), batch_size), len(images)]))
 
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Let ``model`` evaluate without gradients; its mode is restored."""
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            return _scored(answers, bounds, embeddings, labels, num_classes, confusion=confusion, objective=objective)
+            yield
     finally:
         model.train(was_training)
 
 
 def _scored(
-    answers: Callable[[int, int], Tensor], bounds: Sequence[tuple[int, int]], embeddings: Callable[[], np.ndarray],
+    answers: Answers, bounds: Bounds, embeddings: Callable[[], np.ndarray],
     labels: Tensor, num_classes: int, *, confusion: bool, objective: str,
 ) -> Metrics:  # fmt: skip
     """The metrics of a network that ``answers`` images between two numbers with logits."""
@@ -127,15 +166,17 @@ def _counts(predicted_N: Tensor, labels_N: Tensor, num_classes: int) -> tuple[np
 
 
 def _entering_last_linear(
-    model: nn.Module, num_classes: int, forward: Callable[[], object], views: int = 1
+    model: nn.Module, num_classes: int, answers: Answers, bounds: Bounds, *, test_flip: bool
 ) -> np.ndarray:
-    """Inputs (N, D) of the layer that gives the logits in ``forward``, the mean of so many ``views`` of each batch, one
+    """Inputs (N, D) of the layer that gives the logits, with ``test_flip`` the mean of both views, which come one
     after the other; TrialError if it is no linear layer."""
     taken: list[Tensor] = []
+    views = 2 if test_flip else 1
     _, layer = last_linear(model, num_classes, "the objective reads what enters the last layer")
     handle = layer.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0].float().cpu()))
     try:
-        forward()
+        for start, end in bounds:
+            answers(start, end)
     finally:
         handle.remove()
     return torch.cat([sum(taken[at + 1 : at + views], taken[at]) / views for at in range(0, len(taken), views)]).numpy()

@@ -21,7 +21,7 @@ def open_dataset(config: DataConfig) -> Dataset:
     return open_data(config)
 
 
-@functools.lru_cache(maxsize=4)  # the four splits of one data set: a second trial loads nothing
+@functools.lru_cache(maxsize=6)  # the splits of one data set: a second trial loads nothing
 def split_on_device(config: DataConfig, device: str, name: SplitName) -> TensorSplit:
     """A split on the device; on a CPU its pixels stay in the cache's memory map, which all workers share."""
     split = open_dataset(config).split(name)

@@ -20,12 +20,13 @@ from torch import nn
 
 from baselines import FixedNetwork, build_network
 from baselines.imagenet import sha256
+from nas.config.objectives import beside_verification
 from nas.config.recipe import Metrics
 from nas.data.dataset import SplitName
 from nas.errors import NasctlError, TrialError, machine_error, out_of_memory
 from nas.plugins.loading import blamed
 from nas.stopwatch import OFF, Stopwatch, Watch
-from nas.training.evaluation import evaluate_split
+from nas.training.evaluation import evaluate_split, verify_split
 from nas.training.loop import train
 from nas.training.precision import usual_execution
 from nas.training.teaching import Teachers, TrainedNetwork
@@ -42,6 +43,7 @@ from nas.trials.spec import TrialResult, TrialSpec
 from nas.trials.weights import Normalization, load_weights, save_weights
 from search_spaces import get_space
 
+_IDENTITIES: dict[SplitName, SplitName] = {"rank": "rank identities", "test": "test identities"}
 SCORED: tuple[SplitName, ...] = ("select", "rank")  # of every trial; the test split is the winner's alone
 OnEpoch = Callable[[dict[str, float]], None]
 
@@ -205,11 +207,18 @@ def _published(spec: TrialSpec, device: str) -> PublishedSplits | None:
 
 def _score(model: nn.Module, spec: TrialSpec, device: str, normalization: Normalization, name: SplitName) -> Metrics:
     """TrialError if a metric is not a finite number: the log of a run is JSON, which has no others."""
-    split = _scored_split(spec, device, name)
+    split, classes, test_flip = _scored_split(spec, device, name), spec.num_classes, spec.recipe.test_flip
+    identities = _IDENTITIES.get(name) if spec.data.verify_identities else None
+    objective = spec.objective if identities is None else beside_verification(spec.objective)
     metrics = evaluate_split(
-        model, split, normalization, num_classes=spec.num_classes, device=device, confusion=spec.test_after,
-        objective=spec.objective, test_flip=spec.recipe.test_flip,
+        model, split, normalization, num_classes=classes, device=device, confusion=spec.test_after,
+        objective=objective, test_flip=test_flip,
     )  # fmt: skip
+    if identities is not None:
+        held_out = split_on_device(spec.data, device, identities)
+        metrics |= verify_split(
+            model, held_out, normalization, num_classes=classes, device=device, test_flip=test_flip
+        )  # fmt: skip
     for metric, value in metrics.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise TrialError(f"{metric} is {value} on the {name} split")

@@ -87,16 +87,16 @@ def _checked(csv: str | None, csv_format: str | None, top: str | None, *, as_jso
     if csv_format and not csv:
         raise UsageError("--csv-format says how --csv writes: give --csv FILE too.")
     if csv:
-        _require_writable(Path(csv))
+        require_writable(Path(csv), "--csv")
     return best
 
 
-def _require_writable(path: Path) -> None:
-    """UsageError before any work if a file cannot be written."""
+def require_writable(path: Path, flag: str) -> None:
+    """UsageError before any work if the file that ``flag`` names cannot be written."""
     place = path if path.exists() else path.absolute().parent
     if path.is_dir() or not os.access(place, os.W_OK):
         reason = "it is a folder" if path.is_dir() else f"{place} does not exist, or is not writable"
-        raise UsageError(f"{path} cannot be written: {reason}. Give --csv another file.")
+        raise UsageError(f"{path} cannot be written: {reason}. Give {flag} another file.")
 
 
 def _print_json(classifier: Classifier, pictures: list[str]) -> int:

@@ -16,6 +16,7 @@ from nas.report.html.svg import canvas
 from nas.report.intervals import Interval, by_images, over_seeds
 from nas.report.metric_text import decimal
 from nas.report.recalls import recalls_of
+from nas.report.verification import verification_words
 from nas.runs import SearchRun, TrialRecord
 from nas.runs.hints import typed
 from nas.runs.standings import confirmed, seed_scores
@@ -62,6 +63,8 @@ def _sureness(run: SearchRun, winner: TrialRecord, scores: list[float]) -> Itera
     exported = decimal(run.winner.score(run.winner.weights, run.config.objective))
     kept = f"those of one of its {len(scores)} seeds, the best on the rank split" if len(scores) > 1 else "its own"
     yield "Weights to export", f"{kept}: {exported} on test."
+    if pairs := verification_words(run.winner.test[run.winner.weights]):
+        yield "Verification", f"{pairs}, all of classes that nothing was trained on, used once."
     yield "Weakest classes", _weakest(run)
     yield "Data", _splits(run)
     pruned = run.tally.count("pruned", stage="search")

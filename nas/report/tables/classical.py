@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from baselines.classical import NAME, ClassicalScores
+from baselines.verification import METRICS
 from nas.data import Dataset
 from nas.report.documents import Document
 from nas.report.metric_text import decimal
@@ -23,7 +24,9 @@ def print_classical(console: Screen, dataset: Dataset, scores: ClassicalScores, 
         test = decimal(scores.test[objective]) if chosen else ""
         table.add_row(f"{'* ' if chosen else ''}{method.label}", settings, decimal(method.rank[objective]), test)
     console.print(table)
-    metrics = ", ".join(f"{name.replace('_', ' ')} {scores.test[name]:.3f}" for name in REPORTED)
+    metrics = ", ".join(
+        f"{name.replace('_', ' ')} {scores.test[name]:.3f}" for name in scores.test if name in (*REPORTED, *METRICS)
+    )
     lines = [
         "*: the best on rank, which alone is scored on test, once.",
         f"Its test metrics: {metrics}",

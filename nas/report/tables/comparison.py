@@ -71,7 +71,7 @@ def _floor_cells(comparison: Comparison, floor: FloorMeasured) -> list[str]:
     objective = comparison.objective
     mean = comparison.first.test[objective].mean
     better = "" if mean is None else metric_text.difference(objective, mean - floor.test[objective])
-    cells = [metric_text.value(metric, floor.test[metric]) for metric in _shown(objective)]
+    cells = [metric_text.value(metric, floor.test.get(metric)) for metric in _shown(objective)]
     return [f"floor: {floor.method}", "-", "-", *cells, better, "", ""]
 
 

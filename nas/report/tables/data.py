@@ -7,7 +7,7 @@ from shlex import quote
 
 from nas.config import DataConfig
 from nas.data import DataReport
-from nas.data.dataset import SPLIT_NAMES, Pair
+from nas.data.dataset import IDENTITY_SPLITS, SPLIT_NAMES, Pair
 from nas.data.sources.base import PARTS
 from nas.data.writing import WrittenSet
 from nas.report.screen import Screen
@@ -114,7 +114,7 @@ def _places(pair: Pair) -> Iterator[tuple[int, str]]:
     if pair.parts[0] != pair.parts[1]:
         yield 1, "in its own {} and {}".format(*sorted(pair.parts, key=PARTS.index))
         return
-    one, other = sorted(pair.splits, key=[*SPLIT_NAMES, "none"].index)
+    one, other = sorted(pair.splits, key=[*SPLIT_NAMES, *IDENTITY_SPLITS, "none"].index)
     if one != other != "none":
         yield 2, f"in the splits {one} and {other}"
     elif same_class:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from baselines.metrics import METRICS
+from baselines.verification import METRICS as VERIFICATION
 from budgets import cost_of
 from nas.autotune import Placement
 from nas.config import SearchConfig
@@ -26,6 +27,7 @@ from nas.report.metric_text import decimal
 from nas.report.screen import Screen
 from nas.report.study import validation_note
 from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table
+from nas.report.verification import verification_words
 from nas.runs import SearchRun, StudyRun, TrialRecord
 from nas.runs.hints import typed
 from nas.runs.standings import confirmed, seed_scores
@@ -136,7 +138,7 @@ def metric_columns(text: str | None, objective: str) -> dict[str, tuple[str, str
     UsageError for each that there is not, with the nearest.
     """
     found, errors = dict[str, tuple[str, str]](), list[str]()
-    known = list(dict.fromkeys((*METRICS, objective)))
+    known = list(dict.fromkeys((*METRICS, *VERIFICATION, objective)))
     for name in [part.strip() for part in re.split(r",(?![^:,.]+=)", text or "") if part.strip()]:
         first, dot, rest = name.partition(".")
         split, metric = (first, rest) if dot and ":" not in first else ("", name)
@@ -239,6 +241,8 @@ def print_outcome(console: Screen, run: SearchRun) -> None:
         )
     else:
         console.print(f"Test {words}: {exported:.3f} (one training; its standard deviation over seeds is not known)")
+    if pairs := verification_words(run.winner.test[run.winner.weights]):
+        console.print(f"Verification, weights to export: {pairs}", highlight=False, soft_wrap=True)
     print_floor(console, run)
     if words_of_guide := foresight_words(run):
         console.print(words_of_guide, highlight=False, soft_wrap=True)

@@ -21,7 +21,7 @@ from nas.report.cautions import cautions
 from nas.report.pictures import Pictures
 from nas.report.rivals import against, against_words
 from nas.report.screen import Screen
-from nas.report.study import MemberRow, StudyReport, study_report, validation_note
+from nas.report.study import MeanStd, MemberRow, StudyReport, study_report, validation_note
 from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table
 from nas.runs import StudyRun
 from nas.runs.hints import typed
@@ -182,7 +182,7 @@ def study_table(report: StudyReport, width: int = WIDE) -> Table:
     dim: list[bool] = []
     for row in rows:
         shown = [metric_text.mean_std("accuracy", row.train["accuracy"]) for _ in on_train]
-        shown += [metric_text.mean_std(metric, row.test[metric]) for metric in columns]
+        shown += [metric_text.mean_std(metric, row.test.get(metric, MeanStd.of(()))) for metric in columns]
         if published:
             share = None if row.reported else row.published_accuracy
             shown.append("-" if share is None else f"{100 * share:.2f}")
