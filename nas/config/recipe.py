@@ -205,6 +205,28 @@ class Recipe(BaseModel):
             flag="augment",
         ),
     ] = "none"
+    # Of photos: ``nas.training.photo``.
+    rotate: Annotated[
+        float, Setting("Rotate images at random by up to this many degrees either way. [default: 0]", "DEGREES")
+    ] = Field(default=0.0, ge=0, le=180)
+    shift: Annotated[
+        float,
+        Setting("Shift images at random by up to this share of their sides, beside the crop. [default: 0]", "SHARE"),
+    ] = Field(default=0.0, ge=0, lt=1)
+    vertical_flip: Annotated[float, Setting("Probability of a vertical flip in training. [default: 0]", "P")] = Field(
+        default=0.0, ge=0, le=1
+    )
+    jitter: Annotated[
+        float,
+        Setting(
+            "Change brightness, contrast, saturation and hue at random by up to this share; hue, of the circle, by up "
+            "to 0.5. [default: 0]",
+            "SHARE",
+        ),
+    ] = Field(default=0.0, ge=0, le=1)
+    blur: Annotated[float, Setting("Probability of a Gaussian blur of 3x3 pixels in training. [default: 0]", "P")] = (
+        Field(default=0.0, ge=0, le=1)
+    )
     # 0, none: it costs tiny nets in short trainings.
     cutout: Annotated[float, Setting("Side of the cutout square, as a share of the image's. [default: 0]", "X")] = (
         Field(default=0.0, ge=0, lt=1)
