@@ -176,6 +176,13 @@ class Recipe(BaseModel):
         Setting("Early stopping: end a trial after N epochs without a lower loss on select. [default: never]", "N"),
     ] = Field(default=None, ge=1)
     keep_epoch: Literal["best", "last"] = "best"  # whose weights a training leaves
+    select_every: Annotated[
+        int,
+        Setting(
+            "Score a training on select after every Nth epoch and the last; only then can it stop early. [default: 1]",
+            "N",
+        ),
+    ] = Field(default=1, ge=1)
     # None: a twentieth of what an epoch sees, from 16 to 128, so that small sets get enough steps.
     batch_size: Annotated[
         int | None, Setting("Images per training step. [default: 64; 128 for 20,000 images or more]", "N")
