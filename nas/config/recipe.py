@@ -183,6 +183,14 @@ class Recipe(BaseModel):
             "N",
         ),
     ] = Field(default=1, ge=1)
+    freeze: Annotated[
+        str,
+        Setting(
+            "Modules of a fixed network that do not learn: net.layer1,'net.layer2.*'. [default: those that its kind "
+            "has frozen]",
+            "NAMES",
+        ),
+    ] = ""
     # None: a twentieth of what an epoch sees, from 16 to 128, so that small sets get enough steps.
     batch_size: Annotated[
         int | None, Setting("Images per training step. [default: 64; 128 for 20,000 images or more]", "N")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nas.config.options import base_name
 from nas.config.recipe import Recipe
 from nas.units import counted
 
@@ -73,9 +74,9 @@ def _changes(recipe: Recipe, views: Views, why: str) -> Iterator[str]:
     if recipe.mixing != "none":
         yield f"mixed in pairs ({recipe.mixing})"
     if recipe.oversampling != "none":
-        flips = ", mirrored" if views.mirrored else ""
+        flips = ", mirrored" if views.mirrored or "mirrors=true" in recipe.oversampling else ""
         how = {"random": "repeated", "augment": f"copied, rotated, shifted, recoloured, blurred{flips}"}
-        yield f"and of rare classes {how.get(recipe.oversampling, f'synthesized ({recipe.oversampling})')}"
+        yield f"and of rare classes {how.get(base_name(recipe.oversampling), f'synthesized ({recipe.oversampling})')}"
 
 
 def _photo_changes(recipe: Recipe) -> Iterator[str]:

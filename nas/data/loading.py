@@ -290,8 +290,9 @@ def _split(config: DataConfig, found: Found, selection: Selection, identical: Ro
     number, seed = len(selection.classes), config.split_seed
     try:
         rows = make_splits(
-            selection.labels, selection.parts, own, num_classes=number, seed=seed, groups=groups, copies=copies
-        )
+            selection.labels, selection.parts, own, num_classes=number, seed=seed, groups=groups, copies=copies,
+            test_per_class=config.test_per_class,
+        )  # fmt: skip
     except GroupsTooFew as error:
         few = too_few_groups(found.grouped_by, selection.classes, error)
         return _Splits(errors=few.errors, too_few=few)
@@ -335,6 +336,7 @@ def _dataset(config: DataConfig, examined: _Examined, folder: Path) -> Dataset:
     assert target is not None, "a decoded set has a shape"
     own_key = [] if config.hold_out else ["nothing held out"]
     own_key += [config.selection] if config.selection else []
+    own_key += [f"test {config.test_per_class}"] if config.test_per_class and TEST not in selection.own_parts else []
     own_key += [repr(selection.classes)] if config.drop_small_classes else []
     own_key += [] if examined.copies is None else ["copies together"]
     return Dataset(

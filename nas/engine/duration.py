@@ -92,7 +92,7 @@ def seconds_of(result: TrialResult, plan: Plan) -> float:
 def training_seconds(
     recipe: Recipe, counts: Mapping[str, Sequence[int]], trained_per_second: float, scored_per_second: float
 ) -> float:
-    """Of a training that sees every epoch and scores ``select`` as often as its recipe has it, and both splits at its end.
+    """Of a training that sees every epoch and scores ``select`` as its recipe has it, and both splits at its end.
 
     ``counts``: images of each class, by split.
     """

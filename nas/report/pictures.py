@@ -206,4 +206,5 @@ def _by_epoch(history: Sequence[Mapping[str, float]], key: str) -> list[float]:
     known = [(row["epoch"], row[key]) for row in history if key in row]
     if len(known) == len(history):
         return [value for _, value in known]
-    return [float(value) for value in np.interp([row["epoch"] for row in history], *zip(*known, strict=True))]
+    epochs, values = zip(*known, strict=True)
+    return [float(value) for value in np.interp([row["epoch"] for row in history], epochs, values)]

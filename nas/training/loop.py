@@ -181,7 +181,7 @@ def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]], ste
     learning.watch.switch("data")
     order = learning.sample(sum(sizes), learning.generator)
     learning.watch.switch("forward/backward")  # with its data, where a step is replayed whole as a CUDA graph
-    learning.model.train()
+    learning.train_mode()
     for (rate, _), index_N in zip(plan, torch.split(order, sizes), strict=True):
         loss_sum += step(phase, index_N, rate)
     return loss_sum.item() / sum(sizes)

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from nas.photos import blurred, either_way, moves
+from nas.photos import blurred, either_way, hue_turned, moves
 
 MAX_ANGLE = 40.0  # degrees, either way
 MAX_SHIFT = 0.2  # of the height or width, either way
@@ -21,9 +21,9 @@ SIGMAS = 0.1, 2.0  # of the Gaussian blur, in pixels; its kernel has 3 x 3
 GREY_KINDS, COLOUR_KINDS = 4, 6  # rotation, translation, jitter, blur; colour images: both flips too
 
 
-def transformed(images_NCHW: Tensor, generator: Generator, *, mirrored: bool = True) -> Tensor:
+def transformed(images_NCHW: Tensor, generator: Generator, *, mirrored: bool = True, hue: float = 0) -> Tensor:
     """A random subset of the transformations of every image, uint8 in and out, sampled independently; flips only where
-    colour images may be ``mirrored``."""
+    colour images may be ``mirrored``; the jitter turns hues by up to ``hue`` of the circle."""
     n, channels = images_NCHW.shape[:2]
     num_kinds = COLOUR_KINDS if channels == 3 and mirrored else GREY_KINDS
     rank_NK = torch.rand(n, num_kinds, generator=generator).argsort(1).argsort(1)
@@ -32,7 +32,7 @@ def transformed(images_NCHW: Tensor, generator: Generator, *, mirrored: bool = T
     flipped = [flip & (torch.rand(n, generator=generator) < FLIPPED) for flip in flips]
     x_NCHW = images_NCHW.float() / 255
     x_NCHW = _moved(x_NCHW, turned, shifted, flipped, generator)
-    x_NCHW = _jittered(x_NCHW, jittered, generator)
+    x_NCHW = _jittered(x_NCHW, jittered, generator, hue)
     low, high = SIGMAS
     sigma_N = low + (high - low) * torch.rand(n, generator=generator)
     x_NCHW = blurred(x_NCHW, sigma_N, softened)
@@ -51,8 +51,8 @@ def _moved(x_NCHW: Tensor, turned: Tensor, shifted: Tensor, flipped: list[Tensor
     return functional.grid_sample(x_NCHW, grid, padding_mode="border", align_corners=False)
 
 
-def _jittered(x_NCHW: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
-    """Brightness, contrast and, of colours, saturation by factors of 0.5 to 1.5."""
+def _jittered(x_NCHW: Tensor, chosen: Tensor, generator: Generator, hue: float) -> Tensor:
+    """Brightness, contrast and, of colours, saturation by factors of 0.5 to 1.5, and the hue."""
 
     def factor() -> Tensor:
         return (1 + JITTER * either_way(len(x_NCHW), generator) * chosen).view(-1, 1, 1, 1)
@@ -63,4 +63,6 @@ def _jittered(x_NCHW: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
     if x_NCHW.shape[1] == 3:
         grey_N1HW = x_NCHW.mean(1, keepdim=True)
         x_NCHW = torch.lerp(grey_N1HW, x_NCHW, factor()).clamp(0, 1)
+        if hue:
+            x_NCHW = hue_turned(x_NCHW, hue * either_way(len(x_NCHW), generator) * chosen)
     return x_NCHW
