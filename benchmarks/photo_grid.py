@@ -1,10 +1,10 @@
 """Photos of three classes of uneven size and many shapes, cut from CIFAR-10, for the study ``photo-grid``.
 
-    python benchmarks/photo_grid.py ~/data/cifar10 three-classes --most 230
+    python benchmarks/photo_grid.py ~/data/cifar10 three-classes --most 400
 
-writes 10 to 2 to 1 images of bird, cat and deer (--classes), and 30 more of each to set aside for test, as PNG files in
-class folders. Each is cut to a random part of at least --least pixels a side, so that most have a shape of their own, as
-photos do. Then:
+writes 10 to 2 to 1 images of bird, cat and deer (--classes), and 30 more of each to set aside for test, as PNG files
+in class folders. Each is cut to a random part of at least --least pixels a side, so that most have a shape of their
+own, as photos do. Then:
 
     nasctl baseline run photo-grid --data three-classes --image-size 32 --fit pad --from-scratch --sample 10 --epochs 5
 """
