@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from baselines.freezing import freeze
 from baselines.registry import FixedNetwork, Shape
 from budgets import Cost
 
@@ -20,12 +21,13 @@ class Count:
     trainable: int
 
 
-def count(network: FixedNetwork, input_shape: Shape, num_classes: int) -> Count:
+def count(network: FixedNetwork, input_shape: Shape, num_classes: int, frozen: str = "") -> Count:
     """Parameters, multiply-accumulates of convolutions and linear layers for one image (as ``budgets`` counts them),
     bytes of the state dict, and the most bytes of one layer's input and output together. The last is a lower bound
-    of the peak: what a shortcut holds meanwhile is not in it."""
+    of the peak: what a shortcut holds meanwhile is not in it. ``frozen``: names of modules that do not learn."""
     with torch.device("meta"):
         module = network.construction(input_shape, num_classes).build().eval()
+        freeze(module, frozen)
         image = torch.empty(1, *input_shape)
     macs = peak = 0
 

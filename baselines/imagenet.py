@@ -1,4 +1,4 @@
-"""ImageNet weights of torchvision's ResNet-18: from a file, from torchvision's cache, or from its server."""
+"""ImageNet weights of torchvision's networks: from a file, from torchvision's cache, or from its server."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from torch import Tensor, nn
 
 from search_spaces.errors import UsageError
 
-ADDRESS = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
 DIGEST = "f37072fd"  # how the SHA-256 of that file begins
+ADDRESS = f"https://download.pytorch.org/models/resnet18-{DIGEST}.pth"
+FILES = {  # by torchvision's name: the network in words, the address of its file, how the SHA-256 of that begins
+    "resnet18": ("ResNet-18", ADDRESS, DIGEST),
+    "vgg19": ("VGG-19", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "dcbb9e9d"),
+}
 TIMEOUT = 30  # seconds without an answer
 ELSE = "Give the file with --weights FILE, or train without: --from-scratch."
 
@@ -74,36 +78,39 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def check_weights(path: Path) -> None:
-    """UsageError, one message with the first differences, unless the file has every tensor of torchvision's ResNet-18
+def check_weights(path: Path, network: str = "resnet18") -> None:
+    """UsageError, one message with the first differences, unless the file has every tensor of torchvision's ``network``
     but the classifier's, each in its shape."""
-    from torchvision.models import resnet18
+    from torchvision import models
 
     with torch.device("meta"):
-        wanted = resnet18(weights=None).state_dict()
-    _check(read_weights(path), wanted, path)
+        wanted = models.get_model(network, weights=None).state_dict()
+    _check(read_weights(path), wanted, path, network)
 
 
-def load_into(module: nn.Module, path: Path, digest: str | None) -> None:
-    """Put the file's tensors into ``module.net``, all but the classifier's. UsageError if the file changed since it
-    was checked (``digest``, its SHA-256) or does not fit."""
+def load_into(module: nn.Module, path: Path, digest: str | None, network: str = "resnet18") -> None:
+    """Put the file's tensors into ``module.net``, or ``module.features`` if there is no such, all but the classifier's.
+    UsageError if the file changed since it was checked (``digest``, its SHA-256) or does not fit."""
     if digest is not None and (not path.is_file() or sha256(path) != digest):
         raise UsageError(
             f"The weights {path} are missing or have changed since this run began: put the original file back."
         )
-    net = module.net
-    assert isinstance(net, nn.Module)
     state = read_weights(path)
-    _check(state, net.state_dict(), path)
+    net = getattr(module, "net", None)
+    if net is None:
+        assert isinstance(module.features, nn.Module)
+        net = nn.ModuleDict({"features": module.features})
+    assert isinstance(net, nn.Module)
+    _check(state, net.state_dict(), path, network)
     net.load_state_dict({name: state[name] for name in net.state_dict() if name in state and not _own(name)}, False)
 
 
 def _own(name: str) -> bool:
     """True if a tensor is not ImageNet's: the classifier, and counters that old files lack."""
-    return name.startswith("fc.") or name.endswith("num_batches_tracked")
+    return name.startswith(("fc.", "classifier.")) or name.endswith("num_batches_tracked")
 
 
-def _check(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> None:
+def _check(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path, network: str) -> None:
     errors = []
     for name, tensor in wanted.items():
         if _own(name):
@@ -114,9 +121,10 @@ def _check(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> N
             errors.append(f"{name} is {_shape(state[name])}, not {_shape(tensor)}")
     if errors:
         more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
+        words, address, _ = FILES[network]
         raise UsageError(
-            f"--weights {path} does not fit torchvision's ResNet-18: {'; '.join(errors[:3])}{more}. Give its ImageNet "
-            f"file ({ADDRESS.rsplit('/', 1)[-1]}), or train without: --from-scratch."
+            f"--weights {path} does not fit torchvision's {words}: {'; '.join(errors[:3])}{more}. Give its ImageNet "
+            f"file ({address.rsplit('/', 1)[-1]}), or train without: --from-scratch."
         )
 
 

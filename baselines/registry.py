@@ -48,6 +48,7 @@ class NetworkKind:
     ``recipe`` holds what it is trained with unless a study says otherwise, by the names of the recipe's fields;
     ``recipe_when_small`` goes over it where fewer than ``SMALL`` images are trained on.
     ``pretrained`` puts the weights that ``settings`` names into a network that was built; None: there are none.
+    ``weights``: the torchvision network whose they are (``baselines.imagenet.FILES``).
     """
 
     name: str
@@ -57,6 +58,7 @@ class NetworkKind:
     recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     recipe_when_small: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     pretrained: Callable[[nn.Module, Settings], None] | None = None
+    weights: str = ""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ VENDORS = {  # the only modules that may import a library
 
 PACKAGES = {  # inside nas, from the lowest up: a package imports only what stands above it in this list
     "errors": 0, "units": 0, "stopwatch": 0, "awake": 0, "files": 0, "lazy": 0, "text": 0, "arguments": 0, "closing": 0,
+    "photos": 0,
     "plugins": 1, "config": 2, "data": 3, "training": 4, "trials": 5, "executors": 6, "autotune": 7, "runs": 8,
     "strategies": 9, "export": 10, "analysis": 11, "engine": 12, "report": 13, "api": 14, "testing": 14, "cli": 15,
 }  # fmt: skip

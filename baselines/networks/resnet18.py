@@ -59,5 +59,6 @@ register_network(
         },
         recipe_when_small={"epochs": 15, "batch_size": 32},
         pretrained=_load_weights,
+        weights="resnet18",
     )
 )  # fmt: skip

@@ -34,6 +34,9 @@ class Member:
     rival: Literal["found", "random"] | None = None
     space: str | None = None
     beside: str | None = None
+    pretrained: bool | None = (
+        None  # begins with ImageNet's weights; None: if its network has any, unless told otherwise
+    )
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,5 @@ class Study:
     published_of: str = "resnet32"  # the network of its members' published metrics
     hold_out: bool = True  # False: trained on every training image; no epoch may be chosen then
     score_train: bool = False  # networks are scored on their training images too
+    is_grid: bool = False  # members are the cells of a grid, and the report is about its axes
+    test_per_class: int | None = None  # images of each class that are set aside first, where a set brings none

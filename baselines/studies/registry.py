@@ -10,11 +10,12 @@ from baselines.studies.base import Member, Study
 from baselines.studies.imbalance import IMBALANCE
 from baselines.studies.origin import ORIGIN
 from baselines.studies.other_systems import OTHER_SYSTEMS
+from baselines.studies.photo_grid import PHOTO
 from search_spaces.errors import UsageError, nearest
 from search_spaces.registry import Registry
 
 STUDIES: Registry[Study] = Registry(
-    "study", "Studies", ((study.name, study) for study in (*ORIGIN, *IMBALANCE, *OTHER_SYSTEMS))
+    "study", "Studies", ((study.name, study) for study in (*ORIGIN, *IMBALANCE, *OTHER_SYSTEMS, *PHOTO))
 )
 
 

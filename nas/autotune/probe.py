@@ -79,7 +79,7 @@ class Work:
         self._classifier = Classifier.of(recipe, counts)
         self._step = make_step(self.learning, [recipe.batch_size] * LEAST_STEPS)
         self._phase, self._batches = Phase.of(self.learning, 1), self._positions()
-        self.model.train()
+        self.learning.train_mode()
 
     def _made_up(self, shape: tuple[int, int, int], at: torch.device) -> TensorSplit:
         """Random images, of every class at least one, as losses ask for; on a CPU read by rows, as data are."""

@@ -25,9 +25,9 @@ ORDER_OF_DATA = "path * drop_small_classes keep_small_classes ignore_val plot ov
 ORDER_OF_EVALUATE = "model run data * split picture prior int8 runs json"
 ORDER_OF_ANALYZE = "model run data * split tsne layers out runs json"
 ORDER_OF_STUDY = (
-    f"study members network arch weights from_scratch input_size {_DATA} imbalance hold_out as_published seeds keep "
-    f"epochs batch_size search_images search_trials objective seed {_MACHINE} time_limit trial_timeout * "
-    "run config profile no_report runs dry_run quiet json"
+    f"study members sample shard network arch weights from_scratch input_size {_DATA} imbalance hold_out as_published "
+    f"seeds keep epochs batch_size select_every search_images search_trials objective seed {_MACHINE} time_limit "
+    "trial_timeout * run config profile no_report runs dry_run quiet json"
 )
 ORDER_OF_TRAINING = (
     f"name preset seeds teacher teacher_weight temperature hold_out arch space network {_DATA} {_TRAINING} "

@@ -117,6 +117,13 @@ class DataConfig(BaseModel):
             "SHARE",
         ),
     ] = Field(default=None, gt=0, lt=0.5)
+    test_per_class: Annotated[
+        int | None,
+        Setting(
+            "Set N test images per class aside, at most half of a class, where the set brings none. [default: 20 %]",
+            "N",
+        ),
+    ] = Field(default=None, ge=1)
     split_seed: int = 0  # splits do not depend on the search's seed: runs compare on the same images
     # False: train on every training image, as benchmarks without a validation split do. The select and rank splits
     # then overlap with training: they show its course, and may choose nothing.

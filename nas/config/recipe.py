@@ -176,6 +176,21 @@ class Recipe(BaseModel):
         Setting("Early stopping: end a trial after N epochs without a lower loss on select. [default: never]", "N"),
     ] = Field(default=None, ge=1)
     keep_epoch: Literal["best", "last"] = "best"  # whose weights a training leaves
+    select_every: Annotated[
+        int,
+        Setting(
+            "Score a training on select after every Nth epoch and the last; only then can it stop early. [default: 1]",
+            "N",
+        ),
+    ] = Field(default=1, ge=1)
+    freeze: Annotated[
+        str,
+        Setting(
+            "Modules of a fixed network that do not learn: net.layer1,'net.layer2.*'. [default: those that its kind "
+            "has frozen]",
+            "NAMES",
+        ),
+    ] = ""
     # None: a twentieth of what an epoch sees, from 16 to 128, so that small sets get enough steps.
     batch_size: Annotated[
         int | None, Setting("Images per training step. [default: 64; 128 for 20,000 images or more]", "N")
@@ -205,6 +220,28 @@ class Recipe(BaseModel):
             flag="augment",
         ),
     ] = "none"
+    # Of photos: ``nas.training.photo``.
+    rotate: Annotated[
+        float, Setting("Rotate images at random by up to this many degrees either way. [default: 0]", "DEGREES")
+    ] = Field(default=0.0, ge=0, le=180)
+    shift: Annotated[
+        float,
+        Setting("Shift images at random by up to this share of their sides, beside the crop. [default: 0]", "SHARE"),
+    ] = Field(default=0.0, ge=0, lt=1)
+    vertical_flip: Annotated[float, Setting("Probability of a vertical flip in training. [default: 0]", "P")] = Field(
+        default=0.0, ge=0, le=1
+    )
+    jitter: Annotated[
+        float,
+        Setting(
+            "Change brightness, contrast, saturation and hue at random by up to this share; hue, of the circle, by up "
+            "to 0.5. [default: 0]",
+            "SHARE",
+        ),
+    ] = Field(default=0.0, ge=0, le=1)
+    blur: Annotated[float, Setting("Probability of a Gaussian blur of 3x3 pixels in training. [default: 0]", "P")] = (
+        Field(default=0.0, ge=0, le=1)
+    )
     # 0, none: it costs tiny nets in short trainings.
     cutout: Annotated[float, Setting("Side of the cutout square, as a share of the image's. [default: 0]", "X")] = (
         Field(default=0.0, ge=0, lt=1)

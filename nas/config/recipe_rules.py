@@ -46,6 +46,7 @@ SGD_SETTINGS = ("momentum", "nesterov")
 # Settings that are told only where they are not at their default.
 UNUSUAL = (
     "rate_to_find", "ema", "augmentation", "erasing", "cutout_fill", "crop_border", "test_flip", "warmup",
+    "rotate", "shift", "vertical_flip", "jitter", "blur", "select_every", "freeze",
     *SCHEDULE_SETTINGS["one-cycle"], *SGD_SETTINGS,
 )  # fmt: skip
 

@@ -28,6 +28,16 @@ def _names(text: str) -> list[str]:
     return [name for part in text.split(",") if (name := part.strip())]
 
 
+def _shard(text: str) -> tuple[int, int]:
+    """One of so many parts: "3/40"; ValueError says what is accepted."""
+    number, _, total = text.partition("/")
+    if not (number.isascii() and number.isdigit() and total.isascii() and total.isdigit()) or not (
+        0 < int(number) <= int(total)
+    ):
+        raise ValueError(f"{text!r} is not a part: write I/N, such as 3/40 for the third of 40")
+    return int(number), int(total)
+
+
 class TrainingsRequest(BaseModel):
     """Request for trainings that are planned beforehand, of a study and of ``nasctl train``."""
 
@@ -76,6 +86,18 @@ class StudyRequest(TrainingsRequest):
             "Train only these members: a,b,c, or 'model1-*'. [default: all]", "NAMES", read=_names, offers="members"
         ),
     ] = ()
+    sample: Annotated[
+        int | None, Setting("Train only N of the members, drawn by --seed: of a grid. [default: all]", "N")
+    ] = Field(default=None, ge=1)
+    shard: Annotated[
+        tuple[int, int] | None,
+        Setting(
+            "Train only the I-th of N parts of the members, as on a machine of several; 'nasctl baseline merge' "
+            "joins the runs. [default: all]",
+            "I/N",
+            read=_shard,
+        ),
+    ] = None
     network: Annotated[  # of members that name none
         str | None,
         Setting(
@@ -93,8 +115,10 @@ class StudyRequest(TrainingsRequest):
             "FILE|RUN:TRIAL|STUDY:MEMBER",
         ),
     ] = None
-    weights: Annotated[str | None, Setting("ImageNet weights of ResNet-18. [default: download them]", "FILE")] = None
-    from_scratch: Annotated[bool, Setting("Train ResNet-18 from random weights.")] = False
+    weights: Annotated[
+        str | None, Setting("ImageNet weights of ResNet-18 or VGG-19. [default: download them]", "FILE")
+    ] = None
+    from_scratch: Annotated[bool, Setting("Train from random weights; of a grid only what does so.")] = False
     input_size: Annotated[
         int | None,
         Setting(
@@ -131,6 +155,10 @@ class StudyRequest(TrainingsRequest):
     batch_size: Annotated[int | None, Setting("Images per training step. [default: the recipe's]", "N")] = Field(
         default=None, ge=1
     )
+    select_every: Annotated[
+        int | None,
+        Setting("Score trainings on select after every Nth epoch and the last. [default: the recipe's]", "N"),
+    ] = Field(default=None, ge=1)
     search_images: Annotated[
         int | None,
         Setting("Images of the study's data, not counting test, that its searches use. [default: 8000]", "N"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nas.config.options import base_name
 from nas.config.recipe import Recipe
 from nas.units import counted
 
@@ -37,8 +38,13 @@ class Views:
 def changes_images(recipe: Recipe, shape: tuple[int, int, int]) -> bool:
     """True if training sees an image differently from one epoch to the next."""
     views = Views.of(recipe, shape)
-    moved = views.down or views.across or views.mirrored or views.hole
+    moved = views.down or views.across or views.mirrored or views.hole or changes_photos(recipe)
     return bool(moved) or recipe.mixing != "none" or recipe.augmentation != "none" or recipe.erasing > 0
+
+
+def changes_photos(recipe: Recipe) -> bool:
+    """True if a recipe has one of the augmentations of ``nas.training.photo``."""
+    return any((recipe.rotate, recipe.shift, recipe.vertical_flip, recipe.jitter, recipe.blur))
 
 
 def views_in_words(recipe: Recipe, shape: tuple[int, int, int], why: str = "") -> str:
@@ -57,6 +63,7 @@ def _changes(recipe: Recipe, views: Views, why: str) -> Iterator[str]:
         yield f"shifted by up to {how_far}{border}"
     chosen = f" ({why}; --{'no-' if views.mirrored else ''}flip to change)" if why else ""
     yield f"mirrored at random{chosen}" if views.mirrored else f"not mirrored{chosen}"
+    yield from _photo_changes(recipe)
     if recipe.augmentation == "trivial":
         yield "changed by one random operation of TrivialAugment"
     if views.hole:
@@ -67,6 +74,19 @@ def _changes(recipe: Recipe, views: Views, why: str) -> Iterator[str]:
     if recipe.mixing != "none":
         yield f"mixed in pairs ({recipe.mixing})"
     if recipe.oversampling != "none":
-        flips = ", mirrored" if views.mirrored else ""
+        flips = ", mirrored" if views.mirrored or "mirrors=true" in recipe.oversampling else ""
         how = {"random": "repeated", "augment": f"copied, rotated, shifted, recoloured, blurred{flips}"}
-        yield f"and of rare classes {how.get(recipe.oversampling, f'synthesized ({recipe.oversampling})')}"
+        yield f"and of rare classes {how.get(base_name(recipe.oversampling), f'synthesized ({recipe.oversampling})')}"
+
+
+def _photo_changes(recipe: Recipe) -> Iterator[str]:
+    if recipe.rotate:
+        yield f"rotated by up to {recipe.rotate:g} degrees"
+    if recipe.shift:
+        yield f"shifted by up to {100 * recipe.shift:g} % of their sides"
+    if recipe.vertical_flip:
+        yield f"turned upside down (probability {recipe.vertical_flip:g})"
+    if recipe.jitter:
+        yield f"changed in brightness, contrast, saturation and hue by up to {100 * recipe.jitter:g} %"
+    if recipe.blur:
+        yield f"blurred (probability {recipe.blur:g})"

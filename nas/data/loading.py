@@ -36,6 +36,7 @@ from nas.data.validation import (
     split_remarks,
     structure_errors,
     synthetic_remarks,
+    val_remarks,
 )
 from nas.errors import DataError
 
@@ -247,7 +248,7 @@ def _concluded(
         flat = flat_images(folder, _images(folder))
         remarks += flat_remarks(found.names, flat, selection.parts != OUT, _patterns(config))
     remarks += [*selection.remarks, *selection.dropped]
-    remarks += _about_splits(selection)
+    remarks += val_remarks(selection)
     if rows and found.groups is not None:
         remarks += group_remarks(found.grouped_by, selection.classes, selection.labels, found.groups, rows)
     if rows:
@@ -293,6 +294,7 @@ def _split(config: DataConfig, found: Found, selection: Selection, identical: Ro
         rows = make_splits(
             selection.labels, selection.parts, own, num_classes=number, seed=seed, groups=groups, copies=copies,
             keep_small=config.keep_small_classes,
+            test_per_class=config.test_per_class,
         )  # fmt: skip
     except GroupsTooFew as error:
         few = too_few_groups(found.grouped_by, selection.classes, error)
@@ -304,15 +306,6 @@ def _copies(selection: Selection, identical: Rows) -> Rows | None:
     """Groups of identical images of one part, if any is to be kept together."""
     in_part, used = identical * (OUT + 1) + selection.parts, selection.parts != OUT
     return None if len(np.unique(in_part[used])) == used.sum() else in_part
-
-
-def _about_splits(selection: Selection) -> list[str]:
-    """Remarks on the use of the source's own parts, where it is not plain."""
-    own = selection.own_parts
-    if VAL not in own:
-        return []
-    test = "" if TEST in own else "; there is no test split, so a fifth of train is used as test"
-    return [f"val is halved into select, which chooses epochs, and rank, which ranks trials{test}"]
 
 
 def _thinned(config: DataConfig, selection: Selection, rows: dict[str, Rows]) -> dict[str, Rows]:
@@ -337,6 +330,7 @@ def _dataset(config: DataConfig, examined: _Examined, folder: Path) -> Dataset:
     assert target is not None, "a decoded set has a shape"
     own_key = [] if config.hold_out else ["nothing held out"]
     own_key += [config.selection] if config.selection else []
+    own_key += [f"test {config.test_per_class}"] if config.test_per_class and TEST not in selection.own_parts else []
     own_key += [repr(selection.classes)] if config.drop_small_classes else []
     own_key += [] if examined.copies is None else ["copies together"]
     return Dataset(

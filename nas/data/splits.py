@@ -50,13 +50,15 @@ def make_splits(
     groups: npt.NDArray[np.int64] | None = None,
     copies: npt.NDArray[np.int64] | None = None,
     keep_small: bool = False,
+    test_per_class: int | None = None,
 ) -> dict[str, Rows]:
     """Sorted rows of train, select, rank and test. Every class must have ``least_images`` in each part.
 
     With ``keep_small`` a class that is too small for every split leaves 2 images in train, and gives one each of the
     others to some of the splits, which get the shares below of all such classes together.
 
-    The source's own test images are the test split, else 20 % are held out. The source's val images are
+    The source's own test images are the test split, else 20 % are held out, or ``test_per_class`` of each class, half
+    of it at most. The source's val images are
     halved into select and rank, else each takes 15 % of the rest (10 %, at most 5,000, from 10,000 on).
 
     Images of one of ``groups`` (a number for each image) stay together within each part of the source, so that these
@@ -71,7 +73,10 @@ def make_splits(
     halves = VAL in own_parts
     num_test = np.zeros_like(rest)
     if TEST not in own_parts:
-        num_test = _share_out(rest, _TEST_SHARE, keep=_LEAST_TRAIN if halves else _LEAST_TRAIN + 2)
+        keep = _LEAST_TRAIN if halves else _LEAST_TRAIN + 2
+        num_test = _share_out(rest, _TEST_SHARE, keep=keep)
+        if test_per_class is not None:
+            num_test = np.minimum(np.minimum(test_per_class, np.maximum(rest // 2, 1)), rest - keep)
         rest = rest - num_test
     total = int(rest.sum())
     share = _SMALL_SHARE if total < _SMALL else min(_SHARE, _MOST / total)

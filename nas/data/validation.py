@@ -220,6 +220,15 @@ def split_remarks(classes: Sequence[str], counts: dict[str, list[int]], together
     return tuple(notes)
 
 
+def val_remarks(selection: Selection) -> list[str]:
+    """Remarks on the use of the source's own parts, where it is not plain."""
+    own = selection.own_parts
+    if VAL not in own:
+        return []
+    test = "" if TEST in own else "; there is no test split, so a fifth of train is used as test"
+    return [f"val is halved into select, which chooses epochs, and rank, which ranks trials{test}"]
+
+
 def synthetic_remarks(
     synthetic: npt.NDArray[np.bool_] | None, own_parts: Sequence[int], rows: Mapping[str, Rows], *, ignores_val: bool
 ) -> tuple[str, ...]:

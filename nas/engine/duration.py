@@ -92,12 +92,12 @@ def seconds_of(result: TrialResult, plan: Plan) -> float:
 def training_seconds(
     recipe: Recipe, counts: Mapping[str, Sequence[int]], trained_per_second: float, scored_per_second: float
 ) -> float:
-    """Of a training that sees every epoch and scores ``select`` after each, and both splits at its end.
+    """Of a training that sees every epoch and scores ``select`` as its recipe has it, and both splits at its end.
 
     ``counts``: images of each class, by split.
     """
     num_trained = recipe.epochs * images_per_epoch(recipe, counts["train"])
-    num_scored = (recipe.epochs + 1) * sum(counts["select"]) + sum(counts["rank"])
+    num_scored = (math.ceil(recipe.epochs / recipe.select_every) + 1) * sum(counts["select"]) + sum(counts["rank"])
     return num_trained / trained_per_second + num_scored / scored_per_second
 
 

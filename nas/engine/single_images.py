@@ -1,10 +1,16 @@
-"""Check of steps of one image, which batch normalization cannot learn from."""
+"""Checks of a member's recipe against its network: steps of one image, modules that do not learn."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from baselines import FixedNetwork
 from nas.config.run import MemberConfig
+from nas.errors import attempt
 from search_spaces import Task, get_space
+
+if TYPE_CHECKING:
+    from torch import nn
 
 GIVE_MORE = "Give --batch-size 2 or more"
 
@@ -21,16 +27,31 @@ def single_image_errors(member: MemberConfig, task: Task, cure: str = GIVE_MORE)
     ]
 
 
+def frozen_errors(member: MemberConfig, task: Task) -> list[str]:
+    """The error of a network that lacks the modules which are to be frozen, or has no other."""
+    from baselines.freezing import freeze
+
+    if not member.recipe.freeze or member.chosen == "found":
+        return []
+    errors: list[str] = []
+    attempt(lambda: freeze(_module(member, task), member.recipe.freeze), errors)
+    return errors
+
+
 def _normalizes(member: MemberConfig, task: Task) -> bool:
-    """True if its network, built without memory for weights, has a layer of batch normalization."""
-    import torch
+    """True if its network has a layer of batch normalization."""
     from torch.nn.modules.batchnorm import _BatchNorm
+
+    return any(isinstance(layer, _BatchNorm) for layer in _module(member, task).modules())
+
+
+def _module(member: MemberConfig, task: Task) -> nn.Module:
+    """Its network, built without memory for weights."""
+    import torch
 
     with torch.device("meta"):
         if member.network:
             network = FixedNetwork(member.network, member.settings)
-            module = network.construction(task.input_shape, task.num_classes).build()
-        else:
-            assert member.space
-            module = get_space(member.space).build(member.sample, task.input_shape, task.num_classes)
-    return any(isinstance(layer, _BatchNorm) for layer in module.modules())
+            return network.construction(task.input_shape, task.num_classes).build()
+        assert member.space
+        return get_space(member.space).build(member.sample, task.input_shape, task.num_classes)

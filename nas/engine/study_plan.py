@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from baselines import FixedNetwork, get_network
+from baselines import FixedNetwork, get_network, network_names
 from baselines.registry import SMALL
-from baselines.studies import STUDIES, Member, Study, get_members, get_study
+from baselines.studies import STUDIES, Member, Study, get_study
 from budgets import cost_of
 from nas.config import DataConfig, Recipe, StudyConfig, StudyRequest, auto_recipe, checked, raise_all
 from nas.config.data import FOREIGN
@@ -19,15 +19,16 @@ from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
 from nas.data.dataset import counts_by_split
 from nas.engine.architectures import NO_IMAGES, Architecture, load_architecture
+from nas.engine.cells import chosen_members
 from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.plan import mirrored_or_not
+from nas.engine.pretrained import Weights, weights_of
 from nas.engine.rivals import random_rival, searches_of
-from nas.engine.single_images import GIVE_MORE, single_image_errors
+from nas.engine.single_images import GIVE_MORE, frozen_errors, single_image_errors
 from nas.engine.verification import verification_errors
-from nas.errors import UsageError, attempt
+from nas.errors import attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
-from nas.files import at_home
 from nas.plugins.installed import load_installed
 from nas.plugins.loading import with_loaded
 from nas.runs.events import MemberFacts, StudyFacts
@@ -40,8 +41,16 @@ RUN_SETTINGS = (
     "trial_timeout", "keep", "as_published",
 )  # fmt: skip
 SEARCH_SETTINGS = ("search_images", "search_trials")
-RECIPE_SETTINGS = ("epochs", "batch_size")
-_OTHER_DATA = {"source", "columns", "group", "imbalance", "image_size", "colours"}  # asked for, these mean other data
+RECIPE_SETTINGS = ("epochs", "batch_size", "select_every")
+_OTHER_DATA = {
+    "source",
+    "columns",
+    "group",
+    "imbalance",
+    "image_size",
+    "colours",
+    "test_per_class",
+}  # asked for, these mean other data
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class _Asked:
     members: tuple[Member, ...]
     network: str  # of members that name none
     arch: Architecture | None  # instead of it
-    settings: dict[str, int | str]  # of a ResNet-18
+    weights: dict[str, Weights]  # ImageNet's, by torchvision's names
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,7 @@ def plan_study(
     for member in resolved:
         cure = GIVE_MORE if request.batch_size else f"Leave out {member.name} (--members)"
         errors += single_image_errors(member, task, cure) if member.chosen != "found" else []
+        errors += frozen_errors(member, task)
     raise_all(errors)
     recipes, why_mirrored = mirrored_or_not([member.recipe for member in resolved], data, data_settings)
     resolved = [m.model_copy(update={"recipe": recipe}) for m, recipe in zip(resolved, recipes, strict=True)]
@@ -156,7 +166,7 @@ def facts_of(config: StudyConfig, data: Dataset, slots: Sequence[WorkerSlot], wh
         threads=recorded_threads(slots),
         mirroring=why_mirrored,
         levels=data.levels,
-        members={member.name: counted(member, task) for member in config.members},
+        members=_counted(config.members, task),
     )
 
 
@@ -164,50 +174,47 @@ def _asked(request: StudyRequest, runs: Path, errors: list[str], *, fetch: bool)
     study = attempt(lambda: get_study(request.study), errors)
     if study is None:
         return None
-    members = attempt(lambda: get_members(study, request.members), errors) or ()
     network = request.network or study.network
-    attempt(lambda: get_network(network), errors)
+    has_network = attempt(lambda: get_network(network), errors) is not None
+    members = attempt(lambda: chosen_members(study, request), errors) or ()
     if request.network and request.arch:
         errors.append("--network and --arch both say what is trained: give one of them.")
     if (request.network or request.arch) and study.members[0].network:
         errors.append(f"{study.name} has its own networks: leave out --network and --arch.")
     found = request.arch
     arch = attempt(lambda: load_architecture(found, runs), errors) if found else None
-    networks = {member.network or network for member in members or study.members}
-    uses_resnet18 = "resnet18" in networks and not request.arch
-    for setting in RESNET18_SETTINGS:
-        if getattr(request, setting) and not uses_resnet18:
-            errors.append(
-                f"--{setting.replace('_', '-')} belongs to resnet18, which is not trained here: leave it out."
-            )
+    if request.arch or not has_network:
+        own = {member.network for member in members or study.members if member.network}
+    else:
+        own = {member.network or network for member in members or study.members}
+    errors += _misplaced(request, own)
     may_download = fetch and not errors
-    settings = attempt(lambda: _resnet18_settings(request, may_download=may_download), errors) if uses_resnet18 else {}
-    return _Asked(study, members, network, arch, settings or {})
+    weights = None
+    if has_network and not request.arch:
+        weights = attempt(lambda: weights_of(request, members, network, may_download=may_download), errors)
+    return _Asked(study, members, network, arch, weights or {})
 
 
-def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str, int | str]:
-    """Path of the weights of a ResNet-18, and the size of its input; the file is checked here. Nothing is downloaded
-    for a command that is refused anyway, or that only plans."""
-    from baselines.imagenet import check_weights, downloaded_weights, have_weights, place_of_weights, sha256
-
-    settings: dict[str, int | str] = {"input_size": request.input_size} if request.input_size else {}
-    if request.from_scratch and request.weights:
-        raise UsageError("--weights and --from-scratch exclude each other: give one of them.")
-    if request.from_scratch:
-        return settings
-    if not (request.weights or may_download or have_weights()):
-        return {**settings, "weights": str(place_of_weights())}
-    if request.weights and not at_home(request.weights).is_file():
-        raise UsageError(f"--weights {request.weights}: there is no such file.")
-    path = at_home(request.weights).resolve() if request.weights else downloaded_weights()
-    check_weights(path)
-    return {**settings, "weights": str(path), "weights_sha256": sha256(path)}
+def _misplaced(request: StudyRequest, networks: Collection[str]) -> Iterator[str]:
+    """Errors of settings that are about other networks than those that are trained."""
+    if request.input_size and "resnet18" not in networks:
+        yield "--input-size belongs to resnet18, which is not trained here: leave it out."
+    able = [name for name in network_names() if get_network(name).weights]
+    for setting in ("weights", "from_scratch"):
+        if getattr(request, setting) and not set(able) & set(networks):
+            yield (
+                f"--{setting.replace('_', '-')} belongs to {', '.join(able[:-1])} and {able[-1]}, none of which is "
+                "trained here: leave it out."
+            )
 
 
 def _data(request: StudyRequest, asked: _Asked | None, errors: list[str]) -> DataConfig | None:
     """Data that were asked for; else those of the run that found the architecture, else those of the study."""
     hold_out = request.hold_out if request.hold_out is not None else asked is None or asked.study.hold_out
-    of_study = {"source": asked.study.data, "imbalance": asked.study.imbalance} if asked else {}
+    of_study: dict[str, object] = {}
+    if asked:
+        study = asked.study
+        of_study = {"source": study.data, "imbalance": study.imbalance, "test_per_class": study.test_per_class}
     found = asked.arch.data if asked and asked.arch else None
     return asked_data(request.data, found, of_study, errors, hold_out=hold_out)
 
@@ -267,7 +274,7 @@ def _resolved(
     """A member with its network for this task and its whole recipe; None if something is wrong, see ``errors``."""
     name = member.network or asked.network
     is_large = sum(data.counts["train"]) >= SMALL
-    chosen = _network(name, asked, task, data)
+    chosen = _network(member, asked, request, task, data)
     typed = request.model_dump(include=set(RECIPE_SETTINGS), exclude_none=True)
     lengths = member.recipe_when_large if is_large and not asked.arch else {}
     values = {**chosen.recipe, "name": member.name, **asked.study.recipe, **lengths, **typed, **member.recipe}
@@ -305,14 +312,15 @@ def _resolved(
     )
 
 
-def _network(name: str, asked: _Asked, task: Task, data: Dataset) -> _Network:
-    """The network called ``name`` for this task, or the given architecture in its place."""
+def _network(member: Member, asked: _Asked, request: StudyRequest, task: Task, data: Dataset) -> _Network:
+    """The network of ``member`` for this task, or the given architecture in its place."""
+    name = member.network or asked.network
     counts = list(map(int, data.counts["train"]))
     if asked.arch:
         return _Network(space=asked.arch.space, sample=asked.arch.sample, recipe=_recipe_of(asked.arch, counts))
     kind = get_network(name)
     recipe = {**kind.recipe, **({} if sum(counts) >= SMALL else kind.recipe_when_small)}
-    return _Network(network=name, settings=_network_settings(name, asked, task), recipe=recipe)
+    return _Network(network=name, settings=_settings(name, member, asked, request, task), recipe=recipe)
 
 
 def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
@@ -326,12 +334,24 @@ def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
     return arch.recipe.model_dump(exclude=ours)
 
 
-def _network_settings(name: str, asked: _Asked, task: Task) -> dict[str, int | str]:
+def _settings(name: str, member: Member, asked: _Asked, request: StudyRequest, task: Task) -> dict[str, int | str]:
+    weights = {} if member.pretrained is False else asked.weights.get(get_network(name).weights, {})
     if name != "resnet18":
-        return {}
+        return weights
     from baselines.networks.resnet18 import default_input_size
 
-    return {"input_size": default_input_size(task.input_shape)} | asked.settings
+    return {"input_size": request.input_size or default_input_size(task.input_shape), **weights}
+
+
+def _counted(members: Sequence[MemberConfig], task: Task) -> dict[str, MemberFacts]:
+    """Facts of each member; each network is counted once."""
+    known, facts = dict[str, MemberFacts](), dict[str, MemberFacts]()
+    for member in members:
+        key = repr((member.network, member.settings, member.space, member.sample, member.recipe.freeze))
+        if key not in known:
+            known[key] = counted(member, task)
+        facts[member.name] = known[key]
+    return facts
 
 
 def counted(member: MemberConfig, task: Task) -> MemberFacts:
@@ -340,7 +360,7 @@ def counted(member: MemberConfig, task: Task) -> MemberFacts:
         from baselines.counting import count
 
         network = FixedNetwork(member.network, member.settings)
-        found = count(network, task.input_shape, task.num_classes)
+        found = count(network, task.input_shape, task.num_classes, member.recipe.freeze)
         text = get_network(member.network).text(member.settings)
         return MemberFacts(found.cost, found.trainable, text, member.network)
     assert member.space

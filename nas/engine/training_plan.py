@@ -39,7 +39,7 @@ from nas.data import Dataset, open_data
 from nas.engine.architectures import Architecture, load_architecture
 from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.plan import mirrored_or_not
-from nas.engine.single_images import single_image_errors
+from nas.engine.single_images import frozen_errors, single_image_errors
 from nas.engine.study_plan import RUN_SETTINGS, StudyPlan, asked_data, facts_of
 from nas.engine.verification import verification_errors
 from nas.errors import RunError, UsageError, attempt
@@ -99,7 +99,8 @@ def plan_training(
     raise_all(errors)
     assert recipe
     member = asked.as_member(TRAINED, recipe)
-    errors += [*single_image_errors(member, task), *verification_errors(objective, data)]
+    errors += [*single_image_errors(member, task), *frozen_errors(member, task)]
+    errors += verification_errors(objective, data)
     members = attempt(lambda: _with_teachers(request, member, task, runs), errors)
     raise_all(errors)
     assert members

@@ -120,7 +120,7 @@ class _Album:
         objective = self.run.config.objective
         histories = {name: [self.run.history(trial) for trial in found] for name, found in trials.items()}
         train, select, score = (
-            {name: [[row[key] for row in history] for history in found] for name, found in histories.items()}
+            {name: [_by_epoch(history, key) for history in found] for name, found in histories.items()}
             for key in ("train_loss", "select_loss", f"select_{objective}")
         )
         about = f"Learning curves: {title}"
@@ -199,3 +199,12 @@ class _Album:
 
 def _every(trials: Mapping[str, Sequence[TrialRecord]]) -> list[TrialRecord]:
     return [trial for found in trials.values() for trial in found]
+
+
+def _by_epoch(history: Sequence[Mapping[str, float]], key: str) -> list[float]:
+    """A curve with a value for each epoch; one that was not scored lies on the line between those that were."""
+    known = [(row["epoch"], row[key]) for row in history if key in row]
+    if len(known) == len(history):
+        return [value for _, value in known]
+    epochs, values = zip(*known, strict=True)
+    return [float(value) for value in np.interp([row["epoch"] for row in history], epochs, values)]

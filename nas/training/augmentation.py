@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nas.config import Recipe
 from nas.config.views import Views
+from nas.training.photo import photo_view
 from nas.training.trivial_augment import trivial_augment
 
 ERASED_SHARE, ERASED_ASPECT = (0.02, 0.33), (0.3, 3.3)  # of the area; height over width
@@ -39,8 +40,8 @@ def augment(
     """A random view of every image, sampled independently: (N, C, H, W) in any type, float32 out.
 
     ``normal``, mean and standard deviation per channel, is what to normalize with. Crop and mirror are one gather
-    of pixels, before that, where they are a byte each; TrivialAugment follows. Cutout, unless the recipe
-    has a fill, and random erasing write zeros, the mean colour of normalized images.
+    of pixels, before that, where they are a byte each; the changes of photos and TrivialAugment follow.
+    Cutout, unless the recipe has a fill, and random erasing write zeros, the mean colour of normalized images.
     """
     channels, height, width = images_NCHW.shape[1:]
     views = Views.of(recipe, (channels, height, width))
@@ -48,6 +49,7 @@ def augment(
     if views.down or views.across or views.mirrored:
         black = recipe.crop_border == "black"
         view_NCHW = _crop_and_flip(view_NCHW, (views.down, views.across), views.mirrored, generator, black=black)
+    view_NCHW = photo_view(view_NCHW, recipe, generator)
     if recipe.augmentation == "trivial":
         view_NCHW = trivial_augment(view_NCHW, generator)
     view_NCHW = view_NCHW.float() if normal is None else normalize(view_NCHW, *normal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -31,8 +32,13 @@ def why_stopped(
 
 
 def curve(history: History, objective: str) -> list[float]:
-    """The best ``objective`` on select so far, after each epoch."""
-    return list(accumulate((row[f"select_{objective}"] for row in history), max))
+    """The best ``objective`` on select so far, after each epoch. One that was not scored has what the one before it
+    has; before the first that was, what that has."""
+    name = f"select_{objective}"
+    first = next((row[name] for row in history if name in row), None)
+    return (
+        [] if first is None else list(accumulate((row.get(name, -math.inf) for row in history), max, initial=first))[1:]
+    )
 
 
 def why_pruned(history: History, objective: str, threshold: Sequence[float]) -> str | None:

@@ -67,9 +67,10 @@ def train(
     ``recipe.oversampled_share`` of both together, while the normalization comes from ``train_split`` alone. What
     ``teachers`` answer is learned beside the labels.
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
-    learning_rate (the largest of the epoch), seconds, and select_<metric> for every scalar (see ``_on_select``). The
-    training stops early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below
-    ``threshold`` (see ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights.
+    learning_rate (the largest of the epoch), seconds, and, of epochs that are scored (``recipe.select_every``),
+    select_<metric> for every scalar (see ``_on_select``). At such an epoch the training stops early after
+    ``recipe.patience`` epochs without a lower select_loss, and when it falls below ``threshold`` (see
+    ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights.
     What is kept needs nothing of the recipe. TrialError if a metric is not finite. Equal seeds, equal bits.
     """
     learning, sizes, (mean, std) = prepared(
@@ -85,22 +86,26 @@ def train(
             train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)), step)
             record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
             check_finite(record, "train_loss")
-            watch.switch("evaluation")
-            with learning.average.in_place() if learning.average else nullcontext():
-                metrics = evaluate_split(
-                    model, select_split, (mean, std), num_classes=num_classes, device=device, objective=objective,
-                    test_flip=recipe.test_flip,
-                )  # fmt: skip
-                record |= _on_select(metrics, objective)
-                check_finite(record, "select_loss")
-                watch.switch("rest")
-                kept.see(record, model, always=recipe.keep_epoch == "last")
+            is_scored = epoch % recipe.select_every == 0 or epoch == recipe.epochs
+            watch.switch("evaluation" if is_scored else "rest")
+            with learning.average.in_place() if learning.average and is_scored else nullcontext():
+                if is_scored:
+                    metrics = evaluate_split(
+                        model, select_split, (mean, std), num_classes=num_classes, device=device, objective=objective,
+                        test_flip=recipe.test_flip,
+                    )  # fmt: skip
+                    record |= _on_select(metrics, objective)
+                    check_finite(record, "select_loss")
+                    watch.switch("rest")
+                    kept.see(record, model, always=recipe.keep_epoch == "last")
             record["seconds"] = time.perf_counter() - started
             history.append(record)
             if on_epoch is not None:
                 on_epoch(record)
             waited = kept.epochs_without_lower_loss
-            if stopped_by := why_stopped(history, objective, threshold, patience=recipe.patience, waited=waited):
+            if is_scored and (
+                stopped_by := why_stopped(history, objective, threshold, patience=recipe.patience, waited=waited)
+            ):
                 break
 
     state = {name: each.cpu().contiguous() for name, each in classifier.folded(kept.state, model, num_classes).items()}
@@ -152,9 +157,10 @@ class Kept:
     objective: str
     epoch: int = 0
     state: dict[str, Tensor] = field(default_factory=dict)
-    epochs_without_lower_loss: int = 0
+    epochs_without_lower_loss: int = 0  # those that are not scored among them
     _best: tuple[float, float] = (-math.inf, -math.inf)
     _lowest_loss: float = math.inf
+    _lowest_epoch: int = 0
 
     def see(self, record: dict[str, float], model: nn.Module, *, always: bool) -> None:
         """Copy the weights of ``model`` if they are the best so far, or ``always``."""
@@ -163,8 +169,9 @@ class Kept:
         if score > self._best or always:
             self._best, self.epoch = score, int(record["epoch"])
             self.state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        self.epochs_without_lower_loss = 0 if loss < self._lowest_loss else self.epochs_without_lower_loss + 1
-        self._lowest_loss = min(loss, self._lowest_loss)
+        if loss < self._lowest_loss:
+            self._lowest_loss, self._lowest_epoch = loss, int(record["epoch"])
+        self.epochs_without_lower_loss = int(record["epoch"]) - self._lowest_epoch
 
 
 def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]], step: Step) -> float:
@@ -174,7 +181,7 @@ def run_epoch(learning: Learning, epoch: int, plan: list[tuple[float, int]], ste
     learning.watch.switch("data")
     order = learning.sample(sum(sizes), learning.generator)
     learning.watch.switch("forward/backward")  # with its data, where a step is replayed whole as a CUDA graph
-    learning.model.train()
+    learning.train_mode()
     for (rate, _), index_N in zip(plan, torch.split(order, sizes), strict=True):
         loss_sum += step(phase, index_N, rate)
     return loss_sum.item() / sum(sizes)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from baselines.freezing import freeze
 from nas.config import Recipe
 from nas.stopwatch import OFF, Watch
 from nas.training.augmentation import augment
@@ -49,6 +50,7 @@ class Learning:
     watch: Watch
     average: WeightAverage | None = None  # of the weights, where the recipe keeps one
     lesson: Lesson | None = None  # of trained networks, where there are any
+    frozen: Sequence[nn.Module] = ()  # parts of the network that do not learn
 
     @classmethod
     def of(
@@ -64,14 +66,22 @@ class Learning:
         watch: Watch = OFF,
         teachers: Teachers | None = None,
     ) -> Learning:
-        """For ``model``, which lies on the generator's device. UsageError if a name in the recipe is not known."""
+        """For ``model``, which lies on the generator's device. UsageError if a name in the recipe is not known, or that
+        of a module to freeze."""
         execution = execution or usual_execution(generator.device)
+        frozen = freeze(model, recipe.freeze)
         lesson = Lesson(teachers, images, recipe, counts, normal, execution) if teachers else None
         return cls(
             model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
             make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator, execution, watch,
-            WeightAverage(model, recipe.ema) if recipe.ema else None, lesson,
+            WeightAverage(model, recipe.ema) if recipe.ema else None, lesson, frozen,
         )  # fmt: skip
+
+    def train_mode(self) -> None:
+        """Put the network into training mode, but for what is frozen: that stays a fixed function."""
+        self.model.train()
+        for part in self.frozen:
+            part.eval()
 
 
 @dataclass(frozen=True)

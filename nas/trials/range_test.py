@@ -44,7 +44,7 @@ def rate_curve(
             on_step(taken)
         return loss
 
-    model.train()
+    learning.train_mode()
     with Classifier.of(spec.recipe, learning.counts).attached(model, spec.num_classes):
         return range_test(step, rates)
 

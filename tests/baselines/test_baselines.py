@@ -9,14 +9,18 @@ import pytest
 import thop
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet34
+from torchvision.models import resnet18, resnet34, vgg19
 
 from baselines import FixedNetwork, build_network, get_network, network_names
 from baselines.counting import count
+from baselines.freezing import freeze
 from baselines.imagenet import check_weights, downloaded_weights, sha256
 from baselines.networks.origin import ORIGIN_NETS
 from baselines.networks.resnet18 import default_input_size
+from nas.config.recipe import Recipe
+from nas.training.loop import train
 from nas.training.metrics import evaluate
+from nas.training.tensor_split import TensorSplit
 from search_spaces import Task
 from search_spaces.errors import UsageError
 
@@ -48,7 +52,8 @@ def test_the_count_is_that_of_the_module_and_of_thop(name: str, task: Task) -> N
     assert counted.cost.size_bytes == sum(t.numel() * t.element_size() for t in module.state_dict().values())
     only = {nn.BatchNorm2d: thop.vision.basic_hooks.zero_ops, nn.ReLU: thop.vision.basic_hooks.zero_ops}
     only |= {nn.AdaptiveAvgPool2d: thop.vision.basic_hooks.zero_ops, nn.MaxPool2d: thop.vision.basic_hooks.zero_ops}
-    only |= {nn.AvgPool2d: thop.vision.basic_hooks.zero_ops}
+    more = (nn.AvgPool2d, nn.BatchNorm1d, nn.AdaptiveMaxPool2d)
+    only |= dict.fromkeys(more, thop.vision.basic_hooks.zero_ops)
     macs, _ = thop.profile(module, (torch.zeros(1, *task.input_shape),), custom_ops=only, verbose=False)
     assert counted.cost.macs == macs
     assert module(torch.zeros(3, *task.input_shape)).shape == (3, task.num_classes)
@@ -80,6 +85,46 @@ def test_a_small_cnn_has_the_parameters_that_are_counted_by_hand() -> None:
     module = build_network(FixedNetwork("small-cnn"), (1, 1, 1), 3)
     assert module(torch.zeros(1, 1, 1, 1)).shape == (1, 3)
     assert not any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
+
+
+def test_the_networks_of_the_photo_grid_have_the_parts_of_torchvisions() -> None:
+    """All of VGG-19 has 143,667,240 parameters at 1,000 classes, its convolutions 20,024,384, those before the third
+    pool 2,325,568; ResNet-18 has 11,689,512."""
+    with torch.device("meta"):
+        theirs = vgg19()
+        assert sum(p.numel() for p in theirs.parameters()) == 143_667_240
+        for name, size in (("vgg19", 20_024_384), ("vgg19-gelu", 20_024_384), ("vgg19-frozen", 2_325_568)):
+            module = FixedNetwork(name).construction((3, 224, 224), 3).build()
+            assert sum(p.numel() for p in module.features.parameters()) == size
+            ours = {f"features.{key}": each.shape for key, each in module.features.state_dict().items()}
+            assert ours.items() <= {key: each.shape for key, each in theirs.state_dict().items()}.items()
+    frozen = count(FixedNetwork("vgg19-frozen"), (3, 224, 224), 3, "features")
+    assert frozen.cost.params - frozen.trainable == 2_325_568
+    assert count(FixedNetwork("resnet18-whole"), (3, 32, 32), 1000).cost.params == 11_689_512
+
+
+def test_the_weights_of_a_vgg19_arrive_and_what_is_frozen_stays(tmp_path: Path) -> None:
+    path, generator = tmp_path / "vgg19.pth", torch.Generator().manual_seed(0)
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in vgg19().state_dict().items() if name.startswith("features.")}
+    state = {name: 0.02 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    torch.save(state, path)
+    check_weights(path, "vgg19")
+    module = build_network(FixedNetwork("vgg19-frozen", {"weights": str(path)}), (3, 32, 32), 4)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    assert all(torch.equal(state[name], before[name]) for name in before if name.startswith("features."))
+    images = TensorSplit(torch.randint(256, (8, 3, 32, 32), dtype=torch.uint8), torch.arange(8) % 4)
+    recipe = Recipe(freeze="features, convolutions.[14]", epochs=1, batch_size=4, loss="ce")
+    train(module, images, images, recipe, num_classes=4, device="cpu", seed=0)
+    changed = {name for name, tensor in module.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert {"convolutions.0.weight", "convolutions.3.weight", "classifier.1.weight"} <= changed
+    assert not [name for name in changed if name.startswith(("features.", "convolutions.1.", "convolutions.4."))]
+    for pattern, words in (("feature", "no module of that name. It has features, convolutions, classifier"),
+                           ("*", "leaves nothing that learns")):  # fmt: skip
+        with pytest.raises(UsageError, match=words):
+            freeze(module, pattern)
+    with pytest.raises(UsageError, match=r"does not fit torchvision's ResNet-18: conv1\.weight is missing"):
+        check_weights(path)
 
 
 @pytest.mark.parametrize("pretrained", [True, False])

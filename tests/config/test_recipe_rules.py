@@ -159,9 +159,11 @@ def test_settings_that_count_are_told_and_others_are_not() -> None:
     assert "gamma" in active_settings(RECIPES["focal"]) and "beta" not in active_settings(RECIPES["focal"])
     assert active_settings(RECIPES["ce+l2-norms"])["regularizer"] == "l2-norms"
     new = {"ema", "augmentation", "erasing", "crop_border", "test_flip", "warmup", "cutout_fill", "cycle_peak"}
+    new |= {"rotate", "shift", "vertical_flip", "jitter", "blur", "select_every"}
     assert not new & set(active_settings(Recipe()))
     changed = recipe_of(ema="0.99", augment="trivial", erase="0.2", crop_border="black", cycle_peak="0.2",
-                        test_flip=True, cutout="0.2", cutout_fill="0.4")  # fmt: skip
+                        test_flip=True, cutout="0.2", cutout_fill="0.4", rotate="40", shift="0.2",
+                        vertical_flip="0.5", jitter="0.2", blur="0.1", select_every="2")  # fmt: skip
     assert new - set(active_settings(changed)) == {"warmup"}
     assert active_settings(recipe_of(schedule="cosine", warmup="3"))["warmup"] == 3
     by_epochs = {"momentum", "nesterov", "decay", "restart_epochs", "restart_factor"}

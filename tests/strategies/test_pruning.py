@@ -99,6 +99,8 @@ def test_an_objective_below_zero_is_judged_by_the_same_distances() -> None:
 def test_the_best_so_far_is_judged_not_the_last_epoch():
     history = rows([0.1, 0.6, 0.2])
     assert curve(history, "accuracy") == [0.1, 0.6, 0.6]
+    unscored = [{"epoch": 1.0}, *history[:2], {"epoch": 4.0}, *history[2:]]
+    assert curve(unscored, "accuracy") == [0.1, 0.1, 0.6, 0.6, 0.6] and curve([{"epoch": 1.0}], "accuracy") == []
     assert why_pruned(history, "accuracy", (0.0, 0.0, 0.6, 0.0)) is None
     assert why_pruned(history, "accuracy", ()) is None
     assert why_pruned([], "accuracy", (1.0,)) is None

@@ -144,6 +144,7 @@ RECIPES: list[dict[str, Any]] = [
     {"optimizer": "sgd", "sampler": "class-balanced"},
     {"ema": 0.99},
     {"augmentation": "trivial", "erasing": 0.5, "crop_border": "black", "cutout": 0.3, "cutout_fill": 0.4},
+    {"rotate": 40.0, "shift": 0.2, "vertical_flip": 0.8, "jitter": 0.5, "blur": 0.5},
     *({"mixing": mixing} for mixing in MIXINGS if mixing != "none"),
     *({"regularizer": name} for name in REGULARIZERS if name != "none"),
 ]

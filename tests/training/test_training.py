@@ -400,3 +400,26 @@ def test_every_part_of_a_recipe_works_on_a_gpu(changes: dict[str, Any]) -> None:
     splits = [TensorSplit.of(IMAGES, LABELS[some], "cuda", rows=some) for some in rows]
     training = train(network(), *splits, Recipe(epochs=4, **changes), num_classes=10, device="cuda", seed=0)
     assert max(record["select_balanced_accuracy"] for record in training.history) > 0.8
+
+
+def test_epochs_that_are_not_scored_change_nothing_but_which_epochs_can_be_kept() -> None:
+    recipe = Recipe(epochs=5)
+    every, second = run(recipe), run(recipe.model_copy(update={"select_every": 2}))
+    scored = [record["epoch"] for record in second.history if "select_loss" in record]
+    assert scored == [2, 4, 5] and second.best_epoch in scored
+    for record, whole in zip(second.history, every.history, strict=True):
+        assert record | {"seconds": 0} == {name: whole[name] for name in record} | {"seconds": 0}
+    assert run(recipe.model_copy(update={"select_every": 9})).best_epoch == 5
+
+
+def test_patience_counts_epochs_and_ends_where_one_is_scored() -> None:
+    recipe = Recipe(epochs=20, learning_rate=1e-12, schedule="constant", patience=3, flip=False, crop_padding=0)
+    frozen = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).requires_grad_(False)
+    frozen.append(nn.Linear(10, 10))
+    nn.init.zeros_(frozen[2].weight)
+    stopped = run(recipe.model_copy(update={"select_every": 2, "optimizer": "sgd", "momentum": 0}), frozen)
+    assert stopped.stopped_by is not None and stopped.stopped_by.rule == "patience"
+    assert len(stopped.history) in (
+        6,
+        8,
+    )  # the loss falls by rounding or not; then the third epoch without, and a score

@@ -11,6 +11,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from nas.photos import blurred, either_way, hue_turned, moves
+
 MAX_ANGLE = 40.0  # degrees, either way
 MAX_SHIFT = 0.2  # of the height or width, either way
 FLIPPED = 0.8  # the probability of a flip where it is chosen
@@ -19,43 +21,41 @@ SIGMAS = 0.1, 2.0  # of the Gaussian blur, in pixels; its kernel has 3 x 3
 GREY_KINDS, COLOUR_KINDS = 4, 6  # rotation, translation, jitter, blur; colour images: both flips too
 
 
-def transformed(images_NCHW: Tensor, generator: Generator, *, mirrored: bool = True) -> Tensor:
+def transformed(images_NCHW: Tensor, generator: Generator, *, mirrored: bool = True, hue: float = 0) -> Tensor:
     """A random subset of the transformations of every image, uint8 in and out, sampled independently; flips only where
-    colour images may be ``mirrored``."""
+    colour images may be ``mirrored``; the jitter turns hues by up to ``hue`` of the circle."""
     n, channels = images_NCHW.shape[:2]
     num_kinds = COLOUR_KINDS if channels == 3 and mirrored else GREY_KINDS
     rank_NK = torch.rand(n, num_kinds, generator=generator).argsort(1).argsort(1)
     num_N1 = torch.randint(1, num_kinds + 1, (n, 1), generator=generator)
-    turned, shifted, jittered, blurred, *flips = (rank_NK < num_N1).unbind(1)
+    turned, shifted, jittered, softened, *flips = (rank_NK < num_N1).unbind(1)
     flipped = [flip & (torch.rand(n, generator=generator) < FLIPPED) for flip in flips]
     x_NCHW = images_NCHW.float() / 255
     x_NCHW = _moved(x_NCHW, turned, shifted, flipped, generator)
-    x_NCHW = _jittered(x_NCHW, jittered, generator)
-    x_NCHW = _blurred(x_NCHW, blurred, generator)
+    x_NCHW = _jittered(x_NCHW, jittered, generator, hue)
+    low, high = SIGMAS
+    sigma_N = low + (high - low) * torch.rand(n, generator=generator)
+    x_NCHW = blurred(x_NCHW, sigma_N, softened)
     return (x_NCHW * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 def _moved(x_NCHW: Tensor, turned: Tensor, shifted: Tensor, flipped: list[Tensor], generator: Generator) -> Tensor:
     """Rotation, translation and flips in one bilinear reading of the pixels."""
     n, _, height, width = x_NCHW.shape
-    angle_N = _either_way(n, generator) * math.radians(MAX_ANGLE) * turned
-    matrix_N23 = torch.zeros(n, 2, 3)  # from a place in the result to one in the image, both from -1 to 1
-    matrix_N23[:, 0, 0] = matrix_N23[:, 1, 1] = angle_N.cos()
-    matrix_N23[:, 0, 1] = -angle_N.sin() * height / width
-    matrix_N23[:, 1, 0] = angle_N.sin() * width / height
+    matrix_N23 = moves(-either_way(n, generator) * math.radians(MAX_ANGLE) * turned, height, width)
     for axis, flip in enumerate(flipped):  # horizontal, vertical
         matrix_N23[:, :, axis] *= 1 - 2.0 * flip.unsqueeze(1)
     for axis in range(2):
-        matrix_N23[:, axis, 2] = _either_way(n, generator) * 2 * MAX_SHIFT * shifted
+        matrix_N23[:, axis, 2] = either_way(n, generator) * 2 * MAX_SHIFT * shifted
     grid = functional.affine_grid(matrix_N23, list(x_NCHW.shape), align_corners=False)
     return functional.grid_sample(x_NCHW, grid, padding_mode="border", align_corners=False)
 
 
-def _jittered(x_NCHW: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
-    """Brightness, contrast and, of colours, saturation by factors of 0.5 to 1.5."""
+def _jittered(x_NCHW: Tensor, chosen: Tensor, generator: Generator, hue: float) -> Tensor:
+    """Brightness, contrast and, of colours, saturation by factors of 0.5 to 1.5, and the hue."""
 
     def factor() -> Tensor:
-        return (1 + JITTER * _either_way(len(x_NCHW), generator) * chosen).view(-1, 1, 1, 1)
+        return (1 + JITTER * either_way(len(x_NCHW), generator) * chosen).view(-1, 1, 1, 1)
 
     x_NCHW = (x_NCHW * factor()).clamp(0, 1)
     mean_N111 = x_NCHW.mean((1, 2, 3), keepdim=True)
@@ -63,20 +63,6 @@ def _jittered(x_NCHW: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
     if x_NCHW.shape[1] == 3:
         grey_N1HW = x_NCHW.mean(1, keepdim=True)
         x_NCHW = torch.lerp(grey_N1HW, x_NCHW, factor()).clamp(0, 1)
+        if hue:
+            x_NCHW = hue_turned(x_NCHW, hue * either_way(len(x_NCHW), generator) * chosen)
     return x_NCHW
-
-
-def _blurred(x_NCHW: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
-    """A Gaussian of 3 x 3 pixels, one axis after the other; its border repeats."""
-    low, high = SIGMAS
-    sigma_N = low + (high - low) * torch.rand(len(x_NCHW), generator=generator)
-    side_N111 = (torch.exp(-0.5 / sigma_N.square()) * chosen).view(-1, 1, 1, 1)  # weight beside one of 1
-    padded = functional.pad(x_NCHW, (1, 1, 0, 0), mode="replicate")
-    x_NCHW = (x_NCHW + side_N111 * (padded[..., :-2] + padded[..., 2:])) / (1 + 2 * side_N111)
-    padded = functional.pad(x_NCHW, (0, 0, 1, 1), mode="replicate")
-    return (x_NCHW + side_N111 * (padded[..., :-2, :] + padded[..., 2:, :])) / (1 + 2 * side_N111)
-
-
-def _either_way(n: int, generator: Generator) -> Tensor:
-    """n numbers from -1 to 1."""
-    return 2 * torch.rand(n, generator=generator) - 1
