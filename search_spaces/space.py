@@ -153,11 +153,13 @@ class SearchSpace:
         """Ten hexadecimal digits, equal for two samples exactly if they build equal networks."""
         return architecture_id(self.structure(sample, task))
 
-    def build(self, sample: Sample, input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """An ordinary module: float (N, C, H, W) in, logits (N, num_classes) out."""
+    def build(
+        self, sample: Sample, input_shape: tuple[int, int, int], num_classes: int, *, has_head: bool = True
+    ) -> nn.Module:
+        """An ordinary module: float (N, C, H, W) in, logits (N, num_classes) out; without its head an embedding."""
         from search_spaces.modules import build
 
-        return build(self.structure(sample, Task(input_shape, num_classes)))
+        return build(self.structure(sample, Task(input_shape, num_classes, has_head)))
 
     def decisive(self, sample: Sample, task: Task) -> Sample:
         """The choices that the network of a sample depends on, for a task: not those of stages that it has not. A

@@ -9,10 +9,12 @@ from nas.export.request import Extras
 from nas.runs import SearchRun, StudyRun
 
 
-def extras_of(*, static: bool, with_preprocessing: bool, int8: bool, int8_max_drop: str | float | None) -> Extras:
+def extras_of(
+    *, static: bool, with_preprocessing: bool, int8: bool, int8_max_drop: str | float | None, embedder: bool = False
+) -> Extras:
     """Optional files of an export; UsageError if the drop is no share or int8 is not asked for."""
     if int8_max_drop is None:
-        return Extras(static, with_preprocessing, int8)
+        return Extras(static, with_preprocessing, int8, embedder=embedder)
     if not int8:
         raise UsageError("--int8-max-drop says what --int8 may lose: give --int8 too.")
     try:
@@ -21,7 +23,7 @@ def extras_of(*, static: bool, with_preprocessing: bool, int8: bool, int8_max_dr
         drop = -1.0
     if not 0 <= drop <= 1:
         raise UsageError(f"--int8-max-drop {int8_max_drop} is not a share: give a number from 0 to 1, such as 0.02.")
-    return Extras(static, with_preprocessing, int8, drop)
+    return Extras(static, with_preprocessing, int8, drop, embedder)
 
 
 def exported(run: SearchRun | StudyRun, part: str | None, out: str | Path, extras: Extras) -> list[Path]:

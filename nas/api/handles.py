@@ -194,16 +194,20 @@ class Search(Run):
         with_preprocessing: bool = False,
         int8: bool = False,
         int8_max_drop: float | None = None,
+        embedder: bool = False,
     ) -> list[Path]:
         """Write the best network to the new folder ``out``: weights, source in plain torch, a torch.export program,
         ONNX, a model card and predict.py; the files. ``run.trial(3).export`` writes another.
 
         ``static``: also ONNX for one image at a time. ``with_preprocessing``: also ONNX that takes uint8 pixels and
         gives probabilities. ``int8``: also ONNX in 8-bit integers, if it loses no more than ``int8_max_drop`` (a share
-        of 1, 0.01 unless told) of the objective on rank. UsageError if the folder is taken, RunError if there is
-        nothing to export, ExportError if a check fails.
+        of 1, 0.01 unless told) of the objective on rank. ``embedder``: without the last layer. UsageError if the
+        folder is taken, RunError if there is nothing to export, ExportError if a check fails.
         """
-        extras = extras_of(static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop)
+        extras = extras_of(
+            static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop,
+            embedder=embedder,
+        )  # fmt: skip
         return exported(self.record, None, out, extras)
 
     def _take(self, record: SearchRun | StudyRun) -> None:

@@ -150,9 +150,13 @@ class Trial:
         with_preprocessing: bool = False,
         int8: bool = False,
         int8_max_drop: float | None = None,
+        embedder: bool = False,
     ) -> list[Path]:
         """Write its files to the new folder ``out``; see ``Search.export``."""
-        extras = extras_of(static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop)
+        extras = extras_of(
+            static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop,
+            embedder=embedder,
+        )  # fmt: skip
         return exported(self._run, self._record.id, out, extras)
 
     def _with_random_weights(self) -> nn.Module:

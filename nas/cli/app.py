@@ -257,6 +257,10 @@ def export(
     with_preprocessing: Annotated[
         bool, typer.Option("--with-preprocessing", help="Also write model.uint8.onnx: pixels in, probabilities out.")
     ] = False,
+    embedder: Annotated[
+        bool,
+        typer.Option("--embedder", help="Leave out the last layer, which gives the classes: images in, vectors out."),
+    ] = False,
     run: RunName = None,
     runs: Runs = "runs",
     json: Json = False,
@@ -265,7 +269,9 @@ def export(
     from nas.api.exporting import extras_of
     from nas.cli.commands.export import export_command
 
-    extras = extras_of(static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop)
+    extras = extras_of(
+        static=static, with_preprocessing=with_preprocessing, int8=int8, int8_max_drop=int8_max_drop, embedder=embedder
+    )
     export_command(out, name, run, runs, extras, trial=trial, best=best, as_json=json)
 
 

@@ -44,6 +44,7 @@ class _Calibration(_Part):
 
 
 class _Output(_Part):
+    name: Literal["logits", "embedding"] = "logits"
     calibration: _Calibration | None
     test_flip: bool = False
     prior: Literal["train", "uniform"]
@@ -63,6 +64,11 @@ class _Card(_Part):
     output: _Output
     objective: str | None = None
     verification: _Verification | None = None
+
+
+def is_embedder(card: dict[str, Any]) -> bool:
+    """True if the network was exported without the layer that gives the classes."""
+    return bool(card["output"].get("name") == "embedding")
 
 
 def read_card(folder: Path) -> dict[str, Any]:

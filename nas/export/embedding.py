@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 
 from baselines.verification import threshold_at, unit
 from nas.errors import UsageError
+from nas.export.card import is_embedder, read_card
 from nas.export.predict import load_model
-from nas.export.predict_script import BATCH, Picture, Prepared
+from nas.export.predict_script import BATCH, Picture, Prepared, Reader
 
 Vectors = npt.NDArray[np.float32]
 VECTOR = "embedding"  # the output that is added to the graph
@@ -36,13 +38,13 @@ class Embedder:
 
     def __init__(self, folder: Path) -> None:
         """UsageError if ``folder`` holds no exported network, or one that does not end in a linear layer."""
-        self.folder, self.classifier = folder, load_model(folder)
-        content = _up_to_last_linear(folder)
-        self._session: Any = type(self.classifier.session)(content, providers=["CPUExecutionProvider"])
+        self.folder = folder
+        self.reader, content = _of_folder(folder)
+        self._session: Any = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
     def vectors(self, prepared: npt.NDArray[np.float32]) -> Vectors:
         """Unit vectors (N, D) of prepared images (N, C, H, W)."""
-        views = [prepared, prepared[..., ::-1]] if self.classifier.test_flip else [prepared]
+        views = [prepared, prepared[..., ::-1]] if self.reader.test_flip else [prepared]
         return unit(np.mean([self._run(view) for view in views], axis=0))
 
     def of_files(self, paths: Sequence[str], broken: list[str]) -> tuple[list[str], Vectors]:
@@ -57,7 +59,7 @@ class Embedder:
     def threshold(self, far: float) -> Threshold:
         """The threshold for a false accept rate of at most ``far``. UsageError if the run had no pairs to know it by,
         or too few."""
-        known = self.classifier.card.get("verification")
+        known = self.reader.card.get("verification")
         if not known:
             raise UsageError(
                 f"{self.folder} has no thresholds: its run held out no identities (--verify-identities 0.2). Give one: "
@@ -74,7 +76,7 @@ class Embedder:
 
     def _read(self, path: Picture, broken: list[str]) -> Prepared | None:
         try:
-            return self.classifier.read(path)
+            return self.reader.read(path)
         except Exception as error:  # Pillow raises nearly anything on damaged files
             broken.append(f"{path}: {error}")
             return None
@@ -84,7 +86,19 @@ class Embedder:
         return np.asarray(self._session.run([VECTOR], {"images": images})[0], np.float32)
 
     def _none(self) -> npt.NDArray[np.float32]:
-        return np.zeros((0, *self.classifier.shape), np.float32)
+        return np.zeros((0, *self.reader.shape), np.float32)
+
+
+def _of_folder(folder: Path) -> tuple[Reader, bytes]:
+    """What prepares images, and the graph that gives their embeddings: ``model.onnx`` as it is where that was exported
+    without its last layer."""
+    if not (folder / "model.json").is_file() or not is_embedder(read_card(folder)):
+        return load_model(folder), _up_to_last_linear(folder)
+    path = folder / "model.onnx"
+    try:
+        return Reader(folder), path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}. Export the network again.") from error
 
 
 def _up_to_last_linear(folder: Path) -> bytes:

@@ -38,10 +38,11 @@ from search_spaces.registry import Registry
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network with its weights, in eval mode on the CPU."""
+    """A network with its weights, in eval mode on the CPU; ``output`` is the name of what it answers with."""
 
     module: nn.Module
     input_shape: tuple[int, int, int]
+    output: str = "logits"
 
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
@@ -51,7 +52,7 @@ class TrainedModel:
     @cached_property
     def one_image(self) -> onnx.ModelProto:
         """As ONNX for a batch of one: made once for the file itself and for int8."""
-        return _onnx(traced(self.module, torch.zeros(1, *self.input_shape)), ["logits"])
+        return _onnx(traced(self.module, torch.zeros(1, *self.input_shape)), [self.output])
 
 
 def traced(module: nn.Module, images: torch.Tensor) -> torch.export.ExportedProgram:
@@ -121,9 +122,9 @@ def write_pt2(request: ExportRequest, model: TrainedModel, folder: Path) -> None
 
 @register_exporter("onnx")
 def write_onnx(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
-    """``model.onnx``: from ``images`` to ``logits``, for any batch size."""
+    """``model.onnx``: from ``images`` to ``logits``, or to ``embedding``, for any batch size."""
     with exporting():
-        write_proto(request, _onnx(model.program, ["logits"]), folder / "model.onnx")
+        write_proto(request, _onnx(model.program, [model.output]), folder / "model.onnx")
 
 
 @register_exporter("static")
@@ -202,7 +203,8 @@ def write_card(request: ExportRequest, model: TrainedModel, folder: Path) -> Non
 @register_exporter("predict")
 def write_predict(request: ExportRequest, model: TrainedModel, folder: Path) -> None:
     """``predict.py``: names the class of pictures, prepared by the very code of training."""
-    (folder / "predict.py").write_text(predict_script(), encoding="utf-8")
+    if request.has_head:
+        (folder / "predict.py").write_text(predict_script(), encoding="utf-8")
 
 
 def predict_script() -> str:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from baselines import FixedNetwork
+from budgets import Cost, cost_of
 from nas import __version__
 from nas.config.auto_recipe import meets_imbalance
 from nas.config.recipe import Metrics
 from nas.config.recipe_rules import Setting, active_settings
 from nas.data import Dataset, open_data
-from nas.errors import NasctlError, RunError
+from nas.errors import NasctlError, RunError, UsageError
 from nas.export.request import Confirmation, ExportRequest, Extras, Floor, Provenance
 from nas.runs import Run, SearchRun, TrialRecord, as_study
 from nas.runs.hints import typed
 from nas.runs.named import best_first, find_member
 from nas.runs.standings import confirmed
+from search_spaces import Task, get_space
 
 if TYPE_CHECKING:
     from nas.export.write import Exported
@@ -36,11 +39,16 @@ def export_trial(run: Run, trial_id: str | None, out: Path, extras: Extras = NOT
     return export(request_of(run, trial_id, out, extras))
 
 
-def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHING_ELSE) -> ExportRequest:
-    """All that is known of a trial, as ``export_trial`` chooses it, and the same errors."""
+def request_of(
+    run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHING_ELSE, *, whole: bool = False
+) -> ExportRequest:
+    """All that is known of a trial, as ``export_trial`` chooses it, and the same errors. ``whole``: with the last layer
+    also where the budget did not count that, to answer with classes."""
     from nas.trials.weights import load_weights
 
     trial = chosen(run, trial_id)
+    has_head = whole or (run.facts.has_head and not extras.embedder)
+    cost = _cost(run, trial, has_head=has_head)
     weights = kept_weights(run, trial)
     _, (mean, std) = load_weights(weights)
     leaked = not isinstance(run, SearchRun) and as_study(run).config.oversamples_first(trial.of)
@@ -61,13 +69,11 @@ def request_of(run: Run, trial_id: str | None, out: Path, extras: Extras = NOTHI
         std=list(std),
         weights=weights,
         metrics=metrics_of(run, trial),
-        params=trial.cost.params,
-        macs=trial.cost.macs,
-        size_bytes=trial.cost.size_bytes,
-        peak_memory=trial.cost.peak_memory,
+        **asdict(cost),
+        has_head=has_head,
         test_flip=run.recipe(trial.id).test_flip,
         prior="uniform" if meets_imbalance(run.recipe(trial.id)) else "train",
-        budget=_budget(run) if isinstance(run, SearchRun) else {},
+        budget=_budget(run) if isinstance(run, SearchRun) and has_head <= run.facts.has_head else {},
         train_counts=tuple(run.facts.counts["train"]),
         provenance=_provenance(run, trial),
         floor=_floor(run) if isinstance(run, SearchRun) else None,
@@ -91,6 +97,20 @@ def kept_weights(run: Run, trial: TrialRecord) -> Path:
     if not weights.is_file():
         raise RunError(_not_kept(run, trial))
     return weights
+
+
+def _cost(run: Run, trial: TrialRecord, *, has_head: bool) -> Cost:
+    """Cost of a trial's network with its last layer, or without it. UsageError for fixed networks, which are whole."""
+    if has_head == run.facts.has_head:
+        return trial.cost
+    space, network, _ = _network(run, trial)
+    if network:
+        raise UsageError(
+            f"{trial.of} is a fixed network, {network.name}: only networks of a search space are exported as "
+            "embedders. Leave out --embedder: 'nasctl embed' takes the whole network too."
+        )
+    task = Task(run.facts.input_shape, len(run.facts.classes), has_head)
+    return cost_of(get_space(str(space)), trial.sample, task)
 
 
 def _network(run: Run, trial: TrialRecord) -> tuple[str | None, FixedNetwork | None, str]:

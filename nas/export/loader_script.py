@@ -30,7 +30,8 @@ def answer_onnx(folder: Path, batches: Arrays, file: str = "model.onnx") -> Arra
     import onnxruntime
 
     session = onnxruntime.InferenceSession(folder / file, providers=["CPUExecutionProvider"])
-    return [session.run(["logits"], {"images": batch})[0] for batch in batches]
+    output = session.get_outputs()[0].name  # "logits", or "embedding" where the last layer was left out
+    return [session.run([output], {"images": batch})[0] for batch in batches]
 
 
 def answer_static(folder: Path, batches: Arrays) -> Arrays:

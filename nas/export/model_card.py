@@ -69,8 +69,8 @@ def description(request: ExportRequest) -> dict[str, Any]:  # JSON: ``write.py``
             },
         },
         "output": {
-            "name": "logits",
-            "shape": ["batch", request.num_classes],
+            "name": request.output,
+            "shape": ["batch", request.num_outputs],
             "dtype": "float32",
             "test_flip": request.test_flip,
             "prior": request.prior,
@@ -123,25 +123,25 @@ def model_card(request: ExportRequest, onnx_versions: tuple[int, int] | None = N
     channels, height, width = request.input_shape
     colour = "grey" if channels == 1 else "colour"
     sections = [
-        f"# A {in_markdown(request.family)} network for {request.num_classes} classes",
-        f"An image classifier with {request.params:,} parameters for {colour} images of {width}x{height} "
+        f"# A {in_markdown(request.family)} {_kind(request)}",
+        f"{_summary(request)} for {colour} images of {width}x{height} "
         f"pixels, trained on {in_markdown(request.provenance.data)}. {_ORIGIN[request.network is not None]} (nasctl).",
         "`" + shown(request.text).replace("`", "'") + "`",
         "## Size",
         _size_table(request),
         "## Quality",
+        "" if request.has_head else "Metrics of classes are those with the last layer, which is not exported.",
         _metrics_table(request.metrics),
         _confirmation(request.provenance.confirm),
         _floor(request),
         _honesty(request),
         "### Recall by class",
         recall_table(request.classes, request.metrics),
-        "### Scores",
-        _scores(request),
+        *(["### Scores", _scores(request)] if request.has_head else []),
         _int8(request.quantized),
         _verifying(_thresholds(request.metrics.get("rank", {}))),
         "## Use",
-        _use(request, onnx_versions),
+        _use(request, onnx_versions) if request.has_head else _use_of_embedder(request, onnx_versions),
         "## Origin",
         _table(["what", "value"], _origin_rows(request)),
         "## Limits and intended use",
@@ -317,6 +317,44 @@ from predict import Classifier
 images = np.stack([Classifier().read("photo.jpg")])
 logits = torch.export.load("model.pt2").module()(torch.from_numpy(images))
 ```
+
+To train on, or to change the network: `model.py` is its source in plain torch, `weights.safetensors` its state dict.
+
+```python
+from model import load
+
+network = load()  # in eval mode
+```"""
+
+
+def _kind(request: ExportRequest) -> str:
+    if request.has_head:
+        return f"network for {request.num_classes} classes"
+    return f"embedder, trained on {request.num_classes} classes"
+
+
+def _summary(request: ExportRequest) -> str:
+    if request.has_head:
+        return f"An image classifier with {request.params:,} parameters"
+    return (
+        f"An embedder with {request.params:,} parameters, the network without the layer that gave the classes: "
+        f"{request.num_outputs} numbers of an image, to compare it with others by the cosine,"
+    )
+
+
+def _use_of_embedder(request: ExportRequest, onnx_versions: tuple[int, int] | None) -> str:
+    versions = "; operator set {}, IR version {}".format(*onnx_versions) if onnx_versions else ""
+    return f"""With nasctl, in this folder's parent:
+
+```
+nasctl verify {request.out.name} one.jpg other.jpg
+nasctl embed {request.out.name} pictures/ --out vectors.npz
+```
+
+Pictures are prepared by the code of training: {request.preprocessing.words}; then normalized.
+`model.json` says how, and so do the metadata of `model.onnx`, which takes `images` and answers `embedding`, for any
+batch size (the axis `batch`{versions}). The cosine of two embeddings is the inner product of these, each divided by its
+length.
 
 To train on, or to change the network: `model.py` is its source in plain torch, `weights.safetensors` its state dict.
 

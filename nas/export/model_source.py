@@ -41,7 +41,7 @@ def _definitions(request: ExportRequest) -> tuple[list[str], str]:
     if request.network:
         construction = request.network.construction(request.input_shape, request.num_classes)
         return network_source(construction, request.input_shape)
-    task = Task(request.input_shape, request.num_classes)
+    task = Task(request.input_shape, request.num_classes, request.has_head)
     text = source.network_source(get_space(str(request.space)).structure(request.sample, task))
     ordered = ["from collections import OrderedDict"] if "OrderedDict" in text else []
     return [*ordered, "import torch", "from torch import nn"], text
@@ -49,12 +49,14 @@ def _definitions(request: ExportRequest) -> tuple[list[str], str]:
 
 def _docstring(request: ExportRequest) -> str:
     shape = ", ".join(map(str, request.input_shape))
+    kind, answer = "network", f"Logits are (N, {request.num_classes}), in the order of the classes in model.json"
+    if not request.has_head:
+        kind, answer = "embedder", f"Embeddings are (N, {request.num_outputs}), their length not yet 1; see model.json"
     paragraphs = [
-        f"A {request.family} network with {request.params:,} parameters, in plain torch: to fine-tune, or to modify.",
+        f"A {request.family} {kind} with {request.params:,} parameters, in plain torch: to fine-tune, or to modify.",
         request.text,
         _USE,
         f"Images are float32 (N, {shape}), normalized channel by channel: (pixel / 255 - MEAN) / STD for pixels of 0 "
-        f"to 255. Logits are (N, {request.num_classes}), in the order of the classes in model.json, which also "
-        "says how images are preprocessed.",
+        f"to 255. {answer}, which also says how images are preprocessed.",
     ]
     return "\n\n".join(part if part == _USE else textwrap.fill(part, 120) for part in paragraphs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nas.arguments import checked_types
 from nas.errors import RunError, UsageError
-from nas.export.card import read_card
+from nas.export.card import is_embedder, read_card
 from nas.export.predict_script import Classifier, Prior, prior_of
 from nas.files import scratch_folder
 
@@ -54,7 +54,12 @@ def load_model(folder: Path | str, *, prior: Prior = None, int8: bool = False) -
             )
     if int8 and not (folder / "model.int8.onnx").is_file():
         raise _about_folder(f"{folder} has no file in int8: export it again, with --int8.")
-    read_card(folder)
+    if is_embedder(read_card(folder)):
+        raise _about_folder(
+            f"{folder} holds an embedder, which has no layer that gives classes: 'nasctl verify' compares images by "
+            "it, 'nasctl embed' gives their vectors. To predict classes, name the run itself, or export the network of "
+            "a run without --budget-without-head."
+        )
     try:
         return Classifier(folder, prior=prior, int8=int8)
     except ValueError as error:
@@ -101,7 +106,7 @@ def request_of_run(name: str, runs: Path) -> ExportRequest:
     from nas.export.from_run import request_of
 
     named = named_or_folder(name, runs)
-    return request_of(named.run, named.part, Path())
+    return request_of(named.run, named.part, Path(), whole=True)
 
 
 def model_of_run(request: ExportRequest, *, prior: Prior = None, int8: bool = False) -> Classifier:

@@ -58,47 +58,16 @@ def _file(picture: Any) -> Any:
     raise ValueError(f"an image must be a path, an array or a Pillow image, and is of type {type(picture).__name__}")
 
 
-class Classifier:
-    """The network of a folder, on the CPU."""
+class Reader:
+    """Preparation of pictures for the network of a folder, as those that it was trained on."""
 
-    def __init__(self, folder: Path | str = Path(__file__).parent, *, prior: Prior = None, int8: bool = False) -> None:
-        """ValueError if ``prior`` does not suit the classes, OSError if a file is missing or cannot be read.
-
-        ``prior``: how often the classes come where the network is used. None: as it was trained for. With ``int8`` the
-        quantized file answers, one picture at a time.
-        """
+    def __init__(self, folder: Path | str) -> None:
+        """OSError or ValueError if ``folder`` has no description that can be read."""
         self.card = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
-        self.classes: list[str] = self.card["classes"]
         _, *self.shape = self.card["input"]["shape"]  # channels, height, width
         normal = self.card["input"]["normalization"]
         self.mean, self.std = (np.reshape(normal[key], (-1, 1, 1)) for key in ("mean", "std"))
-        self.temperature: float = (self.card["output"]["calibration"] or {"temperature": 1.0})["temperature"]
         self.test_flip = bool(self.card["output"].get("test_flip"))
-        self.shift = self._shift(prior)
-        self.batch = 1 if int8 else BATCH  # pictures that the network takes at once
-        file = Path(folder) / ("model.int8.onnx" if int8 else "model.onnx")
-        if not file.is_file():
-            raise FileNotFoundError(f"{file}: there is no such file")
-        self.session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-        shapes = [each.shape[1:] for each in (self.session.get_inputs()[0], self.session.get_outputs()[0])]
-        if shapes != [self.shape, [len(self.classes)]]:
-            raise ValueError(f"{file} has other input or output shapes than model.json says: {shapes}")
-
-    def _shift(self, prior: Prior) -> npt.NDArray[np.float64]:
-        """(classes,): what is added to the logits, the logarithm of how often classes come by how often they came."""
-        if isinstance(prior, Mapping):
-            wanted = frequencies_of(prior, self.classes)
-        else:
-            wanted = self._known_prior(prior or self.card["output"]["prior"])
-        with np.errstate(divide="ignore"):  # a class that never comes has a score of 0
-            return np.asarray(np.log(wanted) - np.log(self._known_prior(self.card["output"]["prior"])))
-
-    def _known_prior(self, name: str) -> npt.NDArray[np.float64]:
-        if name == "uniform":
-            return np.full(len(self.classes), 1 / len(self.classes))
-        if name != "train":
-            raise ValueError(f'a prior is "train", "uniform" or numbers by class, and not {name!r}')
-        return np.array(self.card["output"]["train_frequencies"])
 
     @property
     def levels(self) -> Levels | None:
@@ -125,6 +94,45 @@ class Classifier:
     def normalized(self, pixels: npt.NDArray[np.uint8]) -> Prepared:
         """Input of the network, for pixels (C, H, W) or (N, C, H, W)."""
         return ((pixels / 255 - self.mean) / self.std).astype(np.float32)
+
+
+class Classifier(Reader):
+    """The network of a folder, on the CPU."""
+
+    def __init__(self, folder: Path | str = Path(__file__).parent, *, prior: Prior = None, int8: bool = False) -> None:
+        """ValueError if ``prior`` does not suit the classes, OSError if a file is missing or cannot be read.
+
+        ``prior``: how often the classes come where the network is used. None: as it was trained for. With ``int8`` the
+        quantized file answers, one picture at a time.
+        """
+        super().__init__(folder)
+        self.classes: list[str] = self.card["classes"]
+        self.temperature: float = (self.card["output"]["calibration"] or {"temperature": 1.0})["temperature"]
+        self.shift = self._shift(prior)
+        self.batch = 1 if int8 else BATCH  # pictures that the network takes at once
+        file = Path(folder) / ("model.int8.onnx" if int8 else "model.onnx")
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: there is no such file")
+        self.session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        shapes = [each.shape[1:] for each in (self.session.get_inputs()[0], self.session.get_outputs()[0])]
+        if shapes != [self.shape, [len(self.classes)]]:
+            raise ValueError(f"{file} has other input or output shapes than model.json says: {shapes}")
+
+    def _shift(self, prior: Prior) -> npt.NDArray[np.float64]:
+        """(classes,): what is added to the logits, the logarithm of how often classes come by how often they came."""
+        if isinstance(prior, Mapping):
+            wanted = frequencies_of(prior, self.classes)
+        else:
+            wanted = self._known_prior(prior or self.card["output"]["prior"])
+        with np.errstate(divide="ignore"):  # a class that never comes has a score of 0
+            return np.asarray(np.log(wanted) - np.log(self._known_prior(self.card["output"]["prior"])))
+
+    def _known_prior(self, name: str) -> npt.NDArray[np.float64]:
+        if name == "uniform":
+            return np.full(len(self.classes), 1 / len(self.classes))
+        if name != "train":
+            raise ValueError(f'a prior is "train", "uniform" or numbers by class, and not {name!r}')
+        return np.array(self.card["output"]["train_frequencies"])
 
     def logits(self, pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """(N, classes) for prepared pictures (N, C, H, W): what the network answers; with test-time flip the mean of

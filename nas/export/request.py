@@ -16,7 +16,7 @@ from nas.config.recipe import Metrics
 from nas.config.recipe_rules import Setting
 from nas.data import Dataset
 from nas.data.dataset import Preprocessing
-from search_spaces import Sample, get_space
+from search_spaces import Sample, Task, get_space
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,12 +91,13 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Extras:
-    """Optional files of an exported folder."""
+    """Optional files of an exported folder; ``embedder``: all without the layer that gives the classes."""
 
     static: bool = False  # an ONNX file for one image at a time
     with_preprocessing: bool = False  # an ONNX file that takes uint8 pixels and gives probabilities too
     int8: bool = False
     int8_max_drop: float = 0.01  # of the objective on rank, a share of 1
+    embedder: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class ExportRequest:
     dataset: Dataset | None = field(default=None, repr=False)
     no_dataset: str = "Its data are not known"  # why there is none, a sentence without its full stop
     leaked: bool = False  # it was trained on images made from those of select and rank
+    has_head: bool = True  # False: it is written without its last layer, and its cost is that of the rest
     trained_on_all: bool = False  # no image but those of test was held out
     calibration: Calibration | None = None  # measured by the export itself, and so is this:
     quantized: Quantized | None = None
@@ -164,7 +166,21 @@ class ExportRequest:
         """The network with random weights."""
         if self.network:
             return self.network.construction(self.input_shape, self.num_classes).build()
-        return get_space(str(self.space)).build(self.sample, self.input_shape, self.num_classes)
+        space = get_space(str(self.space))
+        return space.build(self.sample, self.input_shape, self.num_classes, has_head=self.has_head)
+
+    @property
+    def num_outputs(self) -> int:
+        """Numbers that the network answers an image with: logits, or those of its embedding."""
+        if self.has_head:
+            return self.num_classes
+        task = Task(self.input_shape, self.num_classes, has_head=False)
+        return get_space(str(self.space)).structure(self.sample, task).out_shape[0]
+
+    @property
+    def output(self) -> str:
+        """Name of what the network answers with."""
+        return "logits" if self.has_head else "embedding"
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -18,7 +18,11 @@ def trained_model(request: ExportRequest) -> nn.Module:
     if message := normalization_error(request.mean, request.std, request.input_shape[0]):
         raise ExportError(f"The weights in {request.weights} cannot be used: {message}.")
     try:
-        load_into(model, tensors_in(request.weights))
+        tensors = tensors_in(request.weights)
+        if not request.has_head:  # of the last layer alone
+            own = model.state_dict()
+            tensors = {name: tensor for name, tensor in tensors.items() if name in own}
+        load_into(model, tensors)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise ExportError(f"The weights in {request.weights} cannot be used: {error}") from error
     return model.eval()

@@ -46,12 +46,17 @@ def export(request: ExportRequest) -> Exported:
     out = request.out.absolute()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{request.out} exists and is not an empty folder; give --out another name.")
+    if not request.has_head and (request.extras.int8 or request.extras.with_preprocessing):
+        raise UsageError(
+            "--int8 and --with-preprocessing are for classifiers: they judge classes and give their probabilities, and "
+            "an embedder has none. Leave them out."
+        )
     model = trained_model(request)
     remove_leftovers(out.parent)  # of exports that were killed, whatever they were to be called
     try:
         with new_folder(out) as work:
             request = calibrated(request, model)
-            trained = TrainedModel(model, request.input_shape)
+            trained = TrainedModel(model, request.input_shape, request.output)
             request, milliseconds = quantized(request, trained, work)
             write_files(request, trained, work)
             check_counts(model, work / "weights.safetensors", request.input_shape, request.cost)
@@ -64,7 +69,7 @@ def export(request: ExportRequest) -> Exported:
 
 def calibrated(request: ExportRequest, model: nn.Module) -> ExportRequest:
     """The request with its temperature, if the data is at hand."""
-    if request.dataset is None:
+    if request.dataset is None or not request.has_head:
         return request
     select, rank = (_answers(request, model, request.dataset, name) for name in ("select", "rank"))
     return dataclasses.replace(request, calibration=calibrate(select, rank, request.frequencies))
@@ -100,7 +105,7 @@ def quantized(
 def write_for_prediction(request: ExportRequest, folder: Path, *, int8: bool) -> None:
     """Write what ``nas.export.predict_script`` reads, unchecked. UsageError if int8 needs data that is not at hand."""
     model = trained_model(request)
-    trained, request = TrainedModel(model, request.input_shape), calibrated(request, model)
+    trained, request = TrainedModel(model, request.input_shape, request.output), calibrated(request, model)
     write_description(request, trained, folder)
     write_onnx(request, trained, folder)
     if int8:

@@ -41,7 +41,7 @@ def export_command(
     console.print(f"Exported to {out}, each model file loaded again and checked:")
     for path in files:
         console.print(f"  {path.name:<20} {path.stat().st_size:>12,} bytes", highlight=False)
-    if request.calibration is None:
+    if request.calibration is None and request.has_head:
         console.print(f"Scores are not calibrated. {request.no_dataset}.", style="yellow")
     if request.quantized and milliseconds:
         _show_int8(request.quantized, milliseconds)
