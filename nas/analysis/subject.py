@@ -68,7 +68,7 @@ def subject_of(name: str, runs: Path = RUNS) -> Subject:
 def of_run(run: Run, part: str | None) -> Subject:
     """A training of a run; for None its winner, or the best so far. RunError if its weights were not kept."""
     trial = chosen(run, part)
-    request = request_of(run, trial.id, Path())
+    request = request_of(run, trial.id, Path(), whole=True)
     recipe, dataset = run.recipe(trial.id), request.dataset
     only_test = request.leaked or request.trained_on_all
     if only_test:

@@ -44,7 +44,7 @@ class TrainedNetwork:
         from nas.export.calibration import Answers, temperature_of
         from nas.trials.weights import load_weights
 
-        request = request_of(run, None, Path())
+        request = request_of(run, None, Path(), whole=True)
         state, _ = load_weights(request.weights)
         found = cls(
             str(request.space), request.sample, request.text, request.cost, request.input_shape, request.num_classes,

@@ -14,6 +14,7 @@ from nas.data.pooling import pooled
 _CHARACTERS = ("digits", "mnist", "kmnist", "usps", "svhn", "emnist-")  # names of sets, or how they begin
 _SIDE = 16  # of what is compared
 _SAMPLE = 4_000  # images
+_MOST_CLASSES = 200  # that are looked at: of more some at random, which tell as much
 _LEAST = 8  # images of a class that say something
 _RIDGE = 0.3  # times the mean variance
 _FALSE_ALARMS = 0.01  # expected in a set, by chance
@@ -31,13 +32,13 @@ def mirroring(data: Dataset, source: str) -> tuple[bool, str]:
         return False, "grey images"
     if source.startswith(_CHARACTERS) or _are_characters(data.classes, source):
         return False, "digits and letters change when mirrored"
-    rows, labels = _sample(data)
+    rows, labels, classes = _sample(data)
     images = data.split("train").stored
     if all((images[row] == images[row][:1]).all() for row in rows[:200]):
         return False, "grey images in three channels"
     pairs, kept = judged(pooled(images, rows, _SIDE, colour=True), labels)
     if pairs:
-        named = ", ".join(f"{data.classes[one]} and {data.classes[other]}" for one, other in pairs[:3])
+        named = ", ".join(f"{classes[one]} and {classes[other]}" for one, other in pairs[:3])
         more = f", and {len(pairs) - 3} more" if len(pairs) > 3 else ""
         return False, f"these look like each other's mirror image: {named}{more}"
     if kept < _KEPT:
@@ -54,16 +55,23 @@ def _are_characters(classes: tuple[str, ...], source: str) -> bool:
     return not numbers and all(len(name) == 1 and name.isalnum() for name in classes)
 
 
-def _sample(data: Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows and labels of training images, of each class as many as of any other if they are there."""
+def _sample(data: Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], list[str]]:
+    """Rows and labels of training images, of each class as many as of any other if they are there, and the names of
+    these classes."""
     train = data.split("train")
     rng = np.random.default_rng(0)
     order = rng.permutation(len(train.rows))
     order = order[np.argsort(train.labels[order], kind="stable")]
     labels = train.labels[order]
     position = np.arange(len(order)) - np.searchsorted(labels, labels)
-    chosen = order[position < max(_LEAST * 2, _SAMPLE // len(data.classes))]
-    return train.rows[chosen], train.labels[chosen]
+    number = min(len(data.classes), _MOST_CLASSES)
+    chosen = order[position < max(_LEAST * 2, _SAMPLE // number)]
+    if number == len(data.classes):
+        return train.rows[chosen], train.labels[chosen], list(data.classes)
+    looked_at = np.sort(rng.choice(len(data.classes), number, replace=False))
+    chosen = chosen[np.isin(train.labels[chosen], looked_at)]
+    labels = np.searchsorted(looked_at, train.labels[chosen])
+    return train.rows[chosen], labels, [data.classes[label] for label in looked_at]
 
 
 def judged(images: Vectors, labels: npt.NDArray[np.int64]) -> tuple[list[tuple[int, int]], float]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from sklearn.datasets import load_digits
 
-from nas.data import DataConfig, open_data
+from nas.data import DataConfig, mirrors, open_data
 from nas.data.mirrors import judged, mirroring
 
 Images = npt.NDArray[np.uint8]
@@ -41,6 +41,17 @@ def test_signs_that_point_to_either_side_are_not_mirrored(tmp_path: Path) -> Non
     assert not flip and why == "these look like each other's mirror image: left and right"
     flip, why = decision(tmp_path, *arrows(160, ways="up left down right"), name="four.npz")
     assert not flip and "left and right" in why and "up" not in why
+
+
+def test_of_many_classes_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirrors, "_MOST_CLASSES", 3)
+    images, labels = arrows(160, ways="up left down right")
+    np.savez(tmp_path / "set.npz", images=images, labels=labels)
+    data = open_data(DataConfig(source=str(tmp_path / "set.npz"), cache_dir=str(tmp_path / "cache")))
+    rows, places, classes = mirrors._sample(data)
+    assert len(classes) == 3 and set(places) == {0, 1, 2}
+    assert [data.classes[label] for label in data.labels[rows]] == [classes[place] for place in places]
+    assert mirroring(data, "set.npz")[0] is not {"left", "right"}.issubset(classes)
 
 
 def test_signs_that_point_up_or_down_are_mirrored(tmp_path: Path) -> None:
