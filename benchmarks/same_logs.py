@@ -36,6 +36,7 @@ RUNS = {
 }
 IGNORED = {
     "seconds",
+    "training_memory",
     "elapsed",
     "time",
     "versions",

@@ -116,7 +116,8 @@ def trial_document(run: Run, trial: TrialRecord) -> Document:
         "params": trial.cost.params, "macs": trial.cost.macs, "size_bytes": trial.cost.size_bytes,
         "peak_memory": trial.cost.peak_memory, "metrics": run.honest_metrics(trial),
         "score": trial.score(run.config.objective, run.judged_on), "seconds": trial.seconds,
-        "error": trial.error, "seed": trial.seed, "note": trial.note, "predicted": trial.predicted,
+        "training_memory": trial.training_memory, "error": trial.error, "seed": trial.seed, "note": trial.note,
+        "predicted": trial.predicted,
     }  # fmt: skip
 
 

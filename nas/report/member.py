@@ -22,6 +22,7 @@ class Training:
     seed: int
     epochs: int
     seconds: float
+    training_memory: int | None  # bytes at the peak; None: not known
     metrics: dict[str, Metrics]  # by split, empty unless it finished
     error: str | None
     weights: Path | None  # the file, if it was kept
@@ -69,6 +70,7 @@ def _training(run: StudyRun, trial: TrialRecord) -> Training:
         seed=trial.seed,
         epochs=trial.epochs,
         seconds=trial.seconds,
+        training_memory=trial.training_memory,
         metrics=trial.metrics,
         error=trial.error,
         weights=weights,

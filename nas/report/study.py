@@ -58,6 +58,7 @@ class MemberRow:
     reported: dict[str, float]  # the origin study's metrics on its own data, shares of 1; empty: it had none such
     epochs: tuple[int, ...]  # by seed, as ``seconds``
     seconds: tuple[float, ...]
+    training_memory: tuple[int | None, ...]  # bytes at the peak; None: not known
     failed: dict[str, str | None]  # the error, by id of the training
     chosen: str | None = None  # "found" by a search, or "random"; None: the network was given
     beside: str | None = None  # the member with the fixed network that it is set beside
@@ -186,6 +187,7 @@ def member_row(run: StudyRun, name: str, objective: str | None = None) -> Member
         reported=member.reported,
         epochs=tuple(trial.epochs for trial in trials),
         seconds=tuple(trial.seconds for trial in trials),
+        training_memory=tuple(trial.training_memory for trial in trials),
         failed={t.id: t.error for t in run.stage("study") if t.of == name and t.status == "failed"},
         chosen=member.chosen,
         beside=member.beside,

@@ -39,6 +39,7 @@ class TrialRecord:
     epochs: int = 0  # of its history
     result_number: int | None = None  # of the event that holds its result
     seconds: float = 0.0
+    training_memory: int | None = None  # bytes at the peak
     ended: float = 0.0  # seconds of work on the run until then
     error: str | None = None
 
@@ -62,6 +63,7 @@ class TrialRecord:
         """Take in its result, which is event ``number``, after so many seconds of work on the run."""
         result = event.result
         self.status, self.error, self.seconds = result.status, result.error, result.seconds
+        self.training_memory = result.training_memory
         self.packed = marshal.dumps(result.metrics)
         self.epochs, self.result_number, self.ended = event.epochs, number, elapsed
 

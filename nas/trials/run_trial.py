@@ -39,6 +39,7 @@ from nas.trials.datasets import (
     split_on_device,
     synthetic_on_device,
 )
+from nas.trials.peak_memory import watched
 from nas.trials.spec import TrialResult, TrialSpec
 from nas.trials.weights import Normalization, load_weights, save_weights
 from search_spaces import get_space
@@ -66,6 +67,7 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
     history: list[dict[str, float]] = []
     metrics: dict[str, Metrics] = {}
     reason = pruned = None
+    peak_memory = watched(device)
     try:
         if spec.test:
             metrics = _test(spec, device)
@@ -88,6 +90,7 @@ def run_trial(spec: TrialSpec, device: str, on_epoch: OnEpoch | None = None) -> 
         seconds=time.perf_counter() - started,
         error=reason or pruned,
         profile=watch.read(),
+        training_memory=peak_memory(),
     )
 
 

@@ -69,6 +69,7 @@ class TrialResult:
     seconds: float = 0.0
     error: str | None = None
     profile: dict[str, float] = field(default_factory=dict)  # seconds by ``nas.stopwatch.TRIAL_PARTS``, if measured
+    training_memory: int | None = None  # bytes at the peak, see ``nas.trials.peak_memory``; None: not known
 
 
 def derived_seed(seed: int, name: str) -> int:

@@ -88,5 +88,5 @@ def timeless(event: Event) -> Event:
             return replace(event, seconds=0.0)
         case TrialEnded(result):
             history = [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
-            return replace(event, result=replace(result, seconds=0.0, history=history))
+            return replace(event, result=replace(result, seconds=0.0, training_memory=None, history=history))
     return event

@@ -95,6 +95,18 @@ def test_a_trial_from_specification_to_files(spec: TrialSpec) -> None:
     assert [path.name for path in weights_of(spec).parent.iterdir()] == ["t0001.safetensors"]
 
 
+def test_the_memory_at_the_peak_is_that_of_one_training(spec: TrialSpec) -> None:
+    first = run_trial(spec, "cpu").training_memory
+    ballast = b"x" * 300_000_000
+    second = run_trial(spec, "cpu").training_memory
+    del ballast
+    third = run_trial(spec, "cpu").training_memory
+    if first is None:
+        pytest.skip("this system does not tell the memory of a part of a process's life")
+    assert second and third
+    assert second - first > 200_000_000 and second - third > 200_000_000
+
+
 @pytest.mark.parametrize("space", space_names())
 def test_every_space_trains(spec: TrialSpec, space: str) -> None:
     result = run_trial(replace(spec, space=space, sample=SMALL[space], recipe=Recipe(epochs=1, batch_size=64)), "cpu")

@@ -17,7 +17,7 @@ from nas.report.tables.format import make_table
 from nas.report.tables.study import COLUMNS, study_table
 from nas.runs import StudyRun
 from nas.runs.hints import typed
-from nas.units import counted
+from nas.units import counted, memory
 
 SPLITS = ("select", "rank", "test")
 
@@ -71,14 +71,15 @@ def _print_head(console: Screen, run: StudyRun, member: MemberReport) -> None:
 def _trainings_table(member: MemberReport) -> Table:
     words = member.objective.replace("_", " ")
     title = f"Trainings, {len(member.epochs)} of {member.planned_seeds} finished; {words} by split, weights in bytes"
-    table = make_table(title, ("training", "status"), ("epochs", "seconds", "s/epoch", *SPLITS, "weights"))
+    table = make_table(title, ("training", "status"), ("epochs", "seconds", "s/epoch", "memory", *SPLITS, "weights"))
     for one in member.trainings:
         scores = [metric_text.decimal(_number(one.metrics.get(split, {}).get(member.objective))) for split in SPLITS]
         kept = (
             f"{one.weights_bytes:,}" if one.weights else "-" if one.status in ("running", "interrupted") else "not kept"
         )
         each = f"{one.seconds / one.epochs:.2f}" if one.epochs else "-"
-        table.add_row(one.id, one.status, str(one.epochs), f"{one.seconds:.1f}", each, *scores, kept)
+        most = memory(one.training_memory) if one.training_memory else "-"
+        table.add_row(one.id, one.status, str(one.epochs), f"{one.seconds:.1f}", each, most, *scores, kept)
     return table
 
 

@@ -25,8 +25,9 @@ from nas.report.study import MeanStd, MemberRow, StudyReport, study_report, vali
 from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table
 from nas.runs import StudyRun
 from nas.runs.hints import typed
-from nas.units import clock, counted
+from nas.units import clock, counted, memory
 
+MOST_TIMED = 12  # members whose time and memory are told one by one
 COLUMNS = {  # of the table, by metric
     "accuracy": "accuracy", "weighted_precision": "w. precision", "weighted_f1": "w. F1",
     "macro_precision": "m. precision", "macro_recall": "m. recall", "macro_f1": "m. F1", "worst_recall": "worst class",
@@ -240,6 +241,8 @@ def print_study(console: Screen, run: StudyRun, pictures: Pictures, report: Stud
     for one in against(rows):
         console.print(against_words(one), highlight=False, soft_wrap=True)
     _print_networks(console, rows)
+    if words := epoch_words(rows):
+        console.print(words, highlight=False, soft_wrap=True)
     if found := report.agreement_with_published:
         console.print(
             f"Ranking compared with the published one, {found.members} members: Spearman's rank correlation "
@@ -261,6 +264,22 @@ def _print_networks(console: Screen, rows: Sequence[MemberRow]) -> None:
     for row in rows:
         for trial, error in row.failed.items():
             console.print(f"{trial} failed: {error}", style="red", highlight=False, soft_wrap=True)
+
+
+def epoch_words(rows: Sequence[MemberRow]) -> str:
+    """Time of an epoch, scoring included, and memory at the peak of a training, of each member, or between which they
+    lie; "" before one has finished."""
+    times = {row.name: sum(row.seconds) / sum(row.epochs) for row in rows if sum(row.epochs)}
+    most = {row.name: max(filter(None, row.training_memory)) for row in rows if any(row.training_memory)}
+    if not times:
+        return ""
+    if len(times) > MOST_TIMED:
+        ends = [f"{min(times.values()):.2f} to {max(times.values()):.2f} s"]
+        ends += [f"{memory(min(most.values()))} to {memory(max(most.values()))}"] if most else []
+        return f"An epoch takes, with its scoring, and a training at its peak: {', '.join(ends)}"
+    at_peak = {name: f", {memory(found)}" for name, found in most.items()}
+    each = (f"{name} {seconds:.2f} s{at_peak.get(name, '')}" for name, seconds in times.items())
+    return f"Time per epoch, scoring included, and memory at the peak: {'; '.join(each)}"
 
 
 def _print_state(console: Screen, run: StudyRun, pictures: Pictures) -> None:
