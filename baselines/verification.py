@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from search_spaces.errors import NasctlError
 
-Vectors = npt.NDArray[np.float32]  # (images, numbers)
+Vectors = npt.NDArray[np.float64]  # (images, numbers)
 Labels = npt.NDArray[np.int64]
-Similarities = npt.NDArray[np.float32]  # (pairs,)
+Similarities = npt.NDArray[np.float64]  # (pairs,)
 Pairs = tuple[Labels, Labels]
 """Numbers of the first and of the second image of each pair."""
 
@@ -70,7 +70,7 @@ METRICS = (OBJECTIVE, "verification_eer", "verification_tar")
 COUNTS = ("verification_same", "verification_different")  # of pairs
 
 
-def verify(embeddings: Vectors, labels: Labels, *, most: int = MOST_PAIRS) -> Verification:
+def verify(embeddings: npt.ArrayLike, labels: Labels, *, most: int = MOST_PAIRS) -> Verification:
     """Compare embeddings (N, D) of images of the identities ``labels`` (N,).
 
     Every pair counts where there are at most ``most``; else all pairs of one identity, sampled if they are more than
@@ -83,10 +83,11 @@ def verify(embeddings: Vectors, labels: Labels, *, most: int = MOST_PAIRS) -> Ve
 
 
 def unit(embeddings: npt.ArrayLike) -> Vectors:
-    """Vectors (N, D) scaled to a length of 1; those of length 0 stay as they are."""
-    vectors = np.asarray(embeddings, np.float32)
+    """Vectors (N, D) scaled to a length of 1, in float64: cosines of networks that learned little are all close to 1.
+    Those of length 0 stay as they are."""
+    vectors = np.asarray(embeddings, np.float64)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
 
 
 def similarities(units: Vectors, labels: Labels, most: int = MOST_PAIRS) -> tuple[Similarities, Similarities]:
@@ -133,7 +134,7 @@ def different_pairs(labels: Labels, most: int, rng: np.random.Generator) -> Pair
     return order[one], order[np.where(other >= starts[of], other + counts[of], other)]
 
 
-def scored(same: npt.NDArray[np.floating], different: npt.NDArray[np.floating]) -> Verification:
+def scored(same: Similarities, different: Similarities) -> Verification:
     """The metrics of similarities of pairs of one identity and of pairs of two; NoPairs if there are none of either."""
     if not len(same) or not len(different):
         raise NoPairs(f"there are no pairs of {'two identities' if len(same) else 'images of one identity'} to compare")
@@ -148,18 +149,16 @@ def scored(same: npt.NDArray[np.floating], different: npt.NDArray[np.floating]) 
     )  # fmt: skip
 
 
-def operating_point(
-    same: npt.NDArray[np.floating], different: npt.NDArray[np.floating], far: float
-) -> tuple[float, float]:
+def operating_point(same: Similarities, different: Similarities, far: float) -> tuple[float, float]:
     """The least threshold at which no more than ``far`` of the pairs of two identities are accepted, and the share of
     the pairs of one that is; both arrays are sorted."""
     allowed = int(far * len(different) + 1e-9)
     refused = different[len(different) - 1 - allowed] if allowed < len(different) else -np.inf
-    threshold = float(np.nextafter(refused, np.asarray(np.inf, different.dtype)))
+    threshold = float(np.nextafter(refused, np.inf))
     return threshold, float(1 - np.searchsorted(same, threshold, side="left") / len(same))
 
 
-def equal_error_rate(same: npt.NDArray[np.floating], different: npt.NDArray[np.floating]) -> float:
+def equal_error_rate(same: Similarities, different: Similarities) -> float:
     """Where false accepts and false rejects are equally frequent, on straight lines between the thresholds; both arrays
     are sorted."""
     thresholds = np.unique(np.concatenate([same, different]))
@@ -192,7 +191,7 @@ def _cosines(units: Vectors, pairs: Pairs) -> Similarities:
         np.einsum("nd,nd->n", units[pairs[0][start:end]], units[pairs[1][start:end]])
         for start, end in bounds
     ]  # fmt: skip
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _by_identity(labels: Labels) -> tuple[Labels, Labels, Labels]:
