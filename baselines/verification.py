@@ -36,7 +36,7 @@ class NoPairs(NasctlError):
 
 @dataclass(frozen=True)
 class Verification:
-    """How well similarities tell pairs of one identity from pairs of two.
+    """Metrics of how well similarities tell pairs of one identity from pairs of two.
 
     ``auc``: area under the ROC curve, the probability that a pair of one identity is more similar than a pair of two.
     ``eer``: equal error rate, where the false accept rate equals the false reject rate. ``tar``: true accept rate at
@@ -77,20 +77,18 @@ def verify(embeddings: npt.ArrayLike, labels: Labels, *, most: int = MOST_PAIRS)
     half of ``most``, and sampled ones of two. What is sampled depends on ``labels`` alone. NoPairs without pairs of
     both kinds.
     """
-    units = unit(embeddings)
-    same, different = similarities(units, labels, most)
+    same, different = similarities(_directions(embeddings), labels, most)
     return scored(same, different)
 
 
-def unit(embeddings: npt.ArrayLike) -> Vectors:
-    """Vectors (N, D) scaled to a length of 1, in float64: cosines of networks that learned little are all close to 1.
-    Those of length 0 stay as they are."""
-    vectors = np.asarray(embeddings, np.float64)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
+def unit(embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Vectors (N, D) scaled to a length of 1; those of length 0 stay as they are."""
+    return _directions(embeddings).astype(np.float32)
 
 
-def similarities(units: Vectors, labels: Labels, most: int = MOST_PAIRS) -> tuple[Similarities, Similarities]:
+def similarities(
+    units: npt.NDArray[np.floating], labels: Labels, most: int = MOST_PAIRS
+) -> tuple[Similarities, Similarities]:
     """Cosines of pairs of one identity, and of pairs of two; ``units`` (N, D) have a length of 1."""
     if len(units) * (len(units) - 1) // 2 <= most:
         cosines_NN = units @ units.T
@@ -185,7 +183,14 @@ def threshold_at(fars: Sequence[float], thresholds: Sequence[float], far: float)
     return max(kept) if kept else None
 
 
-def _cosines(units: Vectors, pairs: Pairs) -> Similarities:
+def _directions(embeddings: npt.ArrayLike) -> Vectors:
+    """The same in float64: cosines of a network that learned little are all close to 1."""
+    vectors = np.asarray(embeddings, np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
+
+
+def _cosines(units: npt.NDArray[np.floating], pairs: Pairs) -> Similarities:
     bounds = pairwise([*range(0, len(pairs[0]), PIECE), len(pairs[0])])
     parts = [
         np.einsum("nd,nd->n", units[pairs[0][start:end]], units[pairs[1][start:end]])

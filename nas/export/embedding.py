@@ -43,7 +43,7 @@ class Embedder:
     def vectors(self, prepared: npt.NDArray[np.float32]) -> Vectors:
         """Unit vectors (N, D) of prepared images (N, C, H, W)."""
         views = [prepared, prepared[..., ::-1]] if self.classifier.test_flip else [prepared]
-        return unit(np.mean([self._run(view) for view in views], axis=0)).astype(np.float32)
+        return unit(np.mean([self._run(view) for view in views], axis=0))
 
     def of_files(self, paths: Sequence[str], broken: list[str]) -> tuple[list[str], Vectors]:
         """Paths of the images that can be read, and their unit vectors; of the others why not, in ``broken``."""

@@ -13,7 +13,6 @@ from command_line import nasctl, told
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from baselines.verification import unit
 from nas.data import open_data
 from nas.runs import SearchRun, load_run
 from nas.training.metrics import embed
@@ -48,14 +47,15 @@ def run_of(place: Path) -> SearchRun:
 
 
 def embeddings(run: SearchRun, images: torch.Tensor) -> np.ndarray:
-    """What enters the last layer of the exported network, from its weights and without what scored it."""
+    """Embeddings of length 1 by the exported network, from its weights and without what scored it."""
     assert run.winner
     trial = run.trials[run.winner.weights]
     state, normal = load_weights(run.weights(trial.id))
     spec = TrialSpec("1", run.config.space, trial.sample, run.task.input_shape, 6, run.config.data, run.recipe("1"), 0)
     model = build(spec).eval()
     model.load_state_dict(state)
-    return unit(embed(model, images, normal, num_classes=6, device="cpu"))
+    vectors = embed(model, images, normal, num_classes=6, device="cpu").astype(float)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def test_rank_and_test_are_pairs_of_identities_that_nothing_trained_on(place: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from baselines.verification import scored, unit
+from baselines.verification import scored
 from nas.cli.commands.predict import require_writable
 from nas.errors import UsageError
 from nas.files import scratch_folder, write_atomically
@@ -115,10 +115,10 @@ def _similarities(embedder: Embedder, pairs: Sequence[tuple[str, str]]) -> list[
     files, broken = list(dict.fromkeys(path for pair in pairs for path in pair)), list[str]()
     if missing := [path for path in files if not Path(path).is_file()]:
         raise UsageError(f"{missing[0]}: there is no such file.")
-    names, found = embedder.of_files(files, broken)
+    names, vectors = embedder.of_files(files, broken)
     if broken:
         raise UsageError(*(f"{line.rstrip('.')}." for line in broken))
-    vectors, place = unit(found), {name: number for number, name in enumerate(names)}
+    place = {name: number for number, name in enumerate(names)}
     return [float(vectors[place[one]] @ vectors[place[other]]) for one, other in pairs]
 
 
