@@ -157,8 +157,8 @@ def operating_point(same: Similarities, different: Similarities, far: float) -> 
 
 
 def equal_error_rate(same: Similarities, different: Similarities) -> float:
-    """Rate at which false accepts and false rejects are equally frequent, on straight lines between the thresholds; both
-    arrays are sorted."""
+    """Rate at which false accepts and false rejects are equally frequent, on straight lines between the thresholds;
+    both arrays are sorted."""
     thresholds = np.unique(np.concatenate([same, different]))
     rejected = np.append(np.searchsorted(same, thresholds, side="left") / len(same), 1.0)
     accepted = np.append(1 - np.searchsorted(different, thresholds, side="left") / len(different), 0.0)
