@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from search_spaces.errors import NasctlError
 
-Vectors = npt.NDArray[np.float32]  # (images, numbers)
+Vectors = npt.NDArray[np.float64]  # (images, numbers)
 Labels = npt.NDArray[np.int64]
-Similarities = npt.NDArray[np.float32]  # (pairs,)
+Similarities = npt.NDArray[np.float64]  # (pairs,)
 Pairs = tuple[Labels, Labels]
 """Numbers of the first and of the second image of each pair."""
 
@@ -36,7 +36,7 @@ class NoPairs(NasctlError):
 
 @dataclass(frozen=True)
 class Verification:
-    """How well similarities tell pairs of one identity from pairs of two.
+    """Metrics of how well similarities tell pairs of one identity from pairs of two.
 
     ``auc``: area under the ROC curve, the probability that a pair of one identity is more similar than a pair of two.
     ``eer``: equal error rate, where the false accept rate equals the false reject rate. ``tar``: true accept rate at
@@ -70,26 +70,25 @@ METRICS = (OBJECTIVE, "verification_eer", "verification_tar")
 COUNTS = ("verification_same", "verification_different")  # of pairs
 
 
-def verify(embeddings: Vectors, labels: Labels, *, most: int = MOST_PAIRS) -> Verification:
+def verify(embeddings: npt.ArrayLike, labels: Labels, *, most: int = MOST_PAIRS) -> Verification:
     """Compare embeddings (N, D) of images of the identities ``labels`` (N,).
 
     Every pair counts where there are at most ``most``; else all pairs of one identity, sampled if they are more than
     half of ``most``, and sampled ones of two. What is sampled depends on ``labels`` alone. NoPairs without pairs of
     both kinds.
     """
-    units = unit(embeddings)
-    same, different = similarities(units, labels, most)
+    same, different = similarities(_directions(embeddings), labels, most)
     return scored(same, different)
 
 
-def unit(embeddings: npt.ArrayLike) -> Vectors:
+def unit(embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Vectors (N, D) scaled to a length of 1; those of length 0 stay as they are."""
-    vectors = np.asarray(embeddings, np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
+    return _directions(embeddings).astype(np.float32)
 
 
-def similarities(units: Vectors, labels: Labels, most: int = MOST_PAIRS) -> tuple[Similarities, Similarities]:
+def similarities(
+    units: npt.NDArray[np.floating], labels: Labels, most: int = MOST_PAIRS
+) -> tuple[Similarities, Similarities]:
     """Cosines of pairs of one identity, and of pairs of two; ``units`` (N, D) have a length of 1."""
     if len(units) * (len(units) - 1) // 2 <= most:
         cosines_NN = units @ units.T
@@ -133,7 +132,7 @@ def different_pairs(labels: Labels, most: int, rng: np.random.Generator) -> Pair
     return order[one], order[np.where(other >= starts[of], other + counts[of], other)]
 
 
-def scored(same: npt.NDArray[np.floating], different: npt.NDArray[np.floating]) -> Verification:
+def scored(same: Similarities, different: Similarities) -> Verification:
     """The metrics of similarities of pairs of one identity and of pairs of two; NoPairs if there are none of either."""
     if not len(same) or not len(different):
         raise NoPairs(f"there are no pairs of {'two identities' if len(same) else 'images of one identity'} to compare")
@@ -148,20 +147,18 @@ def scored(same: npt.NDArray[np.floating], different: npt.NDArray[np.floating]) 
     )  # fmt: skip
 
 
-def operating_point(
-    same: npt.NDArray[np.floating], different: npt.NDArray[np.floating], far: float
-) -> tuple[float, float]:
+def operating_point(same: Similarities, different: Similarities, far: float) -> tuple[float, float]:
     """The least threshold at which no more than ``far`` of the pairs of two identities are accepted, and the share of
     the pairs of one that is; both arrays are sorted."""
     allowed = int(far * len(different) + 1e-9)
     refused = different[len(different) - 1 - allowed] if allowed < len(different) else -np.inf
-    threshold = float(np.nextafter(refused, np.asarray(np.inf, different.dtype)))
+    threshold = float(np.nextafter(refused, np.inf))
     return threshold, float(1 - np.searchsorted(same, threshold, side="left") / len(same))
 
 
-def equal_error_rate(same: npt.NDArray[np.floating], different: npt.NDArray[np.floating]) -> float:
-    """Where false accepts and false rejects are equally frequent, on straight lines between the thresholds; both arrays
-    are sorted."""
+def equal_error_rate(same: Similarities, different: Similarities) -> float:
+    """Rate at which false accepts and false rejects are equally frequent, on straight lines between the thresholds;
+    both arrays are sorted."""
     thresholds = np.unique(np.concatenate([same, different]))
     rejected = np.append(np.searchsorted(same, thresholds, side="left") / len(same), 1.0)
     accepted = np.append(1 - np.searchsorted(different, thresholds, side="left") / len(different), 0.0)
@@ -186,13 +183,20 @@ def threshold_at(fars: Sequence[float], thresholds: Sequence[float], far: float)
     return max(kept) if kept else None
 
 
-def _cosines(units: Vectors, pairs: Pairs) -> Similarities:
+def _directions(embeddings: npt.ArrayLike) -> Vectors:
+    """The same in float64: cosines of a network that learned little are all close to 1."""
+    vectors = np.asarray(embeddings, np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
+
+
+def _cosines(units: npt.NDArray[np.floating], pairs: Pairs) -> Similarities:
     bounds = pairwise([*range(0, len(pairs[0]), PIECE), len(pairs[0])])
     parts = [
         np.einsum("nd,nd->n", units[pairs[0][start:end]], units[pairs[1][start:end]])
         for start, end in bounds
     ]  # fmt: skip
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _by_identity(labels: Labels) -> tuple[Labels, Labels, Labels]:

@@ -17,11 +17,11 @@ LAYERS = ["search_spaces", "budgets", "baselines", "nas"]  # from the lowest up;
 VENDORS = {  # the only modules that may import a library
     "nni": {"nas.strategies.nni_multi_trial", "nas.strategies.nni_one_shot"},
     "tensorboard": {"nas.report.tensorboard.trial", "nas.report.tensorboard.supernet"},
-    "onnx": {"nas.export.formats"},
+    "onnx": {"nas.export.formats", "nas.export.embedding"},
     "onnxruntime": {"nas.export.loader_script", "nas.export.predict_script", "nas.export.int8"},
     "thop": {"nas.export.check"},
     "imblearn": {"nas.data.oversampling.smote"},
-    "typer": {"nas.cli.app", "nas.cli.baseline_app", "nas.cli.flags", "nas.cli.runs_app"},
+    "typer": {"nas.cli.app", "nas.cli.baseline_app", "nas.cli.flags", "nas.cli.runs_app", "nas.cli.verification_app"},
     "matplotlib": {"nas.report.plots", "nas.analysis.figures"},
     "filelock": {"nas.files"},
 }

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from baselines import classical
 from baselines.studies.base import Member, Study
+from baselines.studies.faces import FACES
 from baselines.studies.imbalance import IMBALANCE
 from baselines.studies.origin import ORIGIN
 from baselines.studies.other_systems import OTHER_SYSTEMS
@@ -15,7 +16,7 @@ from search_spaces.errors import UsageError, nearest
 from search_spaces.registry import Registry
 
 STUDIES: Registry[Study] = Registry(
-    "study", "Studies", ((study.name, study) for study in (*ORIGIN, *IMBALANCE, *OTHER_SYSTEMS, *PHOTO))
+    "study", "Studies", ((study.name, study) for study in (*ORIGIN, *IMBALANCE, *OTHER_SYSTEMS, *PHOTO, *FACES))
 )
 
 

@@ -54,6 +54,9 @@ def show(
         ),
     ] = None,
     run: RunName = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Show the layers of a study's fixed network, and the memory of each.")
+    ] = False,
     runs: Runs = "runs",
     json: Json = False,
 ) -> None:
@@ -63,7 +66,7 @@ def show(
     """
     from nas.cli.commands.runs import show_command
 
-    show_command(trial, run, runs, as_json=json)
+    show_command(trial, run, runs, layers=layers, as_json=json)
 
 
 def analyze(

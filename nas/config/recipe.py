@@ -258,6 +258,19 @@ class Recipe(BaseModel):
             flag="erase",
         ),
     ] = Field(default=0.0, ge=0, le=1)
+    erasing_area: Annotated[  # None: as Zhong et al. 2017
+        float | None,
+        Setting(
+            "Area of the erased rectangle as a share of the image, which turns black, not the mean colour. "
+            "[default: 0.02 to 0.33]",
+            "SHARE",
+            flag="erase_area",
+        ),
+    ] = Field(default=None, gt=0, lt=1)
+    grey: Annotated[
+        float,
+        Setting("Probability that a colour image turns grey in training. [default: 0]", "P", flag="random_grey"),
+    ] = Field(default=0.0, ge=0, le=1)
     test_flip: Annotated[
         bool,
         Setting(

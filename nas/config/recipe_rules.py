@@ -47,6 +47,7 @@ SGD_SETTINGS = ("momentum", "nesterov")
 UNUSUAL = (
     "rate_to_find", "ema", "augmentation", "erasing", "cutout_fill", "crop_border", "test_flip", "warmup",
     "rotate", "shift", "vertical_flip", "jitter", "blur", "select_every", "freeze",
+    "erasing_area", "grey",
     *SCHEDULE_SETTINGS["one-cycle"], *SGD_SETTINGS,
 )  # fmt: skip
 
@@ -111,6 +112,8 @@ def _ignored(recipe: Recipe, typed: Collection[str]) -> list[str]:
     for setting, owner in (("regularizer_weight", "regularizer"), ("oversampled_share", "oversampling")):
         if setting in typed and getattr(recipe, owner) == "none":
             errors.append(f"{flag(setting)} belongs to {flag(owner)} NAME, which is missing: give both or neither.")
+    if "erasing_area" in typed and not recipe.erasing:
+        errors.append("--erase-area belongs to --erase P, which is missing: give both or neither.")
     if "cutout_fill" in typed and not recipe.cutout:
         errors.append("--cutout-fill belongs to --cutout X, which is missing: give both or neither.")
     return errors + _ignored_by_schedule(recipe, typed) + _ignored_by_optimizer(recipe, typed)
@@ -232,6 +235,7 @@ def active_settings(recipe: Recipe) -> dict[str, Setting]:
     ignored |= {each for owner, of in SCHEDULE_SETTINGS.items() if owner != recipe.schedule for each in of}
     ignored |= set() if recipe.optimizer == "sgd" else set(SGD_SETTINGS)
     ignored |= set() if recipe.cutout else {"cutout_fill"}
+    ignored |= set() if recipe.erasing else {"erasing_area"}
     for owner, setting in (
         ("regularizer", "regularizer_weight"), ("oversampling", "oversampled_share"), ("mixing", "mixing_alpha"),
     ):  # fmt: skip

@@ -39,7 +39,8 @@ def changes_images(recipe: Recipe, shape: tuple[int, int, int]) -> bool:
     """True if training sees an image differently from one epoch to the next."""
     views = Views.of(recipe, shape)
     moved = views.down or views.across or views.mirrored or views.hole or changes_photos(recipe)
-    return bool(moved) or recipe.mixing != "none" or recipe.augmentation != "none" or recipe.erasing > 0
+    drawn = recipe.mixing != "none" or recipe.augmentation != "none" or recipe.erasing + recipe.grey > 0
+    return bool(moved) or drawn
 
 
 def changes_photos(recipe: Recipe) -> bool:
@@ -66,11 +67,14 @@ def _changes(recipe: Recipe, views: Views, why: str) -> Iterator[str]:
     yield from _photo_changes(recipe)
     if recipe.augmentation == "trivial":
         yield "changed by one random operation of TrivialAugment"
+    if recipe.grey:
+        yield f"made grey (probability {recipe.grey:g})"
     if views.hole:
         filled = "" if recipe.cutout_fill is None else f" filled with {recipe.cutout_fill:g}"
         yield f"erased in a square with sides of {counted(views.hole, 'pixel')}{filled}"
     if recipe.erasing:
-        yield f"erased in a random rectangle (probability {recipe.erasing:g})"
+        area = "" if recipe.erasing_area is None else f", black, {100 * recipe.erasing_area:g} % of the area"
+        yield f"erased in a random rectangle (probability {recipe.erasing:g}{area})"
     if recipe.mixing != "none":
         yield f"mixed in pairs ({recipe.mixing})"
     if recipe.oversampling != "none":

@@ -254,7 +254,7 @@ def _scores(request: ExportRequest) -> str:
 
 
 def _verifying(known: dict[str, Any] | None) -> str:
-    """How to compare two images, and from which similarity on they show the same identity."""
+    """Thresholds from which on two images show the same identity, for readers."""
     if known is None:
         return ""
     rows = [

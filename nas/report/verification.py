@@ -8,7 +8,7 @@ from nas.report.metric_text import decimal
 
 
 def verification_words(metrics: Metrics) -> str | None:
-    """How well pairs of images of identities that nothing trained on are told apart; None without such metrics."""
+    """Metrics of pairs of images of identities that nothing trained on; None without such metrics."""
     area, equal, accepted, same, different = (metrics.get(name) for name in (*METRICS, *COUNTS))
     if not isinstance(same, float) or not isinstance(different, float):
         return None

@@ -16,6 +16,7 @@ from nas.config.views import Views
 from nas.training.photo import photo_view
 from nas.training.trivial_augment import trivial_augment
 
+LUMA = (0.299, 0.587, 0.114)
 ERASED_SHARE, ERASED_ASPECT = (0.02, 0.33), (0.3, 3.3)  # of the area; height over width
 TRIES = 10
 
@@ -50,13 +51,16 @@ def augment(
         black = recipe.crop_border == "black"
         view_NCHW = _crop_and_flip(view_NCHW, (views.down, views.across), views.mirrored, generator, black=black)
     view_NCHW = photo_view(view_NCHW, recipe, generator)
+    if recipe.grey and channels == 3:
+        view_NCHW = _greyed(view_NCHW, recipe.grey, generator)
     if recipe.augmentation == "trivial":
         view_NCHW = trivial_augment(view_NCHW, generator)
     view_NCHW = view_NCHW.float() if normal is None else normalize(view_NCHW, *normal)
     if views.hole:
         view_NCHW = _cutout(view_NCHW, views.hole, generator, _fill(recipe.cutout_fill, normal))
     if recipe.erasing:
-        view_NCHW = _erased(view_NCHW, recipe.erasing, generator)
+        fill_C = None if recipe.erasing_area is None else _fill(0.0, normal)
+        view_NCHW = _erased(view_NCHW, recipe.erasing, generator, recipe.erasing_area, fill_C)
     return view_NCHW
 
 
@@ -105,12 +109,24 @@ def _cutout(x_NCHW: Tensor, side: int, generator: torch.Generator, fill_C: Tenso
         return (past_start >= 0) & (past_start < side)
 
     hole_NHW = covered(height).unsqueeze(2) & covered(width).unsqueeze(1)
-    kept_NCHW = x_NCHW * (~hole_NHW).float().unsqueeze(1)  # a quarter of the time of ``masked_fill``
-    return kept_NCHW if fill_C is None else kept_NCHW + hole_NHW.float().unsqueeze(1) * fill_C.view(-1, 1, 1)
+    return _filled(x_NCHW, hole_NHW, fill_C)
 
 
-def _erased(x_NCHW: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Random erasing (Zhong et al. 2017): with this probability a rectangle of an image becomes its mean colour.
+def _greyed(x_NCHW: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """With this probability all three channels of an image become its luma, as ITU-R BT.601 weighs colours."""
+    red, green, blue = x_NCHW.float().chunk(3, dim=1)
+    luma_N1HW = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    luma_N1HW = luma_N1HW if x_NCHW.is_floating_point() else luma_N1HW.round()
+    is_grey_N = torch.rand(len(x_NCHW), generator=generator, device=generator.device) < probability
+    return torch.where(is_grey_N.view(-1, 1, 1, 1), luma_N1HW.to(x_NCHW.dtype), x_NCHW)
+
+
+def _erased(
+    x_NCHW: Tensor, probability: float, generator: torch.Generator, area: float | None = None,
+    fill_C: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Random erasing (Zhong et al. 2017): with this probability a rectangle of an image becomes its mean colour, or the
+    fill; ``area``: its share of the image, where that is not random.
 
     As in torchvision its area is sampled evenly and its aspect evenly in its logarithm, ten times, of which the first
     that is smaller than the image counts; if none is, the image stays whole.
@@ -120,7 +136,8 @@ def _erased(x_NCHW: Tensor, probability: float, generator: torch.Generator) -> T
     def sampled(columns: int, low: float = 0, high: float = 1) -> Tensor:
         return low + (high - low) * torch.rand(n, columns, generator=generator, device=generator.device)
 
-    area_NT = height * width * sampled(TRIES, *ERASED_SHARE)
+    low, high = ERASED_SHARE if area is None else (area, area)
+    area_NT = height * width * sampled(TRIES, low, high)
     aspect_NT = sampled(TRIES, *map(math.log, ERASED_ASPECT)).exp()
     tall_NT, wide_NT = (area_NT * aspect_NT).sqrt().round(), (area_NT / aspect_NT).sqrt().round()
     fits_NT = (tall_NT < height) & (wide_NT < width)
@@ -133,7 +150,13 @@ def _erased(x_NCHW: Tensor, probability: float, generator: torch.Generator) -> T
 
     row_NH, column_NW = covered(height, tall_NT.gather(1, first_N1)), covered(width, wide_NT.gather(1, first_N1))
     hole_NHW = (row_NH & is_erased_N1).unsqueeze(2) & column_NW.unsqueeze(1)
-    return x_NCHW * (~hole_NHW).float().unsqueeze(1)
+    return _filled(x_NCHW, hole_NHW, fill_C)
+
+
+def _filled(x_NCHW: Tensor, hole_NHW: Tensor, fill_C: Tensor | None) -> Tensor:
+    """The images with zeros in the holes, or the fill."""
+    kept_NCHW = x_NCHW * (~hole_NHW).float().unsqueeze(1)  # a quarter of the time of ``masked_fill``
+    return kept_NCHW if fill_C is None else kept_NCHW + hole_NHW.float().unsqueeze(1) * fill_C.view(-1, 1, 1)
 
 
 def _integers(n: int, end: int, generator: torch.Generator) -> Tensor:

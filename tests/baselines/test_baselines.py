@@ -9,10 +9,10 @@ import pytest
 import thop
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet34, vgg19
+from torchvision.models import resnet18, resnet34, resnet50, vgg19
 
 from baselines import FixedNetwork, build_network, get_network, network_names
-from baselines.counting import count
+from baselines.counting import count, layer_counts
 from baselines.freezing import freeze
 from baselines.imagenet import check_weights, downloaded_weights, sha256
 from baselines.networks.origin import ORIGIN_NETS
@@ -73,6 +73,19 @@ def test_a_resnet32_has_the_benchmarks_parameters() -> None:
 
 def test_the_one_cycle_net_has_its_parameters() -> None:
     assert count(FixedNetwork("resnet9"), (3, 32, 32), 10).cost.params == 6_573_120
+
+
+def test_the_net_of_faces_has_the_published_parameters_and_memory() -> None:
+    """Published as 37,877,528 parameters at 7,000 classes, in 144.49 MiB."""
+    faces = FixedNetwork("biased-resnet50")
+    counted, layers = count(faces, (3, 224, 224), 7_000).cost, layer_counts(faces, (3, 224, 224), 7_000)
+    assert counted.params == sum(layer.params for layer in layers) == 37_877_528
+    assert counted.macs == sum(layer.macs for layer in layers) and round(4 * counted.params / 2**20, 2) == 144.49
+    plain = resnet50(weights=None, num_classes=7_000)
+    biases = sum(each.out_channels for each in plain.modules() if isinstance(each, nn.Conv2d)) - 64  # none in the stem
+    assert counted.params == sum(parameter.numel() for parameter in plain.parameters()) + biases
+    assert layers[0].output == (64, 112, 112) and layers[0].num_bytes == 4 * 64 * 112 * 112
+    assert [layer.output for layer in layers if layer.name.endswith(".2.body.7")][-1] == (2048, 7, 7)
 
 
 def test_a_small_cnn_has_the_parameters_that_are_counted_by_hand() -> None:

@@ -128,11 +128,12 @@ def _all_runs(runs: Path, *, as_json: bool) -> None:
     complain(*(f"Unreadable: {error}" for error in errors))
 
 
-def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool) -> None:
+def show_command(part: str | None, name: str | None, runs: str, *, layers: bool, as_json: bool) -> None:
     """One trial's network, layer by layer; or a member of a baseline run, or one training of it, with its metrics."""
     from nas.report.documents import document
     from nas.report.guide import proposal_words
     from nas.report.member import member_report, shown_document
+    from nas.report.tables.fixed_layers import print_fixed_layers
     from nas.report.tables.member import print_member, print_training
     from nas.report.tables.search import layers_table
 
@@ -150,6 +151,9 @@ def show_command(part: str | None, name: str | None, runs: str, *, as_json: bool
                 console.print(why, highlight=False, soft_wrap=True)
         return
     member, training = find_member(run, named.part)
+    if layers:
+        print_fixed_layers(console, run, member, as_json=as_json)
+        return
     report = member_report(run, member.name)
     if as_json:
         print_json(document(report) if training is None else shown_document(run, training))
