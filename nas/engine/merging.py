@@ -41,9 +41,10 @@ def merge(runs: Sequence[StudyRun], folder: Path) -> StudyRun:
     config = first.config.model_copy(update={"members": tuple(members.values())})
     event = StudyStarted(config, _facts(runs, config), first.versions)
     try:
-        with new_folder(folder) as new:
-            for name in PARTS:
-                (new / name).mkdir()
+        with new_folder(folder) as outer:  # which is locked until it has its name, and the log locks its own too
+            new = outer / "run"
+            for place in (new, *(new / name for name in PARTS)):
+                place.mkdir()
             log = EventLog(new, event)
             try:
                 _record(log, runs, config)
@@ -52,6 +53,9 @@ def merge(runs: Sequence[StudyRun], folder: Path) -> StudyRun:
             for run in reversed(runs):  # so that the first one's files stay
                 for name in PARTS:
                     _take_files(run.folder / name, new / name)
+            for path in list(new.iterdir()):
+                path.rename(outer / path.name)
+            new.rmdir()
     except OSError as error:
         raise RunError(
             f"The merged run {folder} could not be written ({error.strerror or error}), and nothing of it is left. "

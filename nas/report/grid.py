@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from baselines.studies import STUDIES
+from baselines.studies import STUDIES, is_grid
 from baselines.studies.photo_grid import BEST
 from nas.config.options import base_name
 from nas.config.run import MemberConfig
@@ -14,8 +14,7 @@ from nas.report.intervals import Interval, over_seeds
 from nas.report.study import MemberRow
 from nas.runs import StudyRun
 
-TOP = 5
-RECIPE_AXES = ("learning_rate", "weight_decay", "decay")
+TOP, LEAST = 5, 3  # cells of a network that are shown; cells that an interval takes
 
 
 @dataclass(frozen=True)
@@ -83,15 +82,9 @@ class GridReport:
     filled: Filled | None  # None: no cell is filled up
 
 
-def is_grid(run: StudyRun) -> bool:
-    """True if a run is of a study that is a grid."""
-    study = STUDIES.get(run.config.study)
-    return study is not None and study.is_grid
-
-
 def grid_report(run: StudyRun, rows: Sequence[MemberRow]) -> GridReport | None:
     """The report on a grid, from the rows of its members; None of other studies."""
-    if not is_grid(run):
+    if not is_grid(run.config.study):
         return None
     objective = run.config.objective
     cells = [_cell(run.config.member(row.name), row, objective) for row in rows]
@@ -108,7 +101,7 @@ def grid_report(run: StudyRun, rows: Sequence[MemberRow]) -> GridReport | None:
 
 def best_members(run: StudyRun) -> list[str]:
     """Members that pictures are drawn of: of a grid the best of each network by validation, of other studies all."""
-    if not is_grid(run):
+    if not is_grid(run.config.study):
         return [member.name for member in run.config.members]
     by_network = dict[str, tuple[float, str]]()
     for trial in run.ranked():
@@ -170,12 +163,16 @@ def _influences(done: Sequence[Cell], objective: str) -> list[Influence]:
             against = [score - own_mean[cell.network] for score, cell in zip(scores, cells, strict=True)]
             found.append(
                 Influence(
-                    axis, value, len(cells), statistics.fmean(scores), over_seeds(scores, objective),
-                    statistics.fmean(tests), over_seeds(tests, "accuracy"), statistics.fmean(against),
-                    over_seeds(against, ""), tuple(scores),
+                    axis, value, len(cells), statistics.fmean(scores), _interval(scores, objective),
+                    statistics.fmean(tests), _interval(tests, "accuracy"), statistics.fmean(against),
+                    _interval(against, ""), tuple(scores),
                 )
             )  # fmt: skip
     return found
+
+
+def _interval(scores: list[float], name: str) -> Interval | None:
+    return over_seeds(scores, name) if len(scores) >= LEAST else None
 
 
 def _axes() -> dict[str, Callable[[Cell], str]]:
