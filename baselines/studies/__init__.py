@@ -4,6 +4,6 @@ A recipe here is what differs from the network's own (``NetworkKind.recipe``), b
 """
 
 from baselines.studies.base import Member, Study
-from baselines.studies.registry import STUDIES, get_members, get_study
+from baselines.studies.registry import STUDIES, get_members, get_study, is_grid
 
-__all__ = ["STUDIES", "Member", "Study", "get_members", "get_study"]
+__all__ = ["STUDIES", "Member", "Study", "get_members", "get_study", "is_grid"]

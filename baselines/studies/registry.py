@@ -20,6 +20,12 @@ STUDIES: Registry[Study] = Registry(
 )
 
 
+def is_grid(name: str) -> bool:
+    """True if a study is a grid, whose members are cells."""
+    study = STUDIES.get(name)
+    return study is not None and study.is_grid
+
+
 def get_study(name: str) -> Study:
     """The study called ``name``; UsageError names the nearest one."""
     if name not in STUDIES:

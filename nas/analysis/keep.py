@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from baselines.studies import is_grid
 from nas.analysis.record import FILE, analysis_folder
 from nas.errors import MachineError, NasctlError
 from nas.executors import LocalExecutor, WorkerSlot
@@ -21,8 +22,8 @@ WORK = "nas.analysis.keep:analysed"
 
 def keep_analysis(run: SearchRun | StudyRun, slots: Sequence[WorkerSlot], *, limit: float = LIMIT) -> str | None:
     """Analyse a search's winner, or the best seed of a long training, on rank, in a worker, without pictures that can
-    be drawn later: ``analysis.json`` and small images, in the folder that ``nasctl analyze`` uses. Nothing is done
-    before there is one, of other studies, or if its analysis is there.
+    be drawn later: ``analysis.json`` and small images, in the folder that ``nasctl analyze`` uses. Of a study that is a
+    grid it is the best cell. Nothing is done before there is one, of other studies, or if its analysis is there.
 
     Never raises for what goes wrong, nor for Ctrl-C, since the run is done: the notice why there is no analysis,
     None if there is nothing to say. ``limit``: after so many seconds the worker is ended.
@@ -55,7 +56,11 @@ def _handed_over(run: SearchRun | StudyRun) -> str | None:
     """The training whose weights are exported, where one network is what the run is for."""
     if isinstance(run, SearchRun):
         return run.winner.weights if run.winner else None
-    if not (run.trains_one and run.is_done and run.config.data.hold_out):  # all images trained it: rank says nothing
+    if not (run.is_done and run.config.data.hold_out):  # all images trained it: rank says nothing
+        return None
+    if is_grid(run.config.study):
+        return run.best(1)[0].id
+    if not run.trains_one:
         return None
     (learner,) = [member.name for member in run.config.members if member.name not in run.config.teachers]
     best = best_first(run, learner)

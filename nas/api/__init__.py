@@ -21,6 +21,7 @@ from nas.config.run import Changes, RunConfig, StudySearch, search_of
 from nas.config.run_rules import stop_when_errors, too_many_trials
 from nas.config.training_request import TrainingRequest
 from nas.engine.duration import timed
+from nas.engine.merging import merge
 from nas.engine.placement import placed, slots_of
 from nas.engine.plan import Plan, check_data, facts_of, plan_search, start
 from nas.engine.runner import local_executor
@@ -31,7 +32,7 @@ from nas.errors import NasctlError, RunError, attempt
 from nas.executors import WorkerSlot, check_may_start, plan_slots, start_server
 from nas.plugins.recorded import resolve_plugins
 from nas.report.live import Display, Silent
-from nas.runs import EventLog, Journal, Listener, SearchRun, StudyRun, as_search
+from nas.runs import EventLog, Journal, Listener, SearchRun, StudyRun, as_search, as_study
 from nas.runs.events import Noted, SearchStarted, SettingsChanged, StudyStarted
 from nas.runs.fold import fold
 from nas.runs.folders import (
@@ -128,6 +129,16 @@ def preview_baseline(
     check_may_start()
     plan = timed_study(plan_study(request, runs=runs, fetch=False, progress=progress))
     return _previewed(plan, name=name, runs=runs)
+
+
+def merged(found: Sequence[SearchRun | StudyRun], *, name: str | None = None, runs: Path = RUNS) -> StudyRun:
+    """A new run of the members and finished trainings of several runs of one study; see ``nas.engine.merging.merge``.
+    Without ``name`` it is called STUDY-DATA-N. UsageError with every error."""
+    errors = name_errors(name, runs)
+    studies = [study for run in found if (study := attempt(partial(as_study, run), errors))]
+    raise_all(errors)
+    stem, source = studies[0].config.study, studies[0].config.data.source
+    return merge(studies, free_folder(stem, source, name=name, runs=runs))
 
 
 def new_training(

@@ -70,6 +70,11 @@ def search_config(flags: Flags) -> SearchConfig:
             f"--strategy {strategy} cannot use the regularizer {recipe.regularizer}: the supernet's weights belong to "
             "many networks together. Choose --regularizer none, or --strategy evolution or random."
         )
+    if recipe is not None and recipe.freeze:
+        errors.append(
+            "--freeze keeps modules of one network as they begin, and a search trains many, from random weights: leave "
+            "it out. nasctl train and nasctl baseline run have it."
+        )
     values = read_settings(SearchConfig, flags, errors)
     values["objective"] = _objective(flags, errors)
     values["first"] = _first(flags, errors)

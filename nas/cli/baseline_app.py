@@ -69,6 +69,22 @@ def run_study(
     run_command({**flags, **file.values}, file)
 
 
+@baseline.command("merge")
+def merge_runs(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Runs of one study, such as its shards.", autocompletion=completion.runs),
+    ],
+    run: Annotated[Text, option("Name of the new run. [default: STUDY-DATA-N]", "NAME", "--run", "-r")] = None,
+    runs: Runs = "runs",
+    json: Json = False,
+) -> None:
+    """Merge runs of one study, such as its shards, into a new one with the table of all. They stay as they are."""
+    from nas.cli.commands.baseline import merge_command
+
+    merge_command(names, run, runs, as_json=json)
+
+
 def compare(
     name: Annotated[
         Text,

@@ -187,7 +187,7 @@ def _asked(request: StudyRequest, runs: Path, errors: list[str], *, fetch: bool)
         own = {member.network for member in members or study.members if member.network}
     else:
         own = {member.network or network for member in members or study.members}
-    errors += _misplaced(request, own)
+    errors += _misplaced(request, own, of_grid=study.is_grid)
     may_download = fetch and not errors
     weights = None
     if has_network and not request.arch:
@@ -195,12 +195,14 @@ def _asked(request: StudyRequest, runs: Path, errors: list[str], *, fetch: bool)
     return _Asked(study, members, network, arch, weights or {})
 
 
-def _misplaced(request: StudyRequest, networks: Collection[str]) -> Iterator[str]:
+def _misplaced(request: StudyRequest, networks: Collection[str], *, of_grid: bool) -> Iterator[str]:
     """Errors of settings that are about other networks than those that are trained."""
     if request.input_size and "resnet18" not in networks:
         yield "--input-size belongs to resnet18, which is not trained here: leave it out."
     able = [name for name in network_names() if get_network(name).weights]
     for setting in ("weights", "from_scratch"):
+        if setting == "from_scratch" and of_grid:  # it chooses among cells
+            continue
         if getattr(request, setting) and not set(able) & set(networks):
             yield (
                 f"--{setting.replace('_', '-')} belongs to {', '.join(able[:-1])} and {able[-1]}, none of which is "

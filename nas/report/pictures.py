@@ -12,6 +12,7 @@ import numpy as np
 from nas.analysis.convolutions import NetworkLayers, left_out_words
 from nas.errors import RunError
 from nas.report.filters import FilterChoice, draw_filters, filters_of, layers_of
+from nas.report.grid import GridReport, best_members, grid_report
 from nas.report.rivals import draw_rivals, rival_metrics
 from nas.report.stamps import Stamp, read_stamps, stamp_key, write_stamps
 from nas.report.study import StudyReport, finished, study_report
@@ -22,6 +23,7 @@ from nas.runs.trial_record import seed_number
 from nas.units import counted
 
 ALL = FilterChoice()
+Spread = tuple[float, tuple[float, float] | None, Sequence[float]]  # mean, interval, what they are of
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def write_pictures(run: StudyRun, choice: FilterChoice = ALL, report: StudyRepor
     """Draw the report's pictures into the run's folder, and those of one member for TensorBoard too; none of a study
     without a finished training. One that is there, drawn from the same trainings, stays. ``report``: the run's, if it
     is made already. UsageError, before anything is drawn, for layers that there are not."""
-    trials = {member.name: found for member in run.config.members if (found := finished(run, member.name))}
+    trials = {name: found for name in best_members(run) if (found := finished(run, name))}
     layers = cache(lambda: layers_of(run, choice))  # torch counts them
     if choice.layers:
         layers()
@@ -60,7 +62,10 @@ def write_pictures(run: StudyRun, choice: FilterChoice = ALL, report: StudyRepor
         drawn = {"class bars": album.add_bars(name, found), "filters": album.add_filters(name, layers, choice)}
         if not album.new.isdisjoint(drawn.values()):
             write_member_pictures(run, name, {tag: path for tag, path in drawn.items() if path})
-    album.add_rivals(trials, report or study_report(run))
+    report = report or study_report(run)
+    album.add_rivals(trials, report)
+    if grid := grid_report(run, report.members):
+        album.add_influence(grid)
     write_stamps(folder, album.stamps)
     return album.pictures
 
@@ -177,6 +182,20 @@ class _Album:
         for metric in rival_metrics(report):
             name = f"{metric.replace('_', '-')}-by-parameters"
             self._add(name, _every(trials), partial(draw_rivals, run=self.run, report=report, metric=metric))
+
+    def add_influence(self, grid: GridReport) -> None:
+        """What each axis of a grid does to the score on validation images."""
+        from nas.report.plots import influence_plot
+
+        objective, axes = self.run.config.objective, dict[str, dict[str, Spread]]()
+        for one in grid.influence:
+            interval = one.validation_interval
+            ends = (interval.low, interval.high) if interval else None
+            axes.setdefault(one.axis, {})[f"{one.value} ({one.cells})"] = (one.validation, ends, one.scores)
+        if axes:
+            about = f"{self.title}: {grid.finished} cells, means with 95 % intervals"
+            trials = [trial for trial in self.run.stage("study") if trial.status == "finished"]
+            self._add("influence", trials, partial(influence_plot, title=about, axes=axes, metric=objective))
 
     def _add(
         self, name: str, trials: Sequence[TrialRecord], draw: Callable[[Path], str | None], *more: object

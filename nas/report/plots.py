@@ -359,3 +359,30 @@ def rates_plot(
     axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     save(figure, path)
+
+
+def influence_plot(
+    path: Path, title: str, axes: Mapping[str, Mapping[str, tuple[float, tuple[float, float] | None, Sequence[float]]]],
+    metric: str,
+) -> None:  # fmt: skip
+    """For each value of each axis of a grid its cells as dots, their mean as a bar, and the interval of the mean."""
+    columns, factor = min(3, len(axes)), metric_text.factor(metric)
+    lines = math.ceil(len(axes) / columns)
+    figure = Figure(figsize=(4.6 * columns, 0.6 + 3.2 * lines), dpi=DPI, layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+    for panel, (axis, values) in zip(panels, axes.items(), strict=False):
+        for place, (mean, ends, cells) in enumerate(values.values()):
+            spread = np.linspace(-0.18, 0.18, len(cells)) if len(cells) > 1 else [0.0]
+            panel.plot(place + np.asarray(spread), factor * np.asarray(cells), "o", color="0.7", ms=3, zorder=1)
+            panel.plot([place - 0.25, place + 0.25], [factor * mean] * 2, color=color(0), lw=2.5, zorder=2)
+            if ends is not None:
+                panel.plot([place, place], [factor * end for end in ends], color=color(0), lw=1.2, zorder=2)
+        panel.set_xticks(range(len(values)), list(values), fontsize=8, rotation=20 if len(values) > 3 else 0)
+        panel.set_title(f"{axis} (cells)", fontsize=10)
+        panel.grid(axis="y", alpha=0.3)
+    for panel in panels[len(axes) :]:
+        panel.set_visible(False)
+    for panel in panels[::columns]:
+        panel.set_ylabel(metric_text.label(metric, "on rank"), parse_math=False)
+    figure.suptitle(title, parse_math=False)
+    save(figure, path)

@@ -94,15 +94,16 @@ class EventLog(Closing):
         """Seconds spent on this run, by this process and those before it; suspensions are left out."""
         return self._elapsed_before + awake() - self._opened
 
-    def append(self, event: Event) -> LogEntry:
+    def append(self, event: Event, *, elapsed: float | None = None) -> LogEntry:
         """Record one event durably. RunError if the disk refuses; the log is then as before.
 
-        A power cut, though no kill, may take the trials submitted since the last other event: flushing the disk for
-        each would double its share of a trial. ValueError for a number that JSON does not have.
+        ``elapsed``: the seconds by then, of an event that another run had. A power cut, though no kill, may take
+        the trials submitted since the last other event: flushing the disk for each would double its share of a trial.
+        ValueError for a number that JSON does not have.
         """
         kind, body, history = encode(event)
         self._check_it_is_there()
-        elapsed, now = self.elapsed, time.time()
+        elapsed, now = self.elapsed if elapsed is None else elapsed, time.time()
         try:
             if not self._database.in_transaction:
                 renewable = isinstance(event, TrialSubmitted)

@@ -11,14 +11,14 @@ from baselines.registry import network_names
 from baselines.studies import STUDIES
 from nas import api
 from nas.api.settings import Flags, classical_request, resolve_study
-from nas.cli.commands.output import console, print_json
+from nas.cli.commands.output import console, outcome_document, print_json, show_outcome
 from nas.cli.commands.search import study_command
 from nas.cli.plugin_flags import use_plugins
 from nas.cli.settings_file import NO_FILE, SettingsFile
 from nas.config import raise_all
 from nas.errors import UsageError, attempt
 from nas.report.live import decoding
-from nas.runs.named import load_named
+from nas.runs.named import load_named, load_whole
 
 
 def list_command(*, as_json: bool) -> None:
@@ -75,6 +75,19 @@ def _score_classical(flags: Flags, in_file: Sequence[str]) -> None:
         print_json(classical_document(dataset, scores, request.objective))
     elif not flags["quiet"]:
         print_classical(console, dataset, scores, request.objective)
+
+
+def merge_command(names: list[str], run: str | None, runs: str, *, as_json: bool) -> None:
+    """Join runs of one study into a new one, and report it."""
+    errors: list[str] = []
+    found = [attempt(partial(load_whole, name, "merge", Path(runs)), errors) for name in names]
+    raise_all(errors)
+    made = api.merged([each for each in found if each is not None], name=run, runs=Path(runs))
+    if as_json:
+        print_json(outcome_document(made))
+        return
+    show_outcome(made)
+    console.print(f"Merged run: {made.folder}", highlight=False, soft_wrap=True)
 
 
 def compare_command(

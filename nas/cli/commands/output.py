@@ -20,6 +20,7 @@ def outcome_document(run: SearchRun | StudyRun, filters: FilterChoice | None = N
     """Outcome of a run, as JSON; of a study with its pictures drawn, the ``filters`` chosen among them."""
     if isinstance(run, SearchRun):
         return run_document(run)
+    from nas.report.grid import grid_report
     from nas.report.pictures import ALL, write_pictures
     from nas.report.rivals import against
     from nas.report.study import study_report
@@ -28,7 +29,8 @@ def outcome_document(run: SearchRun | StudyRun, filters: FilterChoice | None = N
     pictures = write_pictures(run, filters or ALL, report)
     found = [document(one, metric="figure") for one in against(report.members)]
     files = {"pictures": [str(path) for path in pictures.files], "picture_remarks": pictures.remarks}
-    return document(report) | {"found": found} | files
+    grid = grid_report(run, report.members)
+    return document(report) | ({"grid": document(grid)} if grid else {}) | {"found": found} | files
 
 
 def show_outcome(run: SearchRun | StudyRun, filters: FilterChoice | None = None) -> None:

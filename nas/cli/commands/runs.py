@@ -96,11 +96,17 @@ def status_command(name: str | None, runs: str, *, as_json: bool) -> None:
         why = f"Stopped: {run.stopped or 'probably killed'}. To resume: {resume_command(run)}"
         console.print(why, highlight=False, soft_wrap=True)
     if isinstance(run, StudyRun):
+        from nas.report.grid import grid_report
         from nas.report.study import study_report
+        from nas.report.tables.grid import print_grid
         from nas.report.tables.profile import print_profile
         from nas.report.tables.study import study_table
 
-        console.print(study_table(study_report(run), console.width))
+        report = study_report(run)
+        if grid := grid_report(run, report.members):
+            print_grid(console, run, grid)
+        else:
+            console.print(study_table(report, console.width))
         print_profile(console, run)
     else:
         show_outcome(run)

@@ -9,9 +9,11 @@ from nas.analysis.record import analysis_folder, kept_analysis
 from nas.config.rates import optimizer_words, schedule_words
 from nas.errors import RunError
 from nas.report import metric_text
+from nas.report.grid import best_members
 from nas.report.html import provenance
 from nas.report.html.architecture import drawn
 from nas.report.html.classes import analysis_parts, filters, recall_figure, thumbs
+from nas.report.html.grid import grid_section
 from nas.report.html.markup import Cell, Markup, Part, Row, commands, facts, folded, joined, name_of, number, table, tag
 from nas.report.html.page import Section, page, side_by_side
 from nas.report.html.svg import Plot, figure, key, linear, logarithmic
@@ -39,6 +41,7 @@ def study_page(run: StudyRun, *, settings: str | None = None, watched: bool = Fa
     report = study_report(run)
     sections = [
         Section("answer", "What was found", _answer(run, report, settings)),
+        Section("grid", "The grid", grid_section(run, report)),
         Section("sizes", "Size and learning", side_by_side(_sizes(run, report), _curves(run))),
         Section("classes", "Classes", side_by_side(*_recalls(run))),
         Section("architecture", "Architecture", _architectures(run)),
@@ -159,7 +162,7 @@ def _sizes(run: StudyRun, report: StudyReport) -> Markup | None:
 
 def _curves(run: StudyRun) -> Markup | None:
     name, lines = f"select_{run.config.objective}", list[tuple[str, str, list[tuple[float, float]]]]()
-    for member in run.config.members:
+    for member in map(run.config.member, best_members(run)):
         for trial in finished(run, member.name):
             curve = [(row["epoch"], row[name]) for row in run.history(trial) if name in row]
             every = -(-len(curve) // MOST_POINTS)
@@ -184,7 +187,7 @@ def _curves(run: StudyRun) -> Markup | None:
 
 def _recalls(run: StudyRun) -> list[Markup]:
     made = []
-    for member in run.config.members:
+    for member in map(run.config.member, best_members(run)):
         found = averaged(run, "test", [trial.metrics["test"] for trial in finished(run, member.name)])
         if found is not None:
             made.append(recall_figure(found, f"{member.label}: " if len(run.config.members) > 1 else ""))

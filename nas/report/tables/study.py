@@ -18,11 +18,13 @@ from nas.config.views import views_in_words
 from nas.executors import WorkerSlot
 from nas.report import metric_text
 from nas.report.cautions import cautions
+from nas.report.grid import grid_report
 from nas.report.pictures import Pictures
 from nas.report.rivals import against, against_words
 from nas.report.screen import Screen
 from nas.report.study import MeanStd, MemberRow, StudyReport, study_report, validation_note
 from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_table
+from nas.report.tables.grid import print_grid
 from nas.runs import StudyRun
 from nas.runs.hints import typed
 from nas.units import clock, counted, memory
@@ -45,7 +47,9 @@ def print_studies(console: Screen) -> None:
         trained = "" if study.members[0].network else f"{study.network} on "
         factor = f", imbalance {study.imbalance:g}" if study.imbalance else ""
         console.print(f"  by default: {trained}{study.data}{factor}, {counted(study.seeds, 'seed')}", highlight=False)
-        console.print(f"  members: {', '.join(member.name for member in study.members)}\n", highlight=False)
+        names = [member.name for member in study.members]
+        listed = f"{len(names):,}, {names[0]} to {names[-1]}" if study.is_grid else ", ".join(names)
+        console.print(f"  members: {listed}\n", highlight=False)
     console.print(f"{classical.NAME}  {classical.SENTENCE}", title=classical.NAME, highlight=False, soft_wrap=True)
     console.print(f"  members: {', '.join(method.name for method in classical.METHODS)}\n", highlight=False)
     table = make_table("Networks for --network", ("name",), (), "what it is")
@@ -219,7 +223,10 @@ def print_study(console: Screen, run: StudyRun, pictures: Pictures, report: Stud
     """The report: the table, the network and its sizes, what failed, how the order agrees, where the pictures are."""
     report = report or study_report(run)
     rows = report.members
-    console.print(study_table(report, console.width))
+    if grid := grid_report(run, rows):
+        print_grid(console, run, grid)
+    else:
+        console.print(study_table(report, console.width))
     if any(row.reported for row in rows):
         here = "and so do members marked * below" if report.validation_note else "here training images alone are"
         console.print(
