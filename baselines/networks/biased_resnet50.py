@@ -10,7 +10,8 @@ from baselines.registry import Construction, NetworkKind, register_network
 FACES: dict[str, Any] = {
     "loss": "ce", "label_smoothing": 0.2, "optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": False,
     "weight_decay": 1e-4, "schedule": "warm-restarts", "restart_epochs": 10, "restart_factor": 2, "epochs": 150,
-    "batch_size": 128, "crop_padding": 0, "flip": True, "grey": 0.1, "erasing": 0.5, "erasing_area": 0.1,
+    "batch_size": 128, "crop_padding": 0, "flip": True, "rotate": 12.0, "jitter": 0.2, "grey": 0.1,
+    "erasing": 0.5, "erasing_area": 0.1,
 }  # fmt: skip
 
 

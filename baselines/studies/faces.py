@@ -10,6 +10,8 @@ def _parts_left_out() -> tuple[Member, ...]:
         Member("all", "everything", published={1: 89.39}),
         Member("no-smoothing", "without label smoothing", {"label_smoothing": 0.0}),
         Member("no-flip", "without mirror images", {"flip": False}),
+        Member("no-rotation", "without rotation", {"rotate": 0.0}),
+        Member("no-jitter", "without colour jitter", {"jitter": 0.0}),
         Member("no-grey", "without grey images", {"grey": 0.0}),
         Member("no-erasing", "without random erasing", {"erasing": 0.0, "erasing_area": None}),
         Member("no-weight-decay", "without weight decay", {"weight_decay": 0.0}),

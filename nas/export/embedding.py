@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from baselines.verification import threshold_at, unit
 from nas.errors import UsageError
 from nas.export.card import is_embedder, read_card
 from nas.export.predict import load_model
-from nas.export.predict_script import BATCH, Picture, Prepared, Reader
+from nas.export.predict_script import BATCH, Picture, Prepared, Reader, session_of
 
 Vectors = npt.NDArray[np.float32]
 VECTOR = "embedding"  # the output that is added to the graph
@@ -40,7 +39,7 @@ class Embedder:
         """UsageError if ``folder`` holds no exported network, or one that does not end in a linear layer."""
         self.folder = folder
         self.reader, content = _of_folder(folder)
-        self._session: Any = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        self._session: Any = session_of(content)
 
     def vectors(self, prepared: npt.NDArray[np.float32]) -> Vectors:
         """Unit vectors (N, D) of prepared images (N, C, H, W)."""

@@ -113,7 +113,7 @@ class Classifier(Reader):
         file = Path(folder) / ("model.int8.onnx" if int8 else "model.onnx")
         if not file.is_file():
             raise FileNotFoundError(f"{file}: there is no such file")
-        self.session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        self.session = session_of(file)
         shapes = [each.shape[1:] for each in (self.session.get_inputs()[0], self.session.get_outputs()[0])]
         if shapes != [self.shape, [len(self.classes)]]:
             raise ValueError(f"{file} has other input or output shapes than model.json says: {shapes}")
@@ -162,6 +162,11 @@ class Classifier(Reader):
     def predict(self, pictures: Iterable[Picture]) -> list[str]:
         """The class of each picture."""
         return [self.classes[index] for index in self.predict_proba(pictures).argmax(axis=1)]
+
+
+def session_of(network: Path | bytes) -> Any:
+    """A session of onnxruntime on the CPU, of a file or its content."""
+    return onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
 
 
 def frequencies_of(prior: Mapping[str, float], classes: Sequence[str]) -> npt.NDArray[np.float64]:
