@@ -70,6 +70,12 @@ def search_config(flags: Flags) -> SearchConfig:
             f"--strategy {strategy} cannot use the regularizer {recipe.regularizer}: the supernet's weights belong to "
             "many networks together. Choose --regularizer none, or --strategy evolution or random."
         )
+    if recipe is not None and strategy in ONE_SHOT and (recipe.metric_loss != "none" or recipe.svm_head):
+        errors.append(
+            f"--strategy {strategy} cannot use {'--svm-head' if recipe.metric_loss == 'none' else '--metric-loss'}: the "
+            "supernet's last layer belongs to many networks together, each with other embeddings. Leave it out, or "
+            "choose --strategy evolution or random."
+        )
     values = read_settings(SearchConfig, flags, errors)
     values["objective"] = _objective(flags, errors)
     values["first"] = _first(flags, errors)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from baselines.metrics import EQUAL_TO_ACCURACY
 from nas.config import Recipe
 from nas.config.objectives import DEFAULT
-from nas.config.recipe import Metrics
+from nas.config.recipe import Metrics, judged_at_the_end
 from nas.stopwatch import OFF, Watch
 from nas.training.classifier_head import Classifier
 from nas.training.cuda_graphs import Step
@@ -27,6 +27,7 @@ from nas.training.precision import Execution, usual_execution
 from nas.training.sampling import epoch_plan
 from nas.training.schedules import learning_rates
 from nas.training.step import Learning, Phase, class_counts, make_step, notes_on
+from nas.training.svm_head import with_svm_head
 from nas.training.teaching import Teachers
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 
@@ -69,7 +70,8 @@ def train(
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
     learning_rate (the largest of the epoch), seconds, and select_<metric> for every scalar (see ``_on_select``). The
     training stops early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below
-    ``threshold`` (see ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights.
+    ``threshold`` (see ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights;
+    ``svm_head`` those with another last layer (see ``with_svm_head``).
     What is kept needs nothing of the recipe. TrialError if a metric is not finite. Equal seeds, equal bits.
     """
     learning, sizes, (mean, std) = prepared(
@@ -77,6 +79,9 @@ def train(
         execution=execution, watch=watch, teachers=teachers,
     )  # fmt: skip
     classifier, kept = Classifier.of(recipe, learning.counts), Kept(objective)
+    at_the_end = judged_at_the_end(recipe)
+    keeps_last = recipe.keep_epoch == "last" or at_the_end
+    threshold, patience = ((), None) if at_the_end else (threshold, recipe.patience)
     history: list[dict[str, float]] = []
     step, stopped_by = make_step(learning, sizes), None
     with classifier.attached(model, num_classes):
@@ -94,16 +99,19 @@ def train(
                 record |= _on_select(metrics, objective)
                 check_finite(record, "select_loss")
                 watch.switch("rest")
-                kept.see(record, model, always=recipe.keep_epoch == "last")
+                kept.see(record, model, always=keeps_last)
             record["seconds"] = time.perf_counter() - started
             history.append(record)
             if on_epoch is not None:
                 on_epoch(record)
             waited = kept.epochs_without_lower_loss
-            if stopped_by := why_stopped(history, objective, threshold, patience=recipe.patience, waited=waited):
+            if stopped_by := why_stopped(history, objective, threshold, patience=patience, waited=waited):
                 break
 
-    state = {name: each.cpu().contiguous() for name, each in classifier.folded(kept.state, model, num_classes).items()}
+    state = classifier.folded(kept.state, model, num_classes)
+    if recipe.svm_head:
+        state = with_svm_head(state, model, train_split, select_split, (mean, std), num_classes, objective, recipe)
+    state = {name: each.cpu().contiguous() for name, each in state.items()}
     return Training(state, kept.epoch, history, mean, std, stopped_by, notes_on(step))
 
 
