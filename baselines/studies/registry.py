@@ -8,13 +8,14 @@ from fnmatch import fnmatchcase
 from baselines import classical
 from baselines.studies.base import Member, Study
 from baselines.studies.imbalance import IMBALANCE
+from baselines.studies.losses_and_heads import LOSSES_AND_HEADS
 from baselines.studies.origin import ORIGIN
 from baselines.studies.other_systems import OTHER_SYSTEMS
 from search_spaces.errors import UsageError, nearest
 from search_spaces.registry import Registry
 
 STUDIES: Registry[Study] = Registry(
-    "study", "Studies", ((study.name, study) for study in (*ORIGIN, *IMBALANCE, *OTHER_SYSTEMS))
+    "study", "Studies", ((study.name, study) for study in (*ORIGIN, *IMBALANCE, *OTHER_SYSTEMS, *LOSSES_AND_HEADS))
 )
 
 

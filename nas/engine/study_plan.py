@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from baselines import FixedNetwork, get_network
-from baselines.registry import SMALL
+from baselines.registry import NETWORKS, SMALL
 from baselines.studies import STUDIES, Member, Study, get_members, get_study
 from budgets import cost_of
 from nas.config import DataConfig, Recipe, StudyConfig, StudyRequest, auto_recipe, checked, raise_all
@@ -19,6 +19,7 @@ from nas.config.run import MemberConfig
 from nas.data import Dataset, open_data
 from nas.data.dataset import counts_by_split
 from nas.engine.architectures import NO_IMAGES, Architecture, load_architecture
+from nas.engine.imagenet_plan import IMAGENET_SETTINGS, imagenet_settings, resized_networks
 from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.plan import mirrored_or_not
 from nas.engine.rivals import random_rival, searches_of
@@ -26,14 +27,12 @@ from nas.engine.single_images import GIVE_MORE, single_image_errors
 from nas.errors import UsageError, attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
-from nas.files import at_home
 from nas.plugins.installed import load_installed
 from nas.plugins.loading import with_loaded
 from nas.runs.events import MemberFacts, StudyFacts
 from nas.runs.hints import RUNS
 from search_spaces import Sample, Task, get_space
 
-RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
 RUN_SETTINGS = (
     "workers", "trials_per_gpu", "device", "threads", "seed", "objective", "profile", "report", "time_limit",
     "trial_timeout", "keep", "as_published",
@@ -60,7 +59,7 @@ class _Asked:
     members: tuple[Member, ...]
     network: str  # of members that name none
     arch: Architecture | None  # instead of it
-    settings: dict[str, int | str]  # of a ResNet-18
+    settings: dict[str, dict[str, int | str]]  # of networks that may have ImageNet weights, by their names
 
 
 @dataclass(frozen=True)
@@ -119,6 +118,7 @@ def plan_study(
         seeds=request.seeds or study.seeds,
         searches=searches_of(resolved, asked.members, task),
         score_train=study.score_train,
+        score_before=study.score_before,
         plugins=with_loaded(asked.arch.plugins if asked.arch else ()),
         **request.model_dump(include=set(RUN_SETTINGS)) | {"objective": objective},
         **request.model_dump(include=set(SEARCH_SETTINGS), exclude_none=True),
@@ -172,34 +172,16 @@ def _asked(request: StudyRequest, runs: Path, errors: list[str], *, fetch: bool)
     found = request.arch
     arch = attempt(lambda: load_architecture(found, runs), errors) if found else None
     networks = {member.network or network for member in members or study.members}
-    uses_resnet18 = "resnet18" in networks and not request.arch
-    for setting in RESNET18_SETTINGS:
-        if getattr(request, setting) and not uses_resnet18:
+    of_imagenet = [] if request.arch else [name for name in networks if name in NETWORKS and NETWORKS[name].weights]
+    for setting in IMAGENET_SETTINGS:
+        if getattr(request, setting) and not of_imagenet:
             errors.append(
-                f"--{setting.replace('_', '-')} belongs to resnet18, which is not trained here: leave it out."
+                f"--{setting.replace('_', '-')} belongs to {', '.join(resized_networks())}, none of which is trained "
+                "here: leave it out."
             )
     may_download = fetch and not errors
-    settings = attempt(lambda: _resnet18_settings(request, may_download=may_download), errors) if uses_resnet18 else {}
+    settings = attempt(lambda: imagenet_settings(request, study, sorted(of_imagenet), fetch=may_download), errors)
     return _Asked(study, members, network, arch, settings or {})
-
-
-def _resnet18_settings(request: StudyRequest, *, may_download: bool) -> dict[str, int | str]:
-    """Path of the weights of a ResNet-18, and the size of its input; the file is checked here. Nothing is downloaded
-    for a command that is refused anyway, or that only plans."""
-    from baselines.imagenet import check_weights, downloaded_weights, have_weights, place_of_weights, sha256
-
-    settings: dict[str, int | str] = {"input_size": request.input_size} if request.input_size else {}
-    if request.from_scratch and request.weights:
-        raise UsageError("--weights and --from-scratch exclude each other: give one of them.")
-    if request.from_scratch:
-        return settings
-    if not (request.weights or may_download or have_weights()):
-        return {**settings, "weights": str(place_of_weights())}
-    if request.weights and not at_home(request.weights).is_file():
-        raise UsageError(f"--weights {request.weights}: there is no such file.")
-    path = at_home(request.weights).resolve() if request.weights else downloaded_weights()
-    check_weights(path)
-    return {**settings, "weights": str(path), "weights_sha256": sha256(path)}
 
 
 def _data(request: StudyRequest, asked: _Asked | None, errors: list[str]) -> DataConfig | None:
@@ -273,9 +255,9 @@ def _resolved(
     if recipe is None:
         return None
     errors += check_together(recipe, ())
-    if not source.hold_out and (recipe.keep_epoch != "last" or recipe.patience is not None):
+    if not source.hold_out and (recipe.keep_epoch != "last" or recipe.patience is not None or recipe.svm_head):
         errors.append(
-            f"{member.name} chooses an epoch by validation images, and --train-on-all, the default of "
+            f"{member.name} chooses {'the cost of an SVM' if recipe.svm_head else 'an epoch'} by validation images, and --train-on-all, the default of "
             "long-tail, holds none out. Add --hold-out"
             ", or train --network resnet32, which keeps the last epoch."
         )
@@ -325,11 +307,11 @@ def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
 
 
 def _network_settings(name: str, asked: _Asked, task: Task) -> dict[str, int | str]:
-    if name != "resnet18":
+    if get_network(name).weights is None:
         return {}
     from baselines.networks.resnet18 import default_input_size
 
-    return {"input_size": default_input_size(task.input_shape)} | asked.settings
+    return {"input_size": default_input_size(task.input_shape)} | asked.settings.get(name, {})
 
 
 def counted(member: MemberConfig, task: Task) -> MemberFacts:

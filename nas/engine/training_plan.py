@@ -131,11 +131,12 @@ def asked_network(request: OneNetwork, runs: Path, command: str = "train") -> As
             "--space NAME (its canonical network) and --network NAME."
         )
     if request.network:
-        if request.network == "resnet18":
-            raise UsageError(
-                "--network resnet18 is trained by baseline runs: nasctl baseline run losses --members custom-ce."
-            )
         kind = get_network(request.network)
+        if kind.weights is not None:
+            other = "" if kind.name == "resnet18" else f" --network {kind.name}"
+            raise UsageError(
+                f"--network {kind.name} is trained by baseline runs: nasctl baseline run losses{other} --members custom-ce."
+            )
         recipe = checked(Recipe, {"name": request.network, **kind.recipe}, [])
         return Asked(network=request.network, recipe=recipe)
     if request.space:
