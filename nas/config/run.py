@@ -343,6 +343,7 @@ def search_of(study: StudyConfig, search: StudySearch) -> SearchConfig:
         recipe=named_recipe("auto"),
         guide="on",
         trials=study.search_trials,
+        confirm=2 if study.search_trials > 1 else 0,  # of a single trial there is nothing to confirm
         prune=True,
         floor=False,
         report=False,

@@ -76,7 +76,8 @@ class CenterLoss:
         loss = (embeddings_ND - self.centers_CD[labels_N].to(embeddings_ND.dtype)).square().sum(1).mean() / 2
         with torch.no_grad():
             # As a product, since adding by index has no fixed order on a GPU.
-            one_CN = (torch.arange(len(self.centers_CD), device=labels_N.device).unsqueeze(1) == labels_N).float()
+            class_C1 = torch.arange(len(self.centers_CD), device=labels_N.device).unsqueeze(1)
+            one_CN = (class_C1 == labels_N).to(self.centers_CD.dtype)
             count_C1 = one_CN.sum(1, keepdim=True)
             sum_CD = one_CN @ embeddings_ND.detach().to(self.centers_CD)
             self.centers_CD -= self.rate * (count_C1 * self.centers_CD - sum_CD) / (1 + count_C1)
