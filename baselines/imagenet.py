@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import urllib.request
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from baselines.networks.resnet18 import WEIGHTS as RESNET18
+from baselines.registry import ImageNetWeights
 from search_spaces.errors import UsageError
 
-DIGEST = "f37072fd"  # how the SHA-256 of that file begins
-ADDRESS = f"https://download.pytorch.org/models/resnet18-{DIGEST}.pth"
-FILES = {  # by torchvision's name: the network in words, the address of its file, how the SHA-256 of that begins
-    "resnet18": ("ResNet-18", ADDRESS, DIGEST),
-    "vgg19": ("VGG-19", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "dcbb9e9d"),
-}
+ADDRESS, DIGEST = RESNET18.address, RESNET18.digest
 TIMEOUT = 30  # seconds without an answer
+OURS = "net."  # what names of tensors begin with in the weights of a training here
+OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # of DenseNet's files: norm.1.weight is norm1.weight
 ELSE = "Give the file with --weights FILE, or train without: --from-scratch."
 
 
@@ -59,12 +59,13 @@ def sha256(path: Path) -> str:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors in a state dict, as torch.save or safetensors wrote it. UsageError if the file holds none."""
+    """The tensors in a state dict, as torch.save or safetensors wrote it, under torchvision's names; those of a training
+    of such a network by nasctl are such a file. UsageError if the file holds none."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path)
+            return _named_as_now(load_file(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # A damaged file, a pickle of something else, or no file: torch raises many kinds.
@@ -75,21 +76,26 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise UsageError(
             f"--weights {path} holds no state dict (a mapping of names to tensors): give a file that does."
         )
-    return state
+    return _named_as_now(state)
 
 
-def check_weights(path: Path, network: str = "resnet18") -> None:
-    """UsageError, one message with the first differences, unless the file has every tensor of torchvision's ``network``
-    but the classifier's, each in its shape."""
+def _named_as_now(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    own = state and all(name.startswith(OURS) for name in state)
+    return {OLD_NAME.sub(r"\1\2", name.removeprefix(OURS) if own else name): each for name, each in state.items()}
+
+
+def check_weights(path: Path, of: ImageNetWeights = RESNET18) -> None:
+    """UsageError, one message with the first differences, unless the file has every tensor of torchvision's network
+    but those of its last layer, each in its shape."""
     from torchvision import models
 
     with torch.device("meta"):
-        wanted = models.get_model(network, weights=None).state_dict()
-    _check(read_weights(path), wanted, path, network)
+        wanted = models.get_model(of.builder, weights=None).state_dict()
+    _check(read_weights(path), wanted, path, of)
 
 
-def load_into(module: nn.Module, path: Path, digest: str | None, network: str = "resnet18") -> None:
-    """Put the file's tensors into ``module.net``, or ``module.features`` if there is no such, all but the classifier's.
+def load_into(module: nn.Module, path: Path, digest: str | None, of: ImageNetWeights = RESNET18) -> None:
+    """Put the file's tensors into ``module.net``, or ``module.features`` if there is no such, all but the last layer's.
     UsageError if the file changed since it was checked (``digest``, its SHA-256) or does not fit."""
     if digest is not None and (not path.is_file() or sha256(path) != digest):
         raise UsageError(
@@ -101,19 +107,19 @@ def load_into(module: nn.Module, path: Path, digest: str | None, network: str = 
         assert isinstance(module.features, nn.Module)
         net = nn.ModuleDict({"features": module.features})
     assert isinstance(net, nn.Module)
-    _check(state, net.state_dict(), path, network)
-    net.load_state_dict({name: state[name] for name in net.state_dict() if name in state and not _own(name)}, False)
+    _check(state, net.state_dict(), path, of)
+    net.load_state_dict({name: state[name] for name in net.state_dict() if name in state and not _own(name, of)}, False)
 
 
-def _own(name: str) -> bool:
-    """True if a tensor is not ImageNet's: the classifier, and counters that old files lack."""
-    return name.startswith(("fc.", "classifier.")) or name.endswith("num_batches_tracked")
+def _own(name: str, of: ImageNetWeights) -> bool:
+    """True if a tensor is not ImageNet's: the last layer, and counters that old files lack."""
+    return name.startswith(f"{of.head}.") or name.endswith("num_batches_tracked")
 
 
-def _check(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path, network: str) -> None:
+def _check(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path, of: ImageNetWeights) -> None:
     errors = []
     for name, tensor in wanted.items():
-        if _own(name):
+        if _own(name, of):
             continue
         if name not in state:
             errors.append(f"{name} is missing")
@@ -121,10 +127,9 @@ def _check(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path, netw
             errors.append(f"{name} is {_shape(state[name])}, not {_shape(tensor)}")
     if errors:
         more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
-        words, address, _ = FILES[network]
         raise UsageError(
-            f"--weights {path} does not fit torchvision's {words}: {'; '.join(errors[:3])}{more}. Give its ImageNet "
-            f"file ({address.rsplit('/', 1)[-1]}), or train without: --from-scratch."
+            f"--weights {path} does not fit torchvision's {of.builder}: {'; '.join(errors[:3])}{more}. Give its "
+            f"ImageNet file ({of.address.rsplit('/', 1)[-1]}), or train without: --from-scratch."
         )
 
 

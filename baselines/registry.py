@@ -42,13 +42,30 @@ class Construction:
 
 
 @dataclass(frozen=True)
+class ImageNetWeights:
+    """File of ImageNet weights of one of torchvision's networks: the function in ``torchvision.models`` that builds it,
+    the ``address`` it is downloaded from, whose name has the first digits of its SHA-256, and its last layer, which a
+    network of other classes has anew. ``resized``: images are brought to the size that the network was made for."""
+
+    builder: str
+    address: str
+    head: str
+    resized: bool = True
+
+    @property
+    def digest(self) -> str:
+        """First digits of the SHA-256 of the file."""
+        return self.address.rsplit("-", 1)[-1].partition(".")[0]
+
+
+@dataclass(frozen=True)
 class NetworkKind:
     """A fixed network. ``construct(settings, input_shape, num_classes)`` says how it is made.
 
     ``recipe`` holds what it is trained with unless a study says otherwise, by the names of the recipe's fields;
     ``recipe_when_small`` goes over it where fewer than ``SMALL`` images are trained on.
     ``pretrained`` puts the weights that ``settings`` names into a network that was built; None: there are none.
-    ``weights``: the torchvision network whose they are (``baselines.imagenet.FILES``).
+    ``weights`` says what file that is; such a network has the setting ``weights``, and ``input_size`` if it is resized.
     """
 
     name: str
@@ -58,7 +75,7 @@ class NetworkKind:
     recipe: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     recipe_when_small: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     pretrained: Callable[[nn.Module, Settings], None] | None = None
-    weights: str = ""
+    weights: ImageNetWeights | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from baselines.registry import Construction, NetworkKind, Settings, Shape, register_network
+from baselines.registry import Construction, ImageNetWeights, NetworkKind, Settings, Shape, register_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,6 +17,9 @@ PHOTO_GRID: dict[str, Any] = {
     "optimizer": "adam", "learning_rate": 1e-4, "schedule": "exponential", "epochs": 30, "patience": 20,
     "batch_size": 32, "crop_padding": 0, "flip": False,
 }  # fmt: skip
+WEIGHTS = ImageNetWeights(
+    "vgg19", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "classifier", resized=False
+)
 THREE_STAGES = "VGG-19 frozen up to conv3, new convolutions and head"
 VGG19 = {  # made by, arguments, in words
     "vgg19": ("VGG19", {"head": "relu"}, "VGG-19 with a new head of batch normalization, ReLU and dropout"),
@@ -31,7 +34,7 @@ def _load_weights(module: nn.Module, settings: Settings) -> None:
 
         from baselines.imagenet import load_into
 
-        load_into(module, Path(settings["weights"]), settings.get("weights_sha256"), "vgg19")
+        load_into(module, Path(settings["weights"]), settings.get("weights_sha256"), WEIGHTS)
 
 
 def _register_vgg19(name: str) -> None:
@@ -45,7 +48,7 @@ def _register_vgg19(name: str) -> None:
 
     recipe = PHOTO_GRID | ({"freeze": "features"} if name == "vgg19-frozen" else {})
     register_network(
-        NetworkKind(name, words, construct, text, recipe=recipe, pretrained=_load_weights, weights="vgg19")
+        NetworkKind(name, words, construct, text, recipe=recipe, pretrained=_load_weights, weights=WEIGHTS)
     )
 
 
@@ -54,9 +57,9 @@ for _name in VGG19:
 
 register_network(
     NetworkKind(
-        "resnet18-whole",
+        "resnet18-photo",
         "torchvision's ResNet-18 from random weights, all of it trained; images as they are",
-        lambda settings, shape, classes: Construction("resnet18_whole", "ResNet18", {"num_classes": classes}),
+        lambda settings, shape, classes: Construction("resnet18_photo", "ResNet18", {"num_classes": classes}),
         lambda settings: "ResNet-18, all of it trained from scratch",
         recipe=PHOTO_GRID,
     )

@@ -18,10 +18,12 @@ class Member:
     None: the one that the user chooses for the study. ``recipe_when_large``: batch, epochs and patience as they were
     published, for no fewer than ``SMALL`` training images. ``published``: test accuracy in per cent by imbalance
     factor, of the same network on CIFAR-10, long-tailed or not. ``reported``: the origin study's metrics on test, by
-    name, of the same network and recipe on its data (593,242 images of EMNIST ByClass to train).
+    name, of the same network and recipe on its data (593,242 images of EMNIST ByClass to train); or those of another
+    study, on the data that the study's ``reported_on`` names.
 
     ``rival``: not the network itself is trained, but an architecture of ``space`` with no more parameters, in the same
     way: the best that a search finds, or a random one of about the size. ``beside`` is the member it is compared with.
+    ``max_params``: a found one has at most so many parameters instead.
     """
 
     name: str
@@ -34,9 +36,9 @@ class Member:
     rival: Literal["found", "random"] | None = None
     space: str | None = None
     beside: str | None = None
-    pretrained: bool | None = (
-        None  # begins with ImageNet's weights; None: if its network has any, unless told otherwise
-    )
+    # Begins with ImageNet's weights; None: if its network has any, unless told otherwise.
+    pretrained: bool | None = None
+    max_params: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,7 @@ class Study:
     score_train: bool = False  # networks are scored on their training images too
     is_grid: bool = False  # members are the cells of a grid, and the report is about its axes
     test_per_class: int | None = None  # images of each class that are set aside first, where a set brings none
+    score_before: bool = False  # networks are scored on test before they are trained too
+    reported_on: str | None = None  # of its members' reported metrics, a sentence; None: the origin study's
+    from_scratch: bool = False  # ImageNet weights are used only where they are given
+    draws_answers: bool = False  # ROC curves and embeddings of the best seed of each member are drawn

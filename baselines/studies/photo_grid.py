@@ -19,7 +19,7 @@ NETWORKS = (
     ("vgg19-gelu", "VGG-19, GELU head", RATES[1:], (True, False), 86.67),
     ("vgg19-frozen", "VGG-19 frozen to conv3", RATES[1:], (True, False), 88.57),
     ("small-cnn", "plain CNN", RATES, (False,), 76.19),
-    ("resnet18-whole", "ResNet-18", RATES, (False,), 67.62),
+    ("resnet18-photo", "ResNet-18", RATES, (False,), 67.62),
 )
 BEST = {name: accuracy for name, _, _, _, accuracy in NETWORKS}
 

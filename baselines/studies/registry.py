@@ -9,6 +9,7 @@ from baselines import classical
 from baselines.studies.base import Member, Study
 from baselines.studies.faces import FACES
 from baselines.studies.imbalance import IMBALANCE
+from baselines.studies.losses_and_heads import LOSSES_AND_HEADS
 from baselines.studies.origin import ORIGIN
 from baselines.studies.other_systems import OTHER_SYSTEMS
 from baselines.studies.photo_grid import PHOTO
@@ -16,7 +17,9 @@ from search_spaces.errors import UsageError, nearest
 from search_spaces.registry import Registry
 
 STUDIES: Registry[Study] = Registry(
-    "study", "Studies", ((study.name, study) for study in (*ORIGIN, *IMBALANCE, *OTHER_SYSTEMS, *PHOTO, *FACES))
+    "study",
+    "Studies",
+    ((s.name, s) for s in (*ORIGIN, *IMBALANCE, *OTHER_SYSTEMS, *LOSSES_AND_HEADS, *PHOTO, *FACES)),
 )
 
 

@@ -75,6 +75,13 @@ def search_config(flags: Flags) -> SearchConfig:
             "--freeze keeps modules of one network as they begin, and a search trains many, from random weights: leave "
             "it out. nasctl train and nasctl baseline run have it."
         )
+    if recipe is not None and strategy in ONE_SHOT and (recipe.metric_loss != "none" or recipe.svm_head):
+        flag = "--svm-head" if recipe.metric_loss == "none" else "--metric-loss"
+        errors.append(
+            f"--strategy {strategy} cannot use {flag}: the "
+            "supernet's last layer belongs to many networks together, each with other embeddings. Leave it out, or "
+            "choose --strategy evolution or random."
+        )
     values = read_settings(SearchConfig, flags, errors)
     values["objective"] = _objective(flags, errors)
     values["first"] = _first(flags, errors)

@@ -17,7 +17,8 @@ from nas.config import StudyConfig, StudyRequest
 from nas.config.recipe_rules import METHOD_FLAGS
 from nas.config.run import MemberConfig
 from nas.config.settings import default_of, settings_of, value_of, written
-from nas.engine.study_plan import RESNET18_SETTINGS, RUN_SETTINGS, SEARCH_SETTINGS, plan_study
+from nas.engine.imagenet_plan import with_weights
+from nas.engine.study_plan import RUN_SETTINGS, SEARCH_SETTINGS, plan_study
 from nas.errors import RunError
 from nas.runs import StudyRun
 
@@ -65,6 +66,7 @@ def _settings(run: StudyRun, study: Study) -> dict[str, Value]:
         if len(values) == 1 and None not in values:
             (found[name],) = values
     chosen = [members[each.name] for each in study.members if not each.network and each.name in members]
+    found |= _imagenet(list(members.values()), study)
     return found | (_network(chosen, study, run) if chosen else {})
 
 
@@ -79,11 +81,23 @@ def _network(members: list[MemberConfig], study: Study, run: StudyRun) -> dict[s
     if member.network is None:
         training = {"training": shared} if (shared := _training(members, run)) else {}
         return {"arch": json.dumps({"space": member.space, "sample": member.sample, **training})}
-    found: dict[str, Value] = {} if member.network == study.network else {"network": member.network}
-    if member.network == "resnet18":
-        told = {name: member.settings[name] for name in RESNET18_SETTINGS if name in member.settings}
-        found |= told if "weights" in told else {**told, "from_scratch": True}
-    return found
+    return {} if member.network == study.network else {"network": member.network}
+
+
+def _imagenet(members: list[MemberConfig], study: Study) -> dict[str, Value]:
+    """Settings of networks that may have ImageNet weights."""
+    of_imagenet = {each.network: each.settings for each in members if each.network in with_weights()}
+    if not of_imagenet:
+        return {}
+    found: dict[str, Value] = {
+        name: value for settings in of_imagenet.values() for name, value in settings.items() if name == "input_size"
+    }
+    files = {name: settings["weights"] for name, settings in of_imagenet.items() if "weights" in settings}
+    if not files:
+        return found if study.from_scratch else {**found, "from_scratch": True}
+    one = len(set(files.values())) == 1 and files.keys() == of_imagenet.keys()
+    named = ",".join(f"{name}={file}" for name, file in files.items())
+    return {**found, "weights": next(iter(files.values())) if one else named}
 
 
 def _training(members: list[MemberConfig], run: StudyRun) -> dict[str, object]:

@@ -89,8 +89,9 @@ class Recipe(BaseModel):
     sampler: Annotated[  # of ``nas.training.sampling``
         str,
         Setting(
-            "Sampling of training images: uniform, or class-balanced, with every class equally often. "
-            "[default: uniform]",
+            "Sampling of training images: uniform; class-balanced, with every class equally often; or class-groups, "
+            "uniform with four of a class at a time, for triplets."
+            " [default: uniform]",
             "NAME",
             is_method=True,
         ),
@@ -105,6 +106,38 @@ class Recipe(BaseModel):
         ),
     ] = "none"
     mixing_alpha: float = Field(default=1.0, gt=0, description="of the Beta distribution of a mixture's shares")
+    metric_loss: Annotated[  # ``nas.training.metric_losses``
+        Literal["none", "triplet", "triplet-semi-hard", "center"],
+        Setting(
+            "Loss on embeddings, the inputs of the last layer, added to --loss: triplet (of each image the hardest "
+            "positive and negative in the batch), triplet-semi-hard or center. [default: none]",
+            "NAME",
+            is_method=True,
+        ),
+    ] = "none"
+    metric_weight: Annotated[  # None: the loss's own
+        float | None,
+        Setting("Weight of the metric loss. [default: 1; 0.003 for center]", "X", is_method=True),
+    ] = Field(default=None, gt=0)
+    triplet_margin: Annotated[float, Setting("Margin of the triplet losses. [default: 0.2]", "X", is_method=True)] = (
+        Field(default=0.2, gt=0)
+    )
+    center_rate: Annotated[
+        float,
+        Setting("Learning rate of the centers of the classes in the metric loss center. [default: 0.5]", "X",
+                is_method=True),
+    ] = Field(default=0.5, gt=0, le=1)  # fmt: skip
+    classification_weight: Annotated[
+        float,
+        Setting("Weight of --loss beside a metric loss; 0: the metric loss alone. [default: 1]", "X", is_method=True),
+    ] = Field(default=1.0, ge=0)
+    svm_head: Annotated[  # ``nas.training.svm_head``
+        bool,
+        Setting(
+            "After training, replace the last layer by a linear SVM on its inputs, whose cost is chosen on select.",
+            is_method=True,
+        ),
+    ] = False
     optimizer: Annotated[Literal["adam", "sgd"], Setting("Optimizer: adam or sgd. [default: adam]", "NAME")] = "adam"
     momentum: Annotated[float, Setting("Momentum of sgd; 0 for none. [default: 0.9]", "X")] = Field(
         default=0.9, ge=0, lt=1
@@ -283,6 +316,11 @@ class Recipe(BaseModel):
     def _in_one_form(cls, text: str, info: ValidationInfo) -> str:
         """Equal choices are equal texts: "mse:reduction=sum"."""
         return resolve_options(str(info.field_name), text)
+
+
+def judged_at_the_end(recipe: Recipe) -> bool:
+    """True if metrics of an epoch say nothing: the last layer learns nothing, and is made after the last epoch."""
+    return recipe.svm_head and not recipe.classification_weight
 
 
 def default_batch_size(num_images: int) -> int:

@@ -30,7 +30,14 @@ LOSS_SETTINGS: dict[str, tuple[str, ...]] = {  # the fields of a recipe that a l
 }
 OVERSAMPLERS = ("none", "random", "augment", "smote", "borderline-smote")
 REGULARIZERS = ("none", "l2-norms", "soft-orthogonality", "srip", "orthogonal-convolution")
-SAMPLERS = ("uniform", "class-balanced")
+SAMPLERS = ("uniform", "class-balanced", "class-groups")
+METRIC_SETTINGS: dict[str, tuple[str, ...]] = {  # the fields that a metric loss reads, beside those of every one
+    "none": (),
+    "triplet": ("triplet_margin",),
+    "triplet-semi-hard": ("triplet_margin",),
+    "center": ("center_rate",),
+}
+OF_EVERY_METRIC_LOSS = ("metric_weight", "classification_weight")
 MIXINGS = ("none", "mixup", "class-aware-mixup")
 # Losses that correct for the frequency of classes; without a difference in frequency they are the other loss.
 CORRECTING = {
@@ -45,8 +52,8 @@ SCHEDULE_SETTINGS: dict[str, tuple[str, ...]] = {  # the fields that one schedul
 SGD_SETTINGS = ("momentum", "nesterov")
 # Settings that are told only where they are not at their default.
 UNUSUAL = (
-    "rate_to_find", "ema", "augmentation", "erasing", "cutout_fill", "crop_border", "test_flip", "warmup",
-    "rotate", "shift", "vertical_flip", "jitter", "blur", "select_every", "freeze",
+    "rate_to_find", "ema", "metric_loss", "svm_head", "augmentation", "erasing", "cutout_fill", "crop_border",
+    "test_flip", "warmup", "rotate", "shift", "vertical_flip", "jitter", "blur", "select_every", "freeze",
     "erasing_area", "grey",
     *SCHEDULE_SETTINGS["one-cycle"], *SGD_SETTINGS,
 )  # fmt: skip
@@ -94,7 +101,7 @@ def check_together(recipe: Recipe, typed: Collection[str]) -> list[str]:
 
     ``typed`` are the settings that were asked for one by one: those may not be ignored.
     """
-    return [*_ignored(recipe, typed), *_corrected_twice(recipe)]
+    return [*_ignored(recipe, typed), *_corrected_twice(recipe), *_metric_errors(recipe, typed)]
 
 
 def _ignored(recipe: Recipe, typed: Collection[str]) -> list[str]:
@@ -144,6 +151,41 @@ def _ignored_by_optimizer(recipe: Recipe, typed: Collection[str]) -> list[str]:
     if "nesterov" in typed and recipe.nesterov and not recipe.momentum:
         return ["--nesterov needs a momentum, and --momentum is 0: leave out one of the two."]
     return []
+
+
+def _metric_errors(recipe: Recipe, typed: Collection[str]) -> list[str]:
+    """Errors of metric losses, and of a last layer that is made after training."""
+    errors = []
+    if recipe.metric_loss == "none":
+        for setting in (*OF_EVERY_METRIC_LOSS, "triplet_margin", "center_rate"):
+            if setting in typed:
+                errors.append(f"{flag(setting)} belongs to --metric-loss NAME, which is missing: give both or neither.")
+        if not recipe.classification_weight and not errors:
+            errors.append("A recipe without weight on its loss needs a --metric-loss: give one.")
+    else:
+        for owner, settings in METRIC_SETTINGS.items():
+            for setting in set(settings).intersection(typed) - set(METRIC_SETTINGS[recipe.metric_loss]):
+                message = (
+                    f"{flag(setting)} is ignored by the metric loss {recipe.metric_loss}: leave it out, or choose "
+                    f"--metric-loss {owner}."
+                )
+                errors += [message] if owner != "triplet-semi-hard" else []
+        if recipe.mixing != "none":
+            errors.append(
+                f"The metric loss {recipe.metric_loss} compares images of one class with those of others, and --mixup "
+                f"{recipe.mixing} makes images of two classes: leave out one of the two."
+            )
+    if recipe.svm_head and recipe.post_hoc_tau > 0:
+        errors.append(
+            "--svm-head makes a last layer that counts all classes alike, from which no prior can be subtracted: leave "
+            "it out, or choose another --recipe."
+        )
+    if not recipe.classification_weight and "patience" in typed:
+        errors.append(
+            "--patience waits for a lower loss of the last layer, which --classification-weight 0 does not train: leave "
+            "out one of the two."
+        )
+    return errors
 
 
 def _corrected_twice(recipe: Recipe) -> list[str]:
@@ -216,9 +258,12 @@ def described_name(recipe: Recipe) -> str:
 
 def _parts(recipe: Recipe) -> list[str]:
     parts = [recipe.loss + ("-drw" if recipe.deferred_reweighting is not None else "")]
+    parts = parts if recipe.classification_weight else []
     parts += ["prior"] if recipe.prior_tau else []
     parts += [name for name in (recipe.regularizer, recipe.oversampling, recipe.mixing) if name != "none"]
-    parts += ["class-balanced-sampler"] if recipe.sampler == "class-balanced" else []
+    parts += [f"{recipe.sampler}-sampler"] if recipe.sampler in ("class-balanced", "class-groups") else []
+    parts += [recipe.metric_loss] if recipe.metric_loss != "none" else []
+    parts += ["svm-head"] if recipe.svm_head else []
     parts += ["label-smoothing"] if recipe.label_smoothing else []
     return parts + (["post-hoc-logit-adjustment"] if recipe.post_hoc_tau else [])
 
@@ -236,6 +281,9 @@ def active_settings(recipe: Recipe) -> dict[str, Setting]:
     ignored |= set() if recipe.optimizer == "sgd" else set(SGD_SETTINGS)
     ignored |= set() if recipe.cutout else {"cutout_fill"}
     ignored |= set() if recipe.erasing else {"erasing_area"}
+    of_metrics = {*OF_EVERY_METRIC_LOSS, *(each for settings in METRIC_SETTINGS.values() for each in settings)}
+    used = {*OF_EVERY_METRIC_LOSS, *METRIC_SETTINGS[recipe.metric_loss]} if recipe.metric_loss != "none" else set()
+    ignored |= of_metrics - used
     for owner, setting in (
         ("regularizer", "regularizer_weight"), ("oversampling", "oversampled_share"), ("mixing", "mixing_alpha"),
     ):  # fmt: skip

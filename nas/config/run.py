@@ -125,7 +125,7 @@ class StudySearch(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str  # the fixed network's
+    name: str  # the fixed network's; of a size that is given, the space's with it
     space: str
     max_params: int
     members: tuple[MemberConfig, ...]  # that train what it finds; they have no sample yet
@@ -146,6 +146,7 @@ class StudyConfig(RunConfig):
     search_trials: int = Field(default=12, ge=1)
     keep: int | None = Field(default=None, ge=0)  # trainings of each member whose weights stay on disk; None: all
     score_train: bool = False  # score trained networks on their training images too
+    score_before: bool = False  # score networks on test before they are trained too
     as_published: bool = False  # oversample before splitting, as the origin study did, to show what that does
 
     def oversamples_first(self, name: str) -> bool:
@@ -346,6 +347,7 @@ def search_of(study: StudyConfig, search: StudySearch) -> SearchConfig:
         recipe=named_recipe("auto"),
         guide="on",
         trials=study.search_trials,
+        confirm=2 if study.search_trials > 1 else 0,  # of a single trial there is nothing to confirm
         prune=True,
         floor=False,
         report=False,

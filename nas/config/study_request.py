@@ -101,7 +101,7 @@ class StudyRequest(TrainingsRequest):
     network: Annotated[  # of members that name none
         str | None,
         Setting(
-            "Network: resnet18, resnet32, or model1 to model4 of the origin study. [default: the study's]",
+            "Network: resnet18, resnet32, densenet121, model1 to model4 of the origin study... [default: the study's]",
             "NAME",
             offers="networks",
         ),
@@ -116,13 +116,20 @@ class StudyRequest(TrainingsRequest):
         ),
     ] = None
     weights: Annotated[
-        str | None, Setting("ImageNet weights of ResNet-18 or VGG-19. [default: download them]", "FILE")
+        str | None,
+        Setting(
+            "ImageNet weights of ResNet-18 or another of torchvision's networks, or weights trained here; for several "
+            "networks NAME=FILE,NAME=FILE. [default: download them; metric-losses is from scratch]",
+            "FILE",
+        ),
     ] = None
-    from_scratch: Annotated[bool, Setting("Train from random weights; of a grid only what does so.")] = False
+    from_scratch: Annotated[
+        bool, Setting("Train torchvision's networks from random weights; of a grid only what does so.")
+    ] = False
     input_size: Annotated[
         int | None,
         Setting(
-            "Input size of ResNet-18; images are resized on the device. [default: 224; 4 times the side of "
+            "Input size of torchvision's networks; images are resized on the device. [default: 224; 4 times the side of "
             "images below 28 pixels]",
             "N",
         ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from baselines.studies import Member, Study, get_members
 from nas.config import StudyRequest
-from nas.engine.pretrained import without_weights
 from nas.errors import UsageError
 from nas.trials.spec import derived_seed
 
@@ -31,3 +33,13 @@ def chosen_members(study: Study, request: StudyRequest) -> tuple[Member, ...]:
             f"{number if number == len(members) else 1}/{len(members)}."
         )
     return members[number - 1 :: total]
+
+
+def without_weights(members: Sequence[Member], request: StudyRequest) -> tuple[Member, ...]:
+    """``members`` as they are asked for: with --from-scratch none that is pretrained. UsageError if none is left."""
+    if not request.from_scratch:
+        return tuple(members)
+    left = tuple(replace(member, pretrained=False) for member in members if not member.pretrained)
+    if not left:
+        raise UsageError("--from-scratch leaves out pretrained members, and so every one here: choose other --members.")
+    return left

@@ -43,15 +43,19 @@ def random_rival(member: Member, task: Task, seed: int) -> Sample:
 
 
 def searches_of(resolved: Sequence[MemberConfig], members: Sequence[Member], task: Task) -> tuple[StudySearch, ...]:
-    """The searches that a study has to make for some of its members, one for each fixed network they are set beside."""
+    """The searches that a study has to make for some of its members, one for each fixed network they are set beside and
+    number of parameters they may have."""
     awaited = [(member, config) for member, config in zip(members, resolved, strict=True) if member.rival == "found"]
     searches = []
-    for network in dict.fromkeys(member.network for member, _ in awaited):
-        mine = [(member, config) for member, config in awaited if member.network == network]
-        first = mine[0][0]
-        assert network and first.space
-        most = fixed_cost(network, task).params
+    for network, size in dict.fromkeys((member.network, member.max_params) for member, _ in awaited):
+        mine = [
+            (member, config) for member, config in awaited if (member.network, member.max_params) == (network, size)
+        ]
+        space = mine[0][0].space
+        assert network and space
+        most = fixed_cost(network, task).params if size is None else size
+        name = network if size is None else f"{space}-{size}"
         searches.append(
-            StudySearch(name=network, space=first.space, max_params=most, members=tuple(config for _, config in mine))
+            StudySearch(name=name, space=space, max_params=most, members=tuple(config for _, config in mine))
         )
     return tuple(searches)

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from baselines import FixedNetwork
+from baselines.registry import NETWORKS
+from budgets import cost_of
 from nas.autotune.workers import PROBE, MeasuringFailed, together
 from nas.config import Recipe, StudyConfig
 from nas.config.auto_recipe import images_per_epoch, resolve_recipe
@@ -20,7 +22,7 @@ from nas.engine.rivals import fixed_cost
 from nas.engine.study_plan import StudyPlan
 from nas.executors import LocalExecutor, start_server
 from nas.trials import TrialSpec
-from search_spaces import Task
+from search_spaces import Task, get_space
 
 LEAST_STEP, MOST_STEP = 16, 256  # images of a measured step
 SECONDS = 10.0  # after which no other network is begun
@@ -75,15 +77,30 @@ def study_seconds(plan: StudyPlan) -> float | None:
 def _trained(config: StudyConfig) -> Iterator[tuple[MemberConfig, str | None]]:
     """Every member, and of one that a search has to find a network for, the fixed one whose size it gets."""
     yield from ((member, member.network) for member in config.members)
-    yield from ((member, search.name) for search in config.searches for member in search.members)
+    yield from ((_stand_in(member, search), _fixed(search)) for search in config.searches for member in search.members)
+
+
+def _fixed(search: StudySearch) -> str | None:
+    """Fixed network within whose size a search looks; None where the size is given."""
+    return search.name if search.name in NETWORKS else None
+
+
+def _stand_in(member: MemberConfig, search: StudySearch) -> MemberConfig:
+    """A member whose network is to be found, with the family's canonical one in its place if no fixed one stands for
+    it."""
+    if _fixed(search):
+        return member
+    return member.model_copy(update={"space": search.space, "sample": dict(get_space(search.space).canonical)})
 
 
 def _way(plan: StudyPlan, member: MemberConfig, network: str | None) -> Way:
+    task = Task(plan.facts.input_shape, len(plan.facts.classes))
     if known := plan.facts.members.get(member.name):
         macs = known.cost.macs
+    elif network is not None:
+        macs = fixed_cost(network, task).macs
     else:
-        assert network is not None
-        macs = fixed_cost(network, Task(plan.facts.input_shape, len(plan.facts.classes))).macs
+        macs = cost_of(get_space(str(member.space)), member.sample, task).macs
     few = min(LEAST_STEP, member.recipe.batch_size or LEAST_STEP)  # below it steps cost more than their images
     return Way(network or f"{member.space} {member.sample}", member.recipe.regularizer, macs, few)
 
@@ -111,8 +128,9 @@ def _seconds(plan: StudyPlan, member: MemberConfig, speed: Speed) -> float:
     counts, (trained, scored) = plan.facts.counts, speed
     if teachers := _teachers_macs(plan, member):  # they answer to every image that is trained on
         trained = 1 / (1 / trained + teachers / (scored * plan.facts.members[member.name].cost.macs))
-    scored_after = sum(counts["test"]) + (sum(counts["train"]) if plan.config.score_train else 0)
-    return training_seconds(member.recipe, counts, trained, scored) + scored_after / scored
+    more = sum(counts["test"]) * (2 if plan.config.score_before else 1)
+    more += sum(counts["train"]) if plan.config.score_train else 0
+    return training_seconds(member.recipe, counts, trained, scored) + more / scored
 
 
 def _teachers_macs(plan: StudyPlan, member: MemberConfig) -> int:
@@ -130,7 +148,9 @@ def _seconds_of_search(plan: StudyPlan, search: StudySearch, speeds: Mapping[Way
     config = search_of(study, search)
     recipe = resolve_recipe(config.recipe, counts["train"], config.objective)[0]
     config = config.model_copy(update={"recipe": recipe}).with_length(recipe.epochs)
-    seconds = training_seconds(config.recipe, counts, *speeds[_way(plan, search.members[0], search.name)])
+    seconds = training_seconds(
+        config.recipe, counts, *speeds[_way(plan, _stand_in(search.members[0], search), _fixed(search))]
+    )
     return search_seconds(config, seconds, len(plan.slots))
 
 

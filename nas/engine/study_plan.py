@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from baselines import FixedNetwork, get_network, network_names
-from baselines.registry import SMALL
+from baselines import FixedNetwork, get_network
+from baselines.registry import NETWORKS, SMALL
 from baselines.studies import STUDIES, Member, Study, get_study
 from budgets import cost_of
 from nas.config import DataConfig, Recipe, StudyConfig, StudyRequest, auto_recipe, checked, raise_all
@@ -20,9 +20,9 @@ from nas.data import Dataset, open_data
 from nas.data.dataset import counts_by_split
 from nas.engine.architectures import NO_IMAGES, Architecture, load_architecture
 from nas.engine.cells import chosen_members
+from nas.engine.imagenet_plan import imagenet_settings, misplaced
 from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.plan import mirrored_or_not
-from nas.engine.pretrained import Weights, weights_of
 from nas.engine.rivals import random_rival, searches_of
 from nas.engine.single_images import GIVE_MORE, frozen_errors, single_image_errors
 from nas.engine.verification import verification_errors
@@ -35,7 +35,6 @@ from nas.runs.events import MemberFacts, StudyFacts
 from nas.runs.hints import RUNS
 from search_spaces import Sample, Task, get_space
 
-RESNET18_SETTINGS = ("input_size", "weights", "from_scratch")
 RUN_SETTINGS = (
     "workers", "trials_per_gpu", "device", "threads", "seed", "objective", "profile", "report", "time_limit",
     "trial_timeout", "keep", "as_published",
@@ -70,7 +69,7 @@ class _Asked:
     members: tuple[Member, ...]
     network: str  # of members that name none
     arch: Architecture | None  # instead of it
-    weights: dict[str, Weights]  # ImageNet's, by torchvision's names
+    settings: dict[str, dict[str, int | str]]  # of networks that may have ImageNet weights, by their names
 
 
 @dataclass(frozen=True)
@@ -131,6 +130,7 @@ def plan_study(
         seeds=request.seeds or study.seeds,
         searches=searches_of(resolved, asked.members, task),
         score_train=study.score_train,
+        score_before=study.score_before,
         plugins=with_loaded(asked.arch.plugins if asked.arch else ()),
         **request.model_dump(include=set(RUN_SETTINGS)) | {"objective": objective},
         **request.model_dump(include=set(SEARCH_SETTINGS), exclude_none=True),
@@ -175,7 +175,7 @@ def _asked(request: StudyRequest, runs: Path, errors: list[str], *, fetch: bool)
     if study is None:
         return None
     network = request.network or study.network
-    has_network = attempt(lambda: get_network(network), errors) is not None
+    attempt(lambda: get_network(network), errors)
     members = attempt(lambda: chosen_members(study, request), errors) or ()
     if request.network and request.arch:
         errors.append("--network and --arch both say what is trained: give one of them.")
@@ -183,31 +183,13 @@ def _asked(request: StudyRequest, runs: Path, errors: list[str], *, fetch: bool)
         errors.append(f"{study.name} has its own networks: leave out --network and --arch.")
     found = request.arch
     arch = attempt(lambda: load_architecture(found, runs), errors) if found else None
-    if request.arch or not has_network:
-        own = {member.network for member in members or study.members if member.network}
-    else:
-        own = {member.network or network for member in members or study.members}
-    errors += _misplaced(request, own, of_grid=study.is_grid)
+    networks = set[str]() if request.arch else {member.network or network for member in members or study.members}
+    errors += misplaced(request, networks, of_grid=study.is_grid)
+    begun = {member.network or network for member in members if member.pretrained is not False}
     may_download = fetch and not errors
-    weights = None
-    if has_network and not request.arch:
-        weights = attempt(lambda: weights_of(request, members, network, may_download=may_download), errors)
-    return _Asked(study, members, network, arch, weights or {})
-
-
-def _misplaced(request: StudyRequest, networks: Collection[str], *, of_grid: bool) -> Iterator[str]:
-    """Errors of settings that are about other networks than those that are trained."""
-    if request.input_size and "resnet18" not in networks:
-        yield "--input-size belongs to resnet18, which is not trained here: leave it out."
-    able = [name for name in network_names() if get_network(name).weights]
-    for setting in ("weights", "from_scratch"):
-        if setting == "from_scratch" and of_grid:  # it chooses among cells
-            continue
-        if getattr(request, setting) and not set(able) & set(networks):
-            yield (
-                f"--{setting.replace('_', '-')} belongs to {', '.join(able[:-1])} and {able[-1]}, none of which is "
-                "trained here: leave it out."
-            )
+    of_imagenet = sorted(name for name in begun if name in NETWORKS and NETWORKS[name].weights and not request.arch)
+    settings = attempt(lambda: imagenet_settings(request, study, of_imagenet, fetch=may_download), errors)
+    return _Asked(study, members, network, arch, settings or {})
 
 
 def _data(request: StudyRequest, asked: _Asked | None, errors: list[str]) -> DataConfig | None:
@@ -284,9 +266,9 @@ def _resolved(
     if recipe is None:
         return None
     errors += check_together(recipe, ())
-    if not source.hold_out and (recipe.keep_epoch != "last" or recipe.patience is not None):
+    if not source.hold_out and (recipe.keep_epoch != "last" or recipe.patience is not None or recipe.svm_head):
         errors.append(
-            f"{member.name} chooses an epoch by validation images, and --train-on-all, the default of "
+            f"{member.name} chooses {'the cost of an SVM' if recipe.svm_head else 'an epoch'} by validation images, and --train-on-all, the default of "
             "long-tail, holds none out. Add --hold-out"
             ", or train --network resnet32, which keeps the last epoch."
         )
@@ -322,7 +304,7 @@ def _network(member: Member, asked: _Asked, request: StudyRequest, task: Task, d
         return _Network(space=asked.arch.space, sample=asked.arch.sample, recipe=_recipe_of(asked.arch, counts))
     kind = get_network(name)
     recipe = {**kind.recipe, **({} if sum(counts) >= SMALL else kind.recipe_when_small)}
-    return _Network(network=name, settings=_settings(name, member, asked, request, task), recipe=recipe)
+    return _Network(network=name, settings=_network_settings(name, member, asked, task), recipe=recipe)
 
 
 def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
@@ -336,13 +318,14 @@ def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
     return arch.recipe.model_dump(exclude=ours)
 
 
-def _settings(name: str, member: Member, asked: _Asked, request: StudyRequest, task: Task) -> dict[str, int | str]:
-    weights = {} if member.pretrained is False else asked.weights.get(get_network(name).weights, {})
-    if name != "resnet18":
-        return weights
+def _network_settings(name: str, member: Member, asked: _Asked, task: Task) -> dict[str, int | str]:
+    weights = get_network(name).weights
+    if weights is None:
+        return {}
     from baselines.networks.resnet18 import default_input_size
 
-    return {"input_size": request.input_size or default_input_size(task.input_shape), **weights}
+    size: dict[str, int | str] = {"input_size": default_input_size(task.input_shape)} if weights.resized else {}
+    return size | ({} if member.pretrained is False else asked.settings.get(name, {}))
 
 
 def _counted(members: Sequence[MemberConfig], task: Task) -> dict[str, MemberFacts]:

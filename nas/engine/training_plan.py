@@ -133,11 +133,12 @@ def asked_network(request: OneNetwork, runs: Path, command: str = "train") -> As
             "--space NAME (its canonical network) and --network NAME."
         )
     if request.network:
-        if request.network == "resnet18":
-            raise UsageError(
-                "--network resnet18 is trained by baseline runs: nasctl baseline run losses --members custom-ce."
-            )
         kind = get_network(request.network)
+        if kind.weights is not None:
+            other = "" if kind.name == "resnet18" else f" --network {kind.name}"
+            raise UsageError(
+                f"--network {kind.name} is trained by baseline runs: nasctl baseline run losses{other} --members custom-ce."
+            )
         recipe = checked(Recipe, {"name": request.network, **kind.recipe}, [])
         return Asked(network=request.network, recipe=recipe)
     if request.space:
@@ -175,14 +176,21 @@ def _recipe(
             errors.append(
                 "--patience stops by validation images, and --train-on-all trains on them: leave out one of the two."
             )
+        if recipe.svm_head:
+            errors.append(
+                "--svm-head chooses its cost by validation images, and --train-on-all trains on them: leave out one of "
+                "the two."
+            )
         recipe = recipe.model_copy(update={"keep_epoch": "last", "patience": None})
     return recipe.model_copy(update={"name": described_name(recipe)}), f"one network trained {sentence}"
 
 
 def _methods(preset: Preset, recipe: Recipe) -> dict[str, object]:
-    """The parts of a preset that a recipe can have: not every loss smooths labels."""
-    settings = LOSS_SETTINGS.get(recipe.loss, ())
-    return {name: value for name, value in preset.recipe.items() if name != "label_smoothing" or name in settings}
+    """The parts of a preset that a recipe can have: not every loss smooths labels, and metric losses mix no images."""
+    smooths = recipe.classification_weight and "label_smoothing" in LOSS_SETTINGS.get(recipe.loss, ())
+    without = set() if smooths else {"label_smoothing"}
+    without |= {"mixing"} if recipe.metric_loss != "none" else set()
+    return {name: value for name, value in preset.recipe.items() if name not in without}
 
 
 def own_recipe(

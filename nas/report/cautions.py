@@ -25,6 +25,11 @@ def cautions(recipe: Recipe, train_images: int) -> list[str]:
             "the loss will "
             "probably diverge. --learning-rate find looks for one."
         )
+    if not recipe.classification_weight and not recipe.svm_head:
+        found.append(
+            "--classification-weight 0 leaves the last layer as it was made: only embeddings are trained, and metrics "
+            "of predicted classes are chance. --svm-head makes a last layer of them."
+        )
     if recipe.schedule == "warm-restarts":
         start, length = cycle_at(recipe.epochs, recipe)
         if start < recipe.epochs:

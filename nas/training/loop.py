@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from baselines.metrics import EQUAL_TO_ACCURACY
 from nas.config import Recipe
 from nas.config.objectives import DEFAULT
-from nas.config.recipe import Metrics
+from nas.config.recipe import judged_at_the_end
 from nas.stopwatch import OFF, Watch
 from nas.training.classifier_head import Classifier
 from nas.training.cuda_graphs import Step
@@ -27,6 +27,7 @@ from nas.training.precision import Execution, usual_execution
 from nas.training.sampling import epoch_plan
 from nas.training.schedules import learning_rates
 from nas.training.step import Learning, Phase, class_counts, make_step, notes_on
+from nas.training.svm_head import with_svm_head
 from nas.training.teaching import Teachers
 from nas.training.tensor_split import JoinedSplit, TensorSplit
 
@@ -70,7 +71,8 @@ def train(
     learning_rate (the largest of the epoch), seconds, and, of epochs that are scored (``recipe.select_every``),
     select_<metric> for every scalar (see ``_on_select``). At such an epoch the training stops early after
     ``recipe.patience`` epochs without a lower select_loss, and when it falls below ``threshold`` (see
-    ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights.
+    ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights; ``svm_head`` those with
+    another last layer (see ``with_svm_head``).
     What is kept needs nothing of the recipe. TrialError if a metric is not finite. Equal seeds, equal bits.
     """
     learning, sizes, (mean, std) = prepared(
@@ -78,37 +80,37 @@ def train(
         execution=execution, watch=watch, teachers=teachers,
     )  # fmt: skip
     classifier, kept = Classifier.of(recipe, learning.counts), Kept(objective)
+    at_the_end = judged_at_the_end(recipe)
+    keeps_last = recipe.keep_epoch == "last" or at_the_end
+    threshold, patience = ((), None) if at_the_end else (threshold, recipe.patience)
     history: list[dict[str, float]] = []
     step, stopped_by = make_step(learning, sizes), None
     with classifier.attached(model, num_classes):
         for epoch in range(1, recipe.epochs + 1):
-            started, rates = time.perf_counter(), learning_rates(recipe, epoch, len(sizes))
-            train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)), step)
-            record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
-            check_finite(record, "train_loss")
-            is_scored = epoch % recipe.select_every == 0 or epoch == recipe.epochs
-            watch.switch("evaluation" if is_scored else "rest")
-            with learning.average.in_place() if learning.average and is_scored else nullcontext():
-                if is_scored:
-                    metrics = evaluate_split(
-                        model, select_split, (mean, std), num_classes=num_classes, device=device, objective=objective,
-                        test_flip=recipe.test_flip,
-                    )  # fmt: skip
-                    record |= _on_select(metrics, objective)
+            started, record = time.perf_counter(), _trained(learning, epoch, sizes, step)
+            if is_scored := epoch % recipe.select_every == 0 or epoch == recipe.epochs:
+                watch.switch("evaluation")
+                with learning.average.in_place() if learning.average else nullcontext():
+                    record |= _on_select(model, select_split, (mean, std), num_classes, objective, recipe)
                     check_finite(record, "select_loss")
                     watch.switch("rest")
-                    kept.see(record, model, always=recipe.keep_epoch == "last")
+                    kept.see(record, model, always=keeps_last)
+            watch.switch("rest")
             record["seconds"] = time.perf_counter() - started
             history.append(record)
             if on_epoch is not None:
                 on_epoch(record)
             waited = kept.epochs_without_lower_loss
-            if is_scored and (
-                stopped_by := why_stopped(history, objective, threshold, patience=recipe.patience, waited=waited)
-            ):
+            stopped_by = (
+                why_stopped(history, objective, threshold, patience=patience, waited=waited) if is_scored else None
+            )
+            if stopped_by:
                 break
 
-    state = {name: each.cpu().contiguous() for name, each in classifier.folded(kept.state, model, num_classes).items()}
+    state = classifier.folded(kept.state, model, num_classes)
+    if recipe.svm_head:
+        state = with_svm_head(state, model, train_split, select_split, (mean, std), num_classes, objective, recipe)
+    state = {name: each.cpu().contiguous() for name, each in state.items()}
     return Training(state, kept.epoch, history, mean, std, stopped_by, notes_on(step))
 
 
@@ -141,8 +143,24 @@ def prepared(
     return learning, sizes, (mean, std)
 
 
-def _on_select(metrics: Metrics, objective: str) -> dict[str, float]:
+def _trained(learning: Learning, epoch: int, sizes: Sequence[int], step: Step) -> dict[str, float]:
+    """Record of epoch ``epoch``, from 1, in which ``learning`` learns from batches of ``sizes``."""
+    rates = learning_rates(learning.recipe, epoch, len(sizes))
+    train_loss = run_epoch(learning, epoch, list(zip(rates, sizes, strict=True)), step)
+    record = {"epoch": epoch, "train_loss": train_loss, "learning_rate": max(rates)}
+    check_finite(record, "train_loss")
+    return record
+
+
+def _on_select(
+    model: nn.Module, split: TensorSplit | JoinedSplit, normal: tuple[Sequence[float], Sequence[float]],
+    num_classes: int, objective: str, recipe: Recipe,
+) -> dict[str, float]:  # fmt: skip
     """Metrics of an epoch that a history has: of those that equal the accuracy the objective alone."""
+    device = next(model.parameters()).device
+    metrics = evaluate_split(
+        model, split, normal, num_classes=num_classes, device=device, objective=objective, test_flip=recipe.test_flip
+    )
     return {
         f"select_{name}": metric
         for name, metric in metrics.items()

@@ -17,6 +17,7 @@ from nas.training.averaging import WeightAverage
 from nas.training.class_counts import ClassCounts
 from nas.training.cuda_graphs import LEAST_STEPS, CapturedStep, CudaGraphCapture, Step
 from nas.training.losses import TrainingLoss, is_reweighted, make_loss
+from nas.training.metric_losses import MetricTerm, make_metric_term
 from nas.training.mixing import mix
 from nas.training.precision import Execution, usual_execution
 from nas.training.regularizers import Regularizer, make_regularizer
@@ -51,6 +52,7 @@ class Learning:
     average: WeightAverage | None = None  # of the weights, where the recipe keeps one
     lesson: Lesson | None = None  # of trained networks, where there are any
     frozen: Sequence[nn.Module] = ()  # parts of the network that do not learn
+    metric: MetricTerm | None = None  # a loss on embeddings, where the recipe has one
 
     @classmethod
     def of(
@@ -67,7 +69,7 @@ class Learning:
         teachers: Teachers | None = None,
     ) -> Learning:
         """For ``model``, which lies on the generator's device. UsageError if a name in the recipe is not known, or that
-        of a module to freeze."""
+        of a module to freeze, TrialError if it has a metric loss and ``model`` no last linear layer."""
         execution = execution or usual_execution(generator.device)
         frozen = freeze(model, recipe.freeze)
         lesson = Lesson(teachers, images, recipe, counts, normal, execution) if teachers else None
@@ -75,6 +77,7 @@ class Learning:
             model, images, recipe, counts, make_loss(recipe, counts), make_regularizer(recipe, model),
             make_optimizer(model, recipe), make_sampler(images, recipe), normal, generator, execution, watch,
             WeightAverage(model, recipe.ema) if recipe.ema else None, lesson, frozen,
+            make_metric_term(recipe, model, len(counts.real_C), generator.device),
         )  # fmt: skip
 
     def train_mode(self) -> None:
@@ -117,8 +120,8 @@ def notes_on(step: Step) -> tuple[str, ...]:
 
 
 def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | Tensor) -> Tensor:
-    """Learn from the images at ``index_N``: the sum of their losses, without a penalty or what a teacher adds, as a
-    tensor.
+    """Learn from the images at ``index_N``: the sum of their losses, without a penalty or what a teacher or a metric loss
+    adds, as a tensor; of a recipe that gives the loss no weight, the sum of the metric loss.
 
     Waits for nothing on the device, and all that a step has of its own are ``index_N`` and ``rate``.
     """
@@ -130,10 +133,16 @@ def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | T
     in_bfloat16 = learning.execution.precision == "bfloat16"
     learning.watch.switch("forward/backward")
     with torch.autocast(generator.device.type, torch.bfloat16, enabled=in_bfloat16):
-        logits = learning.model(batch)
+        if (term := learning.metric) is None:
+            logits = learning.model(batch)
+        else:
+            logits, embeddings = term.forward(learning.model, batch)
     total = loss = learning.loss_of(logits, targets, reweighted=phase.reweighted)
     if learning.lesson is not None:
         total = learning.lesson.added_to(loss, logits, batch, index_N)
+    if term is not None:
+        metric = term.of(embeddings, targets)
+        total, loss = term.added_to(total, metric), loss if term.classification_weight else metric
     if learning.regularizer is not None and phase.penalty_weight:
         total = total + phase.penalty_weight * learning.regularizer.penalty()
     learning.optimizer.zero_grad()

@@ -113,6 +113,9 @@ def _train_and_score(
         if on_epoch is not None:
             on_epoch(record)
 
+    before: dict[str, Metrics] = {}
+    if spec.score_before:
+        before["before"] = _score(model.to(device), spec, device, Normalization(*real.mean_and_std), "test")
     training = train(
         model,
         real,
@@ -137,7 +140,8 @@ def _train_and_score(
     metrics: dict[str, Metrics] = {str(name): _score(model, spec, device, normalization, name) for name in scored}
     watch.switch("rest")
     _log(spec, f"best epoch {training.best_epoch}", *training.notes)
-    _log(spec, *(f"{name} {json.dumps(metrics[name])}" for name in scored))
+    metrics |= before
+    _log(spec, *(f"{name} {json.dumps(found)}" for name, found in metrics.items()))
     if training.stopped_by is not None and training.stopped_by.rule == "pruned":
         _log(spec, f"pruned {training.stopped_by.reason}")
         return metrics, training.stopped_by.reason

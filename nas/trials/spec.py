@@ -42,6 +42,7 @@ class TrialSpec:
     execution: Execution | None = None  # None: what is usual on the device
     test_after: bool = False  # score the test split after training: only where nothing is chosen by it
     score_train: bool = False  # score the images that it trained on, as they are, after training
+    score_before: bool = False  # score the test split before training too: where nothing is chosen by it
     # Oversample before splitting, as the origin study did (``nas.data.published``): only where nothing is chosen by it.
     split_after_oversampling: bool = False
     profile: bool = False  # measure what the time goes to

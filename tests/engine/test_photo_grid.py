@@ -96,7 +96,7 @@ def test_the_grid_has_1040_cells_of_five_networks() -> None:
     cells = GRID.members
     assert len(cells) == len({cell.name for cell in cells}) == 1040
     assert Counter(cell.network for cell in cells) == {
-        "vgg19": 240, "vgg19-gelu": 240, "vgg19-frozen": 240, "small-cnn": 160, "resnet18-whole": 160,
+        "vgg19": 240, "vgg19-gelu": 240, "vgg19-frozen": 240, "small-cnn": 160, "resnet18-photo": 160,
     }  # fmt: skip
     assert sum(bool(cell.pretrained) for cell in cells) == 360
     for network, rates in (("vgg19", (1e-3, 1e-4, 1e-5)), ("small-cnn", (1e-2, 1e-3, 1e-4, 1e-5))):

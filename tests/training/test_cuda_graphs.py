@@ -13,6 +13,7 @@ from captured_work import OperationCapture
 from torch import Tensor, nn
 
 from nas.config.recipe import Recipe
+from nas.config.recipe_rules import METRIC_SETTINGS
 from nas.training import step as training
 from nas.training.cuda_graphs import CapturedStep, Step
 from nas.training.loop import run_epoch, train
@@ -106,6 +107,8 @@ def test_a_captured_step_trains_every_space_as_the_plain_one(name: str) -> None:
         ({"ema": 0.99}, 1),
         ({"augmentation": "trivial", "erasing": 0.5, "crop_border": "black", "label_smoothing": 0.1}, 1),
         ({"sampler": "class-balanced", "loss": "focal"}, 1),
+        *(({"metric_loss": name, "sampler": "class-groups"}, 1) for name in METRIC_SETTINGS if name != "none"),
+        ({"metric_loss": "triplet", "classification_weight": 0.0}, 1),
         *(({"mixing": mixing, "deferred_reweighting": 0.5}, 2) for mixing in MIXINGS if mixing != "none"),
         *(({"regularizer": name}, 3 if name == "srip" else 1) for name in REGULARIZERS if name != "none"),
     ],
@@ -143,6 +146,7 @@ RECIPES: list[dict[str, Any]] = [
     {"deferred_reweighting": 0.5},
     {"optimizer": "sgd", "sampler": "class-balanced"},
     {"ema": 0.99},
+    *({"metric_loss": name, "sampler": "class-groups"} for name in METRIC_SETTINGS if name != "none"),
     {"augmentation": "trivial", "erasing": 0.5, "crop_border": "black", "cutout": 0.3, "cutout_fill": 0.4},
     {"rotate": 40.0, "shift": 0.2, "vertical_flip": 0.8, "jitter": 0.5, "blur": 0.5},
     *({"mixing": mixing} for mixing in MIXINGS if mixing != "none"),
