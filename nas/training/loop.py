@@ -80,9 +80,7 @@ def train(
         execution=execution, watch=watch, teachers=teachers,
     )  # fmt: skip
     classifier, kept = Classifier.of(recipe, learning.counts), Kept(objective)
-    at_the_end = judged_at_the_end(recipe)
-    keeps_last = recipe.keep_epoch == "last" or at_the_end
-    threshold, patience = ((), None) if at_the_end else (threshold, recipe.patience)
+    keeps_last, threshold, patience = _ends(recipe, threshold)
     history: list[dict[str, float]] = []
     step, stopped_by = make_step(learning, sizes), None
     with classifier.attached(model, num_classes):
@@ -101,9 +99,8 @@ def train(
             if on_epoch is not None:
                 on_epoch(record)
             waited = kept.epochs_without_lower_loss
-            stopped_by = (
-                why_stopped(history, objective, threshold, patience=patience, waited=waited) if is_scored else None
-            )
+            if is_scored:
+                stopped_by = why_stopped(history, objective, threshold, patience=patience, waited=waited)
             if stopped_by:
                 break
 
@@ -141,6 +138,13 @@ def prepared(
         model, images, recipe, counts, normal, generator, execution=execution, watch=watch, teachers=teachers
     )
     return learning, sizes, (mean, std)
+
+
+def _ends(recipe: Recipe, threshold: Sequence[float]) -> tuple[bool, Sequence[float], int | None]:
+    """True if the last epoch is kept, the threshold and the patience; a recipe whose network is judged at the end alone
+    has neither."""
+    at_the_end = judged_at_the_end(recipe)
+    return recipe.keep_epoch == "last" or at_the_end, *(((), None) if at_the_end else (threshold, recipe.patience))
 
 
 def _trained(learning: Learning, epoch: int, sizes: Sequence[int], step: Step) -> dict[str, float]:
