@@ -341,7 +341,7 @@ def search_of(study: StudyConfig, search: StudySearch) -> SearchConfig:
     shared = study.model_dump(include=RunConfig.model_fields.keys() - {"data", "profile", "report", "time_limit"})
     return SearchConfig(
         **shared,
-        data=study.data.model_copy(update={"max_images": images}),
+        data=study.data.model_copy(update={"max_images": images, "hold_out": True}),  # it chooses between networks
         space=search.space,
         budget=Budget(max_params=search.max_params),
         recipe=named_recipe("auto"),

@@ -146,7 +146,11 @@ def _with_rates(members: list[MemberConfig], task: Task, data: DataConfig, slot:
         if member.recipe.rate_to_find:
             key = f"{member.network} {member.space} {member.sample}"
             if key not in found:
-                found[key] = found_rate(tested_as(member, task, data), slot)[0]
+                tested = member
+                if member.chosen == "found":  # by a search that is still to come: by the network its space is named for
+                    canonical = dict(get_space(str(member.space)).canonical)
+                    tested = member.model_copy(update={"sample": canonical})
+                found[key] = found_rate(tested_as(tested, task, data), slot)[0]
             rate = {"learning_rate": found[key].learning_rate, "rate_to_find": False}
             member = member.model_copy(update={"recipe": member.recipe.model_copy(update=rate)})
         resolved.append(member)
