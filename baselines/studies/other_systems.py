@@ -37,7 +37,7 @@ OTHER_SYSTEMS = (
     Study(
         "one-cycle-resnet",
         "ResNet-9 on CIFAR-10 with a one-cycle learning rate, its bounds from a range test, with and without "
-        "L2, and the network that a search finds within 150,000 parameters, trained alike; the origin study reports "
+        "L2, and the network that a search finds within 150,000 parameters, trained alike; its authors report "
         "87.74 % on train and 88.00 % on test, and the best published result of this network is 94.08 % on test"
         ,
         _one_cycle(), network="resnet9", data="cifar10", seeds=1, hold_out=False, published_of="resnet9",
