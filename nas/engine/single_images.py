@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from baselines import FixedNetwork
@@ -27,14 +29,18 @@ def single_image_errors(member: MemberConfig, task: Task, cure: str = GIVE_MORE)
     ]
 
 
-def frozen_errors(member: MemberConfig, task: Task) -> list[str]:
-    """The error of a network that lacks the modules which are to be frozen, or has no other."""
+def frozen_errors(members: Sequence[MemberConfig], task: Task) -> list[str]:
+    """Errors of networks that lack the modules which are to be frozen, or have no other; each network is built once."""
     from baselines.freezing import freeze
 
-    if not member.recipe.freeze or member.chosen == "found":
-        return []
     errors: list[str] = []
-    attempt(lambda: freeze(_module(member, task), member.recipe.freeze), errors)
+    different = {
+        repr((member.network, member.space, member.sample, member.recipe.freeze)): member
+        for member in members
+        if member.recipe.freeze and member.chosen != "found"
+    }
+    for member in different.values():
+        attempt(partial(freeze, _module(member, task), member.recipe.freeze), errors)
     return errors
 
 

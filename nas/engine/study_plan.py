@@ -115,7 +115,7 @@ def plan_study(
     for member in resolved:
         cure = GIVE_MORE if request.batch_size else f"Leave out {member.name} (--members)"
         errors += single_image_errors(member, task, cure) if member.chosen != "found" else []
-        errors += frozen_errors(member, task)
+    errors += frozen_errors(resolved, task)
     raise_all(errors)
     recipes, why_mirrored = mirrored_or_not([member.recipe for member in resolved], data, data_settings)
     resolved = [m.model_copy(update={"recipe": recipe}) for m, recipe in zip(resolved, recipes, strict=True)]

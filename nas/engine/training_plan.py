@@ -99,7 +99,7 @@ def plan_training(
     raise_all(errors)
     assert recipe
     member = asked.as_member(TRAINED, recipe)
-    errors += [*single_image_errors(member, task), *frozen_errors(member, task)]
+    errors += [*single_image_errors(member, task), *frozen_errors([member], task)]
     errors += verification_errors(objective, data)
     members = attempt(lambda: _with_teachers(request, member, task, runs), errors)
     raise_all(errors)

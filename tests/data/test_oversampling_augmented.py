@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
-from nas.data.oversampling import SEED
+from nas.data.dataset import Split
+from nas.data.oversampling import OVERSAMPLERS, SEED
 from nas.data.oversampling.transforms import MAX_SHIFT, transformed
+from nas.errors import UsageError
 
 NUM = 400
 
@@ -64,3 +68,19 @@ def test_oblong_images_turn_without_shear() -> None:
     whole = images[:, 0].sum(1) + images[:, -1].sum(1) < 1  # not pushed over the edge
     assert whole.sum() > NUM / 4
     assert skew[whole].abs().max() < 0.5  # a disc stays one
+
+
+def test_hues_turn_and_mirrors_come_where_they_are_asked_for() -> None:
+    red = torch.zeros(NUM, 3, 9, 9, dtype=torch.uint8)
+    red[:, 0, :, :3], red[:, 0, :, 3:] = 200, 60
+    for hue, channels in ((0.0, {0}), (0.5, {0, 1, 2})):
+        made = transformed(red, torch.Generator().manual_seed(SEED), mirrored=False, hue=hue)
+        assert set(made.double().mean((2, 3)).argmax(1).tolist()) == channels
+    few = Split(red[:, :, :9].numpy()[:30], np.arange(30), np.array([0] * 20 + [1] * 10), mirrored=False)
+    made = {name: [piece.images for piece in OVERSAMPLERS["augment"](few, **options)] for name, options in (
+        ("plain", {}), ("mirrored", {"mirrors": True}))}  # fmt: skip
+    left, right = ({name: np.concatenate(images)[:, 0, :, side].mean((1, 2)) for name, images in made.items()}
+                   for side in (slice(0, 3), slice(6, 9)))  # fmt: skip
+    assert (left["plain"] >= right["plain"] - 1).all() and (left["mirrored"] < right["mirrored"] - 20).any()
+    with pytest.raises(UsageError, match=r"augment:hue=0\.6: give a share of the circle, from 0 to 0\.5"):
+        list(OVERSAMPLERS["augment"](few, hue=0.6))
