@@ -106,6 +106,7 @@ def test_a_captured_step_trains_every_space_as_the_plain_one(name: str) -> None:
         ({"ema": 0.99}, 1),
         ({"augmentation": "trivial", "erasing": 0.5, "crop_border": "black", "label_smoothing": 0.1}, 1),
         ({"sampler": "class-balanced", "loss": "focal"}, 1),
+        ({"erasing": 0.5, "erasing_area": 0.1, "grey": 0.5}, 1),
         *(({"mixing": mixing, "deferred_reweighting": 0.5}, 2) for mixing in MIXINGS if mixing != "none"),
         *(({"regularizer": name}, 3 if name == "srip" else 1) for name in REGULARIZERS if name != "none"),
     ],
