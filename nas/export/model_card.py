@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.verification import FARS
+from baselines.verification import COUNTS, FARS
 from nas.config.recipe import Metrics
 from nas.config.recipe_rules import Setting
 from nas.export.request import Confirmation, ExportRequest, Quantized
@@ -172,7 +172,10 @@ def _size_table(request: ExportRequest) -> str:
 
 def _metrics_table(metrics: dict[str, Metrics]) -> str:
     names = dict.fromkeys(
-        name for values in metrics.values() for name, value in values.items() if isinstance(value, int | float)
+        name
+        for values in metrics.values()
+        for name, value in values.items()
+        if isinstance(value, int | float) and name not in COUNTS
     )
     return _table(
         ["metric", *metrics],

@@ -112,6 +112,7 @@ def test_flags_change_a_recipe_and_its_name() -> None:
         ({"loss": "ce", "gamma": "2"}, "--gamma is ignored by the loss ce: leave it out, or choose --loss focal"),
         ({"loss": "focal", "label_smoothing": "0.1"}, "--label-smoothing is ignored by the loss focal"),
         ({"cutout_fill": "0.5"}, "--cutout-fill belongs to --cutout X"),
+        ({"erase_area": "0.1"}, "--erase-area belongs to --erase P"),
         ({"warmup": "5"}, "--warmup is ignored by the schedule one-cycle"),
         ({"schedule": "cosine", "cycle_peak": "0.2"}, "--cycle-peak is ignored by the schedule cosine"),
         ({"decay": "0.9"}, "--decay is ignored by the schedule one-cycle: leave it out, or choose --schedule exp"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torchvision.transforms import RandomErasing
-from torchvision.transforms.functional import pad
+from torchvision.transforms.functional import pad, rgb_to_grayscale
 
 from nas.config.recipe import Recipe
 from nas.training.augmentation import augment, normalize
@@ -137,6 +137,30 @@ def test_random_erasing_is_that_of_torchvision(shape: tuple[int, int]) -> None:
         assert one.tolist() == pytest.approx(other.tolist(), abs=1)
     area = [(numbers[:, 2] * numbers[:, 3]).double().mean().item() / image[0].numel() for numbers in (found, expected)]
     assert area[0] == pytest.approx(area[1], rel=0.06)
+
+
+def test_an_erased_area_is_as_large_as_asked_and_black_before_normalization() -> None:
+    mean, std = torch.tensor([0.5, 0.4, 0.35]), torch.tensor([0.3, 0.27, 0.26])
+    images = torch.full((500, 3, 40, 60), 200, dtype=torch.uint8)
+    recipe = PLAIN.model_copy(update={"erasing": 1.0, "erasing_area": 0.1})
+    views = augment(images, recipe, generator(2), (mean, std))
+    black, plain = (normalize(torch.full_like(images, shade), mean, std)[0, :, 0, 0] for shade in (0, 200))
+    hole = views[:, 0] == black[0]
+    assert torch.equal(views, torch.where(hole.unsqueeze(1), black.view(3, 1, 1), plain.view(3, 1, 1)))
+    areas = hole.float().mean(dim=(1, 2))
+    assert areas.mean().item() == pytest.approx(0.1, rel=0.03) and (areas - 0.1).abs().max() < 0.02  # sides are whole
+
+
+def test_colour_images_turn_grey_as_often_as_asked_and_as_torchvisions_do() -> None:
+    images = torch.randint(256, (800, 3, 5, 6), dtype=torch.uint8, generator=generator())
+    views = augment(images, PLAIN.model_copy(update={"grey": 0.3}), generator(1))
+    grey = rgb_to_grayscale(images, 3).float()
+    changed = (views != images).flatten(1).any(1)
+    assert changed.float().mean().item() == pytest.approx(0.3, abs=0.05)
+    assert (views[changed] - grey[changed]).abs().max() <= 1  # which rounds down
+    assert torch.equal(views[~changed], images[~changed].float())
+    single = images[:, :1]
+    assert torch.equal(augment(single, PLAIN.model_copy(update={"grey": 1.0}), generator()), single.float())
 
 
 def test_equal_seeds_give_equal_views_and_inputs_stay_as_they_are() -> None:

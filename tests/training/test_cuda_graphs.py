@@ -109,6 +109,7 @@ def test_a_captured_step_trains_every_space_as_the_plain_one(name: str) -> None:
         ({"sampler": "class-balanced", "loss": "focal"}, 1),
         *(({"metric_loss": name, "sampler": "class-groups"}, 1) for name in METRIC_SETTINGS if name != "none"),
         ({"metric_loss": "triplet", "classification_weight": 0.0}, 1),
+        ({"erasing": 0.5, "erasing_area": 0.1, "grey": 0.5}, 1),
         *(({"mixing": mixing, "deferred_reweighting": 0.5}, 2) for mixing in MIXINGS if mixing != "none"),
         *(({"regularizer": name}, 3 if name == "srip" else 1) for name in REGULARIZERS if name != "none"),
     ],
