@@ -59,8 +59,8 @@ def sha256(path: Path) -> str:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors in a state dict, as torch.save or safetensors wrote it, under torchvision's names; those of a training
-    of such a network by nasctl are such a file. UsageError if the file holds none."""
+    """The tensors in a state dict, as torch.save or safetensors wrote it, under torchvision's names; those of a
+    training of such a network by nasctl are such a file. UsageError if the file holds none."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -125,8 +125,8 @@ def _check(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path, of: 
     if errors:
         more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
         raise UsageError(
-            f"--weights {path} does not fit torchvision's {of.builder}: {'; '.join(errors[:3])}{more}. Give its ImageNet "
-            f"file ({of.address.rsplit('/', 1)[-1]}), or train without: --from-scratch."
+            f"--weights {path} does not fit torchvision's {of.builder}: {'; '.join(errors[:3])}{more}. Give its "
+            f"ImageNet file ({of.address.rsplit('/', 1)[-1]}), or train without: --from-scratch."
         )
 
 

@@ -45,11 +45,12 @@ class Construction:
 class ImageNetWeights:
     """File of ImageNet weights of one of torchvision's networks: the function in ``torchvision.models`` that builds it,
     the ``address`` it is downloaded from, whose name has the first digits of its SHA-256, and its last layer, which a
-    network of other classes has anew."""
+    network of other classes has anew. ``least_side``: of the images that it can take, in pixels."""
 
     builder: str
     address: str
     head: str
+    least_side: int = 1
 
     @property
     def digest(self) -> str:

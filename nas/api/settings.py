@@ -71,10 +71,10 @@ def search_config(flags: Flags) -> SearchConfig:
             "many networks together. Choose --regularizer none, or --strategy evolution or random."
         )
     if recipe is not None and strategy in ONE_SHOT and (recipe.metric_loss != "none" or recipe.svm_head):
+        given = "--svm-head" if recipe.metric_loss == "none" else "--metric-loss"
         errors.append(
-            f"--strategy {strategy} cannot use {'--svm-head' if recipe.metric_loss == 'none' else '--metric-loss'}: the "
-            "supernet's last layer belongs to many networks together, each with other embeddings. Leave it out, or "
-            "choose --strategy evolution or random."
+            f"--strategy {strategy} cannot use {given}: the supernet's last layer belongs to many networks together, "
+            "each with other embeddings. Leave it out, or choose --strategy evolution or random."
         )
     values = read_settings(SearchConfig, flags, errors)
     values["objective"] = _objective(flags, errors)

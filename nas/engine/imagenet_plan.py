@@ -34,6 +34,11 @@ def imagenet_settings(
     for name in networks:
         weights = NETWORKS[name].weights
         assert weights is not None
+        if request.input_size and request.input_size < weights.least_side:
+            raise UsageError(
+                f"--input-size {request.input_size} is too small for {name}, which halves images five times: give "
+                f"{weights.least_side} or more."
+            )
         if name in files:
             found[name] = {**size, **_checked(files[name], weights)}
         else:
@@ -48,8 +53,8 @@ def _files(text: str, networks: Sequence[str]) -> dict[str, Path]:
         if len(builders) > 1:
             names = ",".join(f"{name}=FILE" for name in networks)
             raise UsageError(
-                f"--weights {text} is of one network, and {len(builders)} are trained: name them, --weights {names}; those "
-                "that are left out are trained from scratch."
+                f"--weights {text} is of one network, and {len(builders)} are trained: name them, --weights {names}; "
+                "those that are left out are trained from scratch."
             )
         return {name: _existing(text) for name in networks}
     files = {}
@@ -57,7 +62,8 @@ def _files(text: str, networks: Sequence[str]) -> dict[str, Path]:
         name, _, file = (word.strip() for word in part.partition("="))
         if name not in networks:
             raise UsageError(
-                f"--weights {part}: {name!r} is not trained here.{nearest(name, networks)} Networks: {', '.join(networks)}."
+                f"--weights {part}: {name!r} is not trained here.{nearest(name, networks)} Networks: "
+                f"{', '.join(networks)}."
             )
         files[name] = _existing(file)
     return files

@@ -24,7 +24,7 @@ from nas.engine.learning_rate import found_rate, tested_as
 from nas.engine.plan import mirrored_or_not
 from nas.engine.rivals import random_rival, searches_of
 from nas.engine.single_images import GIVE_MORE, single_image_errors
-from nas.errors import UsageError, attempt
+from nas.errors import attempt
 from nas.executors import WorkerSlot, plan_slots
 from nas.executors.devices import recorded_threads
 from nas.plugins.installed import load_installed
@@ -256,8 +256,9 @@ def _resolved(
         return None
     errors += check_together(recipe, ())
     if not source.hold_out and (recipe.keep_epoch != "last" or recipe.patience is not None or recipe.svm_head):
+        chosen_by_them = "the cost of an SVM" if recipe.svm_head else "an epoch"
         errors.append(
-            f"{member.name} chooses {'the cost of an SVM' if recipe.svm_head else 'an epoch'} by validation images, and --train-on-all, the default of "
+            f"{member.name} chooses {chosen_by_them} by validation images, and --train-on-all, the default of "
             "long-tail, holds none out. Add --hold-out"
             ", or train --network resnet32, which keeps the last epoch."
         )
@@ -307,11 +308,13 @@ def _recipe_of(arch: Architecture, counts: list[int]) -> dict[str, object]:
 
 
 def _network_settings(name: str, asked: _Asked, task: Task) -> dict[str, int | str]:
-    if get_network(name).weights is None:
+    weights = get_network(name).weights
+    if weights is None:
         return {}
     from baselines.networks.resnet18 import default_input_size
 
-    return {"input_size": default_input_size(task.input_shape)} | asked.settings.get(name, {})
+    side = max(default_input_size(task.input_shape), weights.least_side)
+    return {"input_size": side} | asked.settings.get(name, {})
 
 
 def counted(member: MemberConfig, task: Task) -> MemberFacts:
