@@ -59,8 +59,8 @@ def sha256(path: Path) -> str:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors in a state dict, as torch.save or safetensors wrote it, under torchvision's names; those of a training
-    of such a network by nasctl are such a file. UsageError if the file holds none."""
+    """The tensors in a state dict, as torch.save or safetensors wrote it, under torchvision's names; those of a
+    training of such a network by nasctl are such a file. UsageError if the file holds none."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -45,12 +45,14 @@ class Construction:
 class ImageNetWeights:
     """File of ImageNet weights of one of torchvision's networks: the function in ``torchvision.models`` that builds it,
     the ``address`` it is downloaded from, whose name has the first digits of its SHA-256, and its last layer, which a
-    network of other classes has anew. ``resized``: images are brought to the size that the network was made for."""
+    network of other classes has anew. ``resized``: images are brought to the size that the network was made for.
+    ``least_side``: of the images that it can take, in pixels."""
 
     builder: str
     address: str
     head: str
     resized: bool = True
+    least_side: int = 1
 
     @property
     def digest(self) -> str:

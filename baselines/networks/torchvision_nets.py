@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FROM = "https://download.pytorch.org/models"
-DENSENET121 = ImageNetWeights("densenet121", f"{FROM}/densenet121-a639ec97.pth", "classifier")
+DENSENET121 = ImageNetWeights("densenet121", f"{FROM}/densenet121-a639ec97.pth", "classifier", least_side=32)
 RESNET50 = ImageNetWeights("resnet50", f"{FROM}/resnet50-11ad3fa6.pth", "fc")
 RECIPE: dict[str, Any] = {"optimizer": "adam", "learning_rate": 1e-3, "epochs": 30, "batch_size": 64}
 WHEN_SMALL: dict[str, Any] = {"batch_size": 32}
@@ -25,7 +25,7 @@ def _construct(
     arguments = {
         "name": weights.builder,
         "num_classes": num_classes,
-        "input_size": int(settings.get("input_size") or default_input_size(input_shape)),
+        "input_size": int(settings.get("input_size") or max(default_input_size(input_shape), weights.least_side)),
         "frozen": frozen,
         "from_scratch": not settings.get("weights"),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from baselines.studies.base import Member, Study
+from baselines.studies.base import Member, Settings, Study
 
 SMALL = 150_000  # parameters of what a search may find beside them
 
@@ -22,7 +22,6 @@ def _metric_losses() -> tuple[Member, ...]:
                    reported=_reported(0.478, 0.501, 0.476))  # fmt: skip
     both = Member("densenet-triplet-ce", "DenseNet-121, triplet + cross-entropy", triplet, network="densenet121",
                   reported=_reported(0.469, 0.495, 0.462))  # fmt: skip
-    found = {"network": "densenet121", "rival": "found", "space": "resnet", "max_params": SMALL}
     return (
         dense,
         both,
@@ -35,9 +34,16 @@ def _metric_losses() -> tuple[Member, ...]:
             {**triplet, "classification_weight": 0.0, "svm_head": True, "keep_epoch": "last"}, network="resnet18-whole",
             reported=_reported(0.326, 0.318, 0.318),
         ),
-        Member("found-ce", "found by a search within 150,000 parameters, cross-entropy", beside=dense.name, **found),
-        Member("found-triplet-ce", "found by a search within 150,000 parameters, triplet + cross-entropy", triplet,
-               beside=both.name, **found),
+        _found("found-ce", "cross-entropy", {}, dense),
+        _found("found-triplet-ce", "triplet + cross-entropy", triplet, both),
+    )  # fmt: skip
+
+
+def _found(name: str, words: str, recipe: Settings, beside: Member) -> Member:
+    """What a search finds, trained as the network ``beside`` it."""
+    return Member(
+        name, f"found by a search within {SMALL:,} parameters, {words}", recipe, network=beside.network, rival="found",
+        space="resnet", beside=beside.name, max_params=SMALL,
     )  # fmt: skip
 
 
@@ -67,11 +73,11 @@ LOSSES_AND_HEADS = (
     ),
     Study(
         "features",
-        "A multi-class SVM on features of a ResNet-50, and the same network fine-tuned; accuracy before and after, class "
-        "by class"
+        "A multi-class SVM on features of a ResNet-50, and the same network fine-tuned; accuracy before and after, "
+        "class by class"
         ,
         _features(), network="resnet50", recipe={"loss": "ce"}, imbalance=1, score_before=True, draws_answers=True,
-        reported_on="on 10 classes of images that are not named, with ImageNet weights; before fine-tuning the accuracy "
-        "was 0.09",
+        reported_on="on 10 classes of images that are not named, with ImageNet weights; before fine-tuning the "
+        "accuracy was 0.09",
     ),
 )  # fmt: skip

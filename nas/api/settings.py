@@ -76,11 +76,10 @@ def search_config(flags: Flags) -> SearchConfig:
             "it out. nasctl train and nasctl baseline run have it."
         )
     if recipe is not None and strategy in ONE_SHOT and (recipe.metric_loss != "none" or recipe.svm_head):
-        flag = "--svm-head" if recipe.metric_loss == "none" else "--metric-loss"
+        given = "--svm-head" if recipe.metric_loss == "none" else "--metric-loss"
         errors.append(
-            f"--strategy {strategy} cannot use {flag}: the "
-            "supernet's last layer belongs to many networks together, each with other embeddings. Leave it out, or "
-            "choose --strategy evolution or random."
+            f"--strategy {strategy} cannot use {given}: the supernet's last layer belongs to many networks together, "
+            "each with other embeddings. Leave it out, or choose --strategy evolution or random."
         )
     values = read_settings(SearchConfig, flags, errors)
     values["objective"] = _objective(flags, errors)

@@ -52,9 +52,9 @@ SCHEDULE_SETTINGS: dict[str, tuple[str, ...]] = {  # the fields that one schedul
 SGD_SETTINGS = ("momentum", "nesterov")
 # Settings that are told only where they are not at their default.
 UNUSUAL = (
-    "rate_to_find", "ema", "metric_loss", "svm_head", "augmentation", "erasing", "cutout_fill", "crop_border",
-    "test_flip", "warmup", "rotate", "shift", "vertical_flip", "jitter", "blur", "select_every", "freeze",
-    "erasing_area", "grey",
+    "metric_loss", "svm_head",
+    "rate_to_find", "ema", "augmentation", "erasing", "cutout_fill", "crop_border", "test_flip", "warmup",
+    "rotate", "shift", "vertical_flip", "jitter", "blur", "select_every", "freeze", "erasing_area", "grey",
     *SCHEDULE_SETTINGS["one-cycle"], *SGD_SETTINGS,
 )  # fmt: skip
 
@@ -182,8 +182,8 @@ def _metric_errors(recipe: Recipe, typed: Collection[str]) -> list[str]:
         )
     if not recipe.classification_weight and "patience" in typed:
         errors.append(
-            "--patience waits for a lower loss of the last layer, which --classification-weight 0 does not train: leave "
-            "out one of the two."
+            "--patience waits for a lower loss of the last layer, which --classification-weight 0 does not train: "
+            "leave out one of the two."
         )
     return errors
 

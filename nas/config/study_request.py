@@ -129,8 +129,8 @@ class StudyRequest(TrainingsRequest):
     input_size: Annotated[
         int | None,
         Setting(
-            "Input size of torchvision's networks; images are resized on the device. [default: 224; 4 times the side of "
-            "images below 28 pixels]",
+            "Input size of torchvision's networks; images are resized on the device. [default: 224; 4 times the side "
+            "of images below 28 pixels]",
             "N",
         ),
     ] = Field(default=None, ge=8, le=512)

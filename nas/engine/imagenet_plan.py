@@ -48,6 +48,11 @@ def imagenet_settings(
         weights = NETWORKS[name].weights
         assert weights is not None
         size = typed if weights.resized else {}
+        if request.input_size and request.input_size < weights.least_side:
+            raise UsageError(
+                f"--input-size {request.input_size} is too small for {name}, which halves images five times: give "
+                f"{weights.least_side} or more."
+            )
         if name in files:
             found[name] = {**size, **_checked(files[name], weights)}
         else:

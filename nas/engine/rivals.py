@@ -47,10 +47,9 @@ def searches_of(resolved: Sequence[MemberConfig], members: Sequence[Member], tas
     number of parameters they may have."""
     awaited = [(member, config) for member, config in zip(members, resolved, strict=True) if member.rival == "found"]
     searches = []
-    for network, size in dict.fromkeys((member.network, member.max_params) for member, _ in awaited):
-        mine = [
-            (member, config) for member, config in awaited if (member.network, member.max_params) == (network, size)
-        ]
+    for wanted in dict.fromkeys((member.network, member.max_params) for member, _ in awaited):
+        network, size = wanted
+        mine = [pair for pair in awaited if (pair[0].network, pair[0].max_params) == wanted]
         space = mine[0][0].space
         assert network and space
         most = fixed_cost(network, task).params if size is None else size

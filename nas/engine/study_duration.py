@@ -148,9 +148,8 @@ def _seconds_of_search(plan: StudyPlan, search: StudySearch, speeds: Mapping[Way
     config = search_of(study, search)
     recipe = resolve_recipe(config.recipe, counts["train"], config.objective)[0]
     config = config.model_copy(update={"recipe": recipe}).with_length(recipe.epochs)
-    seconds = training_seconds(
-        config.recipe, counts, *speeds[_way(plan, _stand_in(search.members[0], search), _fixed(search))]
-    )
+    way = _way(plan, _stand_in(search.members[0], search), _fixed(search))
+    seconds = training_seconds(config.recipe, counts, *speeds[way])
     return search_seconds(config, seconds, len(plan.slots))
 
 

@@ -271,8 +271,9 @@ def _resolved(
         return None
     errors += check_together(recipe, ())
     if not source.hold_out and (recipe.keep_epoch != "last" or recipe.patience is not None or recipe.svm_head):
+        chosen_by_them = "the cost of an SVM" if recipe.svm_head else "an epoch"
         errors.append(
-            f"{member.name} chooses {'the cost of an SVM' if recipe.svm_head else 'an epoch'} by validation images, and --train-on-all, the default of "
+            f"{member.name} chooses {chosen_by_them} by validation images, and --train-on-all, the default of "
             "long-tail, holds none out. Add --hold-out"
             ", or train --network resnet32, which keeps the last epoch."
         )
@@ -328,7 +329,8 @@ def _network_settings(name: str, member: Member, asked: _Asked, task: Task) -> d
         return {}
     from baselines.networks.resnet18 import default_input_size
 
-    size: dict[str, int | str] = {"input_size": default_input_size(task.input_shape)} if weights.resized else {}
+    side = max(default_input_size(task.input_shape), weights.least_side)
+    size: dict[str, int | str] = {"input_size": side} if weights.resized else {}
     return size | ({} if member.pretrained is False else asked.settings.get(name, {}))
 
 

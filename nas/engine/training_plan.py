@@ -137,7 +137,8 @@ def asked_network(request: OneNetwork, runs: Path, command: str = "train") -> As
         if kind.weights is not None:
             other = "" if kind.name == "resnet18" else f" --network {kind.name}"
             raise UsageError(
-                f"--network {kind.name} is trained by baseline runs: nasctl baseline run losses{other} --members custom-ce."
+                f"--network {kind.name} is trained by baseline runs: nasctl baseline run losses{other} --members "
+                "custom-ce."
             )
         recipe = checked(Recipe, {"name": request.network, **kind.recipe}, [])
         return Asked(network=request.network, recipe=recipe)

@@ -11,6 +11,7 @@ import numpy as np
 
 from nas.analysis.convolutions import NetworkLayers, left_out_words
 from nas.errors import RunError
+from nas.report.answers import PICTURES, draw_answers, draws_answers
 from nas.report.filters import FilterChoice, draw_filters, filters_of, layers_of
 from nas.report.grid import GridReport, best_members, grid_report
 from nas.report.rivals import draw_rivals, rival_metrics
@@ -62,6 +63,8 @@ def write_pictures(run: StudyRun, choice: FilterChoice = ALL, report: StudyRepor
         drawn = {"class bars": album.add_bars(name, found), "filters": album.add_filters(name, layers, choice)}
         if not album.new.isdisjoint(drawn.values()):
             write_member_pictures(run, name, {tag: path for tag, path in drawn.items() if path})
+        if draws_answers(run):
+            album.add_answers(name)
     report = report or study_report(run)
     album.add_rivals(trials, report)
     if grid := grid_report(run, report.members):
@@ -176,6 +179,21 @@ class _Album:
         left_out = left_out_words(layers, shown, by_name=bool(choice.layers))
         draw_filters(path, f"{member}: {self.title}, {seed}", filters, left_out)
         return None
+
+    def add_answers(self, member: str) -> None:
+        """ROC curves and embeddings of the seed that is best on rank. One pass over the test images gives all."""
+        trial = best_first(self.run, member)[0]
+        weights = self.run.weights(trial.id)
+        paths = {name: self.folder / f"{name}-{member}.png" for name in PICTURES}
+        first, *others = paths.values()
+        drawn = self._add(
+            first.stem,
+            [trial],
+            lambda _: draw_answers(paths, self.run, trial),
+            weights.stat().st_mtime_ns if weights.is_file() else None,
+        )
+        if drawn is not None:
+            self.pictures.files.extend(path for path in others if path.is_file())
 
     def add_rivals(self, trials: Mapping[str, Sequence[TrialRecord]], report: StudyReport) -> None:
         """Parameters against metrics, of a study whose networks compete."""

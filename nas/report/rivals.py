@@ -14,6 +14,7 @@ from nas.runs import StudyRun
 
 METRICS = ("accuracy", "macro_recall", "macro_f1")
 KINDS = {None: "by hand", "found": "found by search", "random": "random"}
+LOSSES = {"custom-ce": "custom cross-entropy", "ce": "cross-entropy, with and without a triplet or center loss"}
 ORIGIN_CLASSES = 62  # of the origin study's data: on others its ResNet-18 says nothing
 
 
@@ -75,8 +76,9 @@ def rival_metrics(report: StudyReport) -> tuple[str, ...]:
 def draw_rivals(path: Path, run: StudyRun, report: StudyReport, metric: str) -> None:
     """Parameters against a metric on test."""
     rows = [row for row in report.members if row.seeds]
+    loss = LOSSES.get(rows[0].recipe.loss, rows[0].recipe.loss)  # which all have
     panels = {
-        _way(way): Rivals(
+        _way(loss, way): Rivals(
             {
                 label: [
                     (row.params, row.test[metric].mean or 0.0, row.test[metric].std)
@@ -92,8 +94,8 @@ def draw_rivals(path: Path, run: StudyRun, report: StudyReport, metric: str) -> 
     rivals_plot(path, f"{run.config.study} on {run.facts.data_name}", metric, panels)
 
 
-def _way(oversampling: str) -> str:
-    return "custom cross-entropy" + ("" if oversampling == "none" else f" after {oversampling}")
+def _way(loss: str, oversampling: str) -> str:
+    return loss + ("" if oversampling == "none" else f" after {oversampling}")
 
 
 def _resnet18(oversampling: str, metric: str) -> tuple[str, float] | None:

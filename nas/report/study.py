@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from baselines import get_network
-from baselines.studies import get_study
+from baselines.studies import STUDIES, get_study
 from baselines.verification import METRICS as VERIFICATION
 from nas.config import Recipe
 from nas.config.recipe import Metrics
@@ -53,6 +53,8 @@ class MemberRow:
     test: dict[str, MeanStd]  # by the names in ``REPORTED`` and the objective's, shares of 1 on the test split
     validation: dict[str, MeanStd]  # the same on rank; empty where no images are held out
     train: dict[str, MeanStd]  # the same on the images it was trained on; empty where those are not scored
+    before: dict[str, MeanStd]  # the same on test before training; empty where that is not scored
+    recalls: dict[str, tuple[float, ...]]  # "before" and "after" training, of each class on test; empty as ``before``
     split_after_oversampling: bool  # so that metrics on select and rank are not honest
     published_accuracy: float | None  # a share of 1
     reported: dict[str, float]  # the origin study's metrics on its own data, shares of 1; empty: it had none such
@@ -94,6 +96,7 @@ class StudyReport:
     data: StudyData
     seeds: int
     split: str = "test"
+    reported_on: str | None  # on what other data the published metrics were; None: those of the origin study, if any
     scaled: list[str]  # in what the trainings differ from the published ones beside them
     validation_note: str | None  # what is wrong with metrics on select and rank, if anything is
     members: tuple[MemberRow, ...]
@@ -114,6 +117,7 @@ def study_report(run: StudyRun) -> StudyReport:
         state=run.state,
         data=StudyData(facts.data_name, facts.data_key, facts.counts, facts.classes, config.data.imbalance_factor),
         seeds=config.seeds,
+        reported_on=reported_on(config),
         scaled=scaled(run),
         validation_note=validation_note(config),
         members=rows,
@@ -124,11 +128,16 @@ def study_report(run: StudyRun) -> StudyReport:
     )
 
 
+def reported_on(config: StudyConfig) -> str | None:
+    """Data of the published metrics of a study's members, in words; None: the origin study's, or there are none."""
+    return STUDIES[config.study].reported_on if config.study in STUDIES else None
+
+
 def scaled(run: StudyRun) -> list[str]:
     """In what members with metrics of the origin study are trained otherwise than they were there, the study's in
     brackets: "epochs 15 (10)"; where members differ, all of either."""
     members = [member for member in run.config.members if member.reported and member.network]
-    if not members:
+    if not members or reported_on(run.config):
         return []
     study = {member.name: member for member in get_study(run.config.study).members}
     images, (_, height, width) = sum(run.facts.counts["train"]), run.facts.input_shape
@@ -182,6 +191,8 @@ def member_row(run: StudyRun, name: str, objective: str | None = None) -> Member
         test=over_seeds([trial.metrics["test"] for trial in trials], objective),
         validation=over_seeds(of_rank, objective) if run.config.data.hold_out else {},
         train=over_seeds([trial.metrics["train"] for trial in trials], objective) if run.config.score_train else {},
+        before=over_seeds([trial.metrics["before"] for trial in trials], objective) if run.config.score_before else {},
+        recalls=_recalls(trials) if run.config.score_before else {},
         split_after_oversampling=run.config.oversamples_first(name),
         published_accuracy=_published(member),
         reported=member.reported,
@@ -192,6 +203,15 @@ def member_row(run: StudyRun, name: str, objective: str | None = None) -> Member
         chosen=member.chosen,
         beside=member.beside,
     )
+
+
+def _recalls(trials: Sequence[TrialRecord]) -> dict[str, tuple[float, ...]]:
+    """Recall of each class on test before and after training, on average over seeds."""
+    found = {}
+    for when, name in (("before", "before"), ("after", "test")):
+        by_seed = [recalls for trial in trials if isinstance(recalls := trial.metrics[name]["recall_by_class"], list)]
+        found[when] = tuple(statistics.fmean(float(str(each)) for each in of) for of in zip(*by_seed, strict=True))
+    return found
 
 
 def _published(member: MemberConfig) -> float | None:

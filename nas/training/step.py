@@ -120,8 +120,8 @@ def notes_on(step: Step) -> tuple[str, ...]:
 
 
 def take_step(learning: Learning, phase: Phase, index_N: Tensor, rate: float | Tensor) -> Tensor:
-    """Learn from the images at ``index_N``: the sum of their losses, without a penalty or what a teacher or a metric loss
-    adds, as a tensor; of a recipe that gives the loss no weight, the sum of the metric loss.
+    """Learn from the images at ``index_N``: the sum of their losses, without a penalty or what a teacher or a metric
+    loss adds, as a tensor; of a recipe that gives the loss no weight, the sum of the metric loss.
 
     Waits for nothing on the device, and all that a step has of its own are ``index_N`` and ``rate``.
     """

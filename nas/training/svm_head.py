@@ -119,7 +119,7 @@ def _minimize(svm_KE: Tensor, x_NE: Tensor, side_NK: Tensor, share_NK: Tensor, c
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
-    optimizer.step(loss)
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     svm_KE.requires_grad_(False)
 
 
@@ -135,7 +135,7 @@ def _embeddings(
     model: nn.Module, layer: nn.Module, split: TensorSplit | JoinedSplit, normalization: Normalization, *,
     test_flip: bool,
 ) -> Tensor:  # fmt: skip
-    """What enters ``layer`` (N, D), in float64, as the network is evaluated; with ``test_flip`` the mean of both views."""
+    """What enters ``layer`` (N, D), in float64, as the network is evaluated; with ``test_flip`` means of two views."""
     device = split.labels.device
     size = CPU_CHUNK if device.type == "cpu" else CHUNK
     size = min(size, getattr(model, "most_at_once", size))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
 import thop
 import torch
+import torchvision.models
+from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet34, resnet50, vgg19
+from torchvision.models import get_model_weights, resnet18, resnet34, resnet50, vgg19
 
 from baselines import FixedNetwork, build_network, get_network, network_names
 from baselines.counting import count, layer_counts
@@ -44,7 +47,7 @@ def imagenet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=str,
 )
 def test_the_count_is_that_of_the_module_and_of_thop(name: str, task: Task) -> None:
-    network = FixedNetwork(name, {"input_size": 32} if name == "resnet18" else {})
+    network = FixedNetwork(name, {"input_size": 32} if get_network(name).weights else {})
     counted = count(network, task.input_shape, task.num_classes)
     module = build_network(network, task.input_shape, task.num_classes).eval()
     assert counted.cost.params == sum(p.numel() for p in module.parameters())
@@ -65,6 +68,50 @@ def test_a_resnet18_has_the_studys_trainable_parameters() -> None:
     assert full.cost.macs > 45 * count(FixedNetwork("resnet18", {"input_size": 32}), (1, 28, 28), 62).cost.macs
     module = build_network(FixedNetwork("resnet18", {"input_size": 32}), (1, 28, 28), 62)
     assert sum(p.numel() for p in module.parameters() if p.requires_grad) == 8_435_070
+
+
+@pytest.mark.parametrize(
+    ("name", "params"), [("densenet121", 7_978_856), ("resnet18-whole", 11_689_512), ("resnet50", 25_557_032)]
+)
+def test_networks_of_torchvision_have_its_numbers_of_parameters(name: str, params: int) -> None:
+    """Of 1,000 classes; all of them learn."""
+    counted = count(FixedNetwork(name, {"input_size": 32}), (3, 32, 32), 1000)
+    with torch.device("meta"):
+        theirs = getattr(torchvision.models, name.removesuffix("-whole"))(weights=None)
+    assert counted.cost.params == counted.trainable == params == sum(p.numel() for p in theirs.parameters())
+    assert get_model_weights(name.removesuffix("-whole")).DEFAULT.url == get_network(name).weights.address  # type: ignore[union-attr]
+
+
+def test_fixed_features_are_a_function_of_the_image(tmp_path: Path) -> None:
+    """With weights all but the last layer stays as it is in training; those of a training here are such a file."""
+    first = build_network(FixedNetwork("resnet50", {"input_size": 8}), (1, 8, 8), 3)
+    path = tmp_path / "resnet50.1.safetensors"
+    save_file(first.state_dict(), path)
+    kind = get_network("resnet50-features")
+    assert kind.weights is not None
+    check_weights(path, kind.weights)
+    settings = {"input_size": 8, "weights": str(path), "weights_sha256": sha256(path)}
+    module = build_network(FixedNetwork("resnet50-features", settings), (1, 8, 8), 10)
+    assert [name for name, part in module.named_parameters() if part.requires_grad] == ["net.fc.weight", "net.fc.bias"]
+    images = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    module.eval()
+    expected = module(images)
+    module.train()
+    assert torch.equal(module(images), expected)  # also of a batch: its statistics do not count
+    for name, tensor in first.state_dict().items():
+        assert ".fc." in name or torch.equal(module.state_dict()[name], tensor)
+
+
+def test_old_names_of_densenets_file_are_read(tmp_path: Path) -> None:
+    state = torchvision.models.densenet121(weights=None).state_dict()
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", name): each for name, each in state.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, tmp_path / "densenet121.pth")
+    weights = get_network("densenet121").weights
+    assert weights is not None
+    check_weights(tmp_path / "densenet121.pth", weights)
+    with pytest.raises(UsageError, match="does not fit torchvision's resnet50: conv1.weight is missing"):
+        check_weights(tmp_path / "densenet121.pth", get_network("resnet50").weights)  # type: ignore[arg-type]
 
 
 def test_a_resnet32_has_the_benchmarks_parameters() -> None:

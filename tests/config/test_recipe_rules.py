@@ -143,6 +143,16 @@ def test_flags_change_a_recipe_and_its_name() -> None:
         ({"oversample": "borderline-smot"}, "Did you mean 'borderline-smote'?"),
         ({"deferred_reweighting": "1"}, "give a number below 1"),
         ({"patience": "0"}, "--patience '0' cannot be used: give a number of at least 1"),
+        ({"triplet_margin": "1"}, "--triplet-margin belongs to --metric-loss NAME, which is missing"),
+        ({"metric_loss": "triplet", "center_rate": "0.1"}, "choose --metric-loss center"),
+        ({"metric_loss": "center", "triplet_margin": "0.1"}, "is ignored by the metric loss center"),
+        ({"metric_loss": "triplet", "mixup": "mixup"}, "makes images of two classes: leave out one of the two"),
+        ({"classification_weight": "0"}, "--classification-weight belongs to --metric-loss NAME"),
+        ({"metric_loss": "triplets"}, "--metric-loss 'triplets' cannot be used"),
+        ({"metric_loss": "center", "classification_weight": "0", "patience": "2"}, "--patience waits for a lower loss"),
+        ({"recipe": "post-hoc-logit-adjustment", "svm_head": True}, "from which no prior can be subtracted"),
+        ({"strategy": "darts", "metric_loss": "center"}, "--strategy darts cannot use --metric-loss"),
+        ({"strategy": "darts", "svm_head": True}, "--strategy darts cannot use --svm-head"),
         ({"strategy": "darts", "regularizer": "srip"}, "--strategy darts cannot use the regularizer srip"),
     ],
 )  # fmt: skip
@@ -174,6 +184,20 @@ def test_settings_that_count_are_told_and_others_are_not() -> None:
         "momentum": 0, "nesterov": False, "decay": 0.97, "restart_epochs": None, "restart_factor": None,
     }  # fmt: skip
     assert by_epochs - set(active_settings(Recipe(schedule="warm-restarts"))) == {"momentum", "nesterov", "decay"}
+
+
+def test_metric_losses_are_told_and_named() -> None:
+    told = active_settings(recipe_of(metric_loss="triplet", metric_weight="2", loss="ce"))
+    assert (told["metric_loss"], told["metric_weight"], told["triplet_margin"]) == ("triplet", 2, 0.2)
+    assert not {"center_rate", "svm_head"} & set(told)
+    of_metrics = {"metric_loss", "metric_weight", "triplet_margin", "center_rate", "classification_weight", "svm_head"}
+    assert not of_metrics & set(active_settings(Recipe()))
+    assert recipe_of(metric_loss="center", sampler="class-groups", loss="ce").name == "ce+class-groups-sampler+center"
+    alone = recipe_of(metric_loss="triplet", classification_weight="0", svm_head=True)
+    assert alone.name == "triplet+svm-head"
+    assert not cautions(alone, 100) and "metrics of predicted classes are chance" in cautions(
+        alone.model_copy(update={"svm_head": False}), 100
+    )[0].replace("\n", " ")
 
 
 def test_the_training_of_long_tail_studies_is_a_recipe() -> None:

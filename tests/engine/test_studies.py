@@ -138,8 +138,8 @@ def story(run: Run) -> list[Event]:
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_member_has_a_recipe_that_can_be_used(name: str, tmp_path: Path) -> None:
-    of_resnet18 = name in ("resnet18-settings", "regularization", "losses", "oversampling")
-    plan = plan_study(request(name, data="digits", from_scratch=of_resnet18 or name == "photo-grid"))
+    pretrained = name in ("resnet18-settings", "regularization", "losses", "oversampling", "features", "photo-grid")
+    plan = plan_study(request(name, data="digits", from_scratch=pretrained))
     names = [member.name for member in STUDIES[name].members if member.rival != "found" and not member.pretrained]
     assert [member.name for member in plan.config.members] == names
     for member in plan.config.members:

@@ -180,8 +180,8 @@ def test_metric_losses_bring_images_of_a_class_together() -> None:
         assert done.history[-1]["select_accuracy"] > 0.85
         found[loss] = missed(model, images)
         assert not [layer for layer in model.modules() if layer._forward_pre_hooks]
-    for loss in ("triplet", "triplet-semi-hard", "center"):
-        assert found[loss][loss] < 0.8 * found["none"][loss], (loss, found)
+    for loss, share in (("triplet", 0.8), ("triplet-semi-hard", 0.97), ("center", 0.5)):
+        assert found[loss][loss] < share * found["none"][loss], (loss, found)
 
 
 def test_distances_are_exact_under_bfloat16() -> None:

@@ -86,6 +86,8 @@ def _answer(run: StudyRun, report: StudyReport, settings: str | None) -> Markup:
             f"Our ranking and the published one have a Spearman correlation of {found.spearman:.2f} "
             f"({found.members} members)."
         )
+    if report.reported_on and any(row.reported for row in report.members):
+        notes.append(f"Published: {report.reported_on}.")
     notes += [report.validation_note] if report.validation_note else []
     parts += [tag("p", note, class_="note") for note in notes]
     lines = [("Resume it", typed("resume", run.folder))] if report.state == "stopped" else []
@@ -110,16 +112,14 @@ def _members(report: StudyReport, objective: str) -> Markup:
     shown = dict.fromkeys((*([] if objective in HEADINGS else [objective]), *HEADINGS))
     published = any(row.published_accuracy is not None for row in report.members)
     headings = ["member", "parameters", "trainable", "MACs", "seeds",
+                *(["accuracy before training"] if (before := any(row.before for row in report.members)) else []),
                 *(["accuracy on train"] if (on_train := any(row.train for row in report.members)) else []),
                 *(HEADINGS.get(name, name.replace("_", " ")) for name in shown),
                 *(["published accuracy"] if published else [])]  # fmt: skip
     rows = []
     for row in report.members:
-        cells = (
-            [number(row.train["accuracy"].mean, metric_text.mean_std("accuracy", row.train["accuracy"]))]
-            if on_train
-            else []
-        )
+        beside = [*([row.before["accuracy"]] if before else []), *([row.train["accuracy"]] if on_train else [])]
+        cells = [number(found.mean, metric_text.mean_std("accuracy", found)) for found in beside]
         cells += [
             number(row.test[name].mean, metric_text.mean_std(name, row.test[name])) if name in row.test else Cell("-")
             for name in shown

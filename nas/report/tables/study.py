@@ -27,6 +27,7 @@ from nas.report.tables.format import WIDE, compact, fitting, in_lines, make_tabl
 from nas.report.tables.grid import print_grid
 from nas.runs import StudyRun
 from nas.runs.hints import typed
+from nas.text import shown
 from nas.units import clock, counted, memory
 
 MOST_TIMED = 12  # members whose time and memory are told one by one
@@ -35,6 +36,8 @@ COLUMNS = {  # of the table, by metric
     "macro_precision": "m. precision", "macro_recall": "m. recall", "macro_f1": "m. F1", "worst_recall": "worst class",
 }  # fmt: skip
 
+
+MOST_CLASSES = 30  # of a table
 
 # Columns that go first where a terminal is narrow; JSON has all.
 EXPENDABLE = ("w. precision", "m. precision", "MACs", "published acc.", "w. F1", "seeds", "m. recall", "parameters")
@@ -219,6 +222,22 @@ def validation_table(rows: Sequence[MemberRow], objective: str) -> Table:
     return table
 
 
+def before_table(report: StudyReport) -> Table:
+    """Accuracy of each member on test before its training and after, and recall class by class; of many classes those
+    of both ends."""
+    rows = [row for row in report.members if row.before and row.seeds]
+    title = "Before training and after: test split, %, mean over seeds"
+    table = make_table(title, ("",), [f"{row.name} {when}" for row in rows for when in ("before", "after")])
+    means = [found["accuracy"].mean for row in rows for found in (row.before, row.test)]
+    table.add_row("accuracy", *(metric_text.value("accuracy", mean) for mean in means))
+    classes = range(len(report.data.classes))
+    half = MOST_CLASSES // 2
+    for place in classes if len(classes) <= MOST_CLASSES else (*classes[:half], *classes[-half:]):
+        values = [row.recalls[when][place] for row in rows for when in ("before", "after")]
+        table.add_row(shown(report.data.classes[place]), *(metric_text.value("accuracy", value) for value in values))
+    return table
+
+
 def print_study(console: Screen, run: StudyRun, pictures: Pictures, report: StudyReport | None = None) -> None:
     """The report: the table, the network and its sizes, what failed, how the order agrees, where the pictures are."""
     report = report or study_report(run)
@@ -227,7 +246,9 @@ def print_study(console: Screen, run: StudyRun, pictures: Pictures, report: Stud
         print_grid(console, run, grid)
     else:
         console.print(study_table(report, console.width))
-    if any(row.reported for row in rows):
+    if report.reported_on:
+        console.print(f"published: {report.reported_on}.", highlight=False, soft_wrap=True)
+    elif any(row.reported for row in rows):
         here = "and so do members marked * below" if report.validation_note else "here training images alone are"
         console.print(
             "published: by the origin study, trained on 593,242 images of EMNIST ByClass; it oversampled before it "
@@ -240,6 +261,8 @@ def print_study(console: Screen, run: StudyRun, pictures: Pictures, report: Stud
                 highlight=False,
                 soft_wrap=True,
             )
+    if any(row.before for row in rows):
+        console.print(before_table(report))
     if report.validation_note:
         console.print(validation_table(rows, run.config.objective))
         console.print(f"*: {report.validation_note}", highlight=False, soft_wrap=True)
