@@ -11,29 +11,27 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from baselines.networks.resnet18 import WEIGHTS as RESNET18
 from baselines.registry import ImageNetWeights
 from search_spaces.errors import UsageError
 
-ADDRESS, DIGEST = RESNET18.address, RESNET18.digest
 TIMEOUT = 30  # seconds without an answer
 OURS = "net."  # what names of tensors begin with in the weights of a training here
 OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # of DenseNet's files: norm.1.weight is norm1.weight
 ELSE = "Give the file with --weights FILE, or train without: --from-scratch."
 
 
-def place_of_weights(address: str = ADDRESS) -> Path:
+def place_of_weights(address: str) -> Path:
     """Path at which torchvision keeps the file, present or not."""
     return Path(torch.hub.get_dir()) / "checkpoints" / address.rsplit("/", 1)[-1]
 
 
-def have_weights(address: str = ADDRESS, digest: str = DIGEST) -> bool:
+def have_weights(address: str, digest: str) -> bool:
     """True if the file was downloaded before."""
     path = place_of_weights(address)
     return path.is_file() and sha256(path).startswith(digest)
 
 
-def downloaded_weights(address: str = ADDRESS, digest: str = DIGEST) -> Path:
+def downloaded_weights(address: str, digest: str) -> Path:
     """The file as torchvision keeps it, downloaded if it is not there. UsageError if that fails."""
     path = place_of_weights(address)
     if have_weights(address, digest):
@@ -84,7 +82,7 @@ def _named_as_now(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {OLD_NAME.sub(r"\1\2", name.removeprefix(OURS) if own else name): each for name, each in state.items()}
 
 
-def check_weights(path: Path, of: ImageNetWeights = RESNET18) -> None:
+def check_weights(path: Path, of: ImageNetWeights) -> None:
     """UsageError, one message with the first differences, unless the file has every tensor of torchvision's network
     but those of its last layer, each in its shape."""
     from torchvision import models
@@ -94,7 +92,7 @@ def check_weights(path: Path, of: ImageNetWeights = RESNET18) -> None:
     _check(read_weights(path), wanted, path, of)
 
 
-def load_into(module: nn.Module, path: Path, digest: str | None, of: ImageNetWeights = RESNET18) -> None:
+def load_into(module: nn.Module, path: Path, digest: str | None, of: ImageNetWeights) -> None:
     """Put the file's tensors into ``module.net``, or ``module.features`` if there is no such, all but the last layer's.
     UsageError if the file changed since it was checked (``digest``, its SHA-256) or does not fit."""
     if digest is not None and (not path.is_file() or sha256(path) != digest):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 LEAST_SIDE = 32  # pixels: five pools halve it to one
-HIDDEN, HIDDEN_2 = 512, 256
+HIDDEN = 512
+HIDDEN_2 = 256
 THREE_STAGES = 19  # layers of ``features`` up to the third pool
 
 

@@ -38,7 +38,7 @@ def _load_weights(module: nn.Module, settings: Settings) -> None:
 
         from baselines.imagenet import load_into
 
-        load_into(module, Path(settings["weights"]), settings.get("weights_sha256"))
+        load_into(module, Path(settings["weights"]), settings.get("weights_sha256"), WEIGHTS)
 
 
 def _construct(settings: Settings, input_shape: Shape, num_classes: int) -> Construction:

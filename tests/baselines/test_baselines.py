@@ -19,6 +19,8 @@ from baselines.counting import count, layer_counts
 from baselines.freezing import freeze
 from baselines.imagenet import check_weights, downloaded_weights, sha256
 from baselines.networks.origin import ORIGIN_NETS
+from baselines.networks.photo_grid import WEIGHTS as VGG19
+from baselines.networks.resnet18 import WEIGHTS as RESNET18
 from baselines.networks.resnet18 import default_input_size
 from nas.config.recipe import Recipe
 from nas.training.loop import train
@@ -110,7 +112,7 @@ def test_old_names_of_densenets_file_are_read(tmp_path: Path) -> None:
     weights = get_network("densenet121").weights
     assert weights is not None
     check_weights(tmp_path / "densenet121.pth", weights)
-    with pytest.raises(UsageError, match="does not fit torchvision's resnet50: conv1.weight is missing"):
+    with pytest.raises(UsageError, match=r"does not fit torchvision's resnet50: conv1.weight is missing"):
         check_weights(tmp_path / "densenet121.pth", get_network("resnet50").weights)  # type: ignore[arg-type]
 
 
@@ -160,7 +162,7 @@ def test_the_networks_of_the_photo_grid_have_the_parts_of_torchvisions() -> None
             assert ours.items() <= {key: each.shape for key, each in theirs.state_dict().items()}.items()
     frozen = count(FixedNetwork("vgg19-frozen"), (3, 224, 224), 3, "features")
     assert frozen.cost.params - frozen.trainable == 2_325_568
-    assert count(FixedNetwork("resnet18-whole"), (3, 32, 32), 1000).cost.params == 11_689_512
+    assert count(FixedNetwork("resnet18-photo"), (3, 32, 32), 1000).cost.params == 11_689_512
 
 
 def test_the_weights_of_a_vgg19_arrive_and_what_is_frozen_stays(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_the_weights_of_a_vgg19_arrive_and_what_is_frozen_stays(tmp_path: Path) 
         shapes = {name: tensor.shape for name, tensor in vgg19().state_dict().items() if name.startswith("features.")}
     state = {name: 0.02 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
     torch.save(state, path)
-    check_weights(path, "vgg19")
+    check_weights(path, VGG19)
     module = build_network(FixedNetwork("vgg19-frozen", {"weights": str(path)}), (3, 32, 32), 4)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     assert all(torch.equal(state[name], before[name]) for name in before if name.startswith("features."))
@@ -183,8 +185,8 @@ def test_the_weights_of_a_vgg19_arrive_and_what_is_frozen_stays(tmp_path: Path) 
                            ("*", "leaves nothing that learns")):  # fmt: skip
         with pytest.raises(UsageError, match=words):
             freeze(module, pattern)
-    with pytest.raises(UsageError, match=r"does not fit torchvision's ResNet-18: conv1\.weight is missing"):
-        check_weights(path)
+    with pytest.raises(UsageError, match=r"does not fit torchvision's resnet18: conv1\.weight is missing"):
+        check_weights(path, RESNET18)
 
 
 @pytest.mark.parametrize("pretrained", [True, False])
@@ -226,7 +228,7 @@ def test_the_input_size_is_the_studys_where_images_are_large_enough() -> None:
 
 
 def test_pretrained_weights_arrive(imagenet_file: Path) -> None:
-    check_weights(imagenet_file)
+    check_weights(imagenet_file, RESNET18)
     settings = {"input_size": 32, "weights": str(imagenet_file), "weights_sha256": sha256(imagenet_file)}
     state = build_network(FixedNetwork("resnet18", settings), (1, 8, 8), 7).state_dict()
     for name, tensor in torch.load(imagenet_file, weights_only=True).items():
@@ -242,15 +244,15 @@ def test_weights_of_another_shape_are_refused_in_one_message(tmp_path: Path, ima
     wide = tmp_path / "wide.pth"
     torch.save({**state, "conv1.weight": torch.zeros(64, 1, 7, 7)}, wide)
     with pytest.raises(UsageError, match=r"conv1\.weight is 64x1x7x7, not 64x3x7x7\. Give") as refused:
-        check_weights(wide)
+        check_weights(wide, RESNET18)
     assert len(refused.value.messages) == 1
     del state["layer2.0.conv1.weight"]
     torch.save(state, wide)
     with pytest.raises(UsageError, match=r"layer2\.0\.conv1\.weight is missing"):
-        check_weights(wide)
+        check_weights(wide, RESNET18)
     torch.save({name: t for name, t in resnet34(weights=None).state_dict().items() if "layer3" not in name}, wide)
     with pytest.raises(UsageError, match=r"and 2\d more"):
-        check_weights(wide)
+        check_weights(wide, RESNET18)
 
 
 def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
@@ -259,7 +261,7 @@ def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     torch.save([torch.zeros(3)], pickled)
     for path, words in ((text, "cannot be read"), (pickled, "no state dict"), (tmp_path / "none", "cannot be read")):
         with pytest.raises(UsageError, match=words):
-            check_weights(path)
+            check_weights(path, RESNET18)
 
 
 def test_a_download_is_kept_if_it_is_the_right_file(

@@ -16,6 +16,7 @@ from nas.config.recipe_rules import (
 )
 from nas.data.oversampling import OVERSAMPLERS
 from nas.errors import UsageError
+from nas.report.cautions import cautions
 from nas.training.losses import LOSSES, make_loss
 from nas.training.mixing import MIXINGS
 from nas.training.regularizers import REGULARIZERS

@@ -246,21 +246,7 @@ def print_study(console: Screen, run: StudyRun, pictures: Pictures, report: Stud
         print_grid(console, run, grid)
     else:
         console.print(study_table(report, console.width))
-    if report.reported_on:
-        console.print(f"published: {report.reported_on}.", highlight=False, soft_wrap=True)
-    elif any(row.reported for row in rows):
-        here = "and so do members marked * below" if report.validation_note else "here training images alone are"
-        console.print(
-            "published: by the origin study, trained on 593,242 images of EMNIST ByClass; it oversampled before it "
-            f"split, {here}. Micro precision, recall and F1 equal the accuracy.",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
-        if report.scaled:
-            console.print(
-                f"Different from the published study (its values in brackets): {'; '.join(report.scaled)}",
-                highlight=False,
-                soft_wrap=True,
-            )
+    _print_published(console, report)
     if any(row.before for row in rows):
         console.print(before_table(report))
     if report.validation_note:
@@ -280,6 +266,25 @@ def print_study(console: Screen, run: StudyRun, pictures: Pictures, report: Stud
             highlight=False,
         )
     _print_state(console, run, pictures)
+
+
+def _print_published(console: Screen, report: StudyReport) -> None:
+    """Print of what the published metrics beside ours are."""
+    if report.reported_on:
+        console.print(f"published: {report.reported_on}.", highlight=False, soft_wrap=True)
+    elif any(row.reported for row in report.members):
+        here = "and so do members marked * below" if report.validation_note else "here training images alone are"
+        console.print(
+            "published: by the origin study, trained on 593,242 images of EMNIST ByClass; it oversampled before it "
+            f"split, {here}. Micro precision, recall and F1 equal the accuracy.",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        if report.scaled:
+            console.print(
+                f"Different from the published study (its values in brackets): {'; '.join(report.scaled)}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _print_networks(console: Screen, rows: Sequence[MemberRow]) -> None:
