@@ -28,8 +28,8 @@ def load(folder: str | Path = Path(__file__).parent) -> Network:
 def model_source(request: ExportRequest) -> str:
     """The text of ``model.py``: formatted, and equal for equal requests."""
     lines, network = _definitions(request)
-    standard = sorted({line for line in lines if is_standard(line)} | {"from pathlib import Path"})
-    others = sorted({line for line in lines if not is_standard(line)}, key=lambda line: (line.startswith("from"), line))
+    lines = sorted({*lines, "from pathlib import Path"}, key=lambda line: (line.startswith("from"), line))
+    standard, others = ([line for line in lines if is_standard(line) == wanted] for wanted in (True, False))
     imports = ["from __future__ import annotations", "", *standard, "", *others]
     constants = [f"{name} = {tuple(values)!r}" for name, values in (("MEAN", request.mean), ("STD", request.std))]
     top = [f'"""{_docstring(request)}\n"""', "", *imports, "", *constants, "", "", network, "", _LOAD]

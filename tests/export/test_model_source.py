@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 import runpy
 import shutil
 import subprocess
@@ -25,6 +26,9 @@ from nas.export.write import trained_model
 from search_spaces import space_names
 
 ALLOWED = {"__future__", "collections", "pathlib", "torch", "safetensors.torch"}
+
+
+MANY = 5_000_000  # parameters
 
 
 def written(request: ExportRequest) -> Path:
@@ -57,16 +61,28 @@ def test_it_is_a_tidy_file_that_answers_as_the_network(tmp_path: Path) -> None:
 
 
 def test_fixed_networks_are_written_too(tmp_path: Path) -> None:
+    """Those of many parameters by their shapes alone: it takes a second to write and read one of them."""
     images = torch.randn(3, *TASK.input_shape)
     for name in network_names():
         weights = get_network(name).weights
         network = FixedNetwork(name, {"input_size": 32} if weights and weights.resized else {})
-        request = request_for_network(network, tmp_path / name)
-        folder = written(request)
-        with torch.no_grad():
-            loaded = runpy.run_path(str(folder / "model.py"))["load"]()
-            assert torch.equal(loaded(images), trained_model(request)(images))
-        text = (folder / "model.py").read_text()
+        construction = network.construction(TASK.input_shape, TASK.num_classes)
+        with torch.device("meta"):
+            shapes = {name: tensor.shape for name, tensor in construction.build().state_dict().items()}
+        if sum(map(math.prod, shapes.values())) > MANY:
+            file = tmp_path / name / "model" / "model.py"
+            file.parent.mkdir(parents=True)
+            file.write_text(model_source(request_for_network(network, tmp_path / name, trained=False)))
+            with torch.device("meta"):
+                found = runpy.run_path(str(file))["Network"]().state_dict()
+            assert {name: tensor.shape for name, tensor in found.items()} == shapes
+        else:
+            request = request_for_network(network, tmp_path / name)
+            file = written(request) / "model.py"
+            with torch.no_grad():
+                loaded = runpy.run_path(str(file))["load"]()
+                assert torch.equal(loaded(images), trained_model(request)(images))
+        text = file.read_text()
         assert "baselines" not in text and (bool(weights) or name == "resnet18-photo") == ("torchvision" in text)
         assert text.count("\nclass ") <= 3  # nothing of the other networks in its file
     lint(*(tmp_path / name / "model" / "model.py" for name in network_names()))

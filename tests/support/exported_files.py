@@ -43,13 +43,15 @@ def request_for(space: str, folder: Path, sample: Sample | None = None) -> Expor
     return _request(folder, cost, space=space, sample=sample, text=family.text(sample))
 
 
-def request_for_network(network: FixedNetwork, folder: Path) -> ExportRequest:
+def request_for_network(network: FixedNetwork, folder: Path, *, trained: bool = True) -> ExportRequest:
     """The same for a fixed network."""
     cost = count(network, TASK.input_shape, TASK.num_classes).cost
-    return _request(folder, cost, network=network, text=get_network(network.name).text(network.settings))
+    return _request(
+        folder, cost, network=network, text=get_network(network.name).text(network.settings), trained=trained
+    )
 
 
-def _request(folder: Path, cost: Cost, **of_network: Any) -> ExportRequest:
+def _request(folder: Path, cost: Cost, *, trained: bool = True, **of_network: Any) -> ExportRequest:
     request = ExportRequest(
         out=folder / "model",
         **of_network,
@@ -70,6 +72,8 @@ def _request(folder: Path, cost: Cost, **of_network: Any) -> ExportRequest:
         budget={"max_params": cost.params, "max_macs": cost.macs, "max_bytes": cost.size_bytes},
         provenance=PROVENANCE,
     )
+    if not trained:
+        return request
     torch.manual_seed(0)
     model = request.build()
     model(torch.randn(8, *TASK.input_shape))
