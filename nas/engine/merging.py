@@ -137,7 +137,7 @@ def _record(log: EventLog, runs: Sequence[StudyRun], config: StudyConfig) -> Non
 
 
 def _trainings(run: StudyRun, taken: set[str]) -> Iterator[tuple[Event, float]]:
-    """Records of the finished trainings of a run that are not ``taken``, with the seconds by then."""
+    """Events of a run's finished trainings that are not ``taken``, with the seconds by then."""
     wanted = {trial.id: trial.result_number for trial in run.stage("study")
               if trial.status == "finished" and trial.id not in taken}  # fmt: skip
     submitted = dict[str, TrialSubmitted]()

@@ -202,7 +202,7 @@ class _Album:
             self._add(name, _every(trials), partial(draw_rivals, run=self.run, report=report, metric=metric))
 
     def add_influence(self, grid: GridReport) -> None:
-        """What each axis of a grid does to the score on validation images."""
+        """Add the scores on validation images by the values of each axis of a grid."""
         from nas.report.plots import influence_plot
 
         objective, axes = self.run.config.objective, dict[str, dict[str, Spread]]()

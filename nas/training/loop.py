@@ -68,12 +68,11 @@ def train(
     ``recipe.oversampled_share`` of both together, while the normalization comes from ``train_split`` alone. What
     ``teachers`` answer is learned beside the labels.
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
-    learning_rate (the largest of the epoch), seconds, and, of epochs that are scored (``recipe.select_every``),
-    select_<metric> for every scalar (see ``_on_select``). At such an epoch the training stops early after
-    ``recipe.patience`` epochs without a lower select_loss, and when it falls below ``threshold`` (see
-    ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights; ``svm_head`` those with
-    another last layer (see ``with_svm_head``).
-    What is kept needs nothing of the recipe. TrialError if a metric is not finite. Equal seeds, equal bits.
+    learning_rate (the largest of the epoch), seconds, and, if it is scored (``recipe.select_every``), select_<metric>
+    for every scalar (see ``_on_select``). A scored epoch ends the training after ``recipe.patience`` epochs without a
+    lower select_loss, and below ``threshold`` (see ``early_stopping``). ``keep_epoch`` "last" keeps the last; ``ema``
+    averages; ``svm_head`` puts another last layer in (see ``with_svm_head``). What is kept needs nothing of the recipe.
+    TrialError if a metric is not finite. Equal seeds, equal bits.
     """
     learning, sizes, (mean, std) = prepared(
         model, train_split, synthetic, recipe, num_classes=num_classes, device=torch.device(device), seed=seed,
