@@ -16,6 +16,7 @@ from nas.config.recipe_rules import (
 )
 from nas.data.oversampling import OVERSAMPLERS
 from nas.errors import UsageError
+from nas.report.cautions import cautions
 from nas.training.losses import LOSSES, make_loss
 from nas.training.mixing import MIXINGS
 from nas.training.regularizers import REGULARIZERS
@@ -191,7 +192,7 @@ def test_metric_losses_are_told_and_named() -> None:
     assert not of_metrics & set(active_settings(Recipe()))
     assert recipe_of(metric_loss="center", sampler="class-groups", loss="ce").name == "ce+class-groups-sampler+center"
     alone = recipe_of(metric_loss="triplet", classification_weight="0", svm_head=True)
-    assert alone.name == "triplet+svm-head"
+    assert described_name(alone) == "triplet+svm-head"
     assert not cautions(alone, 100) and "metrics of predicted classes are chance" in cautions(
         alone.model_copy(update={"svm_head": False}), 100
     )[0].replace("\n", " ")

@@ -15,7 +15,7 @@ import pytest
 import torch
 from exported_files import TASK, lint, request_for, request_for_network, small_sample, traces_of_this_machine
 
-from baselines import FixedNetwork, network_names
+from baselines import FixedNetwork, get_network, network_names
 from nas.export import loader_script
 from nas.export.formats import TrainedModel, write_source, write_weights
 from nas.export.model_card import model_card
