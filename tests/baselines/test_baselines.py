@@ -112,7 +112,7 @@ def test_old_names_of_densenets_file_are_read(tmp_path: Path) -> None:
     weights = get_network("densenet121").weights
     assert weights is not None
     check_weights(tmp_path / "densenet121.pth", weights)
-    with pytest.raises(UsageError, match=r"does not fit torchvision's resnet50: conv1.weight is missing"):
+    with pytest.raises(UsageError, match=r"does not fit torchvision's resnet50: conv1\.weight is missing"):
         check_weights(tmp_path / "densenet121.pth", get_network("resnet50").weights)  # type: ignore[arg-type]
 
 

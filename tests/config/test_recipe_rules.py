@@ -195,7 +195,7 @@ def test_metric_losses_are_told_and_named() -> None:
     assert not of_metrics & set(active_settings(Recipe()))
     assert recipe_of(metric_loss="center", sampler="class-groups", loss="ce").name == "ce+class-groups-sampler+center"
     alone = recipe_of(metric_loss="triplet", classification_weight="0", svm_head=True)
-    assert alone.name == "triplet+svm-head"
+    assert described_name(alone) == "triplet+svm-head"
     assert not cautions(alone, 100) and "metrics of predicted classes are chance" in cautions(
         alone.model_copy(update={"svm_head": False}), 100
     )[0].replace("\n", " ")
