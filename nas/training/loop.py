@@ -105,7 +105,10 @@ def train(
 
     state = classifier.folded(kept.state, model, num_classes)
     if recipe.svm_head:
-        state = with_svm_head(state, model, train_split, select_split, (mean, std), num_classes, objective, recipe)
+        state = with_svm_head(
+            state, model, train_split, select_split, (mean, std), num_classes=num_classes, objective=objective,
+            test_flip=recipe.test_flip,
+        )  # fmt: skip
     state = {name: each.cpu().contiguous() for name, each in state.items()}
     return Training(state, kept.epoch, history, mean, std, stopped_by, notes_on(step))
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from baselines.classical import sample_rows
 from baselines.evaluation import Evaluation
-from nas.config import Recipe
 from nas.config.objectives import measure
 from nas.errors import TrialError
 from nas.training.augmentation import logits_of, normalize
@@ -40,9 +39,10 @@ def with_svm_head(
     train_split: TensorSplit,
     select_split: TensorSplit | JoinedSplit,
     normalization: Normalization,
+    *,
     num_classes: int,
     objective: str,
-    recipe: Recipe,
+    test_flip: bool,
 ) -> dict[str, Tensor]:
     """The weights ``state`` of ``model`` with an SVM in the last linear layer, trained on the training images as they
     are, each class weighted by its frequency; of ``COSTS`` the one with the best ``objective`` on select.
@@ -55,8 +55,8 @@ def with_svm_head(
     model.load_state_dict(state)
     rows = sample_rows(train_split.labels.cpu().numpy(), MOST_IMAGES, seed=0)
     train = _part(train_split, rows)
-    x_ND = _embeddings(model, layer, train, normalization, test_flip=recipe.test_flip)
-    select_MD = _embeddings(model, layer, select_split, normalization, test_flip=recipe.test_flip)
+    x_ND = _embeddings(model, layer, train, normalization, test_flip=test_flip)
+    select_MD = _embeddings(model, layer, select_split, normalization, test_flip=test_flip)
     select_M = select_split.labels.cpu().numpy()
 
     def score(head: tuple[Tensor, Tensor]) -> float:
