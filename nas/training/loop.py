@@ -71,8 +71,7 @@ def train(
     learning_rate (the largest of the epoch), seconds, and, if it is scored (``recipe.select_every``), select_<metric>
     for every scalar (see ``_on_select``). A scored epoch ends the training after ``recipe.patience`` epochs without a
     lower select_loss, and below ``threshold`` (see ``early_stopping``). ``keep_epoch`` "last" keeps the last; ``ema``
-    averages; ``svm_head`` puts another last layer in (see ``with_svm_head``). What is kept needs nothing of the recipe.
-    TrialError if a metric is not finite. Equal seeds, equal bits.
+    averages; ``svm_head`` sets another last layer. TrialError if a metric is not finite. Equal seeds, equal bits.
     """
     learning, sizes, (mean, std) = prepared(
         model, train_split, synthetic, recipe, num_classes=num_classes, device=torch.device(device), seed=seed,
