@@ -89,7 +89,7 @@ class Embedder:
 
 
 def _of_folder(folder: Path) -> tuple[Reader, bytes]:
-    """What prepares images, and the graph that gives their embeddings: ``model.onnx`` as it is where that was exported
+    """Reader of images, and the graph that gives their embeddings: ``model.onnx`` as it is where that was exported
     without its last layer."""
     if not (folder / "model.json").is_file() or not is_embedder(read_card(folder)):
         return load_model(folder), _up_to_last_linear(folder)
