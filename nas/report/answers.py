@@ -9,6 +9,7 @@ from nas.errors import NasctlError
 from nas.runs import StudyRun, TrialRecord
 
 PICTURES = ("roc", "embedding-pca", "embedding-tsne")
+LEAST_NEIGHBOURS = 100  # images for t-SNE, which is about neighbourhoods of about 30
 
 
 def draws_answers(run: StudyRun) -> bool:
@@ -29,11 +30,13 @@ def draw_answers(paths: dict[str, Path], run: StudyRun, trial: TrialRecord) -> s
     from nas.analysis.subject import of_run
 
     try:
-        found, _, _ = asked(of_run(run, trial.id), "test", tsne=True)
+        enough = sum(run.facts.counts["test"]) >= LEAST_NEIGHBOURS
+        found, _, _ = asked(of_run(run, trial.id), "test", tsne=enough)
     except NasctlError as error:
         return f"No ROC curves of {trial.of}: {' '.join(str(error).split())}"
     figures.save(views.roc(found), paths["roc"])
     if found.embedding is not None:
         figures.save(views.embedding(found), paths["embedding-pca"])
-        figures.save(views.embedding(found, "tsne"), paths["embedding-tsne"])
+        if found.embedding.tsne is not None:
+            figures.save(views.embedding(found, "tsne"), paths["embedding-tsne"])
     return None

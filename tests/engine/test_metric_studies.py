@@ -27,12 +27,16 @@ def request(study: str, **typed: Any) -> Any:
     return study_request({"study": study, "device": "cpu", **typed})
 
 
-def test_features_are_scored_before_and_after(tmp_path: Path) -> None:
+def made_up(folder: Path) -> None:
+    """Images of three classes that a bar tells apart."""
     rng, labels = np.random.default_rng(0), np.arange(90) % 3
-    images = rng.integers(0, 90, (90, 8, 8)) + 80 * np.eye(3, dtype=int)[labels].repeat(22, axis=1)[:, :64].reshape(
-        -1, 8, 8
-    )
-    np.savez(tmp_path / "bars.npz", images=images.astype(np.uint8), labels=labels)
+    bars = np.eye(3, dtype=int)[labels].repeat(22, axis=1)[:, :64].reshape(-1, 8, 8)
+    images = rng.integers(0, 90, (90, 8, 8)) + 80 * bars
+    np.savez(folder / "bars.npz", images=images.astype(np.uint8), labels=labels)
+
+
+def test_features_are_scored_before_and_after(tmp_path: Path) -> None:
+    made_up(tmp_path)
     study = ("baseline", "run", "features", "--data", "bars.npz", "--from-scratch", "--epochs", 1)
     text = told(tmp_path, *study, *SMALL, "--run", "f")
     assert "Before training and after" in text and "published: on 10 classes of images that are not named" in text
@@ -51,8 +55,23 @@ def test_features_are_scored_before_and_after(tmp_path: Path) -> None:
     assert [row["published_accuracy"] for row in document["members"]] == [0.697, 0.9]
     pictures = {path.name for path in (run.folder / "report").glob("*.png")}
     for name in ("svm", "fine-tuned"):
-        assert {f"{kind}-{name}.png" for kind in ("roc", "embedding-pca", "embedding-tsne", "confusion")} <= pictures
+        assert {f"{kind}-{name}.png" for kind in ("roc", "embedding-pca", "confusion")} <= pictures
     assert "accuracy before training" in study_page(run) and "from_scratch = true" in told(tmp_path, "config", "f")
+
+
+@pytest.mark.slow
+def test_metric_losses_in_one_table(tmp_path: Path) -> None:
+    """With what a search finds, whose trial is as long as those of so few images are."""
+    typed = ("--data", "bars.npz", "--epochs", 2, "--input-size", 32, "--search-trials", 1, *SMALL[:-2])
+    made_up(tmp_path)
+    text = told(tmp_path, "baseline", "run", "metric-losses", *typed, "--run", "m")
+    assert "on Tiny ImageNet (200 classes, 64x64)" in text
+    run = as_study(load_run("m", tmp_path / "runs"))
+    assert run.is_done and len(run.trials) == 7
+    assert run.facts.members["found-ce"].cost.params <= 150_000
+    assert float(run.trials["resnet-triplet-svm.1"].metrics["test"]["accuracy"]) > 0.6  # type: ignore[arg-type]
+    assert (run.folder / "report" / "embedding-pca-found-triplet-ce.png").is_file()
+    assert "search_trials = 1" in told(tmp_path, "config", "m")
 
 
 def test_metric_losses_differ_in_nothing_else() -> None:

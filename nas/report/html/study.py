@@ -261,7 +261,10 @@ def _trainings(run: StudyRun) -> Markup:
 def _recipes(report: StudyReport) -> Markup:
     def words(row: MemberRow) -> str:
         recipe = row.recipe
-        return (f"{row.network}; {recipe.name}, {recipe.loss}, {optimizer_words(recipe)} {recipe.learning_rate:g}, "
+        beside = f" + {recipe.metric_loss}" if recipe.metric_loss != "none" else ""
+        loss = f"{recipe.loss}{beside}" if recipe.classification_weight else recipe.metric_loss
+        loss += ", then an SVM" if recipe.svm_head else ""
+        return (f"{row.network}; {recipe.name}, {loss}, {optimizer_words(recipe)} {recipe.learning_rate:g}, "
                 f"{schedule_words(recipe)}, weight decay {recipe.weight_decay:g}, oversampling {recipe.oversampling}, "
                 f"{counted(recipe.epochs, 'epoch')} in batches of {recipe.batch_size}")  # fmt: skip
 
