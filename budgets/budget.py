@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +93,7 @@ class Budget:
     max_bytes: int | None = None
     max_peak_memory: int | None = None
     min_params: int | None = None
-    without_head: bool = False
+    without_head: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.max_params and self.min_params and self.min_params > self.max_params:

@@ -22,9 +22,9 @@ from search_spaces import Task, get_space
 
 
 def embedder_request(place: Path) -> ExportRequest:
-    request = request_for("mobilenet", place, small_sample("mobilenet"))
+    request = request_for("vgg", place, small_sample("vgg"))
     task = Task(request.input_shape, request.num_classes, has_head=False)
-    cost = cost_of(get_space("mobilenet"), request.sample, task)
+    cost = cost_of(get_space("vgg"), request.sample, task)
     return dataclasses.replace(request, has_head=False, **dataclasses.asdict(cost))
 
 

@@ -170,7 +170,7 @@ def test_every_loss_has_a_reference() -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("num_classes", [2, 10, 62, 1000])
+@pytest.mark.parametrize("num_classes", [2, 10, 62, 200])
 @pytest.mark.parametrize("scale", [0.01, 1.0, 4.0])
 @pytest.mark.parametrize("settings", [{}, SETTINGS], ids=["defaults", "others"])
 def test_agrees_with_the_formula(name: str, num_classes: int, scale: float, settings: dict[str, float]) -> None:
