@@ -24,6 +24,7 @@ from nas.runs.trial_record import seed_number
 from nas.units import counted
 
 ALL = FilterChoice()
+LONG_NAME = 40  # characters of a member, whose titles then have two lines
 Spread = tuple[float, tuple[float, float] | None, Sequence[float]]  # mean, interval, what they are of
 
 
@@ -117,10 +118,14 @@ class _Album:
         for name, found in trials.items():
             matrices = [t.metrics["test"]["confusion"] for t in found if "confusion" in t.metrics["test"]]
             if matrices:
-                words, whole = f"{name}: {title}, test images of all seeds", np.sum(matrices, axis=0)
+                words, whole = f"{self._named(name)}{title}, test images of all seeds", np.sum(matrices, axis=0)
                 self._add(
                     f"confusion-{name}", found, partial(confusion_plot, title=words, classes=classes, confusion=whole)
                 )
+
+    def _named(self, member: str) -> str:
+        """A member at the beginning of a title; the long names of cells have a line of their own."""
+        return f"{member}:\n" if len(member) > LONG_NAME else f"{member}: "
 
     def _draw_curves(self, path: Path, title: str, trials: Mapping[str, Sequence[TrialRecord]]) -> None:
         from nas.report.plots import curves_plot
@@ -140,7 +145,7 @@ class _Album:
 
         bars = class_bars(self.run, trials)
         over = f"mean of {counted(len(trials), 'seed')}" if len(trials) > 1 else "1 seed"
-        about = f"{member}: {self.title}, {over}"
+        about = f"{self._named(member)}{self.title}, {over}"
         return self._add(
             f"class-bars-{member}",
             trials,

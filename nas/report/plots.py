@@ -38,6 +38,7 @@ Curves = Mapping[str, Sequence[Sequence[float]]]  # by name: for each seed, a va
 CLOSE = 8.0  # factor between the largest and the least size, below which an axis has even steps
 MOST_TOGETHER = 7  # rows whose curves lie over each other; of more, each has its own
 A_ROW = 4  # of those
+LONG_NAME = 40  # characters of a row, of which a legend has room for one in a line
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def recall_plot(
         axes.set_ylabel("recall on the test split (%)")
         axes.set_ylim(-3, 103)
         axes.grid(alpha=0.3)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+        columns = 3 if max(map(len, recalls)) <= LONG_NAME else 1
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=8)
     else:
         figure = Figure(figsize=(wide + 1.5, 1.6 + 0.28 * len(recalls)), dpi=DPI, layout="constrained")
         axes = figure.add_subplot()
