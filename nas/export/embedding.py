@@ -23,7 +23,7 @@ VECTOR = "embedding"  # the output that is added to the graph
 
 @dataclass(frozen=True)
 class Threshold:
-    """Similarity from which on two images are said to show the same identity; ``far`` is the false accept rate that it
+    """Least similarity of two images that are said to show the same identity; ``far`` is the false accept rate that it
     had on the pairs of rank, and ``tar`` the true accept rate; None: it was typed."""
 
     value: float

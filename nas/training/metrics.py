@@ -74,7 +74,7 @@ def embed(
     device: torch.device | str,
     test_flip: bool = False,
 ) -> np.ndarray:
-    """What enters the last linear layer of ``model`` for uint8 images (N, C, H, W), float32 (N, D): see ``evaluate``.
+    """Inputs, float32 (N, D), of the last linear layer of ``model`` for uint8 images (N, C, H, W): see ``evaluate``.
 
     TrialError if the network does not end in a linear layer.
     """
