@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from baselines.networks.resnet18 import WEIGHTS as RESNET18
-from baselines.registry import ImageNetWeights
+from baselines.weights_files import RESNET18, ImageNetWeights
 from search_spaces.errors import UsageError
 
 ADDRESS, DIGEST = RESNET18.address, RESNET18.digest

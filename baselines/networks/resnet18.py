@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from baselines.registry import Construction, ImageNetWeights, NetworkKind, Settings, Shape, register_network
+from baselines.registry import Construction, NetworkKind, Settings, Shape, register_network
+from baselines.weights_files import RESNET18
 
 if TYPE_CHECKING:
     from torch import nn
 
 FULL_SIDE = 224
-WEIGHTS = ImageNetWeights("resnet18", "https://download.pytorch.org/models/resnet18-f37072fd.pth", "fc")
 
 
 def default_input_size(input_shape: Shape) -> int:
@@ -60,6 +60,6 @@ register_network(
         },
         recipe_when_small={"epochs": 15, "batch_size": 32},
         pretrained=_load_weights,
-        weights=WEIGHTS,
+        weights=RESNET18,
     )
 )  # fmt: skip

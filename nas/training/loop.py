@@ -70,8 +70,7 @@ def train(
     ``on_epoch`` receives each record of the history: epoch (from 1), train_loss (without a regularizer's penalty),
     learning_rate (the largest of the epoch), seconds, and select_<metric> for every scalar (see ``_on_select``). The
     training stops early after ``recipe.patience`` epochs without a lower select_loss, and when it falls below
-    ``threshold`` (see ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights;
-    ``svm_head`` those with another last layer (see ``with_svm_head``).
+    ``threshold`` (see ``early_stopping``). ``keep_epoch`` "last" keeps the last epoch; ``ema`` averaged weights.
     What is kept needs nothing of the recipe. TrialError if a metric is not finite. Equal seeds, equal bits.
     """
     learning, sizes, (mean, std) = prepared(
@@ -79,9 +78,8 @@ def train(
         execution=execution, watch=watch, teachers=teachers,
     )  # fmt: skip
     classifier, kept = Classifier.of(recipe, learning.counts), Kept(objective)
-    at_the_end = judged_at_the_end(recipe)
-    keeps_last = recipe.keep_epoch == "last" or at_the_end
-    threshold, patience = ((), None) if at_the_end else (threshold, recipe.patience)
+    keeps_last = recipe.keep_epoch == "last" or judged_at_the_end(recipe)
+    threshold, patience = ((), None) if judged_at_the_end(recipe) else (threshold, recipe.patience)
     history: list[dict[str, float]] = []
     step, stopped_by = make_step(learning, sizes), None
     with classifier.attached(model, num_classes):
@@ -110,9 +108,13 @@ def train(
 
     state = classifier.folded(kept.state, model, num_classes)
     if recipe.svm_head:
-        state = with_svm_head(state, model, train_split, select_split, (mean, std), num_classes, objective, recipe)
-    state = {name: each.cpu().contiguous() for name, each in state.items()}
-    return Training(state, kept.epoch, history, mean, std, stopped_by, notes_on(step))
+        splits = train_split, select_split
+        state = with_svm_head(state, model, splits, (mean, std), num_classes, recipe, objective)
+    return Training(_on_cpu(state), kept.epoch, history, mean, std, stopped_by, notes_on(step))
+
+
+def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: each.cpu().contiguous() for name, each in state.items()}
 
 
 def prepared(

@@ -37,18 +37,18 @@ Normalization = tuple[Sequence[float], Sequence[float]]
 def with_svm_head(
     state: dict[str, Tensor],
     model: nn.Module,
-    train_split: TensorSplit,
-    select_split: TensorSplit | JoinedSplit,
+    splits: tuple[TensorSplit, TensorSplit | JoinedSplit],
     normalization: Normalization,
     num_classes: int,
-    objective: str,
     recipe: Recipe,
+    objective: str,
 ) -> dict[str, Tensor]:
-    """The weights ``state`` of ``model`` with an SVM in the last linear layer, trained on the training images as they
-    are, each class weighted by its frequency; of ``COSTS`` the one with the best ``objective`` on select.
+    """The weights ``state`` of ``model`` with an SVM in the last linear layer, trained on the first of ``splits``, images
+    as they are, each class weighted by its frequency; of ``COSTS`` the one with the best ``objective`` on the second.
 
     ``model`` then has ``state``. TrialError if it does not end in a linear layer with a bias.
     """
+    train_split, select_split = splits
     name, layer = last_linear(model, num_classes, WHAT)
     if layer.bias is None:
         raise TrialError(f"{WHAT}, which must have a bias")
@@ -135,7 +135,7 @@ def _embeddings(
     model: nn.Module, layer: nn.Module, split: TensorSplit | JoinedSplit, normalization: Normalization, *,
     test_flip: bool,
 ) -> Tensor:  # fmt: skip
-    """What enters ``layer`` (N, D), in float64, as the network is evaluated; with ``test_flip`` means of two views."""
+    """Inputs of ``layer`` (N, D), in float64, as the network is evaluated; with ``test_flip`` means of two views."""
     device = split.labels.device
     size = CPU_CHUNK if device.type == "cpu" else CHUNK
     size = min(size, getattr(model, "most_at_once", size))
