@@ -78,8 +78,7 @@ def train(
         execution=execution, watch=watch, teachers=teachers,
     )  # fmt: skip
     classifier, kept = Classifier.of(recipe, learning.counts), Kept(objective)
-    keeps_last = recipe.keep_epoch == "last" or judged_at_the_end(recipe)
-    threshold, patience = ((), None) if judged_at_the_end(recipe) else (threshold, recipe.patience)
+    keeps_last, threshold, patience = _judged(recipe, threshold)
     history: list[dict[str, float]] = []
     step, stopped_by = make_step(learning, sizes), None
     with classifier.attached(model, num_classes):
@@ -108,9 +107,15 @@ def train(
 
     state = classifier.folded(kept.state, model, num_classes)
     if recipe.svm_head:
-        splits = train_split, select_split
-        state = with_svm_head(state, model, splits, (mean, std), num_classes, recipe, objective)
+        state = with_svm_head(state, model, (train_split, select_split), (mean, std), num_classes, recipe, objective)
     return Training(_on_cpu(state), kept.epoch, history, mean, std, stopped_by, notes_on(step))
+
+
+def _judged(recipe: Recipe, threshold: Sequence[float]) -> tuple[bool, Sequence[float], int | None]:
+    """True if the last epoch is kept, whatever its metrics; the threshold and the patience that stop a training."""
+    if judged_at_the_end(recipe):
+        return True, (), None
+    return recipe.keep_epoch == "last", threshold, recipe.patience
 
 
 def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:

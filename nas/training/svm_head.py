@@ -43,8 +43,9 @@ def with_svm_head(
     recipe: Recipe,
     objective: str,
 ) -> dict[str, Tensor]:
-    """The weights ``state`` of ``model`` with an SVM in the last linear layer, trained on the first of ``splits``, images
-    as they are, each class weighted by its frequency; of ``COSTS`` the one with the best ``objective`` on the second.
+    """The weights ``state`` of ``model`` with an SVM in the last linear layer, trained on the first of ``splits``, its
+    images as they are, each class weighted by its frequency; of ``COSTS`` the one with the best ``objective`` on the
+    second.
 
     ``model`` then has ``state``. TrialError if it does not end in a linear layer with a bias.
     """
