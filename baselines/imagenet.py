@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from baselines.registry import ImageNetWeights
+from baselines.weights_files import ImageNetWeights
 from search_spaces.errors import UsageError
 
 TIMEOUT = 30  # seconds without an answer

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from baselines.weights_files import ImageNetWeights
 from search_spaces.registry import Registry
 
 if TYPE_CHECKING:
@@ -39,25 +40,6 @@ class Construction:
         """The network with random weights."""
         make: Callable[..., nn.Module] = getattr(self.module, self.made_by)
         return make(**self.arguments)
-
-
-@dataclass(frozen=True)
-class ImageNetWeights:
-    """File of ImageNet weights of one of torchvision's networks: the function in ``torchvision.models`` that builds it,
-    the ``address`` it is downloaded from, whose name has the first digits of its SHA-256, and its last layer, which a
-    network of other classes has anew. ``resized``: images are brought to the size that the network was made for.
-    ``least_side``: of the images that it can take, in pixels."""
-
-    builder: str
-    address: str
-    head: str
-    resized: bool = True
-    least_side: int = 1
-
-    @property
-    def digest(self) -> str:
-        """First digits of the SHA-256 of the file."""
-        return self.address.rsplit("-", 1)[-1].partition(".")[0]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from baselines.registry import Construction, ImageNetWeights, NetworkKind, Settings, Shape, register_network
+from baselines.registry import Construction, NetworkKind, Settings, Shape, register_network
+from baselines.weights_files import VGG19
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,11 +18,8 @@ PHOTO_GRID: dict[str, Any] = {
     "optimizer": "adam", "learning_rate": 1e-4, "schedule": "exponential", "epochs": 30, "patience": 20,
     "batch_size": 32, "crop_padding": 0, "flip": False,
 }  # fmt: skip
-WEIGHTS = ImageNetWeights(
-    "vgg19", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "classifier", resized=False
-)
 THREE_STAGES = "VGG-19 frozen up to conv3, new convolutions and head"
-VGG19 = {  # made by, arguments, in words
+HEADS = {  # made by, arguments, in words
     "vgg19": ("VGG19", {"head": "relu"}, "VGG-19 with a new head of batch normalization, ReLU and dropout"),
     "vgg19-gelu": ("VGG19", {"head": "gelu"}, "VGG-19 with a new head of one linear layer more, and GELU"),
     "vgg19-frozen": ("VGG19ThreeStages", {}, THREE_STAGES),
@@ -34,11 +32,11 @@ def _load_weights(module: nn.Module, settings: Settings) -> None:
 
         from baselines.imagenet import load_into
 
-        load_into(module, Path(settings["weights"]), settings.get("weights_sha256"), WEIGHTS)
+        load_into(module, Path(settings["weights"]), settings.get("weights_sha256"), VGG19)
 
 
 def _register_vgg19(name: str) -> None:
-    made_by, arguments, words = VGG19[name]
+    made_by, arguments, words = HEADS[name]
 
     def construct(settings: Settings, shape: Shape, classes: int) -> Construction:
         return Construction("vgg19", made_by, {"num_classes": classes, **arguments})
@@ -47,12 +45,10 @@ def _register_vgg19(name: str) -> None:
         return f"{words}, {'pretrained on ImageNet' if settings.get('weights') else 'from scratch'}"
 
     recipe = PHOTO_GRID | ({"freeze": "features"} if name == "vgg19-frozen" else {})
-    register_network(
-        NetworkKind(name, words, construct, text, recipe=recipe, pretrained=_load_weights, weights=WEIGHTS)
-    )
+    register_network(NetworkKind(name, words, construct, text, recipe=recipe, pretrained=_load_weights, weights=VGG19))
 
 
-for _name in VGG19:
+for _name in HEADS:
     _register_vgg19(_name)
 
 register_network(

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from baselines.registry import Construction, ImageNetWeights, NetworkKind, Settings, Shape, register_network
+from baselines.registry import Construction, NetworkKind, Settings, Shape, register_network
+from baselines.weights_files import RESNET18
 
 if TYPE_CHECKING:
     from torch import nn
 
 FULL_SIDE = 224
-WEIGHTS = ImageNetWeights("resnet18", "https://download.pytorch.org/models/resnet18-f37072fd.pth", "fc")
 
 
 def default_input_size(input_shape: Shape) -> int:
@@ -38,7 +38,7 @@ def _load_weights(module: nn.Module, settings: Settings) -> None:
 
         from baselines.imagenet import load_into
 
-        load_into(module, Path(settings["weights"]), settings.get("weights_sha256"), WEIGHTS)
+        load_into(module, Path(settings["weights"]), settings.get("weights_sha256"), RESNET18)
 
 
 def _construct(settings: Settings, input_shape: Shape, num_classes: int) -> Construction:
@@ -60,6 +60,6 @@ register_network(
         },
         recipe_when_small={"epochs": 15, "batch_size": 32},
         pretrained=_load_weights,
-        weights=WEIGHTS,
+        weights=RESNET18,
     )
 )  # fmt: skip

@@ -5,16 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from baselines.networks.resnet18 import WEIGHTS as RESNET18
 from baselines.networks.resnet18 import default_input_size
-from baselines.registry import Construction, ImageNetWeights, NetworkKind, Settings, Shape, register_network
+from baselines.registry import Construction, NetworkKind, Settings, Shape, register_network
+from baselines.weights_files import DENSENET121, RESNET18, RESNET50, ImageNetWeights
 
 if TYPE_CHECKING:
     from torch import nn
 
-FROM = "https://download.pytorch.org/models"
-DENSENET121 = ImageNetWeights("densenet121", f"{FROM}/densenet121-a639ec97.pth", "classifier", least_side=32)
-RESNET50 = ImageNetWeights("resnet50", f"{FROM}/resnet50-11ad3fa6.pth", "fc")
 RECIPE: dict[str, Any] = {"optimizer": "adam", "learning_rate": 1e-3, "epochs": 30, "batch_size": 64}
 WHEN_SMALL: dict[str, Any] = {"batch_size": 32}
 

@@ -40,7 +40,7 @@ def _metric_losses() -> tuple[Member, ...]:
 
 
 def _found(name: str, words: str, recipe: Settings, beside: Member) -> Member:
-    """Member that a search finds, trained as the network ``beside`` it."""
+    """A network that a search finds, trained as the one ``beside`` it."""
     return Member(
         name, f"found by a search within {SMALL:,} parameters, {words}", recipe, network=beside.network, rival="found",
         space="resnet", beside=beside.name, max_params=SMALL,

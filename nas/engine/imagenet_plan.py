@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from baselines.registry import NETWORKS, ImageNetWeights
+from baselines.registry import NETWORKS
 from baselines.studies import Study
+from baselines.weights_files import ImageNetWeights
 from nas.config import StudyRequest
 from nas.errors import UsageError, nearest
 from nas.files import at_home

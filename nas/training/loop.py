@@ -78,7 +78,7 @@ def train(
         execution=execution, watch=watch, teachers=teachers,
     )  # fmt: skip
     classifier, kept = Classifier.of(recipe, learning.counts), Kept(objective)
-    keeps_last, threshold, patience = _ends(recipe, threshold)
+    keeps_last, threshold, patience = _judged(recipe, threshold)
     history: list[dict[str, float]] = []
     step, stopped_by = make_step(learning, sizes), None
     with classifier.attached(model, num_classes):
@@ -104,12 +104,19 @@ def train(
 
     state = classifier.folded(kept.state, model, num_classes)
     if recipe.svm_head:
-        state = with_svm_head(
-            state, model, train_split, select_split, (mean, std), num_classes=num_classes, objective=objective,
-            test_flip=recipe.test_flip,
-        )  # fmt: skip
-    state = {name: each.cpu().contiguous() for name, each in state.items()}
-    return Training(state, kept.epoch, history, mean, std, stopped_by, notes_on(step))
+        state = with_svm_head(state, model, (train_split, select_split), (mean, std), num_classes, recipe, objective)
+    return Training(_on_cpu(state), kept.epoch, history, mean, std, stopped_by, notes_on(step))
+
+
+def _judged(recipe: Recipe, threshold: Sequence[float]) -> tuple[bool, Sequence[float], int | None]:
+    """True if the last epoch is kept, whatever its metrics; the threshold and the patience that stop a training."""
+    if judged_at_the_end(recipe):
+        return True, (), None
+    return recipe.keep_epoch == "last", threshold, recipe.patience
+
+
+def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: each.cpu().contiguous() for name, each in state.items()}
 
 
 def prepared(
@@ -139,13 +146,6 @@ def prepared(
         model, images, recipe, counts, normal, generator, execution=execution, watch=watch, teachers=teachers
     )
     return learning, sizes, (mean, std)
-
-
-def _ends(recipe: Recipe, threshold: Sequence[float]) -> tuple[bool, Sequence[float], int | None]:
-    """True if the last epoch is kept, the threshold and the patience; a recipe whose network is judged at the end alone
-    has neither."""
-    at_the_end = judged_at_the_end(recipe)
-    return recipe.keep_epoch == "last" or at_the_end, *(((), None) if at_the_end else (threshold, recipe.patience))
 
 
 def _trained(learning: Learning, epoch: int, sizes: Sequence[int], step: Step) -> dict[str, float]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from baselines.classical import sample_rows
 from baselines.evaluation import Evaluation
+from nas.config import Recipe
 from nas.config.objectives import measure
 from nas.errors import TrialError
 from nas.training.augmentation import logits_of, normalize
@@ -36,27 +37,27 @@ Normalization = tuple[Sequence[float], Sequence[float]]
 def with_svm_head(
     state: dict[str, Tensor],
     model: nn.Module,
-    train_split: TensorSplit,
-    select_split: TensorSplit | JoinedSplit,
+    splits: tuple[TensorSplit, TensorSplit | JoinedSplit],
     normalization: Normalization,
-    *,
     num_classes: int,
+    recipe: Recipe,
     objective: str,
-    test_flip: bool,
 ) -> dict[str, Tensor]:
-    """The weights ``state`` of ``model`` with an SVM in the last linear layer, trained on the training images as they
-    are, each class weighted by its frequency; of ``COSTS`` the one with the best ``objective`` on select.
+    """The weights ``state`` of ``model`` with an SVM in the last linear layer, trained on the first of ``splits``, its
+    images as they are, each class weighted by its frequency; of ``COSTS`` the one with the best ``objective`` on the
+    second.
 
     ``model`` then has ``state``. TrialError if it does not end in a linear layer with a bias.
     """
+    train_split, select_split = splits
     name, layer = last_linear(model, num_classes, WHAT)
     if layer.bias is None:
         raise TrialError(f"{WHAT}, which must have a bias")
     model.load_state_dict(state)
     rows = sample_rows(train_split.labels.cpu().numpy(), MOST_IMAGES, seed=0)
     train = _part(train_split, rows)
-    x_ND = _embeddings(model, layer, train, normalization, test_flip=test_flip)
-    select_MD = _embeddings(model, layer, select_split, normalization, test_flip=test_flip)
+    x_ND = _embeddings(model, layer, train, normalization, test_flip=recipe.test_flip)
+    select_MD = _embeddings(model, layer, select_split, normalization, test_flip=recipe.test_flip)
     select_M = select_split.labels.cpu().numpy()
 
     def score(head: tuple[Tensor, Tensor]) -> float:
@@ -135,7 +136,7 @@ def _embeddings(
     model: nn.Module, layer: nn.Module, split: TensorSplit | JoinedSplit, normalization: Normalization, *,
     test_flip: bool,
 ) -> Tensor:  # fmt: skip
-    """What enters ``layer`` (N, D), in float64, as the network is evaluated; with ``test_flip`` means of two views."""
+    """Inputs of ``layer`` (N, D), in float64, as the network is evaluated; with ``test_flip`` means of two views."""
     device = split.labels.device
     size = CPU_CHUNK if device.type == "cpu" else CHUNK
     size = min(size, getattr(model, "most_at_once", size))

@@ -19,9 +19,8 @@ from baselines.counting import count, layer_counts
 from baselines.freezing import freeze
 from baselines.imagenet import check_weights, downloaded_weights, sha256
 from baselines.networks.origin import ORIGIN_NETS
-from baselines.networks.photo_grid import WEIGHTS as VGG19
-from baselines.networks.resnet18 import WEIGHTS as RESNET18
 from baselines.networks.resnet18 import default_input_size
+from baselines.weights_files import RESNET18, VGG19
 from nas.config.recipe import Recipe
 from nas.training.loop import train
 from nas.training.metrics import evaluate

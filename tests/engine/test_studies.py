@@ -181,7 +181,7 @@ def test_every_error_is_reported_together(tmp_path: Path) -> None:
         ({"weights": "/nowhere.pth"}, "no such file"),
         ({"from_scratch": True, "weights": "x"}, "exclude each other"),
         ({"from_scratch": True, "input_size": "4"}, "--input-size"),
-        ({"network": "model1", "input_size": "32"}, "belongs to densenet121, resnet18"),
+        ({"network": "model1", "input_size": "32"}, "--input-size belongs to densenet121, resnet18, "),
         ({"network": "model1", "hold_out": False}, "holds none out. Add --hold-out"),
         ({"network": "model1", "epochs": "soon"}, "--epochs"),
     ):
