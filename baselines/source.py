@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import sys
 
 from baselines.registry import Construction, Shape
@@ -42,7 +43,10 @@ def is_standard(line: str) -> bool:
 
 
 def _network(construction: Construction, input_shape: Shape) -> str:
-    arguments = [f"{name}={value!r}" for name, value in construction.arguments.items()]
+    arguments = [
+        f"{name}={json.dumps(value) if isinstance(value, str) else repr(value)}"  # in double quotes
+        for name, value in construction.arguments.items()
+    ]
     call = f"super().__init__({', '.join(arguments)})"
     if len(call) > MOST_IN_A_LINE:
         call = "\n".join(["super().__init__(", *(f"            {argument}," for argument in arguments), "        )"])
