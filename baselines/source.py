@@ -44,7 +44,7 @@ def is_standard(line: str) -> bool:
 
 def _network(construction: Construction, input_shape: Shape) -> str:
     arguments = [
-        f"{name}={json.dumps(value) if isinstance(value, str) else repr(value)}"
+        f"{name}={json.dumps(value) if isinstance(value, str) else repr(value)}"  # in double quotes
         for name, value in construction.arguments.items()
     ]
     call = f"super().__init__({', '.join(arguments)})"
