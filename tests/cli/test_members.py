@@ -65,7 +65,8 @@ def test_a_member_is_shown_with_its_recipe_and_every_seed(place: Path, study: St
         trial = study.trials[f"model2-setting2.{number}"]
         assert (training["id"], training["metrics"], training["epochs"]) == (trial.id, trial.metrics, 1)
         row = next(line for line in text.splitlines() if line.startswith(trial.id)).split()
-        assert row[5:8] == [f"{trial.metrics[split]['balanced_accuracy']:.3f}" for split in ("select", "rank", "test")]
+        scores = [f"{trial.metrics[split]['balanced_accuracy']:.3f}" for split in ("select", "rank", "test")]
+        assert row[6] == "MB" and row[7:10] == scores
         assert (
             (training["weights"] is None) == ("not kept" in " ".join(row)) == (trial != best_first(study, trial.of)[0])
         )
