@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 
 from nas.analysis.record import analysis_folder, kept_analysis
@@ -60,6 +61,15 @@ def study_page(run: StudyRun, *, settings: str | None = None, watched: bool = Fa
     return page(f"nasctl: {run.name}", heading, sections, again_in=again)
 
 
+def _best(known: Sequence[MemberRow], report: StudyReport, objective: str) -> tuple[MemberRow, str]:
+    """The best member, and in words by which images: those that are held out for validation, if they are honest, since
+    the best on test would be chosen by test."""
+    on_rank = {row.name: row.validation[objective].mean for row in known if objective in row.validation}
+    if report.validation_note or len(on_rank) < len(known) or None in on_rank.values():
+        return max(known, key=lambda row: row.test[objective].mean or 0.0), "on test"
+    return max(known, key=lambda row: on_rank[row.name] or 0.0), "on rank (validation)"
+
+
 def _answer(run: StudyRun, report: StudyReport, settings: str | None) -> Markup:
     objective = run.config.objective
     known = [row for row in report.members if row.test.get(objective) and row.test[objective].mean is not None]
@@ -67,12 +77,12 @@ def _answer(run: StudyRun, report: StudyReport, settings: str | None) -> Markup:
     if not known:
         parts.append(tag("p", f"No training has finished yet; {run.planned_trials} are planned.", class_="answer"))
     else:
-        best = max(known, key=lambda row: row.test[objective].mean or 0.0)
+        best, by = _best(known, report, objective)
         parts.append(tag(
             "p", tag("strong", percent(objective, best.test[objective])),
             f" {objective.replace('_', ' ')} on test has ", tag("strong", best.label),
             f" ({best.params:,} parameters, {counted(best.seeds, 'seed')})"
-            + (f", the best of {len(known)} members." if len(known) > 1 else "."), class_="answer",
+            + (f", the best of {len(known)} members {by}." if len(known) > 1 else "."), class_="answer",
         ))  # fmt: skip
     if report.state != "done":
         ended = run.num_ended("study")
