@@ -65,11 +65,12 @@ def structure_errors(found: Selection, remarks: Sequence[str], patterns: Pattern
                 f"remove them from {name}{way}."
             )
         absent = [found.classes[c] for c in np.flatnonzero((present[TRAIN] > 0) & (present[part] == 0))]
-        if absent:
+        if absent and not found.keeps_small:
             way = "by --ignore-val" if part == VAL else "(of folders, by --ignore and what that folder is called)"
             errors.append(
                 f"Classes in train that {name} lacks: {some(absent)}. Add images of them to {name}, or leave "
-                f"{name} out {way}, to have images of train held out."
+                f"{name} out {way}, to have images of train held out, or take them as they are by "
+                "--keep-small-classes."
             )
     return errors
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import refused, told
+from PIL import Image
 
 from baselines.classical import MOST_CLASSES, NEAREST, classical_scores
 from nas.config import DataConfig
@@ -62,6 +63,22 @@ def test_they_are_refused_unless_kept(tmp_path: Path) -> None:
     alone = str(image_set(tmp_path / "alone.npz", lambda label: 1 if label == 7 else 6))
     with pytest.raises(DataError, match=r"7 \(1\). Every class needs at least 2 to train on"):
         open_data(DataConfig(source=alone, cache_dir=str(tmp_path / "cache"), keep_small_classes=True))
+
+
+def test_classes_that_val_or_test_lacks_are_kept_too(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part, counts in {"train": (8, 2, 3), "val": (3, 1, 0), "test": (4, 0, 1)}.items():
+        for label, count in enumerate(counts):
+            folder = tmp_path / "data" / part / f"c{label}"
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    config = DataConfig(source=str(tmp_path / "data"), cache_dir=str(tmp_path / "cache"))
+    with pytest.raises(DataError, match="or take them as they are by --keep-small-classes"):
+        open_data(config)
+    counts = open_data(config.model_copy(update={"keep_small_classes": True})).counts
+    assert (counts["train"], counts["test"]) == ([8, 2, 3], [4, 0, 1])
+    assert np.add(counts["select"], counts["rank"]).tolist() == [3, 1, 0]
 
 
 def test_a_search_over_hundreds_of_classes(tmp_path: Path) -> None:
