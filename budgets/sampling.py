@@ -230,7 +230,11 @@ def _cures_of_head(space: SearchSpace, sample: Sample, task: Task, limit: int) -
         return []
     room = (limit - rest) // a_class
     fewer = f" For up to {room:,} classes it would fit." if room >= 2 else ""
+    without = (
+        " To count only what comes before that layer, for an embedder that ships without it: --budget-without-head "
+        f"({rest:,} then)."
+    )
     return [
-        f"Its last layer takes {whole - rest:,} of them, {a_class} for each class.{fewer} To count only what comes "
-        f"before that layer, for an embedder that ships without it: --budget-without-head ({rest:,} then)."
+        f"Its last layer takes {whole - rest:,} of them, {a_class} for each class.{fewer}"
+        + (without if rest <= limit else "")
     ]

@@ -40,7 +40,7 @@ ORDER_OF_RATES = (
 _NOT_OF_RATES = {  # what only a whole training has
     "learning_rate", "epochs", "patience", "schedule", "warmup", "cycle_peak", "cycle_start", "cycle_end",
     "cycle_shape", "decay", "restart_epochs", "restart_factor", "ema", "test_flip", "deferred_reweighting",
-    "svm_head",
+    "svm_head", "select_every",
 }  # fmt: skip
 _OF_A_SPACE = {"fix", "choices", "recipe", "epochs", "batch_size", *_MACHINE.split()}
 

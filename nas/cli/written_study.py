@@ -18,7 +18,7 @@ from nas.config.recipe_rules import METHOD_FLAGS
 from nas.config.run import MemberConfig
 from nas.config.settings import default_of, settings_of, value_of, written
 from nas.engine.imagenet_plan import with_weights
-from nas.engine.study_plan import RUN_SETTINGS, SEARCH_SETTINGS, plan_study
+from nas.engine.study_plan import RECIPE_SETTINGS, RUN_SETTINGS, SEARCH_SETTINGS, plan_study
 from nas.errors import RunError
 from nas.runs import StudyRun
 
@@ -60,10 +60,10 @@ def _settings(run: StudyRun, study: Study) -> dict[str, Value]:
         found["members"] = tuple(member.name for member in study.members if member.name in members)
     found |= {} if config.data.hold_out == study.hold_out else {"hold_out": config.data.hold_out}
     found |= {} if config.seeds == study.seeds else {"seeds": config.seeds}
-    for name in ("epochs", "batch_size"):
+    for name in RECIPE_SETTINGS:
         own = {member.name for member in study.members if name in member.recipe}  # which flags leave as they are
         values = {getattr(member.recipe, name) for member in members.values() if member.name not in own}
-        if len(values) == 1 and None not in values:
+        if len(values) == 1 and values.isdisjoint({None, *([1] if name == "select_every" else [])}):
             (found[name],) = values
     chosen = [members[each.name] for each in study.members if not each.network and each.name in members]
     found |= _imagenet(list(members.values()), study)
@@ -86,7 +86,10 @@ def _network(members: list[MemberConfig], study: Study, run: StudyRun) -> dict[s
 
 def _imagenet(members: list[MemberConfig], study: Study) -> dict[str, Value]:
     """Settings of networks that may have ImageNet weights."""
-    of_imagenet = {each.network: each.settings for each in members if each.network in with_weights()}
+    of_imagenet = dict[str, dict[str, int | str]]()
+    for each in members:  # of a network that some members begin with weights, and others without
+        if each.network in with_weights():
+            of_imagenet[each.network] = of_imagenet.get(each.network, {}) | each.settings
     if not of_imagenet:
         return {}
     found: dict[str, Value] = {

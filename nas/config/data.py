@@ -106,9 +106,10 @@ class DataConfig(BaseModel):
     max_per_class: Annotated[  # chosen by split_seed
         int | None, Setting("Use at most N training images per class, chosen at random.", "N")
     ] = Field(default=None, ge=5)
-    max_images: Annotated[int | None, Setting("Use at most N images, not counting test, stratified by class.", "N")] = (
-        Field(default=None, ge=10)
-    )
+    max_images: Annotated[
+        int | None,
+        Setting("Use at most N images, not counting test and held-out identities, stratified by class.", "N"),
+    ] = Field(default=None, ge=10)
     verify_identities: Annotated[
         float | None,
         Setting(

@@ -53,10 +53,10 @@ def views_in_words(recipe: Recipe, shape: tuple[int, int, int], why: str = "") -
     was chosen from the data."""
     views = Views.of(recipe, shape)
     scored = "; scored with their mirror images (--test-flip)" if recipe.test_flip else ""
-    return f"images are {', '.join(_changes(recipe, views, why))}{scored}"
+    return f"images are {', '.join(_changes(recipe, views, why, shape[0]))}{scored}"
 
 
-def _changes(recipe: Recipe, views: Views, why: str) -> Iterator[str]:
+def _changes(recipe: Recipe, views: Views, why: str, channels: int) -> Iterator[str]:
     if views.down or views.across:
         across, down = counted(views.across, "pixel"), counted(views.down, "pixel")
         border = " over a black border" if recipe.crop_border == "black" else ""
@@ -78,7 +78,8 @@ def _changes(recipe: Recipe, views: Views, why: str) -> Iterator[str]:
     if recipe.mixing != "none":
         yield f"mixed in pairs ({recipe.mixing})"
     if recipe.oversampling != "none":
-        flips = ", mirrored" if views.mirrored or "mirrors=true" in recipe.oversampling else ""
+        in_colour = channels == 3 and "mirrors=true" in recipe.oversampling
+        flips = ", mirrored" if views.mirrored or in_colour else ""
         how = {"random": "repeated", "augment": f"copied, rotated, shifted, recoloured, blurred{flips}"}
         yield f"and of rare classes {how.get(base_name(recipe.oversampling), f'synthesized ({recipe.oversampling})')}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from baselines.registry import NETWORKS
@@ -35,17 +35,18 @@ def misplaced(request: StudyRequest, networks: Collection[str], *, of_grid: bool
 
 
 def imagenet_settings(
-    request: StudyRequest, study: Study, networks: Sequence[str], *, fetch: bool
+    request: StudyRequest, study: Study, networks: Mapping[str, bool], *, fetch: bool
 ) -> dict[str, Settings]:
-    """Path of the weights of each of ``networks``, and the size of its input; files are checked here. UsageError if one
-    does not fit. Nothing is downloaded without ``fetch``: for a command that is refused anyway, or that only plans."""
+    """Path of the weights of each of ``networks``, by whether any of them is to begin with some, and the size of its
+    input; files are checked. UsageError if one does not fit. Nothing is downloaded without ``fetch``: for a command
+    that is refused anyway, or that only plans."""
     typed: Settings = {"input_size": request.input_size} if request.input_size else {}
     if request.from_scratch and request.weights:
         raise UsageError("--weights and --from-scratch exclude each other: give one of them.")
-    files = _files(request.weights, networks) if request.weights and networks else {}
+    files = _files(request.weights, [*networks]) if request.weights and networks else {}
     scratch = request.from_scratch or bool(files) or study.from_scratch
     found = dict[str, Settings]()
-    for name in networks:
+    for name, begins in networks.items():
         weights = NETWORKS[name].weights
         assert weights is not None
         size = typed if weights.resized else {}
@@ -57,7 +58,7 @@ def imagenet_settings(
         if name in files:
             found[name] = {**size, **_checked(files[name], weights)}
         else:
-            found[name] = {**size, **({} if scratch else _downloaded(weights, fetch=fetch))}
+            found[name] = {**size, **({} if scratch or not begins else _downloaded(weights, fetch=fetch))}
     return found
 
 

@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from baselines.studies import STUDIES
-from nas.config import StudyConfig, raise_all
+from baselines import get_network
+from baselines.registry import SMALL
+from baselines.studies import STUDIES, get_study
+from nas.config import Recipe, StudyConfig, raise_all
 from nas.config.run import MemberConfig
 from nas.config.training_request import STUDY as TRAINING
+from nas.engine.study_plan import RECIPE_SETTINGS
 from nas.errors import RunError
 from nas.files import new_folder
 from nas.runs import EventLog, StudyRun
@@ -47,12 +50,12 @@ def merge(runs: Sequence[StudyRun], folder: Path) -> StudyRun:
                 place.mkdir()
             log = EventLog(new, event)
             try:
-                _record(log, runs, config)
+                taken = _record(log, runs, config)
             finally:
                 log.close()
-            for run in reversed(runs):  # so that the first one's files stay
-                for name in PARTS:
-                    _take_files(run.folder / name, new / name)
+            for run, trainings in zip(runs, taken, strict=True):
+                for training in trainings:
+                    _take_files(run.folder, training, new)
             for path in list(new.iterdir()):
                 path.rename(outer / path.name)
             new.rmdir()
@@ -78,7 +81,7 @@ def _errors(runs: Sequence[StudyRun]) -> Iterator[str]:
     for run in runs:
         for member in run.config.members:
             other, as_there = known.setdefault(member.name, (run.name, member))
-            if as_there != member and run.config.study == runs[0].config.study:
+            if _as_trained(as_there) != _as_trained(member) and run.config.study == runs[0].config.study:
                 yield f"{member.name} is trained differently in {run.name} and {other}."
 
 
@@ -92,9 +95,38 @@ def _misfit(run: StudyRun, first: StudyRun) -> str | None:
         return f"{run.name} is of the study {run.config.study}, and {first.name} of {first.config.study}."
     if (run.facts.data_key, run.facts.counts) != (first.facts.data_key, first.facts.counts):
         return f"{run.name} and {first.name} have other images or splits: give runs on the same data."
-    if differing := _differing(run.config, first.config):
+    mine, theirs = _typed(run), _typed(first)
+    typed = [name for name in mine.keys() | theirs.keys() if name in RECIPE_SETTINGS or name in mine.keys() & theirs]
+    apart = sorted(name for name in typed if mine.get(name) != theirs.get(name))
+    if differing := _differing(run.config, first.config) + apart:
         return f"{run.name} and {first.name} differ in {', '.join(differing)}: give runs of equal settings."
     return None
+
+
+def _as_trained(member: MemberConfig) -> MemberConfig:
+    """The same wherever its file of weights lies, whose SHA-256 it has."""
+    settings = {name: value for name, value in member.settings.items() if name != "weights"}
+    return member.model_copy(update={"settings": settings})
+
+
+def _typed(run: StudyRun) -> dict[str, object]:
+    """Settings of trainings that are not those of the study and its networks, and what fixed networks are made with."""
+    study, is_large = get_study(run.config.study), sum(run.facts.counts["train"]) >= SMALL
+    members, found = {member.name: member for member in study.members}, dict[str, object]()
+    for config in run.config.members:
+        if config.network is None or config.name not in members:
+            continue
+        member, kind = members[config.name], get_network(config.network)
+        lengths = member.recipe_when_large if is_large else {}
+        usual = {**kind.recipe, **({} if is_large else kind.recipe_when_small), **study.recipe, **lengths}
+        usual |= member.recipe
+        for name in RECIPE_SETTINGS:
+            value = getattr(config.recipe, name)
+            if value != usual.get(name, Recipe.model_fields[name].default):
+                found[name] = value
+        begun = ("input_size", *(["weights_sha256"] if "weights_sha256" in config.settings else []))
+        found |= {f"{name} of {config.network}": config.settings.get(name) for name in begun}
+    return found
 
 
 def _differing(one: StudyConfig, other: StudyConfig) -> list[str]:
@@ -119,21 +151,23 @@ def _facts(runs: Sequence[StudyRun], config: StudyConfig) -> StudyFacts:
     )  # fmt: skip
 
 
-def _record(log: EventLog, runs: Sequence[StudyRun], config: StudyConfig) -> None:
-    """Write the trainings that finished, run after run, and the end if all did."""
-    taken, before = set[str](), 0.0
+def _record(log: EventLog, runs: Sequence[StudyRun], config: StudyConfig) -> list[set[str]]:
+    """Write the trainings that finished, run after run, and the end if all did; which were taken from each run."""
+    taken, before, by_run = set[str](), 0.0, list[set[str]]()
     for run in runs:
         last = 0.0
         for event, last in _trainings(run, taken):
             log.append(event, elapsed=before + last)
         before += max(last, run.elapsed)
-        taken |= {trial.id for trial in run.stage("study") if trial.status == "finished"}
+        by_run.append({trial.id for trial in run.stage("study") if trial.status == "finished"} - taken)
+        taken |= by_run[-1]
     versions = {tuple(sorted(run.versions.items())) for run in runs}
     words = f"merged from {', '.join(run.name for run in runs)}"
     log.append(Noted(words + (", of several versions of programs" if len(versions) > 1 else "")), elapsed=before)
     wanted = {f"{member.name}.{number}" for member in config.members for number in range(1, config.seeds + 1)}
     if wanted <= taken:
         log.append(StudyEnded(), elapsed=before)
+    return by_run
 
 
 def _trainings(run: StudyRun, taken: set[str]) -> Iterator[tuple[Event, float]]:
@@ -150,15 +184,16 @@ def _trainings(run: StudyRun, taken: set[str]) -> Iterator[tuple[Event, float]]:
                 yield event, entry.elapsed
 
 
-def _take_files(source: Path, target: Path) -> None:
-    """Link what is in a folder, or copy it where no links can be made: such files are replaced, never changed."""
-    for path in sorted(source.rglob("*")) if source.is_dir() else ():
-        place = target / path.relative_to(source)
-        if path.is_dir():
-            place.mkdir(exist_ok=True)
-            continue
-        place.unlink(missing_ok=True)
+def _take_files(source: Path, training: str, target: Path) -> None:
+    """Copy the files of a training, and link its weights, which are replaced and never changed."""
+    for path in (Path("logs", f"{training}.txt"), Path("tensorboard", training)):
+        if (source / path).is_dir():
+            shutil.copytree(source / path, target / path)
+        elif (source / path).is_file():
+            shutil.copy2(source / path, target / path)
+    weights = Path("weights", f"{training}.safetensors")
+    if (source / weights).is_file():
         try:
-            os.link(path, place)
+            os.link(source / weights, target / weights)
         except OSError:
-            shutil.copy2(path, place)
+            shutil.copy2(source / weights, target / weights)

@@ -191,8 +191,8 @@ def _asked(request: StudyRequest, runs: Path, errors: list[str], *, fetch: bool)
     errors += misplaced(request, networks, of_grid=study.is_grid)
     begun = {member.network or network for member in members if member.pretrained is not False}
     may_download = fetch and not errors
-    of_imagenet = sorted(name for name in begun if name in NETWORKS and NETWORKS[name].weights and not request.arch)
-    settings = attempt(lambda: imagenet_settings(request, study, of_imagenet, fetch=may_download), errors)
+    able = {name: name in begun for name in sorted(networks) if name in NETWORKS and NETWORKS[name].weights}
+    settings = attempt(lambda: imagenet_settings(request, study, able, fetch=may_download), errors)
     return _Asked(study, members, network, arch, settings or {})
 
 
@@ -331,7 +331,10 @@ def _network_settings(name: str, member: Member, asked: _Asked, task: Task) -> d
 
     side = max(default_input_size(task.input_shape), weights.least_side)
     size: dict[str, int | str] = {"input_size": side} if weights.resized else {}
-    return size | ({} if member.pretrained is False else asked.settings.get(name, {}))
+    given = asked.settings.get(name, {})
+    if member.pretrained is False:
+        given = {setting: value for setting, value in given.items() if setting == "input_size"}
+    return size | given
 
 
 def _counted(members: Sequence[MemberConfig], task: Task) -> dict[str, MemberFacts]:

@@ -231,6 +231,10 @@ def _with_teachers(request: TrainingRequest, member: MemberConfig, task: Task, r
         if {"teacher_weight", "temperature"} & request.model_fields_set:
             raise UsageError("--teacher-weight and --temperature belong to --teacher, which is missing: give it too.")
         return [member]
+    if not member.recipe.classification_weight:
+        raise UsageError(
+            "--teacher teaches the last layer, which --classification-weight 0 does not train: leave out one of them."
+        )
     how = Teaching(weight=request.teacher_weight, temperature=request.temperature)
     if request.teacher != AUTO_TEACHER:
         teachers = _named_teachers(request.teacher, task, runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import asdict
 from pathlib import Path
@@ -68,7 +69,7 @@ def request_of(
         mean=list(mean),
         std=list(std),
         weights=weights,
-        metrics=metrics_of(run, trial),
+        metrics=_of_present(run, metrics_of(run, trial)),
         **asdict(cost),
         has_head=has_head,
         test_flip=run.recipe(trial.id).test_flip,
@@ -202,6 +203,17 @@ def metrics_of(run: Run, trial: TrialRecord) -> dict[str, Metrics]:
     if isinstance(run, SearchRun) and run.winner and trial.id in run.winner.test:
         metrics["test"] = run.winner.test[trial.id]
     return metrics
+
+
+def _of_present(run: Run, metrics: dict[str, Metrics]) -> dict[str, Metrics]:
+    """The same, where the recall of a class without images in a split is no number instead of 0."""
+    found = dict(metrics)
+    for split, values in metrics.items():
+        recalls, counts = values.get("recall_by_class"), run.facts.counts.get(split)
+        if isinstance(recalls, list) and counts and 0 in counts:
+            of_all = [r if count else math.nan for r, count in zip(recalls, counts, strict=True)]
+            found[split] = {**values, "recall_by_class": of_all}  # type: ignore[dict-item]
+    return found
 
 
 def _budget(run: SearchRun) -> dict[str, int]:

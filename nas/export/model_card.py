@@ -191,7 +191,8 @@ def recall_table(classes: Sequence[str], metrics: dict[str, Metrics]) -> str:
         return "Not recorded."
     order: Sequence[int] = range(len(classes))
     if len(order) > MOST_CLASSES:
-        order = np.argsort(-np.array(list(splits.values())[-1]), kind="stable").tolist()
+        last = np.array(list(splits.values())[-1], np.float64)
+        order = [at for at in np.argsort(-last, kind="stable").tolist() if np.isfinite(last[at])]  # with images there
     best, between, worst = both_ends(order, MOST_CLASSES)
     table = _table(
         ["class", *splits],

@@ -303,7 +303,7 @@ def _winner_row(run: SearchRun, objective: str) -> WinnerRow:
         run=run.name,
         kind=f"{run.config.strategy_words} search",
         name=f"trial {trial.id}",
-        network=run.text(trial.sample),
+        network=run.text(trial.sample) + ("" if run.facts.has_head else " (counted without the last layer)"),
         params=trial.cost.params,
         trainable=trial.cost.params,
         macs=trial.cost.macs,

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from baselines.verification import FARS
 from nas.report.documents import Document, trial_document
 from nas.runs import SearchRun, StudyRun, TrialRecord
 
@@ -25,7 +26,8 @@ def write_trials(run: SearchRun | StudyRun, trials: Sequence[TrialRecord], outpu
 def differing(run: StudyRun) -> list[str]:
     """Settings of the recipe in which members differ."""
     recipes = [member.recipe.model_dump(exclude={"name"}) for member in run.config.members]
-    return [name for name in recipes[0] if any(recipe[name] != recipes[0][name] for recipe in recipes)]
+    first = recipes[0] if recipes else {}  # none before a search has found the first
+    return [name for name in first if any(recipe[name] != first[name] for recipe in recipes)]
 
 
 def cells(run: SearchRun | StudyRun, trial: TrialRecord, differs: Sequence[str] = ()) -> Iterator[tuple[str, object]]:
@@ -42,6 +44,7 @@ def cells(run: SearchRun | StudyRun, trial: TrialRecord, differs: Sequence[str] 
     for split, values in metrics.items():
         for name, metric in values.items():
             if isinstance(metric, list):
-                yield from ((f"{split}.{name}.{c}", one) for c, one in zip(run.facts.classes, metric, strict=True))
+                of = FARS if name.startswith("verification_") else run.facts.classes
+                yield from ((f"{split}.{name}.{c}", one) for c, one in zip(of, metric, strict=False))
             else:
                 yield f"{split}.{name}", metric

@@ -95,8 +95,8 @@ def class_groups_sampler(images: Images) -> Sampler:
     """Four images of a class one after the other, so that a batch has pairs however many classes there are (the PK
     batches of Hermans et al. 2017). Classes come as often as they are.
 
-    Every image comes once, in new groups in every epoch; the last group of a class is filled up with its images. A
-    batch is whole groups where its size is a multiple of four.
+    Every image comes once, in new groups in every epoch; the last group of a class has those that are left. A batch is
+    whole groups where its size and the numbers of images of all classes are multiples of four.
     """
     size = IMAGES_OF_A_GROUP
     labels_N = images.labels
@@ -106,14 +106,15 @@ def class_groups_sampler(images: Images) -> Sampler:
     class_G = torch.repeat_interleave(torch.arange(len(counts_C), device=labels_N.device), groups_C)
     first_G = size * (torch.arange(len(class_G), device=labels_N.device) - (groups_C.cumsum(0) - groups_C)[class_G])
     within_GK = first_G.unsqueeze(1) + torch.arange(size, device=labels_N.device)
-    place_GK = starts_C[class_G].unsqueeze(1) + within_GK % counts_C[class_G].unsqueeze(1)
+    is_one_GK = within_GK < counts_C[class_G].unsqueeze(1)
+    place_GK = (starts_C[class_G].unsqueeze(1) + within_GK).clamp(max=len(labels_N) - 1)
 
     def sample(count: int, generator: torch.Generator) -> Tensor:
         device = generator.device
         share_N = torch.rand(len(labels_N), generator=generator, device=device, dtype=torch.float64)
         by_class_N = (labels_N + share_N).argsort()  # in random order within each class
         order_G = torch.randperm(len(place_GK), generator=generator, device=device)
-        return by_class_N[place_GK[order_G]].flatten()[:count]
+        return by_class_N[place_GK[order_G][is_one_GK[order_G]]][:count]
 
     return sample
 

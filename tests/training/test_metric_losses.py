@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -202,22 +203,21 @@ def test_a_network_without_a_last_linear_layer_is_refused() -> None:
 
 
 def test_groups_of_a_class_come_one_after_the_other() -> None:
-    """Every image about once, as in a uniform epoch, and a batch has pairs though there are 200 classes."""
+    """Every image once, as in a uniform epoch, and a batch has pairs though there are 200 classes."""
     rng = np.random.default_rng(0)
     labels = np.concatenate([np.arange(200), rng.integers(0, 200, 1400)])
     images = TensorSplit.of(np.zeros((1600, 1, 1, 1), np.uint8), labels.astype(np.int64), "cpu")
     generator = torch.Generator().manual_seed(0)
     sample = make_sampler(images, Recipe(sampler="class-groups"))
     order, other = sample(1600, generator), sample(1600, generator)
-    assert len(order) == 1600 and not torch.equal(order, other)
-    groups = images.labels[order].view(-1, IMAGES_OF_A_GROUP)
-    assert bool((groups == groups[:, :1]).all())
-    assert len(order.unique()) > 1250 and order.bincount().max() <= IMAGES_OF_A_GROUP  # the rarest classes fill up
-    large = torch.from_numpy(np.bincount(labels)) % IMAGES_OF_A_GROUP == 0
-    assert int(order.bincount(minlength=1600)[large[images.labels]].max()) == 1
+    assert order.sort().values.tolist() == other.sort().values.tolist() == list(range(1600))
+    assert not torch.equal(order, other)
+    of_class = [len(list(run)) for _, run in itertools.groupby(images.labels[order].tolist())]
+    groups = sum(-(-int(count) // IMAGES_OF_A_GROUP) for count in np.bincount(labels))
+    assert groups - 20 < len(of_class) <= groups  # two groups of a class may meet
     pairs = [len(part) - len(part.unique()) for part in images.labels[order].split(64)]
     uniform = make_sampler(images, Recipe())(1600, generator)
-    assert min(pairs) >= 48 > 3 * max(len(p) - len(p.unique()) for p in images.labels[uniform].split(64))
+    assert min(pairs) >= 40 > 3 * max(len(p) - len(p.unique()) for p in images.labels[uniform].split(64))
 
 
 def test_an_svm_is_scikit_learns() -> None:

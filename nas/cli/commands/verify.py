@@ -149,14 +149,15 @@ def _verify_list(
 def _read_pairs(path: Path) -> list[tuple[str, str, bool]]:
     """Rows of a table: two paths, as they are or from its folder, and 1 where both show the same identity, else 0."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [(number, row) for number, row in enumerate(csv.reader(file), start=1) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"--pairs {path} cannot be read: {error}.") from error
     answers = {"1": True, "0": False, "true": True, "false": False}
-    rows = rows[1:] if rows and rows[0][-1].strip().lower() not in answers else rows  # without a head
+    if rows and rows[0][1][-1].strip().lower() not in answers and not _names_files(rows[0][1], path):
+        rows = rows[1:]  # a heading
     found = list[tuple[str, str, bool]]()
-    for number, row in enumerate(rows, start=1):
+    for number, row in rows:
         cells = [cell.strip() for cell in row]
         if len(cells) != 3 or cells[2].lower() not in answers:
             raise UsageError(
@@ -170,6 +171,11 @@ def _read_pairs(path: Path) -> list[tuple[str, str, bool]]:
             f"--pairs {path} needs pairs of one identity (1) and of two (0): {len(found)} pairs are there."
         )
     return found
+
+
+def _names_files(row: Sequence[str], table: Path) -> bool:
+    """True if a cell of ``row`` is the path of a file, as it is or from the folder of ``table``."""
+    return any(Path(cell.strip()).is_file() or (table.parent / cell.strip()).is_file() for cell in row if cell.strip())
 
 
 def _content(names: Sequence[str], vectors: np.ndarray, ending: str) -> bytes:
