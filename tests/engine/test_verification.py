@@ -127,7 +127,7 @@ def test_the_exported_network_compares_images_as_the_run_did(place: Path) -> Non
         (("verify", "model", "faces/00_0.png", "nowhere.png"), "nowhere.png: there is no such file"),
         (("verify", "model", "faces/00_0.png", "faces/01_1.png", "--far", 1e-9), "give at least"),
         (("verify", "model", "faces/00_0.png", "faces/01_1.png", "--far", "x"), "--far x cannot be used"),
-        (("verify", "model", "--pairs", "model/model.json"), "row 1 is"),
+        (("verify", "model", "--pairs", "model/model.json"), "row 2 is"),
         (("embed", "model", "faces", "--out", "vectors.txt"), "ends in .npz or .csv"),
         (("embed", "model", "model/README.md", "--out", "new.npz"), "None of the images can be read"),
     ],
