@@ -139,10 +139,12 @@ def with_identities_held_out(
     place_C = np.empty(number, np.int64)
     place_C[part_C == OUT], place_C[held] = np.arange(number - 2 * each), np.arange(number - 2 * each, number)
     parts = np.where(used & (part_C[chosen.labels] != OUT), part_C[chosen.labels], chosen.parts).astype(np.uint8)
-    if groups is not None and (parted := np.intersect1d(*(groups[used & side] for side in _sides(parts)))).size:
+    parted = in_several(groups[used], parts[used]) if groups is not None else ()
+    if len(parted):
         return chosen, [], [
             f"{flag} cannot be used: {counted(len(parted), 'group')} of images, which are to stay together, have "
-            "images of classes that are held out and of others. Leave out the groups, or --verify-identities."
+            "images of classes that are held out and of others, or of rank and of test identities. Leave out the "
+            "groups, or --verify-identities."
         ]  # fmt: skip
     names = np.array(chosen.classes, dtype=object)
     broken = tuple(
@@ -161,9 +163,13 @@ def with_identities_held_out(
     return selection, [told], []
 
 
-def _sides(parts: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    held = np.isin(parts, HELD)
-    return held, ~held
+def in_several(groups: Rows, parts: npt.NDArray[np.uint8]) -> Rows:
+    """Groups of which images are of two of these: rank identities, test identities, and what is trained on."""
+    side = np.where(np.isin(parts, HELD), parts, TRAIN)
+    pairs = np.unique(np.stack([groups, side]), axis=1)
+    found, times = np.unique(pairs[0], return_counts=True)
+    several: Rows = found[times > 1]
+    return several
 
 
 def _counts(labels: Rows, parts: npt.NDArray[np.uint8], num_classes: int) -> npt.NDArray[np.int64]:

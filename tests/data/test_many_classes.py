@@ -14,6 +14,7 @@ from PIL import Image
 from baselines.classical import MOST_CLASSES, NEAREST, classical_scores
 from nas.config import DataConfig
 from nas.data import open_data
+from nas.data.selection import HELD, in_several
 from nas.data.sources.base import TRAIN
 from nas.data.splits import SPLIT_NAMES, make_splits
 from nas.errors import DataError
@@ -113,3 +114,9 @@ def test_a_card_has_the_ends_of_the_classes() -> None:
     assert table.startswith("The 50 best and the 50 worst of 210 classes by `test`; model.json has all.")
     rows = [line for line in table.splitlines() if line.startswith("| c")][1:]
     assert len(rows) == 100 and rows[0].startswith("| c209 |") and rows[-1].startswith("| c0 |")
+
+
+def test_groups_of_rank_and_test_identities_are_told_apart() -> None:
+    rank, test = HELD
+    parts = np.array([TRAIN, TRAIN, rank, test, rank, rank, TRAIN, test], np.uint8)
+    assert in_several(np.array([0, 0, 1, 1, 2, 2, 3, 3]), parts).tolist() == [1, 3]
